@@ -1,0 +1,69 @@
+"""What can go wrong: one base, one-line classes; a message says what was found and what is allowed."""
+
+from __future__ import annotations
+
+import re
+
+TOO_MANY_REQUESTS = 429
+SERVER_ERROR = 500
+
+_SECRETS = re.compile(
+    r"(?i)(?P<name>[?&](?:sig|se|sp|sv|st|sr|skoid|token|access_token|x-amz-[\w-]+|awsaccesskeyid|signature|expires)=)[^&\s\"'>]*"
+    r"|(?P<bearer>\b(?:bearer|basic)\s+)[\w.~+/=-]+"
+    r"|(?P<word>\b(?:password|client_secret|secret|api_key|apikey)\s*[=:]\s*)[^\s,;\"']+"
+    r"|\bAKIA[0-9A-Z]{12,}"
+    r"|(?P<scheme>\b\w+://[^/\s:@]+:)[^@/\s]+(?=@)"
+)
+
+
+class PlumewatchError(Exception):
+    """Base of all errors that the project raises on purpose."""
+
+    is_retryable = False
+    http_status: int | None = None
+
+
+class ConfigurationError(PlumewatchError):
+    """A setting, parameter or argument that cannot work, whatever the data."""
+
+
+class InputError(PlumewatchError):
+    """A file that cannot be used; trying again does not heal it."""
+
+    def __init__(self, file: object, found: str, allowed: str) -> None:
+        super().__init__(f"{file}: {found}; allowed: {allowed}")
+        self.file, self.found, self.allowed = str(file), found, allowed
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.file, self.found, self.allowed)
+
+
+class ServiceError(PlumewatchError):
+    """A service that did not answer as agreed; retryable unless it refused the request itself (4xx but 429)."""
+
+    def __init__(self, message: str, http_status: int | None = None) -> None:
+        super().__init__(message)
+        self.http_status = http_status
+        self.is_retryable = http_status is None or http_status == TOO_MANY_REQUESTS or http_status >= SERVER_ERROR
+
+    def __reduce__(self) -> tuple:
+        return type(self), (str(self), self.http_status)
+
+
+class LockTimeout(PlumewatchError):
+    """Another writer held a partition's lock for too long."""
+
+    is_retryable = True
+
+
+def redact(text: str) -> str:
+    """Return `text` without signatures, tokens and passwords, so that it may be stored and shown.
+
+    >>> redact("GET https://a/b.tif?sig=abc%2F&x=1")
+    'GET https://a/b.tif?sig=***&x=1'
+    """
+
+    def keep_the_name(match: re.Match[str]) -> str:
+        return (match["name"] or match["bearer"] or match["word"] or match["scheme"] or "") + "***"
+
+    return _SECRETS.sub(keep_the_name, text)

@@ -1,0 +1,80 @@
+"""The frame of every Spark job: arguments, log on standard error, one JSON line at the end, exit codes.
+
+Exit codes: 0 all good; 1 nothing could be done; 2 bad arguments; 3 some files were bad, the good ones went through.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from plumewatch import storage
+from plumewatch.errors import PlumewatchError, redact
+from plumewatch.failed_scenes import record_failed_scenes
+from plumewatch.models import FailedScene
+
+EXIT_GOOD, EXIT_NOTHING_DONE, EXIT_BAD_ARGUMENTS, EXIT_SOME_BAD = 0, 1, 2, 3
+MANUAL = "manual"
+
+log = logging.getLogger("plumewatch.jobs")
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What a job did."""
+
+    rows_read: int
+    """Rows (for rasters: pixels) that were read."""
+    rows_written: int
+    """Rows that were written."""
+    failed: int = 0
+    """Files, scenes or partitions that could not be used."""
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say under whose name failed inputs are recorded."""
+    group = parser.add_argument_group("who runs it (for the table failed_scenes)")
+    group.add_argument("--dag-id", default=MANUAL, help="partition dag_id (default: %(default)s)")
+    group.add_argument("--run-id", default=MANUAL, help="column run_id (default: %(default)s)")
+    group.add_argument("--key", help="partition key (default: the partition that failed)")
+
+
+def record_failures(arguments: argparse.Namespace, output_root: str, key: str, failures: Sequence[FailedScene]) -> None:
+    """Write the rows of failed inputs beside the output root, and name each in the log."""
+    for failure in failures:
+        log.error("FAILED %s %s: %s: %s", failure.stage, failure.scene_id, failure.error_class, failure.message)
+    record_failed_scenes(storage.parent(output_root), arguments.dag_id, arguments.key or key, arguments.run_id, failures)
+
+
+def main(
+    parse_arguments: Callable[[list[str] | None], argparse.Namespace],
+    run: Callable[[argparse.Namespace], JobResult],
+) -> NoReturn:
+    """Run a job from the command line and exit."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("py4j").setLevel(logging.WARNING)
+    arguments = parse_arguments(None)
+    started = time.monotonic()
+    try:
+        result = run(arguments)
+    except PlumewatchError as error:
+        _say(error)
+        sys.exit(EXIT_NOTHING_DONE)
+    summary = {
+        "rows_read": result.rows_read,
+        "rows_written": result.rows_written,
+        "failed": result.failed,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    print(json.dumps(summary), flush=True)  # noqa: T201 - the one line of standard output that callers read
+    sys.exit(EXIT_SOME_BAD if result.failed else EXIT_GOOD)
+
+
+def _say(error: PlumewatchError) -> None:
+    print(redact(" ".join(str(error).split())), file=sys.stderr, flush=True)  # noqa: T201 - the one line of exit 1

@@ -1,0 +1,122 @@
+"""The things the project speaks of, as plain types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from plumewatch.errors import PlumewatchError, redact
+
+
+@dataclass(frozen=True)
+class Area:
+    """An area of interest, as one feature of a file in `include/areas/` or `<storage root>/areas/` describes it."""
+
+    name: str
+    """Unique among all areas; the value of the partition `area=`."""
+    geometry: Any
+    """shapely polygon or multipolygon, WGS 84 longitude and latitude in degrees."""
+    catalogue: str = "stac"
+    """Where scenes come from: `stac` or `sentinel_hub`."""
+    stac_api: str | None = None
+    """URL of the STAC API; the setting PLUMEWATCH_STAC_API where None."""
+    collection: str | None = None
+    """STAC collection; `sentinel-2-l2a` where None."""
+    max_cloud_cover: float | None = None
+    """Scenes with a higher cloud cover (percent, of the tile) are skipped; None takes all."""
+    bands: tuple[str, ...] = ("B11", "B12")
+    """Bands to stack, by their Sentinel-2 names."""
+    crs: str | None = None
+    """Projected CRS of the grid as `EPSG:...`; the UTM zone of the centroid where None."""
+    resolution_m: float = 20.0
+    """Cell size of the grid in metres."""
+    max_items: int | None = None
+    """At most so many scenes a day; None takes all."""
+    evalscript: str | None = None
+    """Sentinel Hub evalscript file; the built-in one where None."""
+    file: str = ""
+    """The file that describes the area."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The cells that all scenes and dates of an area share; row 0 is the northernmost."""
+
+    epsg: int
+    """Projected CRS."""
+    west: float
+    """Left edge in metres."""
+    north: float
+    """Upper edge in metres."""
+    resolution_m: float
+    """Cell size in metres."""
+    width: int
+    """Columns."""
+    height: int
+    """Rows."""
+
+    @property
+    def transform(self) -> Any:
+        """affine.Affine from (column, row) to projected metres."""
+        from affine import Affine
+
+        return Affine(self.resolution_m, 0.0, self.west, 0.0, -self.resolution_m, self.north)
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """West, south, east, north in metres."""
+        return (
+            self.west,
+            self.north - self.height * self.resolution_m,
+            self.west + self.width * self.resolution_m,
+            self.north,
+        )
+
+
+@dataclass(frozen=True)
+class FailedScene:
+    """A scene, granule or file that could not be used, and why."""
+
+    scene_id: str
+    """Scene id; for OCO-2 the granule's name."""
+    stage: str
+    """What was being done: search, fetch, extract, pixels, detect ..."""
+    error_class: str
+    """Name of the exception's class."""
+    message: str
+    """What was found and what is allowed, without secrets."""
+    area: str | None = None
+    """Area of interest, where there is one."""
+    asset: str | None = None
+    """The asset or file in question."""
+    http_status: int | None = None
+    """Answer of the service, where one answered."""
+    attempts: int = 1
+    """How often it was tried."""
+    is_retryable: bool = False
+    """Whether trying again may heal it."""
+
+    @classmethod
+    def from_exception(
+        cls,
+        error: BaseException,
+        *,
+        scene_id: str,
+        stage: str,
+        area: str | None = None,
+        asset: str | None = None,
+        attempts: int = 1,
+    ) -> FailedScene:
+        """Describe `error`; only a PlumewatchError knows whether trying again helps, any other error is retryable."""
+        ours = isinstance(error, PlumewatchError)
+        return cls(
+            scene_id=scene_id,
+            stage=stage,
+            error_class=type(error).__name__,
+            message=redact(str(error))[:2000],
+            area=area,
+            asset=redact(asset or getattr(error, "file", "") or "") or None,
+            http_status=getattr(error, "http_status", None),
+            attempts=attempts,
+            is_retryable=error.is_retryable if ours else True,  # type: ignore[attr-defined]
+        )

@@ -1,0 +1,100 @@
+"""All settings, in one frozen object.
+
+Precedence, first wins: an Airflow Connection (given by the plugin as `overrides`), the environment, the file `.env`
+of the checkout, the default here. `.env.example` lists every name with unit and default.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from plumewatch import storage
+from plumewatch.errors import ConfigurationError
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+"""The folder that holds include/; where the library is installed as a wheel, the place of the wheel: set paths then."""
+
+ALERT_CHANNELS = ("log", "smtp", "sns", "slack", "webhook")
+SPARK_MASTERS = "local[N], spark://host:7077, sc://host:15002"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run of the project needs to know about the place where it runs."""
+
+    storage_root: str
+    """PLUMEWATCH_STORAGE_ROOT: folder (file:///...) or s3://bucket/prefix that holds all tables."""
+    spark: str = "local[*]"
+    """PLUMEWATCH_SPARK: where Spark jobs run."""
+    spark_cores: int | None = None
+    """PLUMEWATCH_SPARK_CORES: cores of a local session; all where None."""
+    spark_driver_memory: str = "1g"
+    """PLUMEWATCH_SPARK_DRIVER_MEMORY: Java heap; the Python workers' memory comes on top."""
+    spark_executor_memory: str = "2g"
+    """PLUMEWATCH_SPARK_EXECUTOR_MEMORY: Java heap of an executor of a cluster."""
+    alerts: tuple[str, ...] = ("log",)
+    """PLUMEWATCH_ALERTS: channels of the alert digest."""
+    alert_to: str | None = None
+    """PLUMEWATCH_ALERT_TO: e-mail address, topic ARN, channel or URL, as the channel needs it."""
+    stac_api: str = "https://earth-search.aws.element84.com/v1"
+    """PLUMEWATCH_STAC_API: catalogue of areas that name none (Earth Search by Element 84, no account)."""
+    granules: str = "cmr"
+    """PLUMEWATCH_GRANULES: `cmr`, or a folder or prefix of Lite files."""
+    wind: str | None = None
+    """PLUMEWATCH_WIND: folder or prefix of wind files; None: no wind, rates of methane stay null."""
+    inventories: str | None = None
+    """PLUMEWATCH_INVENTORIES: folder or prefix with inventory files."""
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.alerts) - set(ALERT_CHANNELS))
+        if unknown:
+            raise ConfigurationError(f"PLUMEWATCH_ALERTS: {unknown}; allowed: {', '.join(ALERT_CHANNELS)}")
+
+    @classmethod
+    def load(cls, overrides: Mapping[str, str] | None = None) -> Settings:
+        """Return the settings that hold now; read inside a task, never when a DAG file is parsed."""
+        found = {**read_dotenv(CHECKOUT / ".env"), **os.environ, **(overrides or {})}
+        values: dict[str, object] = {}
+        for field in fields(cls):
+            text = found.get(f"PLUMEWATCH_{field.name.upper()}", "").strip()
+            if not text:
+                continue
+            if field.name == "alerts":
+                values[field.name] = tuple(part.strip() for part in text.split(",") if part.strip())
+            elif field.name == "spark_cores":
+                if not text.isdigit() or int(text) < 1:
+                    raise ConfigurationError(f"PLUMEWATCH_SPARK_CORES: {text!r}; allowed: a number of at least 1")
+                values[field.name] = int(text)
+            else:
+                values[field.name] = text
+        values.setdefault("storage_root", f"file://{CHECKOUT / 'storage'}")
+        return cls(**values)  # type: ignore[arg-type]
+
+    def table_root(self, table: str) -> str:
+        """Return the root of a table, or of another folder of the storage."""
+        return storage.join(self.storage_root, table)
+
+    @property
+    def area_folders(self) -> tuple[str, str]:
+        """Where areas of interest are looked for."""
+        return str(CHECKOUT / "include" / "areas"), self.table_root("areas")
+
+
+def read_dotenv(path: Path) -> dict[str, str]:
+    """Return the `NAME=value` lines of a file; no such file is empty. Quotes around a value are dropped."""
+    if not path.is_file():
+        return {}
+    values = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        line = line.strip().removeprefix("export ")
+        if not line or line.startswith("#"):
+            continue
+        name, separator, value = line.partition("=")
+        if not separator:
+            raise ConfigurationError(f"{path}:{number}: {name!r}; allowed: NAME=value and lines that start with #")
+        value = value.strip()
+        values[name.strip()] = value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
+    return values

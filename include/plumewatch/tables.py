@@ -1,0 +1,257 @@
+"""The one place of schemas: every table under the storage root, its partitions, columns and units.
+
+The unit is the end of a column's name. Partition columns are not in the files: they are the folders.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from plumewatch.errors import InputError
+
+TIME = pa.timestamp("us", tz="UTC")
+F8, F4, I1, I2, I4, I8 = pa.float64(), pa.float32(), pa.int8(), pa.int16(), pa.int32(), pa.int64()
+S, U1, B = pa.string(), pa.uint8(), pa.bool_()
+
+FURTHER_BANDS = ("b01", "b02", "b03", "b04", "b05", "b06", "b07", "b08", "b8a", "b09")
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: what its files hold and how its partitions are named."""
+
+    name: str
+    """Folder below the storage root."""
+    partitions: tuple[str, ...]
+    """Names of the `key=value` folders, outermost first; their values are strings."""
+    schema: pa.Schema
+    """Columns of the files, in their order."""
+    sort_by: tuple[str, ...]
+    """Row order of one-file partitions, so that a repetition writes the same bytes."""
+    is_small: bool = True
+    """Exactly one data file a partition; big tables publish several by their manifest."""
+    optional: frozenset[str] = frozenset()
+    """Columns that a reader does without: absent means null in every row."""
+    further: Mapping[str, pa.DataType] = field(default_factory=dict)
+    """Columns that are kept where present."""
+
+    def full_schema(self) -> pa.Schema:
+        """Schema of a read table: the columns of the files, then the partitions as strings."""
+        schema = self.schema
+        for name in self.partitions:
+            schema = schema.append(pa.field(name, S))
+        return schema
+
+    def empty(self) -> pa.Table:
+        """Return no rows, with the schema."""
+        return self.schema.empty_table()
+
+    def from_pylist(self, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+        """Return the rows (dicts by column name) as a conformed table; a missing optional key is null."""
+        unknown = {key for row in rows for key in row} - {*self.schema.names, *self.further}
+        if unknown:
+            raise InputError(self.name, f"unknown columns {sorted(unknown)}", ", ".join(self.schema.names))
+        return self.conform(pa.Table.from_pylist([dict(row) for row in rows], schema=self.schema)) if rows else self.empty()
+
+    def from_columns(self, columns: Mapping[str, Any]) -> pa.Table:
+        """Return the columns (arrays of equal length by name) as a conformed table."""
+        kinds = {f.name: f.type for f in self.schema} | dict(self.further)
+        arrays = {
+            name: values
+            if isinstance(values, pa.Array | pa.ChunkedArray)
+            else pa.array(values, type=kinds.get(name), from_pandas=False)
+            for name, values in columns.items()
+        }
+        return self.conform(pa.table(arrays))
+
+    def conform(self, rows: pa.Table, source: str | None = None) -> pa.Table:
+        """Return `rows` with exactly the columns and types of the table, small tables in their sort order.
+
+        Raises InputError that names `source` where a column is missing or cannot be cast.
+        """
+        source = source or self.name
+        present = set(rows.column_names)
+        missing = [f.name for f in self.schema if f.name not in present | self.optional]
+        if missing:
+            raise InputError(source, f"no column {', '.join(missing)}", f"a {self.name} table with " + ", ".join(self.schema.names))
+        fields = list(self.schema) + [pa.field(n, t) for n, t in self.further.items() if n in present]
+        columns = [
+            _cast(rows[f.name], f, source) if f.name in present else pa.chunked_array([pa.nulls(rows.num_rows, f.type)])
+            for f in fields
+        ]
+        table = pa.table(columns, schema=pa.schema(fields, metadata=self.schema.metadata))
+        if self.is_small and self.sort_by and table.num_rows > 1:
+            table = table.sort_by([(name, "ascending") for name in self.sort_by])
+        return table
+
+
+def _cast(column: pa.ChunkedArray, wanted: pa.Field, source: str) -> pa.ChunkedArray:
+    if column.type == wanted.type:
+        return column
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    # Narrowing floats and time units drops digits on purpose; an integer or text that doesn't fit must be refused.
+    lossy = pa.types.is_floating(wanted.type) or pa.types.is_timestamp(wanted.type)
+    try:
+        return column.cast(wanted.type, safe=not lossy)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(source, f"column {wanted.name} is {column.type} ({error})", str(wanted.type)) from error
+
+
+def _schema(columns: Mapping[str, pa.DataType], metadata: dict[bytes, bytes] | None = None) -> pa.Schema:
+    return pa.schema([pa.field(name, kind) for name, kind in columns.items()], metadata=metadata)
+
+
+def _geoparquet(column: str, geometry_types: Sequence[str]) -> dict[bytes, bytes]:
+    """Metadata by which any GeoParquet 1.1 reader knows the column; without `crs` it is longitude and latitude (CRS84)."""
+    geo = {
+        "version": "1.1.0",
+        "primary_column": column,
+        "columns": {column: {"encoding": "WKB", "geometry_types": list(geometry_types)}},
+    }
+    return {b"geo": json.dumps(geo, sort_keys=True).encode()}
+
+
+PIXELS = Table(
+    "pixels",
+    ("area", "date"),
+    _schema(
+        {
+            "scene_id": S, "platform": S, "observed_at_utc": TIME, "relative_orbit": I2, "epsg": I4, "pixel_size_m": F4,
+            "row": I4, "col": I4, "longitude": F8, "latitude": F8, "b11": F4, "b12": F4, "b_diff": F4, "scl": U1,
+            "cloud_probability_percent": U1, "is_clear": B, "solar_zenith_deg": F4, "view_zenith_deg": F4,
+        }
+    ),
+    sort_by=("platform", "relative_orbit", "row", "col"),
+    is_small=False,
+    optional=frozenset({"observed_at_utc", "relative_orbit", "epsg", "pixel_size_m", "cloud_probability_percent"}),
+    further=dict.fromkeys(FURTHER_BANDS, F4),
+)  # fmt: skip
+
+SOUNDINGS = Table(
+    "soundings",
+    ("month",),
+    _schema(
+        {
+            "sounding_id": I8, "observed_at_utc": TIME, "orbit": I4, "longitude": F8, "latitude": F8, "xco2_ppm": F4,
+            "xco2_uncertainty_ppm": F4, "xco2_quality_flag": I1, "operation_mode": I1, "footprint": I1, "wind_u_m_s": F4,
+            "wind_v_m_s": F4, "surface_pressure_hpa": F4, "surface_pressure_apriori_hpa": F4, "tcwv_kg_m2": F4,
+            "tcwv_apriori_kg_m2": F4, "tcwv_uncertainty_kg_m2": F4, "altitude_m": F4, "land_water_indicator": I1,
+            "land_fraction_percent": F4, "granule": S,
+        }
+    ),
+    sort_by=("sounding_id",),
+    is_small=False,
+    optional=frozenset({"surface_pressure_apriori_hpa", "tcwv_apriori_kg_m2", "tcwv_uncertainty_kg_m2"}),
+)  # fmt: skip
+
+PEAKS = Table(
+    "peaks",
+    ("method", "month"),
+    _schema(
+        {
+            "peak_id": I8, "orbit": I4, "observed_at_utc": TIME, "longitude": F8, "latitude": F8, "height_ppm": F8,
+            "amplitude_ppm_km": F8, "amplitude_ppm_km_low": F8, "amplitude_ppm_km_high": F8, "sigma_km": F8,
+            "background_ppm": F8, "slope_ppm_km": F8, "correlation": F8, "false_alarm_probability": F8,
+            "significance": F8, "n_soundings": I4, "wind_u_m_s": F8, "wind_v_m_s": F8, "wind_across_track_m_s": F8,
+            "surface_pressure_hpa": F8, "tcwv_kg_m2": F8, "emission_kt_h": F8, "emission_kt_h_low": F8,
+            "emission_kt_h_high": F8, "emission_status": S, "status": S,
+        }
+    ),
+    sort_by=("observed_at_utc", "peak_id", "status"),
+)  # fmt: skip
+
+WIND = Table(
+    "wind",
+    ("product", "date"),
+    _schema(
+        {"observed_at_utc": TIME, "longitude": F8, "latitude": F8, "wind_u_m_s": F8, "wind_v_m_s": F8, "height_m": F8}
+    ),
+    sort_by=("observed_at_utc", "height_m", "latitude", "longitude"),
+)
+
+PLUMES = Table(
+    "plumes",
+    ("method", "area", "date"),
+    _schema(
+        {
+            "plume_id": S, "scene_id": S, "observed_at_utc": TIME, "reference_scene_ids": pa.list_(S), "longitude": F8,
+            "latitude": F8, "area_m2": F8, "n_pixels": I4, "enhancement_mean_mol_m2": F8, "enhancement_max_mol_m2": F8,
+            "ime_kg": F8, "wind_speed_10m_m_s": F8, "wind_from_deg": F8, "emission_kg_h": F8, "emission_kg_h_low": F8,
+            "emission_kg_h_high": F8, "emission_status": S, "probability": F8, "status": S, "geometry": pa.binary(),
+        },
+        _geoparquet("geometry", ["Polygon", "MultiPolygon"]),
+    ),
+    sort_by=("scene_id", "plume_id"),
+    optional=frozenset({"observed_at_utc"}),
+)  # fmt: skip
+
+ANOMALIES = Table(
+    "anomalies",
+    ("area", "date"),
+    _schema({"scene_id": S, "row": I4, "col": I4, "longitude": F8, "latitude": F8, "score": F8, "cluster": I4}),
+    sort_by=("scene_id", "row", "col"),
+)
+
+OBSERVATIONS = Table(
+    "observations",
+    ("gas", "key"),
+    _schema(
+        {
+            "area": S, "orbit": I4, "scene_id": S, "source_id": S, "observed_at_utc": TIME, "outcome": S,
+            "clear_fraction": F8, "wind_speed_m_s": F8, "detection_limit": F8, "detected": B, "stage": S,
+        }
+    ),
+    sort_by=("area", "orbit", "scene_id", "source_id", "stage"),
+    optional=frozenset({"scene_id", "source_id", "stage"}),
+)  # fmt: skip
+
+SOURCES = Table(
+    "sources",
+    ("inventory",),
+    _schema(
+        {
+            "source_id": S, "name": S, "kind": S, "fuel": S, "gas": S, "emission_t_y": F8, "emission_t_y_sigma": F8,
+            "year": I2, "longitude": F8, "latitude": F8, "owner": S, "licence": S, "provenance": S,
+        }
+    ),
+    sort_by=("source_id",),
+    optional=frozenset({"owner", "licence", "provenance"}),
+)  # fmt: skip
+
+MATCHES = Table(
+    "matches",
+    ("gas", "period"),
+    _schema(
+        {
+            "detection_id": S, "source_id": S, "inventory": S, "rank": I2, "probability": F8, "distance_km": F8,
+            "along_wind_km": F8, "across_wind_km": F8, "expected_emission": F8, "detected_emission": F8, "ratio": F8,
+            "plume_model_emission": F8, "plume_model_emission_low": F8, "plume_model_emission_high": F8, "status": S,
+        }
+    ),
+    sort_by=("detection_id", "rank"),
+    optional=frozenset({"plume_model_emission", "plume_model_emission_low", "plume_model_emission_high"}),
+)  # fmt: skip
+
+FAILED_SCENES = Table(
+    "failed_scenes",
+    ("dag_id", "key"),
+    _schema(
+        {
+            "run_id": S, "area": S, "scene_id": S, "asset": S, "stage": S, "error_class": S, "http_status": I4,
+            "message": S, "attempts": I2, "first_failed_at_utc": TIME, "last_failed_at_utc": TIME,
+            "healed_at_utc": TIME, "is_retryable": B,
+        }
+    ),
+    sort_by=("area", "scene_id", "stage"),
+)  # fmt: skip
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (PIXELS, SOUNDINGS, PEAKS, WIND, PLUMES, ANOMALIES, OBSERVATIONS, SOURCES, MATCHES, FAILED_SCENES)
+}
