@@ -40,3 +40,30 @@ def spark() -> Iterator[object]:
     session = get_spark("tests")
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A real S3 server (versitygw) on loopback; its settings as AWS_* variables."""
+    from tools.s3_server import S3Server, find_versitygw
+
+    binary = find_versitygw()
+    if binary is None:
+        pytest.skip("no versitygw: `make s3-server` builds it where Go is present")
+    with S3Server(binary, tmp_path_factory.mktemp("s3")) as server:
+        yield server.environment
+
+
+@pytest.fixture
+def s3_root(s3_server: dict[str, str], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """An empty prefix in a bucket of the S3 server."""
+    import re
+
+    import fsspec
+
+    for name, value in s3_server.items():
+        monkeypatch.setenv(name, value)
+    fs = fsspec.filesystem("s3", skip_instance_cache=True)
+    if not fs.exists("tests"):
+        fs.mkdir("tests")
+    return f"s3://tests/{re.sub('[^A-Za-z0-9]', '-', request.node.name)}"

@@ -87,13 +87,22 @@ def _read_file(file: str) -> list[Area]:
         try:
             content = json.loads(storage.read_bytes(file))
         except ValueError as error:
-            raise InputError(file, f"not JSON ({error})", "a GeoJSON FeatureCollection or Feature") from error
-        features = content.get("features", [content]) if isinstance(content, dict) else []
+            raise InputError(file, f"not JSON ({error})", "a GeoJSON FeatureCollection, Feature, Polygon or MultiPolygon") from error
+        features = _geojson_features(content)
     else:
         features = _vector_features(file)
     if not features:
         raise InputError(file, "no features", "one feature an area")
     return [_area(file, number, feature) for number, feature in enumerate(features, 1)]
+
+
+def _geojson_features(content: Any) -> list[dict[str, Any]]:
+    """The features of a FeatureCollection, a Feature, or a bare geometry."""
+    if not isinstance(content, dict):
+        return []
+    if "coordinates" in content:
+        return [{"geometry": content}]
+    return content.get("features", [content])
 
 
 def _vector_features(file: str) -> list[dict[str, Any]]:

@@ -1,0 +1,77 @@
+"""# Methane: plumes, rates, sources, map
+
+When the pixels of a day arrive, plumes are detected against earlier clear dates of the same area, their rates are
+estimated from the wind, their likely sources named from the inventories, and the day is drawn as a map.
+
+* **Schedule**: on the asset `pixels`, same key; so a day runs again whenever it, or an earlier day that it refers to,
+  has changed. Airflow refuses backfills here: backfill `sentinel2_daily_ingest`, or run `redetect`.
+* **Reads**: `pixels`, `wind`, `sources`.
+* **Writes**: `plumes`, `plume_details`, `matches`, `observations`, `maps`, `failed_scenes`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import PartitionedAssetTimetable, dag, get_current_context, task
+from plumewatch_airflow.assets import DAY, PIXELS, partition_key
+from plumewatch_airflow.connections import load_settings
+from plumewatch_airflow.detection import requested_methods, run_matching, write_results
+from plumewatch_airflow.failed_scenes import report_failures
+from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
+from plumewatch_airflow.spark import run_spark_job
+from plumewatch_airflow.summary import summarised
+
+GAS, METHOD = "ch4", "multi_pass"
+
+
+@task
+def detect_plumes() -> str:
+    """Detect the plumes of all areas of the day, by the default method and by those that a redetection asks for."""
+    settings, key = load_settings(), partition_key(get_current_context(), DAY)
+    with summarised() as summary:
+        summary.path = settings.table_root("plumes")
+        for method in requested_methods(PIXELS, default=METHOD):
+            result = run_spark_job(
+                "detect_methane_plumes",
+                key=key,
+                pixels_path=settings.table_root("pixels"),
+                plumes_path=summary.path,
+                date=key,
+                wind_path=settings.table_root("wind"),
+                details_path=settings.table_root("plume_details"),
+                anomalies_path=settings.table_root("anomalies") if method == "isolation_forest" else None,
+                method=method,
+            )
+            summary.read += result.rows_read
+            summary.written += result.rows_written
+            summary.failed += result.failed
+    return key
+
+
+@task
+def match_sources(key: str) -> None:
+    """Name the likely sources of the day's plumes."""
+    run_matching(GAS, "plumes", date=key)
+
+
+@task
+def write_observations_and_map(key: str) -> None:
+    """Write what was looked at, and draw the day."""
+    write_results(GAS, "plumes", METHOD, key)
+
+
+@dag(
+    schedule=PartitionedAssetTimetable(assets=PIXELS),
+    default_args=DEFAULT_ARGS,
+    tags=[*TAGS, "methane"],
+    max_active_runs=1,  # two runs of one key must not overtake each other
+    doc_md=__doc__,
+)
+def methane_detection_and_matching() -> None:
+    """Detect, match, draw, report."""
+    key: Any = detect_plumes()
+    match_sources(key) >> write_observations_and_map(key) >> report_failures(key)
+
+
+methane_detection_and_matching()

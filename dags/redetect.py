@@ -1,0 +1,96 @@
+"""# Detect again
+
+Makes the detection DAGs run again for stored days or months: after a new method, a new calibration, new sources.
+(Airflow refuses backfills of DAGs that run on assets.)
+
+* **Schedule**: by hand, with `from`, `to`, `gas` and, where another method than the default is wanted, `methods`.
+* **Reads**: which partitions of `pixels` and `peaks` are stored; for CO2 with `methods`, `soundings`.
+* **Writes**: `peaks` of those methods. Hands on the assets `pixels` and `peaks` for every stored key in the range.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import Param, PartitionedAtRuntime, dag, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+from plumewatch_airflow.assets import DAY, MONTH, PEAKS, PIXELS, keys_between
+from plumewatch_airflow.connections import load_settings
+from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
+from plumewatch_airflow.spark import run_spark_job
+from plumewatch_airflow.summary import summarised
+
+METHANE_METHODS = ("multi_pass", "single_pass", "isolation_forest")
+CO2_METHODS = ("scan", "curve_fit_seed")
+
+PARAMS = {
+    "from": Param(type="string", format="date", title="From", description_md="First day."),
+    "to": Param(type="string", format="date", title="To", description_md="Last day, included."),
+    "gas": Param("both", enum=["both", "ch4", "co2"], title="Gas"),
+    "methods": Param(
+        [],
+        type=["array", "null"],
+        items={"type": "string", "enum": [*METHANE_METHODS, *CO2_METHODS]},
+        examples=[*METHANE_METHODS, *CO2_METHODS],
+        title="Methods",
+        description_md="Beside the default ones, for comparison.",
+    ),
+}
+
+
+@task(outlets=[PIXELS])
+def redetect_methane(outlet_events: Any = None) -> None:
+    """Hand on the stored days of the range."""
+    keys, methods = _wanted("ch4", "pixels", DAY, METHANE_METHODS)
+    outlet_events[PIXELS].add_partitions(keys)
+    outlet_events[PIXELS].extra = {"methods": methods}
+
+
+@task(outlets=[PEAKS])
+def redetect_co2(outlet_events: Any = None) -> None:
+    """Hand on the stored months of the range, scanned again where methods are given."""
+    keys, methods = _wanted("co2", "soundings", MONTH, CO2_METHODS)
+    settings = load_settings()
+    with summarised() as summary:
+        for key in keys:
+            for method in methods:
+                result = run_spark_job(
+                    "detect_co2_peaks",
+                    key=key,
+                    soundings_path=settings.table_root("soundings"),
+                    peaks_path=settings.table_root("peaks"),
+                    details_path=settings.table_root("peak_details"),
+                    wind_path=settings.table_root("wind"),
+                    month=key,
+                    method=method,
+                )
+                summary.read += result.rows_read
+                summary.written += result.rows_written
+        summary.path = settings.table_root("peaks")
+    outlet_events[PEAKS].add_partitions(keys)
+
+
+def _wanted(gas: str, table: str, key_format: str, methods: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """The stored keys in the range and the methods of the gas; skips where the gas isn't asked for or nothing is stored."""
+    from plumewatch.storage import list_partitions
+    from plumewatch.tables import TABLES
+
+    params = get_current_context()["params"]
+    if params["gas"] not in ("both", gas):
+        raise AirflowSkipException(f"gas is {params['gas']}")
+    wanted = keys_between(params["from"], params["to"], key_format)
+    column = TABLES[table].partitions[-1]
+    stored = {p.keys[column] for p in list_partitions(TABLES[table], load_settings().table_root(table), {column: wanted})}
+    if not stored:
+        raise AirflowSkipException(f"no {table} are stored from {params['from']} to {params['to']}")
+    return sorted(stored), [method for method in params["methods"] or [] if method in methods]
+
+
+@dag(schedule=PartitionedAtRuntime(), params=PARAMS, default_args=DEFAULT_ARGS, tags=TAGS, doc_md=__doc__)
+def redetect() -> None:
+    """Hand stored keys on again."""
+    redetect_methane()
+    redetect_co2()
+
+
+redetect()

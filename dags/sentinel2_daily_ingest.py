@@ -1,0 +1,116 @@
+"""# Sentinel-2: each day, each area
+
+Scenes of the day are searched in each area's catalogue, stacked to Cloud-Optimized GeoTIFFs on the area's grid,
+screened for cloud and turned into the pixel table, beside the wind of the day.
+
+* **Schedule**: each midnight UTC, for the day that has just ended: its scenes come in from then on, and what comes
+  later lands in its own day when the key runs again.
+* **Reads**: areas (`include/areas/`, `<storage root>/areas/`), their STAC catalogues, wind.
+* **Writes**: `scenes`, `pixels`, `wind`, `observations`, `failed_scenes`. Hands on the asset `pixels` for the day, and
+  for each later day whose references it changes.
+* **Today**: trigger without a key. **A day**: trigger with the key YYYY-MM-DD. **A range**: backfill. **The newest
+  scene**: the param `newest`; it lands under its own day.
+
+A scene that fails is a row of `failed_scenes`; the others go on, and the run is red at its end.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import Param, dag, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+from plumewatch_airflow.assets import DAILY, DAY, PIXELS, partition_key
+from plumewatch_airflow.connections import load_settings
+from plumewatch_airflow.failed_scenes import failure_recorded, report_failures
+from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, areas_param
+from plumewatch_airflow.spark import run_spark_job
+from plumewatch_airflow.summary import summarised
+
+LOOK_BACK_DAYS = 15  # three revisits of one satellite pair
+
+PARAMS = {
+    "areas": areas_param(),
+    "newest": Param(False, type="boolean", title="Newest scene", description_md="Fetch each area's newest scene instead of a day."),
+    "look_back_days": Param(LOOK_BACK_DAYS, type="integer", minimum=1, maximum=365, title="Look back", description_md="Days in which the newest scene is searched."),
+}  # fmt: skip
+
+
+@task.short_circuit
+def search_scenes() -> list[dict[str, Any]]:
+    """Ask the catalogues; a day without scenes ends here, recorded."""
+    from plumewatch.sentinel2.ingest import search_day, search_newest
+
+    context, settings = get_current_context(), load_settings()
+    params = context["params"]
+    key = partition_key(context, DAY)
+    with summarised() as summary, failure_recorded(key, "search", "search_scenes"):
+        search = search_newest if params["newest"] else search_day
+        found = search(settings, key, params["areas"] or [], look_back_days=params["look_back_days"])
+        found.record(settings.storage_root, "sentinel2_daily_ingest", context["run_id"])
+        summary.read, summary.written, summary.skipped = found.n_items, len(found.scenes), found.n_skipped
+        summary.failed = len(found.failed)
+    return [{"key": s.key, "area": s.area, "scene_id": s.scene_id, "item": s.item_href} for s in found.scenes]
+
+
+@task(map_index_template="{{ scene_label }}", max_active_tis_per_dagrun=4)
+def fetch_scene(scene: dict[str, Any]) -> None:
+    """Stack one scene to a COG with its STAC item; one that is there already, whole, is left."""
+    from plumewatch.sentinel2.ingest import fetch_area_scene
+
+    get_current_context()["scene_label"] = f"{scene['area']} {scene['scene_id']}"
+    with summarised() as summary, failure_recorded(scene["key"], scene["scene_id"], "fetch_scene", scene["area"]):
+        summary.read = 1
+        summary.path = fetch_area_scene(load_settings(), scene["area"], scene["item"])
+        summary.written = 1
+
+
+@task
+def fetch_wind(scenes: list[dict[str, Any]]) -> None:
+    """Bring the wind around the areas; without a wind source rates stay null, and the log says so."""
+    from plumewatch.sentinel2.ingest import fetch_area_wind
+
+    settings = load_settings()
+    with summarised() as summary:
+        written = fetch_area_wind(settings, {(scene["key"], scene["area"]) for scene in scenes})
+        summary.written, summary.path = len(written), settings.table_root("wind")
+
+
+@task(trigger_rule="all_done_min_one_success", outlets=[PIXELS])
+def write_pixels(scenes: list[dict[str, Any]], outlet_events: Any = None) -> None:
+    """Turn the day's rasters into the pixel table, and hand on every day that this changes."""
+    from plumewatch.sentinel2.ingest import days_changed_since, pixel_fingerprints, record_missing_scenes
+
+    settings, changed = load_settings(), set[str]()
+    with summarised() as summary:
+        for key in sorted({scene["key"] for scene in scenes}):
+            summary.failed += record_missing_scenes(settings, key, [s for s in scenes if s["key"] == key])
+            before = pixel_fingerprints(settings.storage_root, key)
+            result = run_spark_job(
+                "rasters_to_pixels",
+                key=key,
+                scenes_path=settings.table_root("scenes"),
+                pixels_path=settings.table_root("pixels"),
+                areas_path=list(settings.area_folders),
+                date=key,
+            )
+            summary.read += result.rows_read
+            summary.written += result.rows_written
+            summary.failed += result.failed
+            changed |= set(days_changed_since(settings.storage_root, key, before))
+        summary.path = settings.table_root("pixels")
+    if not changed:
+        raise AirflowSkipException("no scene could be turned into pixels: nothing to hand on")
+    outlet_events[PIXELS].add_partitions(sorted(changed))
+
+
+@dag(schedule=DAILY, params=PARAMS, default_args=DEFAULT_ARGS, tags=[*TAGS, "methane"], max_active_runs=2, doc_md=__doc__)
+def sentinel2_daily_ingest() -> None:
+    """Search, fetch each scene, wind, pixels, report."""
+    scenes = search_scenes()
+    fetched = fetch_scene.expand(scene=scenes)
+    pixels = write_pixels(scenes)
+    [fetched, fetch_wind(scenes)] >> pixels >> report_failures(scenes=scenes, mapped_task="fetch_scene")
+
+
+sentinel2_daily_ingest()

@@ -1,0 +1,48 @@
+"""What was looked at: rows of `observations`, so that nothing seen is a statement too."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from plumewatch import storage
+from plumewatch.tables import OBSERVATIONS
+
+STAGES = ("search", "fetch", "detection")
+"""Who writes: each stage replaces only its own rows."""
+
+
+def write_observations(
+    storage_root: str,
+    gas: str,
+    key: str,
+    stage: str,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    areas: Collection[str] = (),
+    orbits: Collection[int] = (),
+) -> None:
+    """Replace the rows of `stage` for the given areas or orbits of a gas and key by `rows` (dicts by column name)."""
+    table = OBSERVATIONS.from_pylist([{**row, "stage": stage} for row in rows])
+
+    def owns(existing: pa.Table) -> pa.ChunkedArray:
+        whose = pc.or_kleene(
+            pc.is_in(existing["area"], value_set=pa.array(sorted(areas), pa.string())),
+            pc.is_in(existing["orbit"], value_set=pa.array(sorted(orbits), pa.int32())),
+        )
+        return pc.and_kleene(whose, pc.equal(existing["stage"], stage))
+
+    root = storage.join(storage_root, OBSERVATIONS.name)
+    storage.replace_rows(OBSERVATIONS, root, {"gas": gas, "key": key}, table, owns)
+
+
+def write_detection_observations(storage_root: str, gas: str, key: str, partitions: Sequence[storage.Partition]) -> int:
+    """Write what the detection jobs left under `observations` in the manifests of a key; return the number of rows."""
+    rows = [row for partition in partitions for row in (storage.read_manifest(partition.path) or {}).get("observations", [])]
+    areas = {row["area"] for row in rows if row.get("area") is not None}
+    orbits = {row["orbit"] for row in rows if row.get("orbit") is not None}
+    write_observations(storage_root, gas, key, "detection", rows, areas=areas, orbits=orbits)
+    return len(rows)

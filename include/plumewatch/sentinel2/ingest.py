@@ -1,0 +1,213 @@
+"""The steps of the daily ingest: what a run of a day does in each of its tasks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+from plumewatch import storage
+from plumewatch.areas import read_areas, select_areas
+from plumewatch.errors import ConfigurationError, PlumewatchError
+from plumewatch.failed_scenes import heal_scenes, record_failed_scenes
+from plumewatch.methane.thresholds import thresholds
+from plumewatch.models import Area, FailedScene
+from plumewatch.observations import write_observations
+from plumewatch.sentinel2.catalog import STAGE, SearchResult, SkippedScene, read_item, search_scenes
+from plumewatch.sentinel2.scene import SceneRef
+from plumewatch.sentinel2.stack import fetch_scene
+from plumewatch.settings import Settings
+from plumewatch.tables import PIXELS
+from plumewatch.wind.providers import fetch_wind
+
+SEARCH = "search"
+"""scene_id of a failed_scenes row where a whole search failed, before any scene was known."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FoundScene:
+    """A scene to fetch for an area."""
+
+    key: str
+    """Its date (UTC), the partition that it lands in."""
+    area: str
+    """Name of the area."""
+    scene_id: str
+    """The item's id."""
+    item_href: str
+    """Where its STAC item is."""
+
+
+@dataclass
+class DaySearch:
+    """What the catalogues have for one run."""
+
+    scenes: list[FoundScene] = field(default_factory=list)
+    """To be fetched, sorted by area, time and id."""
+    skipped: list[tuple[str, str, SkippedScene]] = field(default_factory=list)
+    """Key, area and scene that isn't fetched, with its reason."""
+    failed: list[tuple[str, FailedScene]] = field(default_factory=list)
+    """Key and what failed: a search, or an item that cannot be used."""
+    searched: set[tuple[str, str]] = field(default_factory=set)
+    """Keys and areas whose search was answered for that whole day."""
+
+    @property
+    def n_items(self) -> int:
+        """Items that the catalogues returned."""
+        return len(self.scenes) + len(self.skipped) + sum(f.scene_id != SEARCH for _, f in self.failed)
+
+    @property
+    def n_skipped(self) -> int:
+        """Scenes that are left on purpose."""
+        return len(self.skipped)
+
+    def record(self, storage_root: str, dag_id: str, run_id: str) -> None:
+        """Write the observations (nothing there, too cloudy, duplicate) and the failed scenes of the search."""
+        for key in sorted({key for key, _ in self.searched}):
+            areas = {area for day, area in self.searched if day == key}
+            write_observations(storage_root, "ch4", key, "search", self._observations(key, areas), areas=areas)
+            heal_scenes(storage_root, dag_id, key, [(area, SEARCH) for area in areas], STAGE)
+        for key in sorted({key for key, _ in self.failed}):
+            record_failed_scenes(storage_root, dag_id, key, run_id, [f for day, f in self.failed if day == key])
+
+    def _observations(self, key: str, areas: Collection[str]) -> list[dict[str, Any]]:
+        rows = [_observation(area, skipped.outcome, skipped.scene) for day, area, skipped in self.skipped if day == key]
+        seen = {s.area for s in self.scenes if s.key == key} | {row["area"] for row in rows}
+        seen |= {f.area for day, f in self.failed if day == key}
+        return rows + [_observation(area, "no_input") for area in sorted(areas - seen)]
+
+
+def search_day(settings: Settings, key: str, names: Sequence[str], **_: Any) -> DaySearch:
+    """Search the day `key` (YYYY-MM-DD) in the catalogues of the areas called `names`, of all where empty.
+
+    An area whose search fails is recorded and doesn't stop the others; where all fail, the first error is raised.
+    """
+    day, found = date.fromisoformat(key), DaySearch()
+    for area, result in _search_areas(settings, names, day, day, key, found):
+        found.searched.add((key, area.name))
+        found.scenes += [_found(area, ref) for ref in result.scenes]
+        found.skipped += [(key, area.name, skipped) for skipped in result.skipped]
+        found.failed += [(key, failure) for failure in result.failed]
+    return found
+
+
+def search_newest(settings: Settings, key: str, names: Sequence[str], *, look_back_days: int) -> DaySearch:
+    """Find the newest day with a usable scene of each area, at most `look_back_days` before the day `key`.
+
+    All usable scenes of that day are taken: an area may lie across tiles. They land under their own day.
+    """
+    last, found = date.fromisoformat(key), DaySearch()
+    first = last - timedelta(days=look_back_days)
+    for area, result in _search_areas(settings, names, first, last, key, found):
+        if not result.scenes:
+            log.info("%s: no usable scene from %s to %s", area.name, first, last)
+            continue
+        newest = str(result.scenes[-1].observed_at_utc.date())
+        found.searched.add((newest, area.name))
+        found.scenes += [s for s in (_found(area, ref) for ref in result.scenes) if s.key == newest]
+        found.skipped += [
+            (newest, area.name, s) for s in result.skipped if str(s.scene.observed_at_utc.date()) == newest
+        ]
+    return found
+
+
+def fetch_area_scene(settings: Settings, area_name: str, item_href: str) -> str:
+    """Stack one scene onto the area's grid and return the path of the STAC item written."""
+    [area] = select_areas(_areas(settings), [area_name])
+    return fetch_scene(read_item(item_href), area, settings.table_root("scenes"))
+
+
+def fetch_area_wind(settings: Settings, days: Iterable[tuple[str, str]]) -> list[str]:
+    """Bring the wind of (date, area) pairs into the storage and return the partitions written."""
+    bounds: dict[str, list[Any]] = {}
+    by_name = {area.name: area for area in _areas(settings)}
+    for key, name in sorted(days):
+        bounds.setdefault(key, []).append(by_name[name].geometry.bounds)
+    if not settings.wind:
+        log.warning("no wind source (PLUMEWATCH_WIND is empty): rates of methane will be null")
+    return [
+        p
+        for key, boxes in bounds.items()
+        for p in fetch_wind(settings.wind, settings.storage_root, date.fromisoformat(key), boxes)
+    ]
+
+
+def record_missing_scenes(settings: Settings, key: str, scenes: Sequence[Mapping[str, Any]]) -> int:
+    """Write an observation `failed` for each scene of the day that isn't in the storage; return their number."""
+    missing = [s for s in scenes if not storage.exists(_item_path(settings, key, s["area"], s["scene_id"]))]
+    rows = [{"area": s["area"], "scene_id": s["scene_id"], "outcome": "failed", "detected": False} for s in missing]
+    areas = {s["area"] for s in scenes}
+    write_observations(settings.storage_root, "ch4", key, "fetch", rows, areas=areas)
+    return len(missing)
+
+
+def pixel_fingerprints(storage_root: str, key: str) -> dict[str, Any]:
+    """Return by area what the pixel table of a day consists of; two equal answers mean equal tables."""
+    partitions = storage.list_partitions(PIXELS, storage.join(storage_root, PIXELS.name), {"date": key})
+    manifests = {p.keys["area"]: storage.read_manifest(p.path) or {} for p in partitions}
+    return {area: (manifest.get("files"), manifest.get("rows")) for area, manifest in manifests.items()}
+
+
+def days_changed_since(storage_root: str, key: str, before: Mapping[str, Any]) -> list[str]:
+    """Return the days to detect after the pixels of `key` were written: itself, and those that may refer to it.
+
+    A later day is among them where an area's pixels of `key` are not what they were `before` and the later day has
+    pixels of that area. So the outcome doesn't depend on the order in which days come in.
+    """
+    after = pixel_fingerprints(storage_root, key)
+    changed = sorted(area for area in after if after[area] != before.get(area))
+    reach = range(1, thresholds()["references"]["max_days_back"] + 1)
+    later = [str(date.fromisoformat(key) + timedelta(days=n)) for n in reach]
+    root = storage.join(storage_root, PIXELS.name)
+    stored = storage.list_partitions(PIXELS, root, {"area": changed, "date": later}) if changed else []
+    return sorted({*([key] if after else []), *(p.keys["date"] for p in stored)})
+
+
+def _areas(settings: Settings) -> list[Area]:
+    return read_areas(*settings.area_folders)
+
+
+def _search_areas(
+    settings: Settings, names: Sequence[str], first: date, last: date, key: str, found: DaySearch
+) -> Iterable[tuple[Area, SearchResult]]:
+    areas = select_areas(_areas(settings), list(names))
+    if not areas:
+        log.warning("no areas in %s", " or ".join(settings.area_folders))
+    answered, errors = [], []
+    for area in areas:
+        try:
+            if area.catalogue != "stac":
+                raise ConfigurationError(
+                    f"area {area.name}: catalogue {area.catalogue!r} is not served yet; allowed: stac"
+                )
+            answered.append((area, search_scenes(area, first, last, settings.stac_api)))
+        except PlumewatchError as error:
+            log.error("%s: %s", area.name, error)
+            errors.append(error)
+            found.failed.append((key, FailedScene.from_exception(error, scene_id=SEARCH, stage=STAGE, area=area.name)))
+    if errors and not answered:
+        raise errors[0]
+    return answered
+
+
+def _found(area: Area, ref: SceneRef) -> FoundScene:
+    return FoundScene(str(ref.observed_at_utc.date()), area.name, ref.scene_id, ref.item_href)
+
+
+def _observation(area: str, outcome: str, scene: SceneRef | None = None) -> dict[str, Any]:
+    return {
+        "area": area,
+        "scene_id": scene.scene_id if scene else None,
+        "observed_at_utc": scene.observed_at_utc if scene else None,
+        "outcome": outcome,
+        "clear_fraction": None if scene is None or scene.cloud_cover is None else 1.0 - scene.cloud_cover / 100.0,
+        "detected": False,
+    }
+
+
+def _item_path(settings: Settings, key: str, area: str, scene_id: str) -> str:
+    return storage.join(settings.table_root("scenes"), f"area={area}", f"date={key}", f"{scene_id}.json")

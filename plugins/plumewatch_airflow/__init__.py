@@ -1,0 +1,1 @@
+"""All that knows Airflow and that several DAGs share."""

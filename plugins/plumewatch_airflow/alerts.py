@@ -1,0 +1,132 @@
+"""One digest of a run's failures, to the channels of PLUMEWATCH_ALERTS.
+
+A channel is a function from (digest, settings) to None in CHANNELS; another one is one function and one entry.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.sdk import BaseNotifier
+
+from plumewatch.errors import ConfigurationError
+from plumewatch.settings import Settings
+from plumewatch_airflow.connections import load_settings
+
+log = logging.getLogger("plumewatch.alert")
+
+
+@dataclass(frozen=True)
+class Digest:
+    """What an alert says."""
+
+    dag_id: str
+    """The DAG whose run has failures."""
+    run_id: str
+    """The run."""
+    key: str
+    """The partition key that the run was for."""
+    failures: Sequence[dict[str, Any]]
+    """Rows of failed_scenes."""
+    failed_tasks: Sequence[str]
+    """Tasks that failed for another reason than a scene."""
+
+    @property
+    def title(self) -> str:
+        """One line: how much failed, and where."""
+        return f"Plumewatch: {len(self.failures)} failed scenes, {len(self.failed_tasks)} failed tasks in {self.dag_id} for {self.key}"
+
+    @property
+    def text(self) -> str:
+        """The title, then one line a failure."""
+        lines = [
+            f"- {f['area'] or '-'} {f['scene_id']} ({f['stage']}, attempt {f['attempts']}, "
+            f"{'retryable' if f['is_retryable'] else 'final'}): {f['error_class']}: {f['message']}"
+            for f in self.failures
+        ]
+        lines += [f"- task {task}: see its log" for task in self.failed_tasks]
+        return "\n".join([f"{self.title} (run {self.run_id})", *lines])
+
+
+def to_log(digest: Digest, settings: Settings) -> None:
+    """The task's own log."""
+    log.error("ALERT %s", digest.text)
+
+
+def to_smtp(digest: Digest, settings: Settings) -> None:
+    """E-mail by the connection smtp_default."""
+    from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+
+    SmtpNotifier(
+        to=_recipient("smtp", settings), subject=digest.title, html_content=f"<pre>{_escaped(digest.text)}</pre>"
+    ).notify({})
+
+
+def to_slack(digest: Digest, settings: Settings) -> None:
+    """A channel of the workspace of slack_default."""
+    from airflow.providers.slack.notifications.slack import SlackNotifier
+
+    SlackNotifier(text=digest.text, channel=_recipient("slack", settings)).notify({})
+
+
+def to_sns(digest: Digest, settings: Settings) -> None:
+    """A topic of Amazon SNS by aws_default."""
+    from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
+
+    SnsNotifier(target_arn=_recipient("sns", settings), message=digest.text, subject=digest.title[:100]).notify({})
+
+
+def to_webhook(digest: Digest, settings: Settings) -> None:
+    """A POST of JSON with `title` and `text`."""
+    import requests
+
+    answer = requests.post(
+        _recipient("webhook", settings), json={"title": digest.title, "text": digest.text}, timeout=30
+    )
+    answer.raise_for_status()
+
+
+CHANNELS: dict[str, Callable[[Digest, Settings], None]] = {
+    "log": to_log,
+    "smtp": to_smtp,
+    "slack": to_slack,
+    "sns": to_sns,
+    "webhook": to_webhook,
+}
+
+
+class DigestNotifier(BaseNotifier):
+    """Sends a digest to every channel of the settings; a channel that fails doesn't keep the others from sending."""
+
+    template_fields = ()
+
+    def __init__(self, digest: Digest) -> None:
+        super().__init__()
+        self.digest = digest
+
+    def notify(self, context: Any) -> None:
+        """Send; raises the first channel's error after all have been tried."""
+        settings, errors = load_settings(), []
+        for channel in settings.alerts:
+            try:
+                CHANNELS[channel](self.digest, settings)
+            except Exception as error:  # noqa: BLE001 - whatever a channel raises, the others must still be tried
+                log.error("alert channel %s failed: %s: %s", channel, type(error).__name__, error)
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+
+def _recipient(channel: str, settings: Settings) -> str:
+    if not settings.alert_to:
+        raise ConfigurationError(f"PLUMEWATCH_ALERTS has {channel} but PLUMEWATCH_ALERT_TO is empty")
+    return settings.alert_to
+
+
+def _escaped(text: str) -> str:
+    import html
+
+    return html.escape(text)

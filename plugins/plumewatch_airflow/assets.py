@@ -1,0 +1,43 @@
+"""The assets that pass from one DAG to the next, the timetables, and the partition key of a run."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import Asset, CronPartitionTimetable
+
+from plumewatch.errors import ConfigurationError
+
+PIXELS = Asset(name="pixels", uri="plumewatch://pixels", group="plumewatch")
+"""Pixel tables of a day; partition key YYYY-MM-DD."""
+PEAKS = Asset(name="peaks", uri="plumewatch://peaks", group="plumewatch")
+"""CO2 peaks of a month; partition key YYYY-MM."""
+SOURCES = Asset(name="sources", uri="plumewatch://sources", group="plumewatch")
+"""Inventories as tables of sources; not partitioned by time."""
+
+DAY, MONTH = "%Y-%m-%d", "%Y-%m"
+# Midnight crons, offset by one: a backfill's last day is included and a run by key isn't made again (README, "Days and months").
+DAILY = CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=-1, key_format=DAY)
+MONTHLY = CronPartitionTimetable("0 0 1 * *", timezone="UTC", run_offset=-1, key_format=MONTH)
+
+
+def partition_key(context: Any, key_format: str) -> str:
+    """Return the key of the run; a run without one is for today (or this month). ConfigurationError where it's malformed."""
+    key = context.get("partition_key") or datetime.now(UTC).strftime(key_format)
+    try:
+        parsed = datetime.strptime(key, key_format)
+    except ValueError:
+        parsed = None
+    if parsed is None or parsed.strftime(key_format) != key:
+        raise ConfigurationError(f"partition key {key!r}; allowed: {'YYYY-MM-DD' if key_format == DAY else 'YYYY-MM'}")
+    return key
+
+
+def keys_between(first: str, last: str, key_format: str) -> list[str]:
+    """Return the days or months from `first` to `last` (YYYY-MM-DD), both included."""
+    start, end = date.fromisoformat(first), date.fromisoformat(last)
+    if end < start:
+        raise ConfigurationError(f"from {first} to {last}; allowed: a first day that isn't after the last one")
+    days = (start + timedelta(days=n) for n in range((end - start).days + 1))
+    return list(dict.fromkeys(day.strftime(key_format) for day in days))

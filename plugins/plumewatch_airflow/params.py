@@ -1,0 +1,45 @@
+"""What the trigger and backfill forms offer, and how every task behaves when it fails."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import Param
+
+TAGS = ["plumewatch"]
+AREAS_FOLDER = Path(__file__).resolve().parents[2] / "include" / "areas"
+
+# Retried with backoff: half a minute, a minute; what cannot heal is failed at once (failed_scenes.py, spark.py).
+DEFAULT_ARGS: dict[str, Any] = {
+    "owner": "plumewatch",
+    "retries": 2,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=10),
+    "show_return_value_in_logs": False,
+}
+
+
+def areas_param() -> Param:
+    """A list of areas; those of `include/areas/` are offered, others are typed by name. Empty: all."""
+    return Param(
+        [],
+        type=["array", "null"],
+        items={"type": "string"},
+        examples=_offered_areas(),
+        title="Areas",
+        description_md="Fetch only these areas; empty fetches all. Areas in `<storage root>/areas/` may be typed by name.",
+    )
+
+
+def _offered_areas() -> list[str]:
+    """Names of the GeoJSON areas that ship with the bundle; read at every parse, so without geopandas."""
+    names = set()
+    for file in AREAS_FOLDER.glob("*.geojson"):
+        content = json.loads(file.read_text(encoding="utf-8"))
+        for feature in content.get("features", [content]):
+            names.add((feature.get("properties") or {}).get("name") or file.stem)
+    return sorted(names)

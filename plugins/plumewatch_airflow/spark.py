@@ -1,0 +1,63 @@
+"""The one place that starts Spark jobs. Where they run is a setting (PLUMEWATCH_SPARK), not a matter of the DAG."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import get_current_context
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from plumewatch.jobs import EXIT_BAD_ARGUMENTS, EXIT_GOOD, EXIT_NOTHING_DONE, EXIT_SOME_BAD, JobResult
+from plumewatch_airflow.connections import load_settings
+
+JOBS = Path(__file__).resolve().parents[2] / "spark_jobs"
+LINES_OF_ERROR = 15
+
+log = logging.getLogger("plumewatch.spark")
+
+
+def run_spark_job(name: str, *, key: str, **arguments: Any) -> JobResult:
+    """Run `spark_jobs/<name>.py`, its log line by line into the task's log, and return what it says of itself.
+
+    `arguments` become options (`pixels_path="x"` is `--pixels-path x`; None is left out, True is a bare flag, a list
+    is one option with several values). Inputs that fail are recorded under this DAG, run and `key`. Raises
+    AirflowFailException, which isn't retried, for bad arguments or where nothing could be done for a reason that the
+    job names; any other end of the process is retried.
+    """
+    context = get_current_context()
+    arguments |= {"dag_id": context["dag"].dag_id, "run_id": context["run_id"], "key": key}
+    command = [sys.executable, str(JOBS / f"{name}.py"), *_options(arguments)]
+    log.info("starting %s on %s: %s", name, load_settings().spark, " ".join(command[2:]))
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ})
+    lines = []
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.append(line.rstrip())
+        log.info("%s", lines[-1])
+    code = process.wait()
+    if code in (EXIT_GOOD, EXIT_SOME_BAD):
+        result = json.loads(lines[-1])
+        return JobResult(result["rows_read"], result["rows_written"], result["failed"])
+    reason = "\n".join(lines[-LINES_OF_ERROR:])
+    named = code == EXIT_BAD_ARGUMENTS or (code == EXIT_NOTHING_DONE and "Traceback" not in reason)
+    kind = AirflowFailException if named else AirflowException
+    raise kind(f"{name} ended with exit code {code}:\n{reason}")
+
+
+def _options(arguments: dict[str, Any]) -> list[str]:
+    options = []
+    for name, value in arguments.items():
+        flag = "--" + name.replace("_", "-")
+        if value is None or value is False:
+            continue
+        if value is True:
+            options.append(flag)
+        else:
+            options += [flag, *map(str, value if isinstance(value, list | tuple) else [value])]
+    return options
