@@ -11,8 +11,6 @@ drawn as a map.
 
 from __future__ import annotations
 
-from typing import Any
-
 from airflow.sdk import PartitionedAssetTimetable, dag, get_current_context, task
 from plumewatch_airflow.assets import MONTH, PEAKS, partition_key
 from plumewatch_airflow.detection import run_matching, write_results
@@ -23,17 +21,15 @@ GAS, METHOD = "co2", "scan"
 
 
 @task
-def match_sources() -> str:
+def match_sources() -> None:
     """Name the likely sources of the month's peaks."""
-    key = partition_key(get_current_context(), MONTH)
-    run_matching(GAS, "peaks", month=key)
-    return key
+    run_matching(GAS, "peaks", month=partition_key(get_current_context(), MONTH))
 
 
-@task
-def write_observations_and_map(key: str) -> None:
+@task(trigger_rule="none_failed")
+def write_observations_and_map() -> None:
     """Write what was looked at, and draw the month."""
-    write_results(GAS, "peaks", METHOD, key)
+    write_results(GAS, "peaks", METHOD, partition_key(get_current_context(), MONTH))
 
 
 @dag(
@@ -45,8 +41,7 @@ def write_observations_and_map(key: str) -> None:
 )
 def co2_detection_and_matching() -> None:
     """Match, draw, report."""
-    key: Any = match_sources()
-    write_observations_and_map(key) >> report_failures(key)
+    match_sources() >> write_observations_and_map() >> report_failures(MONTH)
 
 
 co2_detection_and_matching()

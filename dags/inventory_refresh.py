@@ -12,12 +12,9 @@ Detections that are stored already keep their matches until they are matched aga
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
-
 from airflow.sdk import dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
-from plumewatch_airflow.assets import MONTH, SOURCES
+from plumewatch_airflow.assets import MONTH, SOURCES, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failed_scenes import failure_recorded, report_failures
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
@@ -25,28 +22,30 @@ from plumewatch_airflow.summary import summarised
 
 
 @task(outlets=[SOURCES])
-def refresh_sources() -> str:
+def refresh_sources() -> None:
     """Read all inventory files that are there, and combine them."""
     from plumewatch.failed_scenes import record_failed_scenes
     from plumewatch.inventory import refresh
 
     context, settings = get_current_context(), load_settings()
-    key = datetime.now(UTC).strftime(MONTH)
+    key = partition_key(context, MONTH)
     if not settings.inventories:
         raise AirflowSkipException("PLUMEWATCH_INVENTORIES is not set: no folder of inventory files")
     with summarised() as summary, failure_recorded(key, "inventories", "read_inventories"):
         summary.path = settings.table_root("sources")
         result = refresh.refresh_sources(settings.inventories, settings.storage_root)
         record_failed_scenes(settings.storage_root, context["dag"].dag_id, key, context["run_id"], result.failures)
-        summary.read, summary.written, summary.failed = sum(result.rows.values()), result.rows["combined"], len(result.failures)
-    return key
+        summary.read, summary.written, summary.failed = (
+            sum(result.rows.values()),
+            result.rows["combined"],
+            len(result.failures),
+        )
 
 
 @dag(schedule="0 0 1 2 *", default_args=DEFAULT_ARGS, tags=TAGS, max_active_runs=1, doc_md=__doc__)
 def inventory_refresh() -> None:
     """Refresh, report."""
-    key: Any = refresh_sources()
-    report_failures(key)
+    refresh_sources() >> report_failures(MONTH)
 
 
 inventory_refresh()

@@ -11,8 +11,6 @@ estimated from the wind, their likely sources named from the inventories, and th
 
 from __future__ import annotations
 
-from typing import Any
-
 from airflow.sdk import PartitionedAssetTimetable, dag, get_current_context, task
 from plumewatch_airflow.assets import DAY, PIXELS, partition_key
 from plumewatch_airflow.connections import load_settings
@@ -26,7 +24,7 @@ GAS, METHOD = "ch4", "multi_pass"
 
 
 @task
-def detect_plumes() -> str:
+def detect_plumes() -> None:
     """Detect the plumes of all areas of the day, by the default method and by those that a redetection asks for."""
     settings, key = load_settings(), partition_key(get_current_context(), DAY)
     with summarised() as summary:
@@ -46,19 +44,18 @@ def detect_plumes() -> str:
             summary.read += result.rows_read
             summary.written += result.rows_written
             summary.failed += result.failed
-    return key
 
 
 @task
-def match_sources(key: str) -> None:
+def match_sources() -> None:
     """Name the likely sources of the day's plumes."""
-    run_matching(GAS, "plumes", date=key)
+    run_matching(GAS, "plumes", date=partition_key(get_current_context(), DAY))
 
 
-@task
-def write_observations_and_map(key: str) -> None:
+@task(trigger_rule="none_failed")
+def write_observations_and_map() -> None:
     """Write what was looked at, and draw the day."""
-    write_results(GAS, "plumes", METHOD, key)
+    write_results(GAS, "plumes", METHOD, partition_key(get_current_context(), DAY))
 
 
 @dag(
@@ -70,8 +67,7 @@ def write_observations_and_map(key: str) -> None:
 )
 def methane_detection_and_matching() -> None:
     """Detect, match, draw, report."""
-    key: Any = detect_plumes()
-    match_sources(key) >> write_observations_and_map(key) >> report_failures(key)
+    detect_plumes() >> match_sources() >> write_observations_and_map() >> report_failures(DAY)
 
 
 methane_detection_and_matching()

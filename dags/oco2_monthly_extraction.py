@@ -96,7 +96,12 @@ def oco2_monthly_extraction() -> None:
     granules = list_granules()
     fetched = fetch_granule.expand(scene=granules)
     soundings = extract_soundings(granules)
-    fetched >> soundings >> detect_peaks(granules) >> report_failures(scenes=granules, mapped_task="fetch_granule")
+    (
+        fetched
+        >> soundings
+        >> detect_peaks(granules)
+        >> report_failures(MONTH, scenes=granules, mapped_task="fetch_granule")
+    )
 
 
 oco2_monthly_extraction()

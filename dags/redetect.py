@@ -71,7 +71,7 @@ def redetect_co2(outlet_events: Any = None) -> None:
 
 
 def _wanted(gas: str, table: str, key_format: str, methods: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """The stored keys in the range and the methods of the gas; skips where the gas isn't asked for or nothing is stored."""
+    """The stored keys in the range and the methods of the gas; skips where there is nothing to do."""
     from plumewatch.storage import list_partitions
     from plumewatch.tables import TABLES
 
@@ -80,7 +80,9 @@ def _wanted(gas: str, table: str, key_format: str, methods: tuple[str, ...]) -> 
         raise AirflowSkipException(f"gas is {params['gas']}")
     wanted = keys_between(params["from"], params["to"], key_format)
     column = TABLES[table].partitions[-1]
-    stored = {p.keys[column] for p in list_partitions(TABLES[table], load_settings().table_root(table), {column: wanted})}
+    stored = {
+        p.keys[column] for p in list_partitions(TABLES[table], load_settings().table_root(table), {column: wanted})
+    }
     if not stored:
         raise AirflowSkipException(f"no {table} are stored from {params['from']} to {params['to']}")
     return sorted(stored), [method for method in params["methods"] or [] if method in methods]

@@ -31,9 +31,21 @@ LOOK_BACK_DAYS = 15  # three revisits of one satellite pair
 
 PARAMS = {
     "areas": areas_param(),
-    "newest": Param(False, type="boolean", title="Newest scene", description_md="Fetch each area's newest scene instead of a day."),
-    "look_back_days": Param(LOOK_BACK_DAYS, type="integer", minimum=1, maximum=365, title="Look back", description_md="Days in which the newest scene is searched."),
-}  # fmt: skip
+    "newest": Param(
+        False,
+        type="boolean",
+        title="Newest scene",
+        description_md="Fetch each area's newest scene instead of a day.",
+    ),
+    "look_back_days": Param(
+        LOOK_BACK_DAYS,
+        type="integer",
+        minimum=1,
+        maximum=365,
+        title="Look back",
+        description_md="Days in which the newest scene is searched.",
+    ),
+}
 
 
 @task.short_circuit
@@ -104,13 +116,15 @@ def write_pixels(scenes: list[dict[str, Any]], outlet_events: Any = None) -> Non
     outlet_events[PIXELS].add_partitions(sorted(changed))
 
 
-@dag(schedule=DAILY, params=PARAMS, default_args=DEFAULT_ARGS, tags=[*TAGS, "methane"], max_active_runs=2, doc_md=__doc__)
+@dag(
+    schedule=DAILY, params=PARAMS, default_args=DEFAULT_ARGS, tags=[*TAGS, "methane"], max_active_runs=2, doc_md=__doc__
+)
 def sentinel2_daily_ingest() -> None:
     """Search, fetch each scene, wind, pixels, report."""
     scenes = search_scenes()
     fetched = fetch_scene.expand(scene=scenes)
     pixels = write_pixels(scenes)
-    [fetched, fetch_wind(scenes)] >> pixels >> report_failures(scenes=scenes, mapped_task="fetch_scene")
+    [fetched, fetch_wind(scenes)] >> pixels >> report_failures(DAY, scenes=scenes, mapped_task="fetch_scene")
 
 
 sentinel2_daily_ingest()

@@ -15,7 +15,17 @@ from plumewatch.models import Area, Grid
 
 SUFFIXES = (".geojson", ".json", ".gpkg", ".shp")
 CATALOGUES = ("stac", "sentinel_hub")
-BAND_ALIASES = {"swir16": "B11", "swir1": "B11", "swir22": "B12", "swir2": "B12", "blue": "B02", "green": "B03", "red": "B04", "nir": "B08", "nir08": "B8A"}  # earth-search and Landsat names
+BAND_ALIASES = {
+    "swir16": "B11",
+    "swir1": "B11",
+    "swir22": "B12",
+    "swir2": "B12",
+    "blue": "B02",
+    "green": "B03",
+    "red": "B04",
+    "nir": "B08",
+    "nir08": "B8A",
+}  # earth-search and Landsat names
 BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
 METHANE_BANDS = ("B11", "B12")
 SENTINEL2_SWIR_RESOLUTION_M = 20.0  # of B11 and B12, Sentinel-2 User Handbook
@@ -34,13 +44,17 @@ def read_areas(*paths: str) -> list[Area]:
             if file.lower().endswith(SUFFIXES):
                 for area in _read_file(file):
                     if area.name in areas:
-                        raise InputError(file, f"area {area.name!r} is also in {areas[area.name].file}", "a name of its own for each area")
+                        raise InputError(
+                            file,
+                            f"area {area.name!r} is also in {areas[area.name].file}",
+                            "a name of its own for each area",
+                        )
                     areas[area.name] = area
     return [areas[name] for name in sorted(areas)]
 
 
 def select_areas(areas: list[Area], names: list[str] | None) -> list[Area]:
-    """Return the areas called `names` (all where empty); ConfigurationError lists the known ones where one is unknown."""
+    """Return the areas called `names`, all where empty; ConfigurationError lists the known ones."""
     known = {area.name: area for area in areas}
     unknown = sorted(set(names or ()) - known.keys())
     if unknown:
@@ -49,20 +63,26 @@ def select_areas(areas: list[Area], names: list[str] | None) -> list[Area]:
 
 
 def grid_of(area: Area) -> Grid:
-    """Return the grid of an area: its CRS (or the UTM zone of its centroid), edges at whole multiples of the resolution.
+    """Return the grid of an area: its CRS or the UTM zone of its centroid, edges at multiples of the resolution.
 
-    Sentinel-2 tiles have their edges at multiples of 20 m too, so that a scene in the same zone falls on it unresampled.
+    Sentinel-2 tiles have their edges at multiples of 20 m too: a scene in the same zone falls on it unresampled.
     """
     from pyproj import Transformer
 
     epsg = _epsg(area)
     resolution = area.resolution_m
-    project = Transformer.from_crs("EPSG:4326", f"EPSG:{epsg}", always_xy=True)
+    project: Any = Transformer.from_crs("EPSG:4326", f"EPSG:{epsg}", always_xy=True)
     west, south, east, north = project.transform_bounds(*area.geometry.bounds, densify_pts=21)
     left, top = math.floor(west / resolution) * resolution, math.ceil(north / resolution) * resolution
-    grid = Grid(epsg, left, top, resolution, math.ceil((east - left) / resolution), math.ceil((top - south) / resolution))
+    grid = Grid(
+        epsg, left, top, resolution, math.ceil((east - left) / resolution), math.ceil((top - south) / resolution)
+    )
     if grid.width * grid.height > MAX_CELLS:
-        raise InputError(area.file, f"area {area.name!r} has {grid.width} x {grid.height} cells of {resolution} m", f"at most {MAX_CELLS} cells: split the area or take a coarser resolution_m")
+        raise InputError(
+            area.file,
+            f"area {area.name!r} has {grid.width} x {grid.height} cells of {resolution} m",
+            f"at most {MAX_CELLS} cells: split the area or take a coarser resolution_m",
+        )
     return grid
 
 
@@ -73,7 +93,9 @@ def _epsg(area: Area) -> int:
         return (32600 if centre.y >= 0 else 32700) + zone
     match = re.fullmatch(r"(?i)(?:EPSG:)?(\d{4,6})", area.crs)
     if not match:
-        raise InputError(area.file, f"area {area.name!r} has crs {area.crs!r}", "EPSG:<number> of a projected CRS in metres")
+        raise InputError(
+            area.file, f"area {area.name!r} has crs {area.crs!r}", "EPSG:<number> of a projected CRS in metres"
+        )
     from pyproj import CRS
 
     crs = CRS.from_epsg(int(match[1]))
@@ -87,7 +109,9 @@ def _read_file(file: str) -> list[Area]:
         try:
             content = json.loads(storage.read_bytes(file))
         except ValueError as error:
-            raise InputError(file, f"not JSON ({error})", "a GeoJSON FeatureCollection, Feature, Polygon or MultiPolygon") from error
+            raise InputError(
+                file, f"not JSON ({error})", "a GeoJSON FeatureCollection, Feature, Polygon or MultiPolygon"
+            ) from error
         features = _geojson_features(content)
     else:
         features = _vector_features(file)
@@ -181,7 +205,9 @@ def _bands(value: Any, refuse: Any) -> tuple[str, ...]:
     if value is None:
         return METHANE_BANDS
     names = value if isinstance(value, list) else re.split(r"[,\s]+", str(value).strip("[] "))
-    bands = tuple(dict.fromkeys(BAND_ALIASES.get(str(n).strip("'\" ").lower(), str(n).strip("'\" ").upper()) for n in names))
+    bands = tuple(
+        dict.fromkeys(BAND_ALIASES.get(str(n).strip("'\" ").lower(), str(n).strip("'\" ").upper()) for n in names)
+    )
     unknown = [b for b in bands if b not in BANDS]
     if unknown or not bands:
         raise refuse(f"bands {unknown or value!r}", ", ".join(BANDS) + " and the aliases " + ", ".join(BAND_ALIASES))
@@ -207,10 +233,16 @@ def _geometry(feature: dict[str, Any], properties: dict[str, Any], refuse: Any) 
     else:
         raise refuse("neither a geometry nor a bbox", "a Polygon, a MultiPolygon or the property bbox")
     if geometry.geom_type not in ("Polygon", "MultiPolygon") or geometry.is_empty:
-        raise refuse(f"a {geometry.geom_type}{' that is empty' if geometry.is_empty else ''}", "a Polygon or MultiPolygon")
+        raise refuse(
+            f"a {geometry.geom_type}{' that is empty' if geometry.is_empty else ''}", "a Polygon or MultiPolygon"
+        )
     if not geometry.is_valid:
-        raise refuse(f"geometry that is not valid ({shapely.is_valid_reason(geometry)})", "a polygon that does not cross itself")
+        raise refuse(
+            f"geometry that is not valid ({shapely.is_valid_reason(geometry)})", "a polygon that does not cross itself"
+        )
     west, south, east, north = geometry.bounds
     if west < -180 or east > 180 or south < -90 or north > 90:
-        raise refuse(f"bounds {geometry.bounds}", "longitude from -180 to 180 and latitude from -90 to 90 degrees (WGS 84)")
+        raise refuse(
+            f"bounds {geometry.bounds}", "longitude from -180 to 180 and latitude from -90 to 90 degrees (WGS 84)"
+        )
     return geometry

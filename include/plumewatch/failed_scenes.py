@@ -18,7 +18,9 @@ Scene = tuple[str | None, str]
 """Area (None for OCO-2) and scene id."""
 
 
-def record_failed_scenes(storage_root: str, dag_id: str, key: str, run_id: str, failures: Sequence[FailedScene]) -> None:
+def record_failed_scenes(
+    storage_root: str, dag_id: str, key: str, run_id: str, failures: Sequence[FailedScene]
+) -> None:
     """Add or renew the rows of `failures` in the partition of `dag_id` and `key`.
 
     A scene that failed before keeps the time of its first failure; a healed one is open again.
@@ -49,7 +51,11 @@ def heal_scenes(storage_root: str, dag_id: str, key: str, scenes: Sequence[Scene
                 row["healed_at_utc"] = now
         return FAILED_SCENES.from_pylist(rows)
 
-    open_now = {_identity(row) for row in read_failed_scenes(storage_root, dag_id, key).to_pylist() if row["healed_at_utc"] is None}
+    open_now = {
+        _identity(row)
+        for row in read_failed_scenes(storage_root, dag_id, key).to_pylist()
+        if row["healed_at_utc"] is None
+    }
     if open_now & healed:
         storage.change_rows(FAILED_SCENES, _root(storage_root), {"dag_id": dag_id, "key": key}, change)
 

@@ -49,7 +49,9 @@ def record_failures(arguments: argparse.Namespace, output_root: str, key: str, f
     """Write the rows of failed inputs beside the output root, and name each in the log."""
     for failure in failures:
         log.error("FAILED %s %s: %s: %s", failure.stage, failure.scene_id, failure.error_class, failure.message)
-    record_failed_scenes(storage.parent(output_root), arguments.dag_id, arguments.key or key, arguments.run_id, failures)
+    record_failed_scenes(
+        storage.parent(output_root), arguments.dag_id, arguments.key or key, arguments.run_id, failures
+    )
 
 
 def main(

@@ -41,7 +41,9 @@ def write_observations(
 
 def write_detection_observations(storage_root: str, gas: str, key: str, partitions: Sequence[storage.Partition]) -> int:
     """Write what the detection jobs left under `observations` in the manifests of a key; return the number of rows."""
-    rows = [row for partition in partitions for row in (storage.read_manifest(partition.path) or {}).get("observations", [])]
+    rows = [
+        row for partition in partitions for row in (storage.read_manifest(partition.path) or {}).get("observations", [])
+    ]
     areas = {row["area"] for row in rows if row.get("area") is not None}
     orbits = {row["orbit"] for row in rows if row.get("orbit") is not None}
     write_observations(storage_root, gas, key, "detection", rows, areas=areas, orbits=orbits)

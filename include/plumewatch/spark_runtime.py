@@ -20,7 +20,10 @@ from plumewatch.settings import CHECKOUT
 
 CACHE = CHECKOUT / ".cache"
 JAVA_VERSIONS = (17, 21)  # Spark 4.0 runs on these (its documentation)
-FAST_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")  # jobs are short: no time for the second compiler to pay off
+FAST_START = (
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+)  # jobs are short: no time for the second compiler to pay off
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +58,9 @@ def require_java() -> Path:
     """Return a usable `java`; ConfigurationError says what to install where there is none."""
     if java := find_java():
         return java
-    raise ConfigurationError(f"no Java found; allowed: Java {' or '.join(map(str, JAVA_VERSIONS))} on the PATH or by JAVA_HOME")
+    raise ConfigurationError(
+        f"no Java found; allowed: Java {' or '.join(map(str, JAVA_VERSIONS))} on the PATH or by JAVA_HOME"
+    )
 
 
 def jars() -> list[Path]:
@@ -81,8 +86,14 @@ def _resolve_jars(folder: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode or not any(aside.glob("*.jar")):
         shutil.rmtree(aside, ignore_errors=True)
-        problem = [line.strip() for line in (done.stdout + done.stderr).splitlines() if "WARN" in line or "ERROR" in line or "failed" in line]
-        raise ConfigurationError("the jars could not be resolved from Maven's central repository: " + "; ".join(problem[-5:]))
+        problem = [
+            line.strip()
+            for line in (done.stdout + done.stderr).splitlines()
+            if "WARN" in line or "ERROR" in line or "failed" in line
+        ]
+        raise ConfigurationError(
+            "the jars could not be resolved from Maven's central repository: " + "; ".join(problem[-5:])
+        )
     if folder.is_dir():  # another process was faster
         shutil.rmtree(aside)
     else:
@@ -90,21 +101,31 @@ def _resolve_jars(folder: Path) -> None:
 
 
 def class_path() -> str:
-    """Return the jars as a class path, Spark's own slf4j first: GeoTools carries an old one that would silence Spark's log."""
+    """Return the jars as a class path, Spark's slf4j first: GeoTools has an old one that would silence its log."""
     slf4j = sorted((spark_home() / "jars").glob("*slf4j*.jar"))
     return ":".join(map(str, [*slf4j, *jars()]))
 
 
 def class_archive() -> Path:
     """Return the file of the class-data archive that fits this Java, Spark and set of jars; it may not exist yet."""
-    parts = [str(require_java().resolve()), str(java_version(require_java())), metadata.version("pyspark"), class_path(), *FAST_START]
+    parts = [
+        str(require_java().resolve()),
+        str(java_version(require_java())),
+        metadata.version("pyspark"),
+        class_path(),
+        *FAST_START,
+    ]
     return CACHE / "spark" / f"classes-{_digest('|'.join(parts).encode())}.jsa"
 
 
 def java_options(archive: Path | None = None) -> str:
     """Return the JVM options of a short job; with the class archive where it was built."""
     archive = archive or class_archive()
-    shared = [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"] if archive.exists() else []
+    shared = (
+        [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+        if archive.exists()
+        else []
+    )
     return " ".join([*FAST_START, *shared])
 
 

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from plumewatch import spark_runtime, storage
 from plumewatch.errors import ConfigurationError
@@ -20,7 +20,7 @@ from plumewatch.storage import Where
 from plumewatch.tables import Table
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 SHUFFLE_PARTITIONS = 4  # the shuffled rows are work lists and detections: thousands, not millions
 
@@ -143,19 +143,21 @@ def serve(port: int) -> None:
 
 def warm_up(archive: Path) -> None:
     """Do a little of everything that jobs do, and leave the loaded classes in `archive` when the JVM ends."""
-    options = session_options(Settings.load(), " ".join([*spark_runtime.FAST_START, f"-XX:ArchiveClassesAtExit={archive}"]))
+    options = session_options(
+        Settings.load(), " ".join([*spark_runtime.FAST_START, f"-XX:ArchiveClassesAtExit={archive}"])
+    )
     spark = _start("local[2]", "warm-up", options)
     points = spark.range(100).selectExpr("id", "ST_Point(id * 0.01D, 0D) AS point").repartition(2)
     pairs = points.alias("a").join(points.alias("b"), on=_near("a", "b"))
     assert pairs.selectExpr("a.id AS id").mapInArrow(lambda batches: batches, "id long").toArrow().num_rows >= 100
-    gateway = spark.sparkContext._gateway
+    gateway: Any = spark.sparkContext._gateway
     spark.stop()
     gateway.shutdown()
     gateway.proc.stdin.close()  # the JVM ends, and writes the archive, when its standard input closes
     gateway.proc.wait(timeout=120)
 
 
-def _near(left: str, right: str) -> object:
+def _near(left: str, right: str) -> Column:
     from pyspark.sql.functions import expr
 
     return expr(f"ST_DWithin({left}.point, {right}.point, 5000, true)")

@@ -59,7 +59,9 @@ def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
     if scheme in ("s3", "s3a"):
         fs = fsspec.filesystem("s3", use_listings_cache=False, default_fill_cache=False)
         return fs, path.split("://", 1)[1].rstrip("/")
-    raise ConfigurationError(f"{path}: storage of kind {scheme!r}; allowed: a local path, file:// or s3://bucket/prefix")
+    raise ConfigurationError(
+        f"{path}: storage of kind {scheme!r}; allowed: a local path, file:// or s3://bucket/prefix"
+    )
 
 
 def is_local(path: str) -> bool:
@@ -226,7 +228,9 @@ def read_manifest(path: str) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise InputError(join(path, MANIFEST), f"not JSON ({error})", "the manifest that the writing job left") from error
+        raise InputError(
+            join(path, MANIFEST), f"not JSON ({error})", "the manifest that the writing job left"
+        ) from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), list):
         raise InputError(join(path, MANIFEST), "no list `files`", "the manifest that the writing job left")
     return manifest
@@ -242,8 +246,10 @@ def partition_files(partition: Partition) -> list[str]:
     return [join(partition.path, name) for name in sorted(names) if name != MANIFEST and _holds_rows(name)]
 
 
-def read_parquet(table: Table, path: str, columns: Sequence[str] | None = None, filter: pc.Expression | None = None) -> pa.Table:
-    """Return one file's rows as the table's columns (all, or `columns`); optional columns that it lacks are null."""
+def read_parquet(
+    table: Table, path: str, columns: Sequence[str] | None = None, filter: pc.Expression | None = None
+) -> pa.Table:
+    """Return one file's rows as the table's columns (or `columns`); optional ones that it lacks are null."""
     fs, inner = filesystem(path)
     try:
         with fs.open(inner, "rb") as file:
@@ -256,7 +262,9 @@ def read_parquet(table: Table, path: str, columns: Sequence[str] | None = None, 
                 rows = pq.read_table(file, columns=wanted, filters=filter)
     except (pa.ArrowInvalid, OSError) as error:
         if isinstance(error, FileNotFoundError):
-            raise InputError(path, "no such file, though its manifest lists it", f"a Parquet file of {table.name}") from error
+            raise InputError(
+                path, "no such file, though its manifest lists it", f"a Parquet file of {table.name}"
+            ) from error
         raise InputError(path, f"not readable as Parquet ({error})", f"a Parquet file of {table.name}") from error
     if columns is None:
         return table.conform(rows, source=path)
@@ -278,8 +286,8 @@ def read_table(
 ) -> pa.Table:
     """Return the rows at or below `path`, with the partition columns as strings.
 
-    `columns` narrows to some columns (of files or partitions), `where` to partitions, `filter` to rows by a condition on
-    columns of the files. No such path is a table without rows.
+    `columns` narrows to some columns (of files or partitions), `where` to partitions, `filter` to rows by a condition
+    on columns of the files. No such path is a table without rows.
     """
     in_files = None if columns is None else [c for c in columns if c not in table.partitions]
     parts = []
@@ -288,7 +296,10 @@ def read_table(
             rows = read_parquet(table, file, in_files, filter)
             for name in table.partitions:
                 if columns is None or name in columns:
-                    rows = rows.append_column(pa.field(name, pa.string()), pa.repeat(pa.scalar(partition.keys.get(name), pa.string()), len(rows)))
+                    rows = rows.append_column(
+                        pa.field(name, pa.string()),
+                        pa.repeat(pa.scalar(partition.keys.get(name), pa.string()), len(rows)),
+                    )
             parts.append(rows)
     if parts:
         return pa.concat_tables(parts, promote_options="default")
@@ -297,7 +308,7 @@ def read_table(
 
 
 def parquet_bytes(table: Table, rows: pa.Table) -> bytes:
-    """Return conformed rows as the bytes of a Parquet file in the table's encoding; the same rows give the same bytes."""
+    """Return rows as the bytes of a Parquet file in the table's encoding; the same rows give the same bytes."""
     rows = table.conform(rows)
     buffer = io.BytesIO()
     floats = [f.name for f in rows.schema if f.type == pa.float64()] if not table.is_small else []
@@ -413,9 +424,7 @@ def _write_manifest(
 # --- tables with several writers
 
 
-def change_rows(
-    table: Table, root: str, keys: Mapping[str, str], change: Callable[[pa.Table], pa.Table]
-) -> str:
+def change_rows(table: Table, root: str, keys: Mapping[str, str], change: Callable[[pa.Table], pa.Table]) -> str:
     """Replace the rows of a partition by what `change` makes of them, under a lock; return the partition's folder."""
     _check_keys(table, keys)
     path = partition_path(root, keys)
@@ -445,7 +454,7 @@ def replace_rows(
 
 @contextlib.contextmanager
 def lock(path: str) -> Iterator[None]:
-    """Hold the lock of a folder: flock in a folder (gone with its process), a conditional PUT on S3 (taken over when stale)."""
+    """Hold a folder's lock: flock on a disk, gone with its process; a conditional PUT on S3, taken over when stale."""
     fs, inner = filesystem(path)
     holder = _flock(Path(inner)) if is_local(path) else _s3_lock(fs, f"{inner}/.lock")
     with holder:

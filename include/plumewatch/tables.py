@@ -56,7 +56,11 @@ class Table:
         unknown = {key for row in rows for key in row} - {*self.schema.names, *self.further}
         if unknown:
             raise InputError(self.name, f"unknown columns {sorted(unknown)}", ", ".join(self.schema.names))
-        return self.conform(pa.Table.from_pylist([dict(row) for row in rows], schema=self.schema)) if rows else self.empty()
+        return (
+            self.conform(pa.Table.from_pylist([dict(row) for row in rows], schema=self.schema))
+            if rows
+            else self.empty()
+        )
 
     def from_columns(self, columns: Mapping[str, Any]) -> pa.Table:
         """Return the columns (arrays of equal length by name) as a conformed table."""
@@ -78,7 +82,9 @@ class Table:
         present = set(rows.column_names)
         missing = [f.name for f in self.schema if f.name not in present | self.optional]
         if missing:
-            raise InputError(source, f"no column {', '.join(missing)}", f"a {self.name} table with " + ", ".join(self.schema.names))
+            raise InputError(
+                source, f"no column {', '.join(missing)}", f"a {self.name} table with " + ", ".join(self.schema.names)
+            )
         fields = list(self.schema) + [pa.field(n, t) for n, t in self.further.items() if n in present]
         columns = [
             _cast(rows[f.name], f, source) if f.name in present else pa.chunked_array([pa.nulls(rows.num_rows, f.type)])
@@ -108,7 +114,7 @@ def _schema(columns: Mapping[str, pa.DataType], metadata: dict[bytes, bytes] | N
 
 
 def _geoparquet(column: str, geometry_types: Sequence[str]) -> dict[bytes, bytes]:
-    """Metadata by which any GeoParquet 1.1 reader knows the column; without `crs` it is longitude and latitude (CRS84)."""
+    """Metadata by which a GeoParquet 1.1 reader knows the column; without `crs` it is longitude and latitude."""
     geo = {
         "version": "1.1.0",
         "primary_column": column,
@@ -139,10 +145,11 @@ SOUNDINGS = Table(
     _schema(
         {
             "sounding_id": I8, "observed_at_utc": TIME, "orbit": I4, "longitude": F8, "latitude": F8, "xco2_ppm": F4,
-            "xco2_uncertainty_ppm": F4, "xco2_quality_flag": I1, "operation_mode": I1, "footprint": I1, "wind_u_m_s": F4,
-            "wind_v_m_s": F4, "surface_pressure_hpa": F4, "surface_pressure_apriori_hpa": F4, "tcwv_kg_m2": F4,
-            "tcwv_apriori_kg_m2": F4, "tcwv_uncertainty_kg_m2": F4, "altitude_m": F4, "land_water_indicator": I1,
-            "land_fraction_percent": F4, "granule": S,
+            "xco2_uncertainty_ppm": F4, "xco2_quality_flag": I1, "operation_mode": I1, "footprint": I1,
+            "wind_u_m_s": F4, "wind_v_m_s": F4, "surface_pressure_hpa": F4,
+            "surface_pressure_apriori_hpa": F4, "tcwv_kg_m2": F4, "tcwv_apriori_kg_m2": F4,
+            "tcwv_uncertainty_kg_m2": F4, "altitude_m": F4, "land_water_indicator": I1, "land_fraction_percent": F4,
+            "granule": S,
         }
     ),
     sort_by=("sounding_id",),

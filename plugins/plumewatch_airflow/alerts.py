@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow.sdk import BaseNotifier
-
 from plumewatch.errors import ConfigurationError
 from plumewatch.settings import Settings
+
 from plumewatch_airflow.connections import load_settings
 
 log = logging.getLogger("plumewatch.alert")
@@ -37,7 +37,8 @@ class Digest:
     @property
     def title(self) -> str:
         """One line: how much failed, and where."""
-        return f"Plumewatch: {len(self.failures)} failed scenes, {len(self.failed_tasks)} failed tasks in {self.dag_id} for {self.key}"
+        failed = f"{len(self.failures)} failed scenes, {len(self.failed_tasks)} failed tasks"
+        return f"Plumewatch: {failed} in {self.dag_id} for {self.key}"
 
     @property
     def text(self) -> str:

@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import Asset, CronPartitionTimetable
-
 from plumewatch.errors import ConfigurationError
 
 PIXELS = Asset(name="pixels", uri="plumewatch://pixels", group="plumewatch")
@@ -17,13 +16,13 @@ SOURCES = Asset(name="sources", uri="plumewatch://sources", group="plumewatch")
 """Inventories as tables of sources; not partitioned by time."""
 
 DAY, MONTH = "%Y-%m-%d", "%Y-%m"
-# Midnight crons, offset by one: a backfill's last day is included and a run by key isn't made again (README, "Days and months").
+# Midnight crons, offset by one: so a backfill's last day is included, and a day that was run by key isn't run again.
 DAILY = CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=-1, key_format=DAY)
 MONTHLY = CronPartitionTimetable("0 0 1 * *", timezone="UTC", run_offset=-1, key_format=MONTH)
 
 
 def partition_key(context: Any, key_format: str) -> str:
-    """Return the key of the run; a run without one is for today (or this month). ConfigurationError where it's malformed."""
+    """Return the key of the run; a run without one is for today (or this month). ConfigurationError: malformed."""
     key = context.get("partition_key") or datetime.now(UTC).strftime(key_format)
     try:
         parsed = datetime.strptime(key, key_format)

@@ -6,14 +6,13 @@ import os
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
-
 from plumewatch.settings import Settings
 
 AWS_CONNECTION = "aws_default"
 
 
 def load_settings() -> Settings:
-    """Return the settings that hold for this task; on S3 the connection `aws_default`, where there is one, goes first."""
+    """Return the settings that hold for this task; on S3 the connection `aws_default` goes first."""
     settings = Settings.load()
     if settings.storage_root.startswith("s3://"):
         os.environ.update(aws_environment())

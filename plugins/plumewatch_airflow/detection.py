@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from airflow.sdk import Asset, get_current_context
-
+from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch import storage
 from plumewatch.observations import write_detection_observations
 from plumewatch.tables import TABLES
+
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import summarised
@@ -21,8 +22,11 @@ def requested_methods(asset: Asset, default: str) -> list[str]:
 
 
 def run_matching(gas: str, table: str, **period: str) -> None:
-    """Match the detections of one period (`date=` or `month=`) with the combined inventory."""
+    """Match the detections of one period (`date=` or `month=`) with the combined inventory; skips without one."""
     settings = load_settings()
+    sources = storage.join(settings.table_root("sources"), COMBINED)
+    if not storage.exists(sources):
+        raise AirflowSkipException(f"no {sources}: run inventory_refresh, then redetect")
     with summarised() as summary:
         summary.path = settings.table_root("matches")
         result = run_spark_job(
@@ -30,7 +34,7 @@ def run_matching(gas: str, table: str, **period: str) -> None:
             key=next(iter(period.values())),
             detections_path=settings.table_root(table),
             gas=gas,
-            sources_path=storage.join(settings.table_root("sources"), COMBINED),
+            sources_path=sources,
             wind_path=settings.table_root("wind"),
             matches_path=summary.path,
             **period,

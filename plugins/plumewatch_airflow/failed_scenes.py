@@ -12,11 +12,12 @@ from typing import Any
 
 from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
-
 from plumewatch.errors import PlumewatchError
 from plumewatch.failed_scenes import heal_scenes, read_failed_scenes, record_failed_scenes
 from plumewatch.models import FailedScene
+
 from plumewatch_airflow.alerts import Digest, DigestNotifier
+from plumewatch_airflow.assets import partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.summary import summarised
 
@@ -41,7 +42,9 @@ def failure_recorded(key: str, scene_id: str, stage: str, area: str | None = Non
 
 
 @task(trigger_rule="all_done", retries=0)
-def report_failures(key: str | None = None, scenes: Sequence[dict[str, Any]] | None = None, mapped_task: str | None = None) -> None:
+def report_failures(
+    key_format: str, scenes: Sequence[dict[str, Any]] | None = None, mapped_task: str | None = None
+) -> None:
     """Reconcile the states of the run with failed_scenes, send one digest, and turn the run red where anything failed.
 
     `scenes` are what `mapped_task` was expanded over: dicts with `key`, `scene_id` and `area`.
@@ -52,19 +55,25 @@ def report_failures(key: str | None = None, scenes: Sequence[dict[str, Any]] | N
     scenes = scenes or []
     with summarised() as summary:
         states = ti.get_task_states(dag_id=dag_id, run_ids=[run_id])[run_id]
-        by_index = {_map_index(name, mapped_task): state for name, state in states.items() if _map_index(name, mapped_task) is not None}
+        by_index = {
+            _map_index(name, mapped_task): state
+            for name, state in states.items()
+            if _map_index(name, mapped_task) is not None
+        }
         _reconcile(root, dag_id, run_id, mapped_task or "", scenes, by_index)
-        keys = sorted({scene["key"] for scene in scenes} | ({key} if key else set()))
+        keys = sorted({partition_key(context, key_format), *(scene["key"] for scene in scenes)})
         failures = [
             row
             for one in keys
             for row in read_failed_scenes(root, dag_id, one).to_pylist()
             if row["run_id"] == run_id and row["healed_at_utc"] is None
         ]
-        tasks = sorted(n for n, s in states.items() if s == "failed" and n != ti.task_id and _map_index(n, mapped_task) is None)
+        tasks = sorted(
+            n for n, s in states.items() if s == "failed" and n != ti.task_id and _map_index(n, mapped_task) is None
+        )
         summary.read, summary.failed = len(scenes), len(failures) + len(tasks)
         if failures or tasks:
-            digest = Digest(dag_id, run_id, ", ".join(keys) or "-", failures, tasks)
+            digest = Digest(dag_id, run_id, ", ".join(keys), failures, tasks)
             DigestNotifier(digest).notify(context)
             raise AirflowFailException(digest.title)
 
@@ -75,7 +84,9 @@ def _reconcile(
     """Heal the rows of scenes that went through; give a row to those whose process died before it could write one."""
     for key in sorted({scene["key"] for scene in scenes}):
         of_key = [(scene, states.get(index)) for index, scene in enumerate(scenes) if scene["key"] == key]
-        heal_scenes(root, dag_id, key, [(s["area"], s["scene_id"]) for s, state in of_key if state == "success"], mapped_task)
+        heal_scenes(
+            root, dag_id, key, [(s["area"], s["scene_id"]) for s, state in of_key if state == "success"], mapped_task
+        )
         recorded = {
             (row["area"], row["scene_id"])
             for row in read_failed_scenes(root, dag_id, key).to_pylist()

@@ -31,7 +31,7 @@ def areas_param() -> Param:
         items={"type": "string"},
         examples=_offered_areas(),
         title="Areas",
-        description_md="Fetch only these areas; empty fetches all. Areas in `<storage root>/areas/` may be typed by name.",
+        description_md="Fetch only these; empty: all. Areas in `<storage root>/areas/` are typed by name.",
     )
 
 

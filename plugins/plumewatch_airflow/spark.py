@@ -12,8 +12,8 @@ from typing import Any
 
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-
 from plumewatch.jobs import EXIT_BAD_ARGUMENTS, EXIT_GOOD, EXIT_NOTHING_DONE, EXIT_SOME_BAD, JobResult
+
 from plumewatch_airflow.connections import load_settings
 
 JOBS = Path(__file__).resolve().parents[2] / "spark_jobs"

@@ -22,7 +22,9 @@ def test_every_file_is_one_dag_of_its_name(dagbag: Any) -> None:
 @pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
 def test_every_dag_explains_itself_and_ends_with_a_report(dagbag: Any, dag_id: str) -> None:
     dag = dagbag.dags[dag_id]
-    assert {"Schedule", "Reads", "Writes"} <= {word.strip("*") for word in dag.doc_md.replace(":", "").split() if word.startswith("**")}
+    assert {"Schedule", "Reads", "Writes"} <= {
+        word.strip("*") for word in dag.doc_md.replace(":", "").split() if word.startswith("**")
+    }
     assert dag.catchup is False and "plumewatch" in dag.tags
     assert all(task.doc_md or task.python_callable.__doc__ for task in dag.tasks)
     if dag_id != "redetect":

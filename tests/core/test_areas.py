@@ -22,7 +22,12 @@ def write(folder: Path, properties: dict, geometry: dict | None = None, name: st
 
 def test_defaults_and_aliases(tmp_path: Path) -> None:
     [area] = read_areas(write(tmp_path, {"name": "korpezhe", "bands": ["swir16", "swir22", "red"]}))
-    assert (area.name, area.bands, area.catalogue, area.resolution_m) == ("korpezhe", ("B11", "B12", "B04"), "stac", 20.0)
+    assert (area.name, area.bands, area.catalogue, area.resolution_m) == (
+        "korpezhe",
+        ("B11", "B12", "B04"),
+        "stac",
+        20.0,
+    )
 
 
 def test_the_grid_is_on_the_lattice_of_the_tiles_and_covers_the_area(tmp_path: Path) -> None:
@@ -36,13 +41,19 @@ def test_the_grid_is_on_the_lattice_of_the_tiles_and_covers_the_area(tmp_path: P
 
 
 def test_a_bbox_with_a_size_in_pixels(tmp_path: Path) -> None:
-    [area] = read_areas(write(tmp_path, {"name": "a", "bbox": [54.0, 38.4, 54.1, 38.5], "width_px": 500, "height_px": 500}))
-    assert 20 < area.resolution_m < 24 and abs(grid_of(area).height - 500) <= 20  # the zone's north is turned by half a degree here
+    [area] = read_areas(
+        write(tmp_path, {"name": "a", "bbox": [54.0, 38.4, 54.1, 38.5], "width_px": 500, "height_px": 500})
+    )
+    assert (
+        20 < area.resolution_m < 24 and abs(grid_of(area).height - 500) <= 20
+    )  # the zone's north is turned by half a degree here
 
 
 @pytest.mark.parametrize("driver, name", [("GPKG", "areas.gpkg"), ("ESRI Shapefile", "areas.shp")])
 def test_other_formats_and_crs(tmp_path: Path, driver: str, name: str) -> None:
-    frame = geopandas.GeoDataFrame({"name": ["a", "b"]}, geometry=[box(54, 38, 54.1, 38.1), box(5, 31, 5.1, 31.1)], crs=4326)
+    frame = geopandas.GeoDataFrame(
+        {"name": ["a", "b"]}, geometry=[box(54, 38, 54.1, 38.1), box(5, 31, 5.1, 31.1)], crs=4326
+    )
     frame.to_crs(3857).to_file(tmp_path / name, driver=driver)
     assert [round(a.geometry.centroid.x, 3) for a in read_areas(str(tmp_path))] == [54.05, 5.05]
 
@@ -60,7 +71,9 @@ def test_other_formats_and_crs(tmp_path: Path, driver: str, name: str) -> None:
         ({"name": "a", "bbox": [1, 2, 3]}, "west, south, east, north"),
     ],
 )
-def test_what_cannot_work_names_file_feature_and_what_is_allowed(tmp_path: Path, properties: dict, message: str | None) -> None:
+def test_what_cannot_work_names_file_feature_and_what_is_allowed(
+    tmp_path: Path, properties: dict, message: str | None
+) -> None:
     folder = write(tmp_path, properties)
     with pytest.raises(InputError, match=message or "projected CRS in metres") as caught:
         grid_of(read_areas(folder)[0])

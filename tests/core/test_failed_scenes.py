@@ -12,7 +12,9 @@ ARGS = ("sentinel2_daily_ingest", "2025-08-24")
 
 
 def failure(scene: str = "s1", stage: str = "fetch_scene", **changes: object) -> FailedScene:
-    return FailedScene.from_exception(InputError("x.tif", "12 bytes", "a GeoTIFF"), scene_id=scene, stage=stage, area="a", **changes)  # type: ignore[arg-type]
+    return FailedScene.from_exception(
+        InputError("x.tif", "12 bytes", "a GeoTIFF"), scene_id=scene, stage=stage, area="a", **changes
+    )  # type: ignore[arg-type]
 
 
 def test_one_row_per_area_scene_and_stage(storage_root: str) -> None:
@@ -51,5 +53,11 @@ SECRET = st.text(alphabet="abcXYZ0189", min_size=12, max_size=40)
 
 @given(SECRET)
 def test_no_secret_gets_into_a_row(secret: str) -> None:
-    texts = [f"GET https://h/x.tif?se=1&sig={secret}", f"Authorization: Bearer {secret}", f"client_secret={secret}", f"https://user:{secret}@h/x", f"?X-Amz-Signature={secret}&x=1"]
+    texts = [
+        f"GET https://h/x.tif?se=1&sig={secret}",
+        f"Authorization: Bearer {secret}",
+        f"client_secret={secret}",
+        f"https://user:{secret}@h/x",
+        f"?X-Amz-Signature={secret}&x=1",
+    ]
     assert all(secret not in redact(text) for text in texts)

@@ -15,7 +15,8 @@ LEAVES = {"errors", "models", "constants", "geodesy"}
 # Modules that read or write; every other module of a science package is pure. A new one is a decision, made here.
 READS_OR_WRITES = {
     "areas", "failed_scenes", "jobs", "observations", "settings", "spark_runtime", "spark_session", "storage", "tables",
-    "sentinel2.catalog", "sentinel2.ingest", "sentinel2.pixels", "sentinel2.rasters", "sentinel2.regrid", "sentinel2.stack",
+    "sentinel2.catalog", "sentinel2.ingest", "sentinel2.pixels", "sentinel2.rasters", "sentinel2.regrid",
+    "sentinel2.stack",
     "oco2.catalog", "oco2.granule", "oco2.ingest",
 }  # fmt: skip
 READING_PACKAGES = {"simulation", "maps", "wind", "inventory"}
@@ -49,7 +50,11 @@ def library_name(path: Path) -> str:
 
 
 def test_there_is_something_to_check() -> None:
-    assert len(modules(LIBRARY)) > 30 and len(modules(CHECKOUT / "dags")) == 6 and len(modules(CHECKOUT / "spark_jobs")) == 5
+    assert (
+        len(modules(LIBRARY)) > 30
+        and len(modules(CHECKOUT / "dags")) == 6
+        and len(modules(CHECKOUT / "spark_jobs")) == 5
+    )
 
 
 @pytest.mark.parametrize("path", modules(LIBRARY), ids=library_name)

@@ -16,12 +16,25 @@ from plumewatch.tables import OBSERVATIONS, PIXELS, PLUMES, SOURCES, TABLES
 
 
 def sources(*names: str, emission: float = 1.0) -> pa.Table:
-    row = {"kind": "city", "gas": "co2", "emission_t_y": emission, "emission_t_y_sigma": 0.5, "year": 2018, "longitude": 1.0, "latitude": 2.0}
+    row = {
+        "kind": "city",
+        "gas": "co2",
+        "emission_t_y": emission,
+        "emission_t_y_sigma": 0.5,
+        "year": 2018,
+        "longitude": 1.0,
+        "latitude": 2.0,
+    }
     return SOURCES.from_pylist([{**row, "source_id": name, "name": name} for name in names])
 
 
 def observations(area: str, n: int) -> pa.Table:
-    return OBSERVATIONS.from_pylist([{"area": area, "scene_id": f"s{i}", "outcome": "searched", "detected": False, "stage": "detection"} for i in range(n)])
+    return OBSERVATIONS.from_pylist(
+        [
+            {"area": area, "scene_id": f"s{i}", "outcome": "searched", "detected": False, "stage": "detection"}
+            for i in range(n)
+        ]
+    )
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -30,7 +43,15 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def test_a_partition_is_one_file_and_a_manifest_and_comes_back_equal(root: str) -> None:
-    path = storage.write_partition(SOURCES, f"{root}/sources", {"inventory": "coco2"}, sources("b", "a"), inputs=["x.csv"], settings={"calibration": "c1"}, counts={"all": 2})
+    path = storage.write_partition(
+        SOURCES,
+        f"{root}/sources",
+        {"inventory": "coco2"},
+        sources("b", "a"),
+        inputs=["x.csv"],
+        settings={"calibration": "c1"},
+        counts={"all": 2},
+    )
     names = sorted(f.rsplit("/", 1)[-1] for f in storage.list_files(path))
     assert names == ["_manifest.json", "data.parquet"]
     manifest = storage.read_manifest(path)
@@ -68,14 +89,30 @@ def test_nothing_there_is_a_table_without_rows(root: str) -> None:
 def test_where_columns_and_filter(root: str) -> None:
     for name in ("a", "b"):
         storage.write_partition(SOURCES, f"{root}/sources", {"inventory": name}, sources(f"{name}1", f"{name}2"))
-    rows = storage.read_table(SOURCES, f"{root}/sources", ["source_id"], where={"inventory": {"a"}}, filter=pc.field("source_id") == "a2")
+    rows = storage.read_table(
+        SOURCES, f"{root}/sources", ["source_id"], where={"inventory": {"a"}}, filter=pc.field("source_id") == "a2"
+    )
     assert rows.to_pydict() == {"source_id": ["a2"]}
 
 
 def test_readers_see_only_what_the_manifest_lists(root: str) -> None:
     keys = {"area": "x", "date": "2025-01-01"}
     folder = storage.partition_path(f"{root}/pixels", keys)
-    pixel = {"scene_id": "s", "platform": "sentinel-2a", "row": 0, "col": 0, "longitude": 0.0, "latitude": 0.0, "b11": 0.5, "b12": 0.4, "b_diff": 0.1, "scl": 5, "is_clear": True, "solar_zenith_deg": 30.0, "view_zenith_deg": 5.0}
+    pixel = {
+        "scene_id": "s",
+        "platform": "sentinel-2a",
+        "row": 0,
+        "col": 0,
+        "longitude": 0.0,
+        "latitude": 0.0,
+        "b11": 0.5,
+        "b12": 0.4,
+        "b_diff": 0.1,
+        "scl": 5,
+        "is_clear": True,
+        "solar_zenith_deg": 30.0,
+        "view_zenith_deg": 5.0,
+    }
     table = PIXELS.from_pylist([pixel])
     for name in ("one.parquet", "died.parquet"):
         storage.write_parquet(PIXELS, f"{folder}/{name}", table)
@@ -92,7 +129,13 @@ def test_a_published_partition_without_rows_is_an_empty_file_with_the_schema(roo
 
 def test_each_of_several_writers_replaces_only_its_own_rows(root: str) -> None:
     def write(area: str, n: int) -> None:
-        storage.replace_rows(OBSERVATIONS, f"{root}/observations", {"gas": "ch4", "key": "2025-01-01"}, observations(area, n), lambda rows: pc.equal(rows["area"], area))
+        storage.replace_rows(
+            OBSERVATIONS,
+            f"{root}/observations",
+            {"gas": "ch4", "key": "2025-01-01"},
+            observations(area, n),
+            lambda rows: pc.equal(rows["area"], area),
+        )
 
     write("a", 1)
     with ThreadPoolExecutor(6) as pool:
@@ -156,7 +199,9 @@ def test_a_failed_write_leaves_the_former_content(tmp_path: Path, monkeypatch: p
 
 
 def test_plumes_are_geoparquet(tmp_path: Path) -> None:
-    path = storage.write_partition(PLUMES, str(tmp_path), {"method": "multi_pass", "area": "a", "date": "2025-01-01"}, PLUMES.empty())
+    path = storage.write_partition(
+        PLUMES, str(tmp_path), {"method": "multi_pass", "area": "a", "date": "2025-01-01"}, PLUMES.empty()
+    )
     geo = json.loads(pq.read_schema(f"{path}/data.parquet").metadata[b"geo"])
     assert geo["version"] == "1.1.0" and geo["primary_column"] == "geometry"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -74,7 +74,7 @@ class DaySearch:
         for key in sorted({key for key, _ in self.failed}):
             record_failed_scenes(storage_root, dag_id, key, run_id, [f for day, f in self.failed if day == key])
 
-    def _observations(self, key: str, areas: Collection[str]) -> list[dict[str, Any]]:
+    def _observations(self, key: str, areas: set[str]) -> list[dict[str, Any]]:
         rows = [_observation(area, skipped.outcome, skipped.scene) for day, area, skipped in self.skipped if day == key]
         seen = {s.area for s in self.scenes if s.key == key} | {row["area"] for row in rows}
         seen |= {f.area for day, f in self.failed if day == key}
