@@ -28,13 +28,15 @@ from plumewatch_airflow.summary import summarised
 @task.short_circuit
 def list_granules() -> list[dict[str, Any]]:
     """List the newest granule of each day; a month without granules ends here, recorded."""
-    from plumewatch.oco2.ingest import list_month
+    from plumewatch.oco2.ingest import list_month, record_listing
 
     context, settings = get_current_context(), load_settings()
     key = partition_key(context, MONTH)
     with summarised() as summary, failure_recorded(key, "list", "list_granules"):
         found = list_month(settings, key)
+        record_listing(settings, context["dag"].dag_id, context["run_id"], key, found)
         summary.read, summary.written, summary.skipped = found.n_files, len(found.granules), found.n_superseded
+        summary.failed = len(found.refused)
         summary.path = settings.granules
     return [{"key": key, "area": None, "scene_id": granule.name, "path": granule.path} for granule in found.granules]
 

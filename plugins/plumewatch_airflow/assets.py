@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import Asset, CronPartitionTimetable
-from plumewatch.errors import ConfigurationError
+from airflow.sdk.exceptions import AirflowFailException
 
 PIXELS = Asset(name="pixels", uri="plumewatch://pixels", group="plumewatch")
 """Pixel tables of a day; partition key YYYY-MM-DD."""
@@ -22,14 +22,16 @@ MONTHLY = CronPartitionTimetable("0 0 1 * *", timezone="UTC", run_offset=-1, key
 
 
 def partition_key(context: Any, key_format: str) -> str:
-    """Return the key of the run; a run without one is for today (or this month). ConfigurationError: malformed."""
+    """Return the key of the run; today or this month where it has none. A malformed one fails the task for good."""
     key = context.get("partition_key") or datetime.now(UTC).strftime(key_format)
     try:
         parsed = datetime.strptime(key, key_format)
     except ValueError:
         parsed = None
     if parsed is None or parsed.strftime(key_format) != key:
-        raise ConfigurationError(f"partition key {key!r}; allowed: {'YYYY-MM-DD' if key_format == DAY else 'YYYY-MM'}")
+        raise AirflowFailException(
+            f"partition key {key!r}; allowed: {'YYYY-MM-DD' if key_format == DAY else 'YYYY-MM'}"
+        )
     return key
 
 
@@ -37,6 +39,6 @@ def keys_between(first: str, last: str, key_format: str) -> list[str]:
     """Return the days or months from `first` to `last` (YYYY-MM-DD), both included."""
     start, end = date.fromisoformat(first), date.fromisoformat(last)
     if end < start:
-        raise ConfigurationError(f"from {first} to {last}; allowed: a first day that isn't after the last one")
+        raise AirflowFailException(f"from {first} to {last}; allowed: a first day that isn't after the last one")
     days = (start + timedelta(days=n) for n in range((end - start).days + 1))
     return list(dict.fromkeys(day.strftime(key_format) for day in days))

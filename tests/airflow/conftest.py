@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
+import socket
+import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,3 +45,121 @@ def dagbag() -> Any:
     bag = DagBag(dag_folder=str(CHECKOUT / "dags"), bundle_path=CHECKOUT / "dags", bundle_name="dags-folder")
     sync_bag_to_db(bag, "dags-folder", None)
     return bag
+
+
+@dataclass(frozen=True)
+class World:
+    """The simulated world, its catalogue served on loopback, and where its tables go."""
+
+    folder: Path
+    truth: dict[str, Any]
+    storage_root: str
+
+
+@pytest.fixture(scope="session")
+def spark_server() -> Iterator[str]:
+    """A Spark Connect server with Sedona, as the demonstration uses it."""
+    port = _free_port()
+    with _process([sys.executable, "-m", "plumewatch.spark_session", "serve", "--port", str(port)], port, 120):
+        yield f"sc://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory, spark_server: str) -> Iterator[World]:
+    """World number 1 and the settings by which the DAGs find it."""
+    from plumewatch.simulation import build_world
+
+    folder = tmp_path_factory.mktemp("world")
+    truth = build_world(folder, seed=1)
+    root = tmp_path_factory.mktemp("storage")
+    shutil.copytree(folder / "areas", root / "areas")
+    port = _free_port()
+    settings = {
+        "PLUMEWATCH_STORAGE_ROOT": f"file://{root}",
+        "PLUMEWATCH_STAC_API": f"http://127.0.0.1:{port}",
+        "PLUMEWATCH_WIND": str(folder / "wind"),
+        "PLUMEWATCH_GRANULES": str(folder / "granules"),
+        "PLUMEWATCH_INVENTORIES": str(folder / "inventories"),
+        "PLUMEWATCH_SPARK": spark_server,
+    }
+    command = [sys.executable, "-m", "plumewatch.simulation.serve", str(folder), "--port", str(port)]
+    with pytest.MonkeyPatch.context() as patch, _process(command, port, 60):
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        yield World(folder, truth, f"file://{root}")
+
+
+@pytest.fixture
+def run_dag(dagbag: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """A function that runs a DAG in process, for a partition key, and returns the run."""
+    import airflow.models.dagrun as dagrun
+
+    create = dagrun.get_or_create_dagrun
+
+    def run(dag_id: str, key: str | None = None, **conf: Any) -> Any:
+        def create_with_key(**arguments: Any) -> Any:  # dag.test() has no argument for the partition key
+            created = create(**arguments)
+            created.partition_key = key
+            arguments["session"].commit()
+            return created
+
+        monkeypatch.setattr(dagrun, "get_or_create_dagrun", create_with_key)
+        return dagbag.dags[dag_id].test(run_conf=conf)
+
+    return run
+
+
+@pytest.fixture
+def states_of() -> Callable[[Any], dict[str, list[str]]]:
+    """A function from a run to the states of its task instances, by task."""
+
+    def states(run: Any) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for ti in sorted(run.get_task_instances(), key=lambda t: t.map_index):
+            found.setdefault(ti.task_id, []).append(str(ti.state))
+        return found
+
+    return states
+
+
+@pytest.fixture
+def keys_handed_on() -> Callable[[Any], set[tuple[str, str | None]]]:
+    """A function from a run to the (asset, partition key) pairs of its events."""
+
+    def handed_on(run: Any) -> set[tuple[str, str | None]]:
+        from airflow.models.asset import AssetEvent
+        from airflow.utils.session import create_session
+        from sqlalchemy import select
+
+        with create_session() as session:
+            query = select(AssetEvent).where(
+                AssetEvent.source_run_id == run.run_id, AssetEvent.source_dag_id == run.dag_id
+            )
+            return {(event.asset.name, event.partition_key) for event in session.scalars(query)}
+
+    return handed_on
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def _process(command: list[str], port: int, timeout_s: float) -> Iterator[None]:
+    """Run a server until the block ends; ready when its port answers."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            assert process.poll() is None and time.monotonic() < deadline, f"{command} did not come up"
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)

@@ -1,0 +1,125 @@
+"""The daily ingest, run whole: good scenes go through, bad ones are recorded and turn the run red."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow.compute as pc
+import pytest
+from plumewatch import storage
+from plumewatch.failed_scenes import read_failed_scenes
+from plumewatch.tables import OBSERVATIONS, PIXELS, WIND
+
+INGEST = "sentinel2_daily_ingest"
+pytestmark = pytest.mark.airflow
+
+
+def areas_of(world: Any) -> list[str]:
+    return sorted(area["name"] for area in world.truth["areas"])
+
+
+def scenes_on(world: Any, date: str) -> list[dict[str, Any]]:
+    return [scene for scene in world.truth["scenes"] if scene["date"] == date]
+
+
+def pixels(world: Any, date: str) -> dict[str, set[str]]:
+    rows = storage.read_table(PIXELS, f"{world.storage_root}/pixels", ["area", "scene_id"], where={"date": date})
+    pairs = rows.group_by(["area", "scene_id"]).aggregate([]).to_pylist()
+    return {area: {p["scene_id"] for p in pairs if p["area"] == area} for area in {p["area"] for p in pairs}}
+
+
+def observations(world: Any, key: str) -> list[tuple[str, str, str | None]]:
+    rows = storage.read_table(OBSERVATIONS, f"{world.storage_root}/observations", where={"gas": "ch4", "key": key})
+    return sorted((r["area"], r["outcome"], r["scene_id"]) for r in rows.to_pylist())
+
+
+def test_a_good_day_is_handed_on(
+    world: Any, run_dag: Callable[..., Any], keys_handed_on: Callable[..., Any], states_of: Callable[..., Any]
+) -> None:
+    day = world.truth["dates"][0]
+    run = run_dag(INGEST, day, areas=areas_of(world))
+    assert run.state == "success", states_of(run)
+    assert keys_handed_on(run) == {("pixels", day)}
+    assert {scene for ids in pixels(world, day).values() for scene in ids} <= {
+        s["scene_id"] for s in scenes_on(world, day)
+    }
+    assert set(pixels(world, day)) == {s["area"] for s in scenes_on(world, day)}
+    wind = storage.read_table(WIND, f"{world.storage_root}/wind", where={"date": day})
+    assert wind.num_rows and set(wind["product"].to_pylist()) == {world.truth["wind_product"]}
+
+
+def test_a_truncated_scene_turns_the_run_red_and_stops_nothing(
+    world: Any, run_dag: Callable[..., Any], keys_handed_on: Callable[..., Any], states_of: Callable[..., Any]
+) -> None:
+    [bad] = world.truth["bad_files"]["truncated_scenes"]
+    run = run_dag(INGEST, bad["date"], areas=areas_of(world))
+    states = states_of(run)
+    assert run.state == "failed" and states["write_pixels"] == ["success"] and states["report_failures"] == ["failed"]
+    assert sorted(states["fetch_scene"]) == ["failed"] + ["success"] * (len(scenes_on(world, bad["date"])) - 1)
+    assert keys_handed_on(run) == {("pixels", bad["date"])}
+    [row] = read_failed_scenes(world.storage_root, INGEST, bad["date"]).to_pylist()
+    assert (row["scene_id"], row["area"], row["stage"]) == (bad["scene_id"], bad["area"], "fetch_scene")
+    assert row["attempts"] == 1 and row["is_retryable"] is False and "cut off" in row["message"]
+    assert (bad["area"], "failed", bad["scene_id"]) in observations(world, bad["date"])
+    assert set(pixels(world, bad["date"])) == {s["area"] for s in scenes_on(world, bad["date"])} - {bad["area"]}
+
+
+def test_a_scene_that_is_all_cloud_is_an_observation(world: Any, run_dag: Callable[..., Any]) -> None:
+    [cloudy] = world.truth["all_cloud_scenes"]
+    assert run_dag(INGEST, cloudy["date"], areas=[cloudy["area"]]).state == "success"
+    assert observations(world, cloudy["date"]) == [(cloudy["area"], "skipped_cloud", cloudy["scene_id"])]
+    assert cloudy["area"] not in pixels(world, cloudy["date"])
+
+
+def test_a_day_without_scenes_is_one_task_recorded_and_no_event(
+    world: Any, run_dag: Callable[..., Any], keys_handed_on: Callable[..., Any], states_of: Callable[..., Any]
+) -> None:
+    run = run_dag(INGEST, "2025-08-21", areas=areas_of(world))
+    states = states_of(run)
+    assert run.state == "success" and keys_handed_on(run) == set()
+    assert states.pop("search_scenes") == ["success"] and {s for of in states.values() for s in of} == {"skipped"}
+    assert observations(world, "2025-08-21") == [(area, "no_input", None) for area in areas_of(world)]
+
+
+def test_the_newest_scene_lands_under_its_own_day(
+    world: Any, run_dag: Callable[..., Any], keys_handed_on: Callable[..., Any]
+) -> None:
+    newest = world.truth["dates"][-1]
+    run = run_dag(INGEST, "2025-09-08", newest=True, areas=areas_of(world))
+    assert run.state == "success" and keys_handed_on(run) == {("pixels", newest)}
+    assert set(pixels(world, newest)) == {s["area"] for s in scenes_on(world, newest)}
+
+
+def test_a_day_that_comes_late_hands_on_the_days_that_refer_to_it(
+    world: Any, run_dag: Callable[..., Any], keys_handed_on: Callable[..., Any]
+) -> None:
+    late = world.truth["dates"][2]
+    first = run_dag(INGEST, late, areas=areas_of(world))
+    later = {day for day in world.truth["dates"][3:] if pixels(world, day)}
+    assert later and keys_handed_on(first) == {("pixels", day) for day in {late, *later}}
+    again = run_dag(INGEST, late, areas=areas_of(world))
+    assert keys_handed_on(again) == {("pixels", late)}
+
+
+def test_an_unknown_area_is_answered_with_the_known_ones(world: Any, run_dag: Callable[..., Any]) -> None:
+    run = run_dag(INGEST, "2025-08-22", areas=["atlantis"])
+    assert run.state == "failed"
+    [row] = read_failed_scenes(world.storage_root, INGEST, "2025-08-22").to_pylist()
+    assert "unknown area atlantis" in row["message"] and all(area in row["message"] for area in areas_of(world))
+
+
+def test_a_key_of_another_form_fails_at_once(
+    world: Any, run_dag: Callable[..., Any], states_of: Callable[..., Any]
+) -> None:
+    run = run_dag(INGEST, "2025-8-1", areas=areas_of(world))
+    assert run.state == "failed" and states_of(run)["search_scenes"] == ["failed"]
+
+
+def test_a_second_run_writes_the_same_pixels(world: Any, run_dag: Callable[..., Any]) -> None:
+    day = world.truth["dates"][0]
+    run_dag(INGEST, day, areas=areas_of(world))
+    path = f"{world.storage_root}/pixels"
+    before = storage.read_table(PIXELS, path, where={"date": day})
+    run_dag(INGEST, day, areas=areas_of(world))
+    assert storage.read_table(PIXELS, path, where={"date": day}).equals(before) and pc.count(before["row"]).as_py()
