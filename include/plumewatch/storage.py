@@ -260,7 +260,7 @@ def read_parquet(
                 rows = parquet.read(columns=wanted)
             else:
                 rows = pq.read_table(file, columns=wanted, filters=filter)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise InputError(
                 path, "no such file, though its manifest lists it", f"a Parquet file of {table.name}"

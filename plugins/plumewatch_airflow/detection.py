@@ -44,7 +44,8 @@ def run_matching(gas: str, table: str, **period: str) -> None:
 
 def write_results(gas: str, table: str, method: str, key: str) -> None:
     """Write the observations that the detection left in its manifests, and the map of the period."""
-    from plumewatch.maps import write_map
+    from plumewatch.areas import read_areas
+    from plumewatch.maps.map_file import write_map
 
     settings = load_settings()
     period = TABLES[table].partitions[-1]
@@ -52,4 +53,6 @@ def write_results(gas: str, table: str, method: str, key: str) -> None:
         detections = storage.list_partitions(TABLES[table], settings.table_root(table), {"method": method, period: key})
         summary.read = len(detections)
         summary.written = write_detection_observations(settings.storage_root, gas, key, detections)
-        summary.path = write_map(gas, key, settings.storage_root)
+        summary.path = write_map(
+            gas, key, settings.storage_root, read_areas(*settings.area_folders) if gas == "ch4" else ()
+        )

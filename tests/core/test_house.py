@@ -86,7 +86,7 @@ def test_only_reading_modules_reach_storage_network_clock_and_environment(path: 
 
 @pytest.mark.parametrize("path", modules(CHECKOUT / "plugins"), ids=lambda p: p.stem)
 def test_plugin_knows_no_science(path: Path) -> None:
-    allowed = {"settings", "tables", "storage", "errors", "models", "failed_scenes", "observations", "jobs", "maps"}
+    allowed = {"settings", "tables", "storage", "errors", "models", "failed_scenes", "observations", "jobs", "maps", "areas"}
     assert {i.split(".")[1] for i in imported(path) if i.startswith("plumewatch.")} <= allowed
 
 

@@ -1,0 +1,104 @@
+"""CoCO2 point source catalogue: CO2 of the world's thermal power plants in 2018.
+
+Guevara et al. 2023, Earth System Science Data Discussions, doi:10.5194/essd-2023-95; data doi:10.24380/mxjo-nram.
+A row is a unit of a plant. The CH4 that plants emit with their CO2 is left out: no plant's reaches a tonne an hour.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from plumewatch.geodesy import wrap_longitude
+from plumewatch.inventory.csv_rows import CsvRows, OnFailure, Rule, place_rules, read_csv_rows
+from plumewatch.inventory.power_plants import cluster, power_plant_factors
+from plumewatch.tables import SOURCES
+
+NAME = "coco2"
+YEAR = 2018
+LICENCE = "licence not stated; doi:10.24380/mxjo-nram"
+COLUMNS = ("ID", "ISO3", "fuel", "longitude", "latitude", "co2_emis_ty")
+FUELS = ("coal", "natural gas", "oil", "biomass", "waste")
+UNIT_ID = r"CoCO2_0*(\d+)"
+
+log = logging.getLogger(__name__)
+
+
+def read_coco2(path: str, on_failure: OnFailure | None = None) -> pa.Table:
+    """Return the plants of a catalogue file (`coco2_ps_catalogue_*.csv`) as rows of the table `sources`.
+
+    Units no more than 1 km apart are one plant: the emission is their sum, the place their mean weighted by emission,
+    the fuel the one that emits most. The file has no names: `CoCO2 ZAF coal 26.09S 28.97E` says country, fuel and
+    place. A plant keeps the lowest number of its units as its id. Bad rows raise InputError, or are reported to
+    `on_failure`.
+    """
+    rows = read_csv_rows(path, COLUMNS)
+    emission = rows.numbers("co2_emis_ty")
+    rules = [
+        Rule("ID", pd.Series(rows["ID"]).str.fullmatch(UNIT_ID).to_numpy(bool), "CoCO2_ and a number"),
+        Rule("fuel", np.isin(rows["fuel"].astype(str), FUELS), ", ".join(FUELS)),
+        *place_rules(rows),
+        Rule("co2_emis_ty", (emission >= 0) & np.isfinite(emission), "tonnes of CO2 a year, at least 0"),
+    ]
+    rows = rows.good(rules, on_failure)
+    emits = rows.numbers("co2_emis_ty") > 0
+    log.info("%s: %d of %d units emit", path, emits.sum(), len(rows))
+    return _plants(_units(rows.take(emits))) if emits.any() else SOURCES.empty()
+
+
+def _units(rows: CsvRows) -> pd.DataFrame:
+    factors = power_plant_factors()
+    units = pd.DataFrame(
+        {
+            "number": pd.Series(rows["ID"]).str.extract(UNIT_ID)[0].astype("int64"),
+            "country": rows["ISO3"],
+            "fuel": rows["fuel"],
+            "longitude": rows.numbers("longitude"),
+            "latitude": rows.numbers("latitude"),
+            "emission": rows.numbers("co2_emis_ty"),
+        }
+    ).sort_values("number", ignore_index=True)
+    units["plant"] = cluster(units["longitude"], units["latitude"], factors.unit_distance_km)
+    return units
+
+
+def _plants(units: pd.DataFrame) -> pa.Table:
+    plant, emission = units["plant"], units["emission"]
+    total = emission.groupby(plant).sum()
+    share = emission / total[plant].to_numpy()
+    # Offsets from the first unit, so that the mean of a plant on the antimeridian stays there.
+    first = units.drop_duplicates("plant").set_index("plant")
+    east = wrap_longitude(units["longitude"].to_numpy() - first["longitude"][plant].to_numpy())
+    longitude = wrap_longitude(first["longitude"] + (share * east).groupby(plant).sum())
+    latitude = (share * units["latitude"]).groupby(plant).sum()
+    by_fuel = emission.groupby([plant, units["fuel"]]).sum().reset_index().sort_values(["plant", "emission", "fuel"])
+    fuel = by_fuel.drop_duplicates("plant", keep="last").set_index("plant")["fuel"].sort_index()
+    number, count = first["number"], plant.value_counts(sort=False).sort_index()
+    return SOURCES.from_columns(
+        {
+            "source_id": "coco2-" + number.astype(str),
+            "name": "CoCO2 " + first["country"] + " " + fuel + " " + place_text(longitude, latitude),
+            "kind": np.full(len(total), "power_plant"),
+            "fuel": fuel.to_numpy(),
+            "gas": np.full(len(total), "co2"),
+            "emission_t_y": total.to_numpy(),
+            "emission_t_y_sigma": total.to_numpy() * fuel.map(power_plant_factors().relative_sigma).to_numpy(float),
+            "year": np.full(len(total), YEAR, np.int16),
+            "longitude": longitude,
+            "latitude": latitude.to_numpy(),
+            "licence": np.full(len(total), LICENCE),
+            "provenance": f"CoCO2 point source catalogue v1.1, {YEAR}, CoCO2_"
+            + number.astype(str).str.zfill(5)
+            + np.where(count > 1, " and " + (count - 1).astype(str) + " more units", ""),
+        }
+    )
+
+
+def place_text(longitude: np.ndarray, latitude: pd.Series) -> pd.Series:
+    """Return places as text, hundredths of a degree: `26.09S 28.97E`."""
+    lon, lat = pd.Series(longitude, index=latitude.index), latitude
+    north = lat.abs().map("{:.2f}".format) + np.where(lat < 0, "S", "N")
+    return north + " " + lon.abs().map("{:.2f}".format) + np.where(lon < 0, "W", "E")

@@ -1,0 +1,97 @@
+"""Global Power Plant Database v1.3.0 of the World Resources Institute (2021), CC BY 4.0.
+
+It lists capacity and generation of power plants; what the fossil ones emit follows from the factors of
+`reference/power_plant_emissions.yaml`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from plumewatch.geodesy import wrap_longitude
+from plumewatch.inventory.csv_rows import CsvRows, OnFailure, Rule, place_rules, read_csv_rows
+from plumewatch.inventory.power_plants import power_plant_factors
+from plumewatch.tables import SOURCES
+
+NAME = "gppd"
+YEAR = 2017  # the last year with an estimate for (nearly) every plant
+LICENCE = "CC BY 4.0"
+PROVENANCE = "WRI Global Power Plant Database v1.3.0"
+COLUMNS = ("name", "capacity_mw", "longitude", "latitude", "primary_fuel", "estimated_generation_gwh_2017")
+OPTIONAL = ("gppd_idnr", "owner", "generation_gwh_2017")
+FOSSIL_FUELS = {
+    "Coal": "coal",
+    "Gas": "natural gas",
+    "Oil": "oil",
+    "Petcoke": "petcoke",
+    "Cogeneration": "cogeneration",
+}
+GWH_PER_MW_YEAR = 8.76  # 8,760 hours of 1 MW
+
+log = logging.getLogger(__name__)
+
+
+def read_gppd(path: str, on_failure: OnFailure | None = None) -> pa.Table:
+    """Return the fossil plants of a database file (`gppd*.csv`) as rows of the table `sources`.
+
+    emission = generation x t/GWh of the fuel; generation is the reported one of 2017, else the estimated one, else
+    capacity x 8.76 x capacity factor. 1,000 GWh of coal are 946,000 t. Plants without any of the three, or that
+    generate nothing, have no row. Bad rows raise InputError, or are reported to `on_failure`.
+    """
+    rows = read_csv_rows(path, COLUMNS, OPTIONAL)
+    # Fuels that emit nothing need no further look; a torn row, which has no name, does.
+    rows = rows.take(np.isin(rows["primary_fuel"].astype(str), list(FOSSIL_FUELS)) | (rows["name"] == ""))
+    rules = [Rule("name", rows["name"] != "", "a name, and as many fields as the header"), *place_rules(rows)]
+    rules += [_quantity(rows, c) for c in ("capacity_mw", "estimated_generation_gwh_2017", "generation_gwh_2017")]
+    return _plants(rows.good(rules, on_failure)) if len(rows) else SOURCES.empty()
+
+
+def _quantity(rows: CsvRows, column: str) -> Rule:
+    return Rule(column, (rows[column] == "") | np.isfinite(rows.numbers(column)), "a number or nothing")
+
+
+def _plants(rows: CsvRows) -> pa.Table:
+    factors = power_plant_factors()
+    fuel = pd.Series(rows["primary_fuel"]).map(FOSSIL_FUELS)
+    reported, estimated = rows.numbers("generation_gwh_2017"), rows.numbers("estimated_generation_gwh_2017")
+    stated = np.where(np.isfinite(reported), reported, estimated)
+    from_capacity = rows.numbers("capacity_mw") * GWH_PER_MW_YEAR * fuel.map(factors.capacity_factor)
+    is_stated = np.isfinite(stated)
+    emission = np.where(is_stated, stated, from_capacity) * fuel.map(factors.emission_t_gwh).to_numpy()
+    sigma = np.where(is_stated, fuel.map(factors.relative_sigma), factors.relative_sigma["from_capacity"])
+    how = np.select([np.isfinite(reported), is_stated], ["reported", "estimated"], "capacity x mean")
+    plants = pd.DataFrame(
+        {
+            "source_id": _ids(rows),
+            "name": rows["name"],
+            "kind": "power_plant",
+            "fuel": fuel,
+            "gas": "co2",
+            "emission_t_y": emission,
+            "emission_t_y_sigma": emission * sigma,
+            "year": np.int16(YEAR),
+            "longitude": wrap_longitude(rows.numbers("longitude")),
+            "latitude": rows.numbers("latitude"),
+            "owner": pd.Series(rows["owner"]).replace("", None),
+            "licence": LICENCE,
+            "provenance": [f"{PROVENANCE}, {kind} generation {YEAR} x emission factor" for kind in how],
+        }
+    )
+    emits = plants[emission > 0].drop_duplicates("source_id")
+    log.info("%s: %d of %d fossil plants have an emission", rows.file, len(emits), len(plants))
+    return SOURCES.conform(pa.Table.from_pandas(emits, preserve_index=False))
+
+
+def _ids(rows: CsvRows) -> pd.Series:
+    """The database's id; where it is absent or given twice, a hash of name, fuel and place (with it)."""
+    columns = ("name", "primary_fuel", "longitude", "latitude")
+    content = pd.Series(["|".join(row) for row in zip(*(rows[c] for c in columns), strict=True)], dtype=str)
+    digest = content.map(lambda text: hashlib.sha256(text.encode()).hexdigest()[:12])
+    number = pd.Series(rows["gppd_idnr"], dtype=str)
+    alone = (number != "") & ~number.duplicated(keep=False)
+    return "gppd-" + number.where(alone, number.where(number == "", number + "-") + digest)

@@ -1,0 +1,1 @@
+"""Wind: read from files, brought into the storage, interpolated to a point and time."""

@@ -1,0 +1,132 @@
+"""Wind from files: Parquet with the columns of the table `wind`, with or without product= and date= folders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from plumewatch import storage
+from plumewatch.errors import InputError
+from plumewatch.geodesy import wrap_longitude
+from plumewatch.models import FailedScene
+from plumewatch.tables import WIND
+from plumewatch.wind.at_point import MAX_AGE_HOURS
+
+Bounds = tuple[float, float, float, float]
+"""West, south, east, north in degrees; west > east reaches over the antimeridian."""
+Points = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Longitudes and latitudes in degrees."""
+OnFailure = Callable[[FailedScene], None]
+
+STAGE = "wind"
+MARGIN_DEG = 1.0  # more than a cell of any product (MERRA-2: 0.625 degrees), so that every place has its four corners
+UNNAMED_PRODUCT = "files"  # product of rows in a folder that names none
+READ_AROUND = timedelta(hours=2 * MAX_AGE_HOURS)  # both ends of the longest gap that is interpolated
+
+
+def read_wind_files(
+    path: str,
+    start: datetime,
+    end: datetime,
+    *,
+    bounds: Sequence[Bounds] = (),
+    points: Points | None = None,
+    on_failure: OnFailure | None = None,
+) -> pa.Table:
+    """Return the rows from `start` to `end` (UTC, included) in or near the bounds or points; without either, all.
+
+    `path` is a folder or prefix of Parquet files, or one file. Rows within 1 degree of the bounds and points come too,
+    as interpolation needs them. The result has the columns of the table `wind` and `product`. A file that cannot be
+    used raises InputError; with `on_failure` it is reported there and the others are read.
+    """
+    days = [str(start.date() + timedelta(days=n)) for n in range((end.date() - start.date()).days + 1)]
+    condition = (pc.field("observed_at_utc") >= pa.scalar(start, WIND.schema.field("observed_at_utc").type)) & (
+        pc.field("observed_at_utc") <= pa.scalar(end, WIND.schema.field("observed_at_utc").type)
+    )
+    tables = []
+    for file, product in _files(path, days):
+        try:
+            rows = storage.read_parquet(WIND, file, filter=condition)
+        except InputError as error:
+            if on_failure is None:
+                raise
+            on_failure(FailedScene.from_exception(error, scene_id=file.rsplit("/", 1)[-1], stage=STAGE, asset=file))
+            continue
+        rows = rows.filter(pa.array(_is_near(rows, bounds, points)))
+        tables.append(rows.append_column("product", pa.repeat(pa.scalar(product), rows.num_rows)))
+    if not tables:
+        return WIND.empty().append_column("product", pa.array([], pa.string()))
+    return pa.concat_tables(tables).sort_by([(name, "ascending") for name in ("product", *WIND.sort_by)])
+
+
+def fetch_wind(source_path: str, storage_root: str, day: date, bounds: Sequence[Bounds]) -> list[str]:
+    """Copy the wind of a day around the bounds into the storage's table `wind`; return the partitions that it wrote.
+
+    The hours before and after the day that an interpolation at its ends needs go into the partitions of the
+    neighbouring days. In each partition only the rows of these hours near these bounds are replaced.
+    """
+    start = datetime.combine(day, time(), UTC) - READ_AROUND
+    end = datetime.combine(day + timedelta(days=1), time(), UTC) + READ_AROUND
+    rows = read_wind_files(source_path, start, end, bounds=bounds)
+    written = []
+    for product in sorted(set(rows["product"].to_pylist())):
+        of_product = rows.filter(pc.equal(rows["product"], product)).drop_columns(["product"])
+        dates = pc.strftime(of_product["observed_at_utc"], "%Y-%m-%d")
+        for key in sorted(set(dates.to_pylist())):
+            written.append(
+                storage.replace_rows(
+                    WIND,
+                    storage.join(storage_root, WIND.name),
+                    {"product": product, "date": key},
+                    of_product.filter(pc.equal(dates, key)),
+                    owns=lambda existing: _is_between(existing, start, end, bounds),
+                )
+            )
+    return written
+
+
+def _files(path: str, days: Iterable[str]) -> list[tuple[str, str]]:
+    """The files that may hold rows of the days, each with its product."""
+    if path.endswith(".parquet"):
+        return [(path, storage.keys_in_path(WIND, path).get("product", UNNAMED_PRODUCT))]
+    partitions = storage.list_partitions(WIND, path, {"date": set(days)})
+    return [(file, p.keys.get("product", UNNAMED_PRODUCT)) for p in partitions for file in storage.partition_files(p)]
+
+
+def _is_between(rows: pa.Table, start: datetime, end: datetime, bounds: Sequence[Bounds]) -> pa.Array:
+    at = rows["observed_at_utc"]
+    kind = at.type
+    in_time = pc.and_(pc.greater_equal(at, pa.scalar(start, kind)), pc.less_equal(at, pa.scalar(end, kind)))
+    return pc.and_(in_time, pa.array(_is_near(rows, bounds, None)))
+
+
+def _is_near(rows: pa.Table, bounds: Sequence[Bounds], points: Points | None) -> NDArray[np.bool_]:
+    """Which rows are within the margin of some bounds or point; all where neither is given."""
+    lon, lat = rows["longitude"].to_numpy(), rows["latitude"].to_numpy()
+    if not bounds and points is None:
+        return np.ones(len(lon), bool)
+    near = np.zeros(len(lon), bool)
+    for west, south, east, north in bounds:
+        width = (east - west) % 360.0 if east != west + 360.0 else 360.0
+        offset = (wrap_longitude(lon) - (west - MARGIN_DEG)) % 360.0
+        in_width = (offset <= width + 2 * MARGIN_DEG) | (width + 2 * MARGIN_DEG >= 360.0)
+        near |= in_width & (lat >= south - MARGIN_DEG) & (lat <= north + MARGIN_DEG)
+    if points is not None:
+        near |= np.isin(_cells(lon, lat, 0, 0), _cells_around(*points))
+    return near
+
+
+def _cells_around(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The 1-degree cells of the points and the eight around each."""
+    steps = (-1, 0, 1)
+    return np.unique(np.concatenate([_cells(lon, lat, east, north) for east in steps for north in steps]))
+
+
+def _cells(lon: NDArray[np.float64], lat: NDArray[np.float64], east: int, north: int) -> NDArray[np.int64]:
+    column = (np.floor(np.asarray(lon) / MARGIN_DEG) + east) % (360 / MARGIN_DEG)
+    return ((np.floor(np.asarray(lat) / MARGIN_DEG) + north) * 1000 + column).astype(np.int64)

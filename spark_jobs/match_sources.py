@@ -1,0 +1,244 @@
+"""Detections and sources to `matches`: Sedona joins them by distance, the wind and the inventories share out the blame.
+
+Each date (ch4) or month (co2) is rebuilt whole, from the accepted detections of all its areas, whatever partition the
+path points at; `multi_pass` plumes and `scan` peaks are matched, other methods are for comparison. A key that has
+partitions but no accepted detection gets an empty partition.
+
+    match_sources.py --detections-path storage/plumes --gas ch4 --sources-path storage/sources/inventory=combined \
+        --wind-path storage/wind --matches-path storage/matches --date 2025-08-31
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from plumewatch import jobs, storage
+from plumewatch.errors import InputError
+from plumewatch.inventory.matching import (
+    DETECTIONS,
+    PAIRS,
+    detections_of_peaks,
+    detections_of_plumes,
+    match_detections,
+    matching_rule,
+    with_wind,
+)
+from plumewatch.models import FailedScene
+from plumewatch.spark_session import get_spark, read_dataframe
+from plumewatch.storage import Partition
+from plumewatch.tables import MATCHES, PEAKS, PLUMES, SOURCES, Table
+from plumewatch.wind.at_point import winds_at
+from plumewatch.wind.files import READ_AROUND, read_wind_files
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+STAGE = "matching"
+COMBINED = "combined"
+SOURCE_COLUMNS = ("source_id", "inventory", "longitude", "latitude", "emission_t_y")
+METRES_PER_KM = 1000.0
+
+log = logging.getLogger("match_sources")
+
+
+@dataclass(frozen=True)
+class Gas:
+    """What a gas is detected by."""
+
+    name: str
+    table: Table
+    method: str
+    """The method whose detections are matched."""
+    key: str
+    """The partition column that is the period of `matches`."""
+    read: Callable[[pa.Table], pa.Table]
+    """From rows of the table to DETECTIONS."""
+
+
+GASES = {
+    "co2": Gas("co2", PEAKS, "scan", "month", detections_of_peaks),
+    "ch4": Gas("ch4", PLUMES, "multi_pass", "date", detections_of_plumes),
+}
+
+
+@dataclass(frozen=True)
+class Period:
+    """The detections of one key."""
+
+    key: str
+    partitions: list[Partition]
+    rows_read: int
+    detections: pa.Table
+    """DETECTIONS and observed_at_utc."""
+    failures: list[FailedScene]
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """Return the arguments of the command line."""
+    parser = argparse.ArgumentParser(prog="match_sources.py", description=__doc__.split("\n\n")[0])
+    parser.add_argument(
+        "--detections-path", required=True, help="table plumes or peaks, or a partition folder below it"
+    )
+    parser.add_argument("--gas", required=True, choices=sorted(GASES))
+    parser.add_argument(
+        "--sources-path", required=True, help="table sources with one inventory, or an inventory's folder"
+    )
+    parser.add_argument("--wind-path", help="wind files; the wind columns of the detections where absent or empty")
+    parser.add_argument("--matches-path", required=True, help="root of the table matches")
+    period = parser.add_mutually_exclusive_group()
+    period.add_argument("--date", type=_form("%Y-%m-%d"), help="only this date, YYYY-MM-DD (ch4)")
+    period.add_argument("--month", type=_form("%Y-%m"), help="only this month, YYYY-MM")
+    parser.add_argument("--max-distance-km", type=_distance, help="farthest source (default: 100 for co2, 5 for ch4)")
+    jobs.add_run_arguments(parser)
+    arguments = parser.parse_args(argv)
+    if arguments.gas == "co2" and arguments.date:
+        parser.error("--date: CO2 is matched by month; allowed: --month YYYY-MM")
+    return arguments
+
+
+def _form(form: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if datetime.strptime(text, form).strftime(form) != text:
+            raise ValueError(text)
+        return text
+
+    parse.__name__ = f"{form} value"
+    return parse
+
+
+def _distance(text: str) -> float:
+    distance = float(text)
+    if not 0 < distance < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}; allowed: kilometres above 0")
+    return distance
+
+
+def transform(spark: SparkSession, detections: pa.Table, sources: DataFrame, max_distance_km: float) -> DataFrame:
+    """Return the PAIRS of detections and sources at most so far apart, over the antimeridian and the poles too."""
+    from pyspark.sql.functions import broadcast, expr
+
+    seen = spark.createDataFrame(detections.select(["detection_id", "longitude", "latitude"]))
+    seen = seen.select("detection_id", expr("ST_Point(longitude, latitude)").alias("seen_at"))
+    placed = sources.select(*SOURCE_COLUMNS, expr("ST_Point(longitude, latitude)").alias("source_at"))
+    is_near = expr(f"ST_DistanceSphere(source_at, seen_at) <= {max_distance_km * METRES_PER_KM!r}")
+    return placed.join(broadcast(seen), is_near).select(*PAIRS.names)
+
+
+def run(arguments: argparse.Namespace) -> jobs.JobResult:
+    """Match the detections of every key that fits and write its partition of `matches`."""
+    gas = GASES[arguments.gas]
+    _refuse_sources_twice(arguments.sources_path)
+    max_distance_km = arguments.max_distance_km or matching_rule(gas.name).position.max_distance_km
+    periods = [_read_period(gas, *found) for found in _partitions(gas, arguments).items()]
+    detections = pa.concat_tables([p.detections for p in periods]) if periods else DETECTIONS.empty_table()
+    pairs, n_sources = PAIRS.empty_table(), 0
+    if detections.num_rows:
+        pairs, n_sources = _pairs(gas, arguments.sources_path, detections, max_distance_km)
+    written = failed = 0
+    for period in periods:
+        failures = list(period.failures)
+        seen = _with_wind_files(period.detections, arguments.wind_path, failures)
+        of_period = pairs.filter(pc.is_in(pairs["detection_id"], seen["detection_id"].combine_chunks()))
+        matches = match_detections(seen, of_period, gas.name)
+        _write(arguments, gas, period, matches, max_distance_km)
+        jobs.record_failures(arguments, arguments.matches_path, period.key, failures)
+        written, failed = written + matches.num_rows, failed + len(failures)
+    return jobs.JobResult(sum(p.rows_read for p in periods) + n_sources, written, failed)
+
+
+def _partitions(gas: Gas, arguments: argparse.Namespace) -> dict[str, list[Partition]]:
+    """The keys that fit, each with all its partitions of the table, also those beside the given path."""
+    at_path = storage.list_partitions(gas.table, arguments.detections_path, {"method": gas.method})
+    wanted = arguments.date or arguments.month or ""
+    keys = {p.keys[gas.key] for p in at_path if p.keys.get(gas.key, "").startswith(wanted)}
+    root = storage.table_root(gas.table, arguments.detections_path)
+    found = storage.list_partitions(gas.table, root, {"method": gas.method, gas.key: keys}) if keys else []
+    return {key: [p for p in found if p.keys[gas.key] == key] for key in sorted(keys)}
+
+
+def _read_period(gas: Gas, key: str, partitions: list[Partition]) -> Period:
+    rows, failures = [gas.table.empty()], []
+    for partition in partitions:
+        try:
+            rows.append(storage.read_table(gas.table, partition.path, gas.table.schema.names))
+        except InputError as error:
+            name = partition.path.removeprefix(storage.parent(storage.table_root(gas.table, partition.path)) + "/")
+            area = partition.keys.get("area")
+            failures.append(FailedScene.from_exception(error, scene_id=name, stage=STAGE, area=area))
+    read = pa.concat_tables(rows)
+    accepted = read.filter(pc.equal(read["status"], "accepted"))
+    detections = gas.read(read).append_column("observed_at_utc", accepted["observed_at_utc"])
+    return Period(key, partitions, read.num_rows, detections, failures)
+
+
+def _refuse_sources_twice(sources_path: str) -> None:
+    inventories = {str(p.keys.get("inventory")) for p in storage.list_partitions(SOURCES, sources_path)}
+    if COMBINED in inventories and len(inventories) > 1:
+        found = f"{COMBINED} beside the inventories that it was made of ({', '.join(sorted(inventories - {COMBINED}))})"
+        allowed = f"one of its folders, such as {storage.join(sources_path, f'inventory={COMBINED}')}"
+        raise InputError(sources_path, found, allowed)
+
+
+def _pairs(gas: Gas, sources_path: str, detections: pa.Table, max_distance_km: float) -> tuple[pa.Table, int]:
+    """The pairs, in an order of their own, and how many sources were looked at."""
+    if not storage.list_partitions(SOURCES, sources_path):
+        raise InputError(sources_path, "no sources", "the table sources, or one of its folders inventory=...")
+    spark = get_spark("match_sources")
+    sources = read_dataframe(spark, SOURCES, sources_path).where(f"gas = '{gas.name}'").select(*SOURCE_COLUMNS)
+    pairs = transform(spark, detections, sources, max_distance_km).toArrow().cast(PAIRS)
+    order = [(name, "ascending") for name in ("detection_id", "source_id", "inventory")]
+    return pairs.sort_by(order), sources.count()
+
+
+def _with_wind_files(detections: pa.Table, wind_path: str | None, failures: list[FailedScene]) -> pa.Table:
+    """DETECTIONS with the wind of the files where they know it; read day by day, near that day's detections only."""
+    observed = detections["observed_at_utc"].to_numpy().astype("datetime64[us]")
+    detections = detections.select(DETECTIONS.names)
+    if not wind_path or not detections.num_rows:
+        return detections
+    lon, lat = detections["longitude"].to_numpy(), detections["latitude"].to_numpy()
+    u, v = np.full(len(lon), np.nan), np.full(len(lon), np.nan)
+    days = observed.astype("datetime64[D]")
+    bad_files: dict[str, FailedScene] = {}
+    for day in np.unique(days[~np.isnat(days)]):
+        of_day = np.flatnonzero(days == day)
+        start = datetime.combine(day.item(), time(), UTC)
+        wind = read_wind_files(
+            wind_path,
+            start - READ_AROUND,
+            start + timedelta(days=1) + READ_AROUND,
+            points=(lon[of_day], lat[of_day]),
+            on_failure=lambda failure: bad_files.setdefault(failure.asset or failure.scene_id, failure),
+        )
+        found = winds_at(wind, lon[of_day], lat[of_day], observed[of_day])
+        u[of_day], v[of_day] = found.wind_u_m_s, found.wind_v_m_s
+    failures += bad_files.values()
+    return with_wind(detections, u, v)
+
+
+def _write(arguments: argparse.Namespace, gas: Gas, period: Period, matches: pa.Table, max_distance_km: float) -> None:
+    first = matches.filter(pc.equal(matches["rank"], 1))
+    counts = {c["values"]: c["counts"] for c in first["status"].value_counts().to_pylist()}
+    inputs: Sequence[str] = [p.path for p in period.partitions]
+    storage.write_partition(
+        MATCHES,
+        arguments.matches_path,
+        {"gas": gas.name, "period": period.key},
+        matches,
+        inputs=[*inputs, arguments.sources_path, *([arguments.wind_path] if arguments.wind_path else [])],
+        settings={"max_distance_km": max_distance_km, "calibration": matching_rule(gas.name).version},
+        counts=counts,
+    )
+    log.info("%s %s: %d detections, %s", gas.name, period.key, first.num_rows, counts or "nothing accepted")
+
+
+if __name__ == "__main__":
+    jobs.main(parse_arguments, run)

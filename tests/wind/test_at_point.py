@@ -1,0 +1,151 @@
+"""The wind at a point: a linear field is recovered exactly, and nothing is invented where no row is near."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from plumewatch.tables import WIND
+from plumewatch.wind.at_point import components_m_s, direction_from_deg, wind_at, winds_at
+
+NOON = datetime(2025, 8, 31, 12, tzinfo=UTC)
+
+
+def wind_table(lon, lat, u, v, times=(NOON,), height_m=10.0, product=None) -> pa.Table:
+    """Rows of every place at every time; u and v take the hours since noon as their third argument where callable."""
+    lon, lat = np.asarray(lon, float), np.asarray(lat, float)
+    parts = []
+    for time in times:
+        hours = (time - NOON) / timedelta(hours=1)
+        columns = {
+            "observed_at_utc": [time] * len(lon),
+            "longitude": lon,
+            "latitude": lat,
+            "wind_u_m_s": u(lon, lat, hours) if callable(u) else np.full(len(lon), float(u)),
+            "wind_v_m_s": v(lon, lat, hours) if callable(v) else np.full(len(lon), float(v)),
+            "height_m": np.full(len(lon), height_m),
+        }
+        parts.append(WIND.from_columns(columns))
+    table = pa.concat_tables(parts)
+    return table if product is None else table.append_column("product", pa.repeat(pa.scalar(product), table.num_rows))
+
+
+def grid(west, south, east, north, step_lon=0.3125, step_lat=0.25):
+    lon, lat = np.meshgrid(np.arange(west, east + 1e-9, step_lon), np.arange(south, north + 1e-9, step_lat))
+    return lon.ravel(), lat.ravel()
+
+
+def test_a_field_linear_in_space_and_time_is_recovered_exactly() -> None:
+    lon, lat = grid(54, 23, 57, 25)
+    wind = wind_table(
+        lon,
+        lat,
+        lambda x, y, h: 1 + 0.5 * x - 0.2 * y + h,
+        lambda x, y, h: 3 - 0.1 * x + 0.3 * y - 2 * h,
+        (NOON, NOON + timedelta(hours=1)),
+    )
+    found = wind_at(wind, 55.123, 24.049, NOON + timedelta(minutes=15))
+    assert found is not None
+    assert found.wind_u_m_s == pytest.approx(1 + 0.5 * 55.123 - 0.2 * 24.049 + 0.25, abs=1e-9)
+    assert found.wind_v_m_s == pytest.approx(3 - 0.1 * 55.123 + 0.3 * 24.049 - 0.5, abs=1e-9)
+    assert found.height_m == 10.0
+
+
+def test_two_cut_outs_of_one_grid_are_bilinear_in_each() -> None:
+    first, second = grid(10, 10, 11.25, 11), grid(40, 30, 41.25, 31)
+    wind = wind_table(np.r_[first[0], second[0]], np.r_[first[1], second[1]], lambda x, y, h: x + y, 0)
+    assert wind_at(wind, 10.7, 10.6, NOON).wind_u_m_s == pytest.approx(21.3)
+    assert wind_at(wind, 40.7, 30.6, NOON).wind_u_m_s == pytest.approx(71.3)
+
+
+@pytest.mark.parametrize("longitude", [179.95, -179.95, -180.0])
+def test_the_grid_is_joined_over_the_antimeridian(longitude: float) -> None:
+    lon = np.repeat([179.0, 179.5, -180.0, -179.5], 3)
+    lat = np.tile([0.0, 0.5, 1.0], 4)
+    wind = wind_table(lon, lat, lambda x, y, h: x % 360 + y, 0)
+    assert wind_at(wind, longitude, 0.2, NOON).wind_u_m_s == pytest.approx(longitude % 360 + 0.2)
+
+
+def test_stations_count_by_inverse_squared_distance_and_the_nearest_wins() -> None:
+    wind = wind_table([10.0, 10.37], [50.0, 50.03], lambda x, y, h: np.where(x < 10.1, 2.0, 6.0), 0)
+    assert wind_at(wind, 10.0, 50.0, NOON).wind_u_m_s == pytest.approx(2.0)
+    middle = wind_at(wind, 10.185, 50.015, NOON).wind_u_m_s
+    assert middle == pytest.approx(4.0, abs=0.01)
+    assert 2.0 < wind_at(wind, 10.05, 50.0, NOON).wind_u_m_s < middle
+
+
+def test_no_row_within_80_km_or_3_hours_is_none() -> None:
+    wind = wind_table([10.0], [50.0], 1, 2)
+    assert wind_at(wind, 10.0, 50.71, NOON) is not None  # 78.9 km
+    assert wind_at(wind, 10.0, 50.73, NOON) is None  # 81.2 km
+    assert wind_at(wind, 10.0, 50.0, NOON + timedelta(hours=3)) is not None
+    assert wind_at(wind, 10.0, 50.0, NOON - timedelta(hours=3, minutes=1)) is None
+    assert wind_at(WIND.empty(), 10.0, 50.0, NOON) is None
+
+
+def test_six_hours_are_bridged_and_twelve_are_not() -> None:
+    def rise(x, y, h):
+        return np.full(len(x), h)
+
+    six = wind_table([10.0], [50.0], rise, 0, (NOON, NOON + timedelta(hours=6)))
+    assert wind_at(six, 10.0, 50.0, NOON + timedelta(hours=5)).wind_u_m_s == pytest.approx(5.0)
+    twelve = wind_table([10.0], [50.0], rise, 0, (NOON, NOON + timedelta(hours=12)))
+    assert wind_at(twelve, 10.0, 50.0, NOON + timedelta(hours=2)).wind_u_m_s == pytest.approx(0.0)
+    assert wind_at(twelve, 10.0, 50.0, NOON + timedelta(hours=5)) is None
+    assert wind_at(twelve, 10.0, 50.0, NOON + timedelta(hours=10)).wind_u_m_s == pytest.approx(12.0)
+
+
+def test_the_height_nearest_to_the_wanted_one_and_the_first_product_that_knows() -> None:
+    wind = pa.concat_tables(
+        [
+            wind_table([10.0], [50.0], 1, 0, product="era5"),
+            wind_table([10.0], [50.0], 9, 0, height_m=100.0, product="era5"),
+            wind_table([10.0, 20.0], [50.0, 50.0], 5, 0, product="geos_fp"),
+        ]
+    )
+    found = winds_at(wind, [10.0, 20.0], [50.0, 50.0], [NOON, NOON])
+    assert found.wind_u_m_s == pytest.approx([1.0, 5.0])
+    assert wind_at(wind, 10.0, 50.0, NOON, height_m=80.0).wind_u_m_s == pytest.approx(9.0)
+
+
+def test_rows_without_a_wind_and_points_without_a_time_are_left_out() -> None:
+    wind = wind_table([10.0, 10.01], [50.0, 50.0], lambda x, y, h: np.where(x == 10.0, np.nan, 3.0), 0)
+    assert wind_at(wind, 10.0, 50.0, NOON).wind_u_m_s == pytest.approx(3.0)
+    assert np.isnan(winds_at(wind, [10.0], [50.0], [None]).wind_u_m_s).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.floats(-180, 179.999),
+    st.floats(-90, 90),
+    st.integers(0, 3600),
+    st.floats(-30, 30),
+    st.floats(-30, 30),
+    st.sampled_from([0.5, 0.625, 1.0]),
+)
+def test_a_uniform_wind_is_the_same_everywhere_poles_and_antimeridian_included(lon, lat, second, u, v, step) -> None:
+    every_lon, every_lat = np.meshgrid(
+        np.arange(-180, 180, step), np.arange(max(-90, np.floor(lat) - 1), min(90, np.floor(lat) + 2) + 0.01, step)
+    )
+    wind = wind_table(every_lon.ravel(), every_lat.ravel(), u, v, (NOON, NOON + timedelta(hours=1)))
+    found = wind_at(wind, lon, lat, NOON + timedelta(seconds=second))
+    assert found is not None
+    assert (found.wind_u_m_s, found.wind_v_m_s) == pytest.approx((u, v), abs=1e-9)
+
+
+@given(st.floats(0.1, 60), st.floats(0, 359.99))
+def test_speed_and_direction_come_back_from_the_components(speed: float, from_deg: float) -> None:
+    u, v = components_m_s(speed, from_deg)
+    assert np.hypot(u, v) == pytest.approx(speed)
+    assert (direction_from_deg(u, v) - from_deg + 180) % 360 - 180 == pytest.approx(0, abs=1e-9)
+
+
+def test_a_west_wind_blows_from_270_towards_east() -> None:
+    u, v = components_m_s(5.0, 270.0)
+    assert (float(u), float(v)) == pytest.approx((5.0, 0.0), abs=1e-12)
+    found = wind_at(wind_table([0.0], [0.0], 5, 0), 0.0, 0.0, NOON)
+    assert (found.speed_m_s, found.from_deg) == pytest.approx((5.0, 270.0))

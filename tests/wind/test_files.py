@@ -1,0 +1,131 @@
+"""Wind files of every layout, and the copy of what lies around areas into the storage."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from plumewatch import storage
+from plumewatch.errors import ConfigurationError, InputError
+from plumewatch.tables import WIND
+from plumewatch.wind import providers
+from plumewatch.wind.files import fetch_wind, read_wind_files
+
+DAY = datetime(2025, 8, 31, tzinfo=UTC)
+OMAN, PERMIAN = (56.0, 22.0, 56.1, 22.1), (-103.2, 31.5, -103.1, 31.6)
+
+
+def hourly(start: datetime, hours: int, u: float = 1.0) -> pa.Table:
+    """A world of 5 x 5 degrees, each hour, with u = `u`."""
+    lon, lat = (a.ravel() for a in np.meshgrid(np.arange(-180.0, 180, 0.5), np.arange(20.0, 34, 0.5)))
+    time = np.repeat(np.array([start + timedelta(hours=h) for h in range(hours)]), len(lon))
+    n = len(time)
+    return WIND.from_columns(
+        {
+            "observed_at_utc": time,
+            "longitude": np.tile(lon, hours),
+            "latitude": np.tile(lat, hours),
+            "wind_u_m_s": np.full(n, u),
+            "wind_v_m_s": np.zeros(n),
+            "height_m": np.full(n, 10.0),
+        }
+    )
+
+
+def write(path: Path, rows: pa.Table) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(rows, path)
+
+
+@pytest.mark.parametrize(
+    "layout", ["wind.parquet", "product=simulated/date=2025-08-31/data.parquet", "date=2025-08-31/a.parquet"]
+)
+def test_every_layout_is_read_within_the_hours_and_around_the_bounds(tmp_path: Path, layout: str) -> None:
+    write(tmp_path / layout, hourly(DAY, 24))
+    rows = read_wind_files(str(tmp_path), DAY + timedelta(hours=3), DAY + timedelta(hours=5), bounds=[OMAN])
+    assert set(np.unique(rows["observed_at_utc"].to_numpy()).astype("datetime64[h]").astype(int) % 24) == {3, 4, 5}
+    assert rows["longitude"].to_numpy().min() == 55.0
+    assert rows["longitude"].to_numpy().max() == 57.0
+    assert (rows["latitude"].to_numpy().min(), rows["latitude"].to_numpy().max()) == (21.0, 23.0)
+    assert set(rows["product"].to_pylist()) == {"simulated" if "product" in layout else "files"}
+
+
+def test_one_file_and_points_instead_of_bounds(tmp_path: Path) -> None:
+    write(tmp_path / "w.parquet", hourly(DAY, 1))
+    rows = read_wind_files(str(tmp_path / "w.parquet"), DAY, DAY, points=(np.array([179.9]), np.array([25.2])))
+    assert {-180.0, 179.5} < set(rows["longitude"].to_pylist())
+    assert max(abs((lon - 179.9 + 180) % 360 - 180) for lon in rows["longitude"].to_pylist()) <= 2
+
+
+def test_only_the_folders_of_the_days_are_opened(tmp_path: Path) -> None:
+    write(tmp_path / "date=2025-08-31" / "a.parquet", hourly(DAY, 1))
+    (tmp_path / "date=2025-08-20").mkdir()
+    (tmp_path / "date=2025-08-20" / "broken.parquet").write_bytes(b"not parquet")
+    assert read_wind_files(str(tmp_path), DAY, DAY, bounds=[OMAN]).num_rows == 25
+
+
+def test_a_bad_file_is_named_and_the_others_go_through(tmp_path: Path) -> None:
+    write(tmp_path / "good.parquet", hourly(DAY, 1))
+    (tmp_path / "truncated.parquet").write_bytes((tmp_path / "good.parquet").read_bytes()[:500])
+    write(tmp_path / "other.parquet", pa.table({"a": [1]}))
+    with pytest.raises(InputError, match=r"other\.parquet|truncated\.parquet"):
+        read_wind_files(str(tmp_path), DAY, DAY)
+    failures = []
+    rows = read_wind_files(str(tmp_path), DAY, DAY, bounds=[OMAN], on_failure=failures.append)
+    assert rows.num_rows == 25
+    assert {f.scene_id for f in failures} == {"truncated.parquet", "other.parquet"}
+
+
+def test_the_storage_gets_the_day_and_the_hours_that_its_ends_need(tmp_path: Path, storage_root: str) -> None:
+    write(tmp_path / "source" / "w.parquet", hourly(DAY - timedelta(days=1), 72))
+    written = fetch_wind(str(tmp_path / "source"), storage_root, date(2025, 8, 31), [OMAN])
+    assert [p.rsplit("/", 1)[1] for p in written] == ["date=2025-08-30", "date=2025-08-31", "date=2025-09-01"]
+    rows = storage.read_table(WIND, storage.join(storage_root, "wind"))
+    hours = {
+        d: sorted({t.hour for t in rows.filter(pa.compute.equal(rows["date"], d))["observed_at_utc"].to_pylist()})
+        for d in set(rows["date"].to_pylist())
+    }
+    assert hours == {"2025-08-30": list(range(18, 24)), "2025-08-31": list(range(24)), "2025-09-01": list(range(7))}
+
+
+def test_each_writer_replaces_only_its_areas_and_a_repetition_changes_nothing(
+    tmp_path: Path, storage_root: str
+) -> None:
+    write(tmp_path / "source" / "w.parquet", hourly(DAY, 24, u=1.0))
+    for bounds in (OMAN, PERMIAN):
+        fetch_wind(str(tmp_path / "source"), storage_root, date(2025, 8, 31), [bounds])
+    both = storage.read_table(WIND, storage.join(storage_root, "wind"))
+    assert both.num_rows == (5 * 5 + 4 * 5) * 24
+    for _ in range(2):
+        fetch_wind(str(tmp_path / "source"), storage_root, date(2025, 8, 31), [OMAN, PERMIAN])
+        assert storage.read_table(WIND, storage.join(storage_root, "wind")).equals(both)
+    write(tmp_path / "source" / "w.parquet", hourly(DAY, 24, u=7.0))
+    fetch_wind(str(tmp_path / "source"), storage_root, date(2025, 8, 31), [PERMIAN])
+    after = storage.read_table(WIND, storage.join(storage_root, "wind"))
+    u_of = {
+        west: set(
+            after.filter(pa.compute.less(after["longitude"], 0) if west else pa.compute.greater(after["longitude"], 0))[
+                "wind_u_m_s"
+            ].to_pylist()
+        )
+        for west in (True, False)
+    }
+    assert u_of == {True: {7.0}, False: {1.0}}
+
+
+def test_a_setting_that_is_neither_a_product_nor_a_path_is_refused(storage_root: str) -> None:
+    assert providers.fetch_wind(None, storage_root, date(2025, 8, 31), [OMAN]) == []
+    with pytest.raises(ConfigurationError, match="merra"):
+        providers.fetch_wind("merra", storage_root, date(2025, 8, 31), [OMAN])
+
+
+def test_products_by_name_are_asked_in_their_order(monkeypatch: pytest.MonkeyPatch, storage_root: str) -> None:
+    asked = []
+    for name in ("geos_fp", "era5"):
+        monkeypatch.setitem(providers.PRODUCTS, name, lambda root, day, bounds, name=name: asked.append(name) or [name])
+    assert providers.fetch_wind("geos_fp, era5", storage_root, date(2025, 8, 31), [OMAN]) == ["geos_fp", "era5"]
+    assert asked == ["geos_fp", "era5"]
