@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -41,10 +42,15 @@ def write_observations(
 
 def write_detection_observations(storage_root: str, gas: str, key: str, partitions: Sequence[storage.Partition]) -> int:
     """Write what the detection jobs left under `observations` in the manifests of a key; return the number of rows."""
-    rows = [
-        row for partition in partitions for row in (storage.read_manifest(partition.path) or {}).get("observations", [])
-    ]
+    manifests = (storage.read_manifest(partition.path) or {} for partition in partitions)
+    rows = [_with_time(row) for manifest in manifests for row in manifest.get("observations", [])]
     areas = {row["area"] for row in rows if row.get("area") is not None}
     orbits = {row["orbit"] for row in rows if row.get("orbit") is not None}
     write_observations(storage_root, gas, key, "detection", rows, areas=areas, orbits=orbits)
     return len(rows)
+
+
+def _with_time(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest is JSON: its times are text."""
+    text = row.get("observed_at_utc")
+    return {**row, "observed_at_utc": datetime.fromisoformat(text) if text else None}

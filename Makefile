@@ -1,0 +1,46 @@
+# Every target sets up what it needs inside this folder; `make` alone lists them. Needs make, bash, and Python 3.11 or 3.12.
+SHELL := bash
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.DEFAULT_GOAL := help
+# Where it is set nothing is compiled, and every Airflow process starts twice as slowly.
+unexport PYTHONDONTWRITEBYTECODE
+
+TOOL := .venv/bin/python -m tools
+
+.PHONY: help demo test up down check backfill lint lock
+
+help:  ## list the commands
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
+
+.venv/installed: requirements.lock pyproject.toml tools/install.sh
+	@bash tools/install.sh
+
+demo: .venv/installed  ## the main job on a simulated world, found against planted [SEED=1] [STORAGE=file|s3]
+	@$(TOOL).demo --seed "$(or $(SEED),1)" --storage "$(or $(STORAGE),file)"
+
+test: .venv/installed  ## the test suite [PLUMEWATCH_TEST_DATA=../shared/data] [ARGS="tests/oco2 -x"]
+	@$(TOOL).run python -m pytest $(ARGS)
+
+up: .venv/installed  ## Airflow's UI and scheduler, in the background [PORT=8080] [DEMO=1: the last demonstration]
+	@$(TOOL).up start $(if $(PORT),--port "$(PORT)") $(if $(DEMO),--demo)
+
+down: .venv/installed  ## stop what `make up` started
+	@$(TOOL).up stop
+
+check: .venv/installed  ## what works with the present settings; nothing is written
+	@$(TOOL).check
+
+backfill: .venv/installed  ## process a range of dates: DAG= FROM= TO= [DRY=1]
+	@$(TOOL).backfill --dag "$(DAG)" --from "$(FROM)" --to "$(TO)" $(if $(DRY),--dry-run)
+
+lint: .venv/installed  ## linters and types
+	@$(TOOL).run ruff check .
+	@$(TOOL).run ruff format --check .
+	@$(TOOL).run mypy
+
+lock: .venv/installed  ## resolve requirements.lock anew from requirements.txt and requirements-dev.txt
+	@echo "Resolving ..."
+	@UV_CACHE_DIR=.cache/uv .venv/bin/uv pip compile --quiet --no-header --python-version 3.11 \
+	    requirements.txt requirements-dev.txt --output-file requirements.lock
+	@git --no-pager diff --stat -- requirements.lock

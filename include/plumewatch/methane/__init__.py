@@ -1,0 +1,1 @@
+"""Methane from Sentinel-2: from reflectance to column enhancement, plumes and their emission rates."""

@@ -1,0 +1,108 @@
+"""Pixels that an Isolation Forest sets apart, and their clusters: a method without physics, kept to compare with.
+
+Isolation Forest (Liu et al. 2008, doi:10.1109/ICDM.2008.17) on the reflectances of bands 11 and 12 and their difference,
+then DBSCAN (Ester et al. 1996) on the coordinates. Bright roofs, water and roads are anomalies as much as methane is, so
+its clusters are never rated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.cluster import DBSCAN
+from sklearn.ensemble import IsolationForest
+
+from plumewatch.methane.detection import ISOLATION_FOREST, UNRATED, Candidate, Detection, enhancement_of
+from plumewatch.methane.passes import Pass
+from plumewatch.methane.references import compare_with_surroundings
+from plumewatch.methane.thresholds import Thresholds
+
+SEED = 0  # the forest's draws are the same for the same pixels
+NOISE = -1  # cluster number of pixels that belong to none
+
+
+@dataclass(frozen=True)
+class ForestSettings:
+    """Parameters of the method, as its arguments give them."""
+
+    batch_size: int = 100_000
+    """Pixels per forest: each batch is fitted on its own, so that memory stays bounded."""
+    contamination: float = 0.01
+    """Share of the pixels that are called anomalies."""
+    eps_deg: float = 0.0005
+    """Largest distance of neighbours in a cluster, degrees of latitude (0.0005 is 56 m)."""
+    min_samples: int = 10
+    """Neighbours, itself included, that make a pixel the core of a cluster."""
+
+
+@dataclass(frozen=True, eq=False)
+class Anomalies:
+    """Anomalous pixels of one pass; arrays of equal length, in the order of the image's rows."""
+
+    row: NDArray[np.int64]
+    """Row on the pass's window."""
+    col: NDArray[np.int64]
+    """Column on the pass's window."""
+    longitude: NDArray[np.float64]
+    """Degrees."""
+    latitude: NDArray[np.float64]
+    """Degrees."""
+    score: NDArray[np.float64]
+    """Anomaly score after Liu et al., 0 to 1; 1 is most anomalous."""
+    cluster: NDArray[np.int32]
+    """Number of the cluster, -1 for none."""
+
+
+def find_anomalies(target: Pass, settings: ForestSettings) -> Anomalies:
+    """Return the anomalous ones among the usable pixels of a pass, with their clusters."""
+    rows, cols = np.nonzero(target.is_usable)
+    b11, b12 = target.b11[rows, cols], target.b12[rows, cols]
+    features = np.column_stack([b11, b12, b11 - b12])
+    found, scores = [], []
+    for start in range(0, len(rows), settings.batch_size):
+        batch = features[start : start + settings.batch_size]
+        forest = IsolationForest(random_state=SEED, n_jobs=1).fit(batch)
+        score = -forest.score_samples(batch)
+        anomalous = score > np.quantile(score, 1.0 - settings.contamination)
+        found.append(start + np.flatnonzero(anomalous))
+        scores.append(score[anomalous])
+    index = np.concatenate(found) if found else np.zeros(0, np.int64)
+    longitude, latitude = target.place.longitude_latitude(rows[index], cols[index])
+    return Anomalies(
+        row=rows[index],
+        col=cols[index],
+        longitude=longitude,
+        latitude=latitude,
+        score=np.concatenate(scores) if scores else np.zeros(0),
+        cluster=_cluster(longitude, latitude, target.place.longitude0, settings),
+    )
+
+
+def _cluster(longitude: NDArray, latitude: NDArray, longitude0: float, settings: ForestSettings) -> NDArray[np.int32]:
+    if not len(longitude):
+        return np.zeros(0, np.int32)
+    east = ((longitude - longitude0 + 180.0) % 360.0 - 180.0) * np.cos(np.radians(np.median(latitude)))
+    labels = DBSCAN(eps=settings.eps_deg, min_samples=settings.min_samples).fit_predict(
+        np.column_stack([east, latitude])
+    )
+    return labels.astype(np.int32)
+
+
+def detect_isolation_forest(target: Pass, anomalies: Anomalies, limits: Thresholds) -> Detection:
+    """Return the clusters as unrated candidates, with the enhancement that one date alone gives."""
+    comparison = compare_with_surroundings(target, limits)
+    candidates = []
+    for number in np.unique(anomalies.cluster[anomalies.cluster != NOISE]):
+        mask = np.zeros(target.shape, bool)
+        inside = anomalies.cluster == number
+        mask[anomalies.row[inside], anomalies.col[inside]] = True
+        candidates.append(Candidate(mask, significance=None, scale_m=None, probability=None, status=UNRATED))
+    return Detection(
+        method=ISOLATION_FOREST,
+        enhancement_mol_m2=enhancement_of(comparison, target),
+        valid=comparison.valid,
+        candidates=tuple(candidates),
+        noise_mol_m2={},
+    )

@@ -1,0 +1,280 @@
+"""One area on one date, from the pixel table to plumes: what a worker does by itself, files in and files out."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from plumewatch import storage
+from plumewatch.errors import InputError, PlumewatchError
+from plumewatch.methane.anomalies import NOISE, ForestSettings
+from plumewatch.methane.detection import ACCEPTED, ISOLATION_FOREST, MULTI_PASS
+from plumewatch.methane.passes import COLUMNS, GridPlace, Pass, grid_pass, split_passes
+from plumewatch.methane.plumes import Plume
+from plumewatch.methane.quantification import SECONDS_PER_HOUR, effective_wind_m_s
+from plumewatch.methane.search import STAGE, PassResult, anomaly_columns, search_pass, time_of
+from plumewatch.methane.thresholds import Thresholds, thresholds
+from plumewatch.models import FailedScene
+from plumewatch.tables import ANOMALIES, PIXELS, PLUMES
+from plumewatch.wind.at_point import WindAtPoint, wind_at
+from plumewatch.wind.files import READ_AROUND, read_wind_files
+
+SHOWN_WINDS_M_S = (2, 4, 6, 8)  # of the table of rates in the details
+ANSWER_DDL = "area string, date string, rows_read bigint, plumes binary, report string"
+ANSWER = pa.schema(
+    [
+        ("area", pa.string()),
+        ("date", pa.string()),
+        ("rows_read", pa.int64()),
+        ("plumes", pa.binary()),
+        ("report", pa.string()),
+    ]
+)
+"""What a worker says: rows of the table plumes (Arrow stream; null where the date failed) and the rest as JSON."""
+
+
+@dataclass(frozen=True)
+class AreaDate:
+    """What a worker has to do."""
+
+    area: str
+    """Partition of the table pixels."""
+    date: str
+    """Partition of the table pixels, YYYY-MM-DD."""
+    pixels_root: str
+    """Root of the table pixels: earlier dates are looked for there."""
+    method: str
+    """multi_pass, single_pass or isolation_forest."""
+    wind_path: str | None
+    """Rows of wind; None: no rates."""
+    details_path: str | None
+    """Root of the details; None: not written."""
+    anomalies_path: str | None
+    """Root of the table anomalies; None: not written."""
+    forest: ForestSettings
+    """Parameters of isolation_forest."""
+
+    @classmethod
+    def from_json(cls, text: str) -> AreaDate:
+        """Return the task that `to_json` wrote."""
+        values = json.loads(text)
+        return cls(**values | {"forest": ForestSettings(**values["forest"])})
+
+    def to_json(self) -> str:
+        """Return the task as text."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @property
+    def name(self) -> str:
+        """How failures name the partition."""
+        return f"area={self.area}/date={self.date}"
+
+
+@dataclass
+class _Work:
+    """What came up on the way."""
+
+    rows_read: int
+    inputs: set[str]
+    failures: list[FailedScene]
+
+
+def detect_area_dates(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Do the tasks in the first column of each batch (JSON of AreaDate): the function of a mapInArrow."""
+    for batch in batches:
+        for text in batch.column(0).to_pylist():
+            yield pa.RecordBatch.from_pylist([detect_area_date(AreaDate.from_json(text))], schema=ANSWER)
+
+
+def detect_area_date(task: AreaDate) -> dict[str, Any]:
+    """Detect the plumes of all passes of one area and date, write details and anomalies, and return the row of ANSWER.
+
+    Pixels that cannot be used are a failure in the report: those of the date leave its `plumes` null, those of an earlier
+    date leave that date out.
+    """
+    work = _Work(0, set(), [])
+    try:
+        results = _search(task, work)
+    except (PlumewatchError, OSError) as error:
+        work.failures.append(_failure(error, task.area, task.date))
+        return _answer(task, work, None, [])
+    plumes = [plume for result in results for plume in result.plumes]
+    if task.details_path is not None:
+        _write_details(task, task.details_path, results)
+    if task.anomalies_path is not None and task.method == ISOLATION_FOREST:
+        _write_anomalies(task, task.anomalies_path, results, work)
+    rows = PLUMES.from_pylist([plume.table_row for plume in plumes])
+    return _answer(task, work, rows, results)
+
+
+def _search(task: AreaDate, work: _Work) -> list[PassResult]:
+    limits = thresholds()
+    pixels = _read_pixels(task, task.date, work)
+    if not pixels.num_rows:
+        raise InputError(_partition(task, task.date), "no rows", "pixels of at least one pass")
+    results = []
+    for rows in split_passes(pixels):
+        target = grid_pass(rows, source=_partition(task, task.date))
+        wind_of = _wind_of(task, target)
+        earlier = _earlier_passes(task, target.place, limits["references"]["max_days_back"], work)
+        results.append(search_pass(task.area, target, earlier, wind_of, task.method, task.forest, limits))
+    return results
+
+
+def _read_pixels(task: AreaDate, day: str, work: _Work) -> pa.Table:
+    path = _partition(task, day)
+    rows = storage.read_table(PIXELS, path, COLUMNS)
+    work.rows_read += rows.num_rows
+    work.inputs.add(path)
+    return rows
+
+
+def _partition(task: AreaDate, day: str) -> str:
+    return storage.partition_path(task.pixels_root, {"area": task.area, "date": day})
+
+
+def _earlier_passes(task: AreaDate, onto: GridPlace, max_days_back: int, work: _Work) -> Iterator[Pass]:
+    """Yield passes of earlier dates, nearest first, read when asked for; unusable ones are noted and left out."""
+    if task.method != MULTI_PASS:
+        return
+    first = str(date.fromisoformat(task.date) - timedelta(days=max_days_back))
+    stored = storage.list_partitions(PIXELS, storage.join(task.pixels_root, f"area={task.area}"))
+    days = sorted((p.keys["date"] for p in stored if first <= p.keys.get("date", "") < task.date), reverse=True)
+    for day in days:
+        try:
+            pixels = _read_pixels(task, day, work)
+            passes = (
+                [grid_pass(rows, onto, _partition(task, day)) for rows in split_passes(pixels)]
+                if pixels.num_rows
+                else []
+            )
+        except (PlumewatchError, OSError) as error:
+            work.failures.append(_failure(error, task.area, day))
+            continue
+        yield from passes
+
+
+def _wind_of(task: AreaDate, target: Pass):
+    """Return the wind at a place at the time of the pass, None where there is no wind."""
+    observed_at = time_of(target, task.date)
+    if not task.wind_path:
+        return lambda longitude, latitude: None
+    height, width = target.shape
+    corners = target.place.longitude_latitude([0, 0, height - 1, height - 1], [0, width - 1, 0, width - 1])
+    wind = read_wind_files(task.wind_path, observed_at - READ_AROUND, observed_at + READ_AROUND, points=corners)
+
+    def wind_of(longitude: float, latitude: float) -> WindAtPoint | None:
+        return wind_at(wind, longitude, latitude, observed_at) if wind.num_rows else None
+
+    return wind_of
+
+
+def _failure(error: Exception, area: str, day: str) -> FailedScene:
+    return FailedScene.from_exception(error, scene_id=f"area={area}/date={day}", stage=STAGE, area=area)
+
+
+def _answer(task: AreaDate, work: _Work, rows: pa.Table | None, results: Sequence[PassResult]) -> dict[str, Any]:
+    report = {
+        "inputs": sorted(work.inputs),
+        "failures": [asdict(failure) for failure in work.failures],
+        "observations": [result.observation for result in results],
+        "references": {r.observation["scene_id"]: [s for p in r.references for s in p.scene_ids] for r in results},
+    }
+    return {
+        "area": task.area,
+        "date": task.date,
+        "rows_read": work.rows_read,
+        "plumes": None if rows is None else arrow_bytes(rows),
+        "report": json.dumps(report, sort_keys=True),
+    }
+
+
+def arrow_bytes(rows: pa.Table) -> bytes:
+    """Return a table as an Arrow stream."""
+    buffer = io.BytesIO()
+    with pa.ipc.new_stream(buffer, rows.schema) as stream:
+        stream.write_table(rows)
+    return buffer.getvalue()
+
+
+def _write_anomalies(task: AreaDate, root: str, results: Sequence[PassResult], work: _Work) -> None:
+    tables = [
+        ANOMALIES.from_columns(anomaly_columns(r.target, r.anomalies)) for r in results if r.anomalies is not None
+    ]
+    rows = pa.concat_tables(tables) if tables else ANOMALIES.empty()
+    clusters = sum(cluster != NOISE for cluster in rows["cluster"].to_pylist())
+    storage.write_partition(
+        ANOMALIES,
+        root,
+        {"area": task.area, "date": task.date},
+        rows,
+        inputs=work.inputs,
+        settings=asdict(task.forest),
+        counts={"in_clusters": clusters, "noise": rows.num_rows - clusters},
+    )
+
+
+def _write_details(task: AreaDate, root: str, results: Sequence[PassResult]) -> None:
+    """Write what each candidate's numbers came from, picture and raster of accepted ones; remove those of a former run."""
+    from plumewatch.methane.pictures import (  # matplotlib and GDAL only where something is drawn
+        draw_plume,
+        enhancement_cog,
+    )
+
+    folder = storage.partition_path(root, {"method": task.method, "area": task.area, "date": task.date})
+    written = set()
+    for result in results:
+        for plume in result.plumes:
+            files = {".json": (json.dumps(_details(result, plume), indent=1, sort_keys=True) + "\n").encode()}
+            if plume.candidate.status == ACCEPTED and result.detection is not None:
+                files[".png"] = draw_plume(plume, result.target, result.detection)
+                files[".tif"] = enhancement_cog(plume, result.target, result.detection)
+            for suffix, content in files.items():
+                path = storage.join(folder, plume.plume_id + suffix)
+                storage.write_bytes(path, content)
+                written.add(path.rsplit("/", 1)[-1])
+    for path in storage.list_files(folder):
+        if path.rsplit("/", 1)[-1] not in written:
+            storage.delete(path)
+
+
+def _details(result: PassResult, plume: Plume) -> dict[str, Any]:
+    row = {name: value for name, value in plume.table_row.items() if name != "geometry"}
+    row["observed_at_utc"] = result.observation["observed_at_utc"]
+    limits = thresholds()
+    detection = result.detection
+    return row | {
+        "platform": result.target.platform,
+        "relative_orbit": result.target.relative_orbit,
+        "air_mass_factor": result.target.air_mass_factor,
+        "clear_fraction": result.target.clear_fraction,
+        "significance": plume.candidate.significance,
+        "scale_m": plume.candidate.scale_m,
+        "noise_mol_m2": {f"{scale:g} m": sigma for scale, sigma in detection.noise_mol_m2.items()} if detection else {},
+        "ime_sigma_kg": plume.mass.ime_sigma_kg,
+        "ime_per_length_kg_m": dict(
+            zip(("one_pixel_smaller", "mask", "one_pixel_larger"), plume.mass.ime_per_length_kg_m, strict=True)
+        ),
+        "emission_by_wind_kg_h": _emission_by_wind(plume, limits),
+        "outline": plume.geometry.__geo_interface__,
+        "emission_rule": limits["emission"],
+        "calibration": limits.version,
+    }
+
+
+def _emission_by_wind(plume: Plume, limits: Thresholds) -> dict[str, float]:
+    """Return the rate that each wind speed would give: what is known without one."""
+    per_length = plume.mass.ime_per_length_kg_m[1]
+    return {f"{u} m/s": float(effective_wind_m_s(u, limits)) * per_length * SECONDS_PER_HOUR for u in SHOWN_WINDS_M_S}
+
+
+def count_by_status(rows: pa.Table) -> dict[str, int]:
+    """Return the number of rows of each status, `accepted` also where there is none."""
+    return {ACCEPTED: 0} | dict(sorted(Counter(rows["status"].to_pylist()).items()))

@@ -1,0 +1,88 @@
+"""Smoothed fields with gaps, their slow part, and how large their noise is at each place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+MAD_TO_SIGMA = 1.4826  # of a normal distribution: 1 / Phi^-1(3/4)
+TRUNCATE = 3.0  # Gaussians end at 3 standard deviations: 0.3 % of the weight is beyond
+WINSOR_SIGMA = 3.0  # values further out are pulled in before a background or a local noise is computed from them
+BLOCKS_PER_SIGMA = 6  # a Gaussian needs no finer sampling than a sixth of its standard deviation
+
+
+@dataclass(frozen=True, eq=False)
+class Smoothed:
+    """A field averaged by a Gaussian over its valid pixels."""
+
+    values: Array
+    """The average; 0 where no valid pixel is in reach."""
+    coverage: Array
+    """Share of the Gaussian's weight that fell on valid pixels, 0 to 1."""
+
+
+def smooth(field: Array, valid: Mask, sigma_px: float) -> Smoothed:
+    """Return the average of `field` over valid pixels (normalised convolution); outside the array nothing is valid."""
+    weight = _gauss(valid.astype(np.float32), sigma_px)
+    total = _gauss(np.where(valid, field, np.float32(0.0)).astype(np.float32), sigma_px)
+    return Smoothed(np.divide(total, weight, out=np.zeros_like(total), where=weight > 0), weight)
+
+
+def robust_sigma(values: Array) -> float:
+    """Return the standard deviation by the median absolute deviation from the median; NaN for no values."""
+    if not values.size:
+        return float("nan")
+    return float(MAD_TO_SIGMA * np.median(np.abs(values - np.median(values))))
+
+
+def slow_part(field: Array, valid: Mask, sigma_px: float) -> Array:
+    """Return the wide Gaussian average over valid pixels, at every pixel.
+
+    Values that stand out by more than 3 sigma from a first average are pulled in, so that a plume hardly lifts it. Works
+    on block means a sixth of the Gaussian wide.
+    """
+    block = max(1, int(sigma_px / BLOCKS_PER_SIGMA))
+    first = _wide_average(field, valid, sigma_px, block)
+    limit = WINSOR_SIGMA * robust_sigma((field - first)[valid])
+    return _wide_average(np.clip(field, first - limit, first + limit), valid, sigma_px, block)
+
+
+def local_noise(field: Array, valid: Mask, window_px: float) -> Array:
+    """Return the standard deviation around zero in a Gaussian window, of values winsorised at 3 sigma of the scene."""
+    limit = WINSOR_SIGMA * robust_sigma(field[valid])
+    block = max(1, int(window_px / BLOCKS_PER_SIGMA))
+    return np.sqrt(np.maximum(_wide_average(np.clip(field, -limit, limit) ** 2, valid, window_px, block), 0.0))
+
+
+def _gauss(field: Array, sigma_px: float) -> Array:
+    return ndimage.gaussian_filter(field, sigma_px, mode="constant", truncate=TRUNCATE)
+
+
+def _wide_average(field: Array, valid: Mask, sigma_px: float, block: int) -> Array:
+    """Return the normalised convolution computed on blocks and interpolated back bilinearly."""
+    weight = _block_sums(valid.astype(np.float32), block)
+    total = _block_sums(np.where(valid, field, np.float32(0.0)).astype(np.float32), block)
+    weight, total = (_gauss(a, sigma_px / block) for a in (weight, total))
+    average = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
+    if block == 1:
+        return average
+    return _stretch(_stretch(average, field.shape[0], block).T, field.shape[1], block).T
+
+
+def _block_sums(field: Array, block: int) -> Array:
+    rows = np.add.reduceat(field, np.arange(0, field.shape[0], block), axis=0)
+    return np.add.reduceat(rows, np.arange(0, field.shape[1], block), axis=1)
+
+
+def _stretch(coarse: Array, n: int, block: int) -> Array:
+    """Interpolate along the first axis from block centres to pixels."""
+    at = np.clip((np.arange(n) + 0.5) / block - 0.5, 0, len(coarse) - 1)
+    low = np.minimum(at.astype(np.int64), max(len(coarse) - 2, 0))
+    share = (at - low).astype(np.float32)[:, None]
+    return coarse[low] * (1 - share) + coarse[np.minimum(low + 1, len(coarse) - 1)] * share

@@ -1,0 +1,162 @@
+"""Which granules there are: OCO-2 Lite files in a folder or an S3 prefix, the newest version of every day."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from importlib import resources
+
+import yaml
+
+from plumewatch import storage
+from plumewatch.errors import InputError
+
+VARIABLES_FILE = "oco2_lite_variables.yaml"
+SUFFIX = ".nc4"
+LITE_NAME = re.compile(r"(oco2|oco3|acos)_LtCO2_(\d{6})_(B\d{4,5}[A-Z]?r)_(\d{12})s\.nc4")
+LITE_NAME_EXAMPLE = "oco2_LtCO2_190601_B11210Ar_240910224028s.nc4"
+SENSOR = "oco2"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class GranuleRef:
+    """One OCO-2 Lite file: the soundings of one UTC day."""
+
+    name: str
+    """File name, which is also its id in the tables."""
+    path: str
+    """Where it is, with the scheme of the folder that was listed."""
+    date: date
+    """UTC day of its soundings."""
+    build: str
+    """Build tag of the processing, such as B11210Ar."""
+    produced: datetime
+    """When it was produced (UTC)."""
+
+    @property
+    def month(self) -> str:
+        """YYYY-MM."""
+        return f"{self.date:%Y-%m}"
+
+
+@dataclass(frozen=True)
+class RefusedGranule:
+    """A file that looks like a granule and can't serve."""
+
+    name: str
+    """File name."""
+    path: str
+    """Where it is."""
+    error: InputError
+    """What it is, and what is allowed."""
+    month: str | None
+    """YYYY-MM, None where the name doesn't tell."""
+
+
+@dataclass(frozen=True)
+class GranuleListing:
+    """What a folder holds."""
+
+    granules: tuple[GranuleRef, ...]
+    """The newest of every UTC day, by day."""
+    superseded: tuple[GranuleRef, ...]
+    """Older versions and productions of those days, which are not used."""
+    refused: tuple[RefusedGranule, ...]
+    """Other sensors, unknown builds, names of another form."""
+
+
+@lru_cache(maxsize=1)
+def known_builds() -> dict[str, str]:
+    """Return the collection of each known build, by the first characters of the build tag."""
+    text = resources.files("plumewatch").joinpath("reference", VARIABLES_FILE).read_text(encoding="utf-8")
+    return dict(yaml.safe_load(text)["builds"])
+
+
+def parse_granule(path: str) -> GranuleRef:
+    """Return what a file's name says; InputError where it is not the name of an OCO-2 Lite file of a known build.
+
+    >>> str(parse_granule("/data/oco2_LtCO2_190601_B11210Ar_240910224028s.nc4").date)
+    '2019-06-01'
+    """
+    name = path.rsplit("/", 1)[-1]
+    match = LITE_NAME.fullmatch(name)
+    if not match:
+        raise InputError(path, "not the name of a Lite file", f"names such as {LITE_NAME_EXAMPLE}")
+    sensor, day, build, produced = match.groups()
+    if sensor != SENSOR:
+        raise InputError(path, f"a file of {sensor}", "files of oco2")
+    if build[:3] not in known_builds():
+        raise InputError(path, f"build {build}", "builds " + ", ".join(sorted(known_builds())))
+    try:
+        return GranuleRef(
+            name,
+            path,
+            datetime.strptime(day, "%y%m%d").date(),
+            build,
+            datetime.strptime(produced, "%y%m%d%H%M%S").replace(tzinfo=UTC),
+        )
+    except ValueError as error:
+        raise InputError(path, f"no date in its name ({error})", f"names such as {LITE_NAME_EXAMPLE}") from error
+
+
+def read_listing(path: str, month: str | None = None) -> GranuleListing:
+    """Return the granules in a folder, below a prefix, or the one file that `path` is, of one `month` if given.
+
+    Of one UTC day only the newest counts: the higher build, then the later production. A prefix without objects is an
+    empty listing; a local path that doesn't exist is an InputError.
+    """
+    if storage.is_local(path) and not storage.exists(path):
+        raise InputError(path, "no such folder or file", "a folder, an s3:// prefix or a file of OCO-2 Lite granules")
+    found: list[GranuleRef] = []
+    refused: list[RefusedGranule] = []
+    for file in storage.list_files(path, SUFFIX):
+        try:
+            found.append(parse_granule(file))
+        except InputError as error:
+            name = file.rsplit("/", 1)[-1]
+            refused.append(RefusedGranule(name, file, error, _month_in_name(name)))
+    newest: dict[date, GranuleRef] = {}
+    for granule in sorted(found, key=lambda g: (g.date, _build_number(g.build), g.produced, g.path)):
+        newest[granule.date] = granule
+    superseded = [g for g in found if newest[g.date] is not g]
+    return GranuleListing(
+        tuple(g for g in newest.values() if month in (None, g.month)),
+        tuple(g for g in superseded if month in (None, g.month)),
+        tuple(r for r in refused if month is None or r.month in (None, month)),
+    )
+
+
+def list_granules(path: str, month: str | None = None) -> list[GranuleRef]:
+    """Return the granules that count, as `read_listing`; what is superseded or refused is named in the log."""
+    listing = read_listing(path, month)
+    log_left_out(listing)
+    return list(listing.granules)
+
+
+def log_left_out(listing: GranuleListing) -> None:
+    """Name in the log what a listing leaves out, and why."""
+    used = {granule.date: granule.name for granule in listing.granules}
+    for granule in listing.superseded:
+        log.warning("%s is superseded by %s", granule.name, used[granule.date])
+    for refused in listing.refused:
+        log.warning("refused: %s", refused.error)
+
+
+def _month_in_name(name: str) -> str | None:
+    match = LITE_NAME.fullmatch(name)
+    try:
+        return f"{datetime.strptime(match[2], '%y%m%d'):%Y-%m}" if match else None
+    except ValueError:
+        return None
+
+
+def _build_number(build: str) -> tuple[int, int]:
+    """Main version and the rest of a build tag: B11210Ar is (11, 210), B9003r is (9, 3)."""
+    digits = re.sub(r"\D", "", build)
+    major = 1 if digits.startswith("9") else 2
+    return int(digits[:major]), int(digits[major:])

@@ -1,0 +1,267 @@
+"""The fit of one peak: a Gaussian on a smooth background, and the 68 % interval of its amplitude.
+
+Separable least squares on a grid of centres and widths that is narrowed three times: the global optimum near the start,
+without a first guess of heights and without failures to converge.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plumewatch.oco2.thresholds import thresholds
+from plumewatch.oco2.track import Track
+
+Floats = NDArray[np.float64]
+
+SQRT_2_PI = math.sqrt(2.0 * math.pi)
+N_GAUSSIAN = 3  # height, centre, width
+SEARCH_CENTRES, SEARCH_WIDTHS, SEARCH_FACTOR, SEARCH_SIGMAS = 15, 19, 2.5, 1.0  # first grid, around the scan's maximum
+ZOOM_POINTS, ZOOM_STEPS, ZOOMS = 11, 1.5, 2  # next grids: so many points within so many steps of the last
+PROFILE_CENTRES, PROFILE_WIDTHS, PROFILE_FACTOR, PROFILE_SIGMAS = 31, 41, 2.8, 1.0  # grid of the likelihood profile
+
+
+@dataclass(frozen=True)
+class PeakFit:
+    """A Gaussian on a polynomial background, fitted to the soundings of a window."""
+
+    centre_km: float
+    """Along-track distance of the centre."""
+    sigma_km: float
+    """Standard deviation of the Gaussian."""
+    height_ppm: float
+    """Enhancement at the centre."""
+    amplitude_ppm_km_low: float
+    """Lower end of the 68 % interval of the amplitude; negative where the peak may be none."""
+    amplitude_ppm_km_high: float
+    """Upper end."""
+    coefficients: tuple[float, ...]
+    """Background in ppm as a polynomial of (distance - centre) in km, constant first."""
+    n_soundings: int
+    """In the window."""
+    half_window_km: float
+    """Half the length of the window."""
+
+    @property
+    def amplitude_ppm_km(self) -> float:
+        """Integral of the enhancement: height x sigma x sqrt(2 pi)."""
+        return self.height_ppm * self.sigma_km * SQRT_2_PI
+
+    def background_ppm(self, distance_km: Floats) -> Floats:
+        """Background at along-track distances."""
+        x = np.asarray(distance_km) - self.centre_km
+        return np.asarray(np.polynomial.polynomial.polyval(x, self.coefficients), dtype=float)
+
+    def model_ppm(self, distance_km: Floats) -> Floats:
+        """Background and peak at along-track distances."""
+        x = (np.asarray(distance_km) - self.centre_km) / self.sigma_km
+        return self.background_ppm(distance_km) + self.height_ppm * np.exp(-0.5 * x**2)
+
+
+def fit_peak(track: Track, centre_km: float, sigma_km: float) -> PeakFit | None:
+    """Return the best fit near a centre and width, None where no positive height fits.
+
+    The interval of the amplitude A = h sigma sqrt(2 pi) is the profile likelihood over centre and width (the A whose
+    best sum of squares is within one unit of noise of the optimum; the noise is that of 20-km block means, as
+    neighbouring soundings err alike), widened by the spread of A between this and other windows and backgrounds.
+    """
+    settings = thresholds()["fit"]
+    size = settings["half_window_km"], settings["background_degree"]
+    window = Window.of(track, centre_km, *size)
+    first = window.best_near(centre_km, sigma_km) if window else None
+    window = Window.of(track, first.centre_km, *size) if first else None  # the window moves with the centre, once
+    best = window.best_near(first.centre_km, first.sigma_km) if first and window else None
+    if window is None or best is None:
+        return None
+    amplitude = best.amplitude_ppm_km
+    low, high = _profile(window, best)
+    spread = float(np.std([amplitude, *_alternatives(track, best)]))
+    return PeakFit(
+        best.centre_km,
+        best.sigma_km,
+        best.height_ppm,
+        amplitude - float(np.hypot(amplitude - low, spread)),
+        amplitude + float(np.hypot(high - amplitude, spread)),
+        window.background(best),
+        window.n_soundings,
+        window.half_window_km,
+    )
+
+
+def _alternatives(track: Track, best: Candidate) -> list[float]:
+    """Amplitudes by the other windows and backgrounds, started from the best fit; 0 where they find nothing."""
+    amplitudes = []
+    for half_window_km, degree in thresholds()["fit"]["alternatives"]:
+        window = Window.of(track, best.centre_km, half_window_km, degree)
+        other = window.best_near(best.centre_km, best.sigma_km) if window else None
+        amplitudes.append(other.amplitude_ppm_km if other else 0.0)
+    return amplitudes
+
+
+def _profile(window: Window, best: Candidate) -> tuple[float, float]:
+    """Ends of the 68 % profile-likelihood interval of the amplitude."""
+    noise = window.noise_variance(best)
+    centres = best.centre_km + best.sigma_km * np.linspace(-PROFILE_SIGMAS, PROFILE_SIGMAS, PROFILE_CENTRES)
+    widths = _widths(best.sigma_km, PROFILE_FACTOR, PROFILE_WIDTHS)
+    grid = window.evaluate(centres, widths)
+    misfit = (grid.rss - best.rss) / noise
+    area = grid.sigma_km * SQRT_2_PI
+    reach = area * np.sqrt(noise / grid.leverage * np.clip(1.0 - misfit, 0.0, None))
+    amplitude, within = grid.height_ppm * area, misfit < 1.0
+    start = best.amplitude_ppm_km
+    return (
+        min(start, float(np.min((amplitude - reach)[within], initial=start))),
+        max(start, float(np.max((amplitude + reach)[within], initial=start))),
+    )
+
+
+def interval_at(window: Window, best: Candidate, leverage: float) -> tuple[float, float]:
+    """Return the 68 % interval of the amplitude with centre and width held fast."""
+    reach = best.sigma_km * SQRT_2_PI * float(np.sqrt(window.noise_variance(best) / leverage))
+    return best.amplitude_ppm_km - reach, best.amplitude_ppm_km + reach
+
+
+def _widths(sigma_km: float, factor: float, count: int) -> Floats:
+    settings = thresholds()["fit"]
+    widths = sigma_km * np.geomspace(1.0 / factor, factor, count)
+    return np.unique(np.clip(widths, settings["min_sigma_km"], settings["max_sigma_km"]))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A point of a grid."""
+
+    centre_km: float
+    """Along-track distance."""
+    sigma_km: float
+    """Standard deviation."""
+    height_ppm: float
+    """Best height there."""
+    rss: float
+    """Weighted sum of squared residuals, 1."""
+
+    @property
+    def amplitude_ppm_km(self) -> float:
+        """Height x sigma x sqrt(2 pi)."""
+        return self.height_ppm * self.sigma_km * SQRT_2_PI
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The fit at every point of a grid of centres and widths; all arrays have shape (points,)."""
+
+    centre_km: Floats
+    """Centre of each point."""
+    sigma_km: Floats
+    """Width of each point."""
+    height_ppm: Floats
+    """Best height there; negative ones are kept."""
+    rss: Floats
+    """Weighted sum of squares with that height, with none where it is negative."""
+    leverage: Floats
+    """1 / variance of the height per unit of noise, ppm^-2."""
+
+    def candidate(self, k: int) -> Candidate:
+        """Return point `k`."""
+        return Candidate(*(float(a[k]) for a in (self.centre_km, self.sigma_km, self.height_ppm, self.rss)))
+
+
+@dataclass(frozen=True)
+class Window:
+    """The soundings near a place, in 1-km means, and the background as an orthonormal basis."""
+
+    distance_km: Floats
+    """Weighted mean distance of each bin."""
+    root_weight: Floats
+    """Square root of each bin's weight, ppm^-1."""
+    value: Floats
+    """root_weight x (mean xco2 - origin_ppm)."""
+    basis: Floats
+    """Background times root_weight, orthonormal, shape (bins, degree + 1)."""
+    left: Floats
+    """value without its background part."""
+    within_rss: float
+    """Sum of squares of the soundings about the means of their bins."""
+    n_soundings: int
+    """In the window."""
+    degree: int
+    """Of the background polynomial."""
+    half_window_km: float
+    """Half the window's length."""
+    origin_ppm: float
+    """Median xco2 of the window."""
+
+    @classmethod
+    def of(cls, track: Track, centre_km: float, half_window_km: float, degree: int) -> Window | None:
+        """Return the window around a place, None where it holds too few soundings for the fit."""
+        at = track.near(centre_km, half_window_km)
+        _, bins = np.unique(np.floor(track.distance_km[at] / thresholds()["track"]["bin_km"]), return_inverse=True)
+        if not len(at) or bins.max() + 1 <= degree + 1 + N_GAUSSIAN:
+            return None
+        w, origin = track.weight[at], float(np.median(track.xco2_ppm[at]))
+        y = track.xco2_ppm[at] - origin
+        weight = np.bincount(bins, w)
+        mean, distance = np.bincount(bins, w * y) / weight, np.bincount(bins, w * track.distance_km[at]) / weight
+        root = np.sqrt(weight)
+        x = (distance - centre_km) / half_window_km
+        basis, _ = np.linalg.qr(root[:, None] * x[:, None] ** np.arange(degree + 1))
+        value = root * mean
+        left = value - basis @ (basis.T @ value)
+        within = float(w @ (y - mean[bins]) ** 2)
+        return cls(distance, root, value, basis, left, within, len(at), degree, half_window_km, origin)
+
+    def _template(self, centre_km: Floats, sigma_km: Floats) -> Floats:
+        """Gaussians without their background part, shape (points, bins)."""
+        x = (self.distance_km - centre_km[:, None]) / sigma_km[:, None]
+        g = np.exp(-0.5 * x**2) * self.root_weight
+        return g - (g @ self.basis) @ self.basis.T
+
+    def evaluate(self, centres_km: Floats, widths_km: Floats) -> Grid:
+        """Return the fit at all pairs of centres and widths."""
+        centre, sigma = (a.ravel() for a in np.meshgrid(centres_km, widths_km, indexing="ij"))
+        g = self._template(centre, sigma)
+        leverage = np.maximum(np.einsum("ij,ij->i", g, g), np.finfo(float).tiny)
+        overlap = g @ self.left
+        height = overlap / leverage
+        rss = self.left @ self.left + self.within_rss - np.where(height > 0, height * overlap, 0.0)
+        return Grid(centre, sigma, height, rss, leverage)
+
+    def best_near(self, centre_km: float, sigma_km: float) -> Candidate | None:
+        """Return the best fit near a start, None where no height is positive."""
+        bin_km = thresholds()["track"]["bin_km"]
+        reach = max(SEARCH_SIGMAS * sigma_km, bin_km * SEARCH_CENTRES / 2)
+        centres = centre_km + np.linspace(-reach, reach, SEARCH_CENTRES)
+        widths = _widths(sigma_km, SEARCH_FACTOR, SEARCH_WIDTHS)
+        for _ in range(ZOOMS + 1):
+            grid = self.evaluate(centres, widths)
+            k = int(np.argmin(grid.rss))
+            steps = np.linspace(-ZOOM_STEPS, ZOOM_STEPS, ZOOM_POINTS)
+            ratio = (widths[-1] / widths[0]) ** (1.0 / max(len(widths) - 1, 1))
+            centres = grid.centre_km[k] + steps * (centres[1] - centres[0])
+            widths = _widths(grid.sigma_km[k], ratio**ZOOM_STEPS, ZOOM_POINTS)
+        if grid.height_ppm[k] <= 0:
+            return None
+        return grid.candidate(k)
+
+    def noise_variance(self, best: Candidate) -> float:
+        """Variance of the residuals in units of their stated one, that of long block means where it is larger."""
+        template = self._template(np.array([best.centre_km]), np.array([best.sigma_km]))[0]
+        residual = (self.left - best.height_ppm * template) * self.root_weight
+        n_parameters = self.degree + 1 + N_GAUSSIAN
+        single = best.rss / max(self.n_soundings - n_parameters, 1)
+        _, block = np.unique(np.floor(self.distance_km / thresholds()["fit"]["noise_block_km"]), return_inverse=True)
+        means = np.bincount(block, residual) ** 2 / np.bincount(block, self.root_weight**2)
+        return max(single, float(means.sum()) / max(len(means) - n_parameters, 1))
+
+    def background(self, best: Candidate) -> tuple[float, ...]:
+        """Return the background's coefficients (ppm, powers of km from the fitted centre, constant first)."""
+        x = self.distance_km - best.centre_km
+        peak = best.height_ppm * np.exp(-0.5 * (x / best.sigma_km) ** 2) * self.root_weight
+        powers = (x / self.half_window_km)[:, None] ** np.arange(self.degree + 1) * self.root_weight[:, None]
+        scaled = np.linalg.lstsq(powers, self.value - peak, rcond=None)[0]
+        coefficients = scaled / self.half_window_km ** np.arange(self.degree + 1)
+        coefficients[0] += self.origin_ppm
+        return tuple(float(c) for c in coefficients)

@@ -1,0 +1,122 @@
+"""The emission behind a peak: the flux of CO2 through the vertical section that the orbit cuts through the plume."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from plumewatch.constants import MOLAR_MASS_CO2_KG_MOL, MOLAR_MASS_DRY_AIR_KG_MOL, STANDARD_GRAVITY_M_S2
+from plumewatch.oco2.thresholds import thresholds
+
+Floats = NDArray[np.float64]
+
+PPM_KM_TO_M = 1e-6 * 1e3  # mole fraction times metres of track
+PA_PER_HPA = 100.0
+KT_H_PER_KG_S = 3600.0 * 1e-6
+
+OK = "ok"
+NO_WIND = "no_wind"
+WIND_TOO_WEAK = "wind_too_weak"
+WIND_ALONG_TRACK = "wind_along_track"
+
+
+@dataclass(frozen=True)
+class Section:
+    """The air that an orbit's section cuts, at the peak."""
+
+    wind_u_m_s: float
+    """Towards east, NaN where unknown."""
+    wind_v_m_s: float
+    """Towards north, NaN where unknown."""
+    surface_pressure_hpa: float
+    """NaN where unknown."""
+    tcwv_kg_m2: float
+    """Total column water vapour, NaN where unknown."""
+    bearing_deg: float
+    """Direction of flight, degrees clockwise from north."""
+
+    @property
+    def wind_speed_m_s(self) -> float:
+        """Length of the wind vector."""
+        return float(np.hypot(self.wind_u_m_s, self.wind_v_m_s))
+
+    @property
+    def wind_across_track_m_s(self) -> float:
+        """Size of the wind's component across the track; not negative."""
+        return float(compute_wind_across_track(self.wind_u_m_s, self.wind_v_m_s, self.bearing_deg))
+
+
+@dataclass(frozen=True)
+class Emission:
+    """What a source upwind emits, with its 68 % interval; None unless the status is ok."""
+
+    status: str
+    """ok; no_wind (no wind or no pressure); wind_too_weak; wind_along_track."""
+    emission_kt_h: float | None = None
+    """CO2."""
+    emission_kt_h_low: float | None = None
+    """Lower end, not negative."""
+    emission_kt_h_high: float | None = None
+    """Upper end."""
+
+
+def compute_wind_across_track(wind_u_m_s: ArrayLike, wind_v_m_s: ArrayLike, bearing_deg: ArrayLike) -> Floats:
+    """Return the size of the wind's component across a track that runs at `bearing_deg` clockwise from north, in m/s.
+
+    Both are vectors in metres: a bearing, not a difference of degrees, which would be off by cos(latitude).
+
+    >>> float(compute_wind_across_track(3.0, 4.0, 0.0))
+    3.0
+    """
+    angle = np.radians(np.asarray(bearing_deg, dtype=float))
+    return np.abs(np.asarray(wind_u_m_s) * np.cos(angle) - np.asarray(wind_v_m_s) * np.sin(angle))
+
+
+def compute_cross_sectional_flux_kt_h(
+    amplitude_ppm_km: ArrayLike,
+    surface_pressure_hpa: ArrayLike,
+    tcwv_kg_m2: ArrayLike,
+    wind_across_track_m_s: ArrayLike,
+) -> Floats:
+    """Return the flux of CO2 in kt/h through a section; the arguments broadcast.
+
+    F = A 1e-3 (M_CO2 / M_air) (p / g - TCWV) U: amplitude (as mole fraction times m) x mass of dry air a m2 x ratio of
+    molar masses x wind. Zheng et al. 2020, doi:10.5194/acp-20-8501-2020.
+
+    >>> round(float(compute_cross_sectional_flux_kt_h(137.96, 848.3, 6.14, 2.035)), 2)
+    13.28
+    """
+    dry_air_kg_m2 = np.asarray(surface_pressure_hpa) * PA_PER_HPA / STANDARD_GRAVITY_M_S2 - np.asarray(tcwv_kg_m2)
+    mass_ratio = MOLAR_MASS_CO2_KG_MOL / MOLAR_MASS_DRY_AIR_KG_MOL
+    kg_s = np.asarray(amplitude_ppm_km) * PPM_KM_TO_M * mass_ratio * dry_air_kg_m2 * np.asarray(wind_across_track_m_s)
+    return np.asarray(kg_s * KT_H_PER_KG_S, dtype=float)
+
+
+def estimate_emission(amplitude_ppm_km: float, low: float, high: float, section: Section) -> Emission:
+    """Return the emission of a peak of an amplitude and its 68 % interval (ppm km), or why there is none.
+
+    The interval adds in quadrature what the amplitude's interval and the wind's error (1 m/s or a fifth of the wind,
+    where that is more) make of the flux. The error of pressure and water vapour is below 1 % and left out.
+    """
+    settings = thresholds()["flux"]
+    speed, across = section.wind_speed_m_s, section.wind_across_track_m_s
+    if not np.isfinite([across, section.surface_pressure_hpa, section.tcwv_kg_m2]).all():
+        return Emission(NO_WIND)
+    if speed < settings["min_wind_m_s"]:
+        return Emission(WIND_TOO_WEAK)
+    if across < speed * np.sin(np.radians(settings["min_angle_deg"])):
+        return Emission(WIND_ALONG_TRACK)
+
+    def flux(amplitude: float, wind_m_s: float) -> float:
+        wind = wind_m_s * settings["wind_factor"]
+        return float(
+            compute_cross_sectional_flux_kt_h(amplitude, section.surface_pressure_hpa, section.tcwv_kg_m2, wind)
+        )
+
+    emission = flux(amplitude_ppm_km, across)
+    by_wind = flux(amplitude_ppm_km, max(settings["wind_error_m_s"], settings["wind_error_fraction"] * speed))
+    down = float(np.hypot(emission - flux(low, across), by_wind))
+    up = float(np.hypot(flux(high, across) - emission, by_wind))
+    return Emission(OK, emission, max(0.0, emission - down), emission + up)

@@ -1,0 +1,97 @@
+"""The picture of a peak, drawn from its details: soundings, background, fit and interval, and the map with the wind."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from plumewatch.oco2.fit import SQRT_2_PI
+
+SIZE_INCHES, DPI = (11.0, 4.6), 100
+CURVE_POINTS = 400
+SOUNDING_COLOUR, FIT_COLOUR, BACKGROUND_COLOUR, WIND_COLOUR = "#4c72b0", "#c44e52", "#555555", "#111111"
+ARROW_LENGTH = 0.25  # of the map's height
+
+
+def draw_peak(details: Mapping[str, Any]) -> bytes:
+    """Return the PNG of a peak's details (the content of its JSON); the same details give the same bytes."""
+    figure = Figure(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
+    section, place = figure.subplots(1, 2, width_ratios=(2.2, 1.0))
+    _draw_section(section, details)
+    _draw_map(place, details, figure)
+    figure.suptitle(_title(details), fontsize=11)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _title(details: Mapping[str, Any]) -> str:
+    return (
+        f"OCO-2 orbit {details['orbit']}, {details['observed_at_utc'][:16]} UTC, "
+        f"{abs(details['latitude']):.2f}° {'N' if details['latitude'] >= 0 else 'S'} "
+        f"{abs(details['longitude']):.2f}° {'E' if details['longitude'] >= 0 else 'W'}"
+    )
+
+
+def _draw_section(axes: Axes, details: Mapping[str, Any]) -> None:
+    soundings, sigma = details["soundings"], details["sigma_km"]
+    axes.plot(soundings["distance_km"], soundings["xco2_ppm"], ".", ms=3, color=SOUNDING_COLOUR, label="soundings")
+    x = np.linspace(min(soundings["distance_km"]), max(soundings["distance_km"]), CURVE_POINTS)
+    background = np.polynomial.polynomial.polyval(x, details["background_coefficients_ppm_km"])
+    shape = np.exp(-0.5 * (x / sigma) ** 2)
+    heights = [details[f"amplitude_ppm_km{end}"] / (sigma * SQRT_2_PI) for end in ("_low", "_high")]
+    axes.fill_between(
+        x, background + heights[0] * shape, background + heights[1] * shape, color=FIT_COLOUR, alpha=0.15, lw=0,
+        label="68 % of the amplitude",
+    )  # fmt: skip
+    axes.plot(x, background, "--", color=BACKGROUND_COLOUR, label="background")
+    axes.plot(x, background + details["height_ppm"] * shape, color=FIT_COLOUR, label="fit")
+    axes.set_xlabel("along the track (km from the centre)")
+    axes.set_ylabel("XCO₂ (ppm)")
+    axes.legend(loc="upper right", fontsize=8)
+    axes.text(0.02, 0.98, _numbers(details), transform=axes.transAxes, va="top", fontsize=8)
+
+
+def _numbers(details: Mapping[str, Any]) -> str:
+    lines = [
+        f"amplitude {_interval(details, 'amplitude_ppm_km', 0)} ppm km",
+        f"height {details['height_ppm']:.2f} ppm, σ {details['sigma_km']:.1f} km",
+        f"false alarm {details['false_alarm_probability']:.2g} per 600 km",
+    ]
+    if details["emission_kt_h"] is None:
+        lines.append(f"no emission: {details['emission_status']}")
+    else:
+        lines.append(f"emission {_interval(details, 'emission_kt_h', 1)} kt CO₂/h")
+    return "\n".join(lines)
+
+
+def _interval(details: Mapping[str, Any], name: str, digits: int) -> str:
+    return f"{details[name]:.{digits}f} ({details[f'{name}_low']:.{digits}f} to {details[f'{name}_high']:.{digits}f})"
+
+
+def _draw_map(axes: Axes, details: Mapping[str, Any], figure: Figure) -> None:
+    soundings = details["soundings"]
+    # Degrees east of the peak, so that nothing tears at the antimeridian.
+    east = (np.array(soundings["longitude"]) - details["longitude"] + 180.0) % 360.0 - 180.0
+    enhancement = np.array(soundings["xco2_ppm"]) - np.array(soundings["background_ppm"])
+    points = axes.scatter(east, soundings["latitude"], c=enhancement, s=4, cmap="viridis")
+    figure.colorbar(points, ax=axes, label="above background (ppm)")
+    axes.plot(0.0, details["latitude"], "o", mfc="none", mec=FIT_COLOUR, ms=12)
+    stretch = 1.0 / max(np.cos(np.radians(details["latitude"])), 0.05)
+    axes.set_aspect(stretch)
+    u, v = details["wind_u_m_s"], details["wind_v_m_s"]
+    if u is not None and v is not None and np.hypot(u, v) > 0:
+        length = ARROW_LENGTH * np.ptp(soundings["latitude"]) / np.hypot(u, v)
+        axes.annotate(
+            "", xy=(u * length * stretch, details["latitude"] + v * length), xytext=(0.0, details["latitude"]),
+            arrowprops={"arrowstyle": "->", "color": WIND_COLOUR, "lw": 1.8},
+        )  # fmt: skip
+        axes.set_title(f"wind {np.hypot(u, v):.1f} m/s", fontsize=9)
+    axes.margins(x=1.2)
+    axes.set_xlabel("longitude from the centre (°)")
+    axes.set_ylabel("latitude (°)")

@@ -1,0 +1,75 @@
+"""Method `curve_fit_seed`: the seed's own peak finder, but converged, for comparison.
+
+The seed (dataforgoodfr/batch7_satellite_ges, find_peak.py) fits y = b + m x + A / (sigma sqrt(2 pi)) exp(-x^2 / (2
+sigma^2)) around every 15th sounding, the centre fixed at it, and stops its iterations early. For a fixed centre and
+width the model is linear, so the optimum over the width alone is found on a grid: what its curve_fit would reach if
+it converged. Its rules are kept: at least 500 soundings in the orbit and 400 in the window of 200 km, 2 km <= sigma
+<= 33.3 km, positive height, occupied shoulders, correlation at least 0.5. One plume gives several rows, as there. The
+distance runs along the track instead of from the first sounding.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from plumewatch.oco2.fit import PeakFit, Window, interval_at
+from plumewatch.oco2.null_distribution import NullDistribution, estimate_spread, null_distribution
+from plumewatch.oco2.peaks import ACCEPTED, NOT_SIGNIFICANT, PeakSearch, judge, search_limits
+from plumewatch.oco2.scan import Scan, scan_track
+from plumewatch.oco2.thresholds import thresholds
+from plumewatch.oco2.track import Track
+
+BACKGROUND_DEGREE = 1
+WIDTHS_KM = np.geomspace(
+    0.5, 150.0, 80
+)  # the seed's width has no bounds; its rules refuse what is outside 2 to 33.3 km
+REFINED = 21  # widths between the neighbours of the best one
+
+
+def find_peaks_seed(track: Track, distribution: NullDistribution | None = None) -> PeakSearch:
+    """Return what the seed's rules keep, `accepted` where the scan's statistic there is significant too."""
+    settings = thresholds()["seed_method"]
+    distribution = distribution or null_distribution()
+    scan = scan_track(track.distance_km, track.xco2_ppm, track.weight)
+    if len(track) < settings["min_orbit_soundings"] or not np.isfinite(scan.statistic).any():
+        return PeakSearch((), 0.0, float("nan"))
+    spread = estimate_spread(scan, distribution.spread)
+    peaks = []
+    for index in range(0, len(track), settings["every_nth_sounding"]):
+        fit = _converged_fit(track, float(track.distance_km[index]))
+        if fit is None:
+            continue
+        probability = _probability(scan, spread, distribution, fit)
+        peak = judge(track, fit, probability, settings["min_correlation"], index=index)
+        if peak.status in (ACCEPTED, NOT_SIGNIFICANT):
+            peaks.append(peak)
+    return PeakSearch(tuple(peaks), *search_limits(scan, spread, distribution))
+
+
+def _converged_fit(track: Track, centre_km: float) -> PeakFit | None:
+    """The best width at a centre, None where the window is too empty or the best height isn't positive."""
+    half_window_km = thresholds()["scan"]["half_window_km"]
+    window = Window.of(track, centre_km, half_window_km, BACKGROUND_DEGREE)
+    if window is None or window.n_soundings < thresholds()["seed_method"]["min_window_soundings"]:
+        return None
+    widths = WIDTHS_KM
+    for _ in range(2):
+        grid = window.evaluate(np.array([centre_km]), widths)
+        k = int(np.argmax(grid.height_ppm**2 * grid.leverage))
+        widths = np.geomspace(widths[max(k - 1, 0)], widths[min(k + 1, len(widths) - 1)], REFINED)
+    best = grid.candidate(k)
+    if best.height_ppm <= 0:
+        return None
+    low, high = interval_at(window, best, float(grid.leverage[k]))
+    background = window.background(best)
+    return PeakFit(
+        best.centre_km, best.sigma_km, best.height_ppm, low, high, background, window.n_soundings, half_window_km
+    )
+
+
+def _probability(scan: Scan, spread: np.ndarray, distribution: NullDistribution, fit: PeakFit) -> float:
+    """False alarm probability by the scan's statistic at the fit's place and width; 1 where there is none."""
+    at = int(np.clip(np.rint((fit.centre_km - scan.start_km) / scan.bin_km), 0, scan.statistic.shape[1] - 1))
+    row = int(np.argmin(np.abs(np.log(scan.sigma_km / fit.sigma_km))))
+    z = scan.statistic[row, at] / spread[row]
+    return float(distribution.false_alarm_probability(z)) if np.isfinite(z) else 1.0

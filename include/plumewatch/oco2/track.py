@@ -1,0 +1,167 @@
+"""The soundings of one orbit along its ground track: a distance that folds at no antipode, antimeridian or pole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from plumewatch.constants import EARTH_RADIUS_KM
+from plumewatch.oco2.thresholds import thresholds
+
+Floats = NDArray[np.float64]
+
+COLUMNS = (
+    "sounding_id", "observed_at_utc", "orbit", "longitude", "latitude", "xco2_ppm", "xco2_uncertainty_ppm",
+    "wind_u_m_s", "wind_v_m_s", "surface_pressure_hpa", "tcwv_kg_m2",
+)  # fmt: skip
+"""Columns of the table `soundings` that detection needs."""
+
+MICROSECONDS = 1e-6
+SHORT_WINDOW_KM = 50.0  # over this much track on both sides the direction at a place is fitted
+
+
+@dataclass(frozen=True)
+class Track:
+    """Soundings of one orbit in the order of time; all arrays have one value a sounding, NaN where it is missing."""
+
+    orbit: int
+    """Orbit number."""
+    sounding_id: NDArray[np.int64]
+    """16 digits."""
+    time_s: Floats
+    """Seconds since 1970-01-01 UTC."""
+    longitude: Floats
+    """Degrees."""
+    latitude: Floats
+    """Degrees."""
+    distance_km: Floats
+    """Along the track from its first soundings; not strictly increasing, as a row of footprints is slanted."""
+    across_km: Floats
+    """To the right of the track's middle."""
+    heading_deg: Floats
+    """Direction of flight, degrees clockwise from north."""
+    xco2_ppm: Floats
+    """Column-averaged dry-air mole fraction."""
+    weight: Floats
+    """1 / uncertainty^2 in ppm^-2."""
+    wind_u_m_s: Floats
+    """10-m wind towards east."""
+    wind_v_m_s: Floats
+    """Towards north."""
+    surface_pressure_hpa: Floats
+    """Retrieved surface pressure."""
+    tcwv_kg_m2: Floats
+    """Total column water vapour."""
+
+    def __len__(self) -> int:
+        return len(self.sounding_id)
+
+    def near(self, distance_km: float, within_km: float) -> NDArray[np.intp]:
+        """Indices of the soundings within so many km along the track."""
+        return np.flatnonzero(np.abs(self.distance_km - distance_km) <= within_km)
+
+    def bearing_deg(self, distance_km: float) -> float:
+        """Direction of flight at a place of the track, degrees clockwise from north in [0, 360).
+
+        The regression of positions on along-track distance over 50 km on both sides, in metres, not in degrees: one
+        degree of longitude is cos(latitude) of one of latitude. NaN where the soundings don't span a line.
+        """
+        at = self.near(distance_km, SHORT_WINDOW_KM)
+        x = self.distance_km[at] - self.distance_km[at].mean() if len(at) else np.empty(0)
+        if not len(x) or not x.any():
+            return float("nan")
+        points = _unit_vectors(self.longitude[at], self.latitude[at])
+        east, north = _axes(_normalised(points.mean(axis=0)))
+        slope = x @ points
+        return float(np.degrees(np.arctan2(slope @ east, slope @ north)) % 360.0)
+
+
+def compute_track(soundings: pa.Table) -> Track:
+    """Return the track of one orbit's soundings (columns of the table `soundings`, any order).
+
+    Every 10 s of flight are one knot, the mean of its soundings; distances are great-circle steps from knot to knot,
+    and within a knot the projection on the direction of flight. Soundings without a valid xco2 or place are left out.
+    A missing uncertainty counts as the orbit's median.
+    """
+    rows = soundings.sort_by("sounding_id")
+    value = {name: _floats(rows[name]) for name in COLUMNS if name not in ("sounding_id", "observed_at_utc", "orbit")}
+    keep = np.isfinite(value["xco2_ppm"]) & np.isfinite(value["longitude"]) & np.isfinite(value["latitude"])
+    value = {name: column[keep] for name, column in value.items()}
+    time_s = rows["observed_at_utc"].cast(pa.int64()).to_numpy()[keep] * MICROSECONDS
+    points = _unit_vectors(value["longitude"], value["latitude"])
+    distance_km, across_km, heading_deg = _along_and_across(time_s, points)
+    return Track(
+        orbit=rows["orbit"][0].as_py() if len(rows) else -1,
+        sounding_id=rows["sounding_id"].to_numpy()[keep],
+        time_s=time_s,
+        distance_km=distance_km,
+        across_km=across_km,
+        heading_deg=heading_deg,
+        weight=_weights(value.pop("xco2_uncertainty_ppm")),
+        **value,
+    )
+
+
+def _floats(column: pa.ChunkedArray) -> Floats:
+    return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+
+
+def _weights(uncertainty_ppm: Floats) -> Floats:
+    known = np.isfinite(uncertainty_ppm)
+    usual = np.median(uncertainty_ppm[known]) if known.any() else 1.0
+    filled = np.where(known, uncertainty_ppm, usual)
+    return 1.0 / np.maximum(filled, thresholds()["scan"]["min_uncertainty_ppm"]) ** 2
+
+
+def _unit_vectors(longitude: Floats, latitude: Floats) -> Floats:
+    lon, lat = np.radians(longitude), np.radians(latitude)
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+
+
+def _normalised(vectors: Floats) -> Floats:
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.where(length > 0, length, 1.0)
+
+
+def _axes(points: Floats) -> tuple[Floats, Floats]:
+    """Unit vectors towards east and north at points of the sphere; shape (..., 3)."""
+    east = _normalised(np.stack([-points[..., 1], points[..., 0], np.zeros(points.shape[:-1])], axis=-1))
+    return east, np.cross(points, east)
+
+
+def _along_and_across(time_s: Floats, points: Floats) -> tuple[Floats, Floats, Floats]:
+    """Distance along the track and to its right (km), and direction of flight, of soundings in the order of time."""
+    if not len(time_s):
+        return np.empty(0), np.empty(0), np.empty(0)
+    _, knot = np.unique(np.floor((time_s - time_s[0]) / thresholds()["track"]["knot_s"]), return_inverse=True)
+    count = np.bincount(knot)
+    centre = _normalised(np.stack([np.bincount(knot, column) for column in points.T], axis=-1))
+    time = np.bincount(knot, time_s - time_s[0]) / count
+    step = np.arctan2(np.linalg.norm(np.cross(centre[:-1], centre[1:]), axis=-1), (centre[:-1] * centre[1:]).sum(-1))
+    start_km = np.concatenate([[0.0], np.cumsum(step)]) * EARTH_RADIUS_KM
+    forward = _directions(centre, time) if len(centre) > 1 else _direction_within(time_s, points, centre)
+    offset = points - centre[knot]
+    right = np.cross(forward, centre)
+    along = start_km[knot] + EARTH_RADIUS_KM * (offset * forward[knot]).sum(-1)
+    east, north = _axes(centre)
+    heading = np.degrees(np.arctan2((forward * east).sum(-1), (forward * north).sum(-1))) % 360.0
+    return along - along.min(), EARTH_RADIUS_KM * (offset * right[knot]).sum(-1), heading[knot]
+
+
+def _directions(centre: Floats, time: Floats) -> Floats:
+    """Direction of flight at each knot: from and to its neighbours, the nearer in time counting more."""
+    chord = np.diff(centre, axis=0) / np.diff(time)[:, None] ** 2
+    total = np.zeros_like(centre)
+    total[:-1] += chord
+    total[1:] += chord
+    return _normalised(total - (total * centre).sum(-1, keepdims=True) * centre)
+
+
+def _direction_within(time_s: Floats, points: Floats, centre: Floats) -> Floats:
+    """Direction of flight of a track of one knot: the regression of places on time, north where all have one time."""
+    slope = (time_s - time_s.mean()) @ points
+    slope = slope - (slope @ centre[0]) * centre[0]
+    return _normalised(slope)[None] if slope.any() else _axes(centre[0])[1][None]

@@ -1,0 +1,222 @@
+"""What the workers of the raster job do: read windows of scenes, and write the files of the pixel table themselves."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import shapely
+from numpy.typing import NDArray
+from rasterio.io import DatasetReader
+from rasterio.windows import Window as RasterWindow
+
+from plumewatch import storage
+from plumewatch.errors import InputError, PlumewatchError
+from plumewatch.models import FailedScene, Grid
+from plumewatch.sentinel2.bands import METHANE_BANDS, NO_DATA_CLASS
+from plumewatch.sentinel2.clouds import compute_clear_mask
+from plumewatch.sentinel2.pixel_plan import STAGE, PixelSettings, is_same_grid, offset_px
+from plumewatch.sentinel2.pixels import SceneCells, Window, compute_coordinates, compute_pixel_rows
+from plumewatch.sentinel2.rasters import open_raster
+from plumewatch.sentinel2.stored_scene import StoredScene, raster_grid
+from plumewatch.tables import PIXELS
+
+WRITTEN = pa.schema(
+    [
+        pa.field("area", pa.string()),
+        pa.field("date", pa.string()),
+        pa.field("file", pa.string()),
+        pa.field("rows", pa.int64()),
+        pa.field("clear", pa.int64()),
+        pa.field("no_data", pa.int64()),
+        pa.field("cells_read", pa.int64()),
+        pa.field("failures", pa.string()),
+    ]
+)
+"""What a worker says of a task: the file it wrote (null where no row was left), or a JSON list of failed scenes."""
+
+WRITTEN_DDL = ", ".join(f"{f.name} {'string' if f.type == pa.string() else 'bigint'}" for f in WRITTEN)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rasters:
+    """The open files of one scene."""
+
+    data: DatasetReader
+    scl: DatasetReader
+    cloud: DatasetReader | None
+
+
+def write_pixel_files(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Do the tasks in the first column of each batch (JSON of `plan_tasks`): the function of a mapInArrow."""
+    for batch in batches:
+        done = [write_pixel_file(json.loads(task)) for task in batch.column(0).to_pylist()]
+        yield pa.RecordBatch.from_pylist(done, schema=WRITTEN)
+
+
+def write_pixel_file(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the file of one task and return its row of WRITTEN; where a scene cannot be read, no file but its name."""
+    answer = {"area": task["area"], "date": task["date"], "file": None, "failures": None}
+    grid = Grid(**task["grid"])
+    settings = PixelSettings(tuple(task["settings"]["clear_classes"]), task["settings"]["cloud_dilation_m"])
+    outline = None if task["outline"] is None else shapely.from_wkb(bytes.fromhex(task["outline"]))
+    windows = [(Window(**window), is_inside) for window, is_inside in task["windows"]]
+    cells: list[list[SceneCells]] = [[] for _ in windows]
+    failures = []
+    for scene in map(StoredScene.from_dict, task["scenes"]):
+        try:
+            for found, shown in zip(_read_scene(scene, grid, [w for w, _ in windows], settings), cells, strict=True):
+                shown.extend([] if found is None else [found])
+        except (PlumewatchError, OSError) as error:
+            failure = FailedScene.from_exception(error, scene_id=scene.paths.scene_id, stage=STAGE, area=task["area"])
+            failures.append(asdict(failure))
+    if failures:
+        return {**answer, "rows": 0, "clear": 0, "no_data": 0, "cells_read": 0, "failures": json.dumps(failures)}
+    tables = [
+        _rows(grid, window, shown, None if is_inside else outline)
+        for (window, is_inside), shown in zip(windows, cells, strict=True)
+        if shown
+    ]
+    rows = pa.concat_tables([PIXELS.empty(), *tables], promote_options="default")
+    if rows.num_rows:
+        rows = rows.sort_by([("row", "ascending"), ("col", "ascending")])
+        storage.write_parquet(PIXELS, storage.join(task["folder"], task["file"]), rows)
+        answer["file"] = task["file"]
+    return {
+        **answer,
+        "rows": rows.num_rows,
+        "clear": int(np.count_nonzero(rows["is_clear"].to_numpy())),
+        "no_data": int(np.count_nonzero(np.isnan(rows["b_diff"].to_numpy()))),
+        "cells_read": sum(int(np.count_nonzero(c.is_present)) for shown in cells for c in shown),
+    }
+
+
+def _rows(grid: Grid, window: Window, shown: list[SceneCells], outline: Any) -> pa.Table:
+    longitude, latitude = compute_coordinates(grid, window)
+    is_inside = np.ones(longitude.shape, bool)
+    if outline is not None:
+        shapely.prepare(outline)
+        is_inside = shapely.contains_xy(outline, longitude, latitude)
+    return compute_pixel_rows(grid, window, shown, longitude, latitude, is_inside)
+
+
+def _read_scene(
+    scene: StoredScene, grid: Grid, windows: list[Window], settings: PixelSettings
+) -> Iterator[SceneCells | None]:
+    """Yield what the scene shows in each window, None where its rasters don't reach."""
+    with ExitStack() as stack:
+        cloud = scene.paths.raster("cloud")
+        rasters = _Rasters(
+            data=stack.enter_context(open_raster(scene.paths.raster("data"))),
+            scl=stack.enter_context(open_raster(scene.paths.raster("scl"))),
+            cloud=stack.enter_context(open_raster(cloud)) if storage.exists(cloud) else None,
+        )
+        for kind in ("data", "scl", "cloud"):
+            source = getattr(rasters, kind)
+            path = scene.paths.raster(kind)
+            if source is not None and not is_same_grid(raster_grid(source, path), scene.grid):
+                raise InputError(path, "another grid than the bands", f"the grid of {scene.paths.raster('data')}")
+        for window in windows:
+            yield _read_window(scene, rasters, grid, window, settings)
+
+
+def _read_window(
+    scene: StoredScene, rasters: _Rasters, grid: Grid, window: Window, settings: PixelSettings
+) -> SceneCells | None:
+    row, col = offset_px(grid, scene.grid)
+    top, left = max(window.row - row, 0), max(window.col - col, 0)
+    bottom = min(window.row + window.height - row, scene.grid.height)
+    right = min(window.col + window.width - col, scene.grid.width)
+    if bottom <= top or right <= left:
+        return None
+    dilation_px = settings.cloud_dilation_m / scene.grid.resolution_m
+    margin = math.ceil(dilation_px)  # cloud beyond the window's edge counts too
+    around = _Piece(
+        max(top - margin, 0),
+        max(left - margin, 0),
+        min(bottom + margin, scene.grid.height),
+        min(right + margin, scene.grid.width),
+    )
+    reflectance = _read_reflectance(scene, rasters.data, around)
+    scl = rasters.scl.read(1, window=around.window).astype(np.uint8)
+    is_valid = np.logical_and.reduce([np.isfinite(reflectance[band]) for band in METHANE_BANDS])
+    is_clear = compute_clear_mask(scl, is_valid, settings.clear_classes, dilation_px)
+    place = _Place(window, row + around.top - window.row, col + around.left - window.col)
+    cloud, has_cloud = _read_cloud(rasters.cloud, around, is_valid)
+    return SceneCells(
+        scene_id=scene.paths.scene_id,
+        platform=scene.platform,
+        observed_at_utc=scene.observed_at_utc,
+        relative_orbit=scene.relative_orbit,
+        solar_zenith_deg=scene.solar_zenith_deg,
+        view_zenith_deg=scene.view_zenith_deg,
+        is_present=place.on_window(np.ones_like(is_valid), False),
+        is_valid=place.on_window(is_valid, False),
+        is_clear=place.on_window(is_clear, False),
+        reflectance={band: place.on_window(values, np.nan) for band, values in reflectance.items()},
+        scl=place.on_window(scl, NO_DATA_CLASS),
+        cloud=place.on_window(cloud, 0),
+        has_cloud=place.on_window(has_cloud, False),
+    )
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A part of a scene's raster, in its own rows and columns."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def window(self) -> RasterWindow:
+        return RasterWindow(self.left, self.top, self.right - self.left, self.bottom - self.top)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a piece lies on a window: its first row and column there may be negative (the margin)."""
+
+    on: Window
+    row: int
+    col: int
+
+    def on_window(self, piece: NDArray[Any], fill: Any) -> NDArray[Any]:
+        whole = np.full((self.on.height, self.on.width), fill, dtype=piece.dtype)
+        first_row, first_col = max(self.row, 0), max(self.col, 0)
+        shown = piece[first_row - self.row :, first_col - self.col :]
+        cut = shown[: self.on.height - first_row, : self.on.width - first_col]
+        whole[first_row : first_row + cut.shape[0], first_col : first_col + cut.shape[1]] = cut
+        return whole
+
+
+def _read_reflectance(scene: StoredScene, source: DatasetReader, piece: _Piece) -> dict[str, NDArray[np.float32]]:
+    numbers = source.read(window=piece.window)
+    reflectance = {}
+    for band, scale, offset, values in zip(scene.bands, scene.scales, scene.offsets, numbers, strict=True):
+        if band:
+            # In 64 bits first: 0.1234 is to be the 32-bit number nearest to 1234 x 0.0001.
+            scaled = (values * np.float64(scale) + offset).astype(np.float32)
+            reflectance[band] = np.where(values == scene.nodata, np.float32(np.nan), scaled)
+    return reflectance
+
+
+def _read_cloud(
+    source: DatasetReader | None, piece: _Piece, is_valid: NDArray[np.bool_]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    if source is None:
+        return np.zeros(is_valid.shape, np.uint8), np.zeros_like(is_valid)
+    percent = source.read(1, window=piece.window).astype(np.uint8)
+    # 0 percent is a probability, whatever the raster declares as no data.
+    no_data = source.nodata if source.nodata else -1
+    return percent, is_valid & (percent != no_data)

@@ -1,0 +1,118 @@
+"""Rasters opened wherever they are, so that one that cannot be read whole is an error with a name, never a hole.
+
+GDAL tells little of why a remote file didn't open ("not recognized as being in a supported file format"), and
+remembers that it didn't. So nothing is cached from one opening to the next, and after a failure the service is asked
+itself for the file's first byte.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import rasterio
+import requests
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+
+from plumewatch import storage
+from plumewatch.errors import InputError, PlumewatchError, ServiceError, redact
+
+T = TypeVar("T")
+
+ATTEMPTS = 2  # a connection that broke midway looks like a truncated file; a truncated file looks so twice
+PROBE_TIMEOUT_S = (10.0, 60.0)
+BAD_REQUEST, RANGE_NOT_SATISFIABLE = 400, 416
+A_RASTER = "a complete GeoTIFF"
+
+REMOTE_ENVIRONMENT = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no listing of the folder, no search for files beside it
+    "GDAL_HTTP_CONNECTTIMEOUT": 10,
+    "GDAL_HTTP_TIMEOUT": 120,
+    "GDAL_HTTP_MAX_RETRY": 3,  # of answers 429, 500, 502, 503, 504
+    "GDAL_HTTP_RETRY_DELAY": 1,
+    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
+}
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def open_raster(href: str) -> Iterator[DatasetReader]:
+    """Yield the raster at `href` (http, https, s3, file or a path); what fails inside the block is classified too.
+
+    Raises ServiceError where a service doesn't deliver the file (with its HTTP status), InputError where the file is
+    missing, cut off or no raster.
+    """
+    try:
+        with _environment(href), _open(href) as source:
+            yield source
+    except RasterioError as error:
+        raise _classify(href, error) from error
+
+
+def read_raster(href: str, read: Callable[[DatasetReader], T]) -> T:
+    """Return what `read` makes of the raster at `href`; a remote one that looks broken is read a second time."""
+    attempts = 1 if storage.is_local(href) else ATTEMPTS
+    for attempt in range(1, attempts):
+        try:
+            with open_raster(href) as source:
+                return read(source)
+        except InputError as error:
+            log.warning("attempt %s of %s: %s", attempt, attempts, error)
+    with open_raster(href) as source:
+        return read(source)
+
+
+def is_http(href: str) -> bool:
+    """Whether `href` is fetched by HTTP."""
+    return href.startswith(("http://", "https://"))
+
+
+def _environment(href: str) -> rasterio.Env:
+    if storage.is_local(href):
+        return rasterio.Env()  # a local raster may have its position in a file beside it
+    if not is_http(href):
+        return rasterio.Env(**REMOTE_ENVIRONMENT)
+    host = "/".join(href.split("/")[:3])
+    return rasterio.Env(**REMOTE_ENVIRONMENT, CPL_VSIL_CURL_NON_CACHED=f"/vsicurl/{host}")
+
+
+def _open(href: str) -> DatasetReader:
+    if is_http(href):
+        return rasterio.open(href)
+    fs, inner = storage.filesystem(href)
+    if storage.is_local(href):
+        return rasterio.open(inner)
+    return rasterio.open(inner, opener=fs)
+
+
+def _classify(href: str, error: RasterioError) -> PlumewatchError:
+    said = redact(str(error.__cause__ or error))
+    if is_http(href):
+        return _classify_http(href, said)
+    if not storage.exists(href):
+        return InputError(redact(href), "no such file", A_RASTER)
+    return InputError(redact(href), f"cut off or no raster ({said})", A_RASTER)
+
+
+def _classify_http(href: str, said: str) -> PlumewatchError:
+    shown = redact(href)
+    try:
+        # A GET of one byte, not a HEAD: the signature of a signed URL holds for GET alone.
+        with requests.get(href, headers={"Range": "bytes=0-0"}, stream=True, timeout=PROBE_TIMEOUT_S) as answer:
+            status, kind = answer.status_code, answer.headers.get("Content-Type", "")
+    except requests.RequestException as failure:
+        return ServiceError(f"{shown}: {redact(str(failure))[:500]}")
+    if status == RANGE_NOT_SATISFIABLE:
+        return InputError(shown, "an empty file", A_RASTER)
+    if status >= BAD_REQUEST:
+        return ServiceError(f"{shown}: HTTP {status}", status)
+    if kind.startswith(("text/", "application/xml", "application/json")):
+        return InputError(shown, f"a page of type {kind}", A_RASTER)
+    if match := re.search(r"HTTP response code: (\d{3})", said):  # it has recovered since
+        return ServiceError(f"{shown}: HTTP {match[1]}", int(match[1]))
+    return InputError(shown, f"cut off or no raster ({said})", A_RASTER)

@@ -1,0 +1,152 @@
+"""What a STAC item says of a scene, and which of several items are the same acquisition."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import shapely
+from shapely.geometry import shape
+
+from plumewatch.errors import InputError
+from plumewatch.sentinel2.reflectance import processing_baseline
+
+OWN_SHARE = 0.05  # an item that shows less than this share of its ground alone adds nothing but another processing
+PLATFORM = re.compile(r"sentinel-2[a-z]")
+
+
+@dataclass(frozen=True)
+class SceneRef:
+    """One acquisition of one tile, as the catalogue describes it."""
+
+    scene_id: str
+    """The item's id."""
+    item_href: str
+    """Where the item itself is (its self link)."""
+    observed_at_utc: datetime
+    """Time of acquisition."""
+    platform: str
+    """sentinel-2a, sentinel-2b ..."""
+    relative_orbit: int | None
+    """1 to 143, None where the item doesn't say."""
+    tile: str
+    """MGRS tile, like 29RKH."""
+    cloud_cover: float | None
+    """Percent of the tile, None where the item doesn't say."""
+    baseline: tuple[int, int] | None
+    """Processing baseline."""
+    sequence: int
+    """Counts the products of one acquisition of a tile."""
+    updated: str
+    """When the item was last changed (ISO 8601), empty where it doesn't say."""
+    footprint: Any
+    """shapely geometry in longitude and latitude."""
+
+    @property
+    def acquisition(self) -> tuple[str, datetime, str, int | None]:
+        """What items of one acquisition share: tile, time to the second, platform, relative orbit."""
+        return self.tile, self.observed_at_utc.replace(microsecond=0), self.platform, self.relative_orbit
+
+    @property
+    def newness(self) -> tuple[tuple[int, int], int, str, str]:
+        """Orders the products of one acquisition; the greatest is to be used."""
+        return self.baseline or (0, 0), self.sequence, self.updated, self.scene_id
+
+
+def scene_ref(item: Mapping[str, Any], href: str) -> SceneRef:
+    """Return what a STAC item (as a dict) says; InputError names the item and what it lacks."""
+    properties = item.get("properties") or {}
+    name = str(item.get("id") or href)
+    cloud_cover = properties.get("eo:cloud_cover")
+    try:
+        footprint = shape(item["geometry"])
+    except (KeyError, TypeError, ValueError, AttributeError, shapely.errors.ShapelyError) as error:
+        raise InputError(name, f"an item without a usable geometry ({error!r})", "a GeoJSON polygon") from error
+    return SceneRef(
+        scene_id=name,
+        item_href=href,
+        observed_at_utc=observed_at_utc(name, properties),
+        platform=platform_of(name, properties),
+        relative_orbit=relative_orbit(properties),
+        tile=tile_of(name, properties),
+        cloud_cover=None if cloud_cover is None else float(cloud_cover),
+        baseline=processing_baseline(properties),
+        sequence=_sequence(name, properties),
+        updated=str(properties.get("updated") or properties.get("s2:generation_time") or ""),
+        footprint=footprint,
+    )
+
+
+def select_newest(refs: Sequence[SceneRef]) -> tuple[list[SceneRef], list[SceneRef]]:
+    """Return the scenes to use and the ones that another product of the same acquisition replaces, both sorted by id.
+
+    The newest product of an acquisition (baseline, sequence, updated) is used; an older one too where its footprint
+    shows ground that the newer ones don't: receiving stations may split one acquisition.
+    """
+    by_acquisition: dict[Any, list[SceneRef]] = {}
+    for ref in refs:
+        by_acquisition.setdefault(ref.acquisition, []).append(ref)
+    used, replaced = [], []
+    for group in by_acquisition.values():
+        shown = shapely.Polygon()
+        for ref in sorted(group, key=lambda r: r.newness, reverse=True):
+            own = ref.footprint.difference(shown).area
+            if shown.is_empty or own > OWN_SHARE * ref.footprint.area:
+                used.append(ref)
+                shown = shown.union(ref.footprint)
+            else:
+                replaced.append(ref)
+    return sorted(used, key=lambda r: r.scene_id), sorted(replaced, key=lambda r: r.scene_id)
+
+
+def observed_at_utc(name: str, properties: Mapping[str, Any]) -> datetime:
+    """Return the time of acquisition; InputError where the properties of item `name` have none."""
+    text = properties.get("datetime") or properties.get("start_datetime")
+    try:
+        time = datetime.fromisoformat(str(text))
+    except ValueError as error:
+        raise InputError(name, f"datetime {text!r}", "an ISO 8601 time") from error
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def platform_of(name: str, properties: Mapping[str, Any]) -> str:
+    """Return `sentinel-2a`, `sentinel-2b` ..., from the property or else from the scene's name (S2A_...)."""
+    platform = str(properties.get("platform") or "").lower()
+    if PLATFORM.fullmatch(platform):
+        return platform
+    if match := re.match(r"S2([A-Z])_", name):
+        return f"sentinel-2{match[1].lower()}"
+    raise InputError(name, f"platform {properties.get('platform')!r}", "sentinel-2a, sentinel-2b, sentinel-2c")
+
+
+def relative_orbit(properties: Mapping[str, Any]) -> int | None:
+    """Return the relative orbit, from the property or else from the product's name (..._R037_...)."""
+    if (orbit := properties.get("sat:relative_orbit")) is not None:
+        return int(orbit)
+    for name in ("s2:product_uri", "sentinel:product_id"):
+        if match := re.search(r"_R(\d{3})_", str(properties.get(name, ""))):
+            return int(match[1])
+    return None
+
+
+def tile_of(name: str, properties: Mapping[str, Any]) -> str:
+    """Return the MGRS tile (29RKH), from the properties or else from the scene's name."""
+    stated = [str(properties.get("grid:code", "")).removeprefix("MGRS-"), str(properties.get("s2:mgrs_tile", ""))]
+    for prefix, zone in (("mgrs", "utm_zone"), ("sentinel", "utm_zone")):
+        parts = [properties.get(f"{prefix}:{part}", "") for part in (zone, "latitude_band", "grid_square")]
+        stated.append("".join(str(part) for part in parts))
+    stated += re.findall(r"_T?(\d{1,2}[C-X][A-Z]{2})_", name)
+    for text in stated:
+        if match := re.fullmatch(r"(\d{1,2})([C-X][A-Z]{2})", text):
+            return f"{int(match[1]):02d}{match[2]}"
+    raise InputError(name, "no MGRS tile in grid:code, s2:mgrs_tile, mgrs:* or the id", "grid:code MGRS-29RKH")
+
+
+def _sequence(name: str, properties: Mapping[str, Any]) -> int:
+    stated = properties.get("s2:sequence", properties.get("sentinel:sequence"))
+    if stated is None and (match := re.search(r"_(\d+)_L2A$", name)):
+        stated = match[1]
+    return int(stated or 0)

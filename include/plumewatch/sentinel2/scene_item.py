@@ -1,0 +1,151 @@
+"""The STAC item beside a stacked scene: what it shows, where it came from, how it was made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pystac
+import rasterio
+import shapely
+from shapely.geometry import mapping
+
+from plumewatch import __version__
+from plumewatch.errors import redact
+from plumewatch.models import Area, Grid
+from plumewatch.sentinel2.bands import QUANTIFICATION, eo_band
+from plumewatch.sentinel2.reflectance import NODATA, ReflectanceRule
+from plumewatch.sentinel2.regrid import lonlat_bounds
+from plumewatch.sentinel2.scene import observed_at_utc, platform_of, relative_orbit
+
+COG = pystac.MediaType.COG
+EXTENSIONS = {
+    "eo": "https://stac-extensions.github.io/eo/v1.1.0/schema.json",
+    "file": "https://stac-extensions.github.io/file/v2.1.0/schema.json",
+    "grid": "https://stac-extensions.github.io/grid/v1.1.0/schema.json",
+    "proj": "https://stac-extensions.github.io/projection/v1.1.0/schema.json",
+    "processing": "https://stac-extensions.github.io/processing/v1.1.0/schema.json",
+    "raster": "https://stac-extensions.github.io/raster/v1.1.0/schema.json",
+    "sat": "https://stac-extensions.github.io/sat/v1.0.0/schema.json",
+    "view": "https://stac-extensions.github.io/view/v1.0.0/schema.json",
+}
+COPIED = ("grid:code", "s2:processing_baseline", "s2:product_uri", "s2:sequence", "s2:generation_time")
+RIGHT_ANGLE_DEG = 90.0
+
+
+@dataclass(frozen=True)
+class SceneFacts:
+    """What stacking adds to what the source item says."""
+
+    area: Area
+    """The area of interest."""
+    grid: Grid
+    """Its grid, which the rasters are on."""
+    bands: tuple[str, ...]
+    """Bands of the stack, in their order."""
+    rule: ReflectanceRule
+    """How digital numbers became reflectance."""
+    n_clipped: int
+    """Valid pixels below reflectance 0.0001, which are 0.0001 now."""
+    cloud_cover_percent: float | None
+    """Of the area; None where nothing was valid."""
+    recipe: str
+    """Fingerprint of all that the scene depends on."""
+    files: dict[str, tuple[int, str]]
+    """Size in bytes and checksum of the rasters `data`, `scl`, `cloud`."""
+
+
+def build_item(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
+    """Return the STAC item of a stacked scene as a dict, without any time of its own making."""
+    west, south, east, north = lonlat_bounds(facts.grid)
+    properties = _properties(source, facts)
+    item = pystac.Item(
+        id=source.id,
+        geometry=mapping(shapely.box(west, south, east, north)),
+        bbox=[west, south, east, north],
+        datetime=observed_at_utc(source.id, source.properties),
+        properties=properties,
+        stac_extensions=[url for prefix, url in sorted(EXTENSIONS.items()) if _is_used(prefix, properties)],
+        collection=None,
+        assets=_assets(source.id, facts),
+    )
+    made_from = redact(source.get_self_href() or source.id)
+    item.add_link(pystac.Link(pystac.RelType.DERIVED_FROM, made_from, pystac.MediaType.GEOJSON))
+    # Without resolving links: looking for the root of the source's catalogue would be a request.
+    return item.to_dict(include_self_link=False, transform_hrefs=False)
+
+
+def _is_used(prefix: str, properties: dict[str, Any]) -> bool:
+    return prefix in ("eo", "file", "raster") or any(name.startswith(f"{prefix}:") for name in properties)
+
+
+def _properties(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
+    stated = source.properties
+    grid = facts.grid
+    kind = "L1C top-of-atmosphere reflectance" if "l1c" in (source.collection_id or "") else "L2A surface reflectance"
+    incidence = stated.get("view:incidence_angle")
+    properties = {
+        "platform": platform_of(source.id, stated),
+        "constellation": "sentinel-2",
+        "instruments": ["msi"],
+        "gsd": grid.resolution_m,
+        "proj:epsg": grid.epsg,
+        "proj:shape": [grid.height, grid.width],
+        "proj:transform": list(grid.transform)[:6],
+        "eo:cloud_cover": facts.cloud_cover_percent,
+        "sat:relative_orbit": relative_orbit(stated),
+        "view:sun_elevation": _sun_elevation(stated),
+        "view:sun_azimuth": stated.get("view:sun_azimuth", stated.get("s2:mean_solar_azimuth")),
+        "view:incidence_angle": incidence,
+        "processing:level": kind.split()[0],
+        "processing:lineage": "Cut out, put on the area's grid and stacked from the assets of the source item",
+        "processing:software": {"plumewatch": __version__, "gdal": rasterio.__gdal_version__},
+        "plumewatch:area": facts.area.name,
+        "plumewatch:tile_cloud_cover": stated.get("eo:cloud_cover"),
+        "plumewatch:reflectance": {
+            "kind": kind,
+            "source_scale": facts.rule.scale,
+            "source_offset": facts.rule.offset,
+            "decided_by": facts.rule.reason,
+            "clipped_pixels": facts.n_clipped,
+        },
+        "plumewatch:view_zenith": "as stated" if incidence is not None else "not stated by the source, 0 is used",
+        "plumewatch:recipe": facts.recipe,
+        **{name: stated.get(name) for name in COPIED},
+    }
+    return {name: value for name, value in properties.items() if value is not None}
+
+
+def _sun_elevation(stated: dict[str, Any]) -> float | None:
+    if (elevation := stated.get("view:sun_elevation")) is not None:
+        return float(elevation)
+    zenith = stated.get("s2:mean_solar_zenith")
+    return None if zenith is None else RIGHT_ANGLE_DEG - float(zenith)
+
+
+def _assets(scene_id: str, facts: SceneFacts) -> dict[str, pystac.Asset]:
+    resolution = {"spatial_resolution": facts.grid.resolution_m}
+    reflectance = {"data_type": "uint16", "nodata": NODATA, "scale": 1.0 / QUANTIFICATION, "offset": 0.0, **resolution}
+    described: dict[str, tuple[str, str, dict[str, Any]]] = {
+        "data": (
+            f"{scene_id}.tif",
+            "Reflectance x 10000: " + ", ".join(facts.bands),
+            {"eo:bands": [eo_band(b) for b in facts.bands], "raster:bands": [reflectance] * len(facts.bands)},
+        ),
+        "scl": (
+            f"{scene_id}_scl.tif",
+            "Scene classification",
+            {"raster:bands": [{"data_type": "uint8", "nodata": 0, **resolution}]},
+        ),
+        "cloud": (
+            f"{scene_id}_cloud.tif",
+            "Cloud probability",
+            {"raster:bands": [{"data_type": "uint8", "nodata": 255, "unit": "%", **resolution}]},
+        ),
+    }
+    assets = {}
+    for kind, (size, file_checksum) in facts.files.items():
+        href, title, fields = described[kind]
+        fields = {**fields, "file:size": size, "file:checksum": file_checksum}
+        assets[kind] = pystac.Asset(f"./{href}", title=title, media_type=COG, roles=["data"], extra_fields=fields)
+    return assets

@@ -1,0 +1,108 @@
+"""The folder of stacked scenes: `area=A/date=D/<scene_id>.tif`, `_scl.tif`, `_cloud.tif` and the item `.json`.
+
+The item is written last. A scene without its item was never published; one whose item fits its files is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from plumewatch import storage
+
+PARTITIONS = ("area", "date")
+MULTIHASH_SHA256 = "1220"  # multihash code of SHA2-256 and its length of 32 bytes, as file:checksum wants it
+RASTERS = ("data", "scl", "cloud")
+
+
+@dataclass(frozen=True)
+class ScenePaths:
+    """Where the files of one stacked scene are."""
+
+    area: str
+    """Area of interest."""
+    date: str
+    """UTC date of acquisition, YYYY-MM-DD."""
+    scene_id: str
+    """Id of the scene."""
+    folder: str
+    """Partition folder."""
+
+    @property
+    def item(self) -> str:
+        """The STAC item."""
+        return storage.join(self.folder, f"{self.scene_id}.json")
+
+    def raster(self, kind: str) -> str:
+        """The bands (`data`), the scene classification (`scl`) or the cloud probability (`cloud`)."""
+        suffix = "" if kind == "data" else f"_{kind}"
+        return storage.join(self.folder, f"{self.scene_id}{suffix}.tif")
+
+
+def scene_paths(scenes_root: str, area: str, date: str, scene_id: str) -> ScenePaths:
+    """Return where a scene of an area and a date is kept below `scenes_root`."""
+    folder = storage.partition_path(scenes_root, {"area": area, "date": date})
+    return ScenePaths(area, date, scene_id, folder)
+
+
+def list_scenes(path: str, dates: Sequence[str] | None = None) -> list[ScenePaths]:
+    """Return the scenes at or below `path` (the root or a partition folder), of `dates` or of all, sorted by path.
+
+    A raster whose item is missing is listed too: reading the item says so.
+    """
+    found: dict[str, ScenePaths] = {}
+    for file in storage.list_files(path):
+        name = file.rsplit("/", 1)[-1]
+        keys = dict(part.split("=", 1) for part in file.split("/")[:-1] if "=" in part)
+        if name.startswith((".", "_")) or not set(PARTITIONS) <= keys.keys():
+            continue
+        scene_id = _scene_id(name)
+        if scene_id and (dates is None or keys["date"] in dates):
+            scene = ScenePaths(keys["area"], keys["date"], scene_id, storage.parent(file))
+            found[scene.item] = scene
+    return [found[item] for item in sorted(found)]
+
+
+def _scene_id(name: str) -> str | None:
+    if name.endswith(".json"):
+        return name.removesuffix(".json")
+    if name.endswith(".tif"):
+        return name.removesuffix(".tif").removesuffix("_scl").removesuffix("_cloud")
+    return None
+
+
+def withdraw_scene(scenes_root: str, area: str, date: str, scene_id: str) -> None:
+    """Remove a stacked scene that a newer product replaces, the item first; nothing there is fine."""
+    paths = scene_paths(scenes_root, area, date, scene_id)
+    storage.delete(paths.item)
+    for kind in RASTERS:
+        storage.delete(paths.raster(kind))
+
+
+def publish_scene(paths: ScenePaths, rasters: dict[str, bytes], item: dict[str, Any]) -> None:
+    """Write the rasters (`data`, `scl`, `cloud`) and then the item, which makes them a scene."""
+    storage.delete(paths.item)  # an older item must not vouch for half of the new files
+    for kind, content in rasters.items():
+        storage.write_bytes(paths.raster(kind), content)
+    storage.write_json(paths.item, item)
+
+
+def is_complete(paths: ScenePaths, recipe: str) -> bool:
+    """Whether the scene is there, made by `recipe`, and its files are what its item says."""
+    try:
+        item = storage.read_json(paths.item)
+        if item["properties"].get("plumewatch:recipe") != recipe:
+            return False
+        return all(
+            checksum(storage.read_bytes(paths.raster(kind))) == asset["file:checksum"]
+            for kind, asset in item["assets"].items()
+        )
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def checksum(content: bytes) -> str:
+    """Return the SHA-256 of a file as a multihash in hexadecimal digits."""
+    return MULTIHASH_SHA256 + hashlib.sha256(content).hexdigest()

@@ -1,0 +1,189 @@
+"""A scene of a catalogue, cut out and stacked on the grid of an area."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pystac
+import shapely
+from numpy.typing import NDArray
+from pyproj import Transformer
+from rasterio.enums import Resampling
+from rasterio.features import geometry_mask
+from rasterio.io import DatasetReader
+
+from plumewatch.areas import grid_of
+from plumewatch.errors import InputError, redact
+from plumewatch.models import Area, Grid
+from plumewatch.sentinel2.bands import (
+    CLOUD_CLASSES,
+    CLOUD_PROBABILITY,
+    NO_DATA_CLASS,
+    QUANTIFICATION,
+    SCENE_CLASSIFICATION,
+    asset_keys,
+    find_asset,
+)
+from plumewatch.sentinel2.cog import cog_bytes
+from plumewatch.sentinel2.rasters import read_raster
+from plumewatch.sentinel2.reflectance import (
+    NODATA,
+    ReflectanceRule,
+    compute_reflectance_rule,
+    decide_offset,
+    normalise,
+)
+from plumewatch.sentinel2.regrid import read_on_grid
+from plumewatch.sentinel2.scene import observed_at_utc
+from plumewatch.sentinel2.scene_item import SceneFacts, build_item
+from plumewatch.sentinel2.scene_store import checksum, is_complete, publish_scene, scene_paths
+
+NO_CLOUD_DATA = 255  # cloud probability is 0 to 100 percent
+UNSIGNED = ("uint8", "uint16")
+VERSIONED = ("updated", "s2:", "sentinel:", "earthsearch:", "processing:")  # properties that tell products apart
+
+log = logging.getLogger(__name__)
+
+
+def fetch_scene(item: pystac.Item, area: Area, scenes_root: str) -> str:
+    """Stack a scene on the area's grid and return the path of the STAC item that was written.
+
+    Written are `<scene_id>.tif` (the area's bands, reflectance x 10000, 0 is no data), `_scl.tif`, where the catalogue
+    has it as GeoTIFF `_cloud.tif`, and last the item. Cells that lie in one source pixel keep its value; other
+    reflectance is resampled bilinearly, classes and cloud by the nearest pixel. A scene that is there already, made
+    from the same item in the same way, is left alone.
+
+    Raises ServiceError where a service doesn't deliver a file, InputError where an asset is missing, cut off or
+    contradicts what the item says.
+    """
+    grid = grid_of(area)
+    recipe = _recipe(item, area, grid)
+    day = observed_at_utc(_name(item), item.properties).date().isoformat()
+    paths = scene_paths(scenes_root, area.name, day, item.id)
+    if is_complete(paths, recipe):
+        log.info("%s: already stacked", paths.item)
+        return paths.item
+    stacked = _stack(item, area, grid)
+    rasters = {
+        "data": cog_bytes(stacked.bands, grid, NODATA, "AVERAGE", scale=1.0 / QUANTIFICATION),
+        "scl": cog_bytes({SCENE_CLASSIFICATION: stacked.scl}, grid, NO_DATA_CLASS, "NEAREST"),
+    }
+    if stacked.cloud is not None:
+        rasters["cloud"] = cog_bytes({CLOUD_PROBABILITY: stacked.cloud}, grid, NO_CLOUD_DATA, "NEAREST")
+    facts = SceneFacts(
+        area=area,
+        grid=grid,
+        bands=tuple(stacked.bands),
+        rule=stacked.rule,
+        n_clipped=stacked.n_clipped,
+        cloud_cover_percent=_cloud_cover_percent(stacked.scl, area, grid),
+        recipe=recipe,
+        files={kind: (len(content), checksum(content)) for kind, content in rasters.items()},
+    )
+    publish_scene(paths, rasters, build_item(item, facts))
+    return paths.item
+
+
+@dataclass(frozen=True, eq=False)
+class _Stacked:
+    bands: dict[str, NDArray[np.uint16]]
+    """Reflectance x 10000 by band, 0 is no data."""
+    scl: NDArray[np.uint8]
+    """Scene classification."""
+    cloud: NDArray[np.uint8] | None
+    """Cloud probability in percent, 255 is no data."""
+    rule: ReflectanceRule
+    """How digital numbers became reflectance."""
+    n_clipped: int
+    """Valid pixels of all bands with a reflectance below 0.0001, which can't be told from no data."""
+
+
+def _stack(item: pystac.Item, area: Area, grid: Grid) -> _Stacked:
+    name = _name(item)
+    numbers, rules = {}, set()
+    for band in area.bands:
+        asset = _asset(item, band)
+        rules.add(compute_reflectance_rule(name, item.collection_id, item.properties, asset.to_dict()))
+        numbers[band] = _read(_href(asset), grid, Resampling.bilinear).astype(np.uint16)
+    if len({(rule.scale, rule.offset, rule.is_certain) for rule in rules}) > 1:
+        found = "; ".join(sorted(f"scale {r.scale}, offset {r.offset}: {r.reason}" for r in rules))
+        raise InputError(name, f"bands of different scale or offset ({found})", "one for all bands")
+    first = min(rules, key=lambda r: r.reason)
+    rule = decide_offset(name, first, list(numbers.values()))
+    normalised = {band: normalise(values, rule) for band, values in numbers.items()}
+    scl = _read(_href(_asset(item, SCENE_CLASSIFICATION)), grid, Resampling.nearest).astype(np.uint8)
+    return _Stacked(
+        bands={band: values for band, (values, _) in normalised.items()},
+        scl=scl,
+        cloud=_cloud(item, grid, scl),
+        rule=rule,
+        n_clipped=sum(n for _, n in normalised.values()),
+    )
+
+
+def _cloud(item: pystac.Item, grid: Grid, scl: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    key = find_asset(item.assets, CLOUD_PROBABILITY)
+    if key is None or not _is_geotiff(item.assets[key]):
+        return None  # JPEG 2000 in a bucket that the reader pays for, in Earth Search's sentinel-2-l2a
+    cloud = _read(_href(item.assets[key]), grid, Resampling.nearest, NO_CLOUD_DATA).astype(np.uint8)
+    return np.where(scl == NO_DATA_CLASS, np.uint8(NO_CLOUD_DATA), cloud)
+
+
+def _read(href: str, grid: Grid, resampling: Resampling, fill: int = NODATA) -> NDArray[Any]:
+    def read(source: DatasetReader) -> NDArray[Any]:
+        if source.dtypes[0] not in UNSIGNED:
+            raise InputError(redact(href), f"pixels of type {source.dtypes[0]}", ", ".join(UNSIGNED))
+        if fill == NODATA and source.nodata not in (None, NODATA):
+            raise InputError(redact(href), f"no-data value {source.nodata}", str(NODATA))
+        return read_on_grid(source, grid, resampling, fill)
+
+    return read_raster(href, read)
+
+
+def _asset(item: pystac.Item, band: str) -> pystac.Asset:
+    key = find_asset(item.assets, band)
+    if key is None:
+        has = ", ".join(sorted(item.assets)) or "nothing"
+        raise InputError(_name(item), f"no asset for {band} (it has {has})", " or ".join(asset_keys(band)))
+    return item.assets[key]
+
+
+def _is_geotiff(asset: pystac.Asset) -> bool:
+    return "tiff" in (asset.media_type or "") or asset.href.split("?")[0].lower().endswith((".tif", ".tiff"))
+
+
+def _href(asset: pystac.Asset) -> str:
+    return asset.get_absolute_href() or asset.href
+
+
+def _cloud_cover_percent(scl: NDArray[np.uint8], area: Area, grid: Grid) -> float | None:
+    """Percent of the area's valid cells (by their centres) that are cloud, None where none is valid."""
+    project = Transformer.from_crs("EPSG:4326", f"EPSG:{grid.epsg}", always_xy=True)
+    outline = shapely.transform(area.geometry, project.transform, interleaved=False)
+    inside = geometry_mask([outline], out_shape=scl.shape, transform=grid.transform, invert=True)
+    valid = scl[inside & (scl != NO_DATA_CLASS)]
+    return round(100.0 * float(np.isin(valid, CLOUD_CLASSES).mean()), 4) if valid.size else None
+
+
+def _recipe(item: pystac.Item, area: Area, grid: Grid) -> str:
+    """A fingerprint of what the stacked scene depends on."""
+    version = {k: v for k, v in item.properties.items() if k.startswith(VERSIONED)}
+    ingredients: Sequence[Any] = (
+        item.id,
+        item.collection_id,
+        version,
+        asdict(grid),
+        area.bands,
+        shapely.to_wkb(area.geometry, hex=True),
+    )
+    return hashlib.sha256(json.dumps(ingredients, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _name(item: pystac.Item) -> str:
+    return redact(item.get_self_href() or item.id)

@@ -1,0 +1,163 @@
+"""A stacked scene as the pixel table needs it: what its item says, and the grid and bands of its raster."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from rasterio.io import DatasetReader
+
+from plumewatch import storage
+from plumewatch.errors import InputError
+from plumewatch.models import Grid
+from plumewatch.sentinel2.bands import METHANE_BANDS, band_of
+from plumewatch.sentinel2.rasters import open_raster
+from plumewatch.sentinel2.reflectance import NODATA
+from plumewatch.sentinel2.scene import observed_at_utc, platform_of, relative_orbit
+from plumewatch.sentinel2.scene_store import ScenePaths
+
+RIGHT_ANGLE_DEG = 90.0
+UNKNOWN_VIEW_ZENITH_DEG = 0.0  # straight down: off by at most 12 degrees at the swath's edge
+SQUARE_PX = 1e-9  # relative difference of the sides of a pixel
+
+
+@dataclass(frozen=True)
+class StoredScene:
+    """One stacked scene."""
+
+    paths: ScenePaths
+    """Its files, area and date."""
+    platform: str
+    """sentinel-2a, sentinel-2b ..."""
+    observed_at_utc: str | None
+    """ISO 8601, None where the item has no time."""
+    relative_orbit: int | None
+    """1 to 143, None where unknown."""
+    solar_zenith_deg: float | None
+    """None where unknown."""
+    view_zenith_deg: float
+    """0 where unknown."""
+    grid: Grid
+    """Of its rasters."""
+    bands: tuple[str | None, ...]
+    """Sentinel-2 names of the raster's bands in their order, None for others."""
+    scales: tuple[float, ...]
+    """reflectance = number x scale + offset, by band."""
+    offsets: tuple[float, ...]
+    """See scales."""
+    nodata: float
+    """Number that means no data."""
+    item_sha256: str
+    """Of the item, which holds the rasters' checksums: tells versions of a scene apart."""
+
+    @property
+    def has_methane_bands(self) -> bool:
+        """Whether there is a pixel table of it."""
+        return set(METHANE_BANDS) <= set(self.bands)
+
+    @property
+    def overpass(self) -> tuple[str, int]:
+        """Platform and relative orbit: the scenes of one pass over the area (-1: orbit unknown)."""
+        return self.platform, -1 if self.relative_orbit is None else self.relative_orbit
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as what JSON holds."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> StoredScene:
+        """Return the scene that `to_dict` described."""
+        lists = {name: tuple(content[name]) for name in ("bands", "scales", "offsets")}
+        return cls(**{**content, **lists, "paths": ScenePaths(**content["paths"]), "grid": Grid(**content["grid"])})
+
+
+def read_scene(paths: ScenePaths) -> StoredScene:
+    """Return what the item and the raster's header say; InputError names the file that cannot be used."""
+    item = _read_item(paths)
+    properties = item["properties"]
+    with open_raster(paths.raster("data")) as source:
+        bands = _bands(source, paths)
+        scales, offsets = _scales(source, item, paths)
+        grid = raster_grid(source, paths.raster("data"))
+        nodata = NODATA if source.nodata is None else source.nodata
+    elevation, incidence = properties.get("view:sun_elevation"), properties.get("view:incidence_angle")
+    try:
+        return StoredScene(
+            paths=paths,
+            platform=platform_of(paths.scene_id, properties),
+            observed_at_utc=_observed(paths, properties),
+            relative_orbit=relative_orbit(properties),
+            solar_zenith_deg=None if elevation is None else RIGHT_ANGLE_DEG - float(elevation),
+            view_zenith_deg=UNKNOWN_VIEW_ZENITH_DEG if incidence is None else float(incidence),
+            grid=grid,
+            bands=bands,
+            scales=scales,
+            offsets=offsets,
+            nodata=nodata,
+            item_sha256=hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest(),
+        )
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            paths.item, f"a property that is no number ({error})", "numbers for angles and orbit"
+        ) from error
+
+
+def raster_grid(source: DatasetReader, name: str) -> Grid:
+    """Return the grid of an open raster; InputError where its cells aren't squares in metres with north up."""
+    a, b, west, d, e, north = tuple(source.transform)[:6]
+    crs = source.crs
+    epsg = None if crs is None else crs.to_epsg()
+    if epsg is None or not crs.is_projected or crs.linear_units_factor[1] != 1.0:
+        raise InputError(name, f"coordinate reference system {crs}", "a projected EPSG system in metres")
+    if b or d or a <= 0 or abs(a + e) > SQUARE_PX * a:
+        raise InputError(name, f"transform {tuple(source.transform)[:6]}", "square cells, north up")
+    return Grid(epsg, west, north, a, source.width, source.height)
+
+
+def _read_item(paths: ScenePaths) -> dict[str, Any]:
+    allowed = "the STAC item of a stacked scene"
+    try:
+        item = storage.read_json(paths.item)
+    except FileNotFoundError as error:
+        raise InputError(paths.item, "no item beside the raster: never published whole", allowed) from error
+    except ValueError as error:
+        raise InputError(paths.item, f"not JSON ({error})", allowed) from error
+    if not isinstance(item, dict) or not isinstance(item.get("properties"), dict):
+        raise InputError(paths.item, "JSON without properties", allowed)
+    return item
+
+
+def _observed(paths: ScenePaths, properties: Mapping[str, Any]) -> str | None:
+    if not properties.get("datetime"):
+        return None
+    time: datetime = observed_at_utc(paths.item, properties)
+    if time.date().isoformat() != paths.date:
+        raise InputError(paths.item, f"datetime {properties['datetime']} under date={paths.date}", "its own UTC date")
+    return time.isoformat()
+
+
+def _bands(source: DatasetReader, paths: ScenePaths) -> tuple[str | None, ...]:
+    bands = tuple(band_of(description) for description in source.descriptions)
+    known = [band for band in bands if band]
+    if not known or len(set(known)) != len(known):
+        raise InputError(paths.raster("data"), f"bands described as {source.descriptions}", "B01 to B12, each once")
+    return bands
+
+
+def _scales(
+    source: DatasetReader, item: Mapping[str, Any], paths: ScenePaths
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Scale and offset by the raster's tags, else (whole numbers without tags) by the item."""
+    if not np.issubdtype(np.dtype(source.dtypes[0]), np.integer) or any(scale != 1.0 for scale in source.scales):
+        return tuple(source.scales), tuple(source.offsets)
+    for asset in (item.get("assets") or {}).values():
+        stated = asset.get("raster:bands") or []
+        is_this = str(asset.get("href", "")).rsplit("/", 1)[-1] == paths.raster("data").rsplit("/", 1)[-1]
+        if is_this and len(stated) == source.count and all("scale" in band for band in stated):
+            return tuple(b["scale"] for b in stated), tuple(b.get("offset", 0.0) for b in stated)
+    raise InputError(paths.raster("data"), "whole numbers without scale", "scale and offset as tags or in raster:bands")

@@ -1,0 +1,152 @@
+"""The wind of one simulated day: a smooth global field with wanted winds at wanted places.
+
+The field is defined by its values at the nodes and is linear between them, so that the files that hold the nodes say
+all about the wind by which plumes were blown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+
+from plumewatch import storage
+from plumewatch.geodesy import great_circle_distance_km, wrap_longitude
+from plumewatch.simulation.random_streams import random_stream
+from plumewatch.tables import WIND
+
+PRODUCT = "simulated"
+HEIGHT_M = 10.0
+STEP_DEG = 1.0
+LATITUDES = np.arange(-60.0, 75.0 + STEP_DEG, STEP_DEG)
+LONGITUDES = np.arange(-180.0, 180.0, STEP_DEG)
+HOURS = np.arange(0.0, 24.0, 3.0)  # as GEOS-FP inst3
+FILE_HALF_WIDTH_DEG = 4.0  # the files hold the nodes within so many degrees of the places of interest
+WAVES = 6
+SPEED_SCALE_M_S = 3.0  # of each component, before the wanted winds are imposed
+DIURNAL_AMPLITUDE = 0.1
+REACH_KM = 1200.0  # e-folding scale of the correction around a wanted wind
+LOWEST_HARMONIC, HIGHEST_HARMONIC = 1, 4  # waves around the globe
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class WantedWind:
+    """A wind that the field must have at one place and time."""
+
+    longitude: float
+    """Degrees."""
+    latitude: float
+    """Degrees."""
+    observed_at_utc: datetime
+    """Time of day that matters; the date is the field's."""
+    wind_u_m_s: float
+    """Towards east."""
+    wind_v_m_s: float
+    """Towards north."""
+
+
+@dataclass(frozen=True)
+class WindField:
+    """10-m wind of one UTC day at the nodes (HOURS, LATITUDES, LONGITUDES)."""
+
+    date: str
+    """YYYY-MM-DD."""
+    wind_u_m_s: Floats
+    """Towards east, (hours, latitudes, longitudes)."""
+    wind_v_m_s: Floats
+    """Towards north, same shape."""
+
+    def at(self, longitude: ArrayLike, latitude: ArrayLike, hour: ArrayLike) -> tuple[Floats, Floats]:
+        """Return (u, v) in m/s, linear in longitude, latitude and hour of day (UTC); after the last node as there."""
+        lon, lat, hour = np.broadcast_arrays(*(np.asarray(a, dtype=float) for a in (longitude, latitude, hour)))
+        corners = list(_corners(lon, lat, hour))
+        u = sum(weight * self.wind_u_m_s[node] for weight, node in corners)
+        v = sum(weight * self.wind_v_m_s[node] for weight, node in corners)
+        return np.asarray(u), np.asarray(v)
+
+
+def _corners(lon: Floats, lat: Floats, hour: Floats):  # type: ignore[no-untyped-def]
+    """Yield weight and index of the eight nodes around each point."""
+    x = (lon - LONGITUDES[0]) % 360.0 / STEP_DEG
+    y = np.clip((lat - LATITUDES[0]) / STEP_DEG, 0.0, len(LATITUDES) - 1.0)
+    t = np.clip(hour / (HOURS[1] - HOURS[0]), 0.0, len(HOURS) - 1.0)
+    x0 = np.floor(x).astype(int)
+    y0 = np.minimum(np.floor(y).astype(int), len(LATITUDES) - 2)
+    t0 = np.minimum(np.floor(t).astype(int), len(HOURS) - 2)
+    for dt in (0, 1):
+        for dy in (0, 1):
+            for dx in (0, 1):
+                weight = np.abs(1 - dt - (t - t0)) * np.abs(1 - dy - (y - y0)) * np.abs(1 - dx - (x - x0))
+                yield weight, (t0 + dt, y0 + dy, (x0 + dx) % len(LONGITUDES))
+
+
+def make_wind_field(seed: int, date: str, wanted: Sequence[WantedWind]) -> WindField:
+    """Return the field of a day: planetary waves of the day's own phase, corrected so that every wanted wind is met.
+
+    The correction is a sum of Gaussians of `REACH_KM` around the wanted places, the same at all hours.
+    """
+    rng = random_stream(seed, "wind", date)
+    u, v = (_waves(rng) for _ in range(2))
+    field = WindField(date, u, v)
+    if not wanted:
+        return field
+    lon, lat = np.array([w.longitude for w in wanted]), np.array([w.latitude for w in wanted])
+    hour = np.array([_hour(w.observed_at_utc) for w in wanted])
+    bump = _bumps(lon, lat)
+    zero = np.zeros_like(u)
+    # Interpolated like the field itself, so that the corrected field meets the wanted wind exactly.
+    influence = np.stack([WindField(date, zero + b, zero).at(lon, lat, hour)[0] for b in bump], axis=1)
+    was_u, was_v = field.at(lon, lat, hour)
+    add_u = np.linalg.solve(influence, np.array([w.wind_u_m_s for w in wanted]) - was_u)
+    add_v = np.linalg.solve(influence, np.array([w.wind_v_m_s for w in wanted]) - was_v)
+    return WindField(date, u + np.tensordot(add_u, bump, 1), v + np.tensordot(add_v, bump, 1))
+
+
+def _hour(time: datetime) -> float:
+    return time.hour + time.minute / 60.0 + time.second / 3600.0
+
+
+def _waves(rng: np.random.Generator) -> Floats:
+    lon, lat = np.radians(LONGITUDES)[None, :], np.radians(LATITUDES)[:, None]
+    field = np.zeros((len(LATITUDES), len(LONGITUDES)))
+    for _ in range(WAVES):
+        east, north = rng.integers(LOWEST_HARMONIC, HIGHEST_HARMONIC + 1, size=2)
+        phase = rng.uniform(0.0, 2.0 * np.pi, size=2)
+        field += np.cos(east * lon + phase[0]) * np.cos(north * lat + phase[1])
+    field *= SPEED_SCALE_M_S / field.std()
+    local_time = HOURS[:, None, None] + (LONGITUDES / 15.0)[None, None, :]
+    return field[None] * (1.0 + DIURNAL_AMPLITUDE * np.cos(2.0 * np.pi * (local_time - 14.0) / 24.0))
+
+
+def _bumps(lon: Floats, lat: Floats) -> Floats:
+    grid_lon, grid_lat = np.meshgrid(LONGITUDES, LATITUDES)
+    distance = great_circle_distance_km(lon[:, None, None], lat[:, None, None], grid_lon, grid_lat)
+    return np.exp(-0.5 * (distance / REACH_KM) ** 2)
+
+
+def write_wind_field(folder: str, field: WindField, places: Sequence[tuple[float, float]]) -> str:
+    """Write the nodes around the places (longitude, latitude) as one day of the table `wind`; return its folder."""
+    lon, lat = np.meshgrid(LONGITUDES, LATITUDES)
+    near = np.zeros(lon.shape, dtype=bool)
+    for place_lon, place_lat in places:
+        east = np.abs(wrap_longitude(lon - place_lon))
+        near |= (east <= FILE_HALF_WIDTH_DEG) & (np.abs(lat - place_lat) <= FILE_HALF_WIDTH_DEG)
+    start = datetime.fromisoformat(field.date).replace(tzinfo=UTC)
+    times = np.array([start.replace(tzinfo=None) + timedelta(hours=float(h)) for h in HOURS], dtype="datetime64[us]")
+    rows = WIND.from_columns(
+        {
+            "observed_at_utc": pa.array(np.repeat(times, near.sum())).cast(pa.timestamp("us", tz="UTC")),
+            "longitude": np.tile(lon[near], len(HOURS)),
+            "latitude": np.tile(lat[near], len(HOURS)),
+            "wind_u_m_s": field.wind_u_m_s[:, near].ravel(),
+            "wind_v_m_s": field.wind_v_m_s[:, near].ravel(),
+            "height_m": np.full(len(HOURS) * int(near.sum()), HEIGHT_M),
+        }
+    )
+    return storage.write_partition(WIND, folder, {"product": PRODUCT, "date": field.date}, rows)

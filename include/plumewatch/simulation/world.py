@@ -1,0 +1,143 @@
+"""The simulated world as a whole: everything on disk from one seed, and the truth about it."""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from plumewatch import storage
+from plumewatch.simulation.inventories import write_inventories
+from plumewatch.simulation.oco2_granules import PlantedPeak, granule_name, write_granules
+from plumewatch.simulation.oco2_plan import GRANULES, HTML_DATE, MONTH, PlannedArc, plan_arcs, read_power_plants
+from plumewatch.simulation.oco2_soundings import simulate_arc
+from plumewatch.simulation.sentinel2_plan import (
+    AREAS,
+    MethaneSource,
+    PlannedPlume,
+    SimulatedArea,
+    plan_plumes,
+    plan_sources,
+)
+from plumewatch.simulation.sentinel2_scenes import PlantedPlume, WrittenScene, write_scenes
+from plumewatch.simulation.stac_catalogue import COLLECTION, write_catalogue
+from plumewatch.simulation.wind_fields import PRODUCT, WantedWind, WindField, make_wind_field, write_wind_field
+
+TRUTH_FILE = "truth.json"
+PARTS = ("areas", "catalogue", "granules", "wind", "inventories")
+MAX_CLOUD_COVER_PERCENT = 60.0
+MUST_FIND_KG_H, MUST_FIND_PPM = 5000.0, 2.5
+ALL_CLOUD_PERCENT = 99.0
+
+
+def build_world(folder: str | Path, seed: int) -> dict[str, Any]:
+    """Build the world below a local folder and return its truth, which is also written to truth.json.
+
+    The same seed gives the same files, byte for byte. A world that the folder already holds is replaced.
+    """
+    folder = Path(folder)
+    for part in PARTS:
+        shutil.rmtree(folder / part, ignore_errors=True)
+    sources = {area.name: plan_sources(seed, area) for area in AREAS}
+    plumes = {area.name: plan_plumes(seed, area, sources[area.name]) for area in AREAS}
+    arcs = plan_arcs(seed)
+    winds = _write_winds(folder / "wind", seed, plumes, arcs)
+    scenes, planted_plumes, items = [], [], []
+    for area in AREAS:
+        written = write_scenes(folder / "catalogue" / COLLECTION, seed, area, plumes[area.name], winds)
+        scenes += written.scenes
+        planted_plumes += written.plumes
+        items += written.items
+        storage.write_json(str(folder / "areas" / f"{area.name}.geojson"), _area_file(area))
+    write_catalogue(str(folder / "catalogue"), items)
+    peaks = write_granules(folder / "granules", seed, [simulate_arc(seed, arc, winds) for arc in arcs])
+    listed = [source for area in AREAS for source in sources[area.name]]
+    write_inventories(str(folder / "inventories"), read_power_plants(), listed)
+    truth = _truth(seed, scenes, planted_plumes, peaks, listed)
+    storage.write_json(str(folder / TRUTH_FILE), truth)
+    return truth
+
+
+def _write_winds(
+    folder: Path, seed: int, plumes: dict[str, list[PlannedPlume]], arcs: list[PlannedArc]
+) -> dict[str, WindField]:
+    """Write the wind of every day of the world, and return the fields by date."""
+    wanted: dict[str, list[WantedWind]] = defaultdict(list)
+    places: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for area in AREAS:
+        for acquisition in area.acquisitions:
+            places[acquisition.date].append((area.longitude, area.latitude))
+        for plume in plumes[area.name]:
+            where = (plume.source.longitude, plume.source.latitude)
+            wanted[plume.acquisition.date].append(
+                WantedWind(*where, plume.observed_at_utc, plume.wind_u_m_s, plume.wind_v_m_s)
+            )
+    for date, *_ in GRANULES:
+        places[date] += [(arc.longitude, arc.latitude) for arc in arcs if f"{arc.observed_at_utc:%Y-%m-%d}" == date]
+    for arc in arcs:
+        if arc.peak:
+            date = f"{arc.observed_at_utc:%Y-%m-%d}"
+            wind = (arc.peak.wind_u_m_s, arc.peak.wind_v_m_s)
+            wanted[date].append(WantedWind(arc.longitude, arc.latitude, arc.observed_at_utc, *wind))
+    fields = {date: make_wind_field(seed, date, wanted[date]) for date in sorted(places)}
+    for date, field in fields.items():
+        write_wind_field(str(folder), field, places[date])
+    return fields
+
+
+def _area_file(area: SimulatedArea) -> dict[str, Any]:
+    west, south, east, north = area.bounds_deg()
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    properties = {
+        "name": area.name,
+        "title": area.title,
+        "catalogue": "stac",
+        "collection": COLLECTION,
+        "max_cloud_cover": MAX_CLOUD_COVER_PERCENT,
+    }
+    feature = {"type": "Feature", "properties": properties, "geometry": {"type": "Polygon", "coordinates": [ring]}}
+    return {"type": "FeatureCollection", "features": [feature]}
+
+
+def _truth(
+    seed: int,
+    scenes: list[WrittenScene],
+    plumes: list[PlantedPlume],
+    peaks: list[PlantedPeak],
+    sources: list[MethaneSource],
+) -> dict[str, Any]:
+    """Return all that was planted; the pipeline never reads it."""
+    truncated = [scene for scene in scenes if scene.truncated_asset]
+    html = granule_name(HTML_DATE)
+    return {
+        "seed": seed,
+        "areas": [{"name": area.name, "bounds_deg": area.bounds_deg(), "epsg": area.epsg} for area in AREAS],
+        "dates": sorted({scene.date for scene in scenes}),
+        "months": [MONTH],
+        "wind_product": PRODUCT,
+        "scenes": [asdict(scene) for scene in scenes],
+        "granules": [granule_name(date) for date, *_ in GRANULES],
+        "plumes": [asdict(p) | {"must_be_found": p.emission_kg_h >= MUST_FIND_KG_H} for p in plumes],
+        "peaks": [asdict(p) | {"must_be_found": p.height_ppm >= MUST_FIND_PPM} for p in peaks],
+        "methane_sources": [
+            {
+                "name": s.name,
+                "area": s.area,
+                "longitude": s.longitude,
+                "latitude": s.latitude,
+                "emission_kg_h": s.emission_kg_h,
+            }
+            for s in sources
+        ],
+        "bad_files": {
+            "truncated_scenes": [asdict(scene) for scene in truncated],
+            "html_granules": [{"granule": html, "date": HTML_DATE, "month": HTML_DATE[:7]}],
+        },
+        "all_cloud_scenes": [asdict(s) for s in scenes if s.cloud_cover_percent > ALL_CLOUD_PERCENT],
+        "red_keys": {
+            "sentinel2_daily_ingest": sorted({scene.date for scene in truncated}),
+            "oco2_monthly_extraction": [HTML_DATE[:7]],
+        },
+    }

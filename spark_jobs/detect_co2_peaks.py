@@ -1,0 +1,168 @@
+"""Soundings become peaks with their CO2 emission: one task an orbit, one partition a method and month.
+
+A month's peaks are those whose centre lies in it; an orbit that crosses midnight of the month's end is searched with
+the soundings of both months. Every orbit, with a peak or without, is stated under `observations` in the manifest.
+
+    detect_co2_peaks.py --soundings-path storage/soundings --peaks-path storage/peaks --details-path
+    storage/peak_details
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from plumewatch import jobs, storage
+from plumewatch.errors import InputError, PlumewatchError
+from plumewatch.failed_scenes import heal_scenes
+from plumewatch.models import FailedScene
+from plumewatch.oco2.detection import METHODS, SCAN, calibration_version
+from plumewatch.oco2.orbit_tasks import DETECTED, OrbitTask, details_folder, detect_orbits, reports
+from plumewatch.oco2.soundings import DETECT_STAGE, OnFailure, list_orbits
+from plumewatch.spark_session import get_spark
+from plumewatch.tables import PEAKS, SOUNDINGS
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+MAX_SPARK_TASKS = 32  # orbits go to workers in runs of neighbours, which share files
+
+log = logging.getLogger("plumewatch.detect_co2_peaks")
+
+Report = Mapping[str, Any]
+Failures = Sequence[tuple[str, FailedScene]]
+"""Each with its month."""
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """Return the arguments of the command line."""
+    parser = argparse.ArgumentParser(prog="detect_co2_peaks.py", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--soundings-path", required=True, help="table soundings, or a partition folder below it")
+    parser.add_argument("--peaks-path", required=True, help="root of the table peaks")
+    parser.add_argument("--details-path", help="root of peak_details: JSON and picture of every accepted peak")
+    parser.add_argument("--wind-path", help="wind files; the wind of the soundings where they know none")
+    parser.add_argument("--month", type=_month, help="only this month, YYYY-MM (default: all that are present)")
+    parser.add_argument("--method", choices=sorted(METHODS), default=SCAN, help="default: %(default)s")
+    jobs.add_run_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def _month(text: str) -> str:
+    if datetime.strptime(text, "%Y-%m").strftime("%Y-%m") != text:
+        raise argparse.ArgumentTypeError(f"{text}; allowed: YYYY-MM")
+    return text
+
+
+def transform(tasks: DataFrame) -> DataFrame:
+    """Return the peaks and the reports of the orbits (plumewatch.oco2.orbit_tasks.DETECTED)."""
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    return tasks.mapInArrow(detect_orbits, from_arrow_schema(DETECTED))
+
+
+def run(arguments: argparse.Namespace) -> jobs.JobResult:
+    """Detect the peaks of all months that are asked for."""
+    months = _months(arguments)
+    unreadable: list[FailedScene] = []
+    tasks = _tasks(arguments, months, unreadable.append)
+    detected = _detect(tasks)
+    orbits = reports(detected)
+    failures = [(storage.keys_in_path(SOUNDINGS, failure.asset or "")["month"], failure) for failure in unreadable]
+    failures += _orbit_failures(tasks, orbits, months)
+    _record(arguments, tasks, failures, months)
+    if failures and all(report["failure"] for report in orbits):
+        raise PlumewatchError(f"nothing could be searched: {failures[0][1].message}")
+    peaks = detected.filter(detected["peak_id"].is_valid())
+    written = sum(_publish(arguments, month, peaks, tasks, orbits) for month in months)
+    n_failed = len({failure.scene_id for _, failure in failures})
+    return jobs.JobResult(sum(report["n_soundings"] for report in orbits), written, n_failed)
+
+
+def _months(arguments: argparse.Namespace) -> list[str]:
+    path = arguments.soundings_path
+    if storage.is_local(path) and not storage.exists(path):
+        raise InputError(path, "no such folder", "the table soundings, or a partition folder below it")
+    where = {"month": arguments.month} if arguments.month else None
+    return [partition.keys["month"] for partition in storage.list_partitions(SOUNDINGS, path, where)]
+
+
+def _tasks(arguments: argparse.Namespace, months: Sequence[str], on_failure: OnFailure) -> list[OrbitTask]:
+    """One task for every orbit that has soundings in the months."""
+    if not months:
+        return []
+    orbits = list_orbits(arguments.soundings_path, months, on_failure)
+    paths = arguments.wind_path, arguments.details_path
+    return [OrbitTask(n, orbit, tuple(months), arguments.method, *paths) for n, orbit in enumerate(orbits)]
+
+
+def _orbit_failures(tasks: Sequence[OrbitTask], orbits: Sequence[Report], months: Sequence[str]) -> Failures:
+    """The orbits that could not be searched, under each of their months."""
+    failed = {report["orbit"]: FailedScene(**report["failure"]) for report in orbits if report["failure"]}
+    of_orbit = {task.orbit.orbit: task.orbit.months for task in tasks}
+    return [(month, failed[orbit]) for orbit in sorted(failed) for month in of_orbit[orbit] if month in months]
+
+
+def _detect(tasks: Sequence[OrbitTask]) -> pa.Table:
+    if not tasks:
+        return DETECTED.empty_table()
+    spark = get_spark("detect_co2_peaks")
+    frame = spark.createDataFrame([(task.position, task.to_json()) for task in tasks], "position int, task string")
+    in_runs = frame.repartitionByRange(min(len(tasks), MAX_SPARK_TASKS), "position").sortWithinPartitions("position")
+    return transform(in_runs).toArrow()
+
+
+def _publish(
+    arguments: argparse.Namespace, month: str, peaks: pa.Table, tasks: Sequence[OrbitTask], orbits: Sequence[Report]
+) -> int:
+    """Write the partition of a month and return its number of rows."""
+    rows = PEAKS.conform(peaks.filter(pc.equal(peaks["month"], month)))
+    counts = Counter(rows["status"].to_pylist())
+    if arguments.details_path:
+        _remove_other_details(arguments, month, rows)
+    path = storage.write_partition(
+        PEAKS,
+        arguments.peaks_path,
+        {"method": arguments.method, "month": month},
+        rows,
+        inputs={file for task in tasks if month in task.orbit.months for file in task.orbit.files},
+        settings={"wind_path": arguments.wind_path, "calibration": calibration_version()},
+        counts=dict(sorted(counts.items())),
+        extra={"observations": _observations(orbits, month)},
+    )
+    log.info("%s: %s", path, dict(counts))
+    return rows.num_rows
+
+
+def _observations(orbits: Sequence[Report], month: str) -> list[dict[str, Any]]:
+    return [row for report in orbits for row in report["observations"] if row["observed_at_utc"].startswith(month)]
+
+
+def _remove_other_details(arguments: argparse.Namespace, month: str, rows: pa.Table) -> None:
+    """Take away what an earlier run left of peaks that are no longer accepted."""
+    accepted = {str(i) for i in rows.filter(pc.equal(rows["status"], "accepted"))["peak_id"].to_pylist()}
+    for file in storage.list_files(details_folder(arguments.details_path, arguments.method, month)):
+        if file.rsplit("/", 1)[-1].split(".")[0] not in accepted:
+            storage.delete(file)
+
+
+def _record(
+    arguments: argparse.Namespace, tasks: Sequence[OrbitTask], failures: Failures, months: Sequence[str]
+) -> None:
+    """Name what failed under its months, and heal what went through."""
+    for month in sorted({*months, *(month for month, _ in failures)}):
+        failed = [failure for of_month, failure in failures if of_month == month]
+        jobs.record_failures(arguments, arguments.peaks_path, month, failed)
+        good = {name for task in tasks if month in task.orbit.months for name in task.names()}
+        good -= {failure.scene_id for failure in failed}
+        root, key = storage.parent(arguments.peaks_path), arguments.key or month
+        heal_scenes(root, arguments.dag_id, key, [(None, name) for name in sorted(good)], DETECT_STAGE)
+
+
+if __name__ == "__main__":
+    jobs.main(parse_arguments, run)

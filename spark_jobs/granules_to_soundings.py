@@ -1,0 +1,155 @@
+"""OCO-2 Lite granules become the table soundings: one Parquet file a granule, one partition a month.
+
+The months of the given granules are replaced whole. Workers read a granule each and write its file themselves; a
+granule that cannot be read is named in failed_scenes, and the others go through.
+
+    granules_to_soundings.py --granules-path granules --soundings-path storage/soundings --csv-path export
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from plumewatch import jobs, storage
+from plumewatch.errors import PlumewatchError
+from plumewatch.failed_scenes import heal_scenes
+from plumewatch.models import FailedScene
+from plumewatch.oco2.catalog import GranuleListing, log_left_out, read_listing
+from plumewatch.oco2.granule import SURFACES
+from plumewatch.oco2.soundings import EXTRACTED_DDL, STAGE, GranuleTask, extract_granules, write_seed_csv
+from plumewatch.spark_session import get_spark
+from plumewatch.tables import SOUNDINGS
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+MAX_SPARK_TASKS = 32  # a month has at most 31 granules
+KEPT, READ, DROPPED = "kept", "read", "dropped_"
+
+log = logging.getLogger("plumewatch.granules_to_soundings")
+
+Failures = list[tuple[str, FailedScene]]
+"""Each with the key under which it is recorded."""
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """Return the arguments of the command line."""
+    parser = argparse.ArgumentParser(prog="granules_to_soundings.py", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--granules-path", required=True, help="folder or prefix of Lite files, or one of them")
+    parser.add_argument("--soundings-path", required=True, help="root of the table soundings")
+    parser.add_argument("--month", type=_month, help="only granules of this month, YYYY-MM")
+    parser.add_argument("--keep-bad-quality", action="store_true", help="also soundings whose quality flag is not 0")
+    parser.add_argument("--modes", type=_modes, help="operation modes, such as 0,1 (default: all)")
+    parser.add_argument("--surfaces", type=_surfaces, help="land, water or both (default: all)")
+    parser.add_argument("--csv-path", help="folder for one CSV a month in the seed's sixteen columns")
+    jobs.add_run_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def _month(text: str) -> str:
+    if datetime.strptime(text, "%Y-%m").strftime("%Y-%m") != text:
+        raise argparse.ArgumentTypeError(f"{text}; allowed: YYYY-MM")
+    return text
+
+
+def _modes(text: str) -> tuple[int, ...]:
+    return tuple(sorted({int(mode) for mode in text.split(",")}))
+
+
+def _surfaces(text: str) -> tuple[str, ...]:
+    surfaces = tuple(sorted(set(text.split(","))))
+    if not set(surfaces) <= set(SURFACES):
+        raise argparse.ArgumentTypeError(f"{text}; allowed: {', '.join(SURFACES)}")
+    return surfaces
+
+
+def transform(tasks: DataFrame) -> DataFrame:
+    """Return one row a granule: the file that a worker wrote, or why there is none (soundings.EXTRACTED)."""
+    return tasks.mapInArrow(extract_granules, EXTRACTED_DDL)
+
+
+def run(arguments: argparse.Namespace) -> jobs.JobResult:
+    """Extract all granules that are asked for and publish their months."""
+    listing = read_listing(arguments.granules_path, arguments.month)
+    log_left_out(listing)
+    tasks = _tasks(arguments, listing)
+    answers = _extract(tasks)
+    failures = _refused(listing) + [
+        (answer["month"], FailedScene(**json.loads(answer["failure"]))) for answer in answers if answer["failure"]
+    ]
+    good = [answer for answer in answers if not answer["failure"]]
+    for month in sorted({answer["month"] for answer in good}):
+        _publish(arguments, listing, month, [answer for answer in good if answer["month"] == month])
+    for key in sorted({key for key, _ in failures}):
+        jobs.record_failures(arguments, arguments.soundings_path, key, [f for k, f in failures if k == key])
+    if failures and not good:
+        raise PlumewatchError(f"no usable granule among {len(failures)}: {failures[0][1].message}")
+    read, written = (sum(answer[name] for answer in good) for name in ("n_soundings", "rows"))
+    return jobs.JobResult(read, written, len(failures))
+
+
+def _tasks(arguments: argparse.Namespace, listing: GranuleListing) -> list[GranuleTask]:
+    choice = arguments.keep_bad_quality, arguments.modes, arguments.surfaces
+    return [GranuleTask(g.name, g.path, g.month, arguments.soundings_path, *choice) for g in listing.granules]
+
+
+def _extract(tasks: Sequence[GranuleTask]) -> list[dict[str, Any]]:
+    """What the workers say, in the order of the tasks."""
+    if not tasks:
+        return []
+    spark = get_spark("granules_to_soundings")
+    frame = spark.createDataFrame([(task.to_json(),) for task in tasks], "task string")
+    answers = transform(frame.repartition(min(len(tasks), MAX_SPARK_TASKS))).toArrow().to_pylist()
+    return sorted(answers, key=lambda answer: answer["name"])
+
+
+def _refused(listing: GranuleListing) -> Failures:
+    return [
+        (
+            refused.month or jobs.MANUAL,
+            FailedScene.from_exception(refused.error, scene_id=refused.name, stage=STAGE, asset=refused.path),
+        )
+        for refused in listing.refused
+    ]
+
+
+def _publish(
+    arguments: argparse.Namespace, listing: GranuleListing, month: str, answers: Sequence[Mapping[str, Any]]
+) -> None:
+    """Make the files of the month's granules its partition, and state what was dropped and why."""
+    counts = Counter({READ: 0, KEPT: 0})
+    for answer in answers:
+        counts += Counter({DROPPED + reason: n for reason, n in json.loads(answer["dropped"]).items()})
+        counts[READ] += answer["n_soundings"]
+        counts[KEPT] += answer["rows"]
+    names = sorted(answer["name"] for answer in answers)
+    path = storage.publish_partition(
+        SOUNDINGS,
+        arguments.soundings_path,
+        {"month": month},
+        [answer["file"] for answer in answers if answer["file"]],
+        counts[KEPT],
+        inputs=[granule.path for granule in listing.granules if granule.name in names],
+        settings={
+            "keep_bad_quality": arguments.keep_bad_quality,
+            "modes": arguments.modes,
+            "surfaces": arguments.surfaces,
+        },
+        counts=dict(counts),
+        extra={"superseded": sorted(g.name for g in listing.superseded if g.month == month)},
+    )
+    dag_id, key = arguments.dag_id, arguments.key or month
+    heal_scenes(storage.parent(arguments.soundings_path), dag_id, key, [(None, name) for name in names], STAGE)
+    if arguments.csv_path:
+        log.info("wrote %s", write_seed_csv(arguments.soundings_path, month, arguments.csv_path))
+    log.info("%s: %s", path, dict(counts))
+
+
+if __name__ == "__main__":
+    jobs.main(parse_arguments, run)

@@ -1,0 +1,279 @@
+"""Stacked scenes become the pixel table: one row per grid cell and overpass whose centre lies in the area.
+
+Sedona decides which windows of the rasters and which areas meet; the workers read those windows and write the Parquet
+files themselves, so that no pixel passes through the JVM. A scene that cannot be read is named in failed_scenes, and
+the others go through.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from datetime import date
+from typing import Any
+
+import shapely
+from plumewatch import jobs, storage
+from plumewatch.areas import grid_of, read_areas
+from plumewatch.errors import InputError, PlumewatchError
+from plumewatch.failed_scenes import heal_scenes
+from plumewatch.models import Area, FailedScene
+from plumewatch.sentinel2.bands import CLEAR_CLASSES, CLOUD_DILATION_M, LAST_CLASS
+from plumewatch.sentinel2.pixel_files import WRITTEN_DDL, write_pixel_files
+from plumewatch.sentinel2.pixel_plan import (
+    STAGE,
+    Partition,
+    PixelSettings,
+    plan_partition,
+    plan_tasks,
+    plan_windows,
+    window_envelope,
+)
+from plumewatch.sentinel2.pixels import Window
+from plumewatch.sentinel2.scene_store import ScenePaths, list_scenes
+from plumewatch.sentinel2.stored_scene import StoredScene, read_scene
+from plumewatch.spark_session import get_spark
+from plumewatch.tables import PIXELS
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.functions import expr
+
+MAX_SPARK_TASKS = 64  # enough for the cores of a small cluster; each does its share of the work list in turn
+WINDOWS_DDL = (
+    "area string, date string, row int, col int, height int, width int, "
+    "west double, south double, east double, north double"
+)
+
+log = logging.getLogger("plumewatch.rasters_to_pixels")
+
+Key = tuple[str, str]
+"""Area and date of a partition."""
+Areas = Mapping[str, Area] | None
+"""Areas by name; None: whole rasters are wanted."""
+Failures = list[tuple[str, FailedScene]]
+"""Scenes that could not be used, each with its date."""
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """Return the arguments of the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--scenes-path", required=True, help="stacked scenes: the root or a partition folder")
+    parser.add_argument("--pixels-path", required=True, help="root of the table pixels")
+    parser.add_argument(
+        "--areas-path",
+        nargs="+",
+        help="folders or files of areas of interest: only cells in the area of the partition's name",
+    )
+    parser.add_argument("--date", type=_date, help="only this UTC date (YYYY-MM-DD)")
+    parser.add_argument("--clear-classes", type=_classes, default=CLEAR_CLASSES, help="SCL classes (default: 4,5,6,7)")
+    parser.add_argument(
+        "--cloud-dilation-m",
+        type=_metres,
+        default=CLOUD_DILATION_M,
+        help="margin around cloud and its shadow (default: %(default)s m)",
+    )
+    jobs.add_run_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def join_windows(windows: DataFrame, areas: DataFrame) -> DataFrame:
+    """Return the windows (WINDOWS_DDL) that meet the area of their name, with `is_inside`: the area contains them.
+
+    `areas` has the columns name and outline (WKB, longitude and latitude).
+    """
+    envelope = "ST_PolygonFromEnvelope(west, south, east, north)"
+    shapes = areas.select("name", expr("ST_GeomFromWKB(outline)").alias("shape"))
+    met = windows.join(shapes, expr(f"area = name AND ST_Intersects(shape, {envelope})"))
+    return met.withColumn("is_inside", expr(f"ST_Contains(shape, {envelope})"))
+
+
+def transform(tasks: DataFrame) -> DataFrame:
+    """Return the list of files that the workers wrote, a row for each task (a JSON of plan_tasks)."""
+    return tasks.mapInArrow(write_pixel_files, WRITTEN_DDL)
+
+
+def run(arguments: argparse.Namespace) -> jobs.JobResult:
+    """Write the partitions of all scenes that are asked for."""
+    settings = PixelSettings(tuple(arguments.clear_classes), arguments.cloud_dilation_m)
+    areas = _areas(arguments.areas_path)
+    to_do, failures = _plan(_list(arguments, areas), areas)
+    rows_read = rows_written = published = 0
+    while to_do:
+        answers = _write(get_spark("rasters_to_pixels"), to_do, areas, arguments.pixels_path, settings)
+        again = []
+        for partition in to_do:
+            written = answers.get((partition.area, partition.date), [])
+            rows_read += sum(row["cells_read"] for row in written)
+            bad = {f.scene_id: f for row in written for f in _failures_of(row)}
+            failures += [(partition.date, failure) for failure in bad.values()]
+            if not bad:
+                rows_written += _publish(arguments, settings, partition, written)
+                published += 1
+            elif rest := partition.without(set(bad)):
+                again.append(rest)
+        to_do = again  # a scene that turned out to be bad is left out of its day as a whole
+    for day in sorted({day for day, _ in failures}):
+        jobs.record_failures(arguments, arguments.pixels_path, day, [f for d, f in failures if d == day])
+    if failures and not published:
+        raise PlumewatchError(failures[0][1].message)
+    return jobs.JobResult(rows_read, rows_written, len(failures))
+
+
+def _areas(paths: list[str] | None) -> Areas:
+    if paths is None:
+        return None
+    areas = {area.name: area for area in read_areas(*paths)}
+    if not areas:
+        allowed = "GeoJSON, GeoPackage or Shapefile, one feature an area"
+        raise InputError(", ".join(paths), "no areas of interest", allowed)
+    return areas
+
+
+def _list(arguments: argparse.Namespace, areas: Areas) -> list[ScenePaths]:
+    """The scenes that are asked for."""
+    path = arguments.scenes_path
+    if not storage.exists(path):
+        raise InputError(path, "no such folder", "the root of stacked scenes, or a partition folder of it")
+    found = list_scenes(path, None if arguments.date is None else [arguments.date])
+    known = [paths for paths in found if areas is None or paths.area in areas]
+    others = sorted({paths.area for paths in found} - {paths.area for paths in known})
+    if others and not known:
+        found_instead = f"none of the areas {', '.join(others)}"
+        raise InputError(", ".join(arguments.areas_path), found_instead, "the areas of the scenes")
+    if others:
+        log.warning("left out, not among the areas of %s: %s", ", ".join(arguments.areas_path), ", ".join(others))
+    log.info("%s scenes below %s", len(known), path)
+    return known
+
+
+def _plan(found: Sequence[ScenePaths], areas: Areas) -> tuple[list[Partition], Failures]:
+    """Read what each scene is, and put those of an area and date on one grid."""
+    by_key: dict[Key, list[StoredScene]] = {}
+    failures: Failures = []
+    for paths in found:
+        try:
+            scene = read_scene(paths)
+        except (PlumewatchError, OSError) as error:
+            failure = FailedScene.from_exception(error, scene_id=paths.scene_id, stage=STAGE, area=paths.area)
+            failures.append((paths.date, failure))
+            continue
+        if scene.has_methane_bands:
+            by_key.setdefault((paths.area, paths.date), []).append(scene)
+        else:
+            log.info("%s: no B11 and B12, so no pixel table", paths.item)
+    partitions = []
+    for (area, day), scenes in sorted(by_key.items()):
+        partition, misfits = plan_partition(scenes, None if areas is None else grid_of(areas[area]))
+        partitions.append(partition)
+        failures += [(day, failure) for failure in misfits]
+        if areas is not None and not partition.is_on_area_grid:
+            log.warning("%s %s: the scenes are not on the area's grid, so rows and columns count on theirs", area, day)
+    return partitions, failures
+
+
+def _write(
+    spark: SparkSession, partitions: Sequence[Partition], areas: Areas, root: str, settings: PixelSettings
+) -> dict[Key, list[dict[str, Any]]]:
+    """Let the workers write the files of the partitions, and return what they say."""
+    windows = _windows(spark, partitions, areas)
+    tasks = [
+        task
+        for partition in partitions
+        for task in plan_tasks(
+            partition,
+            windows.get((partition.area, partition.date), []),
+            None if areas is None else shapely.to_wkb(areas[partition.area].geometry),
+            storage.partition_path(root, {"area": partition.area, "date": partition.date}),
+            settings,
+        )
+    ]
+    answers: dict[Key, list[dict[str, Any]]] = {}
+    if tasks:
+        frame = spark.createDataFrame([(task,) for task in tasks], "task string")
+        for row in transform(frame.repartition(min(len(tasks), MAX_SPARK_TASKS))).toArrow().to_pylist():
+            answers.setdefault((row["area"], row["date"]), []).append(row)
+    return answers
+
+
+def _windows(
+    spark: SparkSession, partitions: Sequence[Partition], areas: Areas
+) -> dict[Key, list[tuple[Window, bool]]]:
+    """The windows of each partition that meet its area, each with whether the area contains it whole."""
+    planned = {(p.area, p.date): plan_windows(p) for p in partitions}
+    if areas is None:
+        return {key: [(window, True) for window in windows] for key, windows in planned.items()}
+    rows = [
+        (p.area, p.date, *astuple(window), *window_envelope(p.grid, window))
+        for p in partitions
+        for window in planned[p.area, p.date]
+    ]
+    outlines = [(name, shapely.to_wkb(area.geometry)) for name, area in sorted(areas.items())]
+    met = join_windows(
+        spark.createDataFrame(rows, WINDOWS_DDL), spark.createDataFrame(outlines, "name string, outline binary")
+    )
+    columns = ("area", "date", "row", "col", "height", "width", "is_inside")
+    found: dict[Key, list[tuple[Window, bool]]] = {}
+    for row in met.select(*columns).orderBy(*columns[:4]).toArrow().to_pylist():
+        window = Window(row["row"], row["col"], row["height"], row["width"])
+        found.setdefault((row["area"], row["date"]), []).append((window, row["is_inside"]))
+    return found
+
+
+def _failures_of(answer: Mapping[str, Any]) -> list[FailedScene]:
+    return [FailedScene(**failure) for failure in json.loads(answer["failures"] or "[]")]
+
+
+def _publish(
+    arguments: argparse.Namespace, settings: PixelSettings, partition: Partition, written: Sequence[Mapping[str, Any]]
+) -> int:
+    """Make the workers' files the partition, and return its number of rows."""
+    rows, clear, no_data = (sum(row[name] for row in written) for name in ("rows", "clear", "no_data"))
+    storage.publish_partition(
+        PIXELS,
+        arguments.pixels_path,
+        {"area": partition.area, "date": partition.date},
+        [row["file"] for row in written if row["file"]],
+        rows,
+        inputs=[scene.paths.item for scene in partition.scenes],
+        settings={
+            "clear_classes": settings.clear_classes,
+            "cloud_dilation_m": settings.cloud_dilation_m,
+            "rows_count_on": "area" if partition.is_on_area_grid else "scenes",
+        },
+        counts={"clear": clear, "not_clear": rows - clear - no_data, "no_data": no_data},
+    )
+    scenes = [(partition.area, scene.paths.scene_id) for scene in partition.scenes]
+    key = arguments.key or partition.date
+    heal_scenes(storage.parent(arguments.pixels_path), arguments.dag_id, key, scenes, STAGE)
+    log.info("area=%s date=%s: %s rows of %s scenes", partition.area, partition.date, rows, len(scenes))
+    return rows
+
+
+def _date(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: YYYY-MM-DD") from error
+
+
+def _classes(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() and int(part) <= LAST_CLASS for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: numbers from 0 to {LAST_CLASS}, with commas")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def _metres(text: str) -> float:
+    try:
+        metres = float(text)
+    except ValueError:
+        metres = -1.0
+    if not 0 <= metres < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: metres, 0 or more")
+    return metres
+
+
+if __name__ == "__main__":
+    jobs.main(parse_arguments, run)

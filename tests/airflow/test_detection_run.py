@@ -1,0 +1,105 @@
+"""Extraction, detection, matching, maps, redetection and inventories, run whole on the simulated world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from plumewatch import storage
+from plumewatch.failed_scenes import read_failed_scenes
+from plumewatch.tables import MATCHES, OBSERVATIONS, PEAKS, PIXELS, PLUMES, SOURCES
+
+pytestmark = pytest.mark.airflow
+INGEST, EXTRACTION = "sentinel2_daily_ingest", "oco2_monthly_extraction"
+METHANE, CO2 = "methane_detection_and_matching", "co2_detection_and_matching"
+
+
+@pytest.fixture(scope="module")
+def month(world: Any) -> str:
+    return str(world.truth["months"][0])
+
+
+def read(world: Any, table: Any, **where: str) -> list[dict[str, Any]]:
+    return storage.read_table(table, f"{world.storage_root}/{table.name}", where=where).to_pylist()
+
+
+def first_source(world: Any, gas: str, detection_id: str) -> str | None:
+    names = {row["source_id"]: row["name"] for row in read(world, SOURCES, inventory="combined")}
+    [best] = [m for m in read(world, MATCHES, gas=gas) if m["detection_id"] == detection_id and m["rank"] == 1]
+    return names.get(best["source_id"])
+
+
+def test_inventories_are_combined(world: Any, run_dag: Callable[..., Any], keys_handed_on: Callable[..., Any]) -> None:
+    run = run_dag("inventory_refresh")
+    assert run.state == "success" and {asset for asset, _ in keys_handed_on(run)} == {"sources"}
+    inventories = {row["inventory"] for row in read(world, SOURCES)}
+    assert inventories == {"coco2", "gppd", "own_sources", "combined"}
+
+
+def test_a_month_of_granules_becomes_peaks_and_the_page_that_is_no_granule_turns_it_red(
+    world: Any,
+    month: str,
+    run_dag: Callable[..., Any],
+    keys_handed_on: Callable[..., Any],
+    states_of: Callable[..., Any],
+) -> None:
+    run = run_dag(EXTRACTION, month)
+    states = states_of(run)
+    assert run.state == "failed" and states["detect_peaks"] == ["success"]
+    assert sorted(states["fetch_granule"]) == ["failed"] + ["success"] * (len(states["fetch_granule"]) - 1)
+    assert keys_handed_on(run) == {("peaks", month)}
+    [page] = world.truth["bad_files"]["html_granules"]
+    [row] = read_failed_scenes(world.storage_root, EXTRACTION, month).to_pylist()
+    assert row["scene_id"] == page["granule"] and "HTML" in row["message"]
+    assert not storage.list_files(f"{world.storage_root}/granules")
+    found = [p for p in read(world, PEAKS, month=month) if p["status"] == "accepted"]
+    for planted in (p for p in world.truth["peaks"] if p["must_be_found"]):
+        near = [p for p in found if p["orbit"] == planted["orbit"] and abs(p["latitude"] - planted["latitude"]) < 0.15]
+        assert len(near) == 1, planted["source_name"]
+
+
+def test_peaks_are_matched_and_drawn(world: Any, month: str, run_dag: Callable[..., Any]) -> None:
+    assert run_dag(CO2, month).state == "success"
+    html = storage.read_bytes(f"{world.storage_root}/maps/co2/{month}.html").decode()
+    assert "<html" in html and "http-equiv" in html
+    orbits = {row["orbit"] for row in read(world, OBSERVATIONS, gas="co2", key=month) if row["stage"] == "detection"}
+    assert {peak["orbit"] for peak in world.truth["peaks"]} <= orbits
+    planted = next(p for p in world.truth["peaks"] if p["must_be_found"])
+    [peak] = [
+        p
+        for p in read(world, PEAKS, month=month)
+        if p["status"] == "accepted"
+        and p["orbit"] == planted["orbit"]
+        and abs(p["latitude"] - planted["latitude"]) < 0.15
+    ]
+    source = first_source(world, "co2", str(peak["peak_id"]))
+    assert source is not None and source in {plant["name"] for plant in planted["plants"]}
+
+
+def test_a_plume_is_found_rated_matched_and_drawn(world: Any, run_dag: Callable[..., Any]) -> None:
+    planted = next(p for p in world.truth["plumes"] if p["must_be_found"])
+    days = [day for day in world.truth["dates"] if day <= planted["date"]]
+    for day in days:
+        run_dag(INGEST, day, areas=[planted["area"]])
+    assert run_dag(METHANE, planted["date"]).state == "success"
+    rows = read(world, PLUMES, area=planted["area"], date=planted["date"])
+    [plume] = [p for p in rows if p["status"] == "accepted"]
+    assert plume["emission_kg_h_low"] < plume["emission_kg_h"] < plume["emission_kg_h_high"]
+    assert 0.4 < plume["emission_kg_h"] / planted["emission_kg_h"] < 2.5
+    assert first_source(world, "ch4", plume["plume_id"]) == planted["source_name"]
+    assert storage.exists(f"{world.storage_root}/maps/ch4/{planted['date']}.html")
+    seen = [r for r in read(world, OBSERVATIONS, gas="ch4", key=planted["date"]) if r["area"] == planted["area"]]
+    assert [(r["outcome"], r["detected"]) for r in seen if r["stage"] == "detection"] == [("searched", True)]
+
+
+def test_redetection_hands_on_what_is_stored(
+    world: Any, month: str, run_dag: Callable[..., Any], keys_handed_on: Callable[..., Any]
+) -> None:
+    partitions = storage.list_partitions(PIXELS, f"{world.storage_root}/pixels")
+    stored = {("pixels", p.keys["date"]) for p in partitions if p.keys["date"] < "2025-09"}
+    run = run_dag("redetect", None, **{"from": "2025-08-01", "to": "2025-08-31", "gas": "both", "methods": []})
+    assert run.state == "success" and stored
+    assert keys_handed_on(run) == stored | {("peaks", month)}
+    nothing = run_dag("redetect", None, **{"from": "1999-01-01", "to": "1999-01-02", "gas": "ch4", "methods": []})
+    assert nothing.state == "success" and keys_handed_on(nothing) == set()

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from plumewatch.errors import InputError
+from plumewatch.oco2.catalog import list_granules, parse_granule, read_listing
+
+V10 = "oco2_LtCO2_191012_B10206Ar_200730235637s.nc4"
+V11 = "oco2_LtCO2_191012_B11100Ar_230603005524s.nc4"
+V11_2 = "oco2_LtCO2_191012_B11210Ar_240910224028s.nc4"
+V11_2_LATER = "oco2_LtCO2_191012_B11210Ar_250110224028s.nc4"
+NEXT_MONTH = "oco2_LtCO2_191101_B11210Ar_240910224028s.nc4"
+OCO3 = "oco3_LtCO2_191013_B11072Ar_240915205334s.nc4"
+ACOS = "acos_LtCO2_191013_B11000Ar_240915205334s.nc4"
+V9 = "oco2_LtCO2_191014_B9003r_190226181438s.nc4"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in (V11_2, V10, V11, V11_2_LATER, NEXT_MONTH, OCO3, ACOS, V9, "other.nc4", "README.txt"):
+        (tmp_path / "deep").mkdir(exist_ok=True)
+        (tmp_path / "deep" / name).write_bytes(b"x")
+    return tmp_path
+
+
+def test_name_tells_day_build_and_production() -> None:
+    granule = parse_granule(f"s3://bucket/oco2/{V11_2}")
+    assert granule.name == V11_2 and granule.path == f"s3://bucket/oco2/{V11_2}"
+    assert granule.date == date(2019, 10, 12) and granule.month == "2019-10" and granule.build == "B11210Ar"
+    assert granule.produced == datetime(2024, 9, 10, 22, 40, 28, tzinfo=UTC)
+
+
+def test_newest_version_of_a_day_counts_and_the_others_are_named(folder: Path) -> None:
+    listing = read_listing(str(folder))
+    assert [g.name for g in listing.granules] == [V11_2_LATER, NEXT_MONTH]
+    assert {g.name for g in listing.superseded} == {V10, V11, V11_2}
+
+
+def test_the_newest_counts_wherever_it_is(tmp_path: Path) -> None:
+    for folder, name in (("a", V11_2_LATER), ("b", V11_2), ("c", V10)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_bytes(b"x")
+    assert [g.path for g in list_granules(str(tmp_path))] == [str(tmp_path / "a" / V11_2_LATER)]
+
+
+def test_other_sensors_and_unknown_builds_are_refused_with_the_reason(folder: Path) -> None:
+    reasons = {r.name: str(r.error) for r in read_listing(str(folder), "2019-10").refused}
+    assert set(reasons) == {OCO3, ACOS, V9, "other.nc4"}
+    assert "a file of oco3; allowed: files of oco2" in reasons[OCO3]
+    assert "build B9003r; allowed: builds B10, B11" in reasons[V9]
+    assert "not the name of a Lite file" in reasons["other.nc4"]
+
+
+def test_month_narrows(folder: Path) -> None:
+    assert [g.name for g in list_granules(str(folder), "2019-11")] == [NEXT_MONTH]
+    assert [r.name for r in read_listing(str(folder), "2019-11").refused] == ["other.nc4"]
+    assert list_granules(str(folder), "2018-01") == []
+
+
+def test_a_single_file_is_its_own_listing(folder: Path) -> None:
+    assert [g.name for g in list_granules(str(folder / "deep" / V10))] == [V10]
+
+
+def test_an_empty_folder_has_none_and_an_absent_one_is_an_error(tmp_path: Path) -> None:
+    assert list_granules(str(tmp_path)) == []
+    with pytest.raises(InputError, match="no such folder or file"):
+        list_granules(str(tmp_path / "nothing"))
+
+
+def test_a_day_that_is_no_day_is_refused() -> None:
+    with pytest.raises(InputError, match="no date in its name"):
+        parse_granule("oco2_LtCO2_191399_B11210Ar_240910224028s.nc4")

@@ -1,0 +1,29 @@
+"""Lets the tests import `sentinel2_scenes`, and gives them what several use."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from sentinel2_scenes import SCENE_ID, source_item, write_raster
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Write the rasters of a source scene (arrays by band) and return its item."""
+
+    def write(
+        arrays: Mapping[str, NDArray[Any]], place: Mapping[str, float] | None = None, **item: Any
+    ) -> dict[str, Any]:
+        folder = tmp_path / "catalogue" / item.get("scene_id", SCENE_ID)
+        hrefs = {band: write_raster(folder / f"{band}.tif", array, **(place or {})) for band, array in arrays.items()}
+        return source_item(hrefs, **item)
+
+    return write

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from plumewatch.errors import InputError
+from plumewatch.sentinel2.reflectance import (
+    ReflectanceRule,
+    compute_reflectance_rule,
+    decide_offset,
+    normalise,
+    processing_baseline,
+)
+
+EARTH_SEARCH, C1 = "sentinel-2-l2a", "sentinel-2-c1-l2a"
+
+
+def rule(
+    collection: str = EARTH_SEARCH, *, baseline: str | None, flag: bool | None = None, offset: float | None = None
+) -> ReflectanceRule:
+    properties: dict[str, object] = {} if baseline is None else {"s2:processing_baseline": baseline}
+    if flag is not None:
+        properties["earthsearch:boa_offset_applied"] = flag
+    band = {"scale": 0.0001} if offset is None else {"scale": 0.0001, "offset": offset}
+    asset = {"href": "https://host/B11.tif", "raster:bands": [band]}
+    return compute_reflectance_rule("item", collection, properties, asset)
+
+
+@pytest.mark.parametrize(
+    ("collection", "baseline", "flag", "declared", "expected"),
+    [
+        (EARTH_SEARCH, "05.11", True, -0.1, 0.0),  # the trap: declared and taken off already
+        (EARTH_SEARCH, "05.11", True, 0.0, 0.0),
+        (EARTH_SEARCH, "02.14", False, 0.0, 0.0),
+        (EARTH_SEARCH, None, True, -0.1, 0.0),
+        (C1, "05.11", None, -0.1, -0.1),
+        (C1, "05.00", None, None, -0.1),
+        (EARTH_SEARCH, "05.10", None, None, -0.1),  # Planetary Computer: no flag, no offset, the baseline alone
+        (EARTH_SEARCH, "03.01", None, None, 0.0),
+        ("elsewhere", "05.10", None, -0.1, -0.1),
+        ("elsewhere", "05.10", None, 0.0, 0.0),
+    ],
+)
+def test_offset(
+    collection: str, baseline: str | None, flag: bool | None, declared: float | None, expected: float
+) -> None:
+    found = rule(collection, baseline=baseline, flag=flag, offset=declared)
+    assert (found.scale, found.offset, found.is_certain) == (0.0001, expected, True)
+
+
+@pytest.mark.parametrize(
+    ("collection", "baseline", "flag", "declared"),
+    [
+        (C1, "05.11", True, -0.1),  # applied, they say, in a collection where it never is
+        (C1, "05.11", None, 0.0),
+        (EARTH_SEARCH, "02.14", False, -0.1),  # an offset that didn't exist yet
+        ("elsewhere", None, None, None),  # nothing to go by
+    ],
+)
+def test_flags_that_contradict_are_refused(
+    collection: str, baseline: str | None, flag: bool | None, declared: float | None
+) -> None:
+    with pytest.raises(InputError, match=r"item: .*allowed"):
+        rule(collection, baseline=baseline, flag=flag, offset=declared)
+
+
+def test_old_bucket_without_flag_has_its_offset_taken_off() -> None:
+    asset = {"href": "https://sentinel-cogs.s3.us-west-2.amazonaws.com/x/B11.tif", "raster:bands": [{"offset": -0.1}]}
+    assert compute_reflectance_rule("item", EARTH_SEARCH, {"s2:processing_baseline": "05.09"}, asset).offset == 0.0
+
+
+def test_real_items(real_data: Path) -> None:
+    expected = {
+        "sentinel2/S2A_33TWM_20230815_0_L2A/S2A_33TWM_20230815_0_L2A.json": ("red", 0.0),
+        "sentinel2/S2A_29RKH_20200219_0_L2A/S2A_29RKH_20200219_0_L2A.json": ("swir16", 0.0),
+        "stac_items/earth-search.aws.element84.com_sentinel-2-l2a.json": ("swir16", 0.0),
+        "stac_items/earth-search.aws.element84.com_sentinel-2-c1-l2a.json": ("swir16", -0.1),
+        "stac_items/earth-search.aws.element84.com_sentinel-s2-l2a-cogs.json": ("B11", 0.0),
+    }
+    for path, (key, offset) in expected.items():
+        item = json.loads((real_data / path).read_text())
+        found = compute_reflectance_rule(item["id"], item["collection"], item["properties"], item["assets"][key])
+        assert found.offset == offset, path
+
+
+def test_flag_false_is_settled_by_dark_pixels_or_refused() -> None:
+    uncertain = rule(baseline="05.11", flag=False, offset=-0.1)
+    assert not uncertain.is_certain
+    bright, dark = np.full(1000, 4000, np.uint16), np.full(1000, 4000, np.uint16)
+    dark[:20] = 300  # reflectance -0.07 if the offset were still in
+    assert decide_offset("item", uncertain, [bright, dark]).offset == 0.0
+    with pytest.raises(InputError, match="contradictory flags"):
+        decide_offset("item", uncertain, [bright, bright])
+
+
+def test_pixels_that_lost_their_offset_before_are_refused() -> None:
+    stated = rule(C1, baseline="05.11", offset=-0.1)
+    carries = np.full(1000, 1300, np.uint16)
+    assert decide_offset("item", stated, [carries]) == stated
+    carries[:5] = 1  # a few defective ones prove nothing
+    assert decide_offset("item", stated, [carries]) == stated
+    with pytest.raises(InputError, match="taken off already"):
+        decide_offset("item", stated, [carries, np.full(1000, 300, np.uint16)])
+
+
+def test_normalise() -> None:
+    numbers = np.array([0, 1, 1000, 1500, 65535], np.uint16)
+    values, n_clipped = normalise(numbers, ReflectanceRule(1e-4, -0.1, ""))
+    assert values.tolist() == [0, 1, 1, 500, 64535]
+    assert (n_clipped, values.dtype) == (2, np.uint16)
+
+
+@given(st.integers(0, 65535))
+def test_normalise_leaves_a_scale_of_a_ten_thousandth_alone(number: int) -> None:
+    values, n_clipped = normalise(np.array([number], np.uint16), ReflectanceRule(1e-4, 0.0, ""))
+    assert (values[0], n_clipped) == (number, 0)
+
+
+def test_baseline_by_property_or_product_name() -> None:
+    assert processing_baseline({"s2:processing_baseline": "05.11"}) == (5, 11)
+    assert processing_baseline({"sentinel:product_id": "S2A_MSIL2A_20190524T101031_N0212_R022_T31NBJ"}) == (2, 12)
+    assert processing_baseline({}) is None

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from plumewatch.errors import InputError
+from plumewatch.sentinel2.scene import SceneRef, scene_ref, select_newest
+
+TILE = shapely.box(56.0, 24.0, 57.0, 25.0)
+NOON = datetime(2025, 8, 21, 6, 48, 12, 123000, tzinfo=UTC)
+REF = SceneRef("a", "href", NOON, "sentinel-2a", 20, "40RDN", 1.0, (5, 11), 0, "2025-08-21T12:00:00Z", TILE)
+
+
+def refs(*changes: dict) -> list[SceneRef]:
+    return [replace(REF, scene_id=f"s{n}", **change) for n, change in enumerate(changes)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "newest"),
+    [
+        (({"baseline": (5, 11)}, {"baseline": (5, 10)}), "s0"),
+        (({"baseline": (5, 9)}, {"baseline": (5, 10)}), "s1"),  # by number, not by text
+        (({"baseline": None}, {"baseline": (2, 14)}), "s1"),
+        (({"sequence": 1}, {"sequence": 0}), "s0"),
+        (({"updated": "2025-08-22"}, {"updated": "2025-08-23"}), "s1"),
+        (({"baseline": (5, 11)}, {"baseline": (5, 10), "sequence": 3, "updated": "2026"}), "s0"),
+        (({}, {}), "s1"),  # nothing tells them apart but the id
+    ],
+)
+def test_the_newest_product_of_an_acquisition_is_used(changes: tuple[dict, ...], newest: str) -> None:
+    used, replaced = select_newest(refs(*changes))
+    assert [r.scene_id for r in used] == [newest]
+    assert len(replaced) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tile": "40RCN"}, {"platform": "sentinel-2b"}, {"relative_orbit": 63},
+        {"observed_at_utc": NOON + timedelta(seconds=2)},
+    ],
+)  # fmt: skip
+def test_other_acquisitions_are_no_duplicates(change: dict) -> None:
+    used, replaced = select_newest(refs({}, change))
+    assert (len(used), replaced) == (2, [])
+
+
+def test_fractions_of_a_second_make_no_other_acquisition() -> None:
+    used, _ = select_newest(refs({}, {"observed_at_utc": NOON.replace(microsecond=999_000)}))
+    assert len(used) == 1
+
+
+def test_a_split_acquisition_keeps_both_parts() -> None:
+    west, east = shapely.box(56.0, 24.0, 56.6, 25.0), shapely.box(56.5, 24.0, 57.0, 25.0)
+    used, replaced = select_newest(refs({"footprint": west}, {"footprint": east, "sequence": 1}))
+    assert (len(used), replaced) == (2, [])
+
+
+def test_a_whole_adds_nothing_to_its_newer_parts() -> None:
+    west, east = shapely.box(56.0, 24.0, 56.5, 25.0), shapely.box(56.5, 24.0, 57.0, 25.0)
+    used, replaced = select_newest(refs({"sequence": 2, "footprint": west}, {"sequence": 1, "footprint": east}, {}))
+    assert [r.scene_id for r in used] == ["s0", "s1"] and [r.scene_id for r in replaced] == ["s2"]
+
+
+CHANGES = st.fixed_dictionaries(
+    {
+        "tile": st.sampled_from(["40RDN", "40RCN"]),
+        "platform": st.sampled_from(["sentinel-2a", "sentinel-2b"]),
+        "baseline": st.sampled_from([None, (2, 14), (5, 9), (5, 11)]),
+        "sequence": st.integers(0, 2),
+        "updated": st.sampled_from(["", "2025-08-21", "2025-08-22"]),
+        "footprint": st.sampled_from([TILE, shapely.box(56, 24, 56.5, 25), shapely.box(56.5, 24, 57, 25)]),
+    }
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(CHANGES, max_size=6), st.randoms(use_true_random=False))
+def test_nothing_is_lost_and_order_does_not_matter(changes: list[dict], random: object) -> None:
+    given_refs = refs(*changes)
+    used, replaced = select_newest(given_refs)
+    assert sorted(r.scene_id for r in [*used, *replaced]) == [r.scene_id for r in given_refs]
+    shuffled = list(given_refs)
+    random.shuffle(shuffled)
+    assert select_newest(shuffled) == (used, replaced)
+    for key, group in itertools.groupby(sorted(given_refs, key=lambda r: str(r.acquisition)), lambda r: r.acquisition):
+        mine = list(group)
+        kept = [r for r in used if r.acquisition == key]
+        assert max(mine, key=lambda r: r.newness) in kept
+        lost = shapely.union_all([r.footprint for r in mine]).difference(shapely.union_all([r.footprint for r in kept]))
+        assert lost.area <= 0.05 * TILE.area
+
+
+def test_real_items_of_all_catalogues(real_data: Path) -> None:
+    expected = {
+        "sentinel2/S2A_29RKH_20200219_0_L2A/S2A_29RKH_20200219_0_L2A.json": ("29RKH", 37, "sentinel-2a", (2, 14), 0),
+        "stac_items/earth-search.aws.element84.com_sentinel-2-l2a.json": ("20EPT", 95, "sentinel-2b", (5, 11), 0),
+        "stac_items/earth-search.aws.element84.com_sentinel-2-c1-l2a.json": ("20EPT", 95, "sentinel-2b", (5, 11), 0),
+        "stac_items/earth-search.aws.element84.com_sentinel-s2-l2a-cogs.json": ("20EPT", 95, "sentinel-2b", (5, 11), 0),
+        "stac_items/S2A_31NBJ_20190524_0_L2A.json": ("31NBJ", 22, "sentinel-2a", (2, 12), 0),
+    }
+    for path, facts in expected.items():
+        ref = scene_ref(json.loads((real_data / path).read_text()), "href")
+        assert (ref.tile, ref.relative_orbit, ref.platform, ref.baseline, ref.sequence) == facts, path
+
+
+def test_one_acquisition_in_two_collections_is_the_same(real_data: Path) -> None:
+    names = ("sentinel-2-l2a", "sentinel-2-c1-l2a", "sentinel-s2-l2a-cogs")
+    items = [real_data / "stac_items" / f"earth-search.aws.element84.com_{name}.json" for name in names]
+    assert len({scene_ref(json.loads(item.read_text()), "href").acquisition for item in items}) == 1
+
+
+def test_what_is_missing_is_named() -> None:
+    with pytest.raises(InputError, match=r"S2A_x: an item without a usable geometry"):
+        scene_ref({"id": "S2A_x", "properties": {"datetime": "2025-08-21T00:00:00Z"}}, "href")
+    properties = {"datetime": "2025-08-21T00:00:00Z", "platform": "landsat-8"}
+    with pytest.raises(InputError, match="landsat: platform 'landsat-8'"):
+        scene_ref({"id": "landsat", "geometry": shapely.geometry.mapping(TILE), "properties": properties}, "href")

@@ -1,0 +1,220 @@
+"""Airflow's REST API, as far as the demonstration and the commands need it."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+PAGE = 100  # the API's own maximum, [api] maximum_page_limit
+TIMEOUT_S = 60.0
+PATIENCE_S = 30.0
+"""How long a server that doesn't answer is asked again: the supervisor restarts it meanwhile."""
+RETRY_PAUSE_S = 1.0
+FINISHED = ("success", "failed")
+# Loopback is never reached through a proxy.
+_open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+
+
+class AirflowError(Exception):
+    """The API refused a request or can't be reached."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One DAG run."""
+
+    dag_id: str
+    run_id: str
+    run_type: str
+    """backfill, manual, scheduled or asset_triggered."""
+    state: str
+    """queued, running, success or failed."""
+    partition_key: str | None
+    queued_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has ended, well or not."""
+        return self.state in FINISHED
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """One task instance."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    label: str | None
+    """What the UI shows for a mapped task."""
+    state: str | None
+    try_number: int
+    scheduled_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class AirflowClient:
+    """Talks to one API server as one user."""
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        self.url = url.rstrip("/")
+        self._credentials = {"username": user, "password": password}
+        self._token: str | None = None
+
+    def health(self) -> dict[str, str]:
+        """Return the state of each part of Airflow; empty while the API server doesn't answer."""
+        try:
+            with _open(f"{self.url}/api/v2/monitor/health", timeout=5) as answer:
+                parts = json.load(answer)
+        except (OSError, ValueError):
+            return {}
+        return {name: part.get("status") or "unknown" for name, part in parts.items() if part}
+
+    def dags(self) -> dict[str, bool]:
+        """Return the DAG ids, and whether each is paused."""
+        return {dag["dag_id"]: dag["is_paused"] for dag in self._pages("/api/v2/dags", "dags")}
+
+    def import_errors(self) -> dict[str, str]:
+        """Return the DAG files that don't load, with their stack traces."""
+        return {e["filename"]: e["stack_trace"] for e in self._pages("/api/v2/importErrors", "import_errors")}
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the DAG's runs start."""
+        self.request("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
+
+    def trigger(self, dag_id: str, partition_key: str | None = None, params: Mapping[str, Any] | None = None) -> str:
+        """Start a run by hand; return its id."""
+        body = {"logical_date": None, "partition_key": partition_key, "conf": dict(params or {})}
+        return str(self.request("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"])
+
+    def backfill(
+        self,
+        dag_id: str,
+        start: str,
+        end: str,
+        *,
+        max_active_runs: int,
+        reprocess: str = "none",
+        params: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Create a backfill over the dates from start to end, both included; return its id.
+
+        `reprocess`: none, failed or completed: which of the runs that exist already are run again.
+        """
+        body = {
+            "dag_id": dag_id,
+            "from_date": f"{start}T00:00:00Z",
+            "to_date": f"{end}T00:00:00Z",
+            "max_active_runs": max_active_runs,
+            "reprocess_behavior": reprocess,
+            "dag_run_conf": dict(params or {}),
+        }
+        return int(self.request("POST", "/api/v2/backfills", body)["id"])
+
+    def is_backfill_complete(self, backfill_id: int) -> bool:
+        """Return whether all runs of the backfill have ended."""
+        return self.request("GET", f"/api/v2/backfills/{backfill_id}")["completed_at"] is not None
+
+    def runs(self, dag_id: str = "~") -> list[Run]:
+        """Return the runs of a DAG, or of all."""
+        return [_run(run) for run in self._pages(f"/api/v2/dags/{dag_id}/dagRuns", "dag_runs")]
+
+    def task_runs(self, dag_id: str = "~", run_id: str = "~") -> list[TaskRun]:
+        """Return the task instances of a run, or of all."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id, safe='~')}/taskInstances"
+        return [_task_run(task) for task in self._pages(path, "task_instances")]
+
+    def pending_partitions(self) -> int:
+        """Return how many partitioned runs wait for events or for the scheduler to create them."""
+        answer = self.request("GET", "/ui/partitioned_dag_runs?has_created_dag_run_id=false")
+        return len(answer["partitioned_dag_runs"])
+
+    def log(self, task: TaskRun) -> str:
+        """Return a task instance's log, of its last try, as lines."""
+        run = urllib.parse.quote(task.run_id)
+        path = f"/api/v2/dags/{task.dag_id}/dagRuns/{run}/taskInstances/{task.task_id}/logs/{task.try_number}"
+        entries = self.request("GET", f"{path}?map_index={task.map_index}&full_content=true")["content"]
+        return "\n".join(entry if isinstance(entry, str) else str(entry.get("event", "")) for entry in entries)
+
+    def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Send a request and return its JSON. Raises AirflowError with the API's own words."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return self._send(method, path, body)
+            except urllib.error.HTTPError as error:
+                text = error.read().decode(errors="replace")
+                if error.code == 401 and self._token:  # it has run out
+                    self._token = None
+                    continue
+                if error.code != 503 or time.monotonic() > deadline:  # 503: SQLite was locked
+                    raise AirflowError(f"{method} {path}: {error.code} {text[:1000]}") from None
+            except OSError as error:
+                # A POST that reached a dying server may have had its effect.
+                if method == "POST" or time.monotonic() > deadline:
+                    raise AirflowError(f"{method} {path}: {error}") from None
+            time.sleep(RETRY_PAUSE_S)
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+        if self._token is None and path != "/auth/token":
+            self._token = self._send("POST", "/auth/token", self._credentials)["access_token"]
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
+        with _open(request, timeout=TIMEOUT_S) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def _pages(self, path: str, name: str) -> Iterator[dict[str, Any]]:
+        offset = 0
+        while True:
+            answer = self.request("GET", f"{path}?limit={PAGE}&offset={offset}")
+            yield from answer[name]
+            offset += PAGE
+            if offset >= answer["total_entries"]:
+                return
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _run(run: Mapping[str, Any]) -> Run:
+    return Run(
+        dag_id=run["dag_id"],
+        run_id=run["dag_run_id"],
+        run_type=run["run_type"],
+        state=run["state"],
+        partition_key=run["partition_key"],
+        queued_at=_time(run["queued_at"]),
+        started_at=_time(run["start_date"]),
+        ended_at=_time(run["end_date"]),
+    )
+
+
+def _task_run(task: Mapping[str, Any]) -> TaskRun:
+    return TaskRun(
+        dag_id=task["dag_id"],
+        run_id=task["dag_run_id"],
+        task_id=task["task_id"],
+        map_index=task["map_index"],
+        label=task["rendered_map_index"],
+        state=task["state"],
+        try_number=task["try_number"],
+        scheduled_at=_time(task["scheduled_when"]),
+        started_at=_time(task["start_date"]),
+        ended_at=_time(task["end_date"]),
+    )
