@@ -22,7 +22,7 @@ from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failed_scenes import failure_recorded, report_failures
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
 from plumewatch_airflow.spark import run_spark_job
-from plumewatch_airflow.summary import summarised
+from plumewatch_airflow.summary import log_summary, summarised
 
 
 @task.short_circuit
@@ -38,6 +38,8 @@ def list_granules() -> list[dict[str, Any]]:
         summary.read, summary.written, summary.skipped = found.n_files, len(found.granules), found.n_superseded
         summary.failed = len(found.refused)
         summary.path = settings.granules
+    if not found.granules:
+        log_summary(context)  # a task that ends its run has no post_execute
     return [{"key": key, "area": None, "scene_id": granule.name, "path": granule.path} for granule in found.granules]
 
 

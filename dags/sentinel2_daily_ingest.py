@@ -25,7 +25,7 @@ from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failed_scenes import failure_recorded, report_failures
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, areas_param
 from plumewatch_airflow.spark import run_spark_job
-from plumewatch_airflow.summary import summarised
+from plumewatch_airflow.summary import log_summary, summarised
 
 LOOK_BACK_DAYS = 15  # three revisits of one satellite pair
 
@@ -62,6 +62,8 @@ def search_scenes() -> list[dict[str, Any]]:
         found.record(settings.storage_root, "sentinel2_daily_ingest", context["run_id"])
         summary.read, summary.written, summary.skipped = found.n_items, len(found.scenes), found.n_skipped
         summary.failed = len(found.failed)
+    if not found.scenes:
+        log_summary(context)  # a task that ends its run has no post_execute
     return [{"key": s.key, "area": s.area, "scene_id": s.scene_id, "item": s.item_href} for s in found.scenes]
 
 

@@ -89,9 +89,9 @@ class AirflowClient:
         """Return the DAG files that don't load, with their stack traces."""
         return {e["filename"]: e["stack_trace"] for e in self._pages("/api/v2/importErrors", "import_errors")}
 
-    def unpause(self, dag_id: str) -> None:
-        """Let the DAG's runs start."""
-        self.request("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
+    def pause(self, dag_id: str, is_paused: bool = True) -> None:
+        """Keep the DAG's runs from starting, or let them start."""
+        self.request("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": is_paused})
 
     def trigger(self, dag_id: str, partition_key: str | None = None, params: Mapping[str, Any] | None = None) -> str:
         """Start a run by hand; return its id."""

@@ -1,7 +1,7 @@
 """`make demo`: the main job on a simulated world, by a real backfill, found against planted.
 
-Exit code 0 only if all that was planted strongly was found and matched, nothing unplanted was accepted as nearly certain,
-the others are as few as the stated rates allow, and exactly the runs with planted bad files are red.
+Exit code 0 only if all that was planted strongly was found and matched, nothing unplanted was accepted as nearly
+certain, the others are as few as the stated rates allow, and exactly the runs with planted bad files are red.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _process(
 ) -> tuple[dict[str, list[str]], list[TaskRun], list[Run]]:
     """Run the DAGs over the world's dates; return the keys of red runs by DAG, the task instances and the runs."""
     for dag_id in DAG_IDS:
-        client.unpause(dag_id)
+        client.pause(dag_id, False)
     client.trigger(INVENTORIES)
     _wait(client, supervisor, clock, backfills=[])
     clock.lap(INVENTORIES)
@@ -151,6 +151,8 @@ def _process(
     ]
     runs = _wait(client, supervisor, clock, backfills)
     clock.lap("the runs")
+    for dag_id in DAG_IDS:
+        client.pause(dag_id)  # so that `make up DEMO=1` shows these runs and starts none for today
     red: dict[str, list[str]] = {}
     for run in runs:
         if run.state == "failed":
@@ -306,9 +308,8 @@ def main() -> None:
     except AlreadyRunning:
         sys.exit("A demonstration, or `make up DEMO=1`, is at work: end it first (make down).")
     except (CannotStart, JavaNotFound, S3ServerMissing, ServiceFailed, AirflowError, DemoFailed) as error:
-        sys.exit(
-            f"\n{error}\nThe logs are in {DEMO.relative_to(CHECKOUT)}/logs and {DEMO.relative_to(CHECKOUT)}/airflow/logs."
-        )
+        folder = DEMO.relative_to(CHECKOUT)
+        sys.exit(f"\n{error}\nThe logs are in {folder}/logs and {folder}/airflow/logs.")
     except KeyboardInterrupt:
         sys.exit("\nInterrupted; everything is stopped.")
 

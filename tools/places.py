@@ -14,10 +14,10 @@ from plumewatch.settings import read_dotenv
 from tools.checkout import CHECKOUT, DEMO, LOCAL_AIRFLOW, project_environment
 from tools.local_airflow import LocalAirflow
 from tools.ports import choose_ports, wait_for_answer
-from tools.s3_server import BUCKET, S3Server
+from tools.s3_server import BUCKET, S3_PORT, S3Server
 from tools.supervisor import Service, Supervisor
 
-SPARK_PORT, CATALOGUE_PORT, S3_PORT = 15002, 7911, 7070  # Spark Connect's own; else whatever is free
+SPARK_PORT, CATALOGUE_PORT = 15002, 7911  # Spark Connect's own; else whatever is free
 SETTINGS_PREFIXES = ("PLUMEWATCH_", "AWS_", "AIRFLOW", "SH_", "SENTINEL_", "EARTHDATA_")
 REPARSE_S = 30
 """How often DAG files are read anew while a person works with them."""
@@ -53,9 +53,14 @@ class Place:
             wait_for_answer(url, name, supervisor)
 
 
+def user_environment(java_home: Path | None) -> dict[str, str]:
+    """Return the project's environment with the user's settings: the environment's, else those of `.env`."""
+    return project_environment(java_home, {**read_dotenv(CHECKOUT / ".env"), **os.environ})
+
+
 def user_place(java_home: Path | None) -> Place:
     """Return the place of `make up`: the user's settings, with a Spark server unless they name their own Spark."""
-    environment = project_environment(java_home, {**read_dotenv(CHECKOUT / ".env"), **os.environ})
+    environment = user_environment(java_home)
     services: tuple[Service, ...] = ()
     if not environment.get("PLUMEWATCH_SPARK"):
         service = spark_service(environment)

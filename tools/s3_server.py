@@ -17,8 +17,11 @@ from tools.supervisor import Service
 VERSION = "v1.8.0"
 PACKAGE = f"github.com/versity/versitygw/cmd/versitygw@{VERSION}"
 BINARY = CACHE / "bin" / "versitygw"
+_STAMP = BINARY.with_suffix(".version")
 BUCKET = "plumewatch"
 REGION = "us-east-1"
+S3_PORT = 7070
+"""Else whatever is free."""
 HEALTH = "/_health"
 
 
@@ -28,14 +31,19 @@ class S3ServerMissing(Exception):
 
 def find_versitygw() -> Path:
     """Return the program: of the PATH, built earlier, or built now. Raises S3ServerMissing."""
+    if program := present_versitygw():
+        return program
+    _build()
+    _STAMP.write_text(VERSION)
+    return BINARY
+
+
+def present_versitygw() -> Path | None:
+    """Return the program where it is here already: of the PATH, or built earlier."""
     if program := shutil.which("versitygw"):
         return Path(program)
-    stamp = BINARY.with_suffix(".version")
-    if BINARY.exists() and stamp.exists() and stamp.read_text().strip() == VERSION:
-        return BINARY
-    _build()
-    stamp.write_text(VERSION)
-    return BINARY
+    is_built = BINARY.exists() and _STAMP.exists() and _STAMP.read_text().strip() == VERSION
+    return BINARY if is_built else None
 
 
 def _build() -> None:

@@ -37,8 +37,8 @@ class Digest:
     @property
     def title(self) -> str:
         """One line: how much failed, and where."""
-        failed = f"{len(self.failures)} failed scenes, {len(self.failed_tasks)} failed tasks"
-        return f"Plumewatch: {failed} in {self.dag_id} for {self.key}"
+        failed = f"failed scenes: {len(self.failures)}, failed tasks: {len(self.failed_tasks)}"
+        return f"Plumewatch: {self.dag_id} for {self.key}: {failed}"
 
     @property
     def text(self) -> str:

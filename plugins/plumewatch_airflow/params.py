@@ -9,6 +9,8 @@ from typing import Any
 
 from airflow.sdk import Param
 
+from plumewatch_airflow.summary import log_summary
+
 TAGS = ["plumewatch"]
 AREAS_FOLDER = Path(__file__).resolve().parents[2] / "include" / "areas"
 
@@ -20,6 +22,7 @@ DEFAULT_ARGS: dict[str, Any] = {
     "retry_exponential_backoff": 2.0,
     "max_retry_delay": timedelta(minutes=10),
     "show_return_value_in_logs": False,
+    "post_execute": log_summary,
 }
 
 

@@ -6,7 +6,12 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow.sdk import get_current_context
+
+KEY = "plumewatch_summary"
 
 log = logging.getLogger("plumewatch.task")
 
@@ -25,16 +30,26 @@ class Summary:
     """What could not be used."""
     path: str = "-"
     """Where the result is."""
+    started: float = field(default_factory=time.monotonic)
+    """When the task began, on the monotonic clock."""
 
 
 @contextmanager
 def summarised() -> Iterator[Summary]:
-    """Log the summary when the task ends, however it ends."""
-    summary, started = Summary(), time.monotonic()
+    """Fill the summary that ends the task's log, whether the task goes well or not."""
+    summary: Summary = get_current_context().setdefault(KEY, Summary())  # type: ignore[typeddict-item]
     try:
         yield summary
-    finally:
+    except BaseException:
+        log_summary(get_current_context())
+        raise
+
+
+def log_summary(context: Any, result: Any = None) -> None:
+    """Log the summary. As `post_execute` of every task, it comes after Airflow's own last words."""
+    if summary := context.get(KEY):
         log.info(
             "read %d, written %d, skipped %d, failed %d, %.1f s, %s",
-            summary.read, summary.written, summary.skipped, summary.failed, time.monotonic() - started, summary.path,
+            summary.read, summary.written, summary.skipped, summary.failed, time.monotonic() - summary.started,
+            summary.path,
         )  # fmt: skip
