@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 TOOL := .venv/bin/python -m tools
 
-.PHONY: help demo test up down check backfill lint lock
+.PHONY: help demo test up down check backfill repeat faults lint lock
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
@@ -33,6 +33,12 @@ check: .venv/installed  ## what works with the present settings; nothing is writ
 
 backfill: .venv/installed  ## process a range of dates: DAG= FROM= TO= [DRY=1]
 	@$(TOOL).backfill --dag "$(DAG)" --from "$(FROM)" --to "$(TO)" $(if $(DRY),--dry-run)
+
+repeat: .venv/installed  ## the last demonstration twice more: the tables stay equal
+	@$(TOOL).repeat
+
+faults: .venv/installed  ## kill processes while Airflow works, and see that nothing is lost
+	@$(TOOL).faults
 
 lint: .venv/installed  ## linters and types
 	@$(TOOL).run ruff check .

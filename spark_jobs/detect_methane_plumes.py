@@ -1,9 +1,9 @@
 """Pixels become methane plumes with their rates: one task an area and date, one partition a method, area and date.
 
-By multi_pass a date is compared with earlier dates of the same area, read from the same table: point --pixels-path at its
-root, or at a partition folder below it to detect only that one. Every pass, with a plume or without, is stated under
-`observations` in the manifest; a partition of pixels that cannot be read is named in failed_scenes, and the others go
-through.
+By multi_pass a date is compared with earlier dates of the same area, read from the same table: point --pixels-path at
+its root, or at a partition folder below it to detect only that one. Every pass, with a plume or without, is stated
+under `observations` in the manifest; a partition of pixels that cannot be read is named in failed_scenes, and the
+others go through.
 
     detect_methane_plumes.py --pixels-path storage/pixels --plumes-path storage/plumes --wind-path storage/wind
 """
@@ -56,7 +56,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--method", choices=METHODS, default=MULTI_PASS, help="default: %(default)s")
     group = parser.add_argument_group("isolation_forest")
     group.add_argument("--batch-size", type=_count, default=forest.batch_size, help="pixels a forest (%(default)s)")
-    group.add_argument("--contamination", type=_share, default=forest.contamination, help="anomalous share (%(default)s)")
+    group.add_argument(
+        "--contamination", type=_share, default=forest.contamination, help="anomalous share (%(default)s)"
+    )
     group.add_argument("--eps", type=_positive, default=forest.eps_deg, help="neighbourhood, degrees (%(default)s)")
     group.add_argument("--min-samples", type=_count, default=forest.min_samples, help="pixels of a core (%(default)s)")
     jobs.add_run_arguments(parser)

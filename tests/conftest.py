@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+if str(CHECKOUT) not in sys.path:
+    sys.path.insert(0, str(CHECKOUT))  # the package `tools` is run from the checkout and never installed
 
 # Tests read no settings of the machine they run on.
 for name in [n for n in os.environ if n.startswith(("PLUMEWATCH_", "AWS_", "SH_", "AIRFLOW_"))]:
@@ -45,13 +48,18 @@ def spark() -> Iterator[object]:
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A real S3 server (versitygw) on loopback; its settings as AWS_* variables."""
-    from tools.s3_server import S3Server, find_versitygw
+    from tools.ports import choose_ports, wait_for_answer
+    from tools.s3_server import S3_PORT, S3Server, present_versitygw
+    from tools.supervisor import Supervisor
 
-    binary = find_versitygw()
-    if binary is None:
-        pytest.skip("no versitygw: `make s3-server` builds it where Go is present")
-    with S3Server(binary, tmp_path_factory.mktemp("s3")) as server:
-        yield server.environment
+    if present_versitygw() is None:
+        pytest.skip("no versitygw on the PATH or in .cache/bin: `make demo STORAGE=s3` builds it where Go is present")
+    folder = tmp_path_factory.mktemp("s3")
+    server = S3Server(folder / "buckets", choose_ports(S3_PORT)[0])
+    with Supervisor(folder, grace_s=5.0) as supervisor:
+        supervisor.start(server.service())
+        wait_for_answer(server.health_url, "s3-server", supervisor)
+        yield dict(server.client_environment())
 
 
 @pytest.fixture

@@ -71,19 +71,15 @@ class Clock:
 def run_demo(seed: int, storage_kind: str) -> int:
     """Run the demonstration and return its exit code."""
     clock = Clock()
-    java_home = find_java()
     if storage_kind == "s3":
         find_versitygw()
     prepare_spark()
     clock.lap("Spark's jars and classes")
     with Supervisor(DEMO, say=lambda text: say(clock, text)) as supervisor:
-        _wipe(DEMO)
-        place = demo_place(java_home, storage_kind)
-        os.environ.update({k: v for k, v in place.environment.items() if k.startswith(("PLUMEWATCH_", "AWS_"))})
-        airflow = place.airflow(choose_ports(AIRFLOW_PORT)[0])
-        truth = _boot(place, airflow, supervisor, seed, clock)
+        place, airflow = prepare_place(storage_kind)
+        truth = boot(place, airflow, supervisor, seed, clock)
         remember_demo(storage_kind, seed)
-        red, tasks, runs = _process(airflow.client, supervisor, truth, clock)
+        red, tasks, runs = process(airflow.client, supervisor, truth, clock)
         problems = _report(truth, place.environment["PLUMEWATCH_STORAGE_ROOT"], red)
         clock.lap("comparison")
         _say_where_time_went(clock, runs, tasks)
@@ -93,6 +89,14 @@ def run_demo(seed: int, storage_kind: str) -> int:
         return 1
     print("\nAll that was planted strongly was found and matched. Look around: make up DEMO=1")
     return 0
+
+
+def prepare_place(storage_kind: str) -> tuple[Place, LocalAirflow]:
+    """Empty the demonstration's folder and return what is to run there; its settings become this process's own."""
+    _wipe(DEMO)
+    place = demo_place(find_java(), storage_kind)
+    os.environ.update({k: v for k, v in place.environment.items() if k.startswith(("PLUMEWATCH_", "AWS_"))})
+    return place, place.airflow(choose_ports(AIRFLOW_PORT)[0])
 
 
 def say(clock: Clock, text: str) -> None:
@@ -111,7 +115,7 @@ def _wipe(folder: Path) -> None:
             child.unlink()
 
 
-def _boot(place: Place, airflow: LocalAirflow, supervisor: Supervisor, seed: int, clock: Clock) -> dict[str, Any]:
+def boot(place: Place, airflow: LocalAirflow, supervisor: Supervisor, seed: int, clock: Clock) -> dict[str, Any]:
     """Build the world while Airflow's database is made, start everything, and return the truth."""
     say(clock, f"Building world {seed}, and Airflow's database ...")
     world = DEMO / "world"
@@ -126,15 +130,19 @@ def _boot(place: Place, airflow: LocalAirflow, supervisor: Supervisor, seed: int
     airflow.wait_until_healthy(supervisor, lambda text: say(clock, text))
     place.wait_for_services(supervisor)
     airflow.wait_for_dags(supervisor, set(DAG_IDS))
-    root = place.environment["PLUMEWATCH_STORAGE_ROOT"]
-    for file in sorted((world / "areas").iterdir()):
-        storage.write_bytes(storage.join(root, "areas", file.name), file.read_bytes())
+    copy_areas(place.environment["PLUMEWATCH_STORAGE_ROOT"])
     clock.lap("Airflow's start")
     return dict(json.loads((world / "truth.json").read_text()))
 
 
-def _process(
-    client: AirflowClient, supervisor: Supervisor, truth: Row, clock: Clock
+def copy_areas(root: str) -> None:
+    """Put the world's areas where the DAGs look for them."""
+    for file in sorted((DEMO / "world" / "areas").iterdir()):
+        storage.write_bytes(storage.join(root, "areas", file.name), file.read_bytes())
+
+
+def process(
+    client: AirflowClient, supervisor: Supervisor, truth: Row, clock: Clock, reprocess: str = "none"
 ) -> tuple[dict[str, list[str]], list[TaskRun], list[Run]]:
     """Run the DAGs over the world's dates; return the keys of red runs by DAG, the task instances and the runs."""
     for dag_id in DAG_IDS:
@@ -146,8 +154,10 @@ def _process(
     say(clock, f"Backfill of {EXTRACTION} for {', '.join(months)} and of {INGEST} from {dates[0]} to {dates[-1]}")
     areas = {"areas": [area["name"] for area in truth["areas"]]}
     backfills = [
-        client.backfill(EXTRACTION, f"{months[0]}-01", f"{months[-1]}-01", max_active_runs=1),
-        client.backfill(INGEST, dates[0], dates[-1], max_active_runs=MAX_ACTIVE_RUNS, params=areas),
+        client.backfill(EXTRACTION, f"{months[0]}-01", f"{months[-1]}-01", max_active_runs=1, reprocess=reprocess),
+        client.backfill(
+            INGEST, dates[0], dates[-1], max_active_runs=MAX_ACTIVE_RUNS, reprocess=reprocess, params=areas
+        ),
     ]
     runs = _wait(client, supervisor, clock, backfills)
     clock.lap("the runs")

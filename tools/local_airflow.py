@@ -78,6 +78,8 @@ class LocalAirflow:
             "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": str(reparse_s),
             # The scheduler looks for work more often than its default of a second: tasks here are short.
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
+            # A killed worker sends no more heartbeats (every 5 s): its task is tried again after a minute, not five.
+            "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
             # A worker that misses the end of its task looks again after this many seconds (default 5).
             "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         }

@@ -65,10 +65,15 @@ def require_java() -> Path:
 
 def jars() -> list[Path]:
     """Return the jars beside Spark's own, sorted; they are resolved by coordinates on first use."""
-    folder = CACHE / "spark" / f"jars-{_digest(_ivy_file().read_bytes())}"
+    folder = jars_folder()
     if not folder.is_dir():
         _resolve_jars(folder)
     return sorted(folder.glob("*.jar"))
+
+
+def jars_folder() -> Path:
+    """Return the folder of the jars that this version needs; before the first use it doesn't exist."""
+    return CACHE / "spark" / f"jars-{_digest(_ivy_file().read_bytes())}"
 
 
 def _ivy_file() -> Path:

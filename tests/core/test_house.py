@@ -15,12 +15,12 @@ LEAVES = {"errors", "models", "constants", "geodesy"}
 # Modules that read or write; every other module of a science package is pure. A new one is a decision, made here.
 READS_OR_WRITES = {
     "areas", "failed_scenes", "jobs", "observations", "settings", "spark_runtime", "spark_session", "storage", "tables",
-    "sentinel2.catalog", "sentinel2.ingest", "sentinel2.pixels", "sentinel2.rasters", "sentinel2.regrid",
-    "sentinel2.stack",
-    "oco2.catalog", "oco2.granule", "oco2.ingest",
+    "sentinel2.catalog", "sentinel2.ingest", "sentinel2.pixel_files", "sentinel2.rasters", "sentinel2.scene_store",
+    "sentinel2.stack", "sentinel2.stored_scene",
+    "methane.area_dates", "oco2.catalog", "oco2.granule", "oco2.ingest", "oco2.orbit_tasks", "oco2.soundings",
 }  # fmt: skip
 READING_PACKAGES = {"simulation", "maps", "wind", "inventory"}
-MAY_READ_ENVIRONMENT = {"settings", "spark_session", "spark_runtime", "simulation.serve", "sentinel2.rasters"}
+MAY_READ_ENVIRONMENT = {"settings", "spark_session", "spark_runtime", "simulation.serve"}
 
 
 def modules(folder: Path) -> list[Path]:
@@ -96,7 +96,7 @@ def test_dag_files_hold_one_dag_and_import_no_science_at_the_top(path: Path) -> 
     assert not {i for i in top if i.startswith("plumewatch.") and i.split(".")[1] not in ("settings", "tables")}
     assert not roots(top) & (NUMERIC | {"pyspark", "pandas"})
     assert f"\ndef {path.stem}(" in path.read_text(encoding="utf-8")
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 130
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 135  # about 120, and what a formatter adds
 
 
 @pytest.mark.parametrize("path", modules(CHECKOUT / "spark_jobs"), ids=lambda p: p.stem)

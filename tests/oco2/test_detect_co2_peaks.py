@@ -121,10 +121,12 @@ def test_one_month_uses_both_months_soundings(job: ModuleType, soundings: str) -
     storage.delete(storage.join(storage.parent(soundings), "peaks"))
     result = run(job, soundings, "--month", AUGUST)
     assert result.rows_read == 3 * 3552 and accepted(soundings) == whole
-    storage.delete(storage.join(storage.parent(soundings), "peaks"))
+    for part in ("peaks", "peak_details"):
+        storage.delete(storage.join(storage.parent(soundings), part))
     run(job, storage.join(soundings, f"month={SEPTEMBER}"))
     assert accepted(soundings) == [] and list(observations(soundings, SEPTEMBER)) == [11530]
-    assert not storage.exists(storage.join(storage.parent(soundings), "peaks", "method=scan", f"month={AUGUST}"))
+    for part in ("peaks", "peak_details"):
+        assert not storage.exists(storage.join(storage.parent(soundings), part, "method=scan", f"month={AUGUST}"))
 
 
 def test_details_and_their_removal(job: ModuleType, soundings: str) -> None:

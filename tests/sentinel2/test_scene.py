@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plumewatch.errors import InputError
 from plumewatch.sentinel2.scene import SceneRef, scene_ref, select_newest
+from sentinel2_scenes import source_item
 
 TILE = shapely.box(56.0, 24.0, 57.0, 25.0)
 NOON = datetime(2025, 8, 21, 6, 48, 12, 123000, tzinfo=UTC)
@@ -69,6 +70,13 @@ def test_a_whole_adds_nothing_to_its_newer_parts() -> None:
     assert [r.scene_id for r in used] == ["s0", "s1"] and [r.scene_id for r in replaced] == ["s2"]
 
 
+def test_a_footprint_that_crosses_itself_stops_nothing() -> None:
+    bow_tie = {"type": "Polygon", "coordinates": [[[56, 24], [57, 25], [57, 24], [56, 25], [56, 24]]]}
+    item = {**source_item({}), "geometry": bow_tie}
+    used, replaced = select_newest([scene_ref({**item, "id": f"S2A_40RDN_20250821_{n}_L2A"}, "href") for n in (0, 1)])
+    assert (len(used), len(replaced)) == (1, 1)
+
+
 CHANGES = st.fixed_dictionaries(
     {
         "tile": st.sampled_from(["40RDN", "40RCN"]),
@@ -118,8 +126,19 @@ def test_one_acquisition_in_two_collections_is_the_same(real_data: Path) -> None
 
 
 def test_what_is_missing_is_named() -> None:
-    with pytest.raises(InputError, match=r"S2A_x: an item without a usable geometry"):
-        scene_ref({"id": "S2A_x", "properties": {"datetime": "2025-08-21T00:00:00Z"}}, "href")
+    item = source_item({}, scene_id="S2A_40RDN_20250821_0_L2A")
+    assert scene_ref(item, "href").tile == "40RDN"
+    broken = [{**item, "geometry": None}, {**item, "geometry": {"type": "Polygon", "coordinates": [[0]]}}]
+    for name, value in (
+        ("eo:cloud_cover", "much"),
+        ("s2:sequence", "first"),
+        ("datetime", "today"),
+        ("datetime", None),
+    ):
+        broken.append({**item, "properties": {**item["properties"], name: value}})
+    for each in broken:
+        with pytest.raises(InputError, match=r"S2A_40RDN_20250821_0_L2A: .*; allowed: "):
+            scene_ref(each, "href")
     properties = {"datetime": "2025-08-21T00:00:00Z", "platform": "landsat-8"}
     with pytest.raises(InputError, match="landsat: platform 'landsat-8'"):
         scene_ref({"id": "landsat", "geometry": shapely.geometry.mapping(TILE), "properties": properties}, "href")

@@ -54,8 +54,10 @@ def test_transmittance_is_the_table_at_its_nodes_and_between() -> None:
             for row, amf in enumerate(table["amf"]):
                 assert transmittance(unit, band, omega, amf) == pytest.approx(np.array(table[f"{unit}_{band}"][row]))
     assert transmittance("S2A", "B12", 1.0, 2.0) == pytest.approx(0.9444, abs=1e-4)
-    low, between, high = (float(transmittance("S2B", "B12", 1.2, amf)) for amf in (2.0, 2.05, 2.1))
-    assert high < between < low and between == pytest.approx(np.sqrt(low * high))
+    low, between, high = (float(transmittance("S2B", "B12", omega, 4.0)) for omega in (8.0, 9.0, 10.0))
+    assert high < between < low and between == pytest.approx(np.sqrt(low * high), rel=1e-9)
+    low, between, high = (float(transmittance("S2B", "B12", 10.0, amf)) for amf in (4.0, 4.25, 4.5))
+    assert high < between < low and between == pytest.approx(np.sqrt(low * high), rel=1e-9)
     with pytest.raises(ValueError, match="out of bounds"):
         transmittance("S2A", "B12", 11.0, 2.0)
 

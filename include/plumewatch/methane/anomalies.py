@@ -1,8 +1,8 @@
 """Pixels that an Isolation Forest sets apart, and their clusters: a method without physics, kept to compare with.
 
-Isolation Forest (Liu et al. 2008, doi:10.1109/ICDM.2008.17) on the reflectances of bands 11 and 12 and their difference,
-then DBSCAN (Ester et al. 1996) on the coordinates. Bright roofs, water and roads are anomalies as much as methane is, so
-its clusters are never rated.
+Isolation Forest (Liu et al. 2008, doi:10.1109/ICDM.2008.17) on the reflectances of bands 11 and 12 and their
+difference, then DBSCAN (Ester et al. 1996) on the coordinates. Bright roofs, water and roads are anomalies as much as
+methane is, so its clusters are never rated.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import DBSCAN
-from sklearn.ensemble import IsolationForest
 
 from plumewatch.methane.detection import ISOLATION_FOREST, UNRATED, Candidate, Detection, enhancement_of
 from plumewatch.methane.passes import Pass
@@ -57,6 +55,8 @@ class Anomalies:
 
 def find_anomalies(target: Pass, settings: ForestSettings) -> Anomalies:
     """Return the anomalous ones among the usable pixels of a pass, with their clusters."""
+    from sklearn.ensemble import IsolationForest  # a second to import, which the other methods don't need
+
     rows, cols = np.nonzero(target.is_usable)
     b11, b12 = target.b11[rows, cols], target.b12[rows, cols]
     features = np.column_stack([b11, b12, b11 - b12])
@@ -81,6 +81,8 @@ def find_anomalies(target: Pass, settings: ForestSettings) -> Anomalies:
 
 
 def _cluster(longitude: NDArray, latitude: NDArray, longitude0: float, settings: ForestSettings) -> NDArray[np.int32]:
+    from sklearn.cluster import DBSCAN
+
     if not len(longitude):
         return np.zeros(0, np.int32)
     east = ((longitude - longitude0 + 180.0) % 360.0 - 180.0) * np.cos(np.radians(np.median(latitude)))

@@ -17,7 +17,7 @@ from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.methane.anomalies import NOISE, ForestSettings
 from plumewatch.methane.detection import ACCEPTED, ISOLATION_FOREST, MULTI_PASS
 from plumewatch.methane.passes import COLUMNS, GridPlace, Pass, grid_pass, split_passes
-from plumewatch.methane.plumes import Plume
+from plumewatch.methane.plumes import Plume, WindOf
 from plumewatch.methane.quantification import SECONDS_PER_HOUR, effective_wind_m_s
 from plumewatch.methane.search import STAGE, PassResult, anomaly_columns, search_pass, time_of
 from plumewatch.methane.thresholds import Thresholds, thresholds
@@ -96,8 +96,8 @@ def detect_area_dates(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBa
 def detect_area_date(task: AreaDate) -> dict[str, Any]:
     """Detect the plumes of all passes of one area and date, write details and anomalies, and return the row of ANSWER.
 
-    Pixels that cannot be used are a failure in the report: those of the date leave its `plumes` null, those of an earlier
-    date leave that date out.
+    Pixels that cannot be used are a failure in the report: those of the date leave its `plumes` null, those of an
+    earlier date leave that date out.
     """
     work = _Work(0, set(), [])
     try:
@@ -161,7 +161,7 @@ def _earlier_passes(task: AreaDate, onto: GridPlace, max_days_back: int, work: _
         yield from passes
 
 
-def _wind_of(task: AreaDate, target: Pass):
+def _wind_of(task: AreaDate, target: Pass) -> WindOf:
     """Return the wind at a place at the time of the pass, None where there is no wind."""
     observed_at = time_of(target, task.date)
     if not task.wind_path:
@@ -222,7 +222,7 @@ def _write_anomalies(task: AreaDate, root: str, results: Sequence[PassResult], w
 
 
 def _write_details(task: AreaDate, root: str, results: Sequence[PassResult]) -> None:
-    """Write what each candidate's numbers came from, picture and raster of accepted ones; remove those of a former run."""
+    """Write what each candidate's numbers came from, picture and raster of plumes; remove those of a former run."""
     from plumewatch.methane.pictures import (  # matplotlib and GDAL only where something is drawn
         draw_plume,
         enhancement_cog,

@@ -1,8 +1,8 @@
 """Plumes in one pass: where absorption stands out of the noise of its own place, averaged before any threshold.
 
-A plume of 5 t/h has a signal-to-noise ratio of about one in a single pixel, so fields are averaged by Gaussians of several
-widths first. The noise of each average comes from the references themselves (each against the others), pooled over its
-neighbourhood, and is scaled to the scene's own spread: edges and unstable ground get a noise of their own.
+A plume of 5 t/h has a signal-to-noise ratio of about one in a single pixel, so fields are averaged by Gaussians of
+several widths first. The noise of each average comes from the references themselves (each against the others), pooled
+over its neighbourhood, and is scaled to the scene's own spread: edges and unstable ground get a noise of their own.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _candidates(
         for number, significance, index in zip(joined.numbers, joined.significance, joined.scale, strict=True):
             mask, scale = joined.labels == number, scales[index]
             core = mask & (scale.z >= levels["seed_significance"])
-            probability = probability_of(method, float(significance), limits)
+            probability = probability_of(method, float(significance), comparison.n_references, limits)
             reasons = (
                 (SURFACE_CHANGE, is_change),
                 (TOO_SMALL, mask.sum() * target.pixel_size_m**2 < levels["min_area_m2"]),
@@ -136,7 +136,14 @@ def _candidates(
     return tuple(sorted(candidates, key=lambda c: -(c.significance or 0.0)))
 
 
-def probability_of(method: str, significance: float, limits: Thresholds) -> float:
-    """Return the probability of methane from a source, a logistic of the significance (provisional until calibrated)."""
+def probability_of(method: str, significance: float, n_references: int, limits: Thresholds) -> float:
+    """Return the probability of methane from a source: a logistic of the significance, provisional until calibrated."""
+    midpoint, width = accepted_significance(method, n_references, limits), limits["probability"][f"{method}_width"]
+    return float(1 / (1 + np.exp(-(significance - midpoint) / width)))
+
+
+def accepted_significance(method: str, n_references: int, limits: Thresholds) -> float:
+    """Return the significance of a probability of one half; more is asked for where few references tell the noise."""
     rule = limits["probability"]
-    return float(1 / (1 + np.exp(-(significance - rule[f"{method}_midpoint"]) / rule[f"{method}_width"])))
+    few = rule["few_references"] if method == MULTI_PASS else []
+    return rule[f"{method}_midpoint"] + (few[n_references - 1] if n_references <= len(few) else 0.0)

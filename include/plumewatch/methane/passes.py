@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -49,7 +50,7 @@ class GridPlace:
     """(10 terms, 2): longitude relative to longitude0, and latitude, in degrees."""
 
     def longitude_latitude(self, row: ArrayLike, col: ArrayLike) -> tuple[Floats, Floats]:
-        """Return longitude and latitude in degrees; whole numbers are cell centres, counted from the window's first cell."""
+        """Return longitude and latitude in degrees of cells counted from the window's first; its centre is (0, 0)."""
         terms = _cubic_terms(np.asarray(row, dtype=float), np.asarray(col, dtype=float), self.height, self.width)
         place = terms @ self.coefficients
         return wrap_longitude(place[..., 0] + self.longitude0), place[..., 1]
@@ -107,7 +108,7 @@ class Pass:
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width of the window."""
-        return self.b11.shape  # type: ignore[return-value]
+        return self.b11.shape
 
     @property
     def clear_fraction(self) -> float:
@@ -196,7 +197,7 @@ def grid_pass(rows: pa.Table, onto: GridPlace | None = None, source: str = "pixe
     )
 
 
-def _first(column: pa.ChunkedArray):
+def _first(column: pa.ChunkedArray) -> Any:
     values = column.drop_null()
     return values[0].as_py() if len(values) else None
 
@@ -221,12 +222,12 @@ def _fit_place(row: NDArray[np.int64], col: NDArray[np.int64], longitude: Floats
     longitude0 = float(longitude[0])
     place = np.column_stack([wrap_longitude(longitude[some] - longitude0), latitude[some]])
     terms = _cubic_terms((row[some] - row0).astype(float), (col[some] - col0).astype(float), height, width)
-    coefficients = np.linalg.lstsq(terms, place, rcond=None)[0]
+    coefficients = np.linalg.lstsq(terms, place, rcond=None)[0].astype(np.float64)
     return GridPlace(row0, col0, height, width, longitude0, coefficients)
 
 
 def _check_place(rows: pa.Table, row: NDArray, col: NDArray, inside: Mask, onto: GridPlace, source: str) -> None:
-    """Refuse pixels that lie elsewhere than the window says: the area's polygon or grid was changed between the dates."""
+    """Refuse pixels that lie elsewhere than the window says: the area's grid was changed between the dates."""
     if not inside.any():
         raise InputError(source, "no pixel in the window of the target date", "dates of one area on one grid")
     some = np.flatnonzero(inside)

@@ -41,16 +41,16 @@ def window_of(plume: Plume, target: Pass) -> Window:
 
 
 def draw_plume(plume: Plume, target: Pass, detection: Detection) -> bytes:
-    """Return a PNG: enhancement over grey band 12, outline, origin, wind, scale, rate with interval; same input, same bytes."""
+    """Return a PNG: enhancement over grey band 12, outline, origin, wind, scale, rate with interval."""
     window = window_of(plume, target)
     figure = Figure(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
     axes = figure.subplots()
     scene = target.b12[window]
     low, high = np.nanpercentile(scene, GREY_PERCENTILES)
-    axes.imshow(scene, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+    axes.imshow(scene, cmap="gray", vmin=float(low), vmax=float(high), interpolation="nearest")
     mask, enhancement = plume.candidate.mask[window], detection.enhancement_mol_m2[window]
     shown = np.ma.masked_where(~mask | ~np.isfinite(enhancement), enhancement)
-    top = max(float(np.percentile(shown.compressed(), COLOUR_PERCENTILE)), np.finfo(np.float32).tiny)
+    top = max(float(np.percentile(shown.compressed(), COLOUR_PERCENTILE)), float(np.finfo(np.float32).tiny))
     colours = axes.imshow(shown, cmap="inferno", vmin=0.0, vmax=top, interpolation="nearest", alpha=0.85)
     figure.colorbar(colours, ax=axes, shrink=0.75, label="CH₄ enhancement (mol m⁻²)")
     axes.contour(mask.astype(float), levels=[0.5], colors="white", linewidths=0.8)

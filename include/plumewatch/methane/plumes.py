@@ -59,7 +59,7 @@ class Plume:
 
 
 def find_origin(enhancement: Array, mask: Mask, place: GridPlace, wind: WindAtPoint | None) -> tuple[int, int]:
-    """Return row and column of the pixel of the mask where the source is: the upwind end, the stronger end without wind."""
+    """Return the pixel of the mask where the source is: its upwind end, the stronger end without wind."""
     rows, cols = np.nonzero(mask)
     averaged = smooth(enhancement, np.isfinite(enhancement), ORIGIN_SCALE_PX).values[rows, cols]
     weight = np.maximum(averaged, 0.0).astype(float) ** 2  # squared: a plume is densest at its source, noise is thin
@@ -106,7 +106,7 @@ def describe_plumes(
 
 
 def _refuse_downwind_pieces(plumes: list[Plume], pixel_size_m: float, limits: Thresholds) -> list[Plume]:
-    """Return the plumes, those refused that are the far part of a more significant one: a plume thins out and comes back."""
+    """Return the plumes; refused are those that are the far part of another, which thinned out and came back."""
     kept: list[Plume] = []
     result = []
     for plume in sorted(plumes, key=lambda p: -(p.candidate.significance or 0.0)):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage, signal
+from scipy import fft, ndimage
 
 from plumewatch.constants import MOLAR_MASS_CH4_KG_MOL
 from plumewatch.methane.significance import Array, Mask, robust_sigma
@@ -68,8 +68,8 @@ def compute_mass(
 ) -> Mass:
     """Return the mass of methane in `mask`; its noise is that of the same mask shifted over `plume_free` ground.
 
-    `enhancement_mol_m2` (height x width, NaN where not valid) is relative to the surroundings; pixels of the mask without
-    a value count as the mean of the others.
+    `enhancement_mol_m2` (height x width, NaN where not valid) is relative to the surroundings; pixels of the mask
+    without a value count as the mean of the others.
     """
     step = int(limits["emission"]["mask_step_px"])
     smaller = ndimage.binary_erosion(mask, iterations=step)
@@ -79,26 +79,32 @@ def compute_mass(
     sums = [float(np.nanmean(enhancement_mol_m2[m]) * m.sum() * mol_to_kg) for m in masks]
     per_length = tuple(s / (np.sqrt(m.sum()) * pixel_size_m) for s, m in zip(sums, masks, strict=True))
     sigma = noise_of_sum(enhancement_mol_m2, mask, plume_free) * mol_to_kg
-    return Mass(sums[1], sigma, float(mask.sum() * pixel_size_m**2), per_length)  # type: ignore[arg-type]
+    return Mass(sums[1], sigma, float(mask.sum() * pixel_size_m**2), per_length)
 
 
 def noise_of_sum(field: Array, mask: Mask, plume_free: Mask) -> float:
     """Return the standard deviation of the field's sum over the mask, from the mask at all other places of the image.
 
-    This holds the correlation of the noise from pixel to pixel. Where the mask fits at too few places, the noise of single
-    pixels is taken as fully correlated inside the mask: an upper bound.
+    This holds the correlation of the noise from pixel to pixel. Where the mask fits at too few places, the noise of
+    single pixels is taken as fully correlated inside the mask: an upper bound.
     """
     ground = plume_free & np.isfinite(field)
     values = np.where(ground, field, 0.0)
     rows, cols = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    shape = mask[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1][::-1, ::-1].astype(float)
-    if shape.shape[0] <= field.shape[0] and shape.shape[1] <= field.shape[1]:
-        total = signal.fftconvolve(values, shape, mode="valid")
-        count = signal.fftconvolve(ground.astype(float), shape, mode="valid")
-        places = count >= MIN_PLACE_COVERAGE * shape.sum()
-        if places.sum() >= MIN_PLACES:
-            return robust_sigma(total[places] / count[places]) * float(shape.sum())
+    shape = mask[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1].astype(float)
+    total, count = (_sums_over_places(image, shape) for image in (values, ground.astype(float)))
+    places = count >= MIN_PLACE_COVERAGE * shape.sum()
+    if places.sum() >= MIN_PLACES:
+        return robust_sigma(total[places] / count[places]) * float(shape.sum())
     return robust_sigma(values[ground]) * float(shape.sum()) if ground.any() else float("nan")
+
+
+def _sums_over_places(image: Floats, shape: Floats) -> Floats:
+    """Return the sum of the image under `shape` at every place where it fits in whole."""
+    size = [fft.next_fast_len(n, real=True) for n in image.shape]
+    spectrum = fft.rfft2(image, size) * np.conj(fft.rfft2(shape, size))
+    height, width = (n - m + 1 for n, m in zip(image.shape, shape.shape, strict=True))
+    return fft.irfft2(spectrum, size)[:height, :width]
 
 
 def estimate_emission(mass: Mass, wind_speed_10m_m_s: float, plume_id: str, limits: Thresholds) -> Emission:

@@ -16,7 +16,7 @@ from plumewatch.methane.thresholds import Thresholds
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """The target date against the mean of its references; natural logarithms of band ratios without their slow parts."""
+    """The target against the mean of its references: natural logarithms without their slow parts."""
 
     absorption: Array
     """ln R_ref - ln R = -ln M, about the signal of methane; 0 where not valid."""
@@ -24,10 +24,12 @@ class Comparison:
     """ln of band 11 minus that of the references; 0 where not valid."""
     valid: Mask
     """Usable in the target and in at least one reference."""
+    n_references: int
+    """How many dates the target is compared with; 0 for its own surroundings."""
     reference_variance: Array
-    """Variance of the mean of the references in units of one reference's: 1 where there is one, 1 / K for K equal ones."""
+    """Variance of the mean of the references in units of one's: 1 where there is one, 1 / K for K equal ones."""
     residuals: Array
-    """Each reference in the target's place, against the mean of the others; references x height x width, empty for one."""
+    """Each reference against the mean of the others; references x height x width, empty for one."""
     residuals_valid: Mask
     """Where `residuals` tell the noise: usable there and in another reference, no plume in the reference."""
 
@@ -65,8 +67,9 @@ def compute_comparison(
     )
     return Comparison(
         absorption=absorption,
-        brightening=_without_slow_part(brightening, any_valid, ground.any(axis=0), background_px),
+        brightening=_without_slow_part(brightening, any_valid, np.any(ground, axis=0), background_px),
         valid=any_valid,
+        n_references=len(references),
         reference_variance=_variance_of_mean(usable, weights),
         residuals=residuals,
         residuals_valid=residuals_valid,
@@ -84,6 +87,7 @@ def compare_with_surroundings(target: Pass, limits: Thresholds, plume_free: Mask
         absorption=-_without_slow_part(log_ratio, valid, ground, background_px),
         brightening=_without_slow_part(_log(target.b11, valid), valid, ground, background_px),
         valid=valid,
+        n_references=0,
         reference_variance=np.zeros(target.shape, np.float32),
         residuals=none,
         residuals_valid=none.astype(bool),
@@ -118,7 +122,7 @@ def _variance_of_mean(valid: Mask, weights: np.ndarray) -> Array:
 
 
 def _leave_one_out(fields: Array, valid: Mask, weights: np.ndarray) -> tuple[Array, Mask]:
-    """Return the mean of the others minus each field (for ln R: the absorption that a reference has), and where it is known."""
+    """Return the mean of the others minus each field (of ln R: a reference's absorption), and where it is known."""
     w = weights.astype(np.float32)[:, None, None] * valid
     weighted = w * fields
     others_weight, others = w.sum(axis=0) - w, weighted.sum(axis=0) - weighted
@@ -136,7 +140,7 @@ def _own_plumes(
     limits: Thresholds,
     pixel_size_m: float,
 ) -> Mask:
-    """Return where a reference shows a plume of its own: significant absorption against the others, band 11 unchanged."""
+    """Return where a reference has a plume of its own: absorption against the others, band 11 unchanged."""
     levels = limits["candidates"]
     residuals, known = _leave_one_out(ratios, valid, weights)
     darkening, _ = _leave_one_out(brightness, valid, weights)
@@ -149,7 +153,8 @@ def _own_plumes(
         z = np.where(inside, smoothed.values / robust_sigma(smoothed.values[inside]), -np.inf)
         regions = find_regions(z, levels["reference_plume_significance"], levels["mask_significance"])
         changed = is_surface_change(
-            regions, residuals[k], -darkening[k], known[k], limits["smoothing"]["surface_change_scale_m"] / pixel_size_m,
+            regions, residuals[k], -darkening[k], known[k],
+            limits["smoothing"]["surface_change_scale_m"] / pixel_size_m,
             levels["surface_change_correlation"], levels["surface_change_slope"],
         )  # fmt: skip
         found[k] = np.isin(regions.labels, regions.numbers[~changed])

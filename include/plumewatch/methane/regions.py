@@ -51,24 +51,25 @@ def find_regions(z: Array, seed_level: float, mask_level: float, scale: int = 0)
 
 
 def find_regions_on_scales(fields: Sequence[Array], seed_level: float, mask_level: float) -> Regions:
-    """Return the regions of all fields; of those that overlap only the most significant one, with the mask of its scale.
+    """Return the regions of all fields; of those that overlap only the most significant, with its own mask.
 
     So a narrow plume keeps its narrow mask, and a wide average of it is not a plume of its own.
     """
     by_scale = [find_regions(z, seed_level, mask_level, scale) for scale, z in enumerate(fields)]
-    order = sorted(
-        ((float(regions.significance[number - 1]), -scale, int(number)) for scale, regions in enumerate(by_scale) for number in regions.numbers),
-        key=lambda found: (-found[0], found[1], found[2]),
-    )  # fmt: skip
+    found = [
+        (float(regions.significance[number - 1]), scale, int(number))
+        for scale, regions in enumerate(by_scale)
+        for number in regions.numbers
+    ]
     boxes = [ndimage.find_objects(regions.labels) for regions in by_scale]
     labels = np.zeros(fields[0].shape, np.int32)
     significance, scales = [], []
-    for value, minus_scale, number in order:
-        box = boxes[-minus_scale][number - 1]
-        inside = by_scale[-minus_scale].labels[box] == number
+    for value, scale, number in sorted(found, key=lambda region: (-region[0], region[1:])):
+        box = boxes[scale][number - 1]
+        inside = by_scale[scale].labels[box] == number
         if not labels[box][inside].any():
             significance.append(value)
-            scales.append(-minus_scale)
+            scales.append(scale)
             labels[box][inside] = len(significance)
     return Regions(labels, np.array(significance), np.array(scales, np.int64))
 

@@ -1,9 +1,9 @@
 """From reflectance to methane column enhancement by the ratio of two shortwave-infrared bands.
 
-Methane absorbs in band 12 (2.2 um) and hardly in band 11 (1.6 um). With R = (B12 / B11) / median and a reference R_ref of
-the same ground without plume, M = R / R_ref is the transmittance T12 / T11 of the additional methane, and y = 1 - M the
-signal that is turned into a column enhancement by a radiative table per satellite and air mass factor.
-References: Varon et al. 2021, doi:10.5194/amt-14-2771-2021 (band-pass retrieval); Irakulis-Loitxate et al. 2022,
+Methane absorbs in band 12 (2.2 um) and hardly in band 11 (1.6 um). With R = (B12 / B11) / median and a reference R_ref
+of the same ground without plume, M = R / R_ref is the transmittance T12 / T11 of the additional methane, and y = 1 - M
+the signal that is turned into a column enhancement by a radiative table per satellite and air mass factor. References:
+Varon et al. 2021, doi:10.5194/amt-14-2771-2021 (band-pass retrieval); Irakulis-Loitxate et al. 2022,
 doi:10.1021/acs.est.1c04873 (ratio form).
 """
 
@@ -72,7 +72,7 @@ def _table() -> dict[str, Floats]:
 
 
 def transmittance_curve(platform: str, air_mass_factor: float) -> TransmittanceCurve:
-    """Return the curve of a satellite (`sentinel-2a`, `-2b`, `-2c`) at an air mass factor, linear in ln T between nodes.
+    """Return the curve of a satellite (`sentinel-2a` ...) at an air mass factor, linear in ln T between nodes.
 
     Raises InputError for another platform and for an air mass factor outside the table.
     """
@@ -105,8 +105,8 @@ def compute_transmittance(omega_mol_m2: ArrayLike, platform: str, air_mass_facto
 def estimate_enhancement(signal: ArrayLike, platform: str, air_mass_factor: float) -> Floats:
     """Return the column enhancement in mol/m2 that gives the signal y = 1 - M (any shape).
 
-    The inverse of T12 / T11 of `compute_transmittance`. A negative signal (noise) goes by the slope at zero and is not clipped, so
-    that the mean over noise stays zero. A signal of 1 or more has no logarithm and gives NaN.
+    The inverse of T12 / T11 of `compute_transmittance`. A negative signal (noise) goes by the slope at zero and is not
+    clipped, so that the mean over noise stays zero. A signal of 1 or more has no logarithm and gives NaN.
 
     >>> round(float(estimate_enhancement(0.0472, "sentinel-2a", 2.0)), 2)
     1.0

@@ -49,7 +49,8 @@ def compute_noise(comparison: Comparison, pixel_size_m: float, limits: Threshold
 def _noise_of_references(comparison: Comparison, scale_px: float, limits: Thresholds) -> Array:
     """Return the root mean square of the references' averaged residuals, pooled over the neighbourhood.
 
-    Drawn towards the scene's own, which counts as much as `noise_prior` independent residuals (K references have K - 1).
+    Drawn towards the scene's own, which counts as much as `noise_prior` independent residuals (K references have K -
+    1).
     """
     smoothing = limits["smoothing"]
     squares, counts = (np.zeros(comparison.valid.shape, np.float32) for _ in range(2))
@@ -79,5 +80,5 @@ def compute_scales(
         inside = comparison.valid & (averaged.coverage >= smoothing["min_coverage"]) & (local > 0)
         z = np.divide(averaged.values, local, out=np.full(local.shape, -np.inf, np.float32), where=inside)
         spread = robust_sigma(z[inside])
-        scales.append(Scale(float(scale_m), z / np.float32(spread), float(np.median(local[inside]) * spread)))
+        scales.append(Scale(float(scale_m), (z / spread).astype(np.float32), float(np.median(local[inside]) * spread)))
     return tuple(scales)

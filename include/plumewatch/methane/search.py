@@ -16,6 +16,7 @@ from plumewatch.methane.detection import (
     MULTI_PASS,
     SINGLE_PASS,
     Detection,
+    accepted_significance,
     detect_multi_pass,
     detect_single_pass,
 )
@@ -101,7 +102,7 @@ def _result(
     wind = wind_of(*(float(a) for a in target.place.longitude_latitude((height - 1) / 2, (width - 1) / 2)))
     limit = float("nan")
     if detection and wind and detection.noise_mol_m2:
-        accepted_at = limits["probability"][f"{detection.method}_midpoint"]
+        accepted_at = accepted_significance(detection.method, len(references), limits)
         limit = detection_limit_kg_h(detection.noise_mol_m2, wind.speed_m_s, accepted_at)
     observation = {
         "area": area,

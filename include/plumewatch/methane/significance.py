@@ -44,8 +44,8 @@ def robust_sigma(values: Array) -> float:
 def slow_part(field: Array, valid: Mask, sigma_px: float) -> Array:
     """Return the wide Gaussian average over valid pixels, at every pixel.
 
-    Values that stand out by more than 3 sigma from a first average are pulled in, so that a plume hardly lifts it. Works
-    on block means a sixth of the Gaussian wide.
+    Values that stand out by more than 3 sigma from a first average are pulled in, so that a plume hardly lifts it.
+    Works on block means a sixth of the Gaussian wide.
     """
     block = max(1, int(sigma_px / BLOCKS_PER_SIGMA))
     first = _wide_average(field, valid, sigma_px, block)

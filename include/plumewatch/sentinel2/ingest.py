@@ -15,8 +15,16 @@ from plumewatch.failed_scenes import heal_scenes, record_failed_scenes
 from plumewatch.methane.thresholds import thresholds
 from plumewatch.models import Area, FailedScene
 from plumewatch.observations import write_observations
-from plumewatch.sentinel2.catalog import STAGE, SearchResult, SkippedScene, read_item, search_scenes
+from plumewatch.sentinel2.catalog import (
+    SKIPPED_DUPLICATE,
+    STAGE,
+    SearchResult,
+    SkippedScene,
+    read_item,
+    search_scenes,
+)
 from plumewatch.sentinel2.scene import SceneRef
+from plumewatch.sentinel2.scene_store import withdraw_scene
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.settings import Settings
 from plumewatch.tables import PIXELS
@@ -24,6 +32,9 @@ from plumewatch.wind.providers import fetch_wind
 
 SEARCH = "search"
 """scene_id of a failed_scenes row where a whole search failed, before any scene was known."""
+
+SCENES = "scenes"
+"""Folder of the stacked scenes below the storage root."""
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +77,13 @@ class DaySearch:
         return len(self.skipped)
 
     def record(self, storage_root: str, dag_id: str, run_id: str) -> None:
-        """Write the observations (nothing there, too cloudy, duplicate) and the failed scenes of the search."""
+        """Write the observations (nothing there, too cloudy, duplicate) and the failed scenes of the search.
+
+        A product that a newer one replaces is withdrawn from the storage: it may have come in before the newer one.
+        """
+        for key, area, skipped in self.skipped:
+            if skipped.outcome == SKIPPED_DUPLICATE:
+                withdraw_scene(storage.join(storage_root, SCENES), area, key, skipped.scene.scene_id)
         for key in sorted({key for key, _ in self.searched}):
             areas = {area for day, area in self.searched if day == key}
             write_observations(storage_root, "ch4", key, "search", self._observations(key, areas), areas=areas)
@@ -118,7 +135,7 @@ def search_newest(settings: Settings, key: str, names: Sequence[str], *, look_ba
 def fetch_area_scene(settings: Settings, area_name: str, item_href: str) -> str:
     """Stack one scene onto the area's grid and return the path of the STAC item written."""
     [area] = select_areas(_areas(settings), [area_name])
-    return fetch_scene(read_item(item_href), area, settings.table_root("scenes"))
+    return fetch_scene(read_item(item_href), area, settings.table_root(SCENES))
 
 
 def fetch_area_wind(settings: Settings, days: Iterable[tuple[str, str]]) -> list[str]:
@@ -210,4 +227,4 @@ def _observation(area: str, outcome: str, scene: SceneRef | None = None) -> dict
 
 
 def _item_path(settings: Settings, key: str, area: str, scene_id: str) -> str:
-    return storage.join(settings.table_root("scenes"), f"area={area}", f"date={key}", f"{scene_id}.json")
+    return storage.join(settings.table_root(SCENES), f"area={area}", f"date={key}", f"{scene_id}.json")

@@ -62,22 +62,23 @@ def scene_ref(item: Mapping[str, Any], href: str) -> SceneRef:
     name = str(item.get("id") or href)
     cloud_cover = properties.get("eo:cloud_cover")
     try:
-        footprint = shape(item["geometry"])
+        return SceneRef(
+            scene_id=name,
+            item_href=href,
+            observed_at_utc=observed_at_utc(name, properties),
+            platform=platform_of(name, properties),
+            relative_orbit=relative_orbit(properties),
+            tile=tile_of(name, properties),
+            cloud_cover=None if cloud_cover is None else float(cloud_cover),
+            baseline=processing_baseline(properties),
+            sequence=_sequence(name, properties),
+            updated=str(properties.get("updated") or properties.get("s2:generation_time") or ""),
+            footprint=shapely.make_valid(shape(item["geometry"])),
+        )
     except (KeyError, TypeError, ValueError, AttributeError, shapely.errors.ShapelyError) as error:
-        raise InputError(name, f"an item without a usable geometry ({error!r})", "a GeoJSON polygon") from error
-    return SceneRef(
-        scene_id=name,
-        item_href=href,
-        observed_at_utc=observed_at_utc(name, properties),
-        platform=platform_of(name, properties),
-        relative_orbit=relative_orbit(properties),
-        tile=tile_of(name, properties),
-        cloud_cover=None if cloud_cover is None else float(cloud_cover),
-        baseline=processing_baseline(properties),
-        sequence=_sequence(name, properties),
-        updated=str(properties.get("updated") or properties.get("s2:generation_time") or ""),
-        footprint=footprint,
-    )
+        raise InputError(
+            name, f"a property or geometry that cannot be read ({error!r})", "a Sentinel-2 item"
+        ) from error
 
 
 def select_newest(refs: Sequence[SceneRef]) -> tuple[list[SceneRef], list[SceneRef]]:

@@ -1,7 +1,8 @@
 """Simulated overpasses for judging the detector: ground that changes, and plumes of puffs that are nobody's template.
 
-Deliberately not the world of `plumewatch.simulation`: what is judged here was not tuned on that world, and the other way
-round. Magnitudes of the ground are chosen so that a bare threshold on the ratio raises tens of false alarms per scene.
+Deliberately not the world of `plumewatch.simulation`: what is judged here was not tuned on that world, and the other
+way round. Magnitudes of the ground are chosen so that a bare threshold on the ratio raises tens of false alarms per
+scene.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ RATIO_CHANGE = 0.001  # change of the ratio from date to date that is correlated
 BRIGHTNESS_CHANGE = 0.012  # the same of both bands together
 UNIT_RESPONSE = 0.0015  # what the ratio of the same ground differs between satellites, relative
 REGISTRATION_PX = 0.3  # largest shift of a date against the grid
+SOURCE_WIDTH_M = 8.0
+GROWTH, GROWTH_MEMORY_S = 0.2, 60.0  # puffs of a daytime boundary layer: 90 m at 1 km in 3 m/s, beside the meandering
+GUST, GUST_MEMORY_S = 0.15, 120.0  # relative to the wind; displacement grows linearly before, as a root after
+PUFFING, PUFFING_S = 0.35, 60.0  # relative standard deviation of the release, and its memory
 DESERT, FIELDS = "desert", "fields"
 
 
@@ -57,7 +62,7 @@ class SimulatedArea:
 
 
 def correlated_field(rng: np.random.Generator, size: int, slope: float) -> Floats:
-    """Return size x size random values of mean 0 and standard deviation 1 whose power falls with frequency ** -slope."""
+    """Return random values of mean 0 and standard deviation 1 whose power falls with frequency ** -slope."""
     wide = 2 * size  # twice the width, so that opposite edges don't match
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(wide), np.fft.rfftfreq(wide), indexing="ij"))
     frequency[0, 0] = np.inf
@@ -75,18 +80,17 @@ def plume_column(rng: np.random.Generator, size: int, plume: PlantedPlume) -> Fl
     speed = max(0.5, float(np.hypot(plume.wind_u_m_s, plume.wind_v_m_s)))
     step_s = min(5.0, 0.5 * PIXEL_M / speed)
     age_s = np.arange(0.5 * step_s, 1.5 * size * PIXEL_M / speed, step_s)
-    gust_east, gust_north = (_slow_noise(rng, len(age_s), 90.0 / step_s) * 0.15 * speed + 0.05 for _ in range(2))
+    gust_east, gust_north = (_slow_noise(rng, len(age_s), GUST_MEMORY_S / step_s) * GUST * speed for _ in range(2))
     mass = (
         plume.emission_kg_h
         / SECONDS_PER_HOUR
         * step_s
-        * np.exp(0.35 * _slow_noise(rng, len(age_s), 60.0 / step_s) - 0.06)
+        * np.exp(PUFFING * _slow_noise(rng, len(age_s), PUFFING_S / step_s) - PUFFING**2 / 2)
     )
-    memory_s = 120.0  # time over which a gust forgets itself: displacement grows linearly before, as a root after
-    reach = age_s / np.sqrt(1 + age_s / (2 * memory_s))
+    reach = age_s / np.sqrt(1 + age_s / (2 * GUST_MEMORY_S))
     east = plume.wind_u_m_s * age_s + gust_east * reach
     north = plume.wind_v_m_s * age_s + gust_north * reach
-    sigma_m = 8.0 + 0.14 * speed * age_s / np.sqrt(1 + age_s / 60.0)
+    sigma_m = SOURCE_WIDTH_M + GROWTH * speed * age_s / np.sqrt(1 + age_s / GROWTH_MEMORY_S)
     row, col = plume.row - north / PIXEL_M, plume.col + east / PIXEL_M
     column = np.zeros((size, size))
     for r, c, s, m in zip(row, col, sigma_m / PIXEL_M, mass, strict=True):  # a few hundred puffs, each on its window

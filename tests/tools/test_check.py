@@ -1,0 +1,220 @@
+"""`make check` says of each part how it is, fails only on what the settings need, and writes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from plumewatch.settings import Settings
+
+from tools import check
+from tools.check import State
+from tools.checkout import CHECKOUT
+from tools.ports import choose_ports
+
+ANSWERS = {"/stac": (200, '{"stac_version": "1.0.0"}'), "/html": (200, "<html>"), "/json": (200, "{}")}
+SQUARE = [[[50.0, 30.0], [50.01, 30.0], [50.01, 30.01], [50.0, 30.01], [50.0, 30.0]]]
+
+
+class Catalogue(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        status, text = ANSWERS.get(self.path, (503, "maintenance"))
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    http = HTTPServer(("127.0.0.1", 0), Catalogue)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{http.server_port}"
+    http.shutdown()
+    http.server_close()
+
+
+def settings(**values: object) -> Settings:
+    return Settings(**{"storage_root": "storage", **values})  # type: ignore[arg-type]
+
+
+def is_fatal_problem(finding: check.Finding) -> bool:
+    return finding.state is State.PROBLEM and finding.is_fatal
+
+
+@pytest.fixture
+def area_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    folders = tmp_path / "bundle", tmp_path / "own"
+    for folder in folders:
+        folder.mkdir()
+    monkeypatch.setattr(Settings, "area_folders", property(lambda _: tuple(map(str, folders))))
+    return folders
+
+
+def write_area(path: Path, **properties: object) -> None:
+    feature = {"type": "Feature", "properties": properties, "geometry": {"type": "Polygon", "coordinates": SQUARE}}
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+
+
+def test_a_folder_is_looked_at_and_not_made(tmp_path: Path) -> None:
+    assert check.check_storage(settings(storage_root=f"file://{tmp_path}")).state is State.OK
+    absent = check.check_storage(settings(storage_root=f"file://{tmp_path}/new/storage"))
+    assert absent.state is State.OK and "the first run makes it" in absent.text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_storage_root_that_cannot_work_is_fatal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("x")
+    in_the_way = check.check_storage(settings(storage_root=f"{tmp_path}/file/storage"))
+    assert is_fatal_problem(in_the_way) and f"{tmp_path}/file is a file" in in_the_way.text
+    assert is_fatal_problem(check.check_storage(settings(storage_root="gs://bucket/x")))
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    forbidden = check.check_storage(settings(storage_root=str(tmp_path)))
+    assert is_fatal_problem(forbidden) and "isn't writable" in forbidden.text
+
+
+def test_a_bucket_is_listed(s3_root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check.check_storage(settings(storage_root=s3_root)).state is State.OK
+    absent = check.check_storage(settings(storage_root="s3://no-such-bucket/x"))
+    assert is_fatal_problem(absent) and "bucket does not exist" in absent.text
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    refused = check.check_storage(settings(storage_root=s3_root))
+    assert is_fatal_problem(refused) and "wrong" not in refused.text
+
+
+def test_java_is_looked_for_where_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "present_java", lambda: None)
+    assert is_fatal_problem(check.check_java(settings()))
+    assert check.check_java(settings(spark="sc://host:15002")).state is State.OK
+
+
+def test_what_spark_fetches_by_itself_is_missing_and_no_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check.spark_runtime, "jars_folder", lambda: tmp_path / "jars")
+    assert check.check_spark(settings()).state is State.MISSING
+    assert list(tmp_path.iterdir()) == []
+    assert is_fatal_problem(check.check_spark(settings(spark="emr_serverless")))
+
+
+def test_areas_are_counted_and_named(area_folders: tuple[Path, Path]) -> None:
+    [nothing], _ = check.check_areas(settings())
+    assert nothing.state is State.MISSING
+    write_area(area_folders[0] / "one.geojson")
+    write_area(area_folders[1] / "two.geojson", name="second")
+    [finding], areas = check.check_areas(settings())
+    assert (finding.state, finding.text) == (State.OK, "2: one, second")
+    assert [area.name for area in areas] == ["one", "second"]
+
+
+def test_every_area_that_cannot_be_used_is_a_problem_and_the_others_count(area_folders: tuple[Path, Path]) -> None:
+    bundle, own = area_folders
+    write_area(bundle / "good.geojson")
+    write_area(own / "good.geojson")
+    write_area(own / "hub.geojson", catalogue="sentinel_hub")
+    write_area(own / "degrees.geojson", crs="EPSG:4326")
+    (own / "html.geojson").write_text("<html>")
+    (own / "broken.gpkg").write_text("<html>")
+    findings, _ = check.check_areas(settings())
+    assert all(is_fatal_problem(finding) for finding in findings[:-1])
+    texts = [finding.text for finding in findings]
+    expected = ["broken.gpkg", "degrees.geojson", "html.geojson", "sentinel_hub", "good is in several files", "2: good"]
+    assert len(texts) == len(expected) and all(part in text for part, text in zip(expected, texts, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("/stac", None), ("/html", "isn't JSON"), ("/json", "isn't STAC"), ("/gone", "HTTP 503")],
+)
+def test_a_catalogue_answers_or_not(server: str, path: str, reason: str | None) -> None:
+    found = check.why_unreachable(server + path)
+    assert found is None if reason is None else reason in str(found)
+
+
+def test_each_catalogue_is_asked_once_and_may_be_away(server: str, area_folders: tuple[Path, Path]) -> None:
+    [port] = choose_ports(20001)
+    write_area(area_folders[0] / "own.geojson", stac_api=f"http://127.0.0.1:{port}")
+    write_area(area_folders[0] / "default.geojson")
+    write_area(area_folders[0] / "another.geojson")
+    chosen = settings(stac_api=f"{server}/stac")
+    findings = list(check.check_catalogues(chosen, check.check_areas(chosen)[1]))
+    assert sorted(finding.state.value for finding in findings) == ["OK", "problem"]
+    assert not any(finding.is_fatal for finding in findings)
+
+
+def test_granules(tmp_path: Path) -> None:
+    cmr = check.check_granules(settings())
+    assert cmr.state is State.MISSING and "not served by this version" in cmr.text
+    assert is_fatal_problem(check.check_granules(settings(granules=f"{tmp_path}/none")))
+    assert check.check_granules(settings(granules=str(tmp_path))).state is State.MISSING
+    for name in ("oco2_LtCO2_190601_B11210Ar_240910224028s.nc4", "oco2_LtCO2_190702_B11210Ar_240910224028s.nc4"):
+        (tmp_path / name).touch()
+    (tmp_path / "oco3_LtCO2_190601_B10400Br_240910224028s.nc4").touch()
+    found = check.check_granules(settings(granules=str(tmp_path)))
+    assert found.state is State.OK and "2 of 2019-06 to 2019-07" in found.text and "1 refused" in found.text
+
+
+def test_wind(tmp_path: Path) -> None:
+    assert check.check_wind(settings()).state is State.MISSING
+    products = check.check_wind(settings(wind="geos_fp,era5"))
+    assert is_fatal_problem(products) and "none in this version" in products.text
+    assert is_fatal_problem(check.check_wind(settings(wind=str(tmp_path))))
+    (tmp_path / "data.parquet").touch()
+    assert check.check_wind(settings(wind=str(tmp_path))).state is State.OK
+
+
+def test_inventories(tmp_path: Path) -> None:
+    assert check.check_inventories(settings()).state is State.MISSING
+    assert is_fatal_problem(check.check_inventories(settings(inventories=f"{tmp_path}/none")))
+    (tmp_path / "plants.csv").touch()
+    unknown = check.check_inventories(settings(inventories=str(tmp_path)))
+    assert is_fatal_problem(unknown) and "own_sources" in unknown.text
+    (tmp_path / "own_sources.csv").touch()
+    assert check.check_inventories(settings(inventories=str(tmp_path))).text.startswith("own")
+
+
+def test_alert_channels_need_a_recipient_but_the_log() -> None:
+    [log, smtp] = check.check_alerts(settings(alerts=("log", "smtp")))
+    assert log.state is State.OK and is_fatal_problem(smtp)
+    [webhook] = check.check_alerts(settings(alerts=("webhook",), alert_to="https://u:secret@host/hook?token=abc"))
+    assert webhook.state is State.OK and "secret" not in webhook.text and "abc" not in webhook.text
+
+
+def test_accounts_of_later_versions_are_named_without_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARTHDATA_TOKEN", "abc")
+    hub, earthdata = check.check_accounts()
+    assert "not set; not used yet" in hub.text and "is set; not used yet" in earthdata.text
+    assert "abc" not in earthdata.text
+
+
+def run_command(**environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tools.check"]
+    nowhere = "http://127.0.0.1:9"  # the catalogues that areas of the bundle name aren't asked
+    away = {"HTTPS_PROXY": nowhere, "https_proxy": nowhere}
+    return subprocess.run(
+        command, cwd=CHECKOUT, env={**os.environ, **away, **environment}, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_command_fails_only_on_what_is_needed(tmp_path: Path) -> None:
+    root = f"file://{tmp_path}/storage"
+    good = run_command(PLUMEWATCH_STORAGE_ROOT=root, PLUMEWATCH_GRANULES="cmr")
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert "problem  catalogue" in good.stdout and good.stdout.endswith("\nReady.\n")
+    bad = run_command(PLUMEWATCH_STORAGE_ROOT=root, PLUMEWATCH_WIND=f"{tmp_path}/none")
+    assert bad.returncode == 1 and bad.stdout.endswith("\n1 problem to solve first.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_setting_that_cannot_be_read_is_one_line() -> None:
+    run = run_command(PLUMEWATCH_ALERTS="pigeon")
+    assert run.returncode == 1 and run.stderr.count("\n") == 1 and "pigeon" in run.stderr

@@ -1,0 +1,269 @@
+"""`make backfill`: a range of dates by Airflow's own backfill command; what it will cost is printed first.
+
+Exit code 0: the runs are created (or, dry, listed); 1: they can't be; 2: the arguments can't work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from plumewatch import storage
+from plumewatch.areas import grid_of, read_areas
+from plumewatch.errors import PlumewatchError, redact
+from plumewatch.models import Area
+from plumewatch.oco2.catalog import read_listing
+from plumewatch.oco2.ingest import CMR
+from plumewatch.sentinel2.catalog import search_scenes
+from plumewatch.settings import CHECKOUT, Settings
+
+from tools.airflow_client import AirflowError
+from tools.check import why_unreachable
+from tools.checkout import LOCAL_AIRFLOW
+from tools.java import present_java
+from tools.local_airflow import LocalAirflow
+from tools.places import user_environment, user_place
+from tools.supervisor import is_supervised
+from tools.up import PORT, read_state
+
+INGEST, EXTRACTION = "sentinel2_daily_ingest", "oco2_monthly_extraction"
+DETECTIONS = {INGEST: "methane_detection_and_matching", EXTRACTION: "co2_detection_and_matching"}
+MAX_ACTIVE_RUNS = {INGEST: 2, EXTRACTION: 1}
+BY_ITSELF = (
+    "runs by itself when {asset} arrive, and Airflow refuses backfills of such DAGs: backfill {feeder}; "
+    "for what is stored already trigger redetect with from, to and gas"
+)
+REFUSED = {
+    DETECTIONS[INGEST]: BY_ITSELF.format(asset="the pixels of a day", feeder=INGEST),
+    DETECTIONS[EXTRACTION]: BY_ITSELF.format(asset="the peaks of a month", feeder=EXTRACTION),
+    "redetect": "is started by hand and takes the range itself: trigger it with from, to and gas",
+    "inventory_refresh": "reads the inventories as they are now, whatever the date: trigger it once",
+}
+EXAMPLE = f"make backfill DAG={INGEST} FROM=2025-08-20 TO=2025-09-06 DRY=1"
+
+BLOCK_PX = 1024
+"""Edge of a block of the catalogue's GeoTIFFs, which are read by whole blocks (Earth Search's COGs)."""
+PIXEL_M, FINE_PIXEL_M = 20.0, 10.0  # Sentinel-2 User Handbook: B02, B03, B04, B08 have 10 m; 60 m bands are few bytes
+FINE_BANDS = ("B02", "B03", "B04", "B08")
+BAND_BYTES, MASK_BYTES = 2, 1  # uint16 reflectance; uint8 scene classes and cloud probability
+N_MASKS = 2
+
+
+class BadArguments(Exception):
+    """The arguments can't work; the message says what is allowed."""
+
+
+class CannotBackfill(Exception):
+    """The arguments are fine, and it can't be done all the same; the message says why."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be backfilled."""
+
+    dag_id: str
+    """sentinel2_daily_ingest or oco2_monthly_extraction."""
+    first: date
+    """First day; for months a first of a month."""
+    last: date
+    """Last day, included."""
+
+    @property
+    def n_days(self) -> int:
+        """Days, both ends included."""
+        return (self.last - self.first).days + 1
+
+    @property
+    def months(self) -> list[str]:
+        """Months (YYYY-MM) whose first day lies in the range."""
+        first, last = (day.year * 12 + day.month - 1 for day in (self.first, self.last))
+        return [f"{month // 12}-{month % 12 + 1:02d}" for month in range(first, last + 1)]
+
+
+def read_order(dag_id: str, first: str, last: str, today: date) -> Order:
+    """Return the order that three texts give. Raises BadArguments."""
+    if dag_id in REFUSED:
+        raise BadArguments(f"DAG={dag_id}: it {REFUSED[dag_id]}.")
+    if dag_id not in DETECTIONS:
+        raise BadArguments(f"DAG={dag_id or '(empty)'}; allowed: {', '.join(DETECTIONS)}. Example: {EXAMPLE}")
+    order = Order(dag_id, _date("FROM", first), _date("TO", last))
+    if order.last < order.first:
+        raise BadArguments(f"FROM={first} is after TO={last}; allowed: a first day that isn't after the last one")
+    if order.last > today:
+        raise BadArguments(f"TO={last} is in the future; allowed: at most today, {today} (UTC)")
+    if dag_id == EXTRACTION and order.first.day != 1:
+        start = order.first.replace(day=1)
+        raise BadArguments(f"FROM={first}: {EXTRACTION} works by months; allowed: the first of one, such as {start}")
+    return order
+
+
+def _date(name: str, text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError:
+        raise BadArguments(f"{name}={text or '(empty)'}; allowed: YYYY-MM-DD. Example: {EXAMPLE}") from None
+
+
+def cost_of(order: Order, settings: Settings) -> list[str]:
+    """Return the lines that say what the order will cost. Raises CannotBackfill where its runs would only fail."""
+    lines = ingest_cost(order, settings) if order.dag_id == INGEST else extraction_cost(order, settings)
+    return [*lines, "no processing units and no quota: neither source needs an account"]
+
+
+def ingest_cost(order: Order, settings: Settings) -> list[str]:
+    """Return days, areas, and what the catalogues have of them."""
+    areas = read_areas(*settings.area_folders)
+    if not areas:
+        raise CannotBackfill(f"no areas in {' or '.join(settings.area_folders)}: put a GeoJSON there")
+    lines = [f"{_count(order.n_days, 'day')} x {_count(len(areas), 'area')}: {_count(order.n_days, 'run')}"]
+    reasons: dict[str, str | None] = {}
+    n_scenes = n_bytes = n_known = 0
+    for area in areas:
+        url = area.stac_api or settings.stac_api
+        if area.catalogue != "stac":
+            lines.append(f"  {area.name}: catalogue {area.catalogue} is not served yet: its searches will fail")
+            continue
+        if url not in reasons:
+            reasons[url] = why_unreachable(url)
+        if reason := reasons[url]:
+            lines.append(f"  {area.name}: scenes unknown: {redact(url)}: {reason}")
+            continue
+        try:
+            found = search_scenes(area, order.first, order.last, settings.stac_api)
+        except PlumewatchError as error:
+            lines.append(f"  {area.name}: scenes unknown: {error}")
+            continue
+        n, left_out = len(found.scenes), len(found.skipped) + len(found.beyond_max_items)
+        size = bytes_of_scene(area)
+        lines.append(f"  {area.name}: {_count(n, 'scene')} of about {_megabytes(size)}, {left_out} left out")
+        n_known, n_scenes, n_bytes = n_known + 1, n_scenes + n, n_bytes + n * size
+    if n_known:
+        lines.append(f"{_count(n_scenes, 'scene')}, at most about {_megabytes(n_bytes)} to read")
+    return lines
+
+
+def bytes_of_scene(area: Area) -> int:
+    """Return how many bytes are read for a scene of an area: its share of the tile in whole blocks, uncompressed.
+
+    A window of w x h pixels touches blocks that hold (w + 1024) x (h + 1024) pixels on average. Compression makes it
+    less by a third to a half: an upper bound for areas that lie in one tile.
+    """
+    grid = grid_of(area)
+    width_m, height_m = grid.width * grid.resolution_m, grid.height * grid.resolution_m
+
+    def pixels(pixel_m: float) -> float:
+        return (width_m / pixel_m + BLOCK_PX) * (height_m / pixel_m + BLOCK_PX)
+
+    bands = sum(pixels(FINE_PIXEL_M if band in FINE_BANDS else PIXEL_M) * BAND_BYTES for band in area.bands)
+    return round(bands + N_MASKS * MASK_BYTES * pixels(PIXEL_M))
+
+
+def extraction_cost(order: Order, settings: Settings) -> list[str]:
+    """Return the months, and the granules that are there of them."""
+    if settings.granules == CMR:
+        raise CannotBackfill(
+            "PLUMEWATCH_GRANULES=cmr: the download is not served by this version; set a folder of OCO-2 Lite files"
+        )
+    granules = read_listing(settings.granules).granules
+    lines = [_count(len(order.months), "month") + f": {_count(len(order.months), 'run')}"]
+    total = 0
+    for month in order.months:
+        of_month = [granule.path for granule in granules if granule.month == month]
+        size = sum(_sizes(of_month))
+        total += size
+        lines.append(f"  {month}: {_count(len(of_month), 'granule')}, {_megabytes(size)}")
+    return [*lines, f"{_megabytes(total)} to read from {settings.granules}"]
+
+
+def _sizes(paths: Iterable[str]) -> list[int]:
+    return [int(fs.size(inner)) for fs, inner in map(storage.filesystem, paths)]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _megabytes(n_bytes: float) -> str:
+    return f"{n_bytes / 1e6:,.0f} MB" if n_bytes < 1e10 else f"{n_bytes / 1e9:,.0f} GB"
+
+
+def airflow_arguments(order: Order, dry: bool) -> list[str]:
+    """Return the arguments of Airflow's command."""
+    return [
+        "backfill", "create", "--dag-id", order.dag_id, "--from-date", str(order.first), "--to-date", str(order.last),
+        "--max-active-runs", str(MAX_ACTIVE_RUNS[order.dag_id]), *(["--dry-run"] if dry else []),
+    ]  # fmt: skip
+
+
+def create(order: Order, dry: bool) -> None:
+    """Have Airflow create the runs, or list them. Raises CannotBackfill with Airflow's reason."""
+    is_running = is_supervised(LOCAL_AIRFLOW)
+    state = read_state(LOCAL_AIRFLOW) or {}
+    port = int(state["url"].rpartition(":")[2]) if is_running and "url" in state else PORT
+    airflow = user_place(present_java()).airflow(port)
+    if not is_running:  # nobody keeps the database up to date with the DAG files
+        print("Airflow isn't running: reading the DAG files into its database ...", flush=True)
+        run_airflow(airflow, ["db", "migrate"])
+        run_airflow(airflow, ["dags", "reserialize"])
+    print(run_airflow(airflow, airflow_arguments(order, dry)), flush=True)
+    if not dry:
+        print(what_follows(order, airflow if is_running else None))
+
+
+def run_airflow(airflow: LocalAirflow, arguments: Sequence[str]) -> str:
+    """Run an Airflow command and return what it prints. Raises CannotBackfill with the last line of its error."""
+    command = [sys.executable, "-m", "airflow", *arguments]
+    run = subprocess.run(command, cwd=CHECKOUT, env=airflow.environment, capture_output=True, text=True, check=False)
+    if run.returncode:
+        lines = [line for line in (run.stdout + run.stderr).splitlines() if line.strip()] or ["no message"]
+        raise CannotBackfill(f"`airflow {' '.join(arguments)}` failed: {lines[-1].strip()}")
+    return run.stdout.strip()
+
+
+def what_follows(order: Order, airflow: LocalAirflow | None) -> str:
+    """Return what happens with the runs now: a DAG that is paused lets them wait."""
+    detection = DETECTIONS[order.dag_id]
+    kept = "Days or months that have run already are left as they are (to repeat one, clear or trigger it)."
+    if airflow is None:
+        return f"Created. The runs start when `make up` runs and {order.dag_id} and {detection} are unpaused. {kept}"
+    try:
+        paused = [dag_id for dag_id, is_paused in airflow.client.dags().items() if is_paused]
+    except AirflowError as error:
+        return f"Created; whether the DAGs are paused could not be asked ({error}). {kept}"
+    waiting = [dag_id for dag_id in (order.dag_id, detection) if dag_id in paused]
+    if waiting:
+        return f"Created. Paused, so unpause in the UI ({airflow.url}): {', '.join(waiting)}. {kept}"
+    return f"Created; they are at work, and {detection} follows by itself: {airflow.url}. {kept}"
+
+
+def main() -> None:
+    """`--dag D --from YYYY-MM-DD --to YYYY-MM-DD [--dry-run]`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("dag", "from", "to"):
+        parser.add_argument(f"--{name}", required=True, metavar=name.upper())
+    parser.add_argument("--dry-run", action="store_true")
+    arguments = vars(parser.parse_args())
+    logging.basicConfig(level=logging.ERROR)
+    try:
+        order = read_order(arguments["dag"], arguments["from"], arguments["to"], datetime.now(UTC).date())
+        os.environ.update(user_environment(present_java()))
+        os.chdir(CHECKOUT)
+        print("\n".join(cost_of(order, Settings.load())) + "\n", flush=True)
+        create(order, arguments["dry_run"])
+    except BadArguments as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except (CannotBackfill, PlumewatchError) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("Interrupted.")
+
+
+if __name__ == "__main__":
+    main()

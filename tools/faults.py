@@ -1,0 +1,139 @@
+"""`make faults`: processes are killed while Airflow works, and nothing is lost in silence.
+
+1. Every try of one mapped task is killed (kill -9): its scene is in failed_scenes, with its alert, the run is red, and
+   the other scenes went through. Airflow calls no callback for a task that is killed on its last try.
+2. The executor's worker of one mapped task is killed: the scene is fetched again, and the run is green.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+from plumewatch import storage
+from plumewatch.failed_scenes import read_failed_scenes
+from plumewatch.tables import PIXELS
+
+from tools.airflow_client import AirflowClient, AirflowError, TaskRun
+from tools.checkout import DEMO
+from tools.demo import INGEST, Clock, DemoFailed, boot, prepare_place, say
+from tools.java import JavaNotFound
+from tools.supervisor import AlreadyRunning, ServiceFailed, Supervisor
+from tools.up import CannotStart
+
+MAPPED = "fetch_scene"
+TIMEOUT_S = 600.0
+POLL_S = 0.1
+
+
+def run_faults() -> int:
+    """Run both faults and return the exit code."""
+    clock = Clock()
+    with Supervisor(DEMO, say=lambda text: say(clock, text)) as supervisor:
+        place, airflow = prepare_place("file")
+        truth = boot(place, airflow, supervisor, 1, clock)
+        root = place.environment["PLUMEWATCH_STORAGE_ROOT"]
+        airflow.client.pause(INGEST, False)
+        areas = [area["name"] for area in truth["areas"]]
+        problems = [
+            *_kill_every_try(airflow.client, truth["dates"][0], areas, root, clock),
+            *_kill_the_worker(airflow.client, truth["dates"][1], areas, root, clock),
+        ]
+    print("\nFAILED:\n" + "\n".join(f"  - {p}" for p in problems) if problems else "\nNothing was lost.")
+    return 1 if problems else 0
+
+
+def _kill_every_try(client: AirflowClient, day: str, areas: list[str], root: str, clock: Clock) -> Iterator[str]:
+    run_id = client.trigger(INGEST, day, {"areas": areas})
+    killed: set[int] = set()
+    victim: int | None = None
+    for task in _running_until_end(client, run_id):
+        victim = task["map_index"] if victim is None else victim
+        if task["map_index"] == victim and task["pid"] not in killed:
+            killed.add(task["pid"])
+            psutil.Process(task["pid"]).kill()
+            say(clock, f"killed {MAPPED} {task['map_index']} of {day}, try {task['try_number']}")
+    state, tasks = _end_of(client, run_id)
+    mapped = {t.map_index: t.state for t in tasks if t.task_id == MAPPED}
+    say(clock, f"run {state}; {MAPPED}: {mapped}")
+    if state != "failed":
+        yield f"a scene whose every try was killed leaves the run {state}"
+    rows = [r for r in read_failed_scenes(root, INGEST, day).to_pylist() if r["run_id"] == run_id]
+    for row in rows:
+        say(clock, f"failed_scenes: {row['area']} {row['scene_id']} {row['error_class']}: {row['message']}")
+    if len(rows) != 1:
+        yield f"{len(rows)} rows of failed_scenes for one killed scene"
+    [report] = [t for t in tasks if t.task_id == "report_failures"]
+    if not any(r["scene_id"] in client.log(report) for r in rows):
+        yield "the alert doesn't name the killed scene"
+    others = [s for index, s in mapped.items() if index != victim]
+    if not others or set(others) != {"success"}:
+        yield f"the other scenes are {others}"
+    if not storage.list_partitions(PIXELS, storage.join(root, PIXELS.name), {"date": day}):
+        yield "the good scenes have no pixels"
+
+
+def _kill_the_worker(client: AirflowClient, day: str, areas: list[str], root: str, clock: Clock) -> Iterator[str]:
+    run_id = client.trigger(INGEST, day, {"areas": areas})
+    is_killed = False
+    for task in _running_until_end(client, run_id):
+        if not is_killed:
+            worker = psutil.Process(task["pid"]).parent()
+            assert worker is not None
+            worker.kill()
+            is_killed = True
+            say(clock, f"killed the executor's worker of {MAPPED} {task['map_index']} of {day}")
+    state, tasks = _end_of(client, run_id)
+    tries = {t.map_index: (t.state, t.try_number) for t in tasks if t.task_id == MAPPED}
+    say(clock, f"run {state}; {MAPPED} (state, try): {tries}")
+    open_rows = [r for r in read_failed_scenes(root, INGEST, day).to_pylist() if r["healed_at_utc"] is None]
+    if state != "success" and not open_rows:
+        yield f"the worker's death leaves the run {state} and no row of failed_scenes"
+    if not is_killed:
+        yield "no worker could be killed in time"
+    if state == "success" and set(areas) - _areas_with_pixels(root, day):
+        yield f"no pixels of {sorted(set(areas) - _areas_with_pixels(root, day))}"
+
+
+def _areas_with_pixels(root: str, day: str) -> set[str]:
+    return {p.keys["area"] for p in storage.list_partitions(PIXELS, storage.join(root, PIXELS.name), {"date": day})}
+
+
+def _running_until_end(client: AirflowClient, run_id: str) -> Iterator[dict[str, Any]]:
+    """Yield the running instances of the mapped task, again and again, until the run has ended."""
+    deadline = time.monotonic() + TIMEOUT_S
+    path = f"/api/v2/dags/{INGEST}/dagRuns/{run_id}/taskInstances?limit=100"
+    while not next(run for run in client.runs(INGEST) if run.run_id == run_id).is_finished:
+        for task in client.request("GET", path)["task_instances"]:
+            if (
+                task["task_id"] == MAPPED
+                and task["state"] == "running"
+                and task["pid"]
+                and psutil.pid_exists(task["pid"])
+            ):
+                yield task
+        if time.monotonic() > deadline:
+            raise DemoFailed(f"{run_id} has not ended after {TIMEOUT_S:.0f} s")
+        time.sleep(POLL_S)
+
+
+def _end_of(client: AirflowClient, run_id: str) -> tuple[str, list[TaskRun]]:
+    state = next(run.state for run in client.runs(INGEST) if run.run_id == run_id)
+    return state, client.task_runs(INGEST, run_id)
+
+
+def main() -> None:
+    """No arguments."""
+    try:
+        sys.exit(run_faults())
+    except AlreadyRunning:
+        sys.exit("A demonstration, or `make up DEMO=1`, is at work: end it first (make down).")
+    except (CannotStart, JavaNotFound, ServiceFailed, AirflowError, DemoFailed) as error:
+        sys.exit(f"\n{error}")
+
+
+if __name__ == "__main__":
+    main()
