@@ -10,14 +10,18 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-if str(CHECKOUT) not in sys.path:
-    sys.path.insert(0, str(CHECKOUT))  # the package `tools` is run from the checkout and never installed
+TESTS = CHECKOUT / "tests"
+for folder in (CHECKOUT, TESTS):  # `tools` is run from the checkout and never installed; fixtures lie beside this file
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
 
 # Tests read no settings of the machine they run on.
 for name in [n for n in os.environ if n.startswith(("PLUMEWATCH_", "AWS_", "SH_", "AIRFLOW_"))]:
     if name not in ("PLUMEWATCH_TEST_DATA", "AWS_CA_BUNDLE"):
         del os.environ[name]
 os.environ["PLUMEWATCH_SPARK"] = "local[2]"
+
+pytest_plugins = ["airflow_fixtures"]
 
 
 @pytest.fixture(scope="session")

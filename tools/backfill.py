@@ -219,7 +219,8 @@ def create(order: Order, dry: bool) -> None:
 def run_airflow(airflow: LocalAirflow, arguments: Sequence[str]) -> str:
     """Run an Airflow command and return what it prints. Raises CannotBackfill with the last line of its error."""
     command = [sys.executable, "-m", "airflow", *arguments]
-    run = subprocess.run(command, cwd=CHECKOUT, env=airflow.environment, capture_output=True, text=True, check=False)
+    environment = {**airflow.environment, "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"}
+    run = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
     if run.returncode:
         lines = [line for line in (run.stdout + run.stderr).splitlines() if line.strip()] or ["no message"]
         raise CannotBackfill(f"`airflow {' '.join(arguments)}` failed: {lines[-1].strip()}")

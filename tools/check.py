@@ -299,11 +299,15 @@ def findings_of(settings: Settings) -> Iterator[Finding]:
 
 def run(say: Callable[[str], None]) -> int:
     """Say all findings and return the exit code."""
-    n_fatal = 0
+    problems = []
     for finding in findings_of(Settings.load()):
         say(f"{finding.state.value:8} {finding.part:14} {finding.text}")
-        n_fatal += finding.is_fatal
-    say(f"\n{n_fatal} problem{'' if n_fatal == 1 else 's'} to solve first." if n_fatal else "\nReady.")
+        problems += [finding] if finding.state is State.PROBLEM else []
+    n_fatal = sum(finding.is_fatal for finding in problems)
+    if n_fatal:
+        say(f"\n{n_fatal} problem{'' if n_fatal == 1 else 's'} to solve first.")
+    else:
+        say("\nReady, but for the problem above that may pass by itself." if problems else "\nReady.")
     return 1 if n_fatal else 0
 
 

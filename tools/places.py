@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,7 +112,8 @@ def spark_service(environment: Mapping[str, str]) -> Service:
 
 
 def _spark_url(service: Service) -> str:
-    return f"sc://127.0.0.1:{service.command[-1]}"
+    """One session for all jobs: its Python workers stay warm, where those of a new session import everything anew."""
+    return f"sc://127.0.0.1:{service.command[-1]}/;session_id={uuid.uuid4()};user_id=plumewatch"
 
 
 def remember_demo(storage: str, seed: int) -> None:

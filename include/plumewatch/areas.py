@@ -97,8 +97,12 @@ def _epsg(area: Area) -> int:
             area.file, f"area {area.name!r} has crs {area.crs!r}", "EPSG:<number> of a projected CRS in metres"
         )
     from pyproj import CRS
+    from pyproj.exceptions import CRSError
 
-    crs = CRS.from_epsg(int(match[1]))
+    try:
+        crs = CRS.from_epsg(int(match[1]))
+    except CRSError as error:
+        raise InputError(area.file, f"area {area.name!r} has crs {area.crs}", "an EPSG code that exists") from error
     if not crs.is_projected or crs.axis_info[0].unit_name != "metre":
         raise InputError(area.file, f"area {area.name!r} has crs {area.crs} ({crs.name})", "a projected CRS in metres")
     return int(match[1])
@@ -131,9 +135,13 @@ def _geojson_features(content: Any) -> list[dict[str, Any]]:
 
 def _vector_features(file: str) -> list[dict[str, Any]]:
     import geopandas
+    from pyogrio.errors import DataSourceError
 
-    with storage.local_copy(file) as local:
-        frame = geopandas.read_file(local)
+    try:
+        with storage.local_copy(file) as local:
+            frame = geopandas.read_file(local)
+    except DataSourceError as error:
+        raise InputError(file, f"not readable ({error})", "a GeoPackage or Shapefile") from error
     if frame.crs is None:
         raise InputError(file, "no coordinate reference system", "a file that states its CRS")
     return json.loads(frame.to_crs(4326).to_json())["features"]

@@ -127,6 +127,7 @@ def serve(port: int) -> None:
     options = session_options(settings) | {
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": str(port),
+        "spark.connect.session.manager.defaultSessionTimeout": "365d",  # a session that jobs share may idle for long
     }
     command = [str(spark_runtime.spark_home() / "bin" / "spark-submit"), "--master", f"local[{cores}]"]
     for name, value in options.items():

@@ -94,6 +94,15 @@ def test_geometries_that_cannot_work_are_refused(tmp_path: Path, geometry: dict)
         read_areas(write(tmp_path, {"name": "a"}, geometry))
 
 
+def test_a_broken_file_and_an_unknown_crs_are_named(tmp_path: Path) -> None:
+    (tmp_path / "broken.gpkg").write_text("no GeoPackage")
+    with pytest.raises(InputError, match=r"broken\.gpkg: not readable"):
+        read_areas(str(tmp_path / "broken.gpkg"))
+    [area] = read_areas(write(tmp_path, {"name": "a", "crs": "EPSG:99999"}) + "/x.geojson")
+    with pytest.raises(InputError, match="an EPSG code that exists"):
+        grid_of(area)
+
+
 def test_two_areas_of_one_name_are_refused(tmp_path: Path) -> None:
     write(tmp_path, {"name": "a"}, name="1.geojson")
     with pytest.raises(InputError, match="is also in"):

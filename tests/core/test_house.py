@@ -17,7 +17,8 @@ READS_OR_WRITES = {
     "areas", "failed_scenes", "jobs", "observations", "settings", "spark_runtime", "spark_session", "storage", "tables",
     "sentinel2.catalog", "sentinel2.ingest", "sentinel2.pixel_files", "sentinel2.rasters", "sentinel2.scene_store",
     "sentinel2.stack", "sentinel2.stored_scene",
-    "methane.area_dates", "oco2.catalog", "oco2.granule", "oco2.ingest", "oco2.orbit_tasks", "oco2.soundings",
+    "methane.area_dates",
+    "oco2.catalog", "oco2.granule", "oco2.ingest", "oco2.orbit_tasks", "oco2.soundings",
 }  # fmt: skip
 READING_PACKAGES = {"simulation", "maps", "wind", "inventory"}
 MAY_READ_ENVIRONMENT = {"settings", "spark_session", "spark_runtime", "simulation.serve"}
@@ -86,7 +87,18 @@ def test_only_reading_modules_reach_storage_network_clock_and_environment(path: 
 
 @pytest.mark.parametrize("path", modules(CHECKOUT / "plugins"), ids=lambda p: p.stem)
 def test_plugin_knows_no_science(path: Path) -> None:
-    allowed = {"settings", "tables", "storage", "errors", "models", "failed_scenes", "observations", "jobs", "maps", "areas"}
+    allowed = {
+        "settings",
+        "tables",
+        "storage",
+        "errors",
+        "models",
+        "failed_scenes",
+        "observations",
+        "jobs",
+        "maps",
+        "areas",
+    }
     assert {i.split(".")[1] for i in imported(path) if i.startswith("plumewatch.")} <= allowed
 
 

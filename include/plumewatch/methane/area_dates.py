@@ -13,19 +13,20 @@ from typing import Any
 import pyarrow as pa
 
 from plumewatch import storage
-from plumewatch.errors import InputError, PlumewatchError
+from plumewatch.errors import PlumewatchError
 from plumewatch.methane.anomalies import NOISE, ForestSettings
 from plumewatch.methane.detection import ACCEPTED, ISOLATION_FOREST, MULTI_PASS
 from plumewatch.methane.passes import COLUMNS, GridPlace, Pass, grid_pass, split_passes
 from plumewatch.methane.plumes import Plume, WindOf
 from plumewatch.methane.quantification import SECONDS_PER_HOUR, effective_wind_m_s
-from plumewatch.methane.search import STAGE, PassResult, anomaly_columns, search_pass, time_of
+from plumewatch.methane.search import STAGE, PassResult, anomaly_columns, nothing_to_search, search_pass, time_of
 from plumewatch.methane.thresholds import Thresholds, thresholds
 from plumewatch.models import FailedScene
 from plumewatch.tables import ANOMALIES, PIXELS, PLUMES
 from plumewatch.wind.at_point import WindAtPoint, wind_at
 from plumewatch.wind.files import READ_AROUND, read_wind_files
 
+BAD_INPUT = (PlumewatchError, OSError, pa.ArrowException)  # what a broken file raises
 SHOWN_WINDS_M_S = (2, 4, 6, 8)  # of the table of rates in the details
 ANSWER_DDL = "area string, date string, rows_read bigint, plumes binary, report string"
 ANSWER = pa.schema(
@@ -102,7 +103,7 @@ def detect_area_date(task: AreaDate) -> dict[str, Any]:
     work = _Work(0, set(), [])
     try:
         results = _search(task, work)
-    except (PlumewatchError, OSError) as error:
+    except BAD_INPUT as error:
         work.failures.append(_failure(error, task.area, task.date))
         return _answer(task, work, None, [])
     plumes = [plume for result in results for plume in result.plumes]
@@ -117,10 +118,8 @@ def detect_area_date(task: AreaDate) -> dict[str, Any]:
 def _search(task: AreaDate, work: _Work) -> list[PassResult]:
     limits = thresholds()
     pixels = _read_pixels(task, task.date, work)
-    if not pixels.num_rows:
-        raise InputError(_partition(task, task.date), "no rows", "pixels of at least one pass")
     results = []
-    for rows in split_passes(pixels):
+    for rows in split_passes(pixels) if pixels.num_rows else []:
         target = grid_pass(rows, source=_partition(task, task.date))
         wind_of = _wind_of(task, target)
         earlier = _earlier_passes(task, target.place, limits["references"]["max_days_back"], work)
@@ -155,7 +154,7 @@ def _earlier_passes(task: AreaDate, onto: GridPlace, max_days_back: int, work: _
                 if pixels.num_rows
                 else []
             )
-        except (PlumewatchError, OSError) as error:
+        except BAD_INPUT as error:
             work.failures.append(_failure(error, task.area, day))
             continue
         yield from passes
@@ -184,7 +183,7 @@ def _answer(task: AreaDate, work: _Work, rows: pa.Table | None, results: Sequenc
     report = {
         "inputs": sorted(work.inputs),
         "failures": [asdict(failure) for failure in work.failures],
-        "observations": [result.observation for result in results],
+        "observations": [result.observation for result in results] or [nothing_to_search(task.area)],
         "references": {r.observation["scene_id"]: [s for p in r.references for s in p.scene_ids] for r in results},
     }
     return {

@@ -32,6 +32,9 @@ COLUMNS = (
 """What of the pixel table the detection reads."""
 
 
+NEVER_NULL = ("scene_id", "platform", "row", "col", "longitude", "latitude")
+
+
 @dataclass(frozen=True, eq=False)
 class GridPlace:
     """Where the cells of a window of the area's grid lie, as cubic polynomials in row and column."""
@@ -150,10 +153,13 @@ def _rows_of(pixels: pa.Table, platform: str, relative_orbit: int | None) -> pa.
 def grid_pass(rows: pa.Table, onto: GridPlace | None = None, source: str = "pixels") -> Pass:
     """Return the rows of one pass on the smallest window that holds them, or on the window `onto`.
 
-    Raises InputError, naming `source`, where there is no row or where the cells are not those of `onto`.
+    Raises InputError, naming `source`, where there is no row, a place is null, or the cells are not those of `onto`.
     """
     if not rows.num_rows:
         raise InputError(source, "no rows", "pixels of one pass")
+    empty = [name for name in NEVER_NULL if rows[name].null_count]
+    if empty:
+        raise InputError(source, f"null in {', '.join(empty)}", "pixels with their place, scene and platform")
     row, col = (rows[name].to_numpy().astype(np.int64) for name in ("row", "col"))
     place = onto or _fit_place(row, col, rows["longitude"].to_numpy(), rows["latitude"].to_numpy())
     inside = (

@@ -10,7 +10,7 @@ import numpy as np
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.regions import find_regions, is_surface_change
 from plumewatch.methane.retrieval import compute_log_ratio
-from plumewatch.methane.significance import Array, Mask, robust_sigma, slow_part, smooth
+from plumewatch.methane.significance import Array, Mask, least_noise, robust_sigma, slow_part, smooth
 from plumewatch.methane.thresholds import Thresholds
 
 
@@ -54,9 +54,8 @@ def compute_comparison(
         difference = compute_log_ratio(reference.b11, reference.b12, valid[k]) - log_ratio
         ratios[k] = _without_slow_part(difference, valid[k], ground[k], background_px)
         brightness[k] = _without_median(_log(reference.b11, valid[k]) - log_b11, valid[k])
-    weights = np.array(
-        [1 / robust_sigma(smooth(d, v, scale_px).values[v]) ** 2 for d, v in zip(ratios, valid, strict=True)]
-    )
+    spreads = [robust_sigma(smooth(d, v, scale_px).values[v]) for d, v in zip(ratios, valid, strict=True)]
+    weights = np.maximum(spreads, least_noise(scale_px)) ** -2.0
     usable = valid
     if len(references) > 1:
         usable = valid & ~_own_plumes(ratios, brightness, valid, weights, scale_px, limits, target.pixel_size_m)
@@ -150,7 +149,8 @@ def _own_plumes(
         inside = known[k] & (smoothed.coverage >= limits["smoothing"]["min_coverage"])
         if not inside.any():
             continue
-        z = np.where(inside, smoothed.values / robust_sigma(smoothed.values[inside]), -np.inf)
+        spread = max(robust_sigma(smoothed.values[inside]), least_noise(scale_px))
+        z = np.where(inside, smoothed.values / np.float32(spread), -np.inf)
         regions = find_regions(z, levels["reference_plume_significance"], levels["mask_significance"])
         changed = is_surface_change(
             regions, residuals[k], -darkening[k], known[k],

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from plumewatch.methane.references import Comparison
-from plumewatch.methane.significance import Array, local_noise, robust_sigma, smooth
+from plumewatch.methane.significance import Array, least_noise, local_noise, robust_sigma, smooth
 from plumewatch.methane.thresholds import Thresholds
 
 
@@ -77,8 +77,11 @@ def compute_scales(
     scales = []
     for scale_m, local in zip(smoothing["scales_m"], noises, strict=True):
         averaged = smooth(comparison.absorption, comparison.valid, scale_m / pixel_size_m)
-        inside = comparison.valid & (averaged.coverage >= smoothing["min_coverage"]) & (local > 0)
-        z = np.divide(averaged.values, local, out=np.full(local.shape, -np.inf, np.float32), where=inside)
-        spread = robust_sigma(z[inside])
-        scales.append(Scale(float(scale_m), (z / spread).astype(np.float32), float(np.median(local[inside]) * spread)))
+        inside = comparison.valid & (averaged.coverage >= smoothing["min_coverage"])
+        least = least_noise(scale_m / pixel_size_m)
+        local = np.maximum(local, least)
+        spread = robust_sigma((averaged.values / local)[inside])
+        noise = np.maximum(local * spread, least)
+        z = np.where(inside, averaged.values / noise, -np.inf).astype(np.float32)
+        scales.append(Scale(float(scale_m), z, float(np.median(noise[inside]))))
     return tuple(scales)

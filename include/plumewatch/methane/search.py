@@ -25,7 +25,7 @@ from plumewatch.methane.plumes import Plume, WindOf, describe_plumes
 from plumewatch.methane.quantification import detection_limit_kg_h
 from plumewatch.methane.thresholds import Thresholds
 
-SEARCHED, SKIPPED_CLOUD, NO_REFERENCE = "searched", "skipped_cloud", "no_reference"
+SEARCHED, SKIPPED_CLOUD, NO_REFERENCE, NO_INPUT = "searched", "skipped_cloud", "no_reference", "no_input"
 STAGE = "detection"
 OVERPASS_SOLAR_HOURS = 10.5  # mean local solar time at the descending node, ESA Sentinel-2 mission guide
 DEGREES_PER_HOUR = 15.0
@@ -118,6 +118,14 @@ def _result(
         "stage": STAGE,
     }
     return PassResult(target, tuple(references), detection, tuple(plumes), anomalies, observation)
+
+
+def nothing_to_search(area: str) -> dict[str, Any]:
+    """Return the observation of an area and date whose pixel table has no rows."""
+    empty = dict.fromkeys(
+        ("orbit", "scene_id", "source_id", "observed_at_utc", "clear_fraction", "wind_speed_m_s", "detection_limit")
+    )
+    return empty | {"area": area, "outcome": NO_INPUT, "detected": False, "stage": STAGE}
 
 
 def time_of(target: Pass, day: str) -> datetime:

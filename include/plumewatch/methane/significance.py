@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ Mask = NDArray[np.bool_]
 MAD_TO_SIGMA = 1.4826  # of a normal distribution: 1 / Phi^-1(3/4)
 TRUNCATE = 3.0  # Gaussians end at 3 standard deviations: 0.3 % of the weight is beyond
 WINSOR_SIGMA = 3.0  # values further out are pulled in before a background or a local noise is computed from them
+LEAST_NOISE = 1e-4  # of a pixel's ln ratio: reflectance comes in steps of 1e-4
 BLOCKS_PER_SIGMA = 6  # a Gaussian needs no finer sampling than a sixth of its standard deviation
 
 
@@ -39,6 +41,11 @@ def robust_sigma(values: Array) -> float:
     if not values.size:
         return float("nan")
     return float(MAD_TO_SIGMA * np.median(np.abs(values - np.median(values))))
+
+
+def least_noise(sigma_px: float) -> float:
+    """Return the least noise that a Gaussian average can have, of white noise from the steps of the reflectance."""
+    return LEAST_NOISE / (2 * math.sqrt(math.pi) * sigma_px)
 
 
 def slow_part(field: Array, valid: Mask, sigma_px: float) -> Array:

@@ -139,15 +139,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def make_app(folder: Path, backend: str) -> Starlette:
-    """Return the web application that users see; `backend` is the address of rustac."""
+def make_app(folder: Path) -> Starlette:
+    """Return the web application that users see; its `state.backend` is the address of rustac, set before it serves."""
 
     async def hand_on(request: Request) -> Response:
-        target = backend + request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        target = request.app.state.backend + request.url.path
+        target += f"?{request.url.query}" if request.url.query else ""
         body = _without_unknown_extensions(await request.body()) if request.method == "POST" else None
         return await run_in_threadpool(_fetch, target, body)
 
-    assets = Mount("/assets", StaticFiles(directory=folder / "catalogue"))
+    assets = Mount("/assets", StaticFiles(directory=folder / "catalogue", check_dir=False))
     return Starlette(routes=[assets, Route("/{path:path}", hand_on, methods=["GET", "POST"])])
 
 
@@ -176,8 +177,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="what `python -m plumewatch.simulation --output` has written")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"0 takes a free one (default: {DEFAULT_PORT})")
     arguments = parser.parse_args(argv)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stop)
+    folder = arguments.folder.resolve()
+    app = make_app(folder)
+    patience = int(STOP_TIMEOUT_S)
+    config = uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=patience)
+    config.load()
+    server = uvicorn.Server(config)
+    _stop_at_signals(server)
     # Listening before the address is printed: whoever reads it can ask at once.
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -185,22 +191,27 @@ def main(argv: list[str] | None = None) -> int:
         listener.listen()
         url = f"http://{HOST}:{listener.getsockname()[1]}"
         try:
-            with stac_server(arguments.folder.resolve(), url) as backend:
-                app = make_app(arguments.folder.resolve(), backend)
+            with stac_server(folder, url) as app.state.backend:
                 print(url, flush=True)  # noqa: T201 - what the command says
-                patience = int(STOP_TIMEOUT_S)
-                config = uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=patience)
-                # It stops at a signal and then raises the signal again, which ends in _stop.
-                uvicorn.Server(config).run(sockets=[listener])
+                server.run(sockets=[listener])
         except PlumewatchError as error:
             print(error, file=sys.stderr)  # noqa: T201 - what the command says
             return 1
     return 0
 
 
-def _stop(*_: object) -> None:
-    """Leave through every `finally` on the way: rustac ends, its files go."""
-    sys.exit(0)
+def _stop_at_signals(server: uvicorn.Server) -> None:
+    """Leave through every `finally` at SIGTERM and SIGINT: rustac ends, its files go.
+
+    While the server runs it handles the signals itself, and raises them again when it has stopped.
+    """
+
+    def stop(*_: object) -> None:
+        server.should_exit = True  # Python drops exceptions in some callbacks; then the server stops by this
+        sys.exit(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="plumewatch-airflow-"))
 
 os.environ |= {
@@ -59,9 +60,9 @@ class World:
 @pytest.fixture(scope="session")
 def spark_server() -> Iterator[str]:
     """A Spark Connect server with Sedona, as the demonstration uses it."""
-    port = _free_port()
-    with _process([sys.executable, "-m", "plumewatch.spark_session", "serve", "--port", str(port)], port, 120):
-        yield f"sc://127.0.0.1:{port}"
+    port = free_port()
+    with server_process([sys.executable, "-m", "plumewatch.spark_session", "serve", "--port", str(port)], port, 120):
+        yield f"sc://127.0.0.1:{port}/;session_id={uuid.uuid4()};user_id=tests"
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +74,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, spark_server: str) -> Iterat
     truth = build_world(folder, seed=1)
     root = tmp_path_factory.mktemp("storage")
     shutil.copytree(folder / "areas", root / "areas")
-    port = _free_port()
+    port = free_port()
     settings = {
         "PLUMEWATCH_STORAGE_ROOT": f"file://{root}",
         "PLUMEWATCH_STAC_API": f"http://127.0.0.1:{port}",
@@ -83,7 +84,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, spark_server: str) -> Iterat
         "PLUMEWATCH_SPARK": spark_server,
     }
     command = [sys.executable, "-m", "plumewatch.simulation.serve", str(folder), "--port", str(port)]
-    with pytest.MonkeyPatch.context() as patch, _process(command, port, 60):
+    with pytest.MonkeyPatch.context() as patch, server_process(command, port, 60):
         for name, value in settings.items():
             patch.setenv(name, value)
         yield World(folder, truth, f"file://{root}")
@@ -140,14 +141,14 @@ def keys_handed_on() -> Callable[[Any], set[tuple[str, str | None]]]:
     return handed_on
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
 
 
 @contextmanager
-def _process(command: list[str], port: int, timeout_s: float) -> Iterator[None]:
+def server_process(command: list[str], port: int, timeout_s: float) -> Iterator[None]:
     """Run a server until the block ends; ready when its port answers."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:

@@ -1,0 +1,124 @@
+"""Rows of the pixel table become arrays that know where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+import shapely
+from pyproj import Transformer
+
+from plumewatch.errors import InputError
+from plumewatch.geodesy import great_circle_distance_km
+from plumewatch.methane.evaluation.scenes import simulate_area
+from plumewatch.methane.passes import Pass, grid_pass, split_passes
+from plumewatch.tables import PIXELS
+
+MakeRows = Callable[[Pass], pa.Table]
+
+
+@pytest.fixture(scope="module")
+def scene() -> Pass:
+    return simulate_area(1, size=60, n_references=1, clouds=False).passes[-1]
+
+
+def replaced(rows: pa.Table, **columns: object) -> pa.Table:
+    for name, values in columns.items():
+        rows = rows.set_column(rows.schema.get_field_index(name), name, pa.array(values))
+    return rows
+
+
+def test_rows_come_back_as_they_were_in_any_order(scene: Pass, pixel_rows: MakeRows) -> None:
+    rows = pixel_rows(scene)
+    shuffled = rows.take(np.random.default_rng(0).permutation(rows.num_rows))
+    back = grid_pass(shuffled)
+    np.testing.assert_array_equal(back.b12, scene.b12)
+    assert (back.platform, back.scene_ids, back.n_pixels) == (scene.platform, scene.scene_ids, 3600)
+    assert back.air_mass_factor == pytest.approx(scene.air_mass_factor, abs=1e-4)
+    assert (back.epsg, back.pixel_size_m, back.clear_fraction) == (32640, 20.0, 1.0)
+
+
+def test_places_follow_utm_over_a_wide_area(scene: Pass, pixel_rows: MakeRows) -> None:
+    to_degrees = Transformer.from_crs("EPSG:32640", "EPSG:4326", always_xy=True)
+    row, col = (index.ravel() * 60 for index in np.indices((60, 60)))  # 72 km
+    lon, lat = to_degrees.transform(680_000 + 20.0 * col, 4_300_000 - 20.0 * row)
+    rows = replaced(pixel_rows(scene), row=row.astype(np.int32), col=col.astype(np.int32), longitude=lon, latitude=lat)
+    place = grid_pass(rows).place
+    some_row, some_col = np.array([7, 1801, 3540]), np.array([3539, 1799, 12])
+    truth = to_degrees.transform(680_000 + 20.0 * some_col, 4_300_000 - 20.0 * some_row)
+    assert great_circle_distance_km(*truth, *place.longitude_latitude(some_row, some_col)).max() < 0.00005
+
+
+def test_place_over_the_antimeridian(scene: Pass, pixel_rows: MakeRows) -> None:
+    rows = pixel_rows(scene)
+    east = (rows["longitude"].to_numpy() - 54.2 + 180.0 + 180.0) % 360.0 - 180.0
+    place = grid_pass(replaced(rows, longitude=east)).place
+    longitude, _ = place.longitude_latitude([30, 30], [0, 59])
+    assert longitude[0] > 179.99 and longitude[1] < -179.99
+
+
+def test_columns_that_may_be_absent_are_not_needed(scene: Pass, pixel_rows: MakeRows) -> None:
+    optional = ["observed_at_utc", "relative_orbit", "epsg", "pixel_size_m"]
+    rows = PIXELS.conform(pixel_rows(scene).drop_columns(optional))
+    (only,) = split_passes(rows)
+    back = grid_pass(only)
+    assert (back.observed_at_utc, back.relative_orbit, back.epsg, back.pixel_size_m) == (None, None, None, 20.0)
+
+
+def test_water_and_missing_bands_are_not_usable(scene: Pass, pixel_rows: MakeRows) -> None:
+    scl, b11 = np.full(3600, 5, np.uint8), scene.b11.ravel().copy()
+    scl[:10], b11[10:15] = 6, np.nan
+    usable = grid_pass(replaced(pixel_rows(scene), scl=scl, b11=b11)).is_usable.ravel()
+    assert not usable[:15].any() and usable[15:].all()
+
+
+def test_passes_of_one_day_are_kept_apart(scene: Pass, pixel_rows: MakeRows) -> None:
+    rows = pixel_rows(scene)
+    other = replaced(rows, platform=["sentinel-2c"] * 3600, relative_orbit=np.full(3600, 106, np.int16))
+    passes = [grid_pass(part) for part in split_passes(pa.concat_tables([other, rows]))]
+    assert [(p.platform, p.relative_orbit, p.n_pixels) for p in passes] == [
+        ("sentinel-2a", 63, 3600),
+        ("sentinel-2c", 106, 3600),
+    ]
+
+
+def test_another_date_goes_onto_the_same_window(scene: Pass, pixel_rows: MakeRows) -> None:
+    target = grid_pass(pixel_rows(scene))
+    part = pixel_rows(scene).filter(pc.less(pc.field("row"), 40))
+    back = grid_pass(part, target.place)
+    assert back.shape == (60, 60) and back.is_usable[:40].all() and not back.is_usable[40:].any()
+
+
+def test_a_date_on_another_grid_is_refused(scene: Pass, pixel_rows: MakeRows) -> None:
+    rows = pixel_rows(scene)
+    target = grid_pass(rows)
+    moved = replaced(rows, longitude=rows["longitude"].to_numpy() + 0.0005)
+    with pytest.raises(InputError, match=r"pixels 2\.\d cells off"):
+        grid_pass(moved, target.place, "earlier")
+    with pytest.raises(InputError, match="no pixel in the window"):
+        grid_pass(replaced(rows, row=rows["row"].to_numpy() + 1000), target.place)
+
+
+def test_a_pixel_without_place_is_refused(scene: Pass, pixel_rows: MakeRows) -> None:
+    latitude = pixel_rows(scene)["latitude"].to_pylist()
+    latitude[7] = None
+    with pytest.raises(InputError, match="there: null in latitude"):
+        grid_pass(replaced(pixel_rows(scene), latitude=latitude), source="there")
+
+
+def test_outline_is_one_polygon_around_the_cells(scene: Pass) -> None:
+    mask = np.zeros((60, 60), bool)
+    mask[10:20, 5:25] = True
+    mask[20, 25] = True  # touches by a corner
+    mask[40:44, 5:9] = True  # apart
+    outline = scene.place.polygon(mask)
+    cell = (20.0 / 111_195.0) ** 2 / np.cos(np.radians(38.5))
+    assert outline.geom_type == "Polygon" and outline.is_valid
+    assert outline.area / cell == pytest.approx(mask.sum(), rel=0.03)
+    rows, cols = np.nonzero(mask)
+    assert shapely.contains_xy(outline, *scene.place.longitude_latitude(rows, cols)).all()
+    rows, cols = np.nonzero(~mask)
+    assert shapely.contains_xy(outline, *scene.place.longitude_latitude(rows, cols)).mean() < 0.01
