@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import dag, get_current_context, task
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from plumewatch_airflow.assets import MONTH, MONTHLY, PEAKS, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failed_scenes import failure_recorded, report_failures
@@ -37,6 +38,8 @@ def list_granules() -> list[dict[str, Any]]:
         record_listing(settings, context["dag"].dag_id, context["run_id"], key, found)
         summary.read, summary.written, summary.skipped = found.n_files, len(found.granules), found.n_superseded
         summary.failed = len(found.refused)
+        if found.refused and not found.granules:
+            raise AirflowFailException(f"no granule can be used: {found.refused[0].message}")
         summary.path = settings.granules
     if not found.granules:
         log_summary(context)  # a task that ends its run has no post_execute
@@ -58,20 +61,22 @@ def fetch_granule(scene: dict[str, Any]) -> None:
 @task(trigger_rule="all_done_min_one_success")
 def extract_soundings(granules: list[dict[str, Any]]) -> None:
     """Turn the staged granules into the soundings of the month."""
-    from plumewatch.oco2.ingest import staging_folder, unstage
+    from plumewatch.oco2.ingest import has_staged, staging_folder
 
     settings, key = load_settings(), granules[0]["key"]
     with summarised() as summary:
+        if not has_staged(settings, key):
+            raise AirflowSkipException("no granule is staged: all failed, or a cleared run needs fetch_granule again")
         staged = staging_folder(settings, key)
         summary.path = settings.table_root("soundings")
         result = run_spark_job("granules_to_soundings", key=key, granules_path=staged, soundings_path=summary.path)
         summary.read, summary.written, summary.failed = result.rows_read, result.rows_written, result.failed
-        unstage(settings, key)
 
 
 @task(outlets=[PEAKS])
 def detect_peaks(granules: list[dict[str, Any]], outlet_events: Any = None) -> None:
     """Scan each orbit for peaks: of the month, and of its neighbours where an orbit reaches over the month's end."""
+    from plumewatch.oco2.ingest import unstage
     from plumewatch.oco2.soundings import months_touched
 
     settings, key = load_settings(), granules[0]["key"]
@@ -81,7 +86,7 @@ def detect_peaks(granules: list[dict[str, Any]], outlet_events: Any = None) -> N
         for month in months:
             result = run_spark_job(
                 "detect_co2_peaks",
-                key=month,
+                key=key,  # failures of a neighbouring month are reported with this run
                 soundings_path=settings.table_root("soundings"),
                 peaks_path=summary.path,
                 details_path=settings.table_root("peak_details"),
@@ -91,6 +96,7 @@ def detect_peaks(granules: list[dict[str, Any]], outlet_events: Any = None) -> N
             summary.read += result.rows_read
             summary.written += result.rows_written
             summary.failed += result.failed
+        unstage(settings, key)
         outlet_events[PEAKS].add_partitions(months)
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from airflow.sdk import Param, PartitionedAtRuntime, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
-from plumewatch_airflow.assets import DAY, MONTH, PEAKS, PIXELS, keys_between
+from plumewatch_airflow.assets import DAY, MONTH, PEAKS, PIXELS, keys_between, partition_key
 from plumewatch_airflow.connections import load_settings
+from plumewatch_airflow.failed_scenes import report_failures
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import summarised
@@ -41,7 +42,9 @@ PARAMS = {
 @task(outlets=[PIXELS])
 def redetect_methane(outlet_events: Any = None) -> None:
     """Hand on the stored days of the range."""
-    keys, methods = _wanted("ch4", "pixels", DAY, METHANE_METHODS)
+    with summarised() as summary:
+        keys, methods = _wanted("ch4", "pixels", DAY, METHANE_METHODS)
+        summary.read = summary.written = len(keys)
     outlet_events[PIXELS].add_partitions(keys)
     outlet_events[PIXELS].extra = {"methods": methods}
 
@@ -49,14 +52,15 @@ def redetect_methane(outlet_events: Any = None) -> None:
 @task(outlets=[PEAKS])
 def redetect_co2(outlet_events: Any = None) -> None:
     """Hand on the stored months of the range, scanned again where methods are given."""
-    keys, methods = _wanted("co2", "soundings", MONTH, CO2_METHODS)
     settings = load_settings()
     with summarised() as summary:
+        keys, methods = _wanted("co2", "soundings" if _methods(CO2_METHODS) else "peaks", MONTH, CO2_METHODS)
+        own_key = partition_key(get_current_context(), MONTH)
         for key in keys:
             for method in methods:
                 result = run_spark_job(
                     "detect_co2_peaks",
-                    key=key,
+                    key=own_key,
                     soundings_path=settings.table_root("soundings"),
                     peaks_path=settings.table_root("peaks"),
                     details_path=settings.table_root("peak_details"),
@@ -66,6 +70,7 @@ def redetect_co2(outlet_events: Any = None) -> None:
                 )
                 summary.read += result.rows_read
                 summary.written += result.rows_written
+                summary.failed += result.failed
         summary.path = settings.table_root("peaks")
     outlet_events[PEAKS].add_partitions(keys)
 
@@ -85,14 +90,18 @@ def _wanted(gas: str, table: str, key_format: str, methods: tuple[str, ...]) -> 
     }
     if not stored:
         raise AirflowSkipException(f"no {table} are stored from {params['from']} to {params['to']}")
-    return sorted(stored), [method for method in params["methods"] or [] if method in methods]
+    return sorted(stored), _methods(methods)
+
+
+def _methods(of_gas: tuple[str, ...]) -> list[str]:
+    """The methods of a gas that are asked for."""
+    return [method for method in get_current_context()["params"]["methods"] or [] if method in of_gas]
 
 
 @dag(schedule=PartitionedAtRuntime(), params=PARAMS, default_args=DEFAULT_ARGS, tags=TAGS, doc_md=__doc__)
 def redetect() -> None:
-    """Hand stored keys on again."""
-    redetect_methane()
-    redetect_co2()
+    """Hand stored keys on again, report."""
+    [redetect_methane(), redetect_co2()] >> report_failures(MONTH)
 
 
 redetect()

@@ -59,9 +59,10 @@ def search_scenes() -> list[dict[str, Any]]:
     with summarised() as summary, failure_recorded(key, "search", "search_scenes"):
         search = search_newest if params["newest"] else search_day
         found = search(settings, key, params["areas"] or [], look_back_days=params["look_back_days"])
-        found.record(settings.storage_root, "sentinel2_daily_ingest", context["run_id"])
+        found.record(settings.storage_root, context["dag"].dag_id, context["run_id"])
         summary.read, summary.written, summary.skipped = found.n_items, len(found.scenes), found.n_skipped
         summary.failed = len(found.failed)
+        found.raise_if_all_failed()
     if not found.scenes:
         log_summary(context)  # a task that ends its run has no post_execute
     return [{"key": s.key, "area": s.area, "scene_id": s.scene_id, "item": s.item_href} for s in found.scenes]
@@ -93,13 +94,12 @@ def fetch_wind(scenes: list[dict[str, Any]]) -> None:
 @task(trigger_rule="all_done_min_one_success", outlets=[PIXELS])
 def write_pixels(scenes: list[dict[str, Any]], outlet_events: Any = None) -> None:
     """Turn the day's rasters into the pixel table, and hand on every day that this changes."""
-    from plumewatch.sentinel2.ingest import days_changed_since, pixel_fingerprints, record_missing_scenes
+    from plumewatch.sentinel2.ingest import days_to_detect, record_missing_scenes
 
     settings, changed = load_settings(), set[str]()
     with summarised() as summary:
         for key in sorted({scene["key"] for scene in scenes}):
             summary.failed += record_missing_scenes(settings, key, [s for s in scenes if s["key"] == key])
-            before = pixel_fingerprints(settings.storage_root, key)
             result = run_spark_job(
                 "rasters_to_pixels",
                 key=key,
@@ -111,7 +111,7 @@ def write_pixels(scenes: list[dict[str, Any]], outlet_events: Any = None) -> Non
             summary.read += result.rows_read
             summary.written += result.rows_written
             summary.failed += result.failed
-            changed |= set(days_changed_since(settings.storage_root, key, before))
+            changed |= set(days_to_detect(settings.storage_root, key))
         summary.path = settings.table_root("pixels")
     if not changed:
         raise AirflowSkipException("no scene could be turned into pixels: nothing to hand on")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from plumewatch import jobs, storage
-from plumewatch.errors import InputError, PlumewatchError
+from plumewatch.errors import InputError
 from plumewatch.failed_scenes import heal_scenes
 from plumewatch.models import FailedScene
 from plumewatch.oco2.detection import METHODS, SCAN, calibration_version
@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     failures += _orbit_failures(tasks, orbits, months)
     _record(arguments, tasks, failures, months)
     if failures and all(report["failure"] for report in orbits):
-        raise PlumewatchError(f"nothing could be searched: {failures[0][1].message}")
+        raise jobs.NothingDone([failure for _, failure in failures])
     peaks = detected.filter(detected["peak_id"].is_valid())
     written = sum(_publish(arguments, month, peaks, tasks, orbits) for month in months)
     n_failed = len({failure.scene_id for _, failure in failures})

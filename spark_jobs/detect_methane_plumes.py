@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from plumewatch import jobs, storage
-from plumewatch.errors import InputError, PlumewatchError
+from plumewatch.errors import InputError
 from plumewatch.failed_scenes import heal_scenes
 from plumewatch.methane.anomalies import ForestSettings
 from plumewatch.methane.area_dates import ANSWER_DDL, AreaDate, count_by_status, detect_area_dates
@@ -98,14 +98,14 @@ def transform(tasks: DataFrame) -> DataFrame:
 def run(arguments: argparse.Namespace) -> jobs.JobResult:
     """Detect the plumes of all areas and dates that are asked for."""
     answers = _detect(_tasks(arguments))
-    failures: dict[tuple[str, str], FailedScene] = {}
+    failures: dict[tuple[str, FailedScene], None] = {}
     for answer in answers:
-        for failure in answer["report"]["failures"]:
-            failures[failure["area"], failure["scene_id"]] = FailedScene(**failure)
+        for failure in (FailedScene(**values) for values in answer["report"]["failures"]):
+            failures[_day(failure.scene_id) or answer["date"], failure] = None
     written = [_publish(arguments, answer) for answer in answers if answer["plumes"] is not None]
-    _record(arguments, answers, list(failures.values()))
+    _record(arguments, answers, list(failures))
     if failures and not written:
-        raise PlumewatchError(next(iter(failures.values())).message)
+        raise jobs.NothingDone([failure for _, failure in failures])
     return jobs.JobResult(sum(answer["rows_read"] for answer in answers), sum(written), len(failures))
 
 
@@ -166,25 +166,27 @@ def _publish(arguments: argparse.Namespace, answer: Mapping[str, Any]) -> int:
     return rows.num_rows
 
 
-def _record(arguments: argparse.Namespace, answers: Sequence[Mapping[str, Any]], failures: list[FailedScene]) -> None:
-    """Record the partitions of pixels that failed, and mark those that went through as healed."""
-    failed = {failure.scene_id for failure in failures}
-    for key in sorted({_day(failure.scene_id) for failure in failures}):
-        of_day = [failure for failure in failures if _day(failure.scene_id) == key]
-        jobs.record_failures(arguments, arguments.plumes_path, key, of_day)
+def _record(
+    arguments: argparse.Namespace, answers: Sequence[Mapping[str, Any]], failures: Sequence[tuple[str, FailedScene]]
+) -> None:
+    """Record what failed (each with its date), and mark the partitions of pixels that went through as healed."""
+    for key in sorted({day for day, _ in failures}):
+        jobs.record_failures(arguments, arguments.plumes_path, key, [f for day, f in failures if day == key])
+    failed = {(failure.area, failure.scene_id) for _, failure in failures}
     good: dict[str, set[tuple[str, str]]] = {}
     for answer in answers:
         for path in answer["report"]["inputs"]:
-            name = "/".join(path.split("/")[-2:])
-            if name not in failed:
-                good.setdefault(arguments.key or _day(name), set()).add((answer["area"], name))
+            scene = answer["area"], "/".join(path.split("/")[-2:])
+            if scene not in failed:
+                good.setdefault(arguments.key or _day(scene[1]), set()).add(scene)
     root = storage.parent(arguments.plumes_path)
     for key in sorted(good):
         heal_scenes(root, arguments.dag_id, key, sorted(good[key]), STAGE)
 
 
 def _day(name: str) -> str:
-    return name.rsplit("date=", 1)[-1]
+    """Return the date of a partition's name, nothing for the name of a file."""
+    return name.partition("/date=")[2]
 
 
 if __name__ == "__main__":

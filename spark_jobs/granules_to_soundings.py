@@ -17,7 +17,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from plumewatch import jobs, storage
-from plumewatch.errors import PlumewatchError
 from plumewatch.failed_scenes import heal_scenes
 from plumewatch.models import FailedScene
 from plumewatch.oco2.catalog import GranuleListing, log_left_out, read_listing
@@ -89,7 +88,7 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     for key in sorted({key for key, _ in failures}):
         jobs.record_failures(arguments, arguments.soundings_path, key, [f for k, f in failures if k == key])
     if failures and not good:
-        raise PlumewatchError(f"no usable granule among {len(failures)}: {failures[0][1].message}")
+        raise jobs.NothingDone([failure for _, failure in failures])
     read, written = (sum(answer[name] for answer in good) for name in ("n_soundings", "rows"))
     return jobs.JobResult(read, written, len(failures))
 

@@ -32,7 +32,7 @@ from plumewatch.inventory.matching import (
     with_wind,
 )
 from plumewatch.models import FailedScene
-from plumewatch.spark_session import get_spark, read_dataframe
+from plumewatch.spark_session import get_spark
 from plumewatch.storage import Partition
 from plumewatch.tables import MATCHES, PEAKS, PLUMES, SOURCES, Table
 from plumewatch.wind.at_point import winds_at
@@ -80,6 +80,11 @@ class Period:
     """DETECTIONS and observed_at_utc."""
     failures: list[FailedScene]
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether none of its partitions could be read."""
+        return len(self.failures) == len(self.partitions)
+
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Return the arguments of the command line."""
@@ -125,7 +130,8 @@ def transform(spark: SparkSession, detections: pa.Table, sources: DataFrame, max
     """Return the PAIRS of detections and sources at most so far apart, over the antimeridian and the poles too."""
     from pyspark.sql.functions import broadcast, expr
 
-    seen = spark.createDataFrame(detections.select(["detection_id", "longitude", "latitude"]))
+    # In one chunk: Spark loses the rows behind an empty leading chunk.
+    seen = spark.createDataFrame(detections.select(["detection_id", "longitude", "latitude"]).combine_chunks())
     seen = seen.select("detection_id", expr("ST_Point(longitude, latitude)").alias("seen_at"))
     placed = sources.select(*SOURCE_COLUMNS, expr("ST_Point(longitude, latitude)").alias("source_at"))
     is_near = expr(f"ST_DistanceSphere(source_at, seen_at) <= {max_distance_km * METRES_PER_KM!r}")
@@ -139,18 +145,26 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     max_distance_km = arguments.max_distance_km or matching_rule(gas.name).position.max_distance_km
     periods = [_read_period(gas, *found) for found in _partitions(gas, arguments).items()]
     detections = pa.concat_tables([p.detections for p in periods]) if periods else DETECTIONS.empty_table()
-    pairs, n_sources = PAIRS.empty_table(), 0
+    pairs, n_sources, bad_sources = PAIRS.empty_table(), 0, []
     if detections.num_rows:
-        pairs, n_sources = _pairs(gas, arguments.sources_path, detections, max_distance_km)
+        sources, bad_sources = _read_sources(gas, arguments.sources_path)
+        pairs, n_sources = _pairs(sources, detections, max_distance_km), sources.num_rows
     written = failed = 0
+    lost = [failure for period in periods if period.is_lost for failure in period.failures]
     for period in periods:
-        failures = list(period.failures)
+        failures = [*period.failures, *bad_sources]
+        if period.is_lost:  # what was matched before stays
+            jobs.record_failures(arguments, arguments.matches_path, period.key, failures)
+            failed += len(failures)
+            continue
         seen = _with_wind_files(period.detections, arguments.wind_path, failures)
         of_period = pairs.filter(pc.is_in(pairs["detection_id"], seen["detection_id"].combine_chunks()))
         matches = match_detections(seen, of_period, gas.name)
         _write(arguments, gas, period, matches, max_distance_km)
         jobs.record_failures(arguments, arguments.matches_path, period.key, failures)
         written, failed = written + matches.num_rows, failed + len(failures)
+    if periods and all(period.is_lost for period in periods):
+        raise jobs.NothingDone(lost)
     return jobs.JobResult(sum(p.rows_read for p in periods) + n_sources, written, failed)
 
 
@@ -187,15 +201,35 @@ def _refuse_sources_twice(sources_path: str) -> None:
         raise InputError(sources_path, found, allowed)
 
 
-def _pairs(gas: Gas, sources_path: str, detections: pa.Table, max_distance_km: float) -> tuple[pa.Table, int]:
-    """The pairs, in an order of their own, and how many sources were looked at."""
-    if not storage.list_partitions(SOURCES, sources_path):
+def _read_sources(gas: Gas, sources_path: str) -> tuple[pa.Table, list[FailedScene]]:
+    """The sources of the gas, in one chunk, and the files that cannot be used; all of them bad is an error."""
+    partitions = storage.list_partitions(SOURCES, sources_path)
+    if not partitions:
         raise InputError(sources_path, "no sources", "the table sources, or one of its folders inventory=...")
+    tables, failures = [], []
+    for partition in partitions:
+        for file in storage.partition_files(partition):
+            try:
+                rows = storage.read_parquet(SOURCES, file)
+            except InputError as error:
+                name = file.removeprefix(storage.parent(storage.table_root(SOURCES, sources_path)) + "/")
+                failures.append(FailedScene.from_exception(error, scene_id=name, stage=STAGE, asset=file))
+                continue
+            inventory = pa.repeat(pa.scalar(partition.keys.get("inventory"), pa.string()), rows.num_rows)
+            tables.append(rows.append_column("inventory", inventory))
+    if failures and not tables:
+        raise jobs.NothingDone(failures)
+    sources = pa.concat_tables(tables).select((*SOURCE_COLUMNS, "gas"))
+    return sources.filter(pc.equal(sources["gas"], gas.name)).select(SOURCE_COLUMNS).combine_chunks(), failures
+
+
+def _pairs(sources: pa.Table, detections: pa.Table, max_distance_km: float) -> pa.Table:
+    """The pairs, in an order of their own."""
+    if not sources.num_rows:
+        return PAIRS.empty_table()
     spark = get_spark("match_sources")
-    sources = read_dataframe(spark, SOURCES, sources_path).where(f"gas = '{gas.name}'").select(*SOURCE_COLUMNS)
-    pairs = transform(spark, detections, sources, max_distance_km).toArrow().cast(PAIRS)
-    order = [(name, "ascending") for name in ("detection_id", "source_id", "inventory")]
-    return pairs.sort_by(order), sources.count()
+    pairs = transform(spark, detections, spark.createDataFrame(sources), max_distance_km).toArrow().cast(PAIRS)
+    return pairs.sort_by([(name, "ascending") for name in ("detection_id", "source_id", "inventory")])
 
 
 def _with_wind_files(detections: pa.Table, wind_path: str | None, failures: list[FailedScene]) -> pa.Table:

@@ -117,7 +117,7 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     for day in sorted({day for day, _ in failures}):
         jobs.record_failures(arguments, arguments.pixels_path, day, [f for d, f in failures if d == day])
     if failures and not published:
-        raise PlumewatchError(failures[0][1].message)
+        raise jobs.NothingDone([failure for _, failure in failures])
     return jobs.JobResult(rows_read, rows_written, len(failures))
 
 

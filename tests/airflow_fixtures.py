@@ -66,25 +66,35 @@ def spark_server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory, spark_server: str) -> Iterator[World]:
-    """World number 1 and the settings by which the DAGs find it."""
+def served_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, Any], str]]:
+    """World number 1: its folder, its truth, and the URL of its catalogue."""
     from plumewatch.simulation import build_world
 
     folder = tmp_path_factory.mktemp("world")
     truth = build_world(folder, seed=1)
+    port = free_port()
+    command = [sys.executable, "-m", "plumewatch.simulation.serve", str(folder), "--port", str(port)]
+    with server_process(command, port, 60):
+        yield folder, truth, f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def world(
+    served_world: tuple[Path, dict[str, Any], str], tmp_path_factory: pytest.TempPathFactory, spark_server: str
+) -> Iterator[World]:
+    """The world with an empty storage of the module's own, and the settings by which the DAGs find both."""
+    folder, truth, url = served_world
     root = tmp_path_factory.mktemp("storage")
     shutil.copytree(folder / "areas", root / "areas")
-    port = free_port()
     settings = {
         "PLUMEWATCH_STORAGE_ROOT": f"file://{root}",
-        "PLUMEWATCH_STAC_API": f"http://127.0.0.1:{port}",
+        "PLUMEWATCH_STAC_API": url,
         "PLUMEWATCH_WIND": str(folder / "wind"),
         "PLUMEWATCH_GRANULES": str(folder / "granules"),
         "PLUMEWATCH_INVENTORIES": str(folder / "inventories"),
         "PLUMEWATCH_SPARK": spark_server,
     }
-    command = [sys.executable, "-m", "plumewatch.simulation.serve", str(folder), "--port", str(port)]
-    with pytest.MonkeyPatch.context() as patch, server_process(command, port, 60):
+    with pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():
             patch.setenv(name, value)
         yield World(folder, truth, f"file://{root}")

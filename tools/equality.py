@@ -63,7 +63,10 @@ def main() -> None:
     """Two roots; exit code 1 where a table differs."""
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    lines = differences(read_contents(sys.argv[1]), read_contents(sys.argv[2]))
+    first = read_contents(sys.argv[1])
+    if not any(table.num_rows for table in first.values()):
+        sys.exit(f"{sys.argv[1]}: no rows in any table")
+    lines = differences(first, read_contents(sys.argv[2]))
     print("\n".join(lines))
     sys.exit(any(line.startswith("DIFFERENT") for line in lines))
 

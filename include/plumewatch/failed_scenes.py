@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,6 +57,28 @@ def heal_scenes(storage_root: str, dag_id: str, key: str, scenes: Sequence[Scene
         if row["healed_at_utc"] is None
     }
     if open_now & healed:
+        storage.change_rows(FAILED_SCENES, _root(storage_root), {"dag_id": dag_id, "key": key}, change)
+
+
+def heal_older(
+    storage_root: str, dag_id: str, key: str, run_id: str, areas: Collection[str] | None, but_stage: str | None = None
+) -> None:
+    """Mark as healed what earlier runs left open and `run_id`, which looked at it again, did not find failing.
+
+    `areas` narrows to what was looked at (None: all); rows without an area always count. `but_stage` is left alone: its
+    scenes are healed one by one.
+    """
+    now = datetime.now(UTC)
+
+    def is_over(row: dict[str, Any]) -> bool:
+        looked_at = areas is None or row["area"] is None or row["area"] in areas
+        return row["healed_at_utc"] is None and row["run_id"] != run_id and row["stage"] != but_stage and looked_at
+
+    def change(existing: pa.Table) -> pa.Table:
+        rows = [row | ({"healed_at_utc": now} if is_over(row) else {}) for row in existing.to_pylist()]
+        return FAILED_SCENES.from_pylist(rows)
+
+    if any(is_over(row) for row in read_failed_scenes(storage_root, dag_id, key).to_pylist()):
         storage.change_rows(FAILED_SCENES, _root(storage_root), {"dag_id": dag_id, "key": key}, change)
 
 

@@ -1,6 +1,7 @@
 """The frame of every Spark job: arguments, log on standard error, one JSON line at the end, exit codes.
 
-Exit codes: 0 all good; 1 nothing could be done; 2 bad arguments; 3 some files were bad, the good ones went through.
+Exit codes: 0 all good; 1 nothing could be done, for a reason that one line names; 2 bad arguments; 3 some files were
+bad, the good ones went through. A crash ends with 1 too, with its traceback; its last line says whether to try again.
 """
 
 from __future__ import annotations
@@ -18,11 +19,23 @@ from plumewatch import storage
 from plumewatch.errors import PlumewatchError, redact
 from plumewatch.failed_scenes import record_failed_scenes
 from plumewatch.models import FailedScene
+from plumewatch.settings import export_aws_settings
 
 EXIT_GOOD, EXIT_NOTHING_DONE, EXIT_BAD_ARGUMENTS, EXIT_SOME_BAD = 0, 1, 2, 3
 MANUAL = "manual"
+TRY_AGAIN = "may heal when tried again: "
+"""Begins the line of exit 1 where a second try makes sense."""
 
 log = logging.getLogger("plumewatch.jobs")
+
+
+class NothingDone(PlumewatchError):
+    """Every input failed; retryable where one of them is."""
+
+    def __init__(self, failures: Sequence[FailedScene]) -> None:
+        more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+        super().__init__(failures[0].message + more)
+        self.is_retryable = any(failure.is_retryable for failure in failures)
 
 
 @dataclass(frozen=True)
@@ -62,11 +75,17 @@ def main(
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("py4j").setLevel(logging.WARNING)
     arguments = parse_arguments(None)
+    _make_paths_absolute(arguments)
+    export_aws_settings()
     started = time.monotonic()
     try:
         result = run(arguments)
     except PlumewatchError as error:
-        _say(error)
+        _say(f"{TRY_AGAIN}{error}" if error.is_retryable else str(error))
+        sys.exit(EXIT_NOTHING_DONE)
+    except Exception:
+        log.exception("the job has crashed")
+        _say(f"{TRY_AGAIN}the job has crashed; the traceback is above")
         sys.exit(EXIT_NOTHING_DONE)
     summary = {
         "rows_read": result.rows_read,
@@ -78,5 +97,13 @@ def main(
     sys.exit(EXIT_SOME_BAD if result.failed else EXIT_GOOD)
 
 
-def _say(error: PlumewatchError) -> None:
-    print(redact(" ".join(str(error).split())), file=sys.stderr, flush=True)  # noqa: T201 - the one line of exit 1
+def _make_paths_absolute(arguments: argparse.Namespace) -> None:
+    """Local paths are relative to where the job is called, also for workers that run elsewhere."""
+    for name, value in vars(arguments).items():
+        if name.endswith("_path") and value is not None:
+            many = [storage.absolute(path) for path in (value if isinstance(value, list) else [value])]
+            setattr(arguments, name, many if isinstance(value, list) else many[0])
+
+
+def _say(text: str) -> None:
+    print(redact(" ".join(text.split())), file=sys.stderr, flush=True)  # noqa: T201 - the one line of exit 1

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from plumewatch import storage
+from plumewatch.errors import ConfigurationError
 from plumewatch.tables import OBSERVATIONS
 
 STAGES = ("search", "fetch", "detection")
@@ -27,6 +28,8 @@ def write_observations(
     orbits: Collection[int] = (),
 ) -> None:
     """Replace the rows of `stage` for the given areas or orbits of a gas and key by `rows` (dicts by column name)."""
+    if stage not in STAGES:
+        raise ConfigurationError(f"stage {stage!r}; allowed: {', '.join(STAGES)}")
     table = OBSERVATIONS.from_pylist([{**row, "stage": stage} for row in rows])
 
     def owns(existing: pa.Table) -> pa.ChunkedArray:

@@ -1,18 +1,17 @@
 """All settings, in one frozen object.
 
-Precedence, first wins: an Airflow Connection (given by the plugin as `overrides`), the environment, the file `.env`
-of the checkout, the default here. `.env.example` lists every name with unit and default.
+Precedence, first wins: the environment (into which the plugin puts Airflow Connections), the file `.env` of the
+checkout, the default here. `.env.example` lists every name with unit and default.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from plumewatch import storage
-from plumewatch.errors import ConfigurationError
+from plumewatch.errors import ConfigurationError, redact
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 """The folder that holds include/; where the library is installed as a wheel, the place of the wheel: set paths then."""
@@ -54,9 +53,9 @@ class Settings:
             raise ConfigurationError(f"PLUMEWATCH_ALERTS: {unknown}; allowed: {', '.join(ALERT_CHANNELS)}")
 
     @classmethod
-    def load(cls, overrides: Mapping[str, str] | None = None) -> Settings:
+    def load(cls) -> Settings:
         """Return the settings that hold now; read inside a task, never when a DAG file is parsed."""
-        found = {**read_dotenv(CHECKOUT / ".env"), **os.environ, **(overrides or {})}
+        found = {**read_dotenv(CHECKOUT / ".env"), **os.environ}
         values: dict[str, object] = {}
         for field in fields(cls):
             text = found.get(f"PLUMEWATCH_{field.name.upper()}", "").strip()
@@ -73,6 +72,11 @@ class Settings:
         values.setdefault("storage_root", f"file://{CHECKOUT / 'storage'}")
         return cls(**values)  # type: ignore[arg-type]
 
+    def __repr__(self) -> str:
+        values = ((f.name, getattr(self, f.name)) for f in fields(self))
+        shown = (f"{n}={'***' if n == 'alert_to' and v else redact(repr(v))}" for n, v in values)
+        return f"Settings({', '.join(shown)})"
+
     def table_root(self, table: str) -> str:
         """Return the root of a table, or of another folder of the storage."""
         return storage.join(self.storage_root, table)
@@ -81,6 +85,13 @@ class Settings:
     def area_folders(self) -> tuple[str, str]:
         """Where areas of interest are looked for."""
         return str(CHECKOUT / "include" / "areas"), self.table_root("areas")
+
+
+def export_aws_settings() -> None:
+    """Put the AWS_* lines of `.env` into the environment, where S3 clients look; what is set there already stays."""
+    for name, value in read_dotenv(CHECKOUT / ".env").items():
+        if name.startswith("AWS_"):
+            os.environ.setdefault(name, value)
 
 
 def read_dotenv(path: Path) -> dict[str, str]:

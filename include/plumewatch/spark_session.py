@@ -9,18 +9,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plumewatch import spark_runtime, storage
+from plumewatch import spark_runtime
 from plumewatch.errors import ConfigurationError
 from plumewatch.settings import SPARK_MASTERS, Settings
-from plumewatch.storage import Where
-from plumewatch.tables import Table
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import Column, SparkSession
 
 SHUFFLE_PARTITIONS = 4  # the shuffled rows are work lists and detections: thousands, not millions
 
@@ -94,29 +91,6 @@ def _s3a_options() -> dict[str, str]:
     if region := os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"):
         options["spark.hadoop.fs.s3a.endpoint.region"] = region
     return options
-
-
-def read_dataframe(
-    spark: SparkSession, table: Table, path: str, where: Where | None = None, columns: Sequence[str] | None = None
-) -> DataFrame:
-    """Return the rows at or below `path` that the manifests list, with the partition columns as strings."""
-    from pyspark.sql.pandas.types import from_arrow_schema
-
-    schema = from_arrow_schema(table.full_schema())
-    partitions = storage.list_partitions(table, path, where)
-    files = [_spark_url(file) for partition in partitions for file in storage.partition_files(partition)]
-    if files:
-        root = _spark_url(storage.table_root(table, path))
-        frame = spark.read.schema(schema).option("basePath", root).parquet(*files)
-    else:
-        frame = spark.createDataFrame([], schema)
-    return frame.select(*columns) if columns else frame
-
-
-def _spark_url(path: str) -> str:
-    if path.startswith("s3://"):
-        return "s3a" + path[2:]
-    return path if "://" in path else f"file://{Path(path).absolute()}"
 
 
 def serve(port: int) -> None:

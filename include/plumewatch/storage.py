@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import os
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,8 @@ ROW_GROUP_ROWS = 1_048_576  # one window of 1024 x 1024 cells; the usual size of
 STALE_FILE_AGE_S = 3600.0  # unlisted files younger than this may belong to a reader or to a writer at work
 STALE_LOCK_AGE_S = 120.0  # a lock is held while one small file is read and written: seconds
 LOCK_TIMEOUT_S = 300.0
+
+log = logging.getLogger(__name__)
 
 Where = Mapping[str, str | Collection[str]]
 
@@ -67,6 +71,12 @@ def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
 def is_local(path: str) -> bool:
     """Whether `path` is on this machine's disk."""
     return "://" not in path or path.startswith("file://")
+
+
+def absolute(path: str) -> str:
+    """Return a local path in full; one with a scheme as it is. ConfigurationError where the scheme isn't served."""
+    inner = filesystem(path)[1]
+    return path if "://" in path else inner
 
 
 def join(path: str, *parts: str) -> str:
@@ -117,7 +127,12 @@ def read_json(path: str) -> Any:
 
 def write_json(path: str, content: Any) -> None:
     """Write JSON with sorted keys, atomically."""
-    write_bytes(path, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
+    write_bytes(path, json_bytes(content))
+
+
+def json_bytes(content: Any) -> bytes:
+    """Return JSON with sorted keys."""
+    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
 
 
 def upload(local: Path, path: str) -> None:
@@ -135,6 +150,12 @@ def upload(local: Path, path: str) -> None:
         aside.write_bytes(local.read_bytes())
         local.unlink()
     aside.replace(inner)
+
+
+def modified_at(path: str) -> datetime | None:
+    """Return when a file was last written (UTC), None where there is none."""
+    fs, inner = filesystem(path)
+    return fs.modified(inner).astimezone(UTC) if fs.exists(inner) else None
 
 
 def list_files(path: str, suffix: str = "") -> list[str]:
@@ -196,6 +217,8 @@ def list_partitions(table: Table, path: str, where: Where | None = None) -> list
         return []
     if not fs.exists(inner):
         return []
+    if fs.isfile(inner):
+        raise InputError(path, "a file", f"the root of the table {table.name}, or a partition folder below it")
     return sorted(_walk(fs, table, path.rstrip("/"), keys, allowed), key=lambda partition: partition.path)
 
 
@@ -212,6 +235,10 @@ def _walk(
         else:
             has_rows |= _holds_rows(name)
     if has_rows:
+        missing = [name for name in table.partitions if name not in keys]
+        if missing and not table.may_be_flat:
+            found = f"rows outside of {'/'.join(f'{name}=...' for name in missing)} folders"
+            raise InputError(path, found, f"{table.name}/" + "/".join(f"{name}=..." for name in table.partitions))
         yield Partition(path, keys)
     for name, deeper in folders:
         yield from _walk(fs, table, join(path, name), deeper, allowed)
@@ -372,7 +399,11 @@ def publish_partition(
     """
     _check_keys(table, keys)
     path = partition_path(root, keys)
-    former = read_manifest(path)
+    try:
+        former = read_manifest(path)
+    except InputError as error:  # left by somebody else, or cut off: this publication replaces it
+        log.warning("%s", error)
+        former = None
     if not files:
         write_parquet(table, join(path, DATA_FILE), table.empty())
         files = [DATA_FILE]
@@ -418,7 +449,11 @@ def _write_manifest(
         "counts": dict(counts or {}),
         **(extra or {}),
     }
-    write_json(join(path, MANIFEST), manifest)
+    target = join(path, MANIFEST)
+    content = json_bytes(manifest)
+    # One that says the same is left alone: its age tells since when the partition has been what it is.
+    if not exists(target) or read_bytes(target) != content:
+        write_bytes(target, content)
 
 
 # --- tables with several writers
@@ -497,7 +532,9 @@ def _take_s3_lock(fs: Any, key: str, token: bytes) -> bool:
     try:
         fs.call_s3("put_object", Bucket=bucket, Key=name, Body=token, IfNoneMatch="*")
         return True
-    except (OSError, FileExistsError):
+    except OSError as error:
+        if not _is_held(error):
+            raise
         try:
             held = fs.info(key)
         except FileNotFoundError:
@@ -507,8 +544,22 @@ def _take_s3_lock(fs: Any, key: str, token: bytes) -> bool:
     try:
         fs.call_s3("put_object", Bucket=bucket, Key=name, Body=token, IfMatch=held["ETag"])
         return True
-    except OSError:
+    except OSError as error:
+        if not _is_held(error):
+            raise
         return False  # another writer took the stale lock over first
+
+
+def _is_held(error: OSError) -> bool:
+    """Whether S3 refused a conditional PUT for its condition (412, 409), and not for another reason."""
+    answer = getattr(error.__cause__, "response", None) or {}
+    code = str(answer.get("Error", {}).get("Code", ""))
+    return isinstance(error, FileExistsError) or code in (
+        "PreconditionFailed",
+        "ConditionalRequestConflict",
+        "412",
+        "409",
+    )
 
 
 def _wait_for_lock(what: str, deadline: float) -> None:

@@ -39,6 +39,8 @@ class Table:
     """Columns that a reader does without: absent means null in every row."""
     further: Mapping[str, pa.DataType] = field(default_factory=dict)
     """Columns that are kept where present."""
+    may_be_flat: bool = False
+    """Files of users may lie outside of partition folders; their partition columns are null then."""
 
     def full_schema(self) -> pa.Schema:
         """Schema of a read table: the columns of the files, then the partitions as strings."""
@@ -180,6 +182,7 @@ WIND = Table(
         {"observed_at_utc": TIME, "longitude": F8, "latitude": F8, "wind_u_m_s": F8, "wind_v_m_s": F8, "height_m": F8}
     ),
     sort_by=("observed_at_utc", "height_m", "latitude", "longitude"),
+    may_be_flat=True,
 )
 
 PLUMES = Table(
@@ -228,6 +231,7 @@ SOURCES = Table(
         }
     ),
     sort_by=("source_id",),
+    may_be_flat=True,
     optional=frozenset({"owner", "licence", "provenance"}),
 )  # fmt: skip
 

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow.sdk import BaseNotifier
-from plumewatch.errors import ConfigurationError
+from plumewatch.errors import ConfigurationError, ServiceError
 from plumewatch.settings import Settings
 
 from plumewatch_airflow.connections import load_settings
+
+TIMEOUT_S = 30.0
 
 log = logging.getLogger("plumewatch.alert")
 
@@ -84,10 +86,13 @@ def to_webhook(digest: Digest, settings: Settings) -> None:
     """A POST of JSON with `title` and `text`."""
     import requests
 
-    answer = requests.post(
-        _recipient("webhook", settings), json={"title": digest.title, "text": digest.text}, timeout=30
-    )
-    answer.raise_for_status()
+    url = _recipient("webhook", settings)
+    try:
+        answer = requests.post(url, json={"title": digest.title, "text": digest.text}, timeout=TIMEOUT_S)
+    except requests.RequestException as error:
+        raise ServiceError(f"webhook: {type(error).__name__}") from None  # its text holds the URL, which is a secret
+    if not answer.ok:
+        raise ServiceError(f"webhook: HTTP {answer.status_code}", answer.status_code)
 
 
 CHANNELS: dict[str, Callable[[Digest, Settings], None]] = {

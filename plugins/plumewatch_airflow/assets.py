@@ -22,8 +22,8 @@ MONTHLY = CronPartitionTimetable("0 0 1 * *", timezone="UTC", run_offset=-1, key
 
 
 def partition_key(context: Any, key_format: str) -> str:
-    """Return the key of the run; today or this month where it has none. A malformed one fails the task for good."""
-    key = context.get("partition_key") or datetime.now(UTC).strftime(key_format)
+    """Return the key of the run; the day or month of its start where it has none. A malformed one fails for good."""
+    key = context.get("partition_key") or context["dag_run"].run_after.astimezone(UTC).strftime(key_format)
     try:
         parsed = datetime.strptime(key, key_format)
     except ValueError:

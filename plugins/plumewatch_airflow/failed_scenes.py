@@ -13,12 +13,13 @@ from typing import Any
 from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 from plumewatch.errors import PlumewatchError
-from plumewatch.failed_scenes import heal_scenes, read_failed_scenes, record_failed_scenes
+from plumewatch.failed_scenes import heal_older, heal_scenes, read_failed_scenes, record_failed_scenes
 from plumewatch.models import FailedScene
 
 from plumewatch_airflow.alerts import Digest, DigestNotifier
 from plumewatch_airflow.assets import partition_key
 from plumewatch_airflow.connections import load_settings
+from plumewatch_airflow.params import DEFAULT_ARGS
 from plumewatch_airflow.summary import summarised
 
 FAILED_STATES = ("failed", "upstream_failed")
@@ -26,9 +27,14 @@ FAILED_STATES = ("failed", "upstream_failed")
 
 @contextmanager
 def failure_recorded(key: str, scene_id: str, stage: str, area: str | None = None) -> Iterator[None]:
-    """Record an exception of the block as a row of failed_scenes; what cannot heal isn't retried."""
+    """Record an exception of the block as a row of failed_scenes; what cannot heal isn't retried.
+
+    A block that goes well heals the row that an earlier try left.
+    """
     try:
         yield
+        dag_id = get_current_context()["dag"].dag_id
+        heal_scenes(load_settings().storage_root, dag_id, key, [(area, scene_id)], stage)
     except Exception as error:
         context = get_current_context()
         failure = FailedScene.from_exception(
@@ -72,6 +78,10 @@ def report_failures(
             n for n, s in states.items() if s == "failed" and n != ti.task_id and _map_index(n, mapped_task) is None
         )
         summary.read, summary.failed = len(scenes), len(failures) + len(tasks)
+        if not tasks:
+            areas = {scene["area"] for scene in scenes if scene["area"]} or None
+            for one in keys:
+                heal_older(root, dag_id, one, run_id, areas, but_stage=mapped_task)
         if failures or tasks:
             digest = Digest(dag_id, run_id, ", ".join(keys), failures, tasks)
             DigestNotifier(digest).notify(context)
@@ -98,7 +108,10 @@ def _reconcile(
 
 def _died(scene: dict[str, Any], stage: str) -> FailedScene:
     message = "the process ended without a word: killed, or out of memory; trying again may help"
-    return FailedScene(scene["scene_id"], stage, "ProcessDied", message, area=scene["area"], is_retryable=True)
+    tries = DEFAULT_ARGS["retries"] + 1
+    return FailedScene(
+        scene["scene_id"], stage, "ProcessDied", message, area=scene["area"], attempts=tries, is_retryable=True
+    )
 
 
 def _map_index(name: str, mapped_task: str | None) -> int | None:

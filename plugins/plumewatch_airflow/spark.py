@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import subprocess
 import sys
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from plumewatch.jobs import EXIT_BAD_ARGUMENTS, EXIT_GOOD, EXIT_NOTHING_DONE, EXIT_SOME_BAD, JobResult
+from plumewatch.errors import redact
+from plumewatch.jobs import EXIT_BAD_ARGUMENTS, EXIT_GOOD, EXIT_NOTHING_DONE, EXIT_SOME_BAD, TRY_AGAIN, JobResult
 
 from plumewatch_airflow.connections import load_settings
 
@@ -33,21 +34,32 @@ def run_spark_job(name: str, *, key: str, **arguments: Any) -> JobResult:
     context = get_current_context()
     arguments |= {"dag_id": context["dag"].dag_id, "run_id": context["run_id"], "key": key}
     command = [sys.executable, str(JOBS / f"{name}.py"), *_options(arguments)]
-    log.info("starting %s on %s: %s", name, load_settings().spark, " ".join(command[2:]))
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ})
-    lines = []
-    assert process.stdout is not None
-    for line in process.stdout:
-        lines.append(line.rstrip())
-        log.info("%s", lines[-1])
-    code = process.wait()
+    log.info("starting %s on %s: %s", name, redact(load_settings().spark), redact(" ".join(command[2:])))
+    code, answer, log_lines = _run(command)
     if code in (EXIT_GOOD, EXIT_SOME_BAD):
-        result = json.loads(lines[-1])
+        result = json.loads(answer.splitlines()[-1])
+        log.info("%s: %s", name, result)
         return JobResult(result["rows_read"], result["rows_written"], result["failed"])
-    reason = "\n".join(lines[-LINES_OF_ERROR:])
-    named = code == EXIT_BAD_ARGUMENTS or (code == EXIT_NOTHING_DONE and "Traceback" not in reason)
-    kind = AirflowFailException if named else AirflowException
-    raise kind(f"{name} ended with exit code {code}:\n{reason}")
+    reason = f"{name} ended with exit code {code}:\n" + "\n".join(log_lines)
+    is_final = code == EXIT_BAD_ARGUMENTS or (code == EXIT_NOTHING_DONE and not log_lines[-1].startswith(TRY_AGAIN))
+    raise (AirflowFailException if is_final else AirflowException)(reason)
+
+
+def _run(command: list[str]) -> tuple[int, str, list[str]]:
+    """Run a job; return its exit code, its standard output, and the last lines of its log, which goes to the task's."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    last = deque[str](maxlen=LINES_OF_ERROR)
+    assert process.stdout is not None and process.stderr is not None
+    try:
+        # Standard output is one line at the end: it fits into the pipe while the log is read.
+        for line in process.stderr:
+            last.append(redact(line.rstrip()))
+            log.info("%s", last[-1])
+        answer = process.stdout.read()
+        return process.wait(), answer, list(last) or ["no word from it"]
+    finally:
+        process.kill()  # a task that is stopped takes its job along; one that has ended isn't there any more
+        process.wait()
 
 
 def _options(arguments: dict[str, Any]) -> list[str]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow.sdk import get_current_context
+from airflow.sdk.exceptions import AirflowFailException
+from plumewatch.errors import PlumewatchError, redact
 
 KEY = "plumewatch_summary"
 
@@ -36,12 +38,17 @@ class Summary:
 
 @contextmanager
 def summarised() -> Iterator[Summary]:
-    """Fill the summary that ends the task's log, whether the task goes well or not."""
+    """Fill the summary that ends the task's log, whether the task goes well or not.
+
+    An error of the project that cannot heal ends the task for good: trying again would only delay the alert.
+    """
     summary: Summary = get_current_context().setdefault(KEY, Summary())  # type: ignore[typeddict-item]
     try:
         yield summary
-    except BaseException:
+    except BaseException as error:
         log_summary(get_current_context())
+        if isinstance(error, PlumewatchError) and not error.is_retryable:
+            raise AirflowFailException(f"{type(error).__name__}: {redact(str(error))}") from error
         raise
 
 

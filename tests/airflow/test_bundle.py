@@ -27,9 +27,8 @@ def test_every_dag_explains_itself_and_ends_with_a_report(dagbag: Any, dag_id: s
     }
     assert dag.catchup is False and "plumewatch" in dag.tags
     assert all(task.doc_md or task.python_callable.__doc__ for task in dag.tasks)
-    if dag_id != "redetect":
-        assert [t.task_id for t in dag.leaves] == ["report_failures"]
-        assert dag.task_dict["report_failures"].trigger_rule == "all_done"
+    assert [t.task_id for t in dag.leaves] == ["report_failures"]
+    assert dag.task_dict["report_failures"].trigger_rule == "all_done"
 
 
 def test_work_is_retried_with_backoff(dagbag: Any) -> None:

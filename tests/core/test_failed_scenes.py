@@ -59,5 +59,8 @@ def test_no_secret_gets_into_a_row(secret: str) -> None:
         f"client_secret={secret}",
         f"https://user:{secret}@h/x",
         f"?X-Amz-Signature={secret}&x=1",
+        f"sc://spark:15002/;token={secret}",
+        f"{{'client_secret': '{secret}'}}",
+        f'"token": "{secret}"',
     ]
     assert all(secret not in redact(text) for text in texts)

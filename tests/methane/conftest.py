@@ -11,7 +11,6 @@ from types import ModuleType
 import numpy as np
 import pyarrow as pa
 import pytest
-
 from plumewatch import storage
 from plumewatch.methane.evaluation.scenes import SimulatedArea
 from plumewatch.methane.passes import Pass
@@ -81,7 +80,9 @@ def store_wind() -> Callable[[str, str, float, float], str]:
     """Write one day of a uniform wind around the simulated areas; return the wind's path."""
 
     def store(root: str, day: str, u: float, v: float) -> str:
-        lon, lat, hour = (a.ravel() for a in np.meshgrid([53.0, 54.0, 55.0, 56.0], [37.0, 38.0, 39.0, 40.0], [0, 3, 6, 9, 12]))
+        lon, lat, hour = (
+            a.ravel() for a in np.meshgrid([53.0, 54.0, 55.0, 56.0], [37.0, 38.0, 39.0, 40.0], [0, 3, 6, 9, 12])
+        )
         at = np.datetime64(day, "us") + hour.astype("timedelta64[h]")
         rows = WIND.from_columns(
             {

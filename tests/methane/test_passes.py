@@ -9,13 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import shapely
-from pyproj import Transformer
-
 from plumewatch.errors import InputError
 from plumewatch.geodesy import great_circle_distance_km
 from plumewatch.methane.evaluation.scenes import simulate_area
 from plumewatch.methane.passes import Pass, grid_pass, split_passes
 from plumewatch.tables import PIXELS
+from pyproj import Transformer
 
 MakeRows = Callable[[Pass], pa.Table]
 

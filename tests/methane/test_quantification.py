@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import ndimage
-
 from plumewatch.constants import MOLAR_MASS_CH4_KG_MOL
 from plumewatch.methane.evaluation.measure import run_trial
 from plumewatch.methane.quantification import (
@@ -17,6 +15,7 @@ from plumewatch.methane.quantification import (
     noise_of_sum,
 )
 from plumewatch.methane.thresholds import thresholds
+from scipy import ndimage
 
 LIMITS = thresholds()
 

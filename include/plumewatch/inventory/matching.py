@@ -218,6 +218,7 @@ def match_detections(detections: pa.Table, pairs: pa.Table, gas: str) -> pa.Tabl
     expected = _floats(pairs["emission_t_y"]) * EMISSION_PER_T_Y[gas]
     density, closeness = rule.position.densities(at)
     weight = expected**rule.position.emission_power * density
+    weight = np.where(np.isfinite(weight), weight, 0.0)  # a source without a stated emission can't be weighed
     probability, unlisted = _shares(weight, rule.position.unlisted_weights(speed), owner)
     kept = np.flatnonzero((probability >= rule.min_probability) & (weight > 0))
     owner, expected, closeness = owner[kept], expected[kept], closeness[kept]

@@ -6,7 +6,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -121,7 +121,7 @@ def _search(task: AreaDate, work: _Work) -> list[PassResult]:
     results = []
     for rows in split_passes(pixels) if pixels.num_rows else []:
         target = grid_pass(rows, source=_partition(task, task.date))
-        wind_of = _wind_of(task, target)
+        wind_of = _wind_of(task, target, work)
         earlier = _earlier_passes(task, target.place, limits["references"]["max_days_back"], work)
         results.append(search_pass(task.area, target, earlier, wind_of, task.method, task.forest, limits))
     return results
@@ -160,14 +160,20 @@ def _earlier_passes(task: AreaDate, onto: GridPlace, max_days_back: int, work: _
         yield from passes
 
 
-def _wind_of(task: AreaDate, target: Pass) -> WindOf:
+def _wind_of(task: AreaDate, target: Pass, work: _Work) -> WindOf:
     """Return the wind at a place at the time of the pass, None where there is no wind."""
     observed_at = time_of(target, task.date)
     if not task.wind_path:
         return lambda longitude, latitude: None
     height, width = target.shape
     corners = target.place.longitude_latitude([0, 0, height - 1, height - 1], [0, width - 1, 0, width - 1])
-    wind = read_wind_files(task.wind_path, observed_at - READ_AROUND, observed_at + READ_AROUND, points=corners)
+    wind = read_wind_files(
+        task.wind_path,
+        observed_at - READ_AROUND,
+        observed_at + READ_AROUND,
+        points=corners,
+        on_failure=lambda failure: work.failures.append(replace(failure, area=task.area)),
+    )
 
     def wind_of(longitude: float, latitude: float) -> WindAtPoint | None:
         return wind_at(wind, longitude, latitude, observed_at) if wind.num_rows else None

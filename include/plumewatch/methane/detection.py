@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from plumewatch.methane.passes import Pass
-from plumewatch.methane.references import Comparison, compare_with_surroundings, compute_comparison
+from plumewatch.methane.references import Comparison, align, compare_with_surroundings, compute_comparison
 from plumewatch.methane.regions import Regions, find_regions_on_scales, is_surface_change, join_regions
 from plumewatch.methane.retrieval import enhancement_per_signal, estimate_enhancement
 from plumewatch.methane.scales import Scale, compute_noise, compute_scales
@@ -27,7 +27,8 @@ ACCEPTED, UNRATED = "accepted", "unrated"
 SURFACE_CHANGE, TOO_SMALL, MASKED_EDGE = "surface_change", "too_small", "masked_edge"
 NOT_SIGNIFICANT, DOWNWIND_PIECE = "not_significant", "downwind_piece"
 
-MASKED_EDGE_PX = 2  # pixels so near to cloud, shadow or water are its edge
+TINY = float(np.finfo(np.float32).tiny)
+MASKED_EDGE_PX = 3  # pixels so near to cloud, shadow or water are its edge
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,8 @@ class Detection:
 
 def detect_multi_pass(target: Pass, references: Sequence[Pass], limits: Thresholds) -> Detection:
     """Find plumes by the ratio of the target to its references (one or more, on the target's window)."""
-    return _detect(MULTI_PASS, target, lambda ground: compute_comparison(target, references, limits, ground), limits)
+    aligned = align(target, references)
+    return _detect(MULTI_PASS, target, lambda ground: compute_comparison(aligned, limits, ground), limits)
 
 
 def detect_single_pass(target: Pass, limits: Thresholds) -> Detection:
@@ -122,17 +124,18 @@ def _candidates(
     for is_change, gap_m in ((False, levels["bridge_m"]), (True, 0.0)):
         joined = join_regions(regions, changed == is_change, gap_m / target.pixel_size_m)
         for number, significance, index in zip(joined.numbers, joined.significance, joined.scale, strict=True):
-            mask, scale = joined.labels == number, scales[index]
-            core = mask & (scale.z >= levels["seed_significance"])
+            mask = joined.labels == number
+            absorbing = np.maximum(comparison.absorption[mask], 0.0)
+            at_edge = absorbing[beside_not_seen[mask]].sum() / max(absorbing.sum(), TINY)
             probability = probability_of(method, float(significance), comparison.n_references, limits)
             reasons = (
                 (SURFACE_CHANGE, is_change),
                 (TOO_SMALL, mask.sum() * target.pixel_size_m**2 < levels["min_area_m2"]),
-                (MASKED_EDGE, beside_not_seen[core].mean() > levels["masked_edge_fraction"]),
+                (MASKED_EDGE, at_edge > levels["masked_edge_fraction"]),
                 (NOT_SIGNIFICANT, probability < limits["probability"]["accepted"]),
             )
             status = next((reason for reason, holds in reasons if holds), ACCEPTED)
-            candidates.append(Candidate(mask, float(significance), scale.scale_m, probability, status))
+            candidates.append(Candidate(mask, float(significance), scales[index].scale_m, probability, status))
     return tuple(sorted(candidates, key=lambda c: -(c.significance or 0.0)))
 
 
@@ -145,5 +148,5 @@ def probability_of(method: str, significance: float, n_references: int, limits: 
 def accepted_significance(method: str, n_references: int, limits: Thresholds) -> float:
     """Return the significance of a probability of one half; more is asked for where few references tell the noise."""
     rule = limits["probability"]
-    few = rule["few_references"] if method == MULTI_PASS else []
-    return rule[f"{method}_midpoint"] + (few[n_references - 1] if n_references <= len(few) else 0.0)
+    more = dict(enumerate(rule["few_references"], 1)) if method == MULTI_PASS else {}
+    return rule[f"{method}_midpoint"] + more.get(n_references, 0.0)

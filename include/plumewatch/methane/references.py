@@ -9,9 +9,24 @@ import numpy as np
 
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.regions import find_regions, is_surface_change
+from plumewatch.methane.registration import Gradient, estimate_shift, gradient_of, moved_back
 from plumewatch.methane.retrieval import compute_log_ratio
 from plumewatch.methane.significance import Array, Mask, least_noise, robust_sigma, slow_part, smooth
 from plumewatch.methane.thresholds import Thresholds
+
+
+@dataclass(frozen=True, eq=False)
+class Aligned:
+    """References minus target, each as a natural logarithm, references x height x width; 0 where not valid."""
+
+    ratios: Array
+    """Of the band ratio, each relative to its scene's median."""
+    brightness: Array
+    """Of band 11, without its median."""
+    valid: Mask
+    """Usable in both."""
+    pixel_size_m: float
+    """Cell size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,41 +49,48 @@ class Comparison:
     """Where `residuals` tell the noise: usable there and in another reference, no plume in the reference."""
 
 
-def compute_comparison(
-    target: Pass, references: Sequence[Pass], limits: Thresholds, plume_free: Mask | None = None
-) -> Comparison:
-    """Compare the target with its references on the target's grid; slow parts are those of `plume_free` pixels.
+def align(target: Pass, references: Sequence[Pass]) -> Aligned:
+    """Bring the references onto the target's grid to a fraction of a pixel."""
+    log_ratio = compute_log_ratio(target.b11, target.b12, target.is_usable)
+    log_b11 = _log(target.b11, target.is_usable)
+    slopes = gradient_of(log_b11, target.is_usable)
+    valid = np.stack([target.is_usable & reference.is_usable for reference in references])
+    ratios, brightness = (np.zeros(valid.shape, np.float32) for _ in range(2))
+    for k, reference in enumerate(references):
+        its_b11, its_ratio = _in_place(reference, log_b11, slopes, valid[k])
+        ratios[k] = np.where(valid[k], its_ratio - log_ratio, np.float32(0.0))
+        brightness[k] = _without_median(its_b11 - log_b11, valid[k])
+    return Aligned(ratios, brightness, valid, target.pixel_size_m)
+
+
+def compute_comparison(aligned: Aligned, limits: Thresholds, plume_free: Mask | None = None) -> Comparison:
+    """Compare the target with the mean of its references; slow parts are those of `plume_free` pixels.
 
     Each difference loses its slow part first, so that gaps of a reference leave no step. References are averaged by the
     inverse variance of their smoothed difference from the target; where one holds a plume of its own (seen against the
     others), its pixels are left out.
     """
-    background_px = limits["smoothing"]["background_m"] / target.pixel_size_m
-    scale_px = limits["smoothing"]["reference_scale_m"] / target.pixel_size_m
-    log_ratio = compute_log_ratio(target.b11, target.b12, target.is_usable)
-    log_b11 = _log(target.b11, target.is_usable)
-    valid = np.stack([target.is_usable & reference.is_usable for reference in references])
+    background_px = limits["smoothing"]["background_m"] / aligned.pixel_size_m
+    scale_px = limits["smoothing"]["reference_scale_m"] / aligned.pixel_size_m
+    valid, brightness = aligned.valid, aligned.brightness
     ground = valid if plume_free is None else valid & plume_free
-    ratios, brightness = (np.zeros(valid.shape, np.float32) for _ in range(2))
-    for k, reference in enumerate(references):
-        difference = compute_log_ratio(reference.b11, reference.b12, valid[k]) - log_ratio
-        ratios[k] = _without_slow_part(difference, valid[k], ground[k], background_px)
-        brightness[k] = _without_median(_log(reference.b11, valid[k]) - log_b11, valid[k])
-    spreads = [robust_sigma(smooth(d, v, scale_px).values[v]) for d, v in zip(ratios, valid, strict=True)]
+    ratios = np.stack(
+        [_without_slow_part(r, v, g, background_px) for r, v, g in zip(aligned.ratios, valid, ground, strict=True)]
+    )
+    spreads = [robust_sigma(smooth(r, v, scale_px).values[v]) for r, v in zip(ratios, valid, strict=True)]
     weights = np.maximum(spreads, least_noise(scale_px)) ** -2.0
-    usable = valid
-    if len(references) > 1:
-        usable = valid & ~_own_plumes(ratios, brightness, valid, weights, scale_px, limits, target.pixel_size_m)
+    has_others = len(ratios) > 1
+    usable = (
+        valid & ~_own_plumes(ratios, brightness, valid, weights, limits, aligned.pixel_size_m) if has_others else valid
+    )
     absorption, any_valid = _mean(ratios, usable, weights)
     brightening = -_mean(brightness, usable, weights)[0]
-    residuals, residuals_valid = (
-        _leave_one_out(ratios, usable, weights) if len(references) > 1 else (ratios[:0], usable[:0])
-    )
+    residuals, residuals_valid = _leave_one_out(ratios, usable, weights) if has_others else (ratios[:0], usable[:0])
     return Comparison(
         absorption=absorption,
         brightening=_without_slow_part(brightening, any_valid, np.any(ground, axis=0), background_px),
         valid=any_valid,
-        n_references=len(references),
+        n_references=len(ratios),
         reference_variance=_variance_of_mean(usable, weights),
         residuals=residuals,
         residuals_valid=residuals_valid,
@@ -91,6 +113,14 @@ def compare_with_surroundings(target: Pass, limits: Thresholds, plume_free: Mask
         residuals=none,
         residuals_valid=none.astype(bool),
     )
+
+
+def _in_place(reference: Pass, log_b11: Array, slopes: Gradient, valid: Mask) -> tuple[Array, Array]:
+    """Return ln B11 and ln(B12 / B11) of a reference, moved by its sub-pixel shift onto the target's ln B11."""
+    its_b11 = _log(reference.b11, valid)
+    its_ratio = compute_log_ratio(reference.b11, reference.b12, valid)
+    shift = estimate_shift(its_b11, log_b11, slopes, valid)
+    return moved_back(its_b11, valid, shift), moved_back(its_ratio, valid, shift)
 
 
 def _log(band: Array, valid: Mask) -> Array:
@@ -135,12 +165,12 @@ def _own_plumes(
     brightness: Array,
     valid: Mask,
     weights: np.ndarray,
-    scale_px: float,
     limits: Thresholds,
     pixel_size_m: float,
 ) -> Mask:
     """Return where a reference has a plume of its own: absorption against the others, band 11 unchanged."""
     levels = limits["candidates"]
+    scale_px = limits["smoothing"]["reference_scale_m"] / pixel_size_m
     residuals, known = _leave_one_out(ratios, valid, weights)
     darkening, _ = _leave_one_out(brightness, valid, weights)
     found = np.zeros(valid.shape, bool)

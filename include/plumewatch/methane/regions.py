@@ -44,7 +44,10 @@ def find_regions(z: Array, seed_level: float, mask_level: float, scale: int = 0)
     labels, count = ndimage.label(z >= mask_level)
     if not count:
         return Regions(labels.astype(np.int32), np.zeros(0), np.zeros(0, np.int64))
-    highest = np.asarray(ndimage.maximum(z, labels, np.arange(1, count + 1)), dtype=float)
+    seeds = z >= seed_level
+    highest = np.full(count + 1, -np.inf)
+    np.maximum.at(highest, labels[seeds], z[seeds])
+    highest = highest[1:]
     kept = highest >= seed_level
     number = np.concatenate([[0], np.where(kept, np.cumsum(kept), 0)]).astype(np.int32)
     return Regions(number[labels], highest[kept], np.full(int(kept.sum()), scale))

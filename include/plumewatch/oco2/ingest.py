@@ -79,6 +79,11 @@ def stage_granule(settings: Settings, month: str, path: str) -> str:
     return staged
 
 
+def has_staged(settings: Settings, month: str) -> bool:
+    """Whether a granule of the month waits for its extraction."""
+    return bool(storage.list_files(staging_folder(settings, month)))
+
+
 def unstage(settings: Settings, month: str) -> None:
     """Remove the copies of a month after their extraction; the originals stay where they are."""
     storage.delete(staging_folder(settings, month))

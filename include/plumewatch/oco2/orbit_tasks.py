@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from plumewatch.oco2.soundings import DETECT_STAGE, OrbitFiles, OrbitReader
 from plumewatch.oco2.track import Track
 from plumewatch.tables import PEAKS
 from plumewatch.wind.files import READ_AROUND, read_wind_files
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,14 @@ def _wind_reader(wind_path: str | None) -> Callable[[Track, PeakSearch], pa.Tabl
         at = [peak.index for peak in search.peaks]
         first, last = (datetime.fromtimestamp(float(t), UTC) for t in (track.time_s[at].min(), track.time_s[at].max()))
         points = track.longitude[at], track.latitude[at]
-        return read_wind_files(wind_path, first - READ_AROUND, last + READ_AROUND, points=points)
+        return read_wind_files(
+            wind_path,
+            first - READ_AROUND,
+            last + READ_AROUND,
+            points=points,
+            # Without this file the soundings' own wind serves; the details say which it was.
+            on_failure=lambda failure: log.error("%s: %s", failure.asset, failure.message),
+        )
 
     return read
 

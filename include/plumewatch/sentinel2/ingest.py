@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from plumewatch import storage
@@ -27,16 +27,26 @@ from plumewatch.sentinel2.scene import SceneRef
 from plumewatch.sentinel2.scene_store import withdraw_scene
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.settings import Settings
-from plumewatch.tables import PIXELS
+from plumewatch.tables import PIXELS, PLUMES
 from plumewatch.wind.providers import fetch_wind
 
 SEARCH = "search"
 """scene_id of a failed_scenes row where a whole search failed, before any scene was known."""
 
+DEFAULT_METHOD = "multi_pass"
+"""The method whose plumes are matched and mapped."""
 SCENES = "scenes"
 """Folder of the stacked scenes below the storage root."""
 
 log = logging.getLogger(__name__)
+
+
+class NothingFound(PlumewatchError):
+    """No scene to fetch, and what was asked failed; retryable where one of the failures is."""
+
+    def __init__(self, message: str, failures: Sequence[FailedScene]) -> None:
+        super().__init__(message)
+        self.is_retryable = any(failure.is_retryable for failure in failures)
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,12 @@ class DaySearch:
         """Scenes that are left on purpose."""
         return len(self.skipped)
 
+    def raise_if_all_failed(self) -> None:
+        """Raise where there is nothing to fetch and something failed: an empty day must not look like a good one."""
+        if self.failed and not self.scenes:
+            failures = [failure for _, failure in self.failed]
+            raise NothingFound("; ".join(f"{f.area} {f.scene_id}: {f.message}" for f in failures), failures)
+
     def record(self, storage_root: str, dag_id: str, run_id: str) -> None:
         """Write the observations (nothing there, too cloudy, duplicate) and the failed scenes of the search.
 
@@ -101,7 +117,7 @@ class DaySearch:
 def search_day(settings: Settings, key: str, names: Sequence[str], **_: Any) -> DaySearch:
     """Search the day `key` (YYYY-MM-DD) in the catalogues of the areas called `names`, of all where empty.
 
-    An area whose search fails is recorded and doesn't stop the others; where all fail, the first error is raised.
+    An area whose search fails is among `failed` and doesn't stop the others.
     """
     day, found = date.fromisoformat(key), DaySearch()
     for area, result in _search_areas(settings, names, day, day, key, found):
@@ -120,8 +136,10 @@ def search_newest(settings: Settings, key: str, names: Sequence[str], *, look_ba
     last, found = date.fromisoformat(key), DaySearch()
     first = last - timedelta(days=look_back_days)
     for area, result in _search_areas(settings, names, first, last, key, found):
+        found.failed += [(key, failure) for failure in result.failed]
         if not result.scenes:
             log.info("%s: no usable scene from %s to %s", area.name, first, last)
+            found.searched.add((key, area.name))
             continue
         newest = str(result.scenes[-1].observed_at_utc.date())
         found.searched.add((newest, area.name))
@@ -162,26 +180,29 @@ def record_missing_scenes(settings: Settings, key: str, scenes: Sequence[Mapping
     return len(missing)
 
 
-def pixel_fingerprints(storage_root: str, key: str) -> dict[str, Any]:
-    """Return by area what the pixel table of a day consists of; two equal answers mean equal tables."""
-    partitions = storage.list_partitions(PIXELS, storage.join(storage_root, PIXELS.name), {"date": key})
-    manifests = {p.keys["area"]: storage.read_manifest(p.path) or {} for p in partitions}
-    return {area: (manifest.get("files"), manifest.get("rows")) for area, manifest in manifests.items()}
+def days_to_detect(storage_root: str, key: str) -> list[str]:
+    """Return the days to detect now that `key` has pixels: itself, and those that refer to older pixels of it.
 
-
-def days_changed_since(storage_root: str, key: str, before: Mapping[str, Any]) -> list[str]:
-    """Return the days to detect after the pixels of `key` were written: itself, and those that may refer to it.
-
-    A later day is among them where an area's pixels of `key` are not what they were `before` and the later day has
-    pixels of that area. So the outcome doesn't depend on the order in which days come in.
+    A later day within reach is among them where it has pixels of an area and its plumes are older than the area's
+    pixels of `key`, or not there yet. So the outcome depends neither on the order in which days come in nor on a task
+    that died between writing and handing on; a manifest that says the same is never rewritten and keeps its age.
     """
-    after = pixel_fingerprints(storage_root, key)
-    changed = sorted(area for area in after if after[area] != before.get(area))
+    pixels, plumes = (storage.join(storage_root, table.name) for table in (PIXELS, PLUMES))
+    of_key = {p.keys["area"]: p for p in storage.list_partitions(PIXELS, pixels, {"date": key})}
     reach = range(1, thresholds()["references"]["max_days_back"] + 1)
     later = [str(date.fromisoformat(key) + timedelta(days=n)) for n in reach]
-    root = storage.join(storage_root, PIXELS.name)
-    stored = storage.list_partitions(PIXELS, root, {"area": changed, "date": later}) if changed else []
-    return sorted({*([key] if after else []), *(p.keys["date"] for p in stored)})
+    days = {key} if of_key else set()
+    for partition in storage.list_partitions(PIXELS, pixels, {"area": set(of_key), "date": later}) if of_key else []:
+        keys = {"method": DEFAULT_METHOD, **partition.keys}
+        detected_at = _manifest_time(storage.partition_path(plumes, keys))
+        changed_at = _manifest_time(of_key[partition.keys["area"]].path)
+        if detected_at is None or changed_at is None or detected_at <= changed_at:
+            days.add(partition.keys["date"])
+    return sorted(days)
+
+
+def _manifest_time(partition_path: str) -> datetime | None:
+    return storage.modified_at(storage.join(partition_path, storage.MANIFEST))
 
 
 def _areas(settings: Settings) -> list[Area]:
@@ -194,7 +215,7 @@ def _search_areas(
     areas = select_areas(_areas(settings), list(names))
     if not areas:
         log.warning("no areas in %s", " or ".join(settings.area_folders))
-    answered, errors = [], []
+    answered = []
     for area in areas:
         try:
             if area.catalogue != "stac":
@@ -204,10 +225,7 @@ def _search_areas(
             answered.append((area, search_scenes(area, first, last, settings.stac_api)))
         except PlumewatchError as error:
             log.error("%s: %s", area.name, error)
-            errors.append(error)
             found.failed.append((key, FailedScene.from_exception(error, scene_id=SEARCH, stage=STAGE, area=area.name)))
-    if errors and not answered:
-        raise errors[0]
     return answered
 
 

@@ -1,8 +1,8 @@
 """Simulated overpasses for judging the detector: ground that changes, and plumes of puffs that are nobody's template.
 
 Ground and plumes are made otherwise than in the world of `plumewatch.simulation`, so that the detector is held against
-two worlds. On the ground chosen here a pixel's ratio scatters by 0.005 against one reference; MARS (UNEP) states 206 ppb,
-0.004 for Sentinel-2A. Fields, roads and clouds come on top.
+two worlds. On the ground chosen here a pixel's ratio scatters by 0.005 against one reference; MARS (UNEP) states 206
+ppb, 0.004 for Sentinel-2A. Fields, roads and clouds come on top.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ BRIGHTNESS_CHANGE, BRIGHTNESS_SLOPE = 0.012, 2.0
 UNIT_RESPONSE, UNIT_SLOPE = 0.001, 2.0  # the ratio of the same ground differs between satellites
 SCENE_GAIN, SCENE_RATIO = 0.02, 0.01
 WET_BRIGHTNESS, WET_RATIO = 0.15, 0.04  # of a field between dry and irrigated
+OPTICS_PX = 0.5  # blur of the instrument; Sentinel-2's modulation transfer is 0.15 to 0.3 at the Nyquist frequency
 REGISTRATION_PX = 0.2
 STEP = 1e-4  # of the stored reflectance
 
@@ -211,7 +212,8 @@ def _bands(rng: np.random.Generator, albedo: Floats, ratio: Floats, changing: Fl
     b11 = albedo + brightness + WET_BRIGHTNESS * wet
     b12 = b11 + ratio + change + WET_RATIO * wet
     shift = rng.uniform(-REGISTRATION_PX, REGISTRATION_PX, 2)
-    b11, b12 = (ndimage.shift(np.exp(band), shift, order=1, mode="nearest") for band in (b11, b12))
+    seen = [ndimage.gaussian_filter(np.exp(band), OPTICS_PX) for band in (b11, b12)]
+    b11, b12 = (ndimage.shift(band, shift, order=3, mode="nearest") for band in seen)
     return b11, b12
 
 

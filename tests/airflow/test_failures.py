@@ -1,0 +1,132 @@
+"""Failures in a run: recorded, reconciled, healed; and how a Spark job may end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plumewatch.errors import InputError, ServiceError
+from plumewatch.failed_scenes import heal_older, read_failed_scenes, record_failed_scenes
+from plumewatch.models import FailedScene
+
+DAG, KEY = "some_dag", "2025-08-24"
+
+
+class Dag:
+    dag_id = DAG
+
+
+class Task:
+    try_number = 2
+
+
+@pytest.fixture
+def context(dagbag: Any, storage_root: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What a running task sees; its storage is empty."""
+    from plumewatch_airflow import failed_scenes, spark
+
+    values = {"dag": Dag, "ti": Task, "run_id": "run2"}
+    monkeypatch.setenv("PLUMEWATCH_STORAGE_ROOT", storage_root)
+    monkeypatch.setattr(failed_scenes, "get_current_context", lambda: values)
+    monkeypatch.setattr(spark, "get_current_context", lambda: values)
+    return values
+
+
+def open_rows(root: str) -> list[tuple[str | None, str, str, int]]:
+    rows = read_failed_scenes(root, DAG, KEY).to_pylist()
+    return [(r["area"], r["scene_id"], r["error_class"], r["attempts"]) for r in rows if r["healed_at_utc"] is None]
+
+
+def test_what_heals_is_retried_and_what_cannot_is_not(context: dict[str, Any], storage_root: str) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+    from plumewatch_airflow.failed_scenes import failure_recorded
+
+    with pytest.raises(ServiceError), failure_recorded(KEY, "s1", "fetch_scene", "a"):
+        raise ServiceError("busy", 503)
+    with pytest.raises(AirflowFailException, match="cut off"), failure_recorded(KEY, "s2", "fetch_scene", "a"):
+        raise InputError("x.tif", "cut off", "a whole file")
+    assert open_rows(storage_root) == [("a", "s1", "ServiceError", 2), ("a", "s2", "InputError", 2)]
+
+
+def test_a_try_that_goes_well_heals_what_an_earlier_one_left(context: dict[str, Any], storage_root: str) -> None:
+    from plumewatch_airflow.failed_scenes import failure_recorded
+
+    with pytest.raises(ServiceError), failure_recorded(KEY, "search", "search_scenes"):
+        raise ServiceError("busy", 503)
+    with failure_recorded(KEY, "search", "search_scenes"):
+        pass
+    assert open_rows(storage_root) == []
+
+
+def test_scenes_that_died_without_a_word_get_their_row(context: dict[str, Any], storage_root: str) -> None:
+    from plumewatch_airflow.failed_scenes import _reconcile
+
+    scenes = [{"key": KEY, "area": "a", "scene_id": f"s{n}"} for n in range(4)]
+    told = FailedScene("s1", "fetch_scene", "InputError", "cut off", area="a")
+    record_failed_scenes(storage_root, DAG, KEY, "run2", [told])
+    before = FailedScene("s3", "fetch_scene", "ServiceError", "busy", area="a")
+    record_failed_scenes(storage_root, DAG, KEY, "run1", [before])
+    states = {0: "success", 1: "failed", 2: "failed", 3: "success"}
+    _reconcile(storage_root, DAG, "run2", "fetch_scene", scenes, states)
+    assert open_rows(storage_root) == [("a", "s1", "InputError", 1), ("a", "s2", "ProcessDied", 3)]
+
+
+def test_a_run_heals_what_earlier_runs_left_of_what_it_looked_at(storage_root: str) -> None:
+    for area in ("a", "b"):
+        record_failed_scenes(storage_root, DAG, KEY, "run1", [FailedScene("x", "matching", "E", "m", area=area)])
+    record_failed_scenes(storage_root, DAG, KEY, "run2", [FailedScene("y", "matching", "E", "m", area="a")])
+    heal_older(storage_root, DAG, KEY, "run2", {"a"})
+    assert [row[:2] for row in open_rows(storage_root)] == [("a", "y"), ("b", "x")]
+
+
+@pytest.mark.parametrize(
+    "code, stderr, answer, kind",
+    [
+        (0, "fine", '{"rows_read": 2, "rows_written": 1, "failed": 0}', None),
+        (3, "one bad", '{"rows_read": 2, "rows_written": 1, "failed": 1}', None),
+        (2, "usage", "", "AirflowFailException"),
+        (1, "x.tif: cut off; allowed: a whole file", "", "AirflowFailException"),
+        (1, "Traceback\nmay heal when tried again: the job has crashed", "", "AirflowException"),
+        (-9, "killed", "", "AirflowException"),
+    ],
+)
+def test_how_a_job_may_end(
+    context: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+    stderr: str,
+    answer: str,
+    kind: str | None,
+) -> None:
+    from airflow.sdk import exceptions
+    from plumewatch_airflow import spark
+
+    end = f"os.kill(os.getpid(), {-code})" if code < 0 else f"sys.exit({code})"
+    lines = ["import os, sys", f"print({stderr!r}, file=sys.stderr, flush=True)", f"print({answer!r}, flush=True)"]
+    # A late word on standard error must not be taken for the answer.
+    (tmp_path / "job.py").write_text("\n".join([*lines, "print('late', file=sys.stderr)" if not kind else "", end]))
+    monkeypatch.setattr(spark, "JOBS", tmp_path)
+    if kind is None:
+        result = spark.run_spark_job("job", key=KEY)
+        assert (result.rows_read, result.rows_written, result.failed) == (2, 1, int(code == 3))
+        return
+    with pytest.raises(getattr(exceptions, kind)) as caught:
+        spark.run_spark_job("job", key=KEY)
+    assert type(caught.value).__name__ == kind and stderr.splitlines()[-1] in str(caught.value)
+
+
+def test_arguments_become_options(context: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from plumewatch_airflow import spark
+
+    (tmp_path / "job.py").write_text(
+        "import json, sys\nprint(' '.join(sys.argv[1:]), file=sys.stderr)\n"
+        "print(json.dumps({'rows_read': len(sys.argv), 'rows_written': 0, 'failed': 0}))"
+    )
+    monkeypatch.setattr(spark, "JOBS", tmp_path)
+    options = spark._options(
+        {"pixels_path": "p", "keep_bad_quality": True, "wind_path": None, "areas_path": ["a", "b"]}
+    )
+    assert options == ["--pixels-path", "p", "--keep-bad-quality", "--areas-path", "a", "b"]
+    assert spark.run_spark_job("job", key=KEY, pixels_path="p").rows_read == 9

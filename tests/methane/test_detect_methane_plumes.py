@@ -1,0 +1,263 @@
+"""The job: which partitions it writes, what it says of bad input, and that a repetition changes nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import rasterio
+import shapely
+from plumewatch import storage
+from plumewatch.errors import InputError, PlumewatchError
+from plumewatch.geodesy import great_circle_distance_km
+from plumewatch.methane.evaluation.scenes import PlantedPlume, simulate_area
+from plumewatch.tables import ANOMALIES, FAILED_SCENES, PIXELS, PLUMES
+
+JOB = Path(__file__).resolve().parents[2] / "spark_jobs" / "detect_methane_plumes.py"
+SIZE = 130
+PLUME = PlantedPlume(12_000.0, 70.0, 40.0, 3.0, 1.0)
+Run = Callable[..., object]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, store_area: Callable, store_wind: Callable) -> dict:
+    """Two areas of five dates each; the first holds a plume on its last date."""
+    root = f"file://{tmp_path_factory.mktemp('methane') / 'storage'}"
+    field = simulate_area(51, size=SIZE, n_references=4, plumes=(PLUME,), clouds=False, reference_plume_share=0.0)
+    desert = simulate_area(52, size=SIZE, n_references=4, clouds=False)
+    days = {"field": store_area(root, "field", field), "desert": store_area(root, "desert", desert)}
+    wind = store_wind(root, days["field"][-1], PLUME.wind_u_m_s, PLUME.wind_v_m_s)
+    source = field.passes[-1].place.longitude_latitude(PLUME.row, PLUME.col)
+    return {"root": root, "days": days, "wind": wind, "source": source}
+
+
+@pytest.fixture
+def run(job: ModuleType, spark: object, world: dict, tmp_path: Path) -> Run:
+    """Run the job on the world; outputs go below `tmp_path / out`."""
+
+    def run_job(*more: str, pixels: str | None = None, wind: bool = True) -> object:
+        arguments: Namespace = job.parse_arguments(
+            ["--pixels-path", pixels or f"{world['root']}/pixels", "--plumes-path", f"{tmp_path}/out/plumes"]
+            + (["--wind-path", world["wind"]] if wind else [])
+            + list(more)
+        )
+        return job.run(arguments)
+
+    return run_job
+
+
+def rows_in(path: Path, method: str = "multi_pass") -> list[dict]:
+    return storage.read_table(PLUMES, f"{path}/out/plumes", where={"method": method}).to_pylist()
+
+
+def sure_plumes(path: Path) -> list[dict]:
+    return [row for row in rows_in(path) if row["status"] == "accepted" and row["probability"] > 0.9]
+
+
+def manifest(path: Path, area: str, day: str, method: str = "multi_pass") -> dict:
+    found = storage.read_manifest(f"{path}/out/plumes/method={method}/area={area}/date={day}")
+    assert found is not None
+    return found
+
+
+def test_all_dates_are_searched_and_the_plume_is_found(run: Run, world: dict, tmp_path: Path) -> None:
+    result = run("--details-path", f"{tmp_path}/out/plume_details")
+    (plume,) = sure_plumes(tmp_path)
+    day = world["days"]["field"][-1]
+    assert (plume["area"], plume["date"]) == ("field", day)
+    assert great_circle_distance_km(*world["source"], plume["longitude"], plume["latitude"]) < 0.2
+    assert plume["emission_kg_h_low"] < 12_000 < plume["emission_kg_h_high"]
+    assert len(plume["reference_scene_ids"]) == 4
+    written = storage.list_partitions(PLUMES, f"{tmp_path}/out/plumes")
+    assert {(p.keys["area"], p.keys["date"]) for p in written} == {
+        (a, d) for a, ds in world["days"].items() for d in ds
+    }
+    assert (result.rows_written, result.failed) == (len(rows_in(tmp_path)), 0)
+
+    first, last = manifest(tmp_path, "field", world["days"]["field"][0]), manifest(tmp_path, "field", day)
+    assert [o["outcome"] for o in first["observations"]] == ["no_reference"] and first["rows"] == 0
+    (seen,) = last["observations"]
+    assert (seen["outcome"], seen["detected"], seen["stage"]) == ("searched", True, "detection")
+    assert seen["wind_speed_m_s"] == pytest.approx(10**0.5, abs=0.01) and seen["detection_limit"] > 100
+    assert last["counts"]["accepted"] == 1 and len(last["inputs"]) == 5
+    assert last["versions"]["calibration"] == "methane-detection-1"
+
+    details = tmp_path / "out" / "plume_details" / "method=multi_pass" / "area=field" / f"date={day}"
+    about = json.loads((details / f"{plume['plume_id']}.json").read_text())
+    assert about["emission_kg_h"] == plume["emission_kg_h"] and about["significance"] > 10
+    assert about["emission_by_wind_kg_h"]["2 m/s"] < about["emission_by_wind_kg_h"]["8 m/s"]
+    assert (details / f"{plume['plume_id']}.png").read_bytes().startswith(b"\x89PNG")
+    with rasterio.open(details / f"{plume['plume_id']}.tif") as cog:
+        assert cog.crs.to_epsg() == 32640 and cog.descriptions == ("enhancement_mol_m2",)
+        assert np.nanmax(cog.read(1)) == pytest.approx(plume["enhancement_max_mol_m2"], rel=1e-5)
+
+
+def test_the_file_is_geoparquet_of_polygons(run: Run, world: dict, tmp_path: Path) -> None:
+    run("--date", world["days"]["field"][-1])
+    folder = tmp_path / "out" / "plumes" / "method=multi_pass" / "area=field" / f"date={world['days']['field'][-1]}"
+    file = pq.ParquetFile(folder / "data.parquet")
+    geo = json.loads(file.schema_arrow.metadata[b"geo"])
+    assert geo["version"].startswith("1.1") and geo["primary_column"] == "geometry"
+    outlines = [shapely.from_wkb(value) for value in file.read()["geometry"].to_pylist()]
+    assert outlines and {outline.geom_type for outline in outlines} == {"Polygon"}
+
+
+def test_a_repetition_gives_the_same_bytes(run: Run, world: dict, tmp_path: Path) -> None:
+    day = world["days"]["field"][-1]
+    files = []
+    for _ in range(2):
+        run("--date", day, "--details-path", f"{tmp_path}/out/plume_details")
+        files.append(
+            {p.relative_to(tmp_path): p.read_bytes() for p in sorted((tmp_path / "out").rglob("*")) if p.is_file()}
+        )
+    assert files[0] == files[1] and len(files[0]) > 4
+
+
+def test_one_partition_folder_is_enough_and_its_references_are_found_beside_it(
+    run: Run, world: dict, tmp_path: Path
+) -> None:
+    day = world["days"]["field"][-1]
+    run(pixels=f"{world['root']}/pixels/area=field/date={day}")
+    assert [p.keys["date"] for p in storage.list_partitions(PLUMES, f"{tmp_path}/out/plumes")] == [day]
+    assert [o["outcome"] for o in manifest(tmp_path, "field", day)["observations"]] == ["searched"]
+
+
+def test_a_range_of_dates(run: Run, world: dict, tmp_path: Path) -> None:
+    days = world["days"]["desert"]
+    run("--start-date", days[1], "--end-date", days[2], pixels=f"{world['root']}/pixels/area=desert")
+    assert [p.keys["date"] for p in storage.list_partitions(PLUMES, f"{tmp_path}/out/plumes")] == days[1:3]
+    result = run("--date", "2001-01-01")
+    assert (result.rows_read, result.rows_written, result.failed) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("path", [None, "nowhere"])
+def test_without_wind_there_are_masses_and_no_rates(run: Run, world: dict, tmp_path: Path, path: str | None) -> None:
+    more = ["--wind-path", f"{tmp_path}/{path}"] if path else []
+    run("--date", world["days"]["field"][-1], *more, wind=False)
+    (plume,) = sure_plumes(tmp_path)
+    assert plume["emission_status"] == "no_wind" and plume["emission_kg_h"] is None and plume["ime_kg"] > 100
+
+
+def test_tables_without_the_nullable_columns(run: Run, world: dict, tmp_path: Path) -> None:
+    bare = f"{tmp_path}/bare"
+    for partition in storage.list_partitions(PIXELS, f"{world['root']}/pixels/area=field"):
+        rows = storage.read_table(PIXELS, partition.path, PIXELS.schema.names)
+        rows = rows.drop_columns(
+            ["observed_at_utc", "relative_orbit", "epsg", "pixel_size_m", "cloud_probability_percent"]
+        )
+        folder = Path(bare) / "area=field" / f"date={partition.keys['date']}"
+        folder.mkdir(parents=True)
+        pq.write_table(rows, folder / "part-0.parquet")
+    day = world["days"]["field"][-1]
+    run("--date", day, "--details-path", f"{tmp_path}/out/plume_details", pixels=bare)
+    (plume,) = sure_plumes(tmp_path)
+    assert plume["observed_at_utc"] is None and plume["emission_status"] == "ok"
+    assert manifest(tmp_path, "field", day)["observations"][0]["observed_at_utc"] is None
+    (cog,) = (tmp_path / "out" / "plume_details").rglob("*.tif")
+    with rasterio.open(cog) as raster:
+        assert raster.crs.to_epsg() == 4326
+        assert shapely.box(*raster.bounds).contains(shapely.from_wkb(plume["geometry"]).centroid)
+
+
+def test_bad_partitions_stop_nothing_and_are_recorded(run: Run, world: dict, tmp_path: Path) -> None:
+    stored = Path(world["root"].removeprefix("file://")) / "pixels"
+    pixels = shutil.copytree(stored, tmp_path / "pixels")
+    bad_day, last = world["days"]["field"][1], world["days"]["field"][-1]
+    bad = pixels / "area=field" / f"date={bad_day}"
+    for file in bad.iterdir():
+        file.unlink()
+    (bad / "data.parquet").write_bytes(b"PAR1 no parquet")
+    result = run(pixels=str(pixels))
+    assert result.failed == 1
+    assert len(sure_plumes(tmp_path)) == 1
+    assert (
+        len(manifest(tmp_path, "field", last)["inputs"]) == 4
+        and not Path(f"{tmp_path}/out/plumes/method=multi_pass/area=field/date={bad_day}").exists()
+    )
+    failed = storage.read_table(FAILED_SCENES, f"{tmp_path}/out/failed_scenes").to_pylist()
+    assert [(r["dag_id"], r["key"], r["area"], r["scene_id"], r["stage"]) for r in failed] == [
+        ("manual", bad_day, "field", f"area=field/date={bad_day}", "detection")
+    ]
+    assert failed[0]["healed_at_utc"] is None and "not readable as Parquet" in failed[0]["message"]
+
+    shutil.copytree(stored / "area=field" / f"date={bad_day}", bad, dirs_exist_ok=True)
+    assert run(pixels=str(pixels)).failed == 0
+    (healed,) = storage.read_table(FAILED_SCENES, f"{tmp_path}/out/failed_scenes").to_pylist()
+    assert healed["healed_at_utc"] is not None
+
+
+def test_nothing_usable_is_an_error_that_names_the_file(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere: no such folder; allowed: the table pixels"):
+        run(pixels=f"{tmp_path}/nowhere")
+    folder = tmp_path / "pixels" / "area=a" / "date=2025-08-20"
+    folder.mkdir(parents=True)
+    (folder / "data.parquet").write_bytes(b"no parquet")
+    with pytest.raises(PlumewatchError, match=r"data\.parquet: not readable as Parquet"):
+        run(pixels=f"{tmp_path}/pixels")
+    assert storage.read_table(FAILED_SCENES, f"{tmp_path}/out/failed_scenes").num_rows == 1
+
+
+def test_isolation_forest_writes_unrated_clusters_and_all_anomalies(run: Run, world: dict, tmp_path: Path) -> None:
+    day = world["days"]["desert"][-1]
+    run(
+        "--method", "isolation_forest", "--date", day, "--anomalies-path", f"{tmp_path}/out/anomalies",
+        "--contamination", "0.02", "--min-samples", "4", "--batch-size", "8000",
+        pixels=f"{world['root']}/pixels/area=desert",
+    )  # fmt: skip
+    anomalies = storage.read_table(ANOMALIES, f"{tmp_path}/out/anomalies")
+    clusters = np.unique(anomalies["cluster"].to_numpy())
+    assert anomalies.num_rows == pytest.approx(0.02 * SIZE**2, rel=0.05) and clusters[0] == -1
+    plumes = rows_in(tmp_path, "isolation_forest")
+    assert len(plumes) == clusters.max() + 1
+    assert {(p["status"], p["probability"], p["reference_scene_ids"] == []) for p in plumes} == {
+        ("unrated", None, True)
+    }
+    settings = manifest(tmp_path, "desert", day, "isolation_forest")["settings"]
+    assert settings["contamination"] == 0.02 and settings["batch_size"] == 8000
+
+
+def test_single_pass_needs_no_reference(run: Run, world: dict, tmp_path: Path) -> None:
+    run("--method", "single_pass", "--date", world["days"]["field"][0])
+    assert [
+        o["outcome"] for o in manifest(tmp_path, "field", world["days"]["field"][0], "single_pass")["observations"]
+    ] == ["searched"]
+
+
+def test_details_of_a_former_run_are_removed(run: Run, world: dict, tmp_path: Path) -> None:
+    day = world["days"]["field"][-1]
+    folder = tmp_path / "out" / "plume_details" / "method=multi_pass" / "area=field" / f"date={day}"
+    folder.mkdir(parents=True)
+    (folder / "0123456789abcdef.png").write_bytes(b"old")
+    run("--date", day, "--details-path", f"{tmp_path}/out/plume_details")
+    assert not (folder / "0123456789abcdef.png").exists() and list(folder.glob("*.png"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--date", "2025-08-20", "--end-date", "2025-08-21"], ["--date", "20 August"], ["--contamination", "0.7"],
+     ["--method", "magic"], ["--min-samples", "0"], ["--eps", "-1"]],
+)  # fmt: skip
+def test_bad_arguments_are_refused(job: ModuleType, arguments: list[str], capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        job.parse_arguments(["--pixels-path", "a", "--plumes-path", "b", *arguments])
+    assert stopped.value.code == 2 and "--" in capsys.readouterr().err
+
+
+def test_command_line_ends_with_one_line_of_json(world: dict, tmp_path: Path) -> None:
+    finished = subprocess.run(
+        [sys.executable, str(JOB), "--pixels-path", f"{world['root']}/pixels", "--date", world["days"]["desert"][-1],
+         "--plumes-path", f"{tmp_path}/out/plumes"],
+        capture_output=True, text=True, timeout=180, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr[-2000:]
+    (line,) = finished.stdout.splitlines()
+    assert set(json.loads(line)) == {"rows_read", "rows_written", "failed", "seconds"}
