@@ -20,6 +20,7 @@ demo: .venv/installed  ## the main job on a simulated world, found against plant
 	@$(TOOL).demo --seed "$(or $(SEED),1)" --storage "$(or $(STORAGE),file)"
 
 test: .venv/installed  ## the test suite [PLUMEWATCH_TEST_DATA=../shared/data] [ARGS="tests/oco2 -x"]
+	@$(TOOL).s3_server
 	@$(TOOL).run python -m pytest $(ARGS)
 
 up: .venv/installed  ## Airflow's UI and scheduler, in the background [PORT=8080] [DEMO=1: the last demonstration]

@@ -23,6 +23,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 """Pause before a service is started again; it doubles from death to death."""
 STEADY_S = 60.0
 """A service that has lived so long counts as healthy: its next death is a first one again."""
+EXEC_S = 0.5
+"""A process whose start a signal interrupted bears its mark only once the new program runs; that takes a moment."""
 DEATHS_ALLOWED = 5
 """A service that dies more often in a row is given up."""
 POLL_S = 0.25
@@ -140,6 +142,7 @@ class Supervisor:
         """End all processes: ask, wait, kill."""
         self._stopping.set()
         self._thread.join()
+        time.sleep(EXEC_S)
         if killed := end_marked(self._mark, self.grace_s):
             self.say(f"killed after {self.grace_s:.0f} s: {', '.join(killed)}")
         for running in self._running.values():

@@ -67,7 +67,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _start_supervising(folder: Path, then: str = "sleep") -> subprocess.Popen[str]:
     command = [sys.executable, "-c", SUPERVISING, str(folder), AWKWARD, then]
-    return subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return subprocess.Popen(
+        command,
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        # A shell makes its background jobs ignore Ctrl-C, and their children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def _read_until(process: subprocess.Popen[str], line: str) -> None:

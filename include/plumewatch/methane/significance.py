@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ TRUNCATE = 3.0  # Gaussians end at 3 standard deviations: 0.3 % of the weight is
 WINSOR_SIGMA = 3.0  # values further out are pulled in before a background or a local noise is computed from them
 LEAST_NOISE = 1e-4  # of a pixel's ln ratio: reflectance comes in steps of 1e-4
 SAMPLED_VALUES = 100_000  # evenly taken values tell a spread to 0.4 %
+SLOPE_RIDGE = 0.02  # of the squared width (1 inside, 0.36 at an edge): holds the slope where few pixels are left
 BLOCKS_PER_SIGMA = 6  # a Gaussian needs no finer sampling than a sixth of its standard deviation
 
 
@@ -54,16 +56,17 @@ def least_noise(sigma_px: float) -> float:
 
 
 def slow_part(field: Array, valid: Mask, sigma_px: float) -> Array:
-    """Return the wide Gaussian average over valid pixels, at every pixel.
+    """Return the local plane through the valid pixels in a wide Gaussian window, at every pixel.
 
-    Values that stand out of the scene by more than 3 sigma are pulled in, then those that stand out of a first average,
-    so that a plume hardly lifts it. Works on block means a sixth of the Gaussian wide.
+    A plane, so that a slope isn't bent at the edge of the image or of a gap. Values that stand out of the scene by more
+    than 3 sigma are pulled in, then those that stand out of a first fit, so that a plume hardly lifts it. Works on
+    block means a sixth of the Gaussian wide.
     """
     block = max(1, int(sigma_px / BLOCKS_PER_SIGMA))
     middle, spread = np.median(field[valid]), WINSOR_SIGMA * robust_sigma(field[valid])
-    first = _wide_average(np.clip(field, middle - spread, middle + spread), valid, sigma_px, block)
+    first = _wide_plane(np.clip(field, middle - spread, middle + spread), valid, sigma_px, block)
     limit = WINSOR_SIGMA * robust_sigma((field - first)[valid])
-    return _wide_average(np.clip(field, first - limit, first + limit), valid, sigma_px, block)
+    return _wide_plane(np.clip(field, first - limit, first + limit), valid, sigma_px, block)
 
 
 def local_noise(field: Array, valid: Mask, window_px: float) -> Array:
@@ -73,7 +76,7 @@ def local_noise(field: Array, valid: Mask, window_px: float) -> Array:
     return np.sqrt(np.maximum(_wide_average(np.clip(field, -limit, limit) ** 2, valid, window_px, block), 0.0))
 
 
-def _gauss(field: Array, sigma_px: float) -> Array:
+def _gauss(field: NDArray[Any], sigma_px: float) -> NDArray[Any]:
     return ndimage.gaussian_filter(field, sigma_px, mode="constant", truncate=TRUNCATE)
 
 
@@ -82,10 +85,34 @@ def _wide_average(field: Array, valid: Mask, sigma_px: float, block: int) -> Arr
     weight = _block_sums(valid.astype(np.float32), block)
     total = _block_sums(np.where(valid, field, np.float32(0.0)).astype(np.float32), block)
     weight, total = (_gauss(a, sigma_px / block) for a in (weight, total))
-    average = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
-    if block == 1:
-        return average
-    return _stretch(_stretch(average, field.shape[0], block).T, field.shape[1], block).T
+    return _to_pixels(np.divide(total, weight, out=np.zeros_like(total), where=weight > 0), field.shape, block)
+
+
+def _wide_plane(field: Array, valid: Mask, sigma_px: float, block: int) -> Array:
+    """Return the value of the local weighted least-squares plane, computed on blocks and interpolated back."""
+    weight = _block_sums(valid.astype(np.float32), block).astype(float)
+    total = _block_sums(np.where(valid, field, np.float32(0.0)).astype(np.float32), block).astype(float)
+    y, x = (np.arange(n) * block / sigma_px for n in weight.shape)
+    y = y[:, None]
+
+    def moment(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Weighted mean in the window of each block."""
+        return np.divide(_gauss(values, sigma_px / block), inside, out=np.zeros_like(values), where=inside > 0)
+
+    inside = _gauss(weight, sigma_px / block)
+    mean, mean_y, mean_x = moment(total), moment(weight * y), moment(weight * x)
+    syy = moment(weight * y * y) - mean_y**2 + SLOPE_RIDGE
+    sxx = moment(weight * x * x) - mean_x**2 + SLOPE_RIDGE
+    sxy = moment(weight * y * x) - mean_y * mean_x
+    sfy, sfx = moment(total * y) - mean * mean_y, moment(total * x) - mean * mean_x
+    determinant = syy * sxx - sxy**2
+    slope_y, slope_x = (sfy * sxx - sfx * sxy) / determinant, (sfx * syy - sfy * sxy) / determinant
+    plane = np.where(inside > 0, mean + slope_y * (y - mean_y) + slope_x * (x - mean_x), 0.0)
+    return _to_pixels(plane.astype(np.float32), field.shape, block)
+
+
+def _to_pixels(coarse: Array, shape: tuple[int, ...], block: int) -> Array:
+    return coarse if block == 1 else _stretch(_stretch(coarse, shape[0], block).T, shape[1], block).T
 
 
 def _block_sums(field: Array, block: int) -> Array:
