@@ -5,7 +5,7 @@ drawn as a map.
 
 * **Schedule**: on the asset `peaks`, same key. Airflow refuses backfills here: backfill `oco2_monthly_extraction`, or
   run `redetect`.
-* **Reads**: `peaks`, `sources`.
+* **Reads**: `peaks`, `wind`, `sources`.
 * **Writes**: `matches`, `observations`, `maps`, `failed_scenes`.
 """
 

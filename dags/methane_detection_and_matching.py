@@ -6,7 +6,7 @@ estimated from the wind, their likely sources named from the inventories, and th
 * **Schedule**: on the asset `pixels`, same key; so a day runs again whenever it, or an earlier day that it refers to,
   has changed. Airflow refuses backfills here: backfill `sentinel2_daily_ingest`, or run `redetect`.
 * **Reads**: `pixels`, `wind`, `sources`.
-* **Writes**: `plumes`, `plume_details`, `matches`, `observations`, `maps`, `failed_scenes`.
+* **Writes**: `plumes`, `plume_details`, `anomalies`, `matches`, `observations`, `maps`, `failed_scenes`.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Lite granules of the month become soundings, soundings along each orbit become C
 
 * **Schedule**: the first of each month, midnight UTC, for the month that has just ended; granules that come later land
   in their own month when the key runs again.
-* **Reads**: granules (`PLUMEWATCH_GRANULES`).
+* **Reads**: granules (`PLUMEWATCH_GRANULES`), `wind` where it is stored.
 * **Writes**: `soundings`, `peaks`, `peak_details`, `observations`, `failed_scenes`. Hands on the asset `peaks` for the
   month, and for a neighbouring month that shares an orbit with it.
 * **A month**: trigger with the key YYYY-MM. **A range**: backfill from the first of a month.

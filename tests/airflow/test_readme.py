@@ -1,0 +1,38 @@
+"""The README's timetable says what the DAGs' own docs say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+TABLES = {
+    "scenes", "pixels", "wind", "observations", "failed_scenes", "soundings", "peaks", "peak_details", "plumes",
+    "plume_details", "anomalies", "matches", "maps", "sources",
+}  # fmt: skip
+DAG_IDS = (
+    "sentinel2_daily_ingest", "oco2_monthly_extraction", "methane_detection_and_matching", "co2_detection_and_matching",
+    "redetect", "inventory_refresh",
+)  # fmt: skip
+
+
+def names(text: str) -> set[str]:
+    return set(re.findall(r"`(\w+)`", text)) & TABLES
+
+
+@pytest.mark.parametrize("dag_id", DAG_IDS)
+def test_a_row_a_dag_with_what_it_writes(dagbag: Any, dag_id: str) -> None:
+    [row] = re.findall(rf"^\| `{dag_id}` \|(.*)\|$", README, re.MULTILINE)
+    writes = re.search(r"\*\*Writes\*\*:(.*?)(?=\n\*|\n\n|\Z)", dagbag.dags[dag_id].doc_md, re.DOTALL)
+    assert writes and names(row.split("|")[-1]) == names(writes[1].split("Hands on")[0])
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    makefile = (Path(__file__).resolve().parents[2] / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    told = set(re.findall(r"`make ([a-z]+)", README)) | {"demo", "test"}
+    later = {"evaluate", "bench"}  # named under "Not there yet"
+    assert told - later <= targets and targets - {"help"} <= told
