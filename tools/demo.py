@@ -130,15 +130,8 @@ def boot(place: Place, airflow: LocalAirflow, supervisor: Supervisor, seed: int,
     airflow.wait_until_healthy(supervisor, lambda text: say(clock, text))
     place.wait_for_services(supervisor)
     airflow.wait_for_dags(supervisor, set(DAG_IDS))
-    copy_areas(place.environment["PLUMEWATCH_STORAGE_ROOT"])
     clock.lap("Airflow's start")
     return dict(json.loads((world / "truth.json").read_text()))
-
-
-def copy_areas(root: str) -> None:
-    """Put the world's areas where the DAGs look for them."""
-    for file in sorted((DEMO / "world" / "areas").iterdir()):
-        storage.write_bytes(storage.join(root, "areas", file.name), file.read_bytes())
 
 
 def process(
@@ -152,12 +145,9 @@ def process(
     clock.lap(INVENTORIES)
     dates, months = truth["dates"], truth["months"]
     say(clock, f"Backfill of {EXTRACTION} for {', '.join(months)} and of {INGEST} from {dates[0]} to {dates[-1]}")
-    areas = {"areas": [area["name"] for area in truth["areas"]]}
     backfills = [
         client.backfill(EXTRACTION, f"{months[0]}-01", f"{months[-1]}-01", max_active_runs=1, reprocess=reprocess),
-        client.backfill(
-            INGEST, dates[0], dates[-1], max_active_runs=MAX_ACTIVE_RUNS, reprocess=reprocess, params=areas
-        ),
+        client.backfill(INGEST, dates[0], dates[-1], max_active_runs=MAX_ACTIVE_RUNS, reprocess=reprocess),
     ]
     runs = _wait(client, supervisor, clock, backfills)
     clock.lap("the runs")

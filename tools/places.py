@@ -82,6 +82,7 @@ def demo_place(java_home: Path, storage: str) -> Place:
         "PLUMEWATCH_GRANULES": str(world / "granules"),
         "PLUMEWATCH_WIND": str(world / "wind"),
         "PLUMEWATCH_INVENTORIES": str(world / "inventories"),
+        "PLUMEWATCH_AREAS": str(world / "areas"),
         "PLUMEWATCH_ALERTS": "log",
         # No account of the user's is found by accident.
         "AWS_CONFIG_FILE": os.devnull,

@@ -14,7 +14,7 @@ from plumewatch import storage
 
 from tools.airflow_client import AirflowError
 from tools.checkout import DEMO
-from tools.demo import Clock, DemoFailed, copy_areas, process, say
+from tools.demo import Clock, DemoFailed, process, say
 from tools.equality import differences, read_contents
 from tools.java import JavaNotFound, find_java
 from tools.places import demo_place, remembered_storage
@@ -48,7 +48,6 @@ def run_repeat() -> int:
         process(airflow.client, supervisor, truth, clock, reprocess="completed")
         second = differences(first, read_contents(root, last_key))
         storage.delete(root)
-        copy_areas(root)
         process(airflow.client, supervisor, truth, clock, reprocess="completed")
         third = differences(first, read_contents(root, last_key))
     print("\nSecond backfill, same storage:\n  " + "\n  ".join(second))

@@ -38,6 +38,8 @@ class Settings:
     """PLUMEWATCH_ALERTS: channels of the alert digest."""
     alert_to: str | None = None
     """PLUMEWATCH_ALERT_TO: e-mail address, topic ARN, channel or URL, as the channel needs it."""
+    areas: str | None = None
+    """PLUMEWATCH_AREAS: folder of areas of interest beside `<storage root>/areas/`; None: include/areas."""
     stac_api: str = "https://earth-search.aws.element84.com/v1"
     """PLUMEWATCH_STAC_API: catalogue of areas that name none (Earth Search by Element 84, no account)."""
     granules: str = "cmr"
@@ -84,7 +86,7 @@ class Settings:
     @property
     def area_folders(self) -> tuple[str, str]:
         """Where areas of interest are looked for."""
-        return str(CHECKOUT / "include" / "areas"), self.table_root("areas")
+        return self.areas or str(CHECKOUT / "include" / "areas"), self.table_root("areas")
 
 
 def export_aws_settings() -> None:

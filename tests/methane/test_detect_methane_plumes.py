@@ -195,6 +195,24 @@ def test_bad_partitions_stop_nothing_and_are_recorded(run: Run, world: dict, tmp
     assert healed["healed_at_utc"] is not None
 
 
+def test_a_broken_wind_file_costs_the_rates_alone(run: Run, world: dict, tmp_path: Path) -> None:
+    day = world["days"]["field"][-1]
+    wind = tmp_path / "broken" / "product=p" / f"date={day}"
+    wind.mkdir(parents=True)
+    (wind / "data.parquet").write_bytes(b"no parquet")
+    result = run("--date", day, "--wind-path", f"{tmp_path}/broken", wind=False)
+    assert result.failed >= 1 and [p["emission_status"] for p in sure_plumes(tmp_path)] == ["no_wind"]
+    failed = storage.read_table(FAILED_SCENES, f"{tmp_path}/out/failed_scenes").to_pylist()
+    assert {(row["key"], row["stage"], row["scene_id"]) for row in failed} == {(day, "wind", "data.parquet")}
+
+
+def test_a_date_without_pixels_is_stated(run: Run, world: dict, tmp_path: Path) -> None:
+    storage.write_partition(PIXELS, f"{tmp_path}/pixels", {"area": "a", "date": "2025-08-20"}, PIXELS.empty())
+    result = run(pixels=f"{tmp_path}/pixels")
+    assert (result.rows_written, result.failed) == (0, 0)
+    assert [o["outcome"] for o in manifest(tmp_path, "a", "2025-08-20")["observations"]] == ["no_input"]
+
+
 def test_nothing_usable_is_an_error_that_names_the_file(run: Run, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere: no such folder; allowed: the table pixels"):
         run(pixels=f"{tmp_path}/nowhere")
