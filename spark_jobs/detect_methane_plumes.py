@@ -65,6 +65,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.date and (arguments.start_date or arguments.end_date):
         parser.error("--date with --start-date or --end-date; allowed: one date, or a range")
+    if arguments.start_date and arguments.end_date and arguments.start_date > arguments.end_date:
+        parser.error("--start-date after --end-date; allowed: a range from the earlier to the later date")
     return arguments
 
 

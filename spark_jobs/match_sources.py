@@ -141,6 +141,9 @@ def transform(spark: SparkSession, detections: pa.Table, sources: DataFrame, max
 def run(arguments: argparse.Namespace) -> jobs.JobResult:
     """Match the detections of every key that fits and write its partition of `matches`."""
     gas = GASES[arguments.gas]
+    path = arguments.detections_path
+    if storage.is_local(path) and not storage.exists(path):
+        raise InputError(path, "no such folder", f"the table {gas.table.name}, or a partition folder below it")
     _refuse_sources_twice(arguments.sources_path)
     max_distance_km = arguments.max_distance_km or matching_rule(gas.name).position.max_distance_km
     periods = [_read_period(gas, *found) for found in _partitions(gas, arguments).items()]

@@ -287,6 +287,7 @@ def test_a_bad_partition_is_recorded_and_the_others_are_matched(job, spark, worl
 
 
 def test_nothing_that_fits_is_no_error(job, world) -> None:
+    world.write(PEAKS, {"method": "scan", "month": "2025-07"}, [])
     result = world.run(job, "co2", "peaks", "--month", "2025-08")
     assert (result.rows_read, result.rows_written, result.failed) == (0, 0, 0)
 
@@ -326,3 +327,58 @@ def test_the_command_line(world, tmp_path: Path) -> None:
     summary = json.loads(done.stdout.splitlines()[-1])
     assert (summary["rows_read"], summary["rows_written"], summary["failed"]) == (2, 2, 0)
     assert [r["source_id"] for r in world.matches("ch4", "2025-08-31")] == ["well", None]
+
+
+def test_a_first_date_without_detections_takes_none_from_the_later_ones(job, world, spark) -> None:
+    world.write(SOURCES, {"inventory": "combined"}, [source("well", 54.0, 38.0, 40_000.0, gas="ch4")])
+    for date, status in (("2025-08-20", "not_significant"), ("2025-08-30", "accepted")):
+        keys = {"method": "multi_pass", "area": "a", "date": date}
+        world.write(PLUMES, keys, [plume(f"p{date}", 54.001, 38.001, status=status)])
+    world.run(job, "ch4", "plumes")
+    [best] = [m for m in world.matches("ch4", "2025-08-30") if m["rank"] == 1]
+    assert best["source_id"] == "well"
+
+
+def test_a_source_without_a_stated_emission_spoils_no_detection(job, world, spark) -> None:
+    rows = [source("known", 54.0, 38.0, 40_000.0, gas="ch4"), source("unknown", 54.002, 38.0, 1.0, gas="ch4")]
+    rows[1]["emission_t_y"] = None
+    world.write(SOURCES, {"inventory": "combined"}, rows)
+    world.write(PLUMES, {"method": "multi_pass", "area": "a", "date": "2025-08-30"}, [plume("p", 54.001, 38.001)])
+    world.run(job, "ch4", "plumes")
+    matches = world.matches("ch4", "2025-08-30")
+    assert sum(m["probability"] for m in matches) == pytest.approx(1.0)
+    assert "known" in {m["source_id"] for m in matches}
+
+
+def test_what_was_matched_stays_where_nothing_of_a_period_can_be_read(job, world, spark) -> None:
+    from plumewatch.jobs import NothingDone
+
+    world.write(SOURCES, {"inventory": "combined"}, [source("well", 54.0, 38.0, 40_000.0, gas="ch4")])
+    folder = world.write(PLUMES, {"method": "multi_pass", "area": "a", "date": "2025-08-30"}, [plume("p", 54.0, 38.0)])
+    world.run(job, "ch4", "plumes")
+    before = world.matches("ch4", "2025-08-30")
+    storage.write_bytes(f"{folder}/data.parquet", b"PAR1")
+    with pytest.raises(NothingDone):
+        world.run(job, "ch4", "plumes")
+    assert before and world.matches("ch4", "2025-08-30") == before
+
+
+def test_a_broken_file_of_sources_leaves_the_others(job, world, spark) -> None:
+    world.write(SOURCES, {"inventory": "own_sources"}, [source("well", 54.0, 38.0, 40_000.0, gas="ch4")])
+    broken = world.write(SOURCES, {"inventory": "gppd"}, [source("x", 1.0, 1.0, 1.0, gas="ch4")])
+    storage.write_bytes(f"{broken}/data.parquet", b"PAR1")
+    world.write(PLUMES, {"method": "multi_pass", "area": "a", "date": "2025-08-30"}, [plume("p", 54.0, 38.0)])
+    assert world.run(job, "ch4", "plumes").failed == 1
+    assert "well" in {m["source_id"] for m in world.matches("ch4", "2025-08-30")}
+    [row] = storage.read_table(FAILED_SCENES, world.path("failed_scenes")).to_pylist()
+    assert "inventory=gppd" in row["scene_id"]
+
+
+def test_rows_outside_of_partition_folders_and_files_are_refused(job, world, spark) -> None:
+    storage.write_parquet(PEAKS, world.path("peaks", "data.parquet"), PEAKS.empty())
+    with pytest.raises(InputError, match="rows outside of method="):
+        world.run(job, "co2", "peaks")
+    with pytest.raises(InputError, match="a file"):
+        world.run(job, "co2", "peaks/data.parquet")
+    with pytest.raises(InputError, match="no such folder"):
+        world.run(job, "co2", "nowhere")

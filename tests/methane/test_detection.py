@@ -19,6 +19,7 @@ from plumewatch.methane.detection import (
 )
 from plumewatch.methane.evaluation.scenes import PlantedPlume, SimulatedArea, plume_column, simulate_area
 from plumewatch.methane.passes import Pass
+from plumewatch.methane.references import align, compute_comparison
 from plumewatch.methane.retrieval import PLATFORMS, compute_transmittance
 from plumewatch.methane.thresholds import thresholds
 
@@ -80,6 +81,19 @@ def test_a_plume_in_some_references_does_not_hide_one() -> None:
     found = accepted(search(area))
     assert len(found) == 1
     assert np.hypot(np.nonzero(found[0].mask)[0] - 90, np.nonzero(found[0].mask)[1] - 60).min() < 6
+
+
+def test_the_plume_of_a_reference_is_left_out_of_the_mean(calm: SimulatedArea) -> None:
+    column = plume_column(np.random.default_rng(1), SIZE, PlantedPlume(15_000.0, 90.0, 60.0, 3.0, 0.0))
+    first = calm.passes[0]
+    gas = compute_transmittance(column, first.platform, first.air_mass_factor)
+    references = [with_bands(first, gas.b11, gas.b12), *calm.passes[1:-1]]
+    core = column > 0.3
+    comparison = compute_comparison(align(calm.passes[-1], references), LIMITS)
+    clean = compute_comparison(align(calm.passes[-1], calm.passes[:-1]), LIMITS)
+    assert comparison.absorption[core].mean() == pytest.approx(clean.absorption[core].mean(), abs=0.0005)
+    assert not comparison.residuals_valid[0][core].any() and comparison.residuals_valid[1][core].mean() > 0.9
+    assert comparison.reference_variance[core].mean() > 1.15 * np.median(comparison.reference_variance)
 
 
 def test_wet_ground_is_a_surface_change(calm: SimulatedArea) -> None:
