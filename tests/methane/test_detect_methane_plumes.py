@@ -89,6 +89,8 @@ def test_all_dates_are_searched_and_the_plume_is_found(run: Run, world: dict, tm
     assert (seen["outcome"], seen["detected"], seen["stage"]) == ("searched", True, "detection")
     assert seen["wind_speed_m_s"] == pytest.approx(10**0.5, abs=0.01) and seen["detection_limit"] > 100
     assert last["counts"]["accepted"] == 1 and len(last["inputs"]) == 5
+    (nearest_first,) = last["references"].values()
+    assert [scene[-8:] for scene in nearest_first] == [d.replace("-", "") for d in world["days"]["field"][-2::-1]]
     assert last["versions"]["calibration"] == "methane-detection-1"
 
     details = tmp_path / "out" / "plume_details" / "method=multi_pass" / "area=field" / f"date={day}"
