@@ -120,7 +120,6 @@ def test_killing_the_supervisor_itself_leaves_nothing_behind(folder: Path) -> No
     _wait(lambda: len(marked_processes(str(folder))) == 6)
     process.kill()
     process.communicate(timeout=10)
-    assert len(marked_processes(str(folder))) == 6
     _wait(lambda: marked_processes(str(folder)) == [], timeout_s=10.0)
 
 
