@@ -10,7 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 from plumewatch import storage
 from plumewatch.areas import grid_of, read_areas
@@ -102,10 +104,31 @@ def test_the_wind_files_hold_the_wind_of_every_plume_and_peak(world: World) -> N
     for planted in (*truth["plumes"], *truth["peaks"]):
         time = datetime.fromisoformat(planted["observed_at_utc"])
         rows = storage.read_table(WIND, str(folder / "wind"), where={"date": f"{time:%Y-%m-%d}"})
-        wind = wind_at(rows, planted["longitude"], planted["latitude"], time)
-        assert wind is not None
+        height = planted.get("wind_height_m", 10.0)  # methane: at 10 m
+        wind = wind_at(rows, planted["longitude"], planted["latitude"], time, height)
+        assert wind is not None and wind.from_heights_m == (height,)
         assert wind.wind_u_m_s == pytest.approx(planted["wind_u_m_s"], abs=0.05)
         assert wind.wind_v_m_s == pytest.approx(planted["wind_v_m_s"], abs=0.05)
+
+
+def test_the_wind_grows_with_height_by_the_power_law(world: World) -> None:
+    folder, truth = world
+    rows = storage.read_table(WIND, str(folder / "wind"), where={"date": truth["dates"][0]})
+    by_height = {h: rows.filter(pc.equal(rows["height_m"], h)) for h in truth["wind_heights_m"]}
+    low = by_height[10.0]
+    assert sum(part.num_rows for part in by_height.values()) == rows.num_rows and len(by_height) == 4
+    for height, part in by_height.items():
+        for name in ("wind_u_m_s", "wind_v_m_s"):
+            assert part[name].to_numpy() == pytest.approx(low[name].to_numpy() * (height / 10) ** 0.08, rel=1e-9)
+
+
+def test_the_granules_hold_the_wind_at_10_m(world: World) -> None:
+    folder, truth = world
+    for peak in truth["peaks"]:
+        with netCDF4.Dataset(folder / "granules" / peak["granule"]) as dataset:
+            at = np.flatnonzero(dataset["sounding_id"][:].astype(np.int64) == int(peak["sounding_id"]))[0]
+            u, v = (float(dataset[f"Meteorology/windspeed_{c}_met"][at]) for c in "uv")
+        assert (u * 25**0.08, v * 25**0.08) == pytest.approx((peak["wind_u_m_s"], peak["wind_v_m_s"]), abs=1e-4)
 
 
 def test_areas_are_read_and_have_about_250_cells_a_side(world: World) -> None:

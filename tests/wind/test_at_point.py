@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plumewatch.tables import WIND
-from plumewatch.wind.at_point import components_m_s, direction_from_deg, wind_at, winds_at
+from plumewatch.wind.at_point import components_m_s, direction_from_deg, wind_at, wind_of_each_product, winds_at
 
 NOON = datetime(2025, 8, 31, 12, tzinfo=UTC)
 
@@ -99,7 +99,7 @@ def test_six_hours_are_bridged_and_twelve_are_not() -> None:
     assert wind_at(twelve, 10.0, 50.0, NOON + timedelta(hours=10)).wind_u_m_s == pytest.approx(12.0)
 
 
-def test_the_height_nearest_to_the_wanted_one_and_the_first_product_that_knows() -> None:
+def test_the_first_product_that_knows_and_its_own_heights() -> None:
     wind = pa.concat_tables(
         [
             wind_table([10.0], [50.0], 1, 0, product="era5"),
@@ -108,8 +108,42 @@ def test_the_height_nearest_to_the_wanted_one_and_the_first_product_that_knows()
         ]
     )
     found = winds_at(wind, [10.0, 20.0], [50.0, 50.0], [NOON, NOON])
-    assert found.wind_u_m_s == pytest.approx([1.0, 5.0])
-    assert wind_at(wind, 10.0, 50.0, NOON, height_m=80.0).wind_u_m_s == pytest.approx(9.0)
+    assert found.wind_u_m_s.tolist() == [1.0, 5.0]  # rows at the wanted height, as they are
+    at_100 = winds_at(wind, [10.0, 20.0], [50.0, 50.0], [NOON, NOON], height_m=100.0)
+    assert at_100.wind_u_m_s == pytest.approx([9.0, 5.0 * 10**0.08])
+    each = wind_of_each_product(wind, 10.0, 50.0, NOON, height_m=100.0)
+    assert [(w.product, w.from_heights_m) for w in each] == [("era5", (100.0,)), ("geos_fp", (10.0,))]
+    assert [w.wind_u_m_s for w in each] == pytest.approx([9.0, 5.0 * 10**0.08])
+    assert [w.product for w in wind_of_each_product(wind, 20.0, 50.0, NOON)] == ["geos_fp"]
+
+
+def test_between_two_heights_the_wind_is_linear_in_the_logarithm() -> None:
+    wind = pa.concat_tables(
+        [wind_table([10.0], [50.0], u, -u, height_m=h) for h, u in ((10.0, 2.0), (50.0, 4.0), (200.0, 8.0))]
+    )
+    found = wind_at(wind, 10.0, 50.0, NOON, height_m=100.0)
+    assert found is not None
+    assert found.wind_u_m_s == pytest.approx(6.0) and found.wind_v_m_s == pytest.approx(-6.0)  # half way from 50 to 200
+    assert found.height_m == 100.0 and found.from_heights_m == (50.0, 200.0)
+
+
+@pytest.mark.parametrize(("stored_m", "wanted_m", "factor"), [(10, 250, 1.2937), (100, 250, 1.0760), (50, 10, 0.8792)])
+def test_beyond_the_stored_heights_a_power_law_carries_on(stored_m: float, wanted_m: float, factor: float) -> None:
+    wind = wind_table([10.0], [50.0], 3, 4, height_m=float(stored_m))
+    found = wind_at(wind, 10.0, 50.0, NOON, height_m=float(wanted_m))
+    assert found is not None and found.from_heights_m == (stored_m,)
+    assert (found.wind_u_m_s, found.wind_v_m_s) == pytest.approx((3 * factor, 4 * factor), rel=1e-4)
+
+
+def test_a_height_that_is_missing_at_a_place_is_bridged_from_the_other() -> None:
+    wind = pa.concat_tables(
+        [
+            wind_table([10.0, 20.0], [50.0, 50.0], 3, 0, height_m=100.0),
+            wind_table([10.0], [50.0], 5, 0, height_m=500.0),
+        ]
+    )
+    found = winds_at(wind, [10.0, 20.0], [50.0, 50.0], [NOON, NOON], height_m=250.0)
+    assert found.wind_u_m_s == pytest.approx([3 + 2 * np.log(2.5) / np.log(5), 3 * 2.5**0.08])
 
 
 def test_rows_without_a_wind_and_points_without_a_time_are_left_out() -> None:

@@ -11,9 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError, InputError
+from plumewatch.models import FailedScene
+from plumewatch.settings import Settings
 from plumewatch.tables import WIND
-from plumewatch.wind import providers
+from plumewatch.wind.at_point import winds_at
 from plumewatch.wind.files import fetch_wind, read_wind_files
+from plumewatch.wind.product import requests_at, requests_of_day
+from plumewatch.wind.providers import fetch_wind as fetch_wind_of_setting
 
 DAY = datetime(2025, 8, 31, tzinfo=UTC)
 OMAN, PERMIAN = (56.0, 22.0, 56.1, 22.1), (-103.2, 31.5, -103.1, 31.6)
@@ -118,14 +122,22 @@ def test_each_writer_replaces_only_its_areas_and_a_repetition_changes_nothing(
 
 
 def test_a_setting_that_is_neither_a_product_nor_a_path_is_refused(storage_root: str) -> None:
-    assert providers.fetch_wind(None, storage_root, date(2025, 8, 31), [OMAN]) == []
-    with pytest.raises(ConfigurationError, match="merra"):
-        providers.fetch_wind("merra", storage_root, date(2025, 8, 31), [OMAN])
+    requests = requests_of_day(DAY.date(), [OMAN])
+    assert fetch_wind_of_setting(Settings(storage_root), requests) == []
+    with pytest.raises(ConfigurationError, match=r"merra.*geos_fp, era5"):
+        fetch_wind_of_setting(Settings(storage_root, wind="merra"), requests)
 
 
-def test_products_by_name_are_asked_in_their_order(monkeypatch: pytest.MonkeyPatch, storage_root: str) -> None:
-    asked = []
-    for name in ("geos_fp", "era5"):
-        monkeypatch.setitem(providers.PRODUCTS, name, lambda root, day, bounds, name=name: asked.append(name) or [name])
-    assert providers.fetch_wind("geos_fp, era5", storage_root, date(2025, 8, 31), [OMAN]) == ["geos_fp", "era5"]
-    assert asked == ["geos_fp", "era5"]
+def test_requests_of_several_days_are_copied_from_files(tmp_path: Path, storage_root: str) -> None:
+    write(tmp_path / "w.parquet", hourly(DAY, 72))
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1")
+    failures: list[FailedScene] = []
+    requests = requests_at([56.0, -103.1], [22.0, 31.5], [DAY + timedelta(hours=12), DAY + timedelta(hours=40)])
+    written = fetch_wind_of_setting(Settings(storage_root, wind=str(tmp_path)), requests, failures.append)
+    assert [w.rsplit("/", 1)[1] for w in written] == ["date=2025-08-31", "date=2025-09-01", "date=2025-09-02"]
+    assert {(f.scene_id, f.stage) for f in failures} == {("broken.parquet", "wind")}
+    found = winds_at(
+        storage.read_table(WIND, storage.join(storage_root, "wind")),
+        [56.0, -103.1], [22.0, 31.5], [DAY + timedelta(hours=12), DAY + timedelta(hours=40)],
+    )  # fmt: skip
+    assert found.wind_u_m_s.tolist() == [1.0, 1.0]

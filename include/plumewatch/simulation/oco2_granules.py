@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from plumewatch.geodesy import destination
 from plumewatch.simulation.oco2_lite_file import write_lite_file
 from plumewatch.simulation.oco2_orbits import FOOTPRINT_KM, FRAMES_PER_S
-from plumewatch.simulation.oco2_plan import GRANULES, HTML_DATE, PlannedPeak, emission_kt_h
+from plumewatch.simulation.oco2_plan import GRANULES, HTML_DATE, PLUME_HEIGHT_M, PlannedPeak, emission_kt_h
 from plumewatch.simulation.oco2_soundings import FILL, FRAME_KM, GLINT, GOOD, LAND, NADIR, WATER, Soundings
 from plumewatch.simulation.random_streams import random_stream
 from plumewatch.simulation.sun import solar_angles_deg
+from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M
+from plumewatch.wind.profile import height_factor
 
 BUILD = "B11210Ar"
 PROCESSING_DELAY = timedelta(days=47, hours=3, minutes=25, seconds=18)
@@ -66,7 +68,9 @@ class PlantedPeak:
     amplitude_ppm_km: float
     """height x sigma x sqrt(2 pi)."""
     emission_kt_h: float
-    """CO2, by the cross-sectional flux with the file's wind, pressure and water vapour at that sounding."""
+    """CO2, by the cross-sectional flux with this wind and the file's pressure and water vapour at that sounding."""
+    wind_height_m: float
+    """Height above ground of the wind that follows, which carries the smoke; the granule's own is that at 10 m."""
     wind_u_m_s: float
     """Towards east, at that sounding."""
     wind_v_m_s: float
@@ -105,7 +109,8 @@ def write_granules(folder: Path, seed: int, arcs: Iterable[Soundings]) -> list[P
 
 def _planted(arc: Soundings, peak: PlannedPeak) -> PlantedPeak:
     nearest = int(np.argmin(np.where(arc.quality_flag == GOOD, np.abs(arc.along_km), np.inf)))
-    u, v = float(arc.wind_u_m_s[nearest]), float(arc.wind_v_m_s[nearest])
+    factor = float(height_factor(SURFACE_WIND_HEIGHT_M, PLUME_HEIGHT_M))
+    u, v = factor * float(arc.wind_u_m_s[nearest]), factor * float(arc.wind_v_m_s[nearest])
     heading = np.radians(arc.heading_deg[nearest])
     across = float(abs(u * np.cos(heading) - v * np.sin(heading)))
     amplitude = peak.height_ppm * peak.sigma_km * float(np.sqrt(2.0 * np.pi))
@@ -122,6 +127,7 @@ def _planted(arc: Soundings, peak: PlannedPeak) -> PlantedPeak:
         sigma_km=peak.sigma_km,
         amplitude_ppm_km=amplitude,
         emission_kt_h=emission_kt_h(amplitude, pressure, vapour, across),
+        wind_height_m=PLUME_HEIGHT_M,
         wind_u_m_s=u,
         wind_v_m_s=v,
         wind_across_track_m_s=across,

@@ -19,6 +19,8 @@ from plumewatch.constants import (
 from plumewatch.geodesy import destination, wrap_longitude
 from plumewatch.simulation.oco2_orbits import heading_at, longitude_at_midnight, node_longitude, passing_time
 from plumewatch.simulation.random_streams import random_stream
+from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M
+from plumewatch.wind.profile import height_factor
 
 PLANTS_FILE = "power_plants.csv"
 MONTH = "2025-08"
@@ -36,7 +38,8 @@ EMPTY_LAND = ((5.0, 23.0), (134.0, -25.0), (45.0, 20.0), (-67.0, -34.0), (66.0, 
 HALF_ARC_KM, HALF_MIDNIGHT_ARC_KM = 950.0, 1500.0
 APART_DEG = 26.0  # of longitude between the equator crossings of a day's arcs: more than one orbit (24.7 degrees)
 DOWNWIND_KM, TILT_DEG = (12.0, 26.0), 25.0  # from the plants to the track; the wind's direction from the track's normal
-# height (ppm), sigma (km), wind across the track (m/s), planted over listed emission
+PLUME_HEIGHT_M = 250.0  # of the wind that carries the smoke
+# height (ppm), sigma (km), wind at plume height across the track (m/s), planted over listed emission
 STRONG_RANGES = ((2.6, 3.4), (4.0, 8.0), (2.55, 4.0), (0.85, 1.22))
 WEAK_RANGES = ((0.3, 0.4), (4.2, 8.0), (2.6, 5.0), (0.8, 1.25))
 DRAWS = 20000
@@ -105,11 +108,17 @@ class PlannedPeak:
     sigma_km: float
     """Along the track."""
     wind_u_m_s: float
-    """Towards east."""
+    """At plume height, towards east."""
     wind_v_m_s: float
     """Towards north."""
     altitude_m: float
     """Of the ground."""
+
+    @property
+    def surface_wind_m_s(self) -> tuple[float, float]:
+        """The wind at 10 m that goes with it: u, v."""
+        factor = float(height_factor(PLUME_HEIGHT_M, SURFACE_WIND_HEIGHT_M))
+        return factor * self.wind_u_m_s, factor * self.wind_v_m_s
 
     @property
     def inventory_kt_h(self) -> float:
@@ -258,7 +267,7 @@ def _arc_with_peak(
 def _peak_shape(
     rng: np.random.Generator, members: list[PowerPlant], ranges: tuple[tuple[float, float], ...]
 ) -> tuple[float, float, float, float]:
-    """Draw height (ppm), sigma (km), wind across the track (m/s) and tilt (degrees) that fit the emission."""
+    """Draw height (ppm), sigma (km), plume wind across the track (m/s) and tilt (degrees) that fit the emission."""
     heights, sigmas, winds, factors = ranges
     height, across = rng.uniform(*heights, DRAWS), rng.uniform(*winds, DRAWS)
     listed_kt_h = sum(p.co2_t_y for p in members) / HOURS_PER_YEAR / 1e3

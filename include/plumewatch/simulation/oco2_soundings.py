@@ -76,7 +76,7 @@ class Soundings:
     vapour_kg_m2: Floats
     """Retrieved."""
     wind_u_m_s: Floats
-    """Towards east; FILL where missing."""
+    """At 10 m, towards east; FILL where missing."""
     wind_v_m_s: Floats
     """Towards north; FILL where missing."""
 

@@ -1,7 +1,8 @@
 """The wind of one simulated day: a smooth global field with wanted winds at wanted places.
 
-The field is defined by its values at the nodes and is linear between them, so that the files that hold the nodes say
-all about the wind by which plumes were blown.
+The field is defined by its values at the nodes, 10 m above ground, and is linear between them; above, it grows with
+height by the power law of `wind.profile`. The files hold the nodes at several heights, so that they say all about the
+wind by which plumes were blown: methane at 10 m, CO2 at plume height.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 from plumewatch import storage
 from plumewatch.geodesy import great_circle_distance_km, wrap_longitude
 from plumewatch.simulation.random_streams import random_stream
-from plumewatch.tables import WIND
+from plumewatch.tables import TIME, WIND
+from plumewatch.wind.profile import height_factor
 
 PRODUCT = "simulated"
 HEIGHT_M = 10.0
+FILE_HEIGHTS_M = (10.0, 100.0, 250.0, 500.0)
 STEP_DEG = 1.0
 LATITUDES = np.arange(-60.0, 75.0 + STEP_DEG, STEP_DEG)
 LONGITUDES = np.arange(-180.0, 180.0, STEP_DEG)
@@ -37,7 +40,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class WantedWind:
-    """A wind that the field must have at one place and time."""
+    """A 10-m wind that the field must have at one place and time."""
 
     longitude: float
     """Degrees."""
@@ -139,14 +142,16 @@ def write_wind_field(folder: str, field: WindField, places: Sequence[tuple[float
         near |= (east <= FILE_HALF_WIDTH_DEG) & (np.abs(lat - place_lat) <= FILE_HALF_WIDTH_DEG)
     start = datetime.fromisoformat(field.date).replace(tzinfo=UTC)
     times = np.array([start.replace(tzinfo=None) + timedelta(hours=float(h)) for h in HOURS], dtype="datetime64[us]")
+    n_nodes, n_heights = len(HOURS) * int(near.sum()), len(FILE_HEIGHTS_M)
+    factors = np.repeat([float(height_factor(HEIGHT_M, height)) for height in FILE_HEIGHTS_M], n_nodes)
     rows = WIND.from_columns(
         {
-            "observed_at_utc": pa.array(np.repeat(times, near.sum())).cast(pa.timestamp("us", tz="UTC")),
-            "longitude": np.tile(lon[near], len(HOURS)),
-            "latitude": np.tile(lat[near], len(HOURS)),
-            "wind_u_m_s": field.wind_u_m_s[:, near].ravel(),
-            "wind_v_m_s": field.wind_v_m_s[:, near].ravel(),
-            "height_m": np.full(len(HOURS) * int(near.sum()), HEIGHT_M),
+            "observed_at_utc": pa.array(np.tile(np.repeat(times, near.sum()), n_heights)).cast(TIME),
+            "longitude": np.tile(lon[near], n_heights * len(HOURS)),
+            "latitude": np.tile(lat[near], n_heights * len(HOURS)),
+            "wind_u_m_s": factors * np.tile(field.wind_u_m_s[:, near].ravel(), n_heights),
+            "wind_v_m_s": factors * np.tile(field.wind_v_m_s[:, near].ravel(), n_heights),
+            "height_m": np.repeat(FILE_HEIGHTS_M, n_nodes),
         }
     )
     return storage.write_partition(WIND, folder, {"product": PRODUCT, "date": field.date}, rows)

@@ -23,7 +23,14 @@ from plumewatch.simulation.sentinel2_plan import (
 )
 from plumewatch.simulation.sentinel2_scenes import PlantedPlume, WrittenScene, write_scenes
 from plumewatch.simulation.stac_catalogue import COLLECTION, write_catalogue
-from plumewatch.simulation.wind_fields import PRODUCT, WantedWind, WindField, make_wind_field, write_wind_field
+from plumewatch.simulation.wind_fields import (
+    FILE_HEIGHTS_M,
+    PRODUCT,
+    WantedWind,
+    WindField,
+    make_wind_field,
+    write_wind_field,
+)
 
 TRUTH_FILE = "truth.json"
 PARTS = ("areas", "catalogue", "granules", "wind", "inventories")
@@ -79,8 +86,9 @@ def _write_winds(
     for arc in arcs:
         if arc.peak:
             date = f"{arc.observed_at_utc:%Y-%m-%d}"
-            wind = (arc.peak.wind_u_m_s, arc.peak.wind_v_m_s)
-            wanted[date].append(WantedWind(arc.longitude, arc.latitude, arc.observed_at_utc, *wind))
+            wanted[date].append(
+                WantedWind(arc.longitude, arc.latitude, arc.observed_at_utc, *arc.peak.surface_wind_m_s)
+            )
     fields = {date: make_wind_field(seed, date, wanted[date]) for date in sorted(places)}
     for date, field in fields.items():
         write_wind_field(str(folder), field, places[date])
@@ -117,6 +125,7 @@ def _truth(
         "dates": sorted({scene.date for scene in scenes}),
         "months": [MONTH],
         "wind_product": PRODUCT,
+        "wind_heights_m": list(FILE_HEIGHTS_M),
         "scenes": [asdict(scene) for scene in scenes],
         "granules": [granule_name(date) for date, *_ in GRANULES],
         "plumes": [asdict(p) | {"must_be_found": p.emission_kg_h >= MUST_FIND_KG_H} for p in plumes],

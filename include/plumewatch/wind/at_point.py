@@ -1,8 +1,9 @@
 """The wind at a place and time, from rows of the table `wind`.
 
 In space bilinear where the rows lie on a regular grid of longitudes and latitudes (a cut-out of one will do), else by
-inverse squared distance; in time linear between the two times around. Nothing is extrapolated further than the limits
-below: a wind that is not known is None or NaN, never a guess.
+inverse squared distance; in time linear between the two times around; in height linear in its logarithm between the two
+heights around, and by a power law beyond the lowest or highest (`profile`). In space and time nothing is extrapolated
+further than the limits below: a wind that is not known is None or NaN, never a guess.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from plumewatch.constants import EARTH_RADIUS_KM
+from plumewatch.wind.profile import height_factor, levels_around, share_of_upper
 
 Floats = NDArray[np.float64]
 
@@ -40,7 +42,11 @@ class WindAtPoint:
     wind_v_m_s: float
     """Towards north."""
     height_m: float
-    """Above ground."""
+    """Above ground: the height that was asked for."""
+    product: str = ""
+    """The product that knew it; empty where the rows name none."""
+    from_heights_m: tuple[float, ...] = ()
+    """The stored heights that it was made from: the same height, the two around it, or the nearest one."""
 
     @property
     def speed_m_s(self) -> float:
@@ -62,7 +68,7 @@ class WindAtPoints:
     wind_v_m_s: Floats
     """Towards north, one value a point."""
     height_m: float
-    """Above ground; NaN where there are no rows."""
+    """Above ground: the height that was asked for; NaN where there are no rows."""
 
 
 def direction_from_deg(wind_u_m_s: ArrayLike, wind_v_m_s: ArrayLike) -> Floats:
@@ -88,14 +94,29 @@ def wind_at(
     observed_at_utc: datetime,
     height_m: float = SURFACE_WIND_HEIGHT_M,
 ) -> WindAtPoint | None:
-    """Return the wind at a place (degrees) and time, None where no row is within 80 km and 3 hours.
+    """Return the wind at a place (degrees), time and height, None where no row is within 80 km and 3 hours.
 
     A row of (2, 0) m/s at 10:00 and one of (4, 0) m/s at 12:00, both at the place: the wind of 11:00 is (3, 0) m/s.
     """
-    found = winds_at(wind, [longitude], [latitude], [observed_at_utc], height_m)
-    if np.isnan(found.wind_u_m_s[0]):
-        return None
-    return WindAtPoint(float(found.wind_u_m_s[0]), float(found.wind_v_m_s[0]), found.height_m)
+    return next(iter(wind_of_each_product(wind, longitude, latitude, observed_at_utc, height_m)), None)
+
+
+def wind_of_each_product(
+    wind: pa.Table,
+    longitude: float,
+    latitude: float,
+    observed_at_utc: datetime,
+    height_m: float = SURFACE_WIND_HEIGHT_M,
+) -> list[WindAtPoint]:
+    """Return what each product that knows the wind at a place, time and height says, by name of the product."""
+    lon, lat, time = np.array([longitude], float), np.array([latitude], float), _hours([observed_at_utc])
+    found = []
+    for product, rows in _products(wind):
+        u, v = _in_height(rows, lon, lat, time, height_m)
+        if np.isfinite(u[0]):
+            levels = levels_around(np.unique(rows.height).tolist(), height_m)
+            found.append(WindAtPoint(float(u[0]), float(v[0]), height_m, product, levels))
+    return found
 
 
 def winds_at(
@@ -108,21 +129,44 @@ def winds_at(
     """Return the wind at many places (degrees) and times, as `wind_at` does for one.
 
     `wind` has the columns of the table `wind`, `product` where there are several: a point takes the first product (by
-    name) that knows its wind. Of several heights the one nearest to `height_m` is taken. A point without a time gets
-    NaN.
+    name) that knows its wind. Rows at exactly `height_m` are used as they are. A point without a time gets NaN.
     """
     lon, lat, time = np.asarray(longitude, float), np.asarray(latitude, float), _hours(observed_at_utc)
     u, v = np.full(lon.shape, np.nan), np.full(lon.shape, np.nan)
-    rows = _Rows.from_table(wind)
-    if not len(rows.time):
-        return WindAtPoints(u, v, math.nan)
-    heights = np.unique(rows.height)
-    level = heights[np.argmin(np.abs(heights - height_m))]
-    for product in np.unique(rows.product):
+    products = _products(wind)
+    for _, rows in products:
         wanted = np.flatnonzero(np.isnan(u) & np.isfinite(time))
-        part = rows.take((rows.product == product) & (rows.height == level))
-        u[wanted], v[wanted] = _in_time(part, lon[wanted], lat[wanted], time[wanted])
-    return WindAtPoints(u, v, float(level))
+        u[wanted], v[wanted] = _in_height(rows, lon[wanted], lat[wanted], time[wanted], height_m)
+    return WindAtPoints(u, v, height_m if products else math.nan)
+
+
+def _products(wind: pa.Table) -> list[tuple[str, _Rows]]:
+    """The rows of each product, by its name."""
+    rows = _Rows.from_table(wind)
+    return [(str(name), rows.take(rows.product == name)) for name in np.unique(rows.product)]
+
+
+def _in_height(rows: _Rows, lon: Floats, lat: Floats, time: Floats, height_m: float) -> tuple[Floats, Floats]:
+    """Wind of one product: at the height itself, between the two around it, or carried on from the nearest.
+
+    Where one of the two around is not known at a point, the other one is carried on.
+    """
+    levels = levels_around(np.unique(rows.height).tolist(), height_m)
+    lower, upper = levels[0], levels[-1]
+    u0, v0 = _in_time(rows.take(rows.height == lower), lon, lat, time)
+    factor = float(height_factor(lower, height_m))
+    if lower == upper:
+        return factor * u0, factor * v0
+    u1, v1 = _in_time(rows.take(rows.height == upper), lon, lat, time)
+    factors = factor, float(height_factor(upper, height_m))
+    share = share_of_upper(lower, upper, height_m)
+    return _between(u0, u1, share, factors), _between(v0, v1, share, factors)
+
+
+def _between(first: Floats, second: Floats, share: float, factors: tuple[float, float]) -> Floats:
+    mixed = (1 - share) * first + share * second
+    alone = np.where(np.isfinite(first), factors[0] * first, factors[1] * second)
+    return np.where(np.isfinite(mixed), mixed, alone)
 
 
 @dataclass(frozen=True)

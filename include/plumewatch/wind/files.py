@@ -16,15 +16,13 @@ from plumewatch.geodesy import wrap_longitude
 from plumewatch.models import FailedScene
 from plumewatch.tables import WIND
 from plumewatch.wind.at_point import MAX_AGE_HOURS
+from plumewatch.wind.grids import MARGIN_DEG, Bounds
 
-Bounds = tuple[float, float, float, float]
-"""West, south, east, north in degrees; west > east reaches over the antimeridian."""
 Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Longitudes and latitudes in degrees."""
 OnFailure = Callable[[FailedScene], None]
 
 STAGE = "wind"
-MARGIN_DEG = 1.0  # more than a cell of any product (MERRA-2: 0.625 degrees), so that every place has its four corners
 UNNAMED_PRODUCT = "files"  # product of rows in a folder that names none
 READ_AROUND = timedelta(hours=2 * MAX_AGE_HOURS)  # both ends of the longest gap that is interpolated
 
@@ -64,15 +62,18 @@ def read_wind_files(
     return pa.concat_tables(tables).sort_by([(name, "ascending") for name in ("product", *WIND.sort_by)])
 
 
-def fetch_wind(source_path: str, storage_root: str, day: date, bounds: Sequence[Bounds]) -> list[str]:
+def fetch_wind(
+    source_path: str, storage_root: str, day: date, bounds: Sequence[Bounds], on_failure: OnFailure | None = None
+) -> list[str]:
     """Copy the wind of a day around the bounds into the storage's table `wind`; return the partitions that it wrote.
 
     The hours before and after the day that an interpolation at its ends needs go into the partitions of the
-    neighbouring days. In each partition only the rows of these hours near these bounds are replaced.
+    neighbouring days. In each partition only the rows of these hours near these bounds are replaced. A file that cannot
+    be used raises InputError; with `on_failure` it is reported there and the others are copied.
     """
     start = datetime.combine(day, time(), UTC) - READ_AROUND
     end = datetime.combine(day + timedelta(days=1), time(), UTC) + READ_AROUND
-    rows = read_wind_files(source_path, start, end, bounds=bounds)
+    rows = read_wind_files(source_path, start, end, bounds=bounds, on_failure=on_failure)
     written = []
     for product in sorted(set(rows["product"].to_pylist())):
         of_product = rows.filter(pc.equal(rows["product"], product)).drop_columns(["product"])

@@ -5,30 +5,135 @@ A product is one module and one entry in PRODUCTS.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from datetime import date
+from itertools import groupby
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from plumewatch import storage
-from plumewatch.errors import ConfigurationError
+from plumewatch.errors import ConfigurationError, PlumewatchError
+from plumewatch.models import FailedScene
+from plumewatch.settings import Settings
+from plumewatch.tables import WIND
 from plumewatch.wind import files
-from plumewatch.wind.files import Bounds
+from plumewatch.wind.era5 import ERA5
+from plumewatch.wind.files import OnFailure
+from plumewatch.wind.geos_fp import GEOS_FP
+from plumewatch.wind.product import NoWindYet, Product, WindRequest
 
-PRODUCTS: dict[str, Callable[[str, date, Sequence[Bounds]], list[str]]] = {}
-"""Name of each product and its `fetch_wind(storage_root, day, bounds)`, which returns the partitions that it wrote."""
+PRODUCTS: dict[str, Product] = {product.name: product for product in (GEOS_FP, ERA5)}
+"""By the name that PLUMEWATCH_WIND has for it."""
+SHOWN = 3  # requests that a message names
+
+log = logging.getLogger(__name__)
 
 
-def fetch_wind(setting: str | None, storage_root: str, day: date, bounds: Sequence[Bounds]) -> list[str]:
-    """Bring the wind of a day around the bounds into the storage's table `wind`; return the partitions written.
+def fetch_wind(settings: Settings, requests: Sequence[WindRequest], on_failure: OnFailure | None = None) -> list[str]:
+    """Bring the wind that is requested into the storage's table `wind`; return the partitions written.
 
-    Nothing set is no wind. Raises ConfigurationError where the setting is neither known products nor a path that
-    exists.
+    Nothing set is no wind. Products are asked one after the other, each for what the ones before it lack; what is
+    stored already is not fetched again. What no product has is reported to `on_failure` (stage `wind`), as is every
+    error that cost some wind. Without `on_failure` such an error is raised, after all else is stored, and a wind that
+    merely isn't there yet is a warning.
+
+    Raises ConfigurationError where the setting is neither known products nor a path that exists.
     """
-    if not setting:
+    if not settings.wind or not requests:
         return []
-    names = [name.strip() for name in setting.split(",")]
+    names = [name.strip() for name in settings.wind.split(",")]
     if all(name in PRODUCTS for name in names):
-        return [partition for name in names for partition in PRODUCTS[name](storage_root, day, bounds)]
-    if not storage.exists(setting):
-        products = ", ".join(PRODUCTS) or "none in this version"
-        raise ConfigurationError(f"PLUMEWATCH_WIND: {setting!r}; allowed: products ({products}) or a path that exists")
-    return files.fetch_wind(setting, storage_root, day, bounds)
+        return _fetch_from_products([PRODUCTS[name] for name in names], settings, requests, on_failure)
+    if not storage.exists(settings.wind):
+        found, products = f"PLUMEWATCH_WIND: {settings.wind!r}", ", ".join(PRODUCTS)
+        raise ConfigurationError(f"{found}; allowed: products ({products}) or a path that exists")
+    written: list[str] = []
+    for day, of_day in groupby(sorted(requests, key=_day), key=_day):
+        bounds = sorted({request.bounds for request in of_day})
+        written += files.fetch_wind(settings.wind, settings.storage_root, day, bounds, on_failure)
+    return sorted(set(written))
+
+
+def _day(request: WindRequest) -> date:
+    return request.start.date()
+
+
+def _fetch_from_products(
+    products: Sequence[Product], settings: Settings, requests: Sequence[WindRequest], on_failure: OnFailure | None
+) -> list[str]:
+    root = settings.table_root(WIND.name)
+    missing = list(requests)
+    for product in products:
+        missing = _not_stored(root, product, missing)
+    log.info("wind: %d of %d requests are stored already", len(requests) - len(missing), len(requests))
+    written: list[str] = []
+    errors: list[tuple[Product, PlumewatchError]] = []
+    for product in products:
+        if not missing:
+            break
+        try:
+            rows = product.read(product.url(settings), product.wanted(missing))
+        except PlumewatchError as error:
+            log.warning("wind: %s: %s", product.name, error)
+            errors.append((product, error))
+            continue
+        written += _store(root, product, rows)
+        n_asked, missing = len(missing), _not_stored(root, product, missing)
+        log.info(
+            "wind: %s has %d of %d requests, %d rows", product.name, n_asked - len(missing), n_asked, rows.num_rows
+        )
+    if missing:
+        _report(products, missing, errors, on_failure)
+    return sorted(set(written))
+
+
+def _report(
+    products: Sequence[Product],
+    missing: Sequence[WindRequest],
+    errors: Sequence[tuple[Product, PlumewatchError]],
+    on_failure: OnFailure | None,
+) -> None:
+    """Say what wind is missing and why."""
+    shown = "; ".join(str(request) for request in missing[:SHOWN]) + ("; ..." if len(missing) > SHOWN else "")
+    names = ", ".join(product.name for product in products)
+    answered = [p.name for p in products if p.name not in {product.name for product, _ in errors}]
+    nothing = NoWindYet(f"{', '.join(answered)}: no wind, or not yet, of {len(missing)} places and times: {shown}")
+    log.warning("wind: missing from %s for %d places and times: %s", names, len(missing), shown)
+    if on_failure is None:
+        if errors:
+            raise errors[0][1]
+        return
+    first = min(request.start for request in missing)
+    for name, error in [*((p.name, e) for p, e in errors), *([(", ".join(answered), nothing)] if answered else [])]:
+        on_failure(FailedScene.from_exception(error, scene_id=f"{name} {first:%Y-%m-%d}", stage=files.STAGE))
+
+
+def _not_stored(root: str, product: Product, requests: Sequence[WindRequest]) -> list[WindRequest]:
+    """The requests of which the storage lacks a value of the product."""
+    days = {str(at.date()) for request in requests for at in product.times(request)}
+    where = {"product": product.name, "date": days}
+    stored = storage.read_table(WIND, root, WIND.schema.names, where=where)
+    known = np.unique(product.codes_in(stored))
+    return [request for request in requests if not np.isin(product.codes_of(request), known).all()]
+
+
+def _store(root: str, product: Product, rows: pa.Table) -> list[str]:
+    """Put rows of a product into its partitions, in place of those of the same node, time and height."""
+    dates = pc.strftime(rows["observed_at_utc"], "%Y-%m-%d")
+    written = []
+    for day in sorted(set(dates.to_pylist())):
+        of_day = rows.filter(pc.equal(dates, day))
+        codes, first = np.unique(product.codes_in(of_day), return_index=True)  # blocks of the grid may overlap
+        written.append(
+            storage.replace_rows(
+                WIND,
+                root,
+                {"product": product.name, "date": day},
+                of_day.take(pa.array(first)),
+                owns=lambda existing, codes=codes: pa.array(np.isin(product.codes_in(existing), codes)),  # type: ignore[misc]
+            )
+        )
+    return written

@@ -1,0 +1,69 @@
+"""The wind at a height between, above or below those that are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib import resources
+
+import numpy as np
+import yaml
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+FILE = "wind_profile.yaml"
+
+
+@lru_cache(maxsize=1)
+def _power_law() -> dict[str, float]:
+    raw = yaml.safe_load(resources.files("plumewatch").joinpath("reference", FILE).read_text(encoding="utf-8"))
+    return {name: entry["value"] for name, entry in raw["power_law"].items()}
+
+
+def exponent() -> float:
+    """Return the exponent of the power law, from `reference/wind_profile.yaml`."""
+    return _power_law()["exponent"]
+
+
+def height_factor(from_m: ArrayLike, to_m: ArrayLike) -> Floats:
+    """Return by what a wind known at `from_m` is multiplied to be that at `to_m`: (to / from)^p, p by daytime.
+
+    Heights in metres above ground. Irwin 1979, doi:10.1016/0004-6981(79)90260-9.
+
+    >>> round(float(height_factor(10.0, 250.0)), 3), round(float(height_factor(100.0, 250.0)), 3)
+    (1.294, 1.076)
+    """
+    return (np.asarray(to_m, dtype=float) / np.asarray(from_m, dtype=float)) ** exponent()
+
+
+def height_factor_error(from_m: ArrayLike, to_m: ArrayLike) -> Floats:
+    """Return the relative 68 % error of `height_factor`: |ln(to / from)| times the error of the exponent.
+
+    >>> round(float(height_factor_error(10.0, 250.0)), 3)
+    0.097
+    """
+    ratio = np.asarray(to_m, dtype=float) / np.asarray(from_m, dtype=float)
+    return np.abs(np.log(ratio)) * _power_law()["exponent_error"]
+
+
+def levels_around(heights_m: Sequence[float], height_m: float) -> tuple[float, ...]:
+    """Return the stored heights that tell the wind at `height_m`: itself, the two around it, or the nearest end.
+
+    >>> levels_around([10.0, 50.0, 100.0], 70.0), levels_around([10.0, 50.0], 250.0), levels_around([10.0], 10.0)
+    ((50.0, 100.0), (50.0,), (10.0,))
+    """
+    below = [h for h in heights_m if h <= height_m]
+    above = [h for h in heights_m if h >= height_m]
+    if not below or not above:
+        return (max(below),) if below else (min(above),)
+    return tuple(sorted({max(below), min(above)}))
+
+
+def share_of_upper(lower_m: float, upper_m: float, height_m: float) -> float:
+    """Return the share of the upper of two heights in the wind between them, linear in the logarithm of height.
+
+    >>> share_of_upper(10.0, 1000.0, 100.0)
+    0.5
+    """
+    return float(np.log(height_m / lower_m) / np.log(upper_m / lower_m))
