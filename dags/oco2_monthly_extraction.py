@@ -4,12 +4,13 @@ Lite granules of the month become soundings, soundings along each orbit become C
 
 * **Schedule**: the first of each month, midnight UTC, for the month that has just ended; granules that come later land
   in their own month when the key runs again.
-* **Reads**: granules (`PLUMEWATCH_GRANULES`), `wind` where it is stored.
-* **Writes**: `soundings`, `peaks`, `peak_details`, `observations`, `failed_scenes`. Hands on the asset `peaks` for the
-  month, and for a neighbouring month that shares an orbit with it.
+* **Reads**: granules (`PLUMEWATCH_GRANULES`: NASA's archive by a token, or a folder), wind (`PLUMEWATCH_WIND`).
+* **Writes**: `soundings`, `peaks`, `peak_details`, `wind`, `observations`, `failed_scenes`. Hands on the asset `peaks`
+  for the month, and for a neighbouring month that shares an orbit with it.
 * **A month**: trigger with the key YYYY-MM. **A range**: backfill from the first of a month.
 
-A granule that cannot be read is a row of `failed_scenes`; the others go on, and the run is red at its end.
+What cannot be had or read is a row of `failed_scenes` and turns the run red; the rest goes on: of a granule the stored
+soundings stay, without wind peaks take the granules' own. Downloads are deleted unless `keep_granules` is set.
 """
 
 from __future__ import annotations
@@ -21,18 +22,22 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from plumewatch_airflow.assets import MONTH, MONTHLY, PEAKS, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failed_scenes import failure_recorded, report_failures
-from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
+from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, keep_granules_param
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import log_summary, summarised
+
+PARAMS = {"keep_granules": keep_granules_param()}
 
 
 @task.short_circuit
 def list_granules() -> list[dict[str, Any]]:
     """List the newest granule of each day; a month without granules ends here, recorded."""
-    from plumewatch.oco2.ingest import list_month, record_listing
+    from plumewatch.oco2.ingest import list_month, missing_account, record_listing
 
     context, settings = get_current_context(), load_settings()
     key = partition_key(context, MONTH)
+    if reason := missing_account(settings):
+        raise AirflowSkipException(reason)
     with summarised() as summary, failure_recorded(key, "list", "list_granules"):
         found = list_month(settings, key)
         record_listing(settings, context["dag"].dag_id, context["run_id"], key, found)
@@ -43,75 +48,88 @@ def list_granules() -> list[dict[str, Any]]:
         summary.path = settings.granules
     if not found.granules:
         log_summary(context)  # a task that ends its run has no post_execute
-    return [{"key": key, "area": None, "scene_id": granule.name, "path": granule.path} for granule in found.granules]
+    return found.scenes(key)
 
 
 @task(map_index_template="{{ granule_label }}", max_active_tis_per_dagrun=4)
 def fetch_granule(scene: dict[str, Any]) -> None:
-    """Check one granule and stage it for the extraction."""
+    """Check one granule and stage it for the extraction; what comes from the archive is downloaded, resumably."""
     from plumewatch.oco2.ingest import stage_granule
 
     get_current_context()["granule_label"] = scene["scene_id"]
     with summarised() as summary, failure_recorded(scene["key"], scene["scene_id"], "fetch_granule"):
         summary.read = 1
-        summary.path = stage_granule(load_settings(), scene["key"], scene["path"])
+        summary.path = stage_granule(load_settings(), scene["key"], scene["path"], scene["stated"])
         summary.written = 1
 
 
 @task(trigger_rule="all_done_min_one_success")
 def extract_soundings(granules: list[dict[str, Any]]) -> None:
     """Turn the staged granules into the soundings of the month."""
-    from plumewatch.oco2.ingest import has_staged, staging_folder
+    from plumewatch.oco2.ingest import not_staged, staging_folder
 
     settings, key = load_settings(), granules[0]["key"]
     with summarised() as summary:
-        if not has_staged(settings, key):
+        missing = not_staged(settings, key, [granule["scene_id"] for granule in granules])
+        if len(missing) == len(granules):
             raise AirflowSkipException("no granule is staged: all failed, or a cleared run needs fetch_granule again")
         staged = staging_folder(settings, key)
         summary.path = settings.table_root("soundings")
-        result = run_spark_job("granules_to_soundings", key=key, granules_path=staged, soundings_path=summary.path)
+        paths = {"granules_path": staged, "soundings_path": summary.path}
+        result = run_spark_job("granules_to_soundings", key=key, **paths, keep_stored=missing or None)
         summary.read, summary.written, summary.failed = result.rows_read, result.rows_written, result.failed
+
+
+def scan_orbits(settings: Any, key: str, summary: Any, **paths: str) -> list[str]:
+    """Detect the peaks of the month, and of its neighbours where an orbit reaches over the month's end."""
+    from plumewatch.oco2.soundings import months_touched
+
+    paths |= {"soundings_path": settings.table_root("soundings"), "peaks_path": settings.table_root("peaks")}
+    months = months_touched(paths["soundings_path"], key)
+    for month in months:
+        result = run_spark_job("detect_co2_peaks", key=key, month=month, **paths)  # failures are reported with this run
+        summary.read += result.rows_read
+        summary.written += result.rows_written
+        summary.failed += result.failed
+    return months
+
+
+@task
+def fetch_wind(granules: list[dict[str, Any]]) -> None:
+    """Find the peaks, and bring the wind around them; without a wind source the granules' own serves."""
+    from plumewatch.oco2.peak_wind import fetch_peak_wind
+
+    context, settings, key = get_current_context(), load_settings(), granules[0]["key"]
+    with summarised() as summary:
+        summary.path = settings.table_root("wind") if settings.wind else "no wind source: PLUMEWATCH_WIND is empty"
+        if settings.wind:
+            months, ids = scan_orbits(settings, key, summary), (context["dag"].dag_id, context["run_id"])
+            summary.written, summary.failed = fetch_peak_wind(settings, months, *ids, key)
 
 
 @task(outlets=[PEAKS])
 def detect_peaks(granules: list[dict[str, Any]], outlet_events: Any = None) -> None:
-    """Scan each orbit for peaks: of the month, and of its neighbours where an orbit reaches over the month's end."""
+    """Scan each orbit for peaks, with the wind that is stored, and hand on the months that this changes."""
     from plumewatch.oco2.ingest import unstage
-    from plumewatch.oco2.soundings import months_touched
 
     settings, key = load_settings(), granules[0]["key"]
+    paths = {"details_path": settings.table_root("peak_details"), "wind_path": settings.table_root("wind")}
     with summarised() as summary:
-        months = months_touched(settings.table_root("soundings"), key)
         summary.path = settings.table_root("peaks")
-        for month in months:
-            result = run_spark_job(
-                "detect_co2_peaks",
-                key=key,  # failures of a neighbouring month are reported with this run
-                soundings_path=settings.table_root("soundings"),
-                peaks_path=summary.path,
-                details_path=settings.table_root("peak_details"),
-                wind_path=settings.table_root("wind"),
-                month=month,
-            )
-            summary.read += result.rows_read
-            summary.written += result.rows_written
-            summary.failed += result.failed
-        unstage(settings, key)
+        months = scan_orbits(settings, key, summary, **paths)
+        if not get_current_context()["params"]["keep_granules"]:
+            unstage(settings, key)
         outlet_events[PEAKS].add_partitions(months)
 
 
-@dag(schedule=MONTHLY, default_args=DEFAULT_ARGS, tags=[*TAGS, "co2"], max_active_runs=1, doc_md=__doc__)
+@dag(schedule=MONTHLY, params=PARAMS, default_args=DEFAULT_ARGS, tags=[*TAGS, "co2"], max_active_runs=1, doc_md=__doc__)
 def oco2_monthly_extraction() -> None:
-    """List, fetch each granule, extract, detect, report."""
+    """List, fetch each granule, extract, bring the wind, detect, report."""
     granules = list_granules()
     fetched = fetch_granule.expand(scene=granules)
     soundings = extract_soundings(granules)
-    (
-        fetched
-        >> soundings
-        >> detect_peaks(granules)
-        >> report_failures(MONTH, scenes=granules, mapped_task="fetch_granule")
-    )
+    reported = report_failures(MONTH, scenes=granules, mapped_task="fetch_granule")
+    fetched >> soundings >> fetch_wind(granules) >> detect_peaks(granules) >> reported
 
 
 oco2_monthly_extraction()

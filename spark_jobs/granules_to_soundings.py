@@ -1,7 +1,8 @@
 """OCO-2 Lite granules become the table soundings: one Parquet file a granule, one partition a month.
 
 The months of the given granules are replaced whole. Workers read a granule each and write its file themselves; a
-granule that cannot be read is named in failed_scenes, and the others go through.
+granule that cannot be read is named in failed_scenes, and the others go through. What the stored month has of a granule
+that failed this time stays, if it was extracted with the same choice.
 
     granules_to_soundings.py --granules-path granules --soundings-path storage/soundings --csv-path export
 """
@@ -12,7 +13,7 @@ import argparse
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +23,14 @@ from plumewatch.models import FailedScene
 from plumewatch.oco2.catalog import GranuleListing, log_left_out, read_listing
 from plumewatch.oco2.granule import SURFACES
 from plumewatch.oco2.soundings import EXTRACTED_DDL, STAGE, GranuleTask, extract_granules, write_seed_csv
+from plumewatch.oco2.stored_soundings import read_stored_files
 from plumewatch.spark_session import get_spark
 from plumewatch.tables import SOUNDINGS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-MAX_SPARK_TASKS = 32  # a month has at most 31 granules
-KEPT, READ, DROPPED = "kept", "read", "dropped_"
+KEPT, READ, STORED, DROPPED = "kept", "read", "kept_stored", "dropped_"
 
 log = logging.getLogger("plumewatch.granules_to_soundings")
 
@@ -46,6 +47,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--keep-bad-quality", action="store_true", help="also soundings whose quality flag is not 0")
     parser.add_argument("--modes", type=_modes, help="operation modes, such as 0,1 (default: all)")
     parser.add_argument("--surfaces", type=_surfaces, help="land, water or both (default: all)")
+    parser.add_argument(
+        "--keep-stored", nargs="+", default=[], metavar="NAME", help="granules that could not be had: keep their rows"
+    )
     parser.add_argument("--csv-path", help="folder for one CSV a month in the seed's sixteen columns")
     jobs.add_run_arguments(parser)
     return parser.parse_args(argv)
@@ -83,8 +87,9 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
         (answer["month"], FailedScene(**json.loads(answer["failure"]))) for answer in answers if answer["failure"]
     ]
     good = [answer for answer in answers if not answer["failure"]]
+    absent = {*arguments.keep_stored, *(failure.scene_id for _, failure in failures)}
     for month in sorted({answer["month"] for answer in good}):
-        _publish(arguments, listing, month, [answer for answer in good if answer["month"] == month])
+        _publish(arguments, listing, month, [answer for answer in good if answer["month"] == month], absent)
     for key in sorted({key for key, _ in failures}):
         jobs.record_failures(arguments, arguments.soundings_path, key, [f for k, f in failures if k == key])
     if failures and not good:
@@ -103,8 +108,9 @@ def _extract(tasks: Sequence[GranuleTask]) -> list[dict[str, Any]]:
     if not tasks:
         return []
     spark = get_spark("granules_to_soundings")
+    # One partition a core, as the local list is cut anyway: a task costs the worker more than reading half a granule.
     frame = spark.createDataFrame([(task.to_json(),) for task in tasks], "task string")
-    answers = transform(frame.repartition(min(len(tasks), MAX_SPARK_TASKS))).toArrow().to_pylist()
+    answers = transform(frame).toArrow().to_pylist()
     return sorted(answers, key=lambda answer: answer["name"])
 
 
@@ -119,29 +125,39 @@ def _refused(listing: GranuleListing) -> Failures:
 
 
 def _publish(
-    arguments: argparse.Namespace, listing: GranuleListing, month: str, answers: Sequence[Mapping[str, Any]]
+    arguments: argparse.Namespace,
+    listing: GranuleListing,
+    month: str,
+    answers: Sequence[Mapping[str, Any]],
+    absent: Collection[str],
 ) -> None:
-    """Make the files of the month's granules its partition, and state what was dropped and why."""
+    """Make the files of the month's granules its partition, and state what was dropped and why.
+
+    The files that the stored partition has of granules that are absent this time stay in it.
+    """
     counts = Counter({READ: 0, KEPT: 0})
     for answer in answers:
         counts += Counter({DROPPED + reason: n for reason, n in json.loads(answer["dropped"]).items()})
         counts[READ] += answer["n_soundings"]
         counts[KEPT] += answer["rows"]
     names = sorted(answer["name"] for answer in answers)
+    choice = {name: getattr(arguments, name) for name in ("keep_bad_quality", "modes", "surfaces")}
+    stored = read_stored_files(arguments.soundings_path, month, absent, names, choice)
+    if stored:
+        counts[STORED] = sum(file.rows for file in stored)
     path = storage.publish_partition(
         SOUNDINGS,
         arguments.soundings_path,
         {"month": month},
-        [answer["file"] for answer in answers if answer["file"]],
-        counts[KEPT],
-        inputs=[granule.path for granule in listing.granules if granule.name in names],
-        settings={
-            "keep_bad_quality": arguments.keep_bad_quality,
-            "modes": arguments.modes,
-            "surfaces": arguments.surfaces,
-        },
+        [*(answer["file"] for answer in answers if answer["file"]), *(file.name for file in stored)],
+        counts[KEPT] + counts[STORED],
+        inputs=[*(g.path for g in listing.granules if g.name in names), *(file.input for file in stored)],
+        settings=choice,
         counts=dict(counts),
-        extra={"superseded": sorted(g.name for g in listing.superseded if g.month == month)},
+        extra={
+            "superseded": sorted(g.name for g in listing.superseded if g.month == month),
+            "kept_stored": sorted(file.granule for file in stored),
+        },
     )
     dag_id, key = arguments.dag_id, arguments.key or month
     heal_scenes(storage.parent(arguments.soundings_path), dag_id, key, [(None, name) for name in names], STAGE)

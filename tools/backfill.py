@@ -18,10 +18,10 @@ from plumewatch import storage
 from plumewatch.areas import grid_of, read_areas
 from plumewatch.errors import PlumewatchError, redact
 from plumewatch.models import Area
-from plumewatch.oco2.catalog import read_listing
-from plumewatch.oco2.ingest import CMR
+from plumewatch.oco2.catalog import GranuleRef, read_listing
+from plumewatch.oco2.cmr import search_granules
 from plumewatch.sentinel2.catalog import search_scenes
-from plumewatch.settings import CHECKOUT, Settings
+from plumewatch.settings import CHECKOUT, CMR, Settings
 
 from tools.airflow_client import AirflowError
 from tools.check import why_unreachable
@@ -112,6 +112,8 @@ def _date(name: str, text: str) -> date:
 
 def cost_of(order: Order, settings: Settings) -> list[str]:
     """Return the lines that say what the order will cost. Raises CannotBackfill where its runs would only fail."""
+    if order.dag_id == EXTRACTION and settings.granules == CMR:
+        return archive_cost(order, settings)
     lines = ingest_cost(order, settings) if order.dag_id == INGEST else extraction_cost(order, settings)
     return [*lines, "no processing units and no quota: neither source needs an account"]
 
@@ -166,10 +168,6 @@ def bytes_of_scene(area: Area) -> int:
 
 def extraction_cost(order: Order, settings: Settings) -> list[str]:
     """Return the months, and the granules that are there of them."""
-    if settings.granules == CMR:
-        raise CannotBackfill(
-            "PLUMEWATCH_GRANULES=cmr: the download is not served by this version; set a folder of OCO-2 Lite files"
-        )
     granules = read_listing(settings.granules).granules
     lines = [_count(len(order.months), "month") + f": {_count(len(order.months), 'run')}"]
     total = 0
@@ -179,6 +177,29 @@ def extraction_cost(order: Order, settings: Settings) -> list[str]:
         total += size
         lines.append(f"  {month}: {_count(len(of_month), 'granule')}, {_megabytes(size)}")
     return [*lines, f"{_megabytes(total)} to read from {settings.granules}"]
+
+
+def archive_cost(order: Order, settings: Settings) -> list[str]:
+    """Return the months, and the granules that NASA's catalogue has of them."""
+    lines = [_count(len(order.months), "month") + f": {_count(len(order.months), 'run')}"]
+    granules: list[GranuleRef] = []
+    try:
+        for month in order.months:
+            of_month = search_granules(settings.cmr_url, month).granules
+            granules += of_month
+            lines.append(f"  {month}: {_stated_size(of_month)}")
+        lines.append(f"{_stated_size(granules)} to download from NASA's archive")
+    except PlumewatchError as error:  # those that follow would say the same
+        lines.append(f"  granules unknown: {error}")
+    account = "is set" if settings.earthdata_token else "is not set: months are skipped without it or the connection"
+    return [*lines, f"no quota; the download needs an Earthdata account: EARTHDATA_TOKEN {account}"]
+
+
+def _stated_size(granules: Sequence[GranuleRef]) -> str:
+    """Number and size, as far as the catalogue states it."""
+    stated = [granule.stated.most_bytes for granule in granules if granule.stated]
+    unknown = f" ({len(granules) - len(stated)} of unknown size)" if len(stated) < len(granules) else ""
+    return f"{_count(len(granules), 'granule')}, {_megabytes(sum(stated))}{unknown}"
 
 
 def _sizes(paths: Iterable[str]) -> list[int]:

@@ -20,8 +20,8 @@ from plumewatch.errors import ConfigurationError, PlumewatchError, redact
 from plumewatch.inventory.refresh import INVENTORIES
 from plumewatch.models import Area
 from plumewatch.oco2.catalog import read_listing
-from plumewatch.oco2.ingest import CMR
-from plumewatch.settings import CHECKOUT, SPARK_MASTERS, Settings
+from plumewatch.oco2.cmr import count_granules
+from plumewatch.settings import CHECKOUT, CMR, SPARK_MASTERS, Settings
 from plumewatch.wind.providers import PRODUCTS
 
 from tools.java import present_java
@@ -32,7 +32,7 @@ CATALOGUE_TIMEOUT_S = (5.0, 10.0)
 """To connect, to answer: whoever waits for a check wants to know now."""
 S3_TIMEOUT_S = 10
 SERVED_CATALOGUES = ("stac",)
-LATER_ACCOUNTS = {"SH_CLIENT_ID": "Sentinel Hub", "EARTHDATA_TOKEN": "NASA Earthdata"}
+LATER_ACCOUNTS = {"SH_CLIENT_ID": "Sentinel Hub"}
 CHANNEL_CONNECTIONS = {"smtp": "smtp_default", "sns": "aws_default", "slack": "slack_default"}
 
 
@@ -200,10 +200,7 @@ def why_unreachable(url: str) -> str | None:
 def check_granules(settings: Settings) -> Finding:
     """Where OCO-2 Lite files come from."""
     if settings.granules == CMR:
-        return missing(
-            "granules",
-            "PLUMEWATCH_GRANULES=cmr is not served by this version: set a folder or prefix of OCO-2 Lite files",
-        )
+        return _cmr_state(settings)
     try:
         listing = read_listing(settings.granules)
     except (PlumewatchError, OSError) as error:
@@ -218,13 +215,36 @@ def check_granules(settings: Settings) -> Finding:
     )
 
 
+def _cmr_state(settings: Settings) -> Finding:
+    try:
+        n_granules = count_granules(settings.cmr_url)
+    except PlumewatchError as error:
+        return problem("granules", f"{error}; `oco2_monthly_extraction` needs it", is_fatal=False)
+    return ok("granules", f"{redact(settings.cmr_url)} answers: {n_granules:,} in the newest collection")
+
+
+def check_earthdata(settings: Settings) -> Finding:
+    """The account that downloads of granules need; whether it is accepted only a download shows."""
+    part = "NASA Earthdata"
+    if settings.earthdata_token:
+        used = "not tried" if settings.granules == CMR else "not needed: granules come from a folder"
+        return ok(part, f"EARTHDATA_TOKEN is set ({used})")
+    if settings.granules != CMR:
+        return ok(part, "not needed: granules come from a folder")
+    return missing(
+        part,
+        "EARTHDATA_TOKEN is not set: `oco2_monthly_extraction` skips its months, unless Airflow has the connection "
+        "earthdata (not looked at here)",
+    )
+
+
 def check_wind(settings: Settings) -> Finding:
     """Where wind comes from."""
     if not settings.wind:
         return missing("wind", "PLUMEWATCH_WIND is not set: rates of methane stay null; set a folder of wind files")
     if all(name.strip() in PRODUCTS for name in settings.wind.split(",")):
         return ok("wind", settings.wind)
-    products = ", ".join(PRODUCTS) or "none in this version"
+    products = ", ".join(PRODUCTS)
     try:
         files = files_of("PLUMEWATCH_WIND", settings.wind, ".parquet", f"products ({products}) or a path that exists")
     except ConfigurationError as error:
@@ -291,6 +311,7 @@ def findings_of(settings: Settings) -> Iterator[Finding]:
     yield from findings
     yield from check_catalogues(settings, areas)
     yield check_granules(settings)
+    yield check_earthdata(settings)
     yield check_wind(settings)
     yield check_inventories(settings)
     yield from check_alerts(settings)

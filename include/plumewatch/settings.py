@@ -1,6 +1,6 @@
 """All settings, in one frozen object.
 
-Precedence, first wins: the environment (into which the plugin puts Airflow Connections), the file `.env` of the
+Precedence, first wins: an Airflow Connection (which the plugin looks up), the environment, the file `.env` of the
 checkout, the default here. `.env.example` lists every name with unit and default.
 """
 
@@ -16,6 +16,11 @@ from plumewatch.errors import ConfigurationError, redact
 CHECKOUT = Path(__file__).resolve().parents[2]
 """The folder that holds include/; where the library is installed as a wheel, the place of the wheel: set paths then."""
 
+CMR = "cmr"
+"""Stands for NASA's archive in PLUMEWATCH_GRANULES."""
+FOREIGN_NAMES = {"earthdata_token": "EARTHDATA_TOKEN"}
+"""Settings whose names in the environment are those that other programs use too."""
+HIDDEN = ("alert_to", "earthdata_token")
 ALERT_CHANNELS = ("log", "smtp", "sns", "slack", "webhook")
 SPARK_MASTERS = "local[N], spark://host:7077, sc://host:15002"
 
@@ -42,10 +47,19 @@ class Settings:
     """PLUMEWATCH_AREAS: folder of areas of interest beside `<storage root>/areas/`; None: include/areas."""
     stac_api: str = "https://earth-search.aws.element84.com/v1"
     """PLUMEWATCH_STAC_API: catalogue of areas that name none (Earth Search by Element 84, no account)."""
-    granules: str = "cmr"
+    granules: str = CMR
     """PLUMEWATCH_GRANULES: `cmr`, or a folder or prefix of Lite files."""
+    cmr_url: str = "https://cmr.earthdata.nasa.gov"
+    """PLUMEWATCH_CMR_URL: NASA's catalogue, asked where granules is `cmr`; another one is trusted with the token."""
+    earthdata_token: str | None = None
+    """EARTHDATA_TOKEN: bearer token of a NASA Earthdata account, to download granules with."""
     wind: str | None = None
-    """PLUMEWATCH_WIND: folder or prefix of wind files; None: no wind, rates of methane stay null."""
+    """PLUMEWATCH_WIND: products in the order in which they are asked (`geos_fp,era5`), or a folder or prefix of wind
+    files; None: no wind, rates of methane stay null."""
+    geos_fp_url: str = "https://opendap.nccs.nasa.gov/dods/GEOS-5/fp/0.25_deg/assim"
+    """PLUMEWATCH_GEOS_FP_URL: OPeNDAP folder of the GEOS-FP analyses (NASA NCCS, no account)."""
+    era5_url: str = "https://storage.googleapis.com/gcp-public-data-arco-era5/ar/full_37-1h-0p25deg-chunk-1.zarr-v3"
+    """PLUMEWATCH_ERA5_URL: Zarr store of ARCO-ERA5 (Google Cloud Storage, no account)."""
     inventories: str | None = None
     """PLUMEWATCH_INVENTORIES: folder or prefix with inventory files."""
 
@@ -60,7 +74,7 @@ class Settings:
         found = {**read_dotenv(CHECKOUT / ".env"), **os.environ}
         values: dict[str, object] = {}
         for field in fields(cls):
-            text = found.get(f"PLUMEWATCH_{field.name.upper()}", "").strip()
+            text = found.get(environment_name(field.name), "").strip()
             if not text:
                 continue
             if field.name == "alerts":
@@ -76,7 +90,7 @@ class Settings:
 
     def __repr__(self) -> str:
         values = ((f.name, getattr(self, f.name)) for f in fields(self))
-        shown = (f"{n}={'***' if n == 'alert_to' and v else redact(repr(v))}" for n, v in values)
+        shown = (f"{n}={'***' if n in HIDDEN and v else redact(repr(v))}" for n, v in values)
         return f"Settings({', '.join(shown)})"
 
     def table_root(self, table: str) -> str:
@@ -87,6 +101,11 @@ class Settings:
     def area_folders(self) -> tuple[str, str]:
         """Where areas of interest are looked for."""
         return self.areas or str(CHECKOUT / "include" / "areas"), self.table_root("areas")
+
+
+def environment_name(field: str) -> str:
+    """Return the name of a setting in the environment and in `.env`."""
+    return FOREIGN_NAMES.get(field, f"PLUMEWATCH_{field.upper()}")
 
 
 def export_aws_settings() -> None:

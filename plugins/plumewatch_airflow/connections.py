@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
-from plumewatch.settings import Settings
+from plumewatch.settings import CMR, Settings
 
 AWS_CONNECTION = "aws_default"
+EARTHDATA_CONNECTION = "earthdata"
 
 
 def load_settings() -> Settings:
-    """Return the settings that hold for this task; on S3 the connection `aws_default` goes first."""
+    """Return the settings that hold for this task.
+
+    On S3 the connection `aws_default` goes first, and where granules come from NASA's archive `earthdata`.
+    """
     settings = Settings.load()
     if settings.storage_root.startswith("s3://"):
         os.environ.update(aws_environment())
+    if settings.granules == CMR:
+        settings = replace(settings, earthdata_token=earthdata_token() or settings.earthdata_token)
     return settings
+
+
+def earthdata_token() -> str | None:
+    """Return the password of the connection `earthdata`, which is the token; None where there is no such connection."""
+    try:
+        return (BaseHook.get_connection(EARTHDATA_CONNECTION).password or "").strip() or None
+    except AirflowNotFoundException:
+        return None
 
 
 def aws_environment() -> dict[str, str]:

@@ -38,6 +38,16 @@ def areas_param() -> Param:
     )
 
 
+def keep_granules_param() -> Param:
+    """Whether downloads outlive their extraction."""
+    return Param(
+        False,
+        type="boolean",
+        title="Keep granules",
+        description_md="Keep what was downloaded in `granules/` of the storage: a repetition needs no download then.",
+    )
+
+
 def _offered_areas() -> list[str]:
     """Names of the GeoJSON areas that ship with the bundle; read at every parse, so without geopandas."""
     names = set()

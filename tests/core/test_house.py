@@ -18,7 +18,8 @@ READS_OR_WRITES = {
     "sentinel2.catalog", "sentinel2.ingest", "sentinel2.pixel_files", "sentinel2.rasters", "sentinel2.scene_store",
     "sentinel2.stack", "sentinel2.stored_scene",
     "methane.area_dates",
-    "oco2.catalog", "oco2.granule", "oco2.ingest", "oco2.orbit_tasks", "oco2.soundings",
+    "oco2.catalog", "oco2.granule", "oco2.ingest", "oco2.orbit_tasks", "oco2.peak_wind", "oco2.soundings",
+    "oco2.cmr", "oco2.download", "oco2.earthdata", "oco2.stored_soundings",
 }  # fmt: skip
 READING_PACKAGES = {"simulation", "maps", "wind", "inventory"}
 MAY_READ_ENVIRONMENT = {"settings", "spark_session", "spark_runtime", "simulation.serve"}

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from plumewatch.errors import InputError
 from plumewatch.oco2.catalog import list_granules, parse_granule, read_listing
+from plumewatch.oco2.versions import collection_of
 
 V10 = "oco2_LtCO2_191012_B10206Ar_200730235637s.nc4"
 V11 = "oco2_LtCO2_191012_B11100Ar_230603005524s.nc4"
@@ -15,11 +16,27 @@ NEXT_MONTH = "oco2_LtCO2_191101_B11210Ar_240910224028s.nc4"
 OCO3 = "oco3_LtCO2_191013_B11072Ar_240915205334s.nc4"
 ACOS = "acos_LtCO2_191013_B11000Ar_240915205334s.nc4"
 V9 = "oco2_LtCO2_191014_B9003r_190226181438s.nc4"
+V9_SUPERSEDED = "oco2_LtCO2_191012_B9003r_200226181438s.nc4"
+V8 = "oco2_LtCO2_191014_B8100r_171007005500s.nc4"
+V11_3 = "oco2_LtCO2_191012_B11300Ar_231007005500s.nc4"
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in (V11_2, V10, V11, V11_2_LATER, NEXT_MONTH, OCO3, ACOS, V9, "other.nc4", "README.txt"):
+    for name in (
+        V11_2,
+        V10,
+        V11,
+        V11_2_LATER,
+        NEXT_MONTH,
+        OCO3,
+        ACOS,
+        V9,
+        V9_SUPERSEDED,
+        V8,
+        "other.nc4",
+        "README.txt",
+    ):
         (tmp_path / "deep").mkdir(exist_ok=True)
         (tmp_path / "deep" / name).write_bytes(b"x")
     return tmp_path
@@ -34,8 +51,30 @@ def test_name_tells_day_build_and_production() -> None:
 
 def test_newest_version_of_a_day_counts_and_the_others_are_named(folder: Path) -> None:
     listing = read_listing(str(folder))
-    assert [g.name for g in listing.granules] == [V11_2_LATER, NEXT_MONTH]
-    assert {g.name for g in listing.superseded} == {V10, V11, V11_2}
+    assert [g.name for g in listing.granules] == [V11_2_LATER, V9, NEXT_MONTH]
+    assert {g.name for g in listing.superseded} == {V10, V11, V11_2, V9_SUPERSEDED}
+
+
+@pytest.mark.parametrize(
+    ("build", "version"),
+    [
+        ("B9003r", "9r"),
+        ("B10206Ar", "10r"),
+        ("B11014Ar", "11r"),
+        ("B11100Ar", "11.1r"),
+        ("B11210Ar", "11.2r"),
+        ("B11300Ar", "11.3r"),
+        ("B11400Ar", "11r"),  # not known yet: read as what 11.x has been so far
+    ],
+)
+def test_each_version_is_an_entry_of_the_table(build: str, version: str) -> None:
+    assert collection_of("a file", "oco2", build).version == version
+
+
+def test_a_newer_version_counts_though_it_was_produced_earlier(tmp_path: Path) -> None:
+    for name in (V11_2_LATER, V11_3, V10):
+        (tmp_path / name).write_bytes(b"x")
+    assert [g.name for g in list_granules(str(tmp_path))] == [V11_3]
 
 
 def test_the_newest_counts_wherever_it_is(tmp_path: Path) -> None:
@@ -47,9 +86,11 @@ def test_the_newest_counts_wherever_it_is(tmp_path: Path) -> None:
 
 def test_other_sensors_and_unknown_builds_are_refused_with_the_reason(folder: Path) -> None:
     reasons = {r.name: str(r.error) for r in read_listing(str(folder), "2019-10").refused}
-    assert set(reasons) == {OCO3, ACOS, V9, "other.nc4"}
-    assert "a file of oco3; allowed: files of oco2" in reasons[OCO3]
-    assert "build B9003r; allowed: builds B10, B11" in reasons[V9]
+    assert set(reasons) == {OCO3, ACOS, V8, "other.nc4"}
+    allowed = "; allowed: files of oco2 of the builds B10, B11, B111, B112, B113, B9"
+    assert f"a file of oco3 (OCO3_L2_Lite_FP 11r: a known collection that is not read){allowed}" in reasons[OCO3]
+    assert f"a file of acos{allowed}" in reasons[ACOS]
+    assert f"build B8100r{allowed}" in reasons[V8]
     assert "not the name of a Lite file" in reasons["other.nc4"]
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,6 +29,7 @@ JULY, AUGUST, AUGUST_OLD = (
         ("160831", "B10206Ar_200730235637s"),
     )
 )
+AUGUST_2 = "oco2_LtCO2_160802_B11210Ar_240910224028s.nc4"
 BAD, OCO3 = "oco2_LtCO2_160829_B11210Ar_240910224028s.nc4", "oco3_LtCO2_160830_B11072Ar_240915205334s.nc4"
 
 pytestmark = pytest.mark.usefixtures("spark")
@@ -129,6 +131,57 @@ def test_a_file_that_comes_back_whole_is_healed(job: ModuleType, granules: Path,
     assert run(job, granules, storage_root).failed == 1
     after = failed(storage_root, "2016-08")
     assert after[BAD]["healed_at_utc"] is not None and after[OCO3]["healed_at_utc"] is None
+
+
+def broken(granules: Path, root: str, job: ModuleType, *more: str) -> list[dict[str, Any]]:
+    """The August of a month with two good days, run again with a page in place of the second."""
+    other = granules / AUGUST_2
+    write_lite(other, day("2016-08-02T10:00", n_bad=10))
+    run(job, granules, root)
+    other.write_bytes(HTML)
+    run(job, granules, root, *more)
+    return rows(root, "2016-08")
+
+
+def test_a_granule_that_fails_in_a_repetition_keeps_its_earlier_soundings(
+    job: ModuleType, granules: Path, storage_root: str
+) -> None:
+    after = broken(granules, storage_root, job)
+    assert Counter(row["granule"] for row in after) == {AUGUST: 300, AUGUST_2: 342}
+    manifest = storage.read_manifest(storage.join(storage_root, "soundings", "month=2016-08"))
+    assert manifest is not None and manifest["rows"] == 642 and len(manifest["files"]) == 2
+    assert manifest["counts"] == {"read": 352, "kept": 300, "dropped_bad_quality": 52, "kept_stored": 342}
+    assert manifest["kept_stored"] == [AUGUST_2]
+    assert [Path(p).name for p in manifest["inputs"]] == [AUGUST_2, AUGUST]
+    assert set(failed(storage_root, "2016-08")) >= {AUGUST_2}
+    run(job, granules, storage_root)  # and again: they stay until it heals
+    assert len(rows(storage_root, "2016-08")) == 642
+    write_lite(granules / AUGUST_2, day("2016-08-02T10:00"))
+    run(job, granules, storage_root)
+    healed = storage.read_manifest(storage.join(storage_root, "soundings", "month=2016-08"))
+    assert healed is not None and healed["rows"] == 652 and healed["kept_stored"] == []
+
+
+def test_one_that_never_came_is_named_by_the_caller(job: ModuleType, granules: Path, storage_root: str) -> None:
+    write_lite(granules / AUGUST_2, day("2016-08-02T10:00"))
+    run(job, granules, storage_root)
+    (granules / AUGUST_2).unlink()
+    run(job, granules, storage_root, "--keep-stored", AUGUST_2, BAD)
+    assert Counter(row["granule"] for row in rows(storage_root, "2016-08")) == {AUGUST: 300, AUGUST_2: 352}
+    run(job, granules, storage_root)
+    assert {row["granule"] for row in rows(storage_root, "2016-08")} == {AUGUST}
+
+
+def test_a_day_of_two_versions_is_never_kept(job: ModuleType, granules: Path, storage_root: str) -> None:
+    run(job, granules, storage_root)
+    (granules / AUGUST).unlink()  # so that its older version counts
+    run(job, granules, storage_root, "--keep-stored", AUGUST)
+    assert {row["granule"] for row in rows(storage_root, "2016-08")} == {AUGUST_OLD}
+
+
+def test_soundings_of_another_selection_are_not_kept(job: ModuleType, granules: Path, storage_root: str) -> None:
+    after = broken(granules, storage_root, job, "--keep-bad-quality")
+    assert Counter(row["granule"] for row in after) == {AUGUST: 352}
 
 
 def test_selection_is_passed_on(job: ModuleType, granules: Path, storage_root: str) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from earthdata_archive import serve_archive
 from plumewatch.errors import InputError, ServiceError
 from plumewatch.models import Area
 from plumewatch.settings import Settings
@@ -139,11 +141,31 @@ def test_the_cost_of_months_is_their_granules(tmp_path: Path) -> None:
     ]
 
 
-def test_months_whose_granules_cannot_be_had_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(CannotBackfill, match="not served by this version"):
-        backfill.cost_of(MONTHS, settings())
+def test_months_whose_folder_is_absent_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
         backfill.cost_of(MONTHS, settings(granules=f"{tmp_path}/none"))
+
+
+def test_the_cost_of_months_of_the_archive_is_what_its_catalogue_states() -> None:
+    with serve_archive() as archive:
+        for day, n_bytes in (("241201", 3_000_000), ("241202", 2_000_000), ("250203", 7_000_000), ("250301", 1)):
+            size = {"SizeInBytes": n_bytes}
+            archive.add(f"oco2_LtCO2_{day}_B11210Ar_250910224028s.nc4", b"x", size=size)
+        archive.add("oco2_LtCO2_250204_B11210Ar_250910224028s.nc4", b"x", size={"Name": "Not provided"})
+        chosen = settings(granules="cmr", cmr_url=archive.url)
+        assert backfill.cost_of(MONTHS, chosen) == [
+            "3 months: 3 runs",
+            "  2024-12: 2 granules, 5 MB",
+            "  2025-01: 0 granules, 0 MB",
+            "  2025-02: 2 granules, 7 MB (1 of unknown size)",
+            "4 granules, 12 MB (1 of unknown size) to download from NASA's archive",
+            "no quota; the download needs an Earthdata account: EARTHDATA_TOKEN is not set: months are skipped without "
+            "it or the connection",
+        ]
+        archive.cmr_answers = [(400, {}, b"no such collection")]
+        unknown = backfill.cost_of(MONTHS, replace(chosen, earthdata_token="abc"))
+        assert len(unknown) == 3 and "granules unknown" in unknown[1] and "HTTP 400" in unknown[1]
+        assert unknown[2].endswith("EARTHDATA_TOKEN is set") and not any("abc" in line for line in unknown)
 
 
 def test_airflow_says_why_it_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,14 +210,14 @@ def test_a_dry_run_lists_the_keys_without_a_running_airflow(
     [
         (("--dag", "redetect", "--from", "2025-08-20", "--to", "2025-08-24"), 2, "DAG=redetect: it is started by hand"),
         (("--dag", EXTRACTION, "--from", "2025-08-02", "--to", "2025-08-24"), 2, "works by months"),
-        (("--dag", EXTRACTION, "--from", "2025-08-01", "--to", "2025-08-24"), 1, "not served by this version"),
+        (("--dag", EXTRACTION, "--from", "2025-08-01", "--to", "2025-08-24"), 1, "no such folder"),
     ],
 )
 def test_the_command_says_in_one_line_what_is_wrong(arguments: tuple[str, ...], exit_code: int, message: str) -> None:
     run = subprocess.run(
         [sys.executable, "-m", "tools.backfill", *arguments, "--dry-run"],
         cwd=CHECKOUT,
-        env={**os.environ, "PLUMEWATCH_GRANULES": "cmr"},
+        env={**os.environ, "PLUMEWATCH_GRANULES": "/no/such/folder"},
         capture_output=True,
         text=True,
         check=False,

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from earthdata_archive import serve_archive
 from plumewatch.settings import Settings
 
 from tools import check
@@ -152,8 +153,6 @@ def test_each_catalogue_is_asked_once_and_may_be_away(server: str, area_folders:
 
 
 def test_granules(tmp_path: Path) -> None:
-    cmr = check.check_granules(settings())
-    assert cmr.state is State.MISSING and "not served by this version" in cmr.text
     assert is_fatal_problem(check.check_granules(settings(granules=f"{tmp_path}/none")))
     assert check.check_granules(settings(granules=str(tmp_path))).state is State.MISSING
     for name in ("oco2_LtCO2_190601_B11210Ar_240910224028s.nc4", "oco2_LtCO2_190702_B11210Ar_240910224028s.nc4"):
@@ -163,10 +162,27 @@ def test_granules(tmp_path: Path) -> None:
     assert found.state is State.OK and "2 of 2019-06 to 2019-07" in found.text and "1 refused" in found.text
 
 
+def test_granules_of_the_archive_and_the_account_for_them() -> None:
+    with serve_archive() as archive:
+        archive.add("oco2_LtCO2_190601_B11300Ar_260910224028s.nc4", b"x", "11.3r")
+        chosen = settings(cmr_url=archive.url)
+        answer = check.check_granules(chosen)
+        assert answer.state is State.OK and "answers: 1 in the newest collection" in answer.text
+        archive.cmr_answers = [(503, {}, b"maintenance")]
+        away = check.check_granules(chosen)
+        assert away.state is State.PROBLEM and not away.is_fatal and "HTTP 503" in away.text
+    account = check.check_earthdata(chosen)
+    assert account.state is State.MISSING and "skips its months" in account.text
+    there = check.check_earthdata(settings(earthdata_token="abc"))
+    assert there.state is State.OK and "is set (not tried)" in there.text and "abc" not in there.text
+    assert "not needed" in check.check_earthdata(settings(granules="/folder")).text
+
+
 def test_wind(tmp_path: Path) -> None:
     assert check.check_wind(settings()).state is State.MISSING
-    products = check.check_wind(settings(wind="geos_fp,era5"))
-    assert is_fatal_problem(products) and "none in this version" in products.text
+    assert check.check_wind(settings(wind="geos_fp, era5")).state is State.OK
+    unknown = check.check_wind(settings(wind="geos_fp,gfs"))
+    assert is_fatal_problem(unknown) and "products (geos_fp, era5)" in unknown.text
     assert is_fatal_problem(check.check_wind(settings(wind=str(tmp_path))))
     (tmp_path / "data.parquet").touch()
     assert check.check_wind(settings(wind=str(tmp_path))).state is State.OK
@@ -190,10 +206,9 @@ def test_alert_channels_need_a_recipient_but_the_log() -> None:
 
 
 def test_accounts_of_later_versions_are_named_without_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EARTHDATA_TOKEN", "abc")
-    hub, earthdata = check.check_accounts()
-    assert "not set; not used yet" in hub.text and "is set; not used yet" in earthdata.text
-    assert "abc" not in earthdata.text
+    monkeypatch.setenv("SH_CLIENT_ID", "abc")
+    [hub] = check.check_accounts()
+    assert "is set; not used yet" in hub.text and "abc" not in hub.text
 
 
 def run_command(**environment: str) -> subprocess.CompletedProcess[str]:
@@ -209,7 +224,8 @@ def test_the_command_fails_only_on_what_is_needed(tmp_path: Path) -> None:
     root = f"file://{tmp_path}/storage"
     good = run_command(PLUMEWATCH_STORAGE_ROOT=root, PLUMEWATCH_GRANULES="cmr")
     assert good.returncode == 0, good.stdout + good.stderr
-    assert "problem  catalogue" in good.stdout and good.stdout.endswith("that may pass by itself.\n")
+    assert "problem  catalogue" in good.stdout and "problem  granules" in good.stdout
+    assert good.stdout.endswith("that may pass by itself.\n")
     bad = run_command(PLUMEWATCH_STORAGE_ROOT=root, PLUMEWATCH_WIND=f"{tmp_path}/none")
     assert bad.returncode == 1 and bad.stdout.endswith("\n1 problem to solve first.\n")
     assert list(tmp_path.iterdir()) == []

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import lru_cache
-from importlib import resources
-
-import yaml
 
 from plumewatch import storage
 from plumewatch.errors import InputError
+from plumewatch.oco2.versions import collection_of
 
 VARIABLES_FILE = "oco2_lite_variables.yaml"
 SUFFIX = ".nc4"
 LITE_NAME = re.compile(r"(oco2|oco3|acos)_LtCO2_(\d{6})_(B\d{4,5}[A-Z]?r)_(\d{12})s\.nc4")
 LITE_NAME_EXAMPLE = "oco2_LtCO2_190601_B11210Ar_240910224028s.nc4"
-SENSOR = "oco2"
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StatedContent:
+    """What an archive's catalogue says of a file's content, to check a download by."""
+
+    least_bytes: int
+    """The file has at least so many bytes."""
+    most_bytes: int
+    """And at most so many; the same number where the catalogue states bytes."""
+    checksum_algorithm: str | None = None
+    """Such as sha256, as hashlib calls it; None where no checksum is stated that hashlib knows."""
+    checksum: str | None = None
+    """The checksum in hexadecimal digits."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +41,15 @@ class GranuleRef:
     name: str
     """File name, which is also its id in the tables."""
     path: str
-    """Where it is, with the scheme of the folder that was listed."""
+    """Where it is, with the scheme of the folder that was listed; the address of a download."""
     date: date
     """UTC day of its soundings."""
     build: str
     """Build tag of the processing, such as B11210Ar."""
     produced: datetime
     """When it was produced (UTC)."""
+    stated: StatedContent | None = None
+    """What the catalogue of the archive says of it; None in a folder, or where it says nothing."""
 
     @property
     def month(self) -> str:
@@ -70,15 +83,8 @@ class GranuleListing:
     """Other sensors, unknown builds, names of another form."""
 
 
-@lru_cache(maxsize=1)
-def known_builds() -> dict[str, str]:
-    """Return the collection of each known build, by the first characters of the build tag."""
-    text = resources.files("plumewatch").joinpath("reference", VARIABLES_FILE).read_text(encoding="utf-8")
-    return dict(yaml.safe_load(text)["builds"])
-
-
 def parse_granule(path: str) -> GranuleRef:
-    """Return what a file's name says; InputError where it is not the name of an OCO-2 Lite file of a known build.
+    """Return what a file's name says; InputError where it is not the name of a Lite file that is read (versions.py).
 
     >>> str(parse_granule("/data/oco2_LtCO2_190601_B11210Ar_240910224028s.nc4").date)
     '2019-06-01'
@@ -88,10 +94,7 @@ def parse_granule(path: str) -> GranuleRef:
     if not match:
         raise InputError(path, "not the name of a Lite file", f"names such as {LITE_NAME_EXAMPLE}")
     sensor, day, build, produced = match.groups()
-    if sensor != SENSOR:
-        raise InputError(path, f"a file of {sensor}", "files of oco2")
-    if build[:3] not in known_builds():
-        raise InputError(path, f"build {build}", "builds " + ", ".join(sorted(known_builds())))
+    collection_of(path, sensor, build)
     try:
         return GranuleRef(
             name,
@@ -120,6 +123,13 @@ def read_listing(path: str, month: str | None = None) -> GranuleListing:
         except InputError as error:
             name = file.rsplit("/", 1)[-1]
             refused.append(RefusedGranule(name, file, error, _month_in_name(name)))
+    return newest_of_each_day(found, refused, month)
+
+
+def newest_of_each_day(
+    found: Sequence[GranuleRef], refused: Sequence[RefusedGranule], month: str | None = None
+) -> GranuleListing:
+    """Return the listing in which of one UTC day only the newest counts, narrowed to a month if one is given."""
     newest: dict[date, GranuleRef] = {}
     for granule in sorted(found, key=lambda g: (g.date, _build_number(g.build), g.produced, g.path)):
         newest[granule.date] = granule

@@ -1,0 +1,83 @@
+"""The versions of Lite files: which collection a file belongs to, which are searched, which are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+
+import yaml
+
+from plumewatch.errors import InputError
+
+COLLECTIONS_FILE = "oco2_collections.yaml"
+SENSOR = "oco2"
+
+
+@dataclass(frozen=True)
+class Collection:
+    """One collection of Lite files in the archive: a sensor in a version of the processing."""
+
+    sensor: str
+    """oco2 or oco3, as file names begin."""
+    short_name: str
+    """Name of the product, such as OCO2_L2_Lite_FP."""
+    version: str
+    """Version, such as 11.2r."""
+    concept_id: str | None
+    """Its id at CMR; None where short name and version stand for it."""
+    builds: tuple[str, ...]
+    """What the build tags of its files begin with."""
+    is_searched: bool
+    """Whether CMR is asked for it."""
+    is_read: bool
+    """Whether its files are used."""
+
+    @property
+    def name(self) -> str:
+        """Short name and version."""
+        return f"{self.short_name} {self.version}"
+
+
+@lru_cache(maxsize=1)
+def collections() -> tuple[Collection, ...]:
+    """Return all known collections, newest first."""
+    text = resources.files("plumewatch").joinpath("reference", COLLECTIONS_FILE).read_text(encoding="utf-8")
+    return tuple(
+        Collection(
+            entry["sensor"],
+            entry["short_name"],
+            entry["version"],
+            entry.get("concept_id"),
+            tuple(entry["builds"]),
+            entry["is_searched"],
+            entry["is_read"],
+        )
+        for entry in yaml.safe_load(text)["collections"]
+    )
+
+
+def collection_of(path: str, sensor: str, build: str) -> Collection:
+    """Return the collection of a file by its sensor and its build tag: the longest prefix in the table decides.
+
+    Raises InputError, naming the file, where the table has no such collection or says that it isn't read.
+
+    >>> collection_of("oco2_LtCO2_190601_B11210Ar_240910224028s.nc4", "oco2", "B11210Ar").version
+    '11.2r'
+    """
+    of_sensor = [entry for entry in collections() if entry.sensor == sensor]
+    matches = [(len(prefix), entry) for entry in of_sensor for prefix in entry.builds if build.startswith(prefix)]
+    if not of_sensor or not matches:
+        what = f"build {build}" if sensor == SENSOR else f"a file of {sensor}"
+        raise InputError(path, what, readable())
+    entry = max(matches, key=lambda match: match[0])[1]
+    if not entry.is_read:
+        raise InputError(path, f"a file of {sensor} ({entry.name}: a known collection that is not read)", readable())
+    return entry
+
+
+def readable() -> str:
+    """Return what is read, in words."""
+    builds = sorted({prefix for entry in collections() if entry.is_read for prefix in entry.builds})
+    sensors = sorted({entry.sensor for entry in collections() if entry.is_read})
+    return f"files of {', '.join(sensors)} of the builds {', '.join(builds)}"
