@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 TOOL := .venv/bin/python -m tools
 
-.PHONY: help demo test up down check backfill repeat faults lint lock
+.PHONY: help demo test up down check backfill repeat faults bench evaluate lint lock
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
@@ -40,6 +40,12 @@ repeat: .venv/installed  ## the last demonstration twice more: the tables stay e
 
 faults: .venv/installed  ## kill processes while Airflow works, and see that nothing is lost
 	@$(TOOL).faults
+
+evaluate: .venv/installed  ## quality in full size: recall, errors, calibration [ONLY=oco2|methane]
+	@$(TOOL).run python -m tools.evaluate $(if $(ONLY),--only "$(ONLY)")
+
+bench: .venv/installed  ## speed against baselines of the same run, a JSON line each [ONLY=oco2]
+	@$(TOOL).bench $(if $(ONLY),--only "$(ONLY)")
 
 lint: .venv/installed  ## linters and types
 	@$(TOOL).run ruff check .

@@ -39,6 +39,9 @@ class Table:
     """Columns that a reader does without: absent means null in every row."""
     further: Mapping[str, pa.DataType] = field(default_factory=dict)
     """Columns that are kept where present."""
+    repeating: frozenset[str] | None = None
+    """Columns of a big table of measurements whose values repeat, so that a dictionary packs them; the noise of the
+    others is stored as it is. None: no such table."""
     may_be_flat: bool = False
     """Files of users may lie outside of partition folders; their partition columns are null then."""
 
@@ -156,6 +159,12 @@ SOUNDINGS = Table(
     ),
     sort_by=("sounding_id",),
     is_small=False,
+    repeating=frozenset(
+        {
+            "orbit", "xco2_quality_flag", "operation_mode", "footprint", "land_water_indicator",
+            "land_fraction_percent", "granule",
+        }
+    ),
     optional=frozenset({"surface_pressure_apriori_hpa", "tcwv_apriori_kg_m2", "tcwv_uncertainty_kg_m2"}),
 )  # fmt: skip
 
@@ -169,10 +178,11 @@ PEAKS = Table(
             "background_ppm": F8, "slope_ppm_km": F8, "correlation": F8, "false_alarm_probability": F8,
             "significance": F8, "n_soundings": I4, "wind_u_m_s": F8, "wind_v_m_s": F8, "wind_across_track_m_s": F8,
             "surface_pressure_hpa": F8, "tcwv_kg_m2": F8, "emission_kt_h": F8, "emission_kt_h_low": F8,
-            "emission_kt_h_high": F8, "emission_status": S, "status": S,
+            "emission_kt_h_high": F8, "emission_status": S, "status": S, "wind_source": S,
         }
     ),
     sort_by=("observed_at_utc", "peak_id", "status"),
+    optional=frozenset({"wind_source"}),
 )  # fmt: skip
 
 WIND = Table(

@@ -1,0 +1,19 @@
+"""The Spark jobs as modules, so that a benchmark can run one in a session that has started already."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+JOBS = Path(__file__).resolve().parents[2] / "spark_jobs"
+
+
+def load_job(name: str) -> ModuleType:
+    """Return a job's module by the name of its file."""
+    spec = importlib.util.spec_from_file_location(name, JOBS / f"{name}.py")
+    if spec is None or spec.loader is None:
+        raise ImportError(f"no job {name} in {JOBS}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

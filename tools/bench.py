@@ -1,0 +1,80 @@
+"""`make bench`: one JSON line a figure, with its baseline of the same run, their ratio, and whether that is ok.
+
+A benchmark is a function in tests/benchmarks/ that yields figures, and a line in BENCHMARKS. Each runs in a process of
+its own, its numerical libraries on one thread. The exit code is 1 where a limit is missed or a benchmark fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from tools.checkout import CHECKOUT, project_environment
+from tools.java import JavaNotFound, find_java
+
+# Name, module in tests/benchmarks/, function. ONLY= takes a name, or the part of it before the dot.
+BENCHMARKS = (
+    ("oco2.scan", "oco2_scan", "scan_against_the_seed"),
+    ("oco2.month", "oco2_month", "month_of_orbits"),
+    ("oco2.granules", "oco2_granules", "extraction"),
+)
+FOLDER = CHECKOUT / "tests" / "benchmarks"
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "BLIS_NUM_THREADS"), "1"
+)
+
+
+def chosen(only: str | None) -> list[str]:
+    """Return the names of the benchmarks that ONLY= asks for."""
+    return [name for name, *_ in BENCHMARKS if not only or only in (name, name.split(".")[0])]
+
+
+def run_benchmark(name: str) -> bool:
+    """Run a benchmark in a process of its own, print its lines, and return whether all is well."""
+    environment = project_environment(find_java()) | ONE_THREAD | {"PLUMEWATCH_SPARK": "local[2]"}
+    command = [sys.executable, "-m", "tools.bench", "--here", name]
+    done = subprocess.run(command, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    print(done.stdout, end="", flush=True)
+    if done.returncode:
+        print(json.dumps({"name": name, "error": f"ended with code {done.returncode}", "ok": False}), flush=True)
+        return False
+    return all(json.loads(line)["ok"] for line in done.stdout.splitlines())
+
+
+def run_here(name: str) -> None:
+    """Run a benchmark in this process and print its figures."""
+    sys.path.insert(0, str(FOLDER))
+    [(module, function)] = [(module, function) for known, module, function in BENCHMARKS if known == name]
+    for figure in getattr(importlib.import_module(module), function)():
+        print(figure.to_json(), flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--only", help=f"one of {', '.join(name for name, *_ in BENCHMARKS)}, or what begins one")
+    parser.add_argument("--here", help=argparse.SUPPRESS)
+    arguments = parser.parse_args(argv)
+    if arguments.here:
+        run_here(arguments.here)
+        return 0
+    names = chosen(arguments.only)
+    if not names:
+        parser.error(
+            f"ONLY={arguments.only}; allowed: {', '.join(name for name, *_ in BENCHMARKS)}, or what begins one"
+        )
+    try:
+        return 0 if all(list(map(run_benchmark, names))) else 1
+    except JavaNotFound as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    os.chdir(CHECKOUT)
+    sys.exit(main())
