@@ -20,13 +20,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from plumewatch import jobs, storage
 from plumewatch.errors import InputError
-from plumewatch.failed_scenes import heal_scenes
+from plumewatch.failed_scenes import heal_scenes, read_failed_scenes
 from plumewatch.models import FailedScene
 from plumewatch.oco2.detection import METHODS, SCAN, calibration_version
 from plumewatch.oco2.orbit_tasks import DETECTED, OrbitTask, details_folder, detect_orbits, reports
 from plumewatch.oco2.soundings import DETECT_STAGE, OnFailure, list_orbits
 from plumewatch.spark_session import get_spark
 from plumewatch.tables import PEAKS, SOUNDINGS
+from plumewatch.wind.files import STAGE as WIND_STAGE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -75,9 +76,11 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     orbits = reports(detected)
     failures = [(storage.keys_in_path(SOUNDINGS, failure.asset or "")["month"], failure) for failure in unreadable]
     failures += _orbit_failures(tasks, orbits, months)
-    _record(arguments, tasks, failures, months)
     if failures and all(report["failure"] for report in orbits):
+        _record(arguments, tasks, failures, months)
         raise jobs.NothingDone([failure for _, failure in failures])
+    failures += _wind_failures(tasks, orbits, months)
+    _record(arguments, tasks, failures, months)
     peaks = detected.filter(detected["peak_id"].is_valid())
     written = sum(_publish(arguments, month, peaks, tasks, orbits) for month in months)
     n_failed = len({failure.scene_id for _, failure in failures})
@@ -106,6 +109,19 @@ def _orbit_failures(tasks: Sequence[OrbitTask], orbits: Sequence[Report], months
     failed = {report["orbit"]: FailedScene(**report["failure"]) for report in orbits if report["failure"]}
     of_orbit = {task.orbit.orbit: task.orbit.months for task in tasks}
     return [(month, failed[orbit]) for orbit in sorted(failed) for month in of_orbit[orbit] if month in months]
+
+
+def _wind_failures(tasks: Sequence[OrbitTask], orbits: Sequence[Report], months: Sequence[str]) -> Failures:
+    """The wind files that could not be used, once under each month of the orbits that wanted them."""
+    of_orbit = {task.orbit.orbit: task.orbit.months for task in tasks}
+    found = {
+        (month, values["asset"] or values["scene_id"]): (month, FailedScene(**values))
+        for report in orbits
+        for values in report["wind_failures"]
+        for month in of_orbit[report["orbit"]]
+        if month in months
+    }
+    return [found[key] for key in sorted(found)]
 
 
 def _detect(tasks: Sequence[OrbitTask]) -> pa.Table:
@@ -154,7 +170,7 @@ def _remove_other_details(arguments: argparse.Namespace, month: str, rows: pa.Ta
 def _record(
     arguments: argparse.Namespace, tasks: Sequence[OrbitTask], failures: Failures, months: Sequence[str]
 ) -> None:
-    """Name what failed under its months, and heal what went through."""
+    """Name what failed under its months, and heal what went through: orbits, and files of this wind path."""
     for month in sorted({*months, *(month for month, _ in failures)}):
         failed = [failure for of_month, failure in failures if of_month == month]
         jobs.record_failures(arguments, arguments.peaks_path, month, failed)
@@ -162,6 +178,11 @@ def _record(
         good -= {failure.scene_id for failure in failed}
         root, key = storage.parent(arguments.peaks_path), arguments.key or month
         heal_scenes(root, arguments.dag_id, key, [(None, name) for name in sorted(good)], DETECT_STAGE)
+        if arguments.wind_path:
+            rows = read_failed_scenes(root, arguments.dag_id, key).to_pylist()
+            read = {row["scene_id"] for row in rows if (row["asset"] or "").startswith(arguments.wind_path)}
+            good = read - {failure.scene_id for failure in failed}
+            heal_scenes(root, arguments.dag_id, key, [(None, name) for name in sorted(good)], WIND_STAGE)
 
 
 if __name__ == "__main__":

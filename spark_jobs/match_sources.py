@@ -32,10 +32,11 @@ from plumewatch.inventory.matching import (
     with_wind,
 )
 from plumewatch.models import FailedScene
+from plumewatch.oco2.thresholds import thresholds
 from plumewatch.spark_session import get_spark
 from plumewatch.storage import Partition
 from plumewatch.tables import MATCHES, PEAKS, PLUMES, SOURCES, Table
-from plumewatch.wind.at_point import winds_at
+from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M, winds_at
 from plumewatch.wind.files import READ_AROUND, read_wind_files
 
 if TYPE_CHECKING:
@@ -61,11 +62,13 @@ class Gas:
     """The partition column that is the period of `matches`."""
     read: Callable[[pa.Table], pa.Table]
     """From rows of the table to DETECTIONS."""
+    wind_height_m: float
+    """Height of the wind that carries it, above ground: that of the columns of its table."""
 
 
 GASES = {
-    "co2": Gas("co2", PEAKS, "scan", "month", detections_of_peaks),
-    "ch4": Gas("ch4", PLUMES, "multi_pass", "date", detections_of_plumes),
+    "co2": Gas("co2", PEAKS, "scan", "month", detections_of_peaks, thresholds()["flux"]["plume_height_m"]),
+    "ch4": Gas("ch4", PLUMES, "multi_pass", "date", detections_of_plumes, SURFACE_WIND_HEIGHT_M),
 }
 
 
@@ -160,7 +163,7 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
             jobs.record_failures(arguments, arguments.matches_path, period.key, failures)
             failed += len(failures)
             continue
-        seen = _with_wind_files(period.detections, arguments.wind_path, failures)
+        seen = _with_wind_files(period.detections, arguments, failures)
         of_period = pairs.filter(pc.is_in(pairs["detection_id"], seen["detection_id"].combine_chunks()))
         matches = match_detections(seen, of_period, gas.name)
         _write(arguments, gas, period, matches, max_distance_km)
@@ -235,8 +238,9 @@ def _pairs(sources: pa.Table, detections: pa.Table, max_distance_km: float) -> p
     return pairs.sort_by([(name, "ascending") for name in ("detection_id", "source_id", "inventory")])
 
 
-def _with_wind_files(detections: pa.Table, wind_path: str | None, failures: list[FailedScene]) -> pa.Table:
+def _with_wind_files(detections: pa.Table, arguments: argparse.Namespace, failures: list[FailedScene]) -> pa.Table:
     """DETECTIONS with the wind of the files where they know it; read day by day, near that day's detections only."""
+    wind_path, height_m = arguments.wind_path, GASES[arguments.gas].wind_height_m
     observed = detections["observed_at_utc"].to_numpy().astype("datetime64[us]")
     detections = detections.select(DETECTIONS.names)
     if not wind_path or not detections.num_rows:
@@ -255,7 +259,7 @@ def _with_wind_files(detections: pa.Table, wind_path: str | None, failures: list
             points=(lon[of_day], lat[of_day]),
             on_failure=lambda failure: bad_files.setdefault(failure.asset or failure.scene_id, failure),
         )
-        found = winds_at(wind, lon[of_day], lat[of_day], observed[of_day])
+        found = winds_at(wind, lon[of_day], lat[of_day], observed[of_day], height_m)
         u[of_day], v[of_day] = found.wind_u_m_s, found.wind_v_m_s
     failures += bad_files.values()
     return with_wind(detections, u, v)

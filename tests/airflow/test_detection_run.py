@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from plumewatch import storage
 from plumewatch.failed_scenes import read_failed_scenes
-from plumewatch.tables import MATCHES, OBSERVATIONS, PEAKS, PIXELS, PLUMES, SOURCES
+from plumewatch.tables import MATCHES, OBSERVATIONS, PEAKS, PIXELS, PLUMES, SOURCES, WIND
 
 pytestmark = pytest.mark.airflow
 INGEST, EXTRACTION = "sentinel2_daily_ingest", "oco2_monthly_extraction"
@@ -57,6 +57,10 @@ def test_a_month_of_granules_becomes_peaks_and_the_page_that_is_no_granule_turns
     for planted in (p for p in world.truth["peaks"] if p["must_be_found"]):
         near = [p for p in found if p["orbit"] == planted["orbit"] and abs(p["latitude"] - planted["latitude"]) < 0.15]
         assert len(near) == 1, planted["source_name"]
+        assert near[0]["wind_source"] == f"{world.truth['wind_product']} at {planted['wind_height_m']:g} m"
+        assert near[0]["wind_across_track_m_s"] == pytest.approx(planted["wind_across_track_m_s"], rel=0.03)
+    days = {peak["observed_at_utc"][:10] for peak in world.truth["peaks"] if peak["must_be_found"]}
+    assert states["fetch_wind"] == ["success"] and days <= {row["date"] for row in read(world, WIND)}
 
 
 def test_peaks_are_matched_and_drawn(world: Any, month: str, run_dag: Callable[..., Any]) -> None:

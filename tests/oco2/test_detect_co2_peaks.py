@@ -15,6 +15,7 @@ import pytest
 from planted import Planted, planted_columns, soundings_of
 from plumewatch import jobs, storage
 from plumewatch.errors import InputError, PlumewatchError
+from plumewatch.failed_scenes import read_failed_scenes
 from plumewatch.oco2.soundings import list_orbits, months_touched
 from plumewatch.tables import FAILED_SCENES, PEAKS, SOUNDINGS
 
@@ -164,22 +165,46 @@ def test_methods_are_partitions_of_their_own(job: ModuleType, soundings: str) ->
     assert len(accepted(soundings, method="curve_fit_seed")) > len(scan)
 
 
-def test_wind_files_are_used_where_they_know(job: ModuleType, soundings: str, tmp_path: Path) -> None:
+def wind_files(folder: Path) -> str:
+    """A wind of -9 m/s at 250 m around the peak of orbit 11500."""
     from plumewatch.tables import WIND
 
-    wind = str(tmp_path / "wind")
     rows = [
         {
             "observed_at_utc": datetime(2016, 8, 30, h, tzinfo=UTC), "longitude": lon, "latitude": lat,
-            "wind_u_m_s": -9.0, "wind_v_m_s": 0.0, "height_m": 10.0,
+            "wind_u_m_s": -9.0, "wind_v_m_s": 0.0, "height_m": 250.0,
         }
         for h in (9, 12) for lon in (19.0, 20.0, 21.0) for lat in (-27.0, -26.0, -25.0, -24.0)
     ]  # fmt: skip
-    storage.write_partition(WIND, wind, {"product": "p", "date": "2016-08-30"}, WIND.from_pylist(rows))
-    run(job, soundings, "--wind-path", wind)
-    assert [round(row["wind_u_m_s"], 3) for row in accepted(soundings)] == [-9.0, 5.0]
+    storage.write_partition(WIND, str(folder), {"product": "p", "date": "2016-08-30"}, WIND.from_pylist(rows))
+    return str(folder)
+
+
+def test_wind_files_are_used_where_they_know(job: ModuleType, soundings: str, tmp_path: Path) -> None:
+    run(job, soundings, "--wind-path", wind_files(tmp_path / "wind"))
+    of_granules = "granule 10 m to 250 m by a power law"
+    assert [(round(r["wind_u_m_s"], 3), r["wind_source"]) for r in accepted(soundings)] == [
+        (-9.0, "p at 250 m"),
+        (round(5 * 25**0.08, 3), of_granules),
+    ]
     run(job, soundings, "--wind-path", str(tmp_path / "absent"))
-    assert [round(row["wind_u_m_s"], 3) for row in accepted(soundings)] == [5.0, 5.0]
+    assert [row["wind_source"] for row in accepted(soundings)] == [of_granules] * 2
+
+
+def test_a_broken_wind_file_is_named_and_heals(job: ModuleType, soundings: str, tmp_path: Path) -> None:
+    wind = wind_files(tmp_path / "wind")
+    (tmp_path / "wind" / "broken.parquet").write_bytes(b"PAR1")
+    result = run(job, soundings, "--wind-path", wind)
+    assert result.failed == 1 and accepted(soundings)[0]["wind_source"] == "p at 250 m"
+
+    def failed(key: str) -> list[tuple[Any, ...]]:
+        rows = read_failed_scenes(storage.parent(soundings), "manual", key).to_pylist()
+        return [(r["scene_id"], r["stage"], r["healed_at_utc"] is None) for r in rows]
+
+    assert failed(AUGUST) == [("broken.parquet", "wind", True)]
+    (tmp_path / "wind" / "broken.parquet").unlink()
+    assert run(job, soundings, "--wind-path", wind).failed == 0
+    assert failed(AUGUST) == [("broken.parquet", "wind", False)]
 
 
 def test_a_damaged_file_is_named_and_the_other_orbits_go_through(job: ModuleType, soundings: str) -> None:

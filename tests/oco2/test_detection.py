@@ -16,6 +16,7 @@ from plumewatch.oco2.pictures import draw_peak
 from plumewatch.tables import OBSERVATIONS, PEAKS, WIND
 
 TRUTH = Planted(500, 3.0, 8.0)
+TO_250_M = 25**0.08  # the power law from 10 m to plume height
 
 
 def columns(**change: Any) -> dict[str, Any]:
@@ -41,15 +42,22 @@ def test_row_holds_what_was_planted() -> None:
     started = datetime(2016, 8, 31, 11, 50, tzinfo=UTC)
     assert abs(row["observed_at_utc"] - started - timedelta(seconds=500 / 6.75)) < timedelta(seconds=1)
     assert str(row["peak_id"]).startswith("2016083111511") and row["background_ppm"] == pytest.approx(402, abs=0.4)
-    assert row["wind_across_track_m_s"] == pytest.approx(5.0, abs=0.01)  # the track runs north
+    assert row["wind_across_track_m_s"] == pytest.approx(5.0 * TO_250_M, abs=0.01)  # the track runs north
+    assert row["wind_v_m_s"] == pytest.approx(TO_250_M, abs=0.01)
+    assert row["wind_source"] == "granule 10 m to 250 m by a power law"
     assert row["surface_pressure_hpa"] == pytest.approx(980) and row["tcwv_kg_m2"] == pytest.approx(20)
     expected = float(compute_cross_sectional_flux_kt_h(row["amplitude_ppm_km"], 980, 20, row["wind_across_track_m_s"]))
     assert row["emission_kt_h"] == pytest.approx(expected, rel=1e-6)
     assert row["emission_kt_h_low"] < row["emission_kt_h"] < row["emission_kt_h_high"]
+    wind = peak.details["wind"] if peak.details else {}
+    assert wind["height_m"] == 250 and wind["power_law_exponent"] == 0.08 and wind["from_heights_m"] == [10]
+    assert wind["original"] == {"product": "granule", "height_m": 10, "wind_u_m_s": 5.0, "wind_v_m_s": 1.0}
+    assert wind["used"]["wind_u_m_s"] == row["wind_u_m_s"] and wind["other_products"] == []
 
 
 @pytest.mark.parametrize(
-    ("status", "u", "v"), [("wind_too_weak", 1.0, 1.0), ("wind_along_track", 1.0, 6.0), ("ok", 3.0, 4.0)]
+    ("status", "u", "v"),
+    [("wind_too_weak", 1.0, 1.0), ("wind_along_track", 1.0, 6.0), ("ok", 3.0, 4.0), ("ok", 1.6, 0.0)],
 )
 def test_emission_is_null_unless_the_wind_carries_it_across(status: str, u: float, v: float) -> None:
     change = {"Meteorology/windspeed_u_met": u, "Meteorology/windspeed_v_met": v}
@@ -72,34 +80,68 @@ def test_missing_winds_are_bridged_nearby_and_named_where_there_are_none() -> No
     # a component without the other one is no wind
     half = soundings_of(columns(**{"Meteorology/windspeed_u_met": np.where(np.arange(table.num_rows) % 2, 5.0, 90.0)}))
     row = only_accepted(without(half, "wind_v_m_s", np.arange(table.num_rows) % 2 == 0)).row
-    assert row["wind_u_m_s"] == pytest.approx(5)
+    assert row["wind_u_m_s"] == pytest.approx(5 * TO_250_M)
     none = only_accepted(without(table, "wind_v_m_s", True)).row
-    assert none["emission_status"] == "no_wind" and none["wind_across_track_m_s"] is None
+    assert none["emission_status"] == "no_wind" and none["wind_across_track_m_s"] is none["wind_source"] is None
     no_pressure = only_accepted(without(table, "surface_pressure_hpa", True)).row
-    assert no_pressure["emission_status"] == "no_wind" and no_pressure["wind_u_m_s"] == pytest.approx(5)
+    assert no_pressure["emission_status"] == "no_wind" and no_pressure["wind_u_m_s"] == pytest.approx(5 * TO_250_M)
 
 
-def test_wind_files_come_first() -> None:
+def wind_rows(u: float, v: float, height_m: float, product: str = "era5") -> pa.Table:
     at = datetime(2016, 8, 31, 11, 0, tzinfo=UTC)
-    wind = WIND.from_pylist(
+    rows = WIND.from_pylist(
         [
             {
                 "observed_at_utc": at + timedelta(hours=h), "longitude": lon, "latitude": lat,
-                "wind_u_m_s": -8.0, "wind_v_m_s": 0.0, "height_m": 10.0,
+                "wind_u_m_s": u, "wind_v_m_s": v, "height_m": height_m,
             }
             for h in (0, 3) for lon in (19.0, 20.0, 21.0) for lat in (-27.0, -26.0, -25.0, -24.0)
         ]
     )  # fmt: skip
+    return rows.append_column("product", pa.repeat(pa.scalar(product), rows.num_rows))
+
+
+def test_wind_files_come_first() -> None:
     table = soundings_of(columns())
+    wind = pa.concat_tables([wind_rows(-6.0, 0.0, 100.0), wind_rows(-9.0, 0.0, 500.0)])
     known = only_accepted(table, read_wind=lambda track, search: wind)
-    assert known.row["wind_u_m_s"] == pytest.approx(-8) and known.row["wind_across_track_m_s"] == pytest.approx(
-        8, abs=0.01
-    )
-    assert known.details and known.details["wind_source"] == "wind files"
+    u = -6 - 3 * np.log(2.5) / np.log(5)
+    assert known.row["wind_u_m_s"] == pytest.approx(u)
+    assert known.row["wind_across_track_m_s"] == pytest.approx(-u, abs=0.01)
+    assert known.row["wind_source"] == "era5 at 250 m"
+    details = known.details["wind"] if known.details else {}
+    assert details["from_heights_m"] == [100, 500] and details["power_law_exponent"] is None
+    assert details["original"] == {"product": "era5", "height_m": 100, "wind_u_m_s": -6.0, "wind_v_m_s": 0.0}
     far = only_accepted(table, read_wind=lambda track, search: wind.slice(0, 0))
-    assert (
-        far.row["wind_u_m_s"] == pytest.approx(5) and far.details and far.details["wind_source"].startswith("soundings")
-    )
+    assert far.row["wind_u_m_s"] == pytest.approx(5 * TO_250_M) and far.row["wind_source"].startswith("granule 10 m")
+
+
+def test_a_product_below_plume_height_is_carried_up_and_costs_certainty() -> None:
+    table = soundings_of(columns())
+
+    def width(height_m: float) -> float:
+        # the same wind at 250 m, whatever the height that states it
+        u = 8.0 * (height_m / 250) ** 0.08
+        row = only_accepted(table, read_wind=lambda track, search: wind_rows(u, 0.0, height_m)).row
+        assert row["wind_u_m_s"] == pytest.approx(8.0)
+        return row["emission_kt_h_high"] - row["emission_kt_h"]
+
+    assert width(250.0) < width(100.0) < width(10.0)
+
+
+def test_two_products_tell_how_well_the_wind_is_known() -> None:
+    table = soundings_of(columns())
+
+    def row(other_u: float) -> dict[str, Any]:
+        wind = pa.concat_tables([wind_rows(8.0, 0.0, 250.0), wind_rows(other_u, 0.0, 250.0, "geos_fp")])
+        found = only_accepted(table, read_wind=lambda track, search: wind)
+        assert found.details and found.details["wind"]["other_products"][0]["wind_u_m_s"] == pytest.approx(other_u)
+        return found.row
+
+    agree, differ = row(7.9), row(2.0)
+    assert agree["wind_u_m_s"] == differ["wind_u_m_s"] == pytest.approx(8.0)  # the first by name
+    assert differ["emission_kt_h"] == agree["emission_kt_h"]
+    assert differ["emission_kt_h_high"] > agree["emission_kt_h_high"]
 
 
 def test_observation_of_an_orbit() -> None:
@@ -155,9 +197,12 @@ def test_details_are_what_the_picture_needs() -> None:
     soundings = details["soundings"]
     assert len({len(values) for values in soundings.values()}) == 1
     assert all(isinstance(i, str) and len(i) == 16 for i in soundings["sounding_id"])
-    assert max(map(abs, soundings["distance_km"])) <= 100
+    assert max(map(abs, soundings["distance_km"])) <= details["half_window_km"]
     enhancement = np.array(soundings["model_ppm"]) - np.array(soundings["background_ppm"])
     assert enhancement.max() == pytest.approx(peak.row["height_ppm"], rel=0.02)
+    observed = np.array(soundings["xco2_ppm"]) - np.array(soundings["background_ppm"])
+    assert soundings["enhancement_ppm"] == pytest.approx(observed.tolist())
+    assert set(soundings["surface_pressure_hpa"]) == {980.0} and set(soundings["xco2_uncertainty_ppm"]) == {0.5}
     picture = draw_peak(details)
     assert picture == draw_peak(details)
     pixels = imread(io.BytesIO(picture))

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from plumewatch.errors import ConfigurationError
 from plumewatch.oco2 import calibration
 from plumewatch.oco2.null_distribution import NullDistribution, estimate_spread, null_distribution
 from plumewatch.oco2.scan import scan_track
@@ -30,8 +32,9 @@ def test_shipped_law_holds_on_new_noise() -> None:
 
 
 def _largest(rng: np.random.Generator, law: NullDistribution) -> np.ndarray:
-    track = calibration.simulate_track(rng)
-    return calibration.largest_statistics(scan_track(track.distance_km, track.xco2_ppm, track.weight), law.spread)
+    location, scale = calibration.PLAIN_LAW
+    plain = replace(law, reached=np.ones_like(law.reached), location=location, scale=scale)
+    return calibration.largest_statistics(calibration.find_candidates(calibration.simulate_track(rng), plain), law)
 
 
 def test_spread_is_the_orbit_s_own_on_long_tracks() -> None:
@@ -54,10 +57,16 @@ def test_plumes_do_not_raise_the_spread() -> None:
 
 
 def test_calibration_is_repeatable_and_readable(tmp_path: Path) -> None:
-    first, second = calibration.calibrate(12), calibration.calibrate(12)
+    first, second = calibration.calibrate(60), calibration.calibrate(60)
     assert (first.location, first.scale) == (second.location, second.scale) and first.scale > 0
-    calibration.write_calibration(first, 12, tmp_path / "null.yaml")
+    calibration.write_calibration(first, 60, tmp_path / "null.yaml")
     written = yaml.safe_load((tmp_path / "null.yaml").read_text())
     assert written["gumbel_location"]["value"] == pytest.approx(first.location, abs=1e-4)
+    assert written["reached"]["value"] == pytest.approx(first.reached, abs=1e-4)
     assert written["spread"]["value"] == pytest.approx(first.spread, abs=1e-4)
     assert all(entry["unit"] and entry["source"] for name, entry in written.items() if name != "version")
+
+
+def test_too_few_tracks_give_no_law() -> None:
+    with pytest.raises(ConfigurationError, match="3 tracks: too few"):
+        calibration.calibrate(3)

@@ -42,11 +42,11 @@ def test_scan_equals_least_squares_in_every_window() -> None:
         middle = (np.floor(track.distance_km / bin_km) + 0.5) * bin_km
         x = middle - centre
         here = np.abs(x) < thresholds()["scan"]["half_window_km"] + bin_km / 2
-        design = np.stack([np.exp(-0.5 * (x / scan.sigma_km[row]) ** 2), np.ones(len(x)), x], axis=1)[here]
+        design = np.stack([np.exp(-0.5 * (x / scan.sigma_km[row]) ** 2), np.ones(len(x)), x, x**2], axis=1)[here]
         root = np.sqrt(track.weight[here])
         solution, rss, *_ = np.linalg.lstsq(design * root[:, None], track.xco2_ppm[here] * root, rcond=None)
         variance = (
-            rss[0] / (here.sum() - 4) * np.linalg.inv((design * root[:, None]).T @ (design * root[:, None]))[0, 0]
+            rss[0] / (here.sum() - 5) * np.linalg.inv((design * root[:, None]).T @ (design * root[:, None]))[0, 0]
         )
         assert scan.height_error_ppm[row, at] == pytest.approx(np.sqrt(variance), rel=1e-6)
         assert scan.statistic[row, at] == pytest.approx(solution[0] / np.sqrt(variance), rel=1e-5)
@@ -91,7 +91,7 @@ def test_strong_peaks_are_found_once_with_the_right_amplitude(sigma_km: float) -
         found = accepted(find_peaks(track_of(planted_columns(rng, 1000, [truth]))))
         near = [p for p in found if abs(p.fit.centre_km - truth.centre_km) < max(sigma_km, 5)]
         assert len(near) == 1 and len(found) == 1
-        assert near[0].false_alarm_probability < 0.0005 and near[0].significance > 3.2
+        assert near[0].false_alarm_probability < 0.002 and near[0].significance > 2.8
         errors.append(near[0].fit.amplitude_ppm_km / truth.amplitude_ppm_km - 1)
         inside += near[0].fit.amplitude_ppm_km_low <= truth.amplitude_ppm_km <= near[0].fit.amplitude_ppm_km_high
     assert np.median(np.abs(errors)) < 0.1 and abs(np.median(errors)) < 0.1
@@ -158,7 +158,7 @@ def test_too_wide_and_too_narrow() -> None:
     wide = find_peaks(track_of(planted_columns(rng, 2000, [Planted(1000, 9.0, 45.0)])))
     assert "too_wide" in statuses(wide) and accepted(wide) == []
     narrow = find_peaks(track_of(planted_columns(rng, 1000, [Planted(500, 9.0, 1.2)])))
-    assert statuses(narrow) == ["too_narrow"]
+    assert "too_narrow" in statuses(narrow) and accepted(narrow) == []
 
 
 def test_empty_shoulders() -> None:

@@ -27,9 +27,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[PlantedPeak], 
     arcs, wanted = plan_arcs(SEED), defaultdict(list)
     for arc in arcs:
         if arc.peak:
-            wind = WantedWind(
-                arc.longitude, arc.latitude, arc.observed_at_utc, arc.peak.wind_u_m_s, arc.peak.wind_v_m_s
-            )
+            wind = WantedWind(arc.longitude, arc.latitude, arc.observed_at_utc, *arc.peak.surface_wind_m_s)
             wanted[f"{arc.observed_at_utc:%Y-%m-%d}"].append(wind)
     winds = {date: make_wind_field(SEED, date, wanted[date]) for date, *_ in GRANULES}
     planted = write_granules(folder, SEED, [simulate_arc(SEED, arc, winds) for arc in arcs])
@@ -57,7 +55,7 @@ def test_planted_peaks_are_found_and_little_else(world: tuple[list[PlantedPeak],
         if truth.height_ppm >= MUST_FIND_PPM:
             assert len(near) == 1
             row = near[0]
-            assert row["false_alarm_probability"] < 0.0005 and row["emission_status"] == "ok"
+            assert row["false_alarm_probability"] < 0.005 and row["emission_status"] == "ok"
             assert row["amplitude_ppm_km"] == pytest.approx(truth.amplitude_ppm_km, rel=0.35)
             assert row["emission_kt_h_low"] * 0.7 < truth.emission_kt_h < row["emission_kt_h_high"] * 1.3
             assert row["wind_across_track_m_s"] == pytest.approx(truth.wind_across_track_m_s, rel=0.05)

@@ -84,7 +84,7 @@ def test_highveld_plume_is_one_accepted_peak(granule: Path, storage_root: str) -
     done = extract.run(
         Namespace(
             granules_path=str(granule), soundings_path=soundings, month=None, keep_bad_quality=False, modes=None,
-            surfaces=None, csv_path=None, **run,
+            surfaces=None, csv_path=None, keep_stored=[], **run,
         )
     )  # fmt: skip
     assert (done.rows_read, done.rows_written, done.failed) == (1598, 1598, 0)

@@ -1,9 +1,10 @@
 """Make `reference/oco2_null_distribution.yaml`: `python -m plumewatch.oco2.calibration [--tracks N] [--output FILE]`.
 
-Scans simulated tracks without sources and fits the law of the largest statistic in 600 km. The noise of each track is
-drawn from ranges around what orbit 11522 shows (lag covariances of xco2 minus its 60-km running median: 0.25 ppm^2 in
-all, of which 0.07 within a row of footprints, 0.02 at 2.3 km, less than 0.005 at 4.6 km and beyond), and a smooth
-background. Rare narrow excursions stand for what retrievals leave near clouds and slopes.
+Searches simulated tracks without sources and fits the law of the largest statistic in 600 km. The noise of each track
+is drawn from ranges around what orbit 11522 shows (lag covariances of xco2 minus its 60-km running median: 0.25 ppm^2
+in all, of which 0.07 within a row of footprints, 0.02 at 2.3 km, less than 0.005 at 4.6 km and beyond), and a smooth
+background. Narrow excursions stand for what retrievals leave near clouds and slopes and for sources too small to count;
+the quiet 340 km of that orbit have one of 1.2 ppm and 2.5 km (at km 478 of its soundings).
 """
 
 from __future__ import annotations
@@ -18,14 +19,19 @@ import yaml
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
+from plumewatch.constants import MEDIAN_OF_ABSOLUTE_NORMAL
+from plumewatch.errors import ConfigurationError
 from plumewatch.oco2 import null_distribution as null
-from plumewatch.oco2.scan import Scan, scan_track
+from plumewatch.oco2.peaks import ACCEPTED, find_peaks
+from plumewatch.oco2.scan import scan_track, scan_widths
+from plumewatch.oco2.thresholds import thresholds
+from plumewatch.oco2.track import Track, straight_track
 
 Floats = NDArray[np.float64]
 
 SEED = 11522
 TRACKS = 1500
-VERSION = "oco2-null-1"
+VERSION = "oco2-null-3"
 TRACK_KM = 3000.0  # an orbit's usual stretch between long gaps
 FRAME_KM = 2.25  # OCO-2: 3 frames a second at 6.75 km/s over ground
 FOOTPRINTS = 8
@@ -34,43 +40,33 @@ UNCERTAINTY_PPM = 0.5  # stated error; the statistic doesn't depend on it
 SINGLE_PPM = (0.3, 0.6)  # independent error of a sounding; orbit 11522: 0.43
 ROW_PPM = (0.1, 0.3)  # error that neighbouring soundings share; orbit 11522: 0.26
 ROW_KM = (1.0, 3.0)  # its correlation length; orbit 11522: 1.5
-MIDDLE_PPM = (0.0, 0.25)  # error shared over tens of kilometres
+MIDDLE_PPM = (0.0, 0.15)  # error shared over tens of kilometres
 MIDDLE_KM = (5.0, 25.0)
 BACKGROUND_PPM = (0.0, 0.4)  # amplitude of two waves of the background
 BACKGROUND_KM = (250.0, 600.0)
-TAIL_POINTS = 50
-EXCURSIONS_PER_KM = 1.0 / 1000.0
-EXCURSION_PPM = 0.4  # standard deviation of their heights, of either sign
+EXCURSIONS_PER_KM = 1.0 / 500.0
+EXCURSION_PPM = 0.6  # standard deviation of their heights, of either sign; the one of orbit 11522 is twice that
 EXCURSION_KM = (1.0, 4.0)  # sigma
-TAIL = (0.9, 0.999)  # quantiles of the largest statistic between which the Gumbel law is fitted
+PLAIN_LAW = 3.3, 0.3  # location and scale while none is known: it accepts from z = 4.5 on, which tells the tail
+WIDTH_BINS = 7  # the law is made alike in so many classes of width
+REACHED_BY = 0.02  # share of stretches of 600 km whose strongest candidate exceeds c(sigma), over all classes
+TAIL = (0.96, 0.999)  # quantiles of the largest statistic between which the Gumbel law is fitted
+TAIL_POINTS = 50
 ROUNDING = 4
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class SimulatedTrack:
-    """Soundings without a source."""
-
-    distance_km: Floats
-    """Along the track."""
-    xco2_ppm: Floats
-    """Noise on a background of 0 ppm."""
-    weight: Floats
-    """ppm^-2."""
-
-
-def simulate_track(rng: np.random.Generator, length_km: float = TRACK_KM) -> SimulatedTrack:
+def simulate_track(rng: np.random.Generator, length_km: float = TRACK_KM) -> Track:
     """Return soundings of a source-free track with noise of random strength and correlation."""
     frames = np.arange(0.0, length_km, FRAME_KM)
     kept = rng.random((len(frames), FOOTPRINTS)) < rng.uniform(*KEPT_FRACTION)
     frame, _ = np.nonzero(kept)
-    distance = frames[frame]
     noise = _background(rng, frames) + _excursions(rng, frames)
     noise += _correlated(rng, len(frames), rng.uniform(*ROW_PPM), rng.uniform(*ROW_KM))
     noise += _correlated(rng, len(frames), rng.uniform(*MIDDLE_PPM), rng.uniform(*MIDDLE_KM))
     xco2 = noise[frame] + rng.normal(0.0, rng.uniform(*SINGLE_PPM), len(frame))
-    return SimulatedTrack(distance, xco2, np.full(len(frame), UNCERTAINTY_PPM**-2))
+    return straight_track(frames[frame], xco2, np.full(len(frame), UNCERTAINTY_PPM))
 
 
 def _correlated(rng: np.random.Generator, n: int, sd_ppm: float, length_km: float) -> Floats:
@@ -97,28 +93,76 @@ def _excursions(rng: np.random.Generator, distance_km: Floats) -> Floats:
 def calibrate(n_tracks: int, seed: int = SEED) -> null.NullDistribution:
     """Return the law of the largest statistic in 600 km over simulated tracks."""
     rng = np.random.default_rng(seed)
-    scans = [_scan(simulate_track(rng)) for _ in range(n_tracks)]
-    usual = np.sqrt(np.nanmedian([_mean_square(scan) for scan in scans], axis=0))
-    largest = np.concatenate([largest_statistics(scan, usual) for scan in scans])
-    location, scale = _fit_gumbel(largest)
-    return null.NullDistribution(VERSION, usual, location, scale)
+    tracks = [simulate_track(rng) for _ in range(n_tracks)]
+    usual = np.sqrt(np.median([_mean_square(track) for track in tracks], axis=0))
+    plain = null.NullDistribution(VERSION, usual, np.ones_like(usual), *PLAIN_LAW)  # z = T / noise(sigma)
+    candidates = [find_candidates(track, plain) for track in tracks]
+    reached = _reached(candidates)
+    law = null.NullDistribution(VERSION, usual, reached, 0.0, 1.0)
+    location, scale = _fit_gumbel(np.concatenate([largest_statistics(found, law) for found in candidates]))
+    return null.NullDistribution(VERSION, usual, reached, location, scale)
 
 
-def _scan(track: SimulatedTrack) -> Scan:
-    return scan_track(track.distance_km, track.xco2_ppm, track.weight)
+def _mean_square(track: Track) -> Floats:
+    scan = scan_track(track.distance_km, track.xco2_ppm, track.weight)
+    return (np.nanmedian(np.abs(scan.statistic), axis=1) / MEDIAN_OF_ABSOLUTE_NORMAL) ** 2
 
 
-def _mean_square(scan: Scan) -> Floats:
-    return (np.nanmedian(np.abs(scan.statistic), axis=1) / null.MEDIAN_OF_ABSOLUTE_NORMAL) ** 2
+@dataclass(frozen=True)
+class Candidates:
+    """What a track without a source shows that passes all tests but that of significance."""
+
+    segment: NDArray[np.intp]
+    """In which 600 km of the track."""
+    sigma_km: Floats
+    """Width."""
+    statistic: Floats
+    """T / noise(sigma)."""
+    n_segments: int
+    """Full stretches of 600 km."""
 
 
-def largest_statistics(scan: Scan, usual: Floats) -> Floats:
-    """Return z of the strongest place in every 600 km of a track."""
-    spread = null.estimate_spread(scan, usual)
-    z = np.max(np.nan_to_num(scan.statistic, nan=-np.inf) / spread[:, None], axis=0)
-    per_segment = round(null.REFERENCE_KM / scan.bin_km)
-    n = len(z) // per_segment
-    return z[: n * per_segment].reshape(n, per_segment).max(axis=1)
+def find_candidates(track: Track, law: null.NullDistribution) -> Candidates:
+    """Return the candidates of a track in the measure of a law whose c(sigma) is 1."""
+    scan = scan_track(track.distance_km, track.xco2_ppm, track.weight)
+    spread = null.estimate_spread(scan, law.spread)
+    fits = [peak.fit for peak in find_peaks(track, law).peaks if peak.status == ACCEPTED]
+    n_segments = round(np.ptp(track.distance_km) / null.REFERENCE_KM)
+    fits = [fit for fit in fits if fit.centre_km < n_segments * null.REFERENCE_KM]
+    return Candidates(
+        np.array([fit.centre_km // null.REFERENCE_KM for fit in fits], dtype=np.intp),
+        np.array([fit.sigma_km for fit in fits]),
+        np.array([law.normalised(fit.statistic, fit.sigma_km, spread) for fit in fits]),
+        n_segments,
+    )
+
+
+def _reached(candidates: list[Candidates]) -> Floats:
+    """c(sigma) at the scan's widths: a smooth curve through what is seldom exceeded in each class of width."""
+    edges = np.geomspace(scan_widths()[0], thresholds()["candidates"]["max_sigma_km"], WIDTH_BINS + 1)
+    sigma, level = np.sqrt(edges[1:] * edges[:-1]), np.empty(WIDTH_BINS)
+    for k in range(WIDTH_BINS):
+        largest = []
+        for found in candidates:
+            here = (found.sigma_km >= edges[k]) & (found.sigma_km <= edges[k + 1])
+            largest.append(_by_segment(found, np.where(here, found.statistic, 0.0)))
+        level[k] = np.quantile(np.concatenate(largest), 1.0 - REACHED_BY / WIDTH_BINS)
+    if not level.all():
+        raise ConfigurationError(f"{len(candidates)} tracks: too few for a law of every width; allowed: some hundreds")
+    curve = np.polyfit(np.log(sigma), np.log(level), 2)
+    return np.asarray(np.exp(np.polyval(curve, np.log(scan_widths()))))
+
+
+def largest_statistics(found: Candidates, law: null.NullDistribution) -> Floats:
+    """Return z of the strongest candidate in every 600 km of a track, 0 where there is none."""
+    reached = np.interp(np.log(found.sigma_km), np.log(scan_widths()), law.reached)
+    return _by_segment(found, found.statistic / reached)
+
+
+def _by_segment(found: Candidates, statistic: Floats) -> Floats:
+    largest = np.zeros(found.n_segments)
+    np.maximum.at(largest, found.segment, statistic)
+    return largest
 
 
 def _fit_gumbel(largest: Floats) -> tuple[float, float]:
@@ -139,11 +183,16 @@ def write_calibration(distribution: null.NullDistribution, n_tracks: int, output
             "unit": "formal errors of the height, for each width of the scan",
             "source": source,
         },
-        "gumbel_location": {"value": round(distribution.location, ROUNDING), "unit": "spreads", "source": source},
-        "gumbel_scale": {"value": round(distribution.scale, ROUNDING), "unit": "spreads", "source": source},
+        "reached": {
+            "value": [round(float(c), ROUNDING) for c in distribution.reached],
+            "unit": "formal errors of the height, for each width of the scan",
+            "source": source,
+        },
+        "gumbel_location": {"value": round(distribution.location, ROUNDING), "unit": "1", "source": source},
+        "gumbel_scale": {"value": round(distribution.scale, ROUNDING), "unit": "1", "source": source},
     }
     command = f"python -m plumewatch.oco2.calibration --tracks {n_tracks}"
-    head = f"# The scan's statistic without a source; made by `{command}`.\n"
+    head = f"# What the peak finder's statistic reaches without a source; made by `{command}`.\n"
     output.write_text(head + yaml.safe_dump(content, sort_keys=False, width=120), encoding="utf-8")
 
 

@@ -21,10 +21,10 @@ from plumewatch.oco2.flux import (
 )
 from plumewatch.oco2.null_distribution import NullDistribution, null_distribution
 from plumewatch.oco2.peaks import ACCEPTED, Peak, PeakSearch, find_peaks
+from plumewatch.oco2.plume_wind import PlumeWind, surface_to_plume_height, wind_of_products, wind_of_soundings
 from plumewatch.oco2.seed_method import find_peaks_seed
 from plumewatch.oco2.thresholds import thresholds
 from plumewatch.oco2.track import Track, compute_track
-from plumewatch.wind.at_point import WindAtPoint, wind_at
 
 SCAN, CURVE_FIT_SEED = "scan", "curve_fit_seed"
 METHODS: Mapping[str, Callable[[Track, NullDistribution | None], PeakSearch]] = {
@@ -32,8 +32,8 @@ METHODS: Mapping[str, Callable[[Track, NullDistribution | None], PeakSearch]] = 
     CURVE_FIT_SEED: find_peaks_seed,
 }
 SEARCHED, NO_INPUT, STAGE = "searched", "no_input", "detection"
+MET_COLUMNS = ("wind_u_m_s", "wind_v_m_s", "surface_pressure_hpa", "tcwv_kg_m2")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-WIND_FROM_FILES, WIND_OF_SOUNDINGS = "wind files", "soundings (10 m, of the weather model sampled at each)"
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def detect_peaks(
     """Return peaks and observations of one orbit's soundings (the columns `track.COLUMNS`).
 
     `read_wind` returns rows of the table `wind` around the peaks; where it is absent or knows no wind, the soundings'
-    own met wind counts.
+    own met wind counts. Either is brought to plume height (`plume_wind`).
     """
     track = compute_track(soundings)
     search = METHODS[method](track, None) if len(track) else PeakSearch((), 0.0, float("nan"))
@@ -79,42 +79,38 @@ def detect_peaks(
 
 
 def _detected(track: Track, peak: Peak, method: str, wind: pa.Table | None) -> DetectedPeak:
-    section, wind_source = _section(track, peak, wind)
+    section, plume_wind = _section(track, peak, wind)
     fit = peak.fit
     emission = estimate_emission(fit.amplitude_ppm_km, fit.amplitude_ppm_km_low, fit.amplitude_ppm_km_high, section)
-    row = _row(track, peak, section, emission)
+    row = _row(track, peak, section, emission, plume_wind)
     month = f"{row['observed_at_utc']:%Y-%m}"
-    details = _details(track, peak, row, section, wind_source, method) if peak.status == ACCEPTED else None
+    details = _details(track, peak, row, section, plume_wind, method) if peak.status == ACCEPTED else None
     return DetectedPeak(row, month, details)
 
 
-def _section(track: Track, peak: Peak, wind: pa.Table | None) -> tuple[Section, str]:
-    """Wind, pressure and water at the peak, and where the wind comes from."""
+def _section(track: Track, peak: Peak, wind: pa.Table | None) -> tuple[Section, PlumeWind]:
+    """Wind at plume height, pressure and water at the peak, and what the wind was made from."""
     within = max(thresholds()["flux"]["mean_within_km"], peak.fit.sigma_km)
     at = track.near(float(track.distance_km[peak.index]), within)
-    known = _wind_of_files(track, peak.index, wind)
-    u, v = (known.wind_u_m_s, known.wind_v_m_s) if known else _mean_wind(track, at)
+    plume_wind = _wind_of_files(track, peak.index, wind) or wind_of_soundings(track, at)
+    bearing = track.bearing_deg(float(track.distance_km[peak.index]))
     section = Section(
-        u,
-        v,
+        plume_wind.wind.wind_u_m_s,
+        plume_wind.wind.wind_v_m_s,
         _mean(track.surface_pressure_hpa[at]),
         _mean(track.tcwv_kg_m2[at]),
-        track.bearing_deg(float(track.distance_km[peak.index])),
+        bearing,
+        wind_spread_m_s=plume_wind.spread_across_m_s(bearing),
+        height_factor_error=plume_wind.height_factor_error,
     )
-    return section, WIND_FROM_FILES if known else WIND_OF_SOUNDINGS
+    return section, plume_wind
 
 
-def _wind_of_files(track: Track, index: int, wind: pa.Table | None) -> WindAtPoint | None:
+def _wind_of_files(track: Track, index: int, wind: pa.Table | None) -> PlumeWind | None:
     if wind is None or not wind.num_rows:
         return None
-    return wind_at(wind, float(track.longitude[index]), float(track.latitude[index]), _time(track.time_s[index]))
-
-
-def _mean_wind(track: Track, at: NDArray[np.intp]) -> tuple[float, float]:
-    """Mean of the soundings that have both components."""
-    u, v = track.wind_u_m_s[at], track.wind_v_m_s[at]
-    both = np.isfinite(u) & np.isfinite(v)
-    return _mean(u[both]), _mean(v[both])
+    where = float(track.longitude[index]), float(track.latitude[index])
+    return wind_of_products(wind, *where, _time(track.time_s[index]))
 
 
 def _mean(values: NDArray[np.float64]) -> float:
@@ -126,7 +122,7 @@ def _time(time_s: float) -> datetime:
     return EPOCH + timedelta(microseconds=round(time_s * 1e6))
 
 
-def _row(track: Track, peak: Peak, section: Section, emission: Emission) -> dict[str, Any]:
+def _row(track: Track, peak: Peak, section: Section, emission: Emission, plume_wind: PlumeWind) -> dict[str, Any]:
     fit = peak.fit
     return {
         "peak_id": int(track.sounding_id[peak.index]),
@@ -155,6 +151,7 @@ def _row(track: Track, peak: Peak, section: Section, emission: Emission) -> dict
         "emission_kt_h_high": emission.emission_kt_h_high,
         "emission_status": emission.status,
         "status": peak.status,
+        "wind_source": plume_wind.source if math.isfinite(section.wind_speed_m_s) else None,
     }
 
 
@@ -163,7 +160,7 @@ def _or_none(value: float) -> float | None:
 
 
 def _details(
-    track: Track, peak: Peak, row: Mapping[str, Any], section: Section, wind_source: str, method: str
+    track: Track, peak: Peak, row: Mapping[str, Any], section: Section, plume_wind: PlumeWind, method: str
 ) -> dict[str, Any]:
     """All that the figure shows and the row was made from; 16-digit ids are strings."""
     fit = peak.fit
@@ -179,7 +176,7 @@ def _details(
         "centre_offset_km": fit.centre_km - float(track.distance_km[peak.index]),
         "half_window_km": fit.half_window_km,
         "track_bearing_deg": _or_none(section.bearing_deg),
-        "wind_source": wind_source,
+        "wind": {**plume_wind.details(), "spread_across_m_s": _or_none(section.wind_spread_m_s)},
         "soundings": {
             "sounding_id": [str(i) for i in track.sounding_id[at]],
             "longitude": track.longitude[at].tolist(),
@@ -187,8 +184,11 @@ def _details(
             "distance_km": (distance - fit.centre_km).tolist(),
             "across_km": track.across_km[at].tolist(),
             "xco2_ppm": track.xco2_ppm[at].tolist(),
+            "xco2_uncertainty_ppm": track.uncertainty_ppm[at].tolist(),
+            "enhancement_ppm": (track.xco2_ppm[at] - fit.background_ppm(distance)).tolist(),
             "background_ppm": fit.background_ppm(distance).tolist(),
             "model_ppm": fit.model_ppm(distance).tolist(),
+            **{name: [_or_none(v) for v in getattr(track, name)[at].tolist()] for name in MET_COLUMNS},
         },
     }
 
@@ -197,14 +197,17 @@ def _observations(track: Track, search: PeakSearch) -> list[dict[str, Any]]:
     """One observation for each month in which the orbit has soundings.
 
     The detection limit is the flux of the limiting amplitude at the orbit's median pressure, water vapour and wind
-    across the track.
+    across the track, the soundings' 10-m wind carried to plume height; `wind_speed_m_s` is the median at 10 m.
     """
     if not len(track):
         return []
     month_of = np.array([f"{m}" for m in track.time_s.astype("datetime64[s]").astype("datetime64[M]")])
     across = compute_wind_across_track(track.wind_u_m_s, track.wind_v_m_s, track.heading_deg)
     limit = compute_cross_sectional_flux_kt_h(
-        search.detection_limit_ppm_km, _median(track.surface_pressure_hpa), _median(track.tcwv_kg_m2), _median(across)
+        search.detection_limit_ppm_km,
+        _median(track.surface_pressure_hpa),
+        _median(track.tcwv_kg_m2),
+        surface_to_plume_height() * _median(across),
     )
     detected = {month_of[peak.index] for peak in search.peaks if peak.status == ACCEPTED}
     is_searched = search.searched_fraction > 0

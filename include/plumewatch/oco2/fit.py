@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 
 from plumewatch.oco2.thresholds import thresholds
 from plumewatch.oco2.track import Track
@@ -19,6 +20,7 @@ Floats = NDArray[np.float64]
 
 SQRT_2_PI = math.sqrt(2.0 * math.pi)
 N_GAUSSIAN = 3  # height, centre, width
+MIN_LEVERAGE = 1e-9  # ppm^-2: less is a template without a sounding
 SEARCH_CENTRES, SEARCH_WIDTHS, SEARCH_FACTOR, SEARCH_SIGMAS = 15, 19, 2.5, 1.0  # first grid, around the scan's maximum
 ZOOM_POINTS, ZOOM_STEPS, ZOOMS = 11, 1.5, 2  # next grids: so many points within so many steps of the last
 PROFILE_CENTRES, PROFILE_WIDTHS, PROFILE_FACTOR, PROFILE_SIGMAS = 31, 41, 2.8, 1.0  # grid of the likelihood profile
@@ -34,6 +36,8 @@ class PeakFit:
     """Standard deviation of the Gaussian."""
     height_ppm: float
     """Enhancement at the centre."""
+    statistic: float
+    """Height in units of its formal error, which takes the errors of the soundings for independent."""
     amplitude_ppm_km_low: float
     """Lower end of the 68 % interval of the amplitude; negative where the peak may be none."""
     amplitude_ppm_km_high: float
@@ -55,10 +59,14 @@ class PeakFit:
         x = np.asarray(distance_km) - self.centre_km
         return np.asarray(np.polynomial.polynomial.polyval(x, self.coefficients), dtype=float)
 
+    def enhancement_ppm(self, distance_km: Floats) -> Floats:
+        """The peak alone at along-track distances."""
+        x = (np.asarray(distance_km) - self.centre_km) / self.sigma_km
+        return np.asarray(self.height_ppm * np.exp(-0.5 * x**2), dtype=float)
+
     def model_ppm(self, distance_km: Floats) -> Floats:
         """Background and peak at along-track distances."""
-        x = (np.asarray(distance_km) - self.centre_km) / self.sigma_km
-        return self.background_ppm(distance_km) + self.height_ppm * np.exp(-0.5 * x**2)
+        return self.background_ppm(distance_km) + self.enhancement_ppm(distance_km)
 
 
 def fit_peak(track: Track, centre_km: float, sigma_km: float) -> PeakFit | None:
@@ -83,6 +91,7 @@ def fit_peak(track: Track, centre_km: float, sigma_km: float) -> PeakFit | None:
         best.centre_km,
         best.sigma_km,
         best.height_ppm,
+        window.statistic(best),
         amplitude - float(np.hypot(amplitude - low, spread)),
         amplitude + float(np.hypot(high - amplitude, spread)),
         window.background(best),
@@ -171,16 +180,20 @@ class Grid:
 
 @dataclass(frozen=True)
 class Window:
-    """The soundings near a place, in 1-km means, and the background as an orthonormal basis."""
+    """The soundings near a place, in 1-km means, and the background as an orthonormal basis.
+
+    Neighbours share a part of their error, C = 1 / weight + s exp(-distance / L); the means are whitened with W, W C W' =
+    1, so that least squares count them for what they tell (generalised least squares).
+    """
 
     distance_km: Floats
     """Weighted mean distance of each bin."""
-    root_weight: Floats
-    """Square root of each bin's weight, ppm^-1."""
+    whitening: Floats
+    """W, ppm^-1, shape (bins, bins)."""
     value: Floats
-    """root_weight x (mean xco2 - origin_ppm)."""
+    """W (mean xco2 - origin_ppm)."""
     basis: Floats
-    """Background times root_weight, orthonormal, shape (bins, degree + 1)."""
+    """W times the background, orthonormal, shape (bins, degree + 1)."""
     left: Floats
     """value without its background part."""
     within_rss: float
@@ -195,8 +208,13 @@ class Window:
     """Median xco2 of the window."""
 
     @classmethod
-    def of(cls, track: Track, centre_km: float, half_window_km: float, degree: int) -> Window | None:
-        """Return the window around a place, None where it holds too few soundings for the fit."""
+    def of(
+        cls, track: Track, centre_km: float, half_window_km: float, degree: int, *, is_shared: bool = True
+    ) -> Window | None:
+        """Return the window around a place, None where it holds too few soundings for the fit.
+
+        Without `is_shared` all errors count as independent.
+        """
         at = track.near(centre_km, half_window_km)
         _, bins = np.unique(np.floor(track.distance_km[at] / thresholds()["track"]["bin_km"]), return_inverse=True)
         if not len(at) or bins.max() + 1 <= degree + 1 + N_GAUSSIAN:
@@ -205,25 +223,26 @@ class Window:
         y = track.xco2_ppm[at] - origin
         weight = np.bincount(bins, w)
         mean, distance = np.bincount(bins, w * y) / weight, np.bincount(bins, w * track.distance_km[at]) / weight
-        root = np.sqrt(weight)
+        alone = np.diag(np.sqrt(weight))
+        whitening = _whitening(distance, weight, float(np.median(1.0 / w))) if is_shared else alone
         x = (distance - centre_km) / half_window_km
-        basis, _ = np.linalg.qr(root[:, None] * x[:, None] ** np.arange(degree + 1))
-        value = root * mean
+        basis, _ = np.linalg.qr(whitening @ x[:, None] ** np.arange(degree + 1))
+        value = whitening @ mean
         left = value - basis @ (basis.T @ value)
         within = float(w @ (y - mean[bins]) ** 2)
-        return cls(distance, root, value, basis, left, within, len(at), degree, half_window_km, origin)
+        return cls(distance, whitening, value, basis, left, within, len(at), degree, half_window_km, origin)
 
     def _template(self, centre_km: Floats, sigma_km: Floats) -> Floats:
         """Gaussians without their background part, shape (points, bins)."""
         x = (self.distance_km - centre_km[:, None]) / sigma_km[:, None]
-        g = np.exp(-0.5 * x**2) * self.root_weight
+        g = np.exp(-0.5 * x**2) @ self.whitening.T
         return g - (g @ self.basis) @ self.basis.T
 
     def evaluate(self, centres_km: Floats, widths_km: Floats) -> Grid:
         """Return the fit at all pairs of centres and widths."""
         centre, sigma = (a.ravel() for a in np.meshgrid(centres_km, widths_km, indexing="ij"))
         g = self._template(centre, sigma)
-        leverage = np.maximum(np.einsum("ij,ij->i", g, g), np.finfo(float).tiny)
+        leverage = np.maximum(np.einsum("ij,ij->i", g, g), MIN_LEVERAGE)
         overlap = g @ self.left
         height = overlap / leverage
         rss = self.left @ self.left + self.within_rss - np.where(height > 0, height * overlap, 0.0)
@@ -246,22 +265,41 @@ class Window:
             return None
         return grid.candidate(k)
 
+    def statistic(self, best: Candidate) -> float:
+        """Height in units of its formal error."""
+        template = self._template(np.array([best.centre_km]), np.array([best.sigma_km]))[0]
+        variance = max(self._single_variance(best), np.finfo(float).tiny)
+        return float(best.height_ppm * np.sqrt(template @ template / variance))
+
+    def _single_variance(self, best: Candidate) -> float:
+        """Variance of the soundings about the fit in units of their stated one."""
+        return best.rss / max(self.n_soundings - self.degree - 1 - N_GAUSSIAN, 1)
+
     def noise_variance(self, best: Candidate) -> float:
         """Variance of the residuals in units of their stated one, that of long block means where it is larger."""
         template = self._template(np.array([best.centre_km]), np.array([best.sigma_km]))[0]
-        residual = (self.left - best.height_ppm * template) * self.root_weight
+        residual = self.left - best.height_ppm * template
         n_parameters = self.degree + 1 + N_GAUSSIAN
-        single = best.rss / max(self.n_soundings - n_parameters, 1)
         _, block = np.unique(np.floor(self.distance_km / thresholds()["fit"]["noise_block_km"]), return_inverse=True)
-        means = np.bincount(block, residual) ** 2 / np.bincount(block, self.root_weight**2)
-        return max(single, float(means.sum()) / max(len(means) - n_parameters, 1))
+        blocks = self.whitening @ (block[:, None] == np.arange(block.max() + 1)).astype(float)
+        means = (residual @ blocks) ** 2 / np.sum(blocks**2, axis=0)
+        return max(self._single_variance(best), float(means.sum()) / max(len(means) - n_parameters, 1))
 
     def background(self, best: Candidate) -> tuple[float, ...]:
         """Return the background's coefficients (ppm, powers of km from the fitted centre, constant first)."""
         x = self.distance_km - best.centre_km
-        peak = best.height_ppm * np.exp(-0.5 * (x / best.sigma_km) ** 2) * self.root_weight
-        powers = (x / self.half_window_km)[:, None] ** np.arange(self.degree + 1) * self.root_weight[:, None]
+        peak = self.whitening @ (best.height_ppm * np.exp(-0.5 * (x / best.sigma_km) ** 2))
+        powers = self.whitening @ (x / self.half_window_km)[:, None] ** np.arange(self.degree + 1)
         scaled = np.linalg.lstsq(powers, self.value - peak, rcond=None)[0]
         coefficients = scaled / self.half_window_km ** np.arange(self.degree + 1)
         coefficients[0] += self.origin_ppm
         return tuple(float(c) for c in coefficients)
+
+
+def _whitening(distance_km: Floats, weight: Floats, variance_ppm2: float) -> Floats:
+    """W of 1-km means of soundings whose errors have this variance and share a part of it with their neighbours."""
+    settings = thresholds()["fit"]
+    apart = np.abs(distance_km[:, None] - distance_km)
+    shared = settings["shared_variance"] * variance_ppm2 * np.exp(-apart / settings["shared_km"])
+    lower = np.linalg.cholesky(np.diag(1.0 / weight) + shared)
+    return np.asarray(solve_triangular(lower, np.eye(len(weight)), lower=True))

@@ -27,7 +27,7 @@ class Section:
     """The air that an orbit's section cuts, at the peak."""
 
     wind_u_m_s: float
-    """Towards east, NaN where unknown."""
+    """At plume height, towards east, NaN where unknown."""
     wind_v_m_s: float
     """Towards north, NaN where unknown."""
     surface_pressure_hpa: float
@@ -36,6 +36,10 @@ class Section:
     """Total column water vapour, NaN where unknown."""
     bearing_deg: float
     """Direction of flight, degrees clockwise from north."""
+    wind_spread_m_s: float = 0.0
+    """How far wind products disagree across the track (standard deviation); 0 where there is but one."""
+    height_factor_error: float = 0.0
+    """Relative error of the factor that carried the wind to plume height; 0 where products state the wind there."""
 
     @property
     def wind_speed_m_s(self) -> float:
@@ -97,8 +101,9 @@ def compute_cross_sectional_flux_kt_h(
 def estimate_emission(amplitude_ppm_km: float, low: float, high: float, section: Section) -> Emission:
     """Return the emission of a peak of an amplitude and its 68 % interval (ppm km), or why there is none.
 
-    The interval adds in quadrature what the amplitude's interval and the wind's error (1 m/s or a fifth of the wind,
-    where that is more) make of the flux. The error of pressure and water vapour is below 1 % and left out.
+    The interval adds in quadrature what the amplitude's interval and the errors of wind, plume height and pressure
+    make of the flux. The wind's error is 1 m/s or a fifth of the wind, where that is more, and no less than the spread
+    of the products. The error of water vapour is below 0.1 % of the flux and left out.
     """
     settings = thresholds()["flux"]
     speed, across = section.wind_speed_m_s, section.wind_across_track_m_s
@@ -109,14 +114,25 @@ def estimate_emission(amplitude_ppm_km: float, low: float, high: float, section:
     if across < speed * np.sin(np.radians(settings["min_angle_deg"])):
         return Emission(WIND_ALONG_TRACK)
 
-    def flux(amplitude: float, wind_m_s: float) -> float:
-        wind = wind_m_s * settings["wind_factor"]
+    def flux(amplitude: float) -> float:
         return float(
-            compute_cross_sectional_flux_kt_h(amplitude, section.surface_pressure_hpa, section.tcwv_kg_m2, wind)
+            compute_cross_sectional_flux_kt_h(amplitude, section.surface_pressure_hpa, section.tcwv_kg_m2, across)
         )
 
-    emission = flux(amplitude_ppm_km, across)
-    by_wind = flux(amplitude_ppm_km, max(settings["wind_error_m_s"], settings["wind_error_fraction"] * speed))
-    down = float(np.hypot(emission - flux(low, across), by_wind))
-    up = float(np.hypot(flux(high, across) - emission, by_wind))
+    emission = flux(amplitude_ppm_km)
+    by_air = emission * relative_error_of_air(section)
+    down = float(np.hypot(emission - flux(low), by_air))
+    up = float(np.hypot(flux(high) - emission, by_air))
     return Emission(OK, emission, max(0.0, emission - down), emission + up)
+
+
+def relative_error_of_air(section: Section) -> float:
+    """Return the relative 68 % error that wind, plume height and pressure give a flux through the section.
+
+    A wind of 4 m/s across the track, known at its height, and 1000 hPa: hypot(1 / 4, 4 / 1000) = 0.25.
+    """
+    settings = thresholds()["flux"]
+    speed, across = section.wind_speed_m_s, section.wind_across_track_m_s
+    wind_error = max(settings["wind_error_m_s"], settings["wind_error_fraction"] * speed, section.wind_spread_m_s)
+    pressure_error = settings["pressure_error_hpa"] / section.surface_pressure_hpa
+    return float(np.linalg.norm([wind_error / across, section.height_factor_error, pressure_error]))

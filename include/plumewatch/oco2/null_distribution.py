@@ -1,11 +1,11 @@
-"""How strong the scan's statistic gets where there is no source.
+"""How strong a candidate gets where there is no source.
 
-The textbook's F test is wrong here: real noise is correlated along the track, so the statistic has a spread well
-above 1, the more so the wider the Gaussian. It is therefore divided by its spread, which each orbit tells for itself
-(with a calibrated prior), and the largest value in 600 km is compared with a Gumbel law fitted to simulated tracks:
+The textbook's F test is wrong here: real noise is correlated along the track, more than neighbouring rows tell, and
+narrow excursions (clouds, slopes, small sources) are not rare. A fitted height in units of its formal error, T, is
+therefore divided by what it reaches without a source at that width, c(sigma), scaled to the orbit's own noise; the
+largest value in 600 km is compared with a Gumbel law:
 
-    z = max over widths of t / spread(width),   P(z in 600 km without a source > z) = 1 - exp(-exp(-(z - location) /
-    scale)).
+    z = T / (c(sigma) noise(sigma)),   P(z in 600 km without a source > z) = 1 - exp(-exp(-(z - location) / scale)).
 
 `python -m plumewatch.oco2.calibration` makes the file that is read here.
 """
@@ -21,14 +21,14 @@ import yaml
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import maximum_filter1d
 
-from plumewatch.oco2.scan import Scan
+from plumewatch.constants import MEDIAN_OF_ABSOLUTE_NORMAL
+from plumewatch.oco2.scan import Scan, scan_widths
 from plumewatch.oco2.thresholds import thresholds
 
 Floats = NDArray[np.float64]
 
 FILE = "oco2_null_distribution.yaml"
 REFERENCE_KM = 600.0  # length of track that a false alarm probability speaks of
-MEDIAN_OF_ABSOLUTE_NORMAL = 0.6744897501960817  # median of |x| of a standard normal x
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,18 @@ class NullDistribution:
     version: str
     """What manifests state as calibration, together with the version of the thresholds."""
     spread: Floats
-    """Usual spread of the statistic of each width of the scan."""
+    """Usual spread of the scan's statistic without a source, for each width of the scan."""
+    reached: Floats
+    """c(sigma) at each width of the scan: what T seldom exceeds without a source."""
     location: float
     """Of the Gumbel law."""
     scale: float
     """Of the Gumbel law."""
+
+    def normalised(self, statistic: float, sigma_km: float, spread: Floats) -> float:
+        """Return z of a fit: T over what noise reaches at its width, on a track whose scan has this `spread`."""
+        reached = self.reached * spread / self.spread
+        return float(statistic / np.interp(np.log(sigma_km), np.log(scan_widths()), reached))
 
     def false_alarm_probability(self, z: ArrayLike) -> Floats:
         """Return the probability of at least one value as large as `z` in 600 km without a source."""
@@ -60,6 +67,7 @@ def null_distribution() -> NullDistribution:
     return NullDistribution(
         raw["version"],
         np.array(raw["spread"]["value"]),
+        np.array(raw["reached"]["value"]),
         float(raw["gumbel_location"]["value"]),
         float(raw["gumbel_scale"]["value"]),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -20,9 +19,7 @@ from plumewatch.oco2.pictures import draw_peak
 from plumewatch.oco2.soundings import DETECT_STAGE, OrbitFiles, OrbitReader
 from plumewatch.oco2.track import Track
 from plumewatch.tables import PEAKS
-from plumewatch.wind.files import READ_AROUND, read_wind_files
-
-log = logging.getLogger(__name__)
+from plumewatch.wind.files import READ_AROUND, OnFailure, read_wind_files
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,8 @@ class OrbitTask:
 
 DETECTED = PEAKS.schema.append(pa.field("month", pa.string())).append(pa.field("orbit_report", pa.string()))
 """What a worker says: its peaks in the columns of the table with the month of each, and for every orbit one row without
-peak_id whose `orbit_report` (JSON) has the number of soundings, the observations, and the failure if there is one."""
+peak_id whose `orbit_report` (JSON) has the number of soundings, the observations, the failure if there is one, and the
+wind files that could not be used."""
 
 
 def detect_orbits(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -75,11 +73,12 @@ def detect_orbits(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
 
 def detect_orbit(task: OrbitTask, reader: OrbitReader) -> list[dict[str, Any]]:
     """Search one orbit, write the details of its accepted peaks, and return its rows of DETECTED."""
-    report: dict[str, Any] = {"n_soundings": 0, "observations": [], "failure": None}
+    report: dict[str, Any] = {"n_soundings": 0, "observations": [], "failure": None, "wind_failures": []}
+    wind_failures: list[FailedScene] = []
     rows: list[dict[str, Any]] = []
     try:
         soundings = reader.read(task.orbit)
-        found = detect_peaks(soundings, task.method, _wind_reader(task.wind_path))
+        found = detect_peaks(soundings, task.method, _wind_reader(task.wind_path, wind_failures.append))
     except (PlumewatchError, OSError) as error:
         failure = FailedScene.from_exception(error, scene_id=orbit_name(task.orbit.orbit), stage=DETECT_STAGE)
         report["failure"] = asdict(failure)
@@ -89,6 +88,7 @@ def detect_orbit(task: OrbitTask, reader: OrbitReader) -> list[dict[str, Any]]:
             _write_details(task, peak)
         rows = [{**peak.row, "month": peak.month} for peak in wanted]
         report |= {"n_soundings": soundings.num_rows, "observations": found.observations}
+        report["wind_failures"] = [asdict(failure) for failure in wind_failures]
     return [*rows, {"orbit": task.orbit.orbit, "orbit_report": json.dumps(report)}]
 
 
@@ -110,8 +110,11 @@ def _write_details(task: OrbitTask, peak: DetectedPeak) -> None:
     storage.write_bytes(f"{base}.png", draw_peak(peak.details))
 
 
-def _wind_reader(wind_path: str | None) -> Callable[[Track, PeakSearch], pa.Table] | None:
-    """The function that reads the wind around the peaks of a track, None without a path."""
+def _wind_reader(wind_path: str | None, on_failure: OnFailure) -> Callable[[Track, PeakSearch], pa.Table] | None:
+    """The function that reads the wind around the peaks of a track, None without a path.
+
+    Without a file that cannot be used the soundings' own wind serves; the peak says which it was.
+    """
     if not wind_path:
         return None
 
@@ -119,14 +122,7 @@ def _wind_reader(wind_path: str | None) -> Callable[[Track, PeakSearch], pa.Tabl
         at = [peak.index for peak in search.peaks]
         first, last = (datetime.fromtimestamp(float(t), UTC) for t in (track.time_s[at].min(), track.time_s[at].max()))
         points = track.longitude[at], track.latitude[at]
-        return read_wind_files(
-            wind_path,
-            first - READ_AROUND,
-            last + READ_AROUND,
-            points=points,
-            # Without this file the soundings' own wind serves; the details say which it was.
-            on_failure=lambda failure: log.error("%s: %s", failure.asset, failure.message),
-        )
+        return read_wind_files(wind_path, first - READ_AROUND, last + READ_AROUND, points=points, on_failure=on_failure)
 
     return read
 

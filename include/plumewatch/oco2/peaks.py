@@ -1,12 +1,13 @@
 """Peaks of xco2 along an orbit: scanned, tested, fitted; one row a plume, rejected candidates with their reason.
 
-Method `scan`: every kilometre and width is tested against the local background (`scan.py`), local maxima that noise
-seldom reaches are fitted (`fit.py`) and pass through the tests of `judge`.
+Method `scan`: every kilometre and width is tested against a local line (`scan.py`); the local maxima that stand out are
+fitted on a curved background (`fit.py`), compared with what noise reaches (`null_distribution.py`) and pass through the
+tests of `judge`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,39 +77,42 @@ def find_peaks(track: Track, distribution: NullDistribution | None = None) -> Pe
     if not np.isfinite(scan.statistic).any():
         return PeakSearch((), 0.0, float("nan"))
     spread = estimate_spread(scan, distribution.spread)
-    z = np.nan_to_num(scan.statistic, nan=-np.inf) / spread[:, None]
-    found = _select(track, scan, z, distribution)
+    found = _select(track, scan, spread, distribution)
     return PeakSearch(
         tuple(sorted(found, key=lambda peak: (peak.fit.centre_km, peak.status))),
         *search_limits(scan, spread, distribution),
     )
 
 
-def _select(track: Track, scan: Scan, z: Floats, distribution: NullDistribution) -> list[Peak]:
+def _select(track: Track, scan: Scan, spread: Floats, distribution: NullDistribution) -> list[Peak]:
     """Candidates from the strongest on: what lies within reach of an accepted peak is its duplicate."""
     settings = thresholds()["candidates"]
-    strongest = z.max(axis=0)
-    lowest = distribution.threshold(settings["false_alarm_probability"])
+    scanned = np.nan_to_num(scan.statistic, nan=-np.inf) / (spread * distribution.reached)[:, None]
+    lowest = settings["scan_share"] * distribution.threshold(settings["false_alarm_probability"])
     accepted: list[PeakFit] = []
     found: list[Peak] = []
-    for bin_index in _local_maxima(strongest, lowest, round(settings["separation_km"] / scan.bin_km)):
-        # z tells what noise can't do, t what fits best: wide widths have the larger spread, not the worse fit.
-        width = scan.sigma_km[np.nanargmax(scan.statistic[:, bin_index])]
-        probability = float(distribution.false_alarm_probability(strongest[bin_index]))
-        centre = float(scan.distance_km(bin_index))
-        is_near = any(abs(centre - other.centre_km) <= _reach_km(other) for other in accepted)
-        if is_near and probability > settings["accepted_false_alarm_probability"]:
-            continue  # the flank of a plume that noise could make as well: no candidate of its own
-        fit = fit_peak(track, centre, float(width))
+    rest = track  # without the accepted peaks, which would count as noise of their neighbours
+    for bin_index in _local_maxima(scanned.max(axis=0), lowest, round(settings["separation_km"] / scan.bin_km)):
+        width = scan.sigma_km[np.argmax(scanned[:, bin_index])]
+        fit = fit_peak(rest, float(scan.distance_km(bin_index)), float(width))
         if fit is None:
             continue  # too few soundings for the quadratic background, or nothing but the background's curvature
+        z = distribution.normalised(fit.statistic, fit.sigma_km, spread)
+        probability = float(distribution.false_alarm_probability(z))
+        if probability > settings["false_alarm_probability"]:
+            continue  # not worth a row
         if any(abs(fit.centre_km - other.centre_km) <= settings["separation_km"] for other in accepted):
             continue  # its fit leads to that plume itself
-        is_near |= any(abs(fit.centre_km - other.centre_km) <= _reach_km(other) for other in accepted)
-        peak = judge(track, fit, probability, settings["min_correlation"], is_duplicate=is_near)
+        is_near = any(abs(fit.centre_km - other.centre_km) <= _reach_km(other) for other in accepted)
+        if is_near and probability > settings["accepted_false_alarm_probability"]:
+            continue  # the flank of a plume that noise could make as well: no candidate of its own
+        if any(abs(fit.centre_km - other.fit.centre_km) <= settings["separation_km"] for other in found):
+            continue  # two maxima of one refused candidate
+        peak = judge(rest, fit, probability, settings["min_correlation"], is_duplicate=is_near)
         found.append(peak)
         if peak.status == ACCEPTED:
             accepted.append(fit)
+            rest = replace(rest, xco2_ppm=rest.xco2_ppm - fit.enhancement_ppm(rest.distance_km))
     return found
 
 
@@ -178,12 +182,13 @@ def correlation(track: Track, fit: PeakFit) -> float:
 def search_limits(scan: Scan, spread: Floats, distribution: NullDistribution) -> tuple[float, float]:
     """Return the searched fraction and the detection limit (ppm km) of PeakSearch.
 
-    The limit is the amplitude h sigma sqrt(2 pi) of a peak of the typical width at which h / (median formal error x
-    spread) reaches the z that is accepted.
+    The limit is the amplitude h sigma sqrt(2 pi) of a peak of the typical width that would just be accepted. Its T is h
+    over the scan's median formal error and usual spread: the fit's formal error knows that neighbours err alike.
     """
     sigma_km = thresholds()["flux"]["typical_sigma_km"]
     row = int(np.argmin(np.abs(np.log(scan.sigma_km / sigma_km))))
     error = scan.height_error_ppm[row][np.isfinite(scan.height_error_ppm[row])]
-    wanted = distribution.threshold(thresholds()["candidates"]["accepted_false_alarm_probability"])
-    limit = wanted * spread[row] * np.median(error) * sigma_km * SQRT_2_PI if len(error) else np.nan
+    z = distribution.threshold(thresholds()["candidates"]["accepted_false_alarm_probability"])
+    wanted = z / distribution.normalised(1.0, sigma_km, spread)
+    limit = wanted * distribution.spread[row] * np.median(error) * sigma_km * SQRT_2_PI if len(error) else np.nan
     return float(np.isfinite(scan.statistic).any(axis=0).mean()), float(limit)

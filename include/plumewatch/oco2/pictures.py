@@ -10,18 +10,22 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from plumewatch.geodesy import local_offset_km
 from plumewatch.oco2.fit import SQRT_2_PI
 
 SIZE_INCHES, DPI = (11.0, 4.6), 100
 CURVE_POINTS = 400
 SOUNDING_COLOUR, FIT_COLOUR, BACKGROUND_COLOUR, WIND_COLOUR = "#4c72b0", "#c44e52", "#555555", "#111111"
-ARROW_LENGTH = 0.25  # of the map's height
+ARROW_LENGTH = 0.2  # of the map's height
+MAP_WIDTH = 0.6  # at least, of the map's height
+COLOUR_PERCENTILES = (1.0, 99.0)  # of the enhancements: single soundings that stand out shouldn't pale the others
+HEADROOM = 0.45  # of the range of xco2, for the numbers and the legend
 
 
 def draw_peak(details: Mapping[str, Any]) -> bytes:
     """Return the PNG of a peak's details (the content of its JSON); the same details give the same bytes."""
     figure = Figure(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
-    section, place = figure.subplots(1, 2, width_ratios=(2.2, 1.0))
+    section, place = figure.subplots(1, 2, width_ratios=(2.0, 1.0))
     _draw_section(section, details)
     _draw_map(place, details, figure)
     figure.suptitle(_title(details), fontsize=11)
@@ -46,11 +50,13 @@ def _draw_section(axes: Axes, details: Mapping[str, Any]) -> None:
     shape = np.exp(-0.5 * (x / sigma) ** 2)
     heights = [details[f"amplitude_ppm_km{end}"] / (sigma * SQRT_2_PI) for end in ("_low", "_high")]
     axes.fill_between(
-        x, background + heights[0] * shape, background + heights[1] * shape, color=FIT_COLOUR, alpha=0.15, lw=0,
+        x, background + heights[0] * shape, background + heights[1] * shape, color=FIT_COLOUR, alpha=0.3, lw=0,
         label="68 % of the amplitude",
     )  # fmt: skip
-    axes.plot(x, background, "--", color=BACKGROUND_COLOUR, label="background")
     axes.plot(x, background + details["height_ppm"] * shape, color=FIT_COLOUR, label="fit")
+    axes.plot(x, background, "--", color=BACKGROUND_COLOUR, label="background")
+    low, high = min(soundings["xco2_ppm"]), max(soundings["xco2_ppm"])
+    axes.set_ylim(low - 0.05 * (high - low), high + HEADROOM * (high - low))
     axes.set_xlabel("along the track (km from the centre)")
     axes.set_ylabel("XCO₂ (ppm)")
     axes.legend(loc="upper right", fontsize=8)
@@ -67,6 +73,8 @@ def _numbers(details: Mapping[str, Any]) -> str:
         lines.append(f"no emission: {details['emission_status']}")
     else:
         lines.append(f"emission {_interval(details, 'emission_kt_h', 1)} kt CO₂/h")
+    if details["wind_source"]:
+        lines.append(f"wind {details['wind_source']}")
     return "\n".join(lines)
 
 
@@ -75,23 +83,33 @@ def _interval(details: Mapping[str, Any], name: str, digits: int) -> str:
 
 
 def _draw_map(axes: Axes, details: Mapping[str, Any], figure: Figure) -> None:
+    """Soundings in km east and north of the peak, so that nothing tears at the antimeridian or widens at a pole."""
     soundings = details["soundings"]
-    # Degrees east of the peak, so that nothing tears at the antimeridian.
-    east = (np.array(soundings["longitude"]) - details["longitude"] + 180.0) % 360.0 - 180.0
+    centre = details["longitude"], details["latitude"]
+    east, north = local_offset_km(*centre, soundings["longitude"], soundings["latitude"])
     enhancement = np.array(soundings["xco2_ppm"]) - np.array(soundings["background_ppm"])
-    points = axes.scatter(east, soundings["latitude"], c=enhancement, s=4, cmap="viridis")
-    figure.colorbar(points, ax=axes, label="above background (ppm)")
-    axes.plot(0.0, details["latitude"], "o", mfc="none", mec=FIT_COLOUR, ms=12)
-    stretch = 1.0 / max(np.cos(np.radians(details["latitude"])), 0.05)
-    axes.set_aspect(stretch)
+    low, high = np.percentile(enhancement, COLOUR_PERCENTILES)
+    points = axes.scatter(east, north, c=enhancement, s=4, cmap="viridis", vmin=low, vmax=high)
+    figure.colorbar(points, ax=axes, label="above background (ppm)", extend="both")
+    axes.plot(0.0, 0.0, "o", mfc="none", mec=FIT_COLOUR, ms=12)
+    height = max(np.ptp(north), np.ptp(east))
+    _draw_wind(axes, details, ARROW_LENGTH * height)
+    reach = max(np.abs(east).max() * 1.1, MAP_WIDTH * height / 2)
+    axes.set_xlim(-reach, reach)
+    axes.set_aspect("equal")
+    axes.set_xlabel("km east of the peak")
+    axes.set_ylabel("km north of the peak")
+
+
+def _draw_wind(axes: Axes, details: Mapping[str, Any], length_km: float) -> None:
+    """An arrow from the peak to where the wind goes, and its speed."""
     u, v = details["wind_u_m_s"], details["wind_v_m_s"]
-    if u is not None and v is not None and np.hypot(u, v) > 0:
-        length = ARROW_LENGTH * np.ptp(soundings["latitude"]) / np.hypot(u, v)
-        axes.annotate(
-            "", xy=(u * length * stretch, details["latitude"] + v * length), xytext=(0.0, details["latitude"]),
-            arrowprops={"arrowstyle": "->", "color": WIND_COLOUR, "lw": 1.8},
-        )  # fmt: skip
-        axes.set_title(f"wind {np.hypot(u, v):.1f} m/s", fontsize=9)
-    axes.margins(x=1.2)
-    axes.set_xlabel("longitude from the centre (°)")
-    axes.set_ylabel("latitude (°)")
+    if u is None or v is None or not np.hypot(u, v) > 0:
+        axes.set_title("no wind known", fontsize=9)
+        return
+    speed = float(np.hypot(u, v))
+    axes.annotate(
+        "", xy=(u / speed * length_km, v / speed * length_km), xytext=(0.0, 0.0),
+        arrowprops={"arrowstyle": "-|>", "color": WIND_COLOUR, "lw": 1.8, "mutation_scale": 16},
+    )  # fmt: skip
+    axes.set_title(f"wind {speed:.1f} m/s", fontsize=9)

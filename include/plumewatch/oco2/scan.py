@@ -1,9 +1,9 @@
-"""The scan: a Gaussian of every width at every kilometre of a track, on a local line, by sums over windows.
+"""The scan: a Gaussian of every width at every kilometre of a track, on a local background, by sums over windows.
 
-For a given centre and width the model is linear, y = b + m x + h g(x) with g = exp(-x^2 / (2 sigma^2)). With the
-weighted sums over the window, <a, b> = sum w a b, and the line projected out of template and data,
+For a given centre and width the model is linear, y = b + m x + c x^2 + h g(x) with g = exp(-x^2 / (2 sigma^2)). With
+the weighted sums over the window, <a, b> = sum w a b, and the parabola projected out of template and data,
 
-    h = <g', y'> / <g', g'>,   t = h / sqrt(RSS / (n - 4) / <g', g'>),
+    h = <g', y'> / <g', g'>,   t = h / sqrt(RSS / (n - 5) / <g', g'>),
 
 which is the matched filter with its local background profiled out (Golub and Pereyra 1973, separable least squares).
 All sums are correlations of binned sounding sums with fixed kernels, hence a few fast Fourier transforms a width.
@@ -21,8 +21,9 @@ from plumewatch.oco2.thresholds import thresholds
 
 Floats = NDArray[np.float64]
 
-N_PARAMETERS = 4  # height, two of the line, and the centre and width count as one: they are on a grid
-SINGULAR = 1e-9  # relative: a window whose soundings are all at one place has no line
+BACKGROUND_DEGREE = 2
+N_PARAMETERS = BACKGROUND_DEGREE + 3  # of the background, height, and one for centre and width, which are on a grid
+SINGULAR = 1e-9  # relative: a window whose soundings are all at two places has no parabola
 
 
 @dataclass(frozen=True)
@@ -92,18 +93,23 @@ class _Windows:
 
     def __init__(self, bins: _Bins, half_window_km: float, bin_km: float) -> None:
         half = round(half_window_km / bin_km)
-        self._x = np.arange(-half, half + 1).astype(np.float64) * bin_km
-        self._half, self._n_bins = half, len(bins.weight)
+        self._x = np.arange(-half, half + 1).astype(np.float64) / half
+        self._half, self._n_bins, self._reach_km = half, len(bins.weight), half * bin_km
         self._length = fft.next_fast_len(self._n_bins + 2 * half, real=True)
-        one, x = np.ones(len(self._x)), self._x
         self._weight, self._weighted = self._transform(bins.weight), self._transform(bins.weighted)
-        self._s0, self._s1, self._s2 = (self._sums(self._weight, kernel) for kernel in (one, x, x * x))
-        self._y0, self._y1 = (self._sums(self._weighted, kernel) for kernel in (one, x))
-        self._yy = self._sums(self._transform(bins.squared), one)
-        self._count = np.rint(self._sums(self._transform(bins.count), one))
-        determinant = self._s0 * self._s2 - self._s1**2
-        self._has_line = determinant > SINGULAR * self._s0**2 * half_window_km**2
-        self._determinant = np.where(self._has_line, determinant, 1.0)
+        self._powers = self._x ** np.arange(BACKGROUND_DEGREE + 1)[:, None]
+        moments = [self._sums(self._weight, self._x**k) for k in range(2 * BACKGROUND_DEGREE + 1)]
+        size = len(self._powers)
+        gram = np.stack([moments[i + j] for i, j in np.ndindex(size, size)], axis=-1).reshape(-1, size, size)
+        is_covered = moments[0] > SINGULAR * moments[0].max()
+        scaled = gram / np.where(is_covered, moments[0], 1.0)[:, None, None]
+        self._has_background = is_covered & (np.linalg.det(scaled) > SINGULAR)
+        inverse = np.linalg.inv(np.where(self._has_background[:, None, None], gram, np.eye(size)))
+        self._inverse = np.ascontiguousarray(np.moveaxis(inverse, 0, -1))
+        self._y = self._moments(self._weighted, np.ones(len(self._x)))
+        everything = self._sums(self._transform(bins.squared), np.ones(len(self._x)))
+        self._yy_left = everything - self._of_background(self._y, self._y)
+        self._count = np.rint(self._sums(self._transform(bins.count), np.ones(len(self._x))))
 
     def _transform(self, values: Floats) -> NDArray[np.complex128]:
         padded = np.zeros(self._length)
@@ -114,30 +120,36 @@ class _Windows:
         """Correlation with a kernel of the window's length, one value a bin."""
         return fft.irfft(transformed * np.conj(fft.rfft(kernel, self._length)), self._length)[: self._n_bins]
 
-    def _without_line(self, a0: Floats, a1: Floats, b0: Floats, b1: Floats) -> Floats:
-        """What the line takes from <a, b>, given <1, a>, <x, a>, <1, b>, <x, b>."""
-        return (self._s2 * a0 * b0 - self._s1 * (a0 * b1 + a1 * b0) + self._s0 * a1 * b1) / self._determinant
+    def _moments(self, transformed: NDArray[np.complex128], kernel: Floats) -> Floats:
+        """Correlations with a kernel times each power of x, shape (degree + 1, bins)."""
+        return np.stack([self._sums(transformed, kernel * power) for power in self._powers])
+
+    def _of_background(self, a: Floats, b: Floats) -> Floats:
+        """What the background takes from <a, b>, given the moments of a and b."""
+        total = np.zeros(self._n_bins)
+        for i, j in np.ndindex(len(a), len(b)):  # many times faster than an einsum over so short axes
+            total += a[i] * self._inverse[i, j] * b[j]
+        return total
 
     def test(self, sigma_km: float) -> tuple[Floats, Floats]:
         """Statistic and formal error of the height (ppm) of one width, NaN where it can't be tested."""
         settings = thresholds()["scan"]
-        g: Floats = np.exp(-0.5 * (self._x / sigma_km) ** 2)
-        g0, g1, gg = (self._sums(self._weight, kernel) for kernel in (g, g * self._x, g * g))
-        gg_left = gg - self._without_line(g0, g1, g0, g1)
-        gy_left = self._sums(self._weighted, g) - self._without_line(g0, g1, self._y0, self._y1)
-        yy_left = self._yy - self._without_line(self._y0, self._y1, self._y0, self._y1)
+        g: Floats = np.exp(-0.5 * (self._x * self._reach_km / sigma_km) ** 2)
+        moments, gg = self._moments(self._weight, g), self._sums(self._weight, g * g)
+        gg_left = gg - self._of_background(moments, moments)
+        gy_left = self._sums(self._weighted, g) - self._of_background(moments, self._y)
         testable = (
-            self._has_line
+            self._has_background
             & (self._count >= settings["min_soundings"])
-            & (gg_left > settings["min_leverage"] * _full_leverage(self._x, g) * np.maximum(gg, SINGULAR))
+            & (gg_left > settings["min_leverage"] * self._full_leverage(g) * np.maximum(gg, SINGULAR))
         )
         gg_left = np.where(testable, gg_left, 1.0)
         height = gy_left / gg_left
-        variance = np.maximum(yy_left - height * gy_left, SINGULAR) / np.maximum(self._count - N_PARAMETERS, 1)
+        variance = np.maximum(self._yy_left - height * gy_left, SINGULAR) / np.maximum(self._count - N_PARAMETERS, 1)
         error = np.where(testable, np.sqrt(variance / gg_left), np.nan)
         return height / error, error
 
-
-def _full_leverage(x: Floats, g: Floats) -> float:
-    """What a line leaves of <g, g> in a window that is evenly covered."""
-    return float(1.0 - g.sum() ** 2 / len(x) / (g @ g))
+    def _full_leverage(self, g: Floats) -> float:
+        """What the background leaves of <g, g> in a window that is evenly covered."""
+        basis, _ = np.linalg.qr(self._powers.T)
+        return float(1.0 - np.sum((basis.T @ g) ** 2) / (g @ g))

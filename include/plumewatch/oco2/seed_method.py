@@ -10,12 +10,14 @@ distance runs along the track instead of from the first sounding.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from plumewatch.oco2.fit import PeakFit, Window, interval_at
 from plumewatch.oco2.null_distribution import NullDistribution, estimate_spread, null_distribution
 from plumewatch.oco2.peaks import ACCEPTED, NOT_SIGNIFICANT, PeakSearch, judge, search_limits
-from plumewatch.oco2.scan import Scan, scan_track
+from plumewatch.oco2.scan import scan_track
 from plumewatch.oco2.thresholds import thresholds
 from plumewatch.oco2.track import Track
 
@@ -27,19 +29,21 @@ REFINED = 21  # widths between the neighbours of the best one
 
 
 def find_peaks_seed(track: Track, distribution: NullDistribution | None = None) -> PeakSearch:
-    """Return what the seed's rules keep, `accepted` where the scan's statistic there is significant too."""
+    """Return what the seed's rules keep, `accepted` where noise seldom reaches it too."""
     settings = thresholds()["seed_method"]
     distribution = distribution or null_distribution()
     scan = scan_track(track.distance_km, track.xco2_ppm, track.weight)
     if len(track) < settings["min_orbit_soundings"] or not np.isfinite(scan.statistic).any():
         return PeakSearch((), 0.0, float("nan"))
     spread = estimate_spread(scan, distribution.spread)
+    as_stated = replace(track, weight=track.uncertainty_ppm**-2)
     peaks = []
     for index in range(0, len(track), settings["every_nth_sounding"]):
-        fit = _converged_fit(track, float(track.distance_km[index]))
+        fit = _converged_fit(as_stated, float(track.distance_km[index]))
         if fit is None:
             continue
-        probability = _probability(scan, spread, distribution, fit)
+        z = distribution.normalised(fit.statistic, fit.sigma_km, spread)
+        probability = float(distribution.false_alarm_probability(z))
         peak = judge(track, fit, probability, settings["min_correlation"], index=index)
         if peak.status in (ACCEPTED, NOT_SIGNIFICANT):
             peaks.append(peak)
@@ -48,8 +52,8 @@ def find_peaks_seed(track: Track, distribution: NullDistribution | None = None) 
 
 def _converged_fit(track: Track, centre_km: float) -> PeakFit | None:
     """The best width at a centre, None where the window is too empty or the best height isn't positive."""
-    half_window_km = thresholds()["scan"]["half_window_km"]
-    window = Window.of(track, centre_km, half_window_km, BACKGROUND_DEGREE)
+    half_window_km = thresholds()["seed_method"]["half_window_km"]
+    window = Window.of(track, centre_km, half_window_km, BACKGROUND_DEGREE, is_shared=False)
     if window is None or window.n_soundings < thresholds()["seed_method"]["min_window_soundings"]:
         return None
     widths = WIDTHS_KM
@@ -63,13 +67,13 @@ def _converged_fit(track: Track, centre_km: float) -> PeakFit | None:
     low, high = interval_at(window, best, float(grid.leverage[k]))
     background = window.background(best)
     return PeakFit(
-        best.centre_km, best.sigma_km, best.height_ppm, low, high, background, window.n_soundings, half_window_km
+        best.centre_km,
+        best.sigma_km,
+        best.height_ppm,
+        window.statistic(best),
+        low,
+        high,
+        background,
+        window.n_soundings,
+        half_window_km,
     )
-
-
-def _probability(scan: Scan, spread: np.ndarray, distribution: NullDistribution, fit: PeakFit) -> float:
-    """False alarm probability by the scan's statistic at the fit's place and width; 1 where there is none."""
-    at = int(np.clip(np.rint((fit.centre_km - scan.start_km) / scan.bin_km), 0, scan.statistic.shape[1] - 1))
-    row = int(np.argmin(np.abs(np.log(scan.sigma_km / fit.sigma_km))))
-    z = scan.statistic[row, at] / spread[row]
-    return float(distribution.false_alarm_probability(z)) if np.isfinite(z) else 1.0

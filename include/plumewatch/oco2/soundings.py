@@ -12,9 +12,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
+from numpy.typing import NDArray
 
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError
@@ -123,10 +125,10 @@ def extract_granule(task: Mapping[str, Any]) -> dict[str, Any]:
     except (PlumewatchError, OSError) as error:
         failure = FailedScene.from_exception(error, scene_id=granule.name, stage=STAGE, asset=granule.path)
         return answer | {"n_soundings": 0, "rows": 0, "dropped": "{}", "failure": json.dumps(asdict(failure))}
-    in_month = pc.equal(pc.strftime(read.soundings["observed_at_utc"], "%Y-%m"), granule.month)
-    rows = read.soundings.filter(in_month)
-    dropped = dict(read.dropped)
-    if rows.num_rows < read.soundings.num_rows:
+    in_month = _is_in_month(read.soundings["observed_at_utc"], granule.month)
+    rows, dropped = read.soundings, dict(read.dropped)
+    if not in_month.all():
+        rows = rows.filter(pa.array(in_month))
         dropped[OTHER_MONTH] = read.soundings.num_rows - rows.num_rows
     if rows.num_rows:
         content = storage.parquet_bytes(SOUNDINGS, rows)
@@ -135,6 +137,14 @@ def extract_granule(task: Mapping[str, Any]) -> dict[str, Any]:
         folder = storage.partition_path(granule.soundings_path, {"month": granule.month})
         storage.write_bytes(storage.join(folder, answer["file"]), content)
     return answer | {"n_soundings": read.n_soundings, "rows": rows.num_rows, "dropped": json.dumps(dropped)}
+
+
+def _is_in_month(observed_at_utc: pa.ChunkedArray, month: str) -> NDArray[np.bool_]:
+    """Whether each time is in a UTC month, YYYY-MM."""
+    first = np.datetime64(month, "M")
+    begin, end = (m.astype("datetime64[us]").astype(np.int64) for m in (first, first + 1))
+    time_us = observed_at_utc.cast(pa.int64()).to_numpy()
+    return (time_us >= begin) & (time_us < end)
 
 
 # --- orbits

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 
-from plumewatch.constants import EARTH_RADIUS_KM
+from plumewatch.constants import EARTH_RADIUS_KM, MEDIAN_OF_ABSOLUTE_NORMAL
 from plumewatch.oco2.thresholds import thresholds
 
 Floats = NDArray[np.float64]
@@ -20,6 +21,7 @@ COLUMNS = (
 """Columns of the table `soundings` that detection needs."""
 
 MICROSECONDS = 1e-6
+GROUND_SPEED_KM_S = 6.75  # OCO-2: 24 soundings a second, 8 in a row, rows 2.25 km apart
 SHORT_WINDOW_KM = 50.0  # over this much track on both sides the direction at a place is fitted
 
 
@@ -45,8 +47,10 @@ class Track:
     """Direction of flight, degrees clockwise from north."""
     xco2_ppm: Floats
     """Column-averaged dry-air mole fraction."""
+    uncertainty_ppm: Floats
+    """Stated error of xco2; the orbit's median where none is stated."""
     weight: Floats
-    """1 / uncertainty^2 in ppm^-2."""
+    """1 / uncertainty^2 in ppm^-2, less for a sounding that stands out of its neighbours."""
     wind_u_m_s: Floats
     """10-m wind towards east."""
     wind_v_m_s: Floats
@@ -84,7 +88,7 @@ def compute_track(soundings: pa.Table) -> Track:
 
     Every 10 s of flight are one knot, the mean of its soundings; distances are great-circle steps from knot to knot,
     and within a knot the projection on the direction of flight. Soundings without a valid xco2 or place are left out.
-    A missing uncertainty counts as the orbit's median.
+    A missing uncertainty counts as the orbit's median; outliers lose weight (`robust_weights`).
     """
     rows = soundings.sort_by("sounding_id")
     value = {name: _floats(rows[name]) for name in COLUMNS if name not in ("sounding_id", "observed_at_utc", "orbit")}
@@ -93,6 +97,7 @@ def compute_track(soundings: pa.Table) -> Track:
     time_s = rows["observed_at_utc"].cast(pa.int64()).to_numpy()[keep] * MICROSECONDS
     points = _unit_vectors(value["longitude"], value["latitude"])
     distance_km, across_km, heading_deg = _along_and_across(time_s, points)
+    uncertainty_ppm = _uncertainty(value.pop("xco2_uncertainty_ppm"))
     return Track(
         orbit=rows["orbit"][0].as_py() if len(rows) else -1,
         sounding_id=rows["sounding_id"].to_numpy()[keep],
@@ -100,20 +105,63 @@ def compute_track(soundings: pa.Table) -> Track:
         distance_km=distance_km,
         across_km=across_km,
         heading_deg=heading_deg,
-        weight=_weights(value.pop("xco2_uncertainty_ppm")),
+        uncertainty_ppm=uncertainty_ppm,
+        weight=robust_weights(distance_km, value["xco2_ppm"], uncertainty_ppm),
         **value,
     )
+
+
+def straight_track(distance_km: Floats, xco2_ppm: Floats, uncertainty_ppm: Floats) -> Track:
+    """Return a track of soundings of which only the place along it is known: northward from the equator, no wind."""
+    nothing = np.full(len(distance_km), np.nan)
+    return Track(
+        orbit=-1,
+        sounding_id=np.arange(len(distance_km)),
+        time_s=distance_km / GROUND_SPEED_KM_S,
+        longitude=np.zeros(len(distance_km)),
+        latitude=np.degrees(distance_km / EARTH_RADIUS_KM),
+        distance_km=distance_km,
+        across_km=np.zeros(len(distance_km)),
+        heading_deg=np.zeros(len(distance_km)),
+        xco2_ppm=xco2_ppm,
+        uncertainty_ppm=uncertainty_ppm,
+        weight=robust_weights(distance_km, xco2_ppm, uncertainty_ppm),
+        wind_u_m_s=nothing,
+        wind_v_m_s=nothing,
+        surface_pressure_hpa=nothing,
+        tcwv_kg_m2=nothing,
+    )
+
+
+def robust_weights(distance_km: Floats, xco2_ppm: Floats, uncertainty_ppm: Floats) -> Floats:
+    """Return 1 / uncertainty^2 (ppm^-2) times Huber's weight of each sounding among its neighbours along the track.
+
+    The weight is min(1, k s / |r|) with r the distance from the median of the neighbours and s the robust standard
+    deviation of such distances further around. The neighbours span a few kilometres, so that no peak of 2 km or more
+    stands out of them.
+    """
+    settings = thresholds()["robust"]
+    order = np.argsort(distance_km, kind="stable")
+    value = xco2_ppm[order]
+    if not len(value):
+        return np.empty(0)
+    residual = np.abs(value - median_filter(value, settings["neighbours"], mode="nearest"))
+    usual = median_filter(residual[:: settings["every"]], settings["around"], mode="nearest")
+    usual = np.repeat(usual, settings["every"])[: len(value)] / MEDIAN_OF_ABSOLUTE_NORMAL
+    limit = settings["huber_k"] * np.maximum(usual, thresholds()["scan"]["min_uncertainty_ppm"])
+    weight = np.empty(len(value))
+    weight[order] = np.minimum(1.0, limit / np.maximum(residual, limit))
+    return weight / uncertainty_ppm**2
 
 
 def _floats(column: pa.ChunkedArray) -> Floats:
     return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
 
 
-def _weights(uncertainty_ppm: Floats) -> Floats:
+def _uncertainty(uncertainty_ppm: Floats) -> Floats:
     known = np.isfinite(uncertainty_ppm)
     usual = np.median(uncertainty_ppm[known]) if known.any() else 1.0
-    filled = np.where(known, uncertainty_ppm, usual)
-    return 1.0 / np.maximum(filled, thresholds()["scan"]["min_uncertainty_ppm"]) ** 2
+    return np.maximum(np.where(known, uncertainty_ppm, usual), thresholds()["scan"]["min_uncertainty_ppm"])
 
 
 def _unit_vectors(longitude: Floats, latitude: Floats) -> Floats:

@@ -28,6 +28,7 @@ from plumewatch.sentinel2.scene_store import withdraw_scene
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.settings import Settings
 from plumewatch.tables import PIXELS, PLUMES
+from plumewatch.wind.product import requests_of_day
 from plumewatch.wind.providers import fetch_wind
 
 SEARCH = "search"
@@ -167,7 +168,7 @@ def fetch_area_wind(settings: Settings, days: Iterable[tuple[str, str]]) -> list
     return [
         p
         for key, boxes in bounds.items()
-        for p in fetch_wind(settings.wind, settings.storage_root, date.fromisoformat(key), boxes)
+        for p in fetch_wind(settings, requests_of_day(date.fromisoformat(key), boxes))
     ]
 
 

@@ -1,0 +1,89 @@
+"""Tracks without a source: of pieces of a real orbit's residuals, or simulated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plumewatch.oco2.calibration import simulate_track
+from plumewatch.oco2.null_distribution import REFERENCE_KM
+from plumewatch.oco2.track import Track, straight_track
+
+Floats = NDArray[np.float64]
+
+TRACK_KM = REFERENCE_KM
+BLOCK_KM = 10.0  # residuals are drawn in blocks of this length: their correlation, of some kilometres, stays
+MEDIAN_KM = 60.0  # what a running median of this length follows is background
+BACKGROUND_PPM = 0.4  # amplitude of the smooth background that is put under the residuals
+BACKGROUND_KM = (250.0, 600.0)  # its wavelength
+USUAL_PPM = 400.0
+UNCERTAINTY_PPM = 0.65  # stated error of orbit 11522's soundings; what is found doesn't depend on it
+
+
+class NoiseSource(Protocol):
+    """Where tracks come from."""
+
+    @property
+    def name(self) -> str:
+        """For the tables."""
+
+    def draw(self, rng: np.random.Generator) -> Track:
+        """Return a track of 600 km."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Neighbouring soundings of a real orbit."""
+
+    distance_km: Floats
+    """From the beginning of the block."""
+    residual_ppm: Floats
+    """xco2 minus its running median."""
+
+
+@dataclass(frozen=True)
+class RealNoise:
+    """Blocks of real residuals in a random order, on a smooth background."""
+
+    name: str
+    """For the tables."""
+    blocks: tuple[Block, ...]
+    """Each 10 km long."""
+    background_ppm: float = BACKGROUND_PPM
+    """Amplitude of the background."""
+
+    @classmethod
+    def of(cls, name: str, distance_km: Floats, xco2_ppm: Floats, without_km: tuple[float, float]) -> RealNoise:
+        """Cut the soundings of an orbit into blocks, but for the stretch where it has a plume."""
+        order = np.argsort(distance_km, kind="stable")
+        x, y = distance_km[order], xco2_ppm[order]
+        around = zip(np.searchsorted(x, x - MEDIAN_KM / 2), np.searchsorted(x, x + MEDIAN_KM / 2), strict=True)
+        residual = y - np.array([np.median(y[first:last]) for first, last in around])
+        start = np.arange(np.floor(x[0] / BLOCK_KM), np.floor(x[-1] / BLOCK_KM)) * BLOCK_KM
+        start = start[(start < without_km[0]) | (start >= without_km[1])]
+        cuts = [slice(*np.searchsorted(x, [s, s + BLOCK_KM])) for s in start]
+        return cls(name, tuple(Block(x[cut] - s, residual[cut]) for s, cut in zip(start, cuts, strict=True)))
+
+    def draw(self, rng: np.random.Generator) -> Track:
+        """Return a track of 600 km."""
+        picked = [self.blocks[k] for k in rng.integers(0, len(self.blocks), round(TRACK_KM / BLOCK_KM))]
+        distance = np.concatenate([block.distance_km + n * BLOCK_KM for n, block in enumerate(picked)])
+        wave = distance / rng.uniform(*BACKGROUND_KM) + rng.uniform(0.0, 1.0)
+        xco2 = USUAL_PPM + self.background_ppm * np.sin(2.0 * np.pi * wave)
+        xco2 += np.concatenate([block.residual_ppm for block in picked])
+        return straight_track(distance, xco2, np.full(len(distance), UNCERTAINTY_PPM))
+
+
+@dataclass(frozen=True)
+class SimulatedNoise:
+    """The tracks that the calibration simulates: correlated noise of random strength, excursions, background."""
+
+    name: str = "simulated noise"
+    """For the tables."""
+
+    def draw(self, rng: np.random.Generator) -> Track:
+        """Return a track of 600 km."""
+        return simulate_track(rng, TRACK_KM)

@@ -1,0 +1,141 @@
+"""Planted peaks: what the finder makes of them, and of tracks that have none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plumewatch.oco2.evaluation.noise import TRACK_KM, NoiseSource, RealNoise
+from plumewatch.oco2.fit import SQRT_2_PI, fit_peak
+from plumewatch.oco2.peaks import ACCEPTED, find_peaks
+from plumewatch.oco2.track import Track, straight_track
+
+Floats = NDArray[np.float64]
+
+HEIGHTS_PPM = (0.8, 1.2, 2.0, 4.0)
+SIGMAS_KM = (4.0, 10.0, 20.0)
+EDGE_KM = 150.0  # planted so far from both ends, that the window fits
+NEAR_KM, NEAR_SIGMAS = 20.0, 3.0  # a row so near the planted centre is the planted peak's
+EMPTY_STREAM, PLANTED_STREAM, NOISE_STREAM = 1, 2, 3  # seeds of different trials never meet
+
+
+@dataclass(frozen=True)
+class PlantedPeak:
+    """A Gaussian that was put into a track."""
+
+    centre_km: float
+    """Along the track."""
+    height_ppm: float
+    """At its centre."""
+    sigma_km: float
+    """Standard deviation."""
+
+    @property
+    def amplitude_ppm_km(self) -> float:
+        """height x sigma x sqrt(2 pi)."""
+        return self.height_ppm * self.sigma_km * SQRT_2_PI
+
+    def is_near(self, centre_km: Floats | float) -> NDArray[np.bool_]:
+        """Whether a place is the planted one."""
+        return np.abs(np.asarray(centre_km) - self.centre_km) <= max(NEAR_SIGMAS * self.sigma_km, NEAR_KM)
+
+    def added_to(self, track: Track) -> Track:
+        """Return the track with the peak."""
+        x = (track.distance_km - self.centre_km) / self.sigma_km
+        return straight_track(
+            track.distance_km, track.xco2_ppm + self.height_ppm * np.exp(-0.5 * x**2), track.uncertainty_ppm
+        )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was made of one planted peak."""
+
+    planted: PlantedPeak
+    """The truth."""
+    n_rows: int
+    """Accepted rows at its place."""
+    n_unrelated: int
+    """Accepted rows elsewhere."""
+    amplitude_ppm_km: float
+    """Of the fit at the planted place, found or not; NaN where nothing positive fits."""
+    low: float
+    """Lower end of its 68 % interval."""
+    high: float
+    """Upper end."""
+
+
+def empty_tracks(source: NoiseSource, count: int) -> Iterator[Track]:
+    """Tracks without a peak."""
+    return (source.draw(np.random.default_rng([EMPTY_STREAM, number])) for number in range(count))
+
+
+def noise_tracks(source: RealNoise, count: int) -> Iterator[Track]:
+    """Other tracks, without background, from which a method may learn the noise."""
+    still = replace(source, background_ppm=0.0)
+    return (still.draw(np.random.default_rng([NOISE_STREAM, number])) for number in range(count))
+
+
+def planted_tracks(source: NoiseSource, per_cell: int) -> Iterator[tuple[PlantedPeak, Track]]:
+    """Tracks with one peak: so many of every height and width."""
+    for height in HEIGHTS_PPM:
+        for sigma in SIGMAS_KM:
+            for number in range(per_cell):
+                rng = np.random.default_rng([PLANTED_STREAM, number, round(10 * height), round(sigma)])
+                peak = PlantedPeak(rng.uniform(EDGE_KM, TRACK_KM - EDGE_KM), height, sigma)
+                yield peak, peak.added_to(source.draw(rng))
+
+
+def count_alarms(source: NoiseSource, tracks: int) -> int:
+    """Return on how many tracks without a peak one is accepted."""
+    return sum(any(p.status == ACCEPTED for p in find_peaks(track).peaks) for track in empty_tracks(source, tracks))
+
+
+def run_trials(source: NoiseSource, per_cell: int) -> list[Trial]:
+    """Search every planted track, and fit at the planted place."""
+    return [_trial(peak, track) for peak, track in planted_tracks(source, per_cell)]
+
+
+def _trial(planted: PlantedPeak, track: Track) -> Trial:
+    centres = np.array([p.fit.centre_km for p in find_peaks(track).peaks if p.status == ACCEPTED])
+    is_right = planted.is_near(centres)
+    fit = fit_peak(track, planted.centre_km, planted.sigma_km)
+    measured = (fit.amplitude_ppm_km, fit.amplitude_ppm_km_low, fit.amplitude_ppm_km_high) if fit else (np.nan,) * 3
+    return Trial(planted, int(is_right.sum()), int((~is_right).sum()), *measured)
+
+
+def recall_lines(trials: Sequence[Trial], reference: Sequence[bool] | None) -> list[str]:
+    """Return a table: recall beside that of a reference method, rows a plume, error of the amplitude, coverage."""
+    head = "height  width  trials  recall  filter  ratio  rows/plume  unrelated/track  |error|  68 % interval holds"
+    return [head, *(_line(group, trials, reference) for group in _groups())]
+
+
+def _groups() -> Iterator[tuple[float, float | None]]:
+    for height in HEIGHTS_PPM:
+        yield from ((height, sigma) for sigma in (*SIGMAS_KM, None))
+    yield np.nan, None
+
+
+def _line(group: tuple[float, float | None], trials: Sequence[Trial], reference: Sequence[bool] | None) -> str:
+    height, sigma = group
+    at = [
+        k
+        for k, trial in enumerate(trials)
+        if (np.isnan(height) or trial.planted.height_ppm == height) and sigma in (None, trial.planted.sigma_km)
+    ]
+    some = [trials[k] for k in at]
+    found = [trial for trial in some if trial.n_rows]
+    recall = len(found) / len(some)
+    other = float(np.mean([reference[k] for k in at])) if reference else np.nan
+    error = [abs(trial.amplitude_ppm_km / trial.planted.amplitude_ppm_km - 1.0) for trial in some]
+    held = np.mean([trial.low <= trial.planted.amplitude_ppm_km <= trial.high for trial in some])
+    rows = sum(trial.n_rows for trial in some) / max(len(found), 1)
+    unrelated = np.mean([trial.n_unrelated for trial in some])
+    name = f"{'all' if np.isnan(height) else f'{height:.1f}':>6}  {'all' if sigma is None else f'{sigma:.0f}':>5}"
+    return (
+        f"{name}  {len(some):6}  {recall:6.3f}  {other:6.3f}  {recall / other:5.2f}  {rows:10.2f}  "
+        f"{unrelated:15.3f}  {np.nanmedian(error):7.3f}  {held:19.3f}"
+    )

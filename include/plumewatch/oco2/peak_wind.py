@@ -1,0 +1,52 @@
+"""The wind of a month's peaks, brought into the storage: only around the peaks and only for their hours."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+from plumewatch import storage
+from plumewatch.errors import PlumewatchError, redact
+from plumewatch.failed_scenes import record_failed_scenes
+from plumewatch.models import FailedScene
+from plumewatch.oco2.detection import SCAN
+from plumewatch.oco2.peaks import ACCEPTED
+from plumewatch.settings import Settings
+from plumewatch.tables import PEAKS
+from plumewatch.wind.files import STAGE
+from plumewatch.wind.product import WindRequest, requests_at
+from plumewatch.wind.providers import fetch_wind
+
+log = logging.getLogger(__name__)
+
+
+def fetch_peak_wind(settings: Settings, months: Collection[str], dag_id: str, run_id: str, key: str) -> tuple[int, int]:
+    """Bring the wind around the accepted peaks of the months (YYYY-MM) into the table `wind`.
+
+    What fails is a row of failed_scenes under `dag_id` and `key` (stage `wind`), each source once; nothing is raised
+    for a wind that can't be had: a peak takes the wind of its granule then. Returns how many partitions were written
+    and how many sources failed.
+    """
+    failures: dict[str, FailedScene] = {}
+
+    def note(failure: FailedScene) -> None:
+        failures.setdefault(failure.scene_id, failure)
+
+    written: list[str] = []
+    try:
+        written = fetch_wind(settings, requests_of_peaks(settings, months), note)
+    except (PlumewatchError, OSError) as error:
+        note(FailedScene.from_exception(error, scene_id=redact(str(settings.wind)), stage=STAGE))
+    for failure in failures.values():
+        log.error("FAILED %s %s: %s: %s", failure.stage, failure.scene_id, failure.error_class, failure.message)
+    record_failed_scenes(settings.storage_root, dag_id, key, run_id, list(failures.values()))
+    return len(written), len(failures)
+
+
+def requests_of_peaks(settings: Settings, months: Collection[str]) -> list[WindRequest]:
+    """Return a request for the place and time of each accepted peak of the months."""
+    columns = ["longitude", "latitude", "observed_at_utc", "status"]
+    where = {"method": SCAN, "month": months}
+    peaks = storage.read_table(PEAKS, settings.table_root(PEAKS.name), columns, where=where).to_pylist()
+    accepted = [peak for peak in peaks if peak["status"] == ACCEPTED]
+    return requests_at(*([peak[name] for peak in accepted] for name in columns[:3]))

@@ -1,0 +1,35 @@
+"""`make evaluate [ONLY=oco2|methane]`: the quality figures in full size, as tables with their number of trials."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+
+from tools.checkout import CHECKOUT
+
+EVALUATIONS: dict[str, list[str]] = {
+    "oco2": ["plumewatch.oco2.evaluation", "--test-data", "{test_data}"],
+    "methane": ["plumewatch.methane.evaluation"],
+}
+"""Name of each and its module with arguments."""
+
+
+def main() -> None:
+    """Run one or all, one after the other; the exit code is that of the first that fails."""
+    parser = argparse.ArgumentParser(prog="make evaluate", description=__doc__)
+    parser.add_argument("--only", choices=sorted(EVALUATIONS), help="default: all")
+    arguments = parser.parse_args()
+    test_data = os.environ["PLUMEWATCH_TEST_DATA"]
+    for name in [arguments.only] if arguments.only else EVALUATIONS:
+        print(f"== {name}", flush=True)
+        began = time.monotonic()
+        command = [part.format(test_data=test_data) for part in EVALUATIONS[name]]
+        subprocess.run([sys.executable, "-m", *command], cwd=CHECKOUT, check=True)
+        print(f"== {name}: {time.monotonic() - began:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
