@@ -28,6 +28,8 @@ def project_environment(java_home: Path | None, inherited: Mapping[str, str] = o
         "XDG_CACHE_HOME": str(CACHE / "xdg"),
         "MPLCONFIGDIR": str(CACHE / "matplotlib"),
         "PYTHONUNBUFFERED": "1",
+        # Matrices are small here and processes many: more threads only wait for each other, five times as long.
+        "OMP_NUM_THREADS": inherited.get("OMP_NUM_THREADS", "1"),
         # Sedona counts its users over the network unless told otherwise.
         "DO_NOT_TRACK": "1",
         "NO_PROXY": ",".join(sorted(without_proxy)),

@@ -70,3 +70,7 @@ def test_calibration_is_repeatable_and_readable(tmp_path: Path) -> None:
 def test_too_few_tracks_give_no_law() -> None:
     with pytest.raises(ConfigurationError, match="3 tracks: too few"):
         calibration.calibrate(3)
+
+
+def test_the_shipped_law_is_of_this_code() -> None:
+    assert null_distribution().version == calibration.VERSION

@@ -30,7 +30,7 @@ from plumewatch.oco2.track import Track, straight_track
 Floats = NDArray[np.float64]
 
 SEED = 11522
-TRACKS = 1500
+TRACKS = 1000
 VERSION = "oco2-null-3"
 TRACK_KM = 3000.0  # an orbit's usual stretch between long gaps
 FRAME_KM = 2.25  # OCO-2: 3 frames a second at 6.75 km/s over ground
@@ -45,10 +45,10 @@ MIDDLE_KM = (5.0, 25.0)
 BACKGROUND_PPM = (0.0, 0.4)  # amplitude of two waves of the background
 BACKGROUND_KM = (250.0, 600.0)
 EXCURSIONS_PER_KM = 1.0 / 500.0
-EXCURSION_PPM = 0.6  # standard deviation of their heights, of either sign; the one of orbit 11522 is twice that
+EXCURSION_PPM = 0.57  # standard deviation of their heights, of either sign; the one of orbit 11522 is twice that
 EXCURSION_KM = (1.0, 4.0)  # sigma
-PLAIN_LAW = 3.3, 0.3  # location and scale while none is known: it accepts from z = 4.5 on, which tells the tail
-WIDTH_BINS = 7  # the law is made alike in so many classes of width
+PLAIN_LAW = 2.4, 0.3  # location and scale while none is known: it accepts from z = 3.6 on, which tells the tail
+WIDTH_BINS = 5  # the law is made alike in so many classes of width
 REACHED_BY = 0.02  # share of stretches of 600 km whose strongest candidate exceeds c(sigma), over all classes
 TAIL = (0.96, 0.999)  # quantiles of the largest statistic between which the Gumbel law is fitted
 TAIL_POINTS = 50

@@ -1,6 +1,6 @@
 """The fit of one peak: a Gaussian on a smooth background, and the 68 % interval of its amplitude.
 
-Separable least squares on a grid of centres and widths that is narrowed three times: the global optimum near the start,
+Separable least squares on a grid of centres and widths that is narrowed twice: the global optimum near the start,
 without a first guess of heights and without failures to converge.
 """
 
@@ -70,34 +70,73 @@ class PeakFit:
 
 
 def fit_peak(track: Track, centre_km: float, sigma_km: float) -> PeakFit | None:
-    """Return the best fit near a centre and width, None where no positive height fits.
+    """Return the best fit near a centre and width with its interval, None where no positive height fits."""
+    best = find_best(track, centre_km, sigma_km)
+    return best.with_interval(track) if best else None
 
-    The interval of the amplitude A = h sigma sqrt(2 pi) is the profile likelihood over centre and width (the A whose
-    best sum of squares is within one unit of noise of the optimum; the noise is that of 20-km block means, as
-    neighbouring soundings err alike), widened by the spread of A between this and other windows and backgrounds.
-    """
+
+@dataclass(frozen=True)
+class BestFit:
+    """The best fit near a place, before its interval is known, which takes many times as long."""
+
+    window: Window
+    """The soundings around it."""
+    candidate: Candidate
+    """Centre, width and height."""
+
+    @property
+    def sigma_km(self) -> float:
+        """Width."""
+        return self.candidate.sigma_km
+
+    @property
+    def statistic(self) -> float:
+        """Height in units of its formal error."""
+        return self.window.statistic(self.candidate)
+
+    def with_interval(self, track: Track) -> PeakFit:
+        """Return the fit with the 68 % interval of its amplitude A = h sigma sqrt(2 pi).
+
+        The interval is the profile likelihood over centre and width (the A whose best sum of squares is within one unit
+        of noise of the optimum; the noise is that of 20-km block means, as neighbouring soundings err alike), widened
+        by the spread of A between this and other windows and backgrounds.
+        """
+        best, window = self.candidate, self.window
+        amplitude = best.amplitude_ppm_km
+        low, high = _profile(window, best)
+        spread = float(np.std([amplitude, *_alternatives(track, best)]))
+        return PeakFit(
+            best.centre_km,
+            best.sigma_km,
+            best.height_ppm,
+            self.statistic,
+            amplitude - float(np.hypot(amplitude - low, spread)),
+            amplitude + float(np.hypot(high - amplitude, spread)),
+            window.background(best),
+            window.n_soundings,
+            window.half_window_km,
+        )
+
+
+def find_best(track: Track, centre_km: float, sigma_km: float) -> BestFit | None:
+    """Return the best fit near a centre and width, None where no positive height fits."""
     settings = thresholds()["fit"]
     size = settings["half_window_km"], settings["background_degree"]
     window = Window.of(track, centre_km, *size)
     first = window.best_near(centre_km, sigma_km) if window else None
     window = Window.of(track, first.centre_km, *size) if first else None  # the window moves with the centre, once
     best = window.best_near(first.centre_km, first.sigma_km) if first and window else None
-    if window is None or best is None:
-        return None
-    amplitude = best.amplitude_ppm_km
-    low, high = _profile(window, best)
-    spread = float(np.std([amplitude, *_alternatives(track, best)]))
-    return PeakFit(
-        best.centre_km,
-        best.sigma_km,
-        best.height_ppm,
-        window.statistic(best),
-        amplitude - float(np.hypot(amplitude - low, spread)),
-        amplitude + float(np.hypot(high - amplitude, spread)),
-        window.background(best),
-        window.n_soundings,
-        window.half_window_km,
-    )
+    return BestFit(window, best) if window and best else None
+
+
+def statistic_at(track: Track, centre_km: float, sigma_km: float) -> float:
+    """Return the height in units of its formal error with centre and width held fast; 0 where it isn't positive."""
+    settings = thresholds()["fit"]
+    window = Window.of(track, centre_km, settings["half_window_km"], settings["background_degree"])
+    if window is None:
+        return 0.0
+    best = window.evaluate(np.array([centre_km]), np.array([sigma_km])).candidate(0)
+    return max(0.0, window.statistic(best))
 
 
 def _alternatives(track: Track, best: Candidate) -> list[float]:
@@ -182,8 +221,8 @@ class Grid:
 class Window:
     """The soundings near a place, in 1-km means, and the background as an orthonormal basis.
 
-    Neighbours share a part of their error, C = 1 / weight + s exp(-distance / L); the means are whitened with W, W C W' =
-    1, so that least squares count them for what they tell (generalised least squares).
+    Neighbours share a part of their error, C = 1 / weight + s exp(-distance / L); the means are whitened with W,
+    W C W' = 1, so that least squares count them for what they tell (generalised least squares).
     """
 
     distance_km: Floats
@@ -221,7 +260,7 @@ class Window:
             return None
         w, origin = track.weight[at], float(np.median(track.xco2_ppm[at]))
         y = track.xco2_ppm[at] - origin
-        weight = np.bincount(bins, w)
+        weight = np.bincount(bins, w).astype(float)
         mean, distance = np.bincount(bins, w * y) / weight, np.bincount(bins, w * track.distance_km[at]) / weight
         alone = np.diag(np.sqrt(weight))
         whitening = _whitening(distance, weight, float(np.median(1.0 / w))) if is_shared else alone

@@ -1,8 +1,7 @@
 """Peaks of xco2 along an orbit: scanned, tested, fitted; one row a plume, rejected candidates with their reason.
 
-Method `scan`: every kilometre and width is tested against a local line (`scan.py`); the local maxima that stand out are
-fitted on a curved background (`fit.py`), compared with what noise reaches (`null_distribution.py`) and pass through the
-tests of `judge`.
+Method `scan`: every kilometre and width is tested against a local parabola (`scan.py`); the local maxima that stand out
+are fitted (`fit.py`), compared with what noise reaches (`null_distribution.py`) and pass through the tests of `judge`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 from scipy.special import ndtri
 
-from plumewatch.oco2.fit import SQRT_2_PI, PeakFit, fit_peak
+from plumewatch.oco2.fit import SQRT_2_PI, PeakFit, find_best
 from plumewatch.oco2.null_distribution import NullDistribution, estimate_spread, null_distribution
 from plumewatch.oco2.scan import Scan, scan_track
 from plumewatch.oco2.thresholds import thresholds
@@ -94,21 +93,23 @@ def _select(track: Track, scan: Scan, spread: Floats, distribution: NullDistribu
     rest = track  # without the accepted peaks, which would count as noise of their neighbours
     for bin_index in _local_maxima(scanned.max(axis=0), lowest, round(settings["separation_km"] / scan.bin_km)):
         width = scan.sigma_km[np.argmax(scanned[:, bin_index])]
-        fit = fit_peak(rest, float(scan.distance_km(bin_index)), float(width))
-        if fit is None:
+        best = find_best(rest, float(scan.distance_km(bin_index)), float(width))
+        if best is None:
             continue  # too few soundings for the quadratic background, or nothing but the background's curvature
-        z = distribution.normalised(fit.statistic, fit.sigma_km, spread)
+        z = distribution.normalised(best.statistic, best.sigma_km, spread)
         probability = float(distribution.false_alarm_probability(z))
         if probability > settings["false_alarm_probability"]:
             continue  # not worth a row
+        fit = best.with_interval(rest)
         if any(abs(fit.centre_km - other.centre_km) <= settings["separation_km"] for other in accepted):
             continue  # its fit leads to that plume itself
         is_near = any(abs(fit.centre_km - other.centre_km) <= _reach_km(other) for other in accepted)
         if is_near and probability > settings["accepted_false_alarm_probability"]:
             continue  # the flank of a plume that noise could make as well: no candidate of its own
-        if any(abs(fit.centre_km - other.fit.centre_km) <= settings["separation_km"] for other in found):
-            continue  # two maxima of one refused candidate
         peak = judge(rest, fit, probability, settings["min_correlation"], is_duplicate=is_near)
+        is_twin = any(abs(fit.centre_km - other.fit.centre_km) <= settings["separation_km"] for other in found)
+        if is_twin and peak.status != ACCEPTED:
+            continue  # two maxima of one refused candidate
         found.append(peak)
         if peak.status == ACCEPTED:
             accepted.append(fit)

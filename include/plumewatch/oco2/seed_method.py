@@ -14,9 +14,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from plumewatch.oco2.fit import PeakFit, Window, interval_at
+from plumewatch.oco2.fit import PeakFit, Window, interval_at, statistic_at
 from plumewatch.oco2.null_distribution import NullDistribution, estimate_spread, null_distribution
-from plumewatch.oco2.peaks import ACCEPTED, NOT_SIGNIFICANT, PeakSearch, judge, search_limits
+from plumewatch.oco2.peaks import ACCEPTED, PeakSearch, judge, search_limits
 from plumewatch.oco2.scan import scan_track
 from plumewatch.oco2.thresholds import thresholds
 from plumewatch.oco2.track import Track
@@ -40,13 +40,13 @@ def find_peaks_seed(track: Track, distribution: NullDistribution | None = None) 
     peaks = []
     for index in range(0, len(track), settings["every_nth_sounding"]):
         fit = _converged_fit(as_stated, float(track.distance_km[index]))
-        if fit is None:
+        if fit is None or judge(track, fit, 0.0, settings["min_correlation"], index=index).status != ACCEPTED:
             continue
+        # The law of what noise reaches is one of the scan's own fit.
+        fit = replace(fit, statistic=statistic_at(track, fit.centre_km, fit.sigma_km))
         z = distribution.normalised(fit.statistic, fit.sigma_km, spread)
         probability = float(distribution.false_alarm_probability(z))
-        peak = judge(track, fit, probability, settings["min_correlation"], index=index)
-        if peak.status in (ACCEPTED, NOT_SIGNIFICANT):
-            peaks.append(peak)
+        peaks.append(judge(track, fit, probability, settings["min_correlation"], index=index))
     return PeakSearch(tuple(peaks), *search_limits(scan, spread, distribution))
 
 

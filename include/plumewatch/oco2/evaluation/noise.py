@@ -30,6 +30,10 @@ class NoiseSource(Protocol):
     def name(self) -> str:
         """For the tables."""
 
+    @property
+    def origin(self) -> str:
+        """What the reader of a table should know of it."""
+
     def draw(self, rng: np.random.Generator) -> Track:
         """Return a track of 600 km."""
 
@@ -54,6 +58,11 @@ class RealNoise:
     """Each 10 km long."""
     background_ppm: float = BACKGROUND_PPM
     """Amplitude of the background."""
+
+    @property
+    def origin(self) -> str:
+        """What the reader of a table should know of it."""
+        return f"{len(self.blocks)} blocks of {BLOCK_KM:.0f} km in random order; some thresholds were chosen on them"
 
     @classmethod
     def of(cls, name: str, distance_km: Floats, xco2_ppm: Floats, without_km: tuple[float, float]) -> RealNoise:
@@ -83,6 +92,8 @@ class SimulatedNoise:
 
     name: str = "simulated noise"
     """For the tables."""
+    origin: str = "by the simulator of the calibration, other seeds"
+    """What the reader of a table should know of it."""
 
     def draw(self, rng: np.random.Generator) -> Track:
         """Return a track of 600 km."""

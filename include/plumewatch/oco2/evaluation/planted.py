@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -107,35 +107,69 @@ def _trial(planted: PlantedPeak, track: Track) -> Trial:
     return Trial(planted, int(is_right.sum()), int((~is_right).sum()), *measured)
 
 
-def recall_lines(trials: Sequence[Trial], reference: Sequence[bool] | None) -> list[str]:
+@dataclass(frozen=True)
+class Figures:
+    """What trials of one height and width, or of several, come to."""
+
+    n_trials: int
+    """Planted peaks."""
+    recall: float
+    """Share that is accepted."""
+    reference_recall: float
+    """The same of a reference method; NaN where there is none."""
+    rows_a_plume: float
+    """Accepted rows of a found one."""
+    unrelated: float
+    """Accepted rows elsewhere, a track."""
+    error: float
+    """Median of |fitted over planted amplitude - 1| at the planted place."""
+    held: float
+    """Share of 68 % intervals that hold the planted amplitude."""
+
+    @property
+    def ratio(self) -> float:
+        """Recall over that of the reference; NaN where that finds nothing."""
+        return self.recall / self.reference_recall if self.reference_recall else np.nan
+
+    @classmethod
+    def of(cls, trials: Sequence[Trial], reference: Sequence[bool] | None) -> Figures:
+        """Sum up trials; `reference` says of each whether the reference method finds it."""
+        found = [trial for trial in trials if trial.n_rows]
+        ratio = np.array([trial.amplitude_ppm_km / trial.planted.amplitude_ppm_km for trial in trials])
+        return cls(
+            len(trials),
+            len(found) / len(trials),
+            float(np.mean(reference)) if reference else np.nan,
+            sum(trial.n_rows for trial in found) / max(len(found), 1),
+            float(np.mean([trial.n_unrelated for trial in trials])),
+            float(np.nanmedian(np.abs(ratio - 1.0))),
+            float(np.mean([trial.low <= trial.planted.amplitude_ppm_km <= trial.high for trial in trials])),
+        )
+
+
+def figures_by_group(
+    trials: Sequence[Trial], reference: Sequence[bool] | None
+) -> dict[tuple[float | None, float | None], Figures]:
+    """Return the figures of each height and width; None stands for all of them."""
+    groups = [(height, sigma) for height in HEIGHTS_PPM for sigma in (*SIGMAS_KM, None)]
+    figures = {}
+    for height, sigma in [*groups, (None, None)]:
+        at = [
+            k
+            for k, trial in enumerate(trials)
+            if height in (None, trial.planted.height_ppm) and sigma in (None, trial.planted.sigma_km)
+        ]
+        figures[height, sigma] = Figures.of([trials[k] for k in at], reference and [reference[k] for k in at])
+    return figures
+
+
+def recall_lines(figures: Mapping[tuple[float | None, float | None], Figures]) -> list[str]:
     """Return a table: recall beside that of a reference method, rows a plume, error of the amplitude, coverage."""
-    head = "height  width  trials  recall  filter  ratio  rows/plume  unrelated/track  |error|  68 % interval holds"
-    return [head, *(_line(group, trials, reference) for group in _groups())]
-
-
-def _groups() -> Iterator[tuple[float, float | None]]:
-    for height in HEIGHTS_PPM:
-        yield from ((height, sigma) for sigma in (*SIGMAS_KM, None))
-    yield np.nan, None
-
-
-def _line(group: tuple[float, float | None], trials: Sequence[Trial], reference: Sequence[bool] | None) -> str:
-    height, sigma = group
-    at = [
-        k
-        for k, trial in enumerate(trials)
-        if (np.isnan(height) or trial.planted.height_ppm == height) and sigma in (None, trial.planted.sigma_km)
-    ]
-    some = [trials[k] for k in at]
-    found = [trial for trial in some if trial.n_rows]
-    recall = len(found) / len(some)
-    other = float(np.mean([reference[k] for k in at])) if reference else np.nan
-    error = [abs(trial.amplitude_ppm_km / trial.planted.amplitude_ppm_km - 1.0) for trial in some]
-    held = np.mean([trial.low <= trial.planted.amplitude_ppm_km <= trial.high for trial in some])
-    rows = sum(trial.n_rows for trial in some) / max(len(found), 1)
-    unrelated = np.mean([trial.n_unrelated for trial in some])
-    name = f"{'all' if np.isnan(height) else f'{height:.1f}':>6}  {'all' if sigma is None else f'{sigma:.0f}':>5}"
-    return (
-        f"{name}  {len(some):6}  {recall:6.3f}  {other:6.3f}  {recall / other:5.2f}  {rows:10.2f}  "
-        f"{unrelated:15.3f}  {np.nanmedian(error):7.3f}  {held:19.3f}"
-    )
+    lines = ["height  width  trials  recall  filter  ratio  rows/plume  unrelated/track  |error|  68 % interval holds"]
+    for (height, sigma), f in figures.items():
+        lines.append(
+            f"{'all' if height is None else f'{height:.1f}':>6}  {'all' if sigma is None else f'{sigma:.0f}':>5}  "
+            f"{f.n_trials:6}  {f.recall:6.3f}  {f.reference_recall:6.3f}  {f.ratio:5.2f}  "
+            f"{f.rows_a_plume:10.2f}  {f.unrelated:15.3f}  {f.error:7.3f}  {f.held:19.3f}"
+        )
+    return lines

@@ -1,0 +1,49 @@
+"""What the peak finder has to reach in the real noise of orbit 11522."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from plumewatch.oco2.evaluation.planted import Figures
+
+# Share of 600-km tracks with a false alarm; recall by height (ppm); recall over the matched filter's; median error of
+# the amplitude by height; share of 68 % intervals that hold the truth.
+MOST_ALARMS = 0.02
+LEAST_RECALL = {0.8: 0.45, 1.2: 0.80, 2.0: 0.97, 4.0: 1.0}
+LEAST_RATIO = 0.95
+MOST_ERROR = {2.0: 0.09, 4.0: 0.05}
+HELD = (0.60, 0.76)
+
+
+@dataclass(frozen=True)
+class Check:
+    """A figure and whether it is within its limit."""
+
+    name: str
+    """What was measured."""
+    value: float
+    """The figure."""
+    limit: str
+    """What is wanted."""
+    is_ok: bool
+    """Whether it is reached."""
+
+    def __str__(self) -> str:
+        return f"{'ok    ' if self.is_ok else 'MISSED'}  {self.name}: {self.value:.3f} ({self.limit})"
+
+
+def checks(alarms: float, figures: Mapping[tuple[float | None, float | None], Figures]) -> Iterator[Check]:
+    """Compare the figures with the limits."""
+    yield Check("false alarms a track", alarms, f"at most {MOST_ALARMS}", alarms <= MOST_ALARMS)
+    for height, least in LEAST_RECALL.items():
+        of = figures[height, None]
+        yield Check(f"recall at {height} ppm", of.recall, f"at least {least}", of.recall >= least)
+    for height, most in MOST_ERROR.items():
+        error = figures[height, None].error
+        yield Check(f"error of the amplitude at {height} ppm", error, f"at most {most}", error <= most)
+    of_all = figures[None, None]
+    is_ok = of_all.ratio >= LEAST_RATIO
+    yield Check("recall over the filter's, all heights", of_all.ratio, f"at least {LEAST_RATIO}", is_ok)
+    yield Check("68 % intervals that hold", of_all.held, f"{HELD[0]} to {HELD[1]}", HELD[0] <= of_all.held <= HELD[1])
+    yield Check("rows a plume", of_all.rows_a_plume, "exactly 1", of_all.rows_a_plume == 1.0)
