@@ -64,8 +64,8 @@ def fetch_granule(scene: dict[str, Any]) -> None:
 
 
 @task(trigger_rule="all_done_min_one_success")
-def extract_soundings(granules: list[dict[str, Any]]) -> None:
-    """Turn the staged granules into the soundings of the month."""
+def extract_soundings(granules: list[dict[str, Any]]) -> str:
+    """Turn the staged granules into the soundings of the month, and return the month."""
     from plumewatch.oco2.ingest import not_staged, staging_folder
 
     settings, key = load_settings(), granules[0]["key"]
@@ -73,20 +73,19 @@ def extract_soundings(granules: list[dict[str, Any]]) -> None:
         missing = not_staged(settings, key, [granule["scene_id"] for granule in granules])
         if len(missing) == len(granules):
             raise AirflowSkipException("no granule is staged: all failed, or a cleared run needs fetch_granule again")
-        staged = staging_folder(settings, key)
         summary.path = settings.table_root("soundings")
-        paths = {"granules_path": staged, "soundings_path": summary.path}
+        paths = {"granules_path": staging_folder(settings, key), "soundings_path": summary.path}
         result = run_spark_job("granules_to_soundings", key=key, **paths, keep_stored=missing or None)
         summary.read, summary.written, summary.failed = result.rows_read, result.rows_written, result.failed
+    return key
 
 
 def scan_orbits(settings: Any, key: str, summary: Any, **paths: str) -> list[str]:
     """Detect the peaks of the month, and of its neighbours where an orbit reaches over the month's end."""
     from plumewatch.oco2.soundings import months_touched
 
-    paths |= {"soundings_path": settings.table_root("soundings"), "peaks_path": settings.table_root("peaks")}
-    months = months_touched(paths["soundings_path"], key)
-    for month in months:
+    paths["soundings_path"] = settings.table_root("soundings")
+    for month in (months := months_touched(paths["soundings_path"], key)):
         result = run_spark_job("detect_co2_peaks", key=key, month=month, **paths)  # failures are reported with this run
         summary.read += result.rows_read
         summary.written += result.rows_written
@@ -95,27 +94,28 @@ def scan_orbits(settings: Any, key: str, summary: Any, **paths: str) -> list[str
 
 
 @task
-def fetch_wind(granules: list[dict[str, Any]]) -> None:
+def fetch_wind(key: str) -> None:
     """Find the peaks, and bring the wind around them; without a wind source the granules' own serves."""
-    from plumewatch.oco2.peak_wind import fetch_peak_wind
+    from plumewatch.oco2.peak_wind import candidates_folder, fetch_peak_wind
 
-    context, settings, key = get_current_context(), load_settings(), granules[0]["key"]
-    with summarised() as summary:
+    context, settings = get_current_context(), load_settings()
+    with summarised() as summary, candidates_folder(settings, key) as peaks:
         summary.path = settings.table_root("wind") if settings.wind else "no wind source: PLUMEWATCH_WIND is empty"
         if settings.wind:
-            months, ids = scan_orbits(settings, key, summary), (context["dag"].dag_id, context["run_id"])
-            summary.written, summary.failed = fetch_peak_wind(settings, months, *ids, key)
+            ids = context["dag"].dag_id, context["run_id"], key
+            months = scan_orbits(settings, key, summary, peaks_path=peaks)
+            summary.written, summary.failed = fetch_peak_wind(settings, peaks, months, *ids)
 
 
-@task(outlets=[PEAKS])
-def detect_peaks(granules: list[dict[str, Any]], outlet_events: Any = None) -> None:
+@task(outlets=[PEAKS], trigger_rule="all_done_min_one_success")  # after soundings, with or without their wind
+def detect_peaks(key: str, outlet_events: Any = None) -> None:
     """Scan each orbit for peaks, with the wind that is stored, and hand on the months that this changes."""
     from plumewatch.oco2.ingest import unstage
 
-    settings, key = load_settings(), granules[0]["key"]
+    settings = load_settings()
     paths = {"details_path": settings.table_root("peak_details"), "wind_path": settings.table_root("wind")}
     with summarised() as summary:
-        summary.path = settings.table_root("peaks")
+        summary.path = paths["peaks_path"] = settings.table_root("peaks")
         months = scan_orbits(settings, key, summary, **paths)
         if not get_current_context()["params"]["keep_granules"]:
             unstage(settings, key)
@@ -127,9 +127,9 @@ def oco2_monthly_extraction() -> None:
     """List, fetch each granule, extract, bring the wind, detect, report."""
     granules = list_granules()
     fetched = fetch_granule.expand(scene=granules)
-    soundings = extract_soundings(granules)
+    key = extract_soundings(granules)
     reported = report_failures(MONTH, scenes=granules, mapped_task="fetch_granule")
-    fetched >> soundings >> fetch_wind(granules) >> detect_peaks(granules) >> reported
+    fetched >> key >> fetch_wind(key) >> detect_peaks(key) >> reported
 
 
 oco2_monthly_extraction()

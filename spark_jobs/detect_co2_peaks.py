@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -24,7 +25,7 @@ from plumewatch.failed_scenes import heal_scenes, read_failed_scenes
 from plumewatch.models import FailedScene
 from plumewatch.oco2.detection import METHODS, SCAN, calibration_version
 from plumewatch.oco2.orbit_tasks import DETECTED, OrbitTask, details_folder, detect_orbits, reports
-from plumewatch.oco2.soundings import DETECT_STAGE, OnFailure, list_orbits
+from plumewatch.oco2.soundings import DETECT_STAGE, OnFailure, list_months, list_orbits
 from plumewatch.spark_session import get_spark
 from plumewatch.tables import PEAKS, SOUNDINGS
 from plumewatch.wind.files import STAGE as WIND_STAGE
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 MAX_SPARK_TASKS = 32  # orbits go to workers in runs of neighbours, which share files
+
+DETAILS = re.compile(r"(?P<peak_id>\d+)\.(json|png)")
 
 log = logging.getLogger("plumewatch.detect_co2_peaks")
 
@@ -69,16 +72,16 @@ def transform(tasks: DataFrame) -> DataFrame:
 
 def run(arguments: argparse.Namespace) -> jobs.JobResult:
     """Detect the peaks of all months that are asked for."""
-    months = _months(arguments)
-    unreadable: list[FailedScene] = []
-    tasks = _tasks(arguments, months, unreadable.append)
+    unreadable: dict[FailedScene, None] = {}  # once each, in their order
+    months = _months(arguments, unreadable.setdefault)
+    tasks = _tasks(arguments, months, unreadable.setdefault)
     detected = _detect(tasks)
     orbits = reports(detected)
-    failures = [(storage.keys_in_path(SOUNDINGS, failure.asset or "")["month"], failure) for failure in unreadable]
+    failures = [(month, failure) for failure in unreadable for month in _months_of(failure, months)]
     failures += _orbit_failures(tasks, orbits, months)
-    if failures and all(report["failure"] for report in orbits):
+    if (unreadable or failures) and all(report["failure"] for report in orbits):
         _record(arguments, tasks, failures, months)
-        raise jobs.NothingDone([failure for _, failure in failures])
+        raise jobs.NothingDone([*unreadable, *(failure for _, failure in failures)])
     failures += _wind_failures(tasks, orbits, months)
     _record(arguments, tasks, failures, months)
     peaks = detected.filter(detected["peak_id"].is_valid())
@@ -87,12 +90,18 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     return jobs.JobResult(sum(report["n_soundings"] for report in orbits), written, n_failed)
 
 
-def _months(arguments: argparse.Namespace) -> list[str]:
+def _months(arguments: argparse.Namespace, on_failure: OnFailure) -> list[str]:
     path = arguments.soundings_path
     if storage.is_local(path) and not storage.exists(path):
         raise InputError(path, "no such folder", "the table soundings, or a partition folder below it")
     where = {"month": arguments.month} if arguments.month else None
-    return [partition.keys["month"] for partition in storage.list_partitions(SOUNDINGS, path, where)]
+    return list_months(path, on_failure, where)
+
+
+def _months_of(failure: FailedScene, months: Sequence[str]) -> Sequence[str]:
+    """The month that what failed lies in; all where it lies outside of the months."""
+    month = storage.keys_in_path(SOUNDINGS, failure.asset or "").get("month")
+    return months if month is None else [month]
 
 
 def _tasks(arguments: argparse.Namespace, months: Sequence[str], on_failure: OnFailure) -> list[OrbitTask]:
@@ -163,7 +172,8 @@ def _remove_other_details(arguments: argparse.Namespace, month: str, rows: pa.Ta
     """Take away what an earlier run left of peaks that are no longer accepted."""
     accepted = {str(i) for i in rows.filter(pc.equal(rows["status"], "accepted"))["peak_id"].to_pylist()}
     for file in storage.list_files(details_folder(arguments.details_path, arguments.method, month)):
-        if file.rsplit("/", 1)[-1].split(".")[0] not in accepted:
+        ours = DETAILS.fullmatch(file.rsplit("/", 1)[-1])
+        if ours and ours["peak_id"] not in accepted:
             storage.delete(file)
 
 

@@ -1,8 +1,9 @@
 """OCO-2 Lite granules become the table soundings: one Parquet file a granule, one partition a month.
 
 The months of the given granules are replaced whole. Workers read a granule each and write its file themselves; a
-granule that cannot be read is named in failed_scenes, and the others go through. What the stored month has of a granule
-that failed this time stays, if it was extracted with the same choice.
+granule that cannot be read is named in failed_scenes, and the others go through. An older version of its day serves in
+its place where there is one that can be read, else what the stored month has of that day stays, if it was extracted
+with the same choice.
 
     granules_to_soundings.py --granules-path granules --soundings-path storage/soundings --csv-path export
 """
@@ -20,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 from plumewatch import jobs, storage
 from plumewatch.failed_scenes import heal_scenes
 from plumewatch.models import FailedScene
-from plumewatch.oco2.catalog import GranuleListing, log_left_out, read_listing
-from plumewatch.oco2.granule import SURFACES
+from plumewatch.oco2.catalog import GranuleListing, GranuleRef, log_left_out, older_of_day, read_listing
+from plumewatch.oco2.granule import MODES, SURFACES
 from plumewatch.oco2.soundings import EXTRACTED_DDL, STAGE, GranuleTask, extract_granules, write_seed_csv
 from plumewatch.oco2.stored_soundings import read_stored_files
 from plumewatch.spark_session import get_spark
@@ -62,7 +63,10 @@ def _month(text: str) -> str:
 
 
 def _modes(text: str) -> tuple[int, ...]:
-    return tuple(sorted({int(mode) for mode in text.split(",")}))
+    modes = tuple(sorted({int(mode) for mode in text.split(",")}))
+    if not set(modes) <= set(MODES):
+        raise argparse.ArgumentTypeError(f"{text}; allowed: {', '.join(map(str, MODES))}")
+    return modes
 
 
 def _surfaces(text: str) -> tuple[str, ...]:
@@ -79,10 +83,10 @@ def transform(tasks: DataFrame) -> DataFrame:
 
 def run(arguments: argparse.Namespace) -> jobs.JobResult:
     """Extract all granules that are asked for and publish their months."""
+    storage.require_folder(arguments.soundings_path, f"the table {SOUNDINGS.name}")
     listing = read_listing(arguments.granules_path, arguments.month)
     log_left_out(listing)
-    tasks = _tasks(arguments, listing)
-    answers = _extract(tasks)
+    answers = _extract_each_day(arguments, listing)
     failures = _refused(listing) + [
         (answer["month"], FailedScene(**json.loads(answer["failure"]))) for answer in answers if answer["failure"]
     ]
@@ -98,9 +102,22 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     return jobs.JobResult(read, written, len(failures))
 
 
-def _tasks(arguments: argparse.Namespace, listing: GranuleListing) -> list[GranuleTask]:
+def _extract_each_day(arguments: argparse.Namespace, listing: GranuleListing) -> list[dict[str, Any]]:
+    """What the workers say of the newest granule of each day, and of older ones where a newer one is bad."""
+    left = {granule.date: older_of_day(listing, granule.date) for granule in listing.granules}
+    answers, turn = [], list(listing.granules)
+    while turn:
+        answers += (answered := _extract(_tasks(arguments, turn)))
+        bad = {answer["name"] for answer in answered if answer["failure"]}
+        turn = [left[granule.date].pop(0) for granule in turn if granule.name in bad and left[granule.date]]
+        for granule in turn:
+            log.warning("%s serves in place of a newer file of its day that can't be read", granule.name)
+    return answers
+
+
+def _tasks(arguments: argparse.Namespace, granules: Sequence[GranuleRef]) -> list[GranuleTask]:
     choice = arguments.keep_bad_quality, arguments.modes, arguments.surfaces
-    return [GranuleTask(g.name, g.path, g.month, arguments.soundings_path, *choice) for g in listing.granules]
+    return [GranuleTask(g.name, g.path, g.month, arguments.soundings_path, *choice) for g in granules]
 
 
 def _extract(tasks: Sequence[GranuleTask]) -> list[dict[str, Any]]:
@@ -141,6 +158,7 @@ def _publish(
         counts[READ] += answer["n_soundings"]
         counts[KEPT] += answer["rows"]
     names = sorted(answer["name"] for answer in answers)
+    used = [answer["path"] for answer in answers]
     choice = {name: getattr(arguments, name) for name in ("keep_bad_quality", "modes", "surfaces")}
     stored = read_stored_files(arguments.soundings_path, month, absent, names, choice)
     if stored:
@@ -151,11 +169,11 @@ def _publish(
         {"month": month},
         [*(answer["file"] for answer in answers if answer["file"]), *(file.name for file in stored)],
         counts[KEPT] + counts[STORED],
-        inputs=[*(g.path for g in listing.granules if g.name in names), *(file.input for file in stored)],
+        inputs=[*used, *(file.input for file in stored)],
         settings=choice,
         counts=dict(counts),
         extra={
-            "superseded": sorted(g.name for g in listing.superseded if g.month == month),
+            "superseded": sorted(g.name for g in listing.superseded if g.month == month and g.path not in used),
             "kept_stored": sorted(file.granule for file in stored),
         },
     )

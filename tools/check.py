@@ -241,7 +241,8 @@ def check_earthdata(settings: Settings) -> Finding:
 def check_wind(settings: Settings) -> Finding:
     """Where wind comes from."""
     if not settings.wind:
-        return missing("wind", "PLUMEWATCH_WIND is not set: rates of methane stay null; set geos_fp,era5 (no account), or a path of wind files")
+        hint = "set geos_fp,era5 (no account) or a path of wind files"
+        return missing("wind", f"PLUMEWATCH_WIND is not set: rates of methane stay null; {hint}")
     if all(name.strip() in PRODUCTS for name in settings.wind.split(",")):
         return ok("wind", settings.wind)
     products = ", ".join(PRODUCTS)

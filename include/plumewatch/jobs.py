@@ -25,6 +25,8 @@ EXIT_GOOD, EXIT_NOTHING_DONE, EXIT_BAD_ARGUMENTS, EXIT_SOME_BAD = 0, 1, 2, 3
 MANUAL = "manual"
 TRY_AGAIN = "may heal when tried again: "
 """Begins the line of exit 1 where a second try makes sense."""
+LASTING_ERRORS = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+"""Answers of a disk or a bucket that a second try doesn't change."""
 
 log = logging.getLogger("plumewatch.jobs")
 
@@ -75,13 +77,17 @@ def main(
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("py4j").setLevel(logging.WARNING)
     arguments = parse_arguments(None)
-    _make_paths_absolute(arguments)
-    export_aws_settings()
     started = time.monotonic()
     try:
+        _make_paths_absolute(arguments)
+        export_aws_settings()
         result = run(arguments)
     except PlumewatchError as error:
         _say(f"{TRY_AGAIN}{error}" if error.is_retryable else str(error))
+        sys.exit(EXIT_NOTHING_DONE)
+    except OSError as error:
+        may_heal = "" if isinstance(error, LASTING_ERRORS) else TRY_AGAIN
+        _say(f"{may_heal}{type(error).__name__}: {error}")
         sys.exit(EXIT_NOTHING_DONE)
     except Exception:
         log.exception("the job has crashed")

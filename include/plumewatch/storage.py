@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import fsspec
 import pyarrow as pa
@@ -31,6 +31,7 @@ from plumewatch.tables import Table
 
 MANIFEST = "_manifest.json"
 DATA_FILE = "data.parquet"
+LOCK = ".lock"
 ROW_GROUP_ROWS = 1_048_576  # one window of 1024 x 1024 cells; the usual size of Parquet row groups
 STALE_FILE_AGE_S = 3600.0  # unlisted files younger than this may belong to a reader or to a writer at work
 STALE_LOCK_AGE_S = 120.0  # a lock is held while one small file is read and written: seconds
@@ -90,9 +91,38 @@ def parent(path: str) -> str:
 
 
 def exists(path: str) -> bool:
-    """Whether there is a file or folder at `path`."""
+    """Whether there is a file or folder at `path`; PermissionError where a bucket may not be listed."""
+    return _is_there(*filesystem(path))
+
+
+def _is_there(fs: fsspec.AbstractFileSystem, inner: str) -> bool:
+    try:
+        if "/" in inner:
+            return bool(fs.exists(inner))
+        fs.ls(inner)  # of a bucket `exists` says no as well where access to it is denied
+    except FileNotFoundError:
+        return False
+    except PermissionError as error:
+        raise PermissionError(
+            f"{inner}: no access ({error}); allowed: what the keys in use may list and read"
+        ) from error
+    return True
+
+
+def is_file(path: str) -> bool:
+    """Whether there is a file, not a folder, at `path`."""
     fs, inner = filesystem(path)
-    return bool(fs.exists(inner))
+    return bool(fs.isfile(inner))
+
+
+def require_folder(path: str, purpose: str) -> None:
+    """Raise InputError where `path`, or what it would lie in, is a file; `purpose` says what it is wanted for."""
+    if not is_local(path):
+        return
+    inner = Path(filesystem(path)[1])
+    there = next(folder for folder in (inner, *inner.parents) if folder.exists())
+    if not there.is_dir():
+        raise InputError(there, "a file", f"a folder for {purpose}")
 
 
 def read_bytes(path: str) -> bytes:
@@ -162,7 +192,7 @@ def list_files(path: str, suffix: str = "") -> list[str]:
     """Return the files below `path` whose names end in `suffix`, sorted; a file itself is its own list."""
     fs, inner = filesystem(path)
     scheme = path.split("://", 1)[0] + "://" if "://" in path else ""
-    found = [f for f in fs.find(inner) if f.endswith(suffix)] if fs.exists(inner) else []
+    found = [f for f in fs.find(inner) if f.endswith(suffix)] if _is_there(fs, inner) else []
     return sorted(scheme + f for f in found)
 
 
@@ -208,22 +238,32 @@ def table_root(table: Table, path: str) -> str:
     return "/".join(parts)
 
 
-def list_partitions(table: Table, path: str, where: Where | None = None) -> list[Partition]:
-    """Return the partitions at or below `path` that fit `where` (column: value or values), sorted by path."""
+def list_partitions(
+    table: Table, path: str, where: Where | None = None, on_stray: Callable[[InputError], None] | None = None
+) -> list[Partition]:
+    """Return the partitions at or below `path` that fit `where` (column: value or values), sorted by path.
+
+    Rows outside of partition folders raise InputError; with `on_stray` they are told there and passed over.
+    """
     allowed = {k: {v} if isinstance(v, str) else set(v) for k, v in (where or {}).items()}
     fs, inner = filesystem(path)
     keys = keys_in_path(table, path)
     if any(keys.get(name, next(iter(values), None)) not in values for name, values in allowed.items()):
         return []
-    if not fs.exists(inner):
+    if not _is_there(fs, inner):
         return []
     if fs.isfile(inner):
         raise InputError(path, "a file", f"the root of the table {table.name}, or a partition folder below it")
-    return sorted(_walk(fs, table, path.rstrip("/"), keys, allowed), key=lambda partition: partition.path)
+    return sorted(_walk(fs, table, path.rstrip("/"), keys, allowed, on_stray), key=lambda partition: partition.path)
 
 
 def _walk(
-    fs: fsspec.AbstractFileSystem, table: Table, path: str, keys: dict[str, str], allowed: Mapping[str, set[str]]
+    fs: fsspec.AbstractFileSystem,
+    table: Table,
+    path: str,
+    keys: dict[str, str],
+    allowed: Mapping[str, set[str]],
+    on_stray: Callable[[InputError], None] | None,
 ) -> Iterator[Partition]:
     folders, has_rows = [], False
     for entry in fs.ls(filesystem(path)[1], detail=True):
@@ -238,10 +278,14 @@ def _walk(
         missing = [name for name in table.partitions if name not in keys]
         if missing and not table.may_be_flat:
             found = f"rows outside of {'/'.join(f'{name}=...' for name in missing)} folders"
-            raise InputError(path, found, f"{table.name}/" + "/".join(f"{name}=..." for name in table.partitions))
-        yield Partition(path, keys)
+            error = InputError(path, found, f"{table.name}/" + "/".join(f"{name}=..." for name in table.partitions))
+            if on_stray is None:
+                raise error
+            on_stray(error)
+        else:
+            yield Partition(path, keys)
     for name, deeper in folders:
-        yield from _walk(fs, table, join(path, name), deeper, allowed)
+        yield from _walk(fs, table, join(path, name), deeper, allowed, on_stray)
 
 
 def _holds_rows(name: str) -> bool:
@@ -283,19 +327,27 @@ def read_parquet(
             parquet = pq.ParquetFile(file)
             names = parquet.schema_arrow.names
             wanted = names if columns is None else [n for n in columns if n in names]
-            if filter is None:
-                rows = parquet.read(columns=wanted)
-            else:
+            is_filtered = filter is not None and _is_stored_as(table, parquet.schema_arrow)
+            if is_filtered:
                 rows = pq.read_table(file, columns=wanted, filters=filter)
+            else:
+                rows = parquet.read(columns=wanted if filter is None else None)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise InputError(
                 path, "no such file, though its manifest lists it", f"a Parquet file of {table.name}"
             ) from error
         raise InputError(path, f"not readable as Parquet ({error})", f"a Parquet file of {table.name}") from error
+    if filter is not None and not is_filtered:
+        rows = table.conform(rows, source=path).filter(filter)
     if columns is None:
         return table.conform(rows, source=path)
     return _projection(table, columns).conform(rows, source=path)
+
+
+def _is_stored_as(table: Table, stored: pa.Schema) -> bool:
+    """Whether a file has the columns of the table in its types, so that a condition can be asked of it as it is."""
+    return all(f.name in stored.names and stored.field(f.name).type == f.type for f in table.schema)
 
 
 def _projection(table: Table, columns: Sequence[str]) -> Table:
@@ -346,9 +398,10 @@ def _encoding(table: Table, schema: pa.Schema) -> dict[str, Any]:
     """How a table's columns are packed, as arguments of `write_table`."""
     if table.repeating is not None:
         counts = [f.name for f in schema if f.type == pa.int64() or pa.types.is_timestamp(f.type)]
-        # Noise hardly packs: zstd would save a third of the bytes, and double the time that writing takes.
+        # Noise hardly packs: a higher level costs time and saves next to nothing.
         return {
-            "compression": {f.name: "NONE" if pa.types.is_floating(f.type) else "SNAPPY" for f in schema},
+            "compression": "zstd",
+            "compression_level": 1,
             "use_dictionary": [f.name for f in schema if f.name in table.repeating],
             "column_encoding": dict.fromkeys(counts, "DELTA_BINARY_PACKED"),
         }
@@ -501,7 +554,7 @@ def replace_rows(
 def lock(path: str) -> Iterator[None]:
     """Hold a folder's lock: flock on a disk, gone with its process; a conditional PUT on S3, taken over when stale."""
     fs, inner = filesystem(path)
-    holder = _flock(Path(inner)) if is_local(path) else _s3_lock(fs, f"{inner}/.lock")
+    holder = _flock(Path(inner)) if is_local(path) else _s3_lock(fs, f"{inner}/{LOCK}")
     with holder:
         yield
 
@@ -510,16 +563,30 @@ def lock(path: str) -> Iterator[None]:
 def _flock(folder: Path) -> Iterator[None]:
     import fcntl
 
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
-        deadline = time.monotonic() + LOCK_TIMEOUT_S
-        while True:
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            file = (folder / LOCK).open("w")
+        except FileNotFoundError:  # the holder has just removed the folder
+            continue
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
             except BlockingIOError:
                 _wait_for_lock(str(folder), deadline)
-        yield
+                continue
+            if not _is_still_there(file, folder / LOCK):  # its holder has removed it: it locks nobody out
+                continue
+            yield
+            return
+
+
+def _is_still_there(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 @contextlib.contextmanager

@@ -37,6 +37,12 @@ def test_inventories_are_combined(world: Any, run_dag: Callable[..., Any], keys_
     assert inventories == {"coco2", "gppd", "own_sources", "combined"}
 
 
+def test_peaks_are_detected_after_the_soundings_even_where_their_wind_fails(dagbag: Any) -> None:
+    detect = dagbag.dags[EXTRACTION].get_task("detect_peaks")
+    assert detect.upstream_task_ids == {"extract_soundings", "fetch_wind"}
+    assert detect.trigger_rule == "all_done_min_one_success"
+
+
 def test_a_month_of_granules_becomes_peaks_and_the_page_that_is_no_granule_turns_it_red(
     world: Any,
     month: str,
@@ -53,6 +59,7 @@ def test_a_month_of_granules_becomes_peaks_and_the_page_that_is_no_granule_turns
     [row] = read_failed_scenes(world.storage_root, EXTRACTION, month).to_pylist()
     assert row["scene_id"] == page["granule"] and "HTML" in row["message"]
     assert not storage.list_files(f"{world.storage_root}/granules")
+    assert not storage.list_files(f"{world.storage_root}/.candidates")
     found = [p for p in read(world, PEAKS, month=month) if p["status"] == "accepted"]
     for planted in (p for p in world.truth["peaks"] if p["must_be_found"]):
         near = [p for p in found if p["orbit"] == planted["orbit"] and abs(p["latitude"] - planted["latitude"]) < 0.15]

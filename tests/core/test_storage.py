@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError, InputError
-from plumewatch.tables import OBSERVATIONS, PIXELS, PLUMES, SOURCES, TABLES
+from plumewatch.tables import OBSERVATIONS, PIXELS, PLUMES, SOUNDINGS, SOURCES, TABLES
 
 
 def sources(*names: str, emission: float = 1.0) -> pa.Table:
@@ -209,3 +213,61 @@ def test_plumes_are_geoparquet(tmp_path: Path) -> None:
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES.keys())
 def test_every_table_can_be_empty_and_is_conformed_to_itself(table: object) -> None:
     assert table.conform(table.empty()).schema.names == table.schema.names  # type: ignore[attr-defined]
+
+
+def test_a_big_table_s_columns_are_all_compressed() -> None:
+    rows = SOUNDINGS.from_pylist([{f.name: None for f in SOUNDINGS.schema}])
+    buffer = pa.BufferReader(storage.parquet_bytes(SOUNDINGS, rows))
+    group = pq.ParquetFile(buffer).metadata.row_group(0)
+    assert {group.column(i).compression for i in range(group.num_columns)} == {"ZSTD"}
+
+
+def test_a_waiter_for_a_lock_that_is_removed_takes_the_new_one(tmp_path: Path) -> None:
+    holder, waiting = storage.lock(str(tmp_path)), threading.Event()
+
+    def wait() -> bool:
+        waiting.set()
+        with storage.lock(str(tmp_path)):
+            return (tmp_path / storage.LOCK).exists()
+
+    with ThreadPoolExecutor(1) as pool:
+        with holder:
+            done = pool.submit(wait)
+            waiting.wait()
+            time.sleep(0.2)  # so that it has opened the file; where it hasn't, the test can't fail
+            (tmp_path / storage.LOCK).unlink()
+        assert done.result()
+
+
+def test_a_bucket_that_may_not_be_listed_is_no_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+            self.send_response(403)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_HEAD = do_PUT = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    settings = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}", "AWS_REGION": "us-east-1"}
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    for name, value in (settings | keys).items():
+        monkeypatch.setenv(name, value)
+    fsspec.filesystem("s3").clear_instance_cache()
+    try:
+        for path in ("s3://bucket", "s3://bucket/prefix"):
+            with pytest.raises(PermissionError, match="no access"):
+                storage.list_files(path)
+            with pytest.raises(PermissionError, match="no access"):
+                storage.list_partitions(SOURCES, path)
+    finally:
+        server.shutdown()
+        server.server_close()
+        fsspec.filesystem("s3").clear_instance_cache()

@@ -113,3 +113,16 @@ def test_an_empty_folder_has_none_and_an_absent_one_is_an_error(tmp_path: Path) 
 def test_a_day_that_is_no_day_is_refused() -> None:
     with pytest.raises(InputError, match="no date in its name"):
         parse_granule("oco2_LtCO2_191399_B11210Ar_240910224028s.nc4")
+
+
+def test_hidden_files_are_still_being_written(tmp_path: Path) -> None:
+    for name in (V11, f".{V11_2}", f".{V11_2}.123.nc4"):
+        (tmp_path / name).write_bytes(b"x")
+    listing = read_listing(str(tmp_path))
+    assert [g.name for g in listing.granules] == [V11] and listing.refused == () and listing.superseded == ()
+
+
+def test_a_file_of_another_kind_is_no_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "README.txt").write_text("x")
+    with pytest.raises(InputError, match=r"README.txt: a file that isn't called \*.nc4"):
+        read_listing(str(tmp_path / "README.txt"))

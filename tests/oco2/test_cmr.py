@@ -143,3 +143,70 @@ def test_granules_are_counted_without_repetition(archive: Archive) -> None:
     archive.cmr_answers = [(503, {}, b"busy")]
     with pytest.raises(ServiceError):
         count_granules(archive.url)
+
+
+ODD_ITEMS = {
+    "links are an object": {"umm": {"RelatedUrls": {"URL": "x"}}},
+    "links are text": {"umm": {"RelatedUrls": ["https://x/y.nc4", None, 7]}},
+    "no links": {"umm": {"RelatedUrls": None}},
+    "a broken host": {"umm": {"RelatedUrls": [{"Type": "GET DATA", "URL": f"https://[::1/{name('160802')}"}]}},
+    "not an object": "text",
+}
+
+
+@pytest.mark.parametrize("odd", ODD_ITEMS.values(), ids=ODD_ITEMS)
+def test_an_item_of_another_form_is_refused_and_the_others_count(archive: Archive, odd: object) -> None:
+    archive.add(name("160801"), b"x")
+    body = json.dumps({"items": [odd, archive.item(name("160801"))]}).encode()
+    archive.cmr_answers = [(200, {"CMR-Hits": "2"}, body)]
+    listing = search_granules(archive.url, "2016-08")
+    assert [g.name for g in listing.granules] == [name("160801")] and len(listing.refused) == 1
+
+
+ODD_FILES = [
+    [{"SizeInBytes": 7, "Checksum": "abc"}],
+    [{"SizeInBytes": 7, "Checksum": ["MD5", "abc"]}],
+    [{"SizeInBytes": 7, "Checksum": {"Algorithm": "SHAKE_128", "Value": "ab"}}],
+    [{"SizeInBytes": 7, "Checksum": {"Algorithm": "MD5", "Value": 3}}],
+    [{"Size": float("nan"), "SizeUnit": "MB"}],
+    [{"Size": float("inf"), "SizeUnit": "MB"}],
+    [{"Size": 1.0, "SizeUnit": ["MB"]}],
+    ["text"],
+    {"SizeInBytes": 7},
+    "text",
+    None,
+]
+
+
+@pytest.mark.parametrize("files", ODD_FILES, ids=str)
+def test_a_size_or_checksum_of_another_form_is_not_stated(archive: Archive, files: object) -> None:
+    archive.add(name("160801"), b"x")
+    item = archive.item(name("160801"))
+    item["umm"]["DataGranule"]["ArchiveAndDistributionInformation"] = files
+    archive.cmr_answers = [(200, {"CMR-Hits": "1"}, json.dumps({"items": [item]}).encode())]
+    [granule] = search_granules(archive.url, "2016-08").granules
+    assert granule.stated in (None, StatedContent(7, 7))
+
+
+def test_pages_without_end_are_an_error(archive: Archive) -> None:
+    archive.add(name("160801"), b"x")
+    body = json.dumps({"items": [archive.item(name("160801"))]}).encode()
+    for cursors in ([1, 1, 1, 1], [1, 2, 3, 4]):
+        headers = [{"CMR-Hits": "1", "CMR-Search-After": f"[{cursor}]"} for cursor in cursors]
+        archive.cmr_answers = [(200, header, body) for header in headers]
+        with pytest.raises(ServiceError, match="2 granules of the 1"):
+            search_granules(archive.url, "2016-08")
+
+
+def test_hits_that_are_no_number_are_no_answer(archive: Archive) -> None:
+    archive.cmr_answers = [(200, {"CMR-Hits": "\u00b2"}, b'{"items": []}')]
+    with pytest.raises(ServiceError, match="the header CMR-Hits"):
+        search_granules(archive.url, "2016-08")
+
+
+def test_a_refused_item_belongs_to_the_month_that_its_name_tells(archive: Archive) -> None:
+    archive.add(name("160801"), b"x")
+    item = archive.item(name("160801"))
+    item["umm"]["RelatedUrls"] = []
+    archive.cmr_answers = [(200, {"CMR-Hits": "1"}, json.dumps({"items": [item]}).encode())]
+    assert [r.month for r in search_granules(archive.url, "2016-08").refused] == ["2016-08"]

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from planted import Planted, planted_columns, soundings_of
@@ -53,8 +54,6 @@ def soundings(storage_root: str) -> str:
     month = pc.strftime(crossing["observed_at_utc"], "%Y-%m")
     first = orbit(11500, datetime(2016, 8, 30, 10, tzinfo=UTC), PLUME)
     second = orbit(11501, datetime(2016, 8, 30, 12, tzinfo=UTC), None, -10.0)
-    import pyarrow as pa
-
     days = {
         (AUGUST, "30"): pa.concat_tables([first, second]),
         (AUGUST, "31"): crossing.filter(pc.equal(month, AUGUST)),
@@ -264,3 +263,34 @@ def test_command_line(soundings: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["failed"] == 0 and len(accepted(soundings)) == 2
+
+
+def test_what_is_no_month_or_has_no_manifest_is_named_and_the_good_month_is_done(
+    job: ModuleType, soundings: str
+) -> None:
+    good = storage.join(soundings, f"month={AUGUST}", "30.parquet")
+    for place in ("month=__HIVE_DEFAULT_PARTITION__/a.parquet", "stray.parquet"):
+        storage.write_bytes(storage.join(soundings, place), storage.read_bytes(good))
+    storage.write_bytes(storage.join(soundings, f"month={SEPTEMBER}", "_manifest.json"), b"{")
+    result = run(job, soundings)
+    assert result.failed == 3 and [row["orbit"] for row in accepted(soundings)] == [11500, 11530]
+    assert months_touched(soundings, AUGUST) == [AUGUST]
+    root = storage.parent(soundings)
+    assert not storage.exists(storage.join(root, "peaks", "method=scan", "month=__HIVE_DEFAULT_PARTITION__"))
+
+
+def test_soundings_without_an_orbit_are_named_and_the_others_searched(job: ModuleType, soundings: str) -> None:
+    path = storage.join(soundings, f"month={AUGUST}", "30.parquet")
+    rows = storage.read_parquet(SOUNDINGS, path)
+    numbers = [None, *rows["orbit"].to_pylist()[1:]]
+    kind = rows.schema.field("orbit").type
+    rows = rows.set_column(rows.schema.get_field_index("orbit"), "orbit", pa.array(numbers, kind))
+    storage.write_parquet(SOUNDINGS, path, rows)
+    assert run(job, soundings).failed == 1 and len(accepted(soundings)) == 2
+
+
+def test_files_of_others_beside_the_details_stay(job: ModuleType, soundings: str) -> None:
+    note = storage.join(storage.parent(soundings), "peak_details", "method=scan", f"month={AUGUST}", "NOTES.txt")
+    storage.write_bytes(note, b"mine")
+    run(job, soundings, "--month", AUGUST)
+    assert storage.read_bytes(note) == b"mine"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import logging
 import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -236,3 +240,81 @@ def test_a_netrc_is_not_looked_at(archive: Archive, tmp_path: Path, monkeypatch:
     archive.add(NAME, CONTENT)
     fetch(archive, tmp_path)
     assert [h["authorization"] for h in archive.downloads()] == [f"Bearer {TOKEN}"]
+
+
+@contextmanager
+def serve(pieces: Iterable[bytes], **headers: str) -> Iterator[str]:
+    """A server that sends pieces, each in a packet of its own, and never says how many there will be."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            for name, value in {**headers, "Transfer-Encoding": "chunked"}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            with suppress(ConnectionError):
+                for piece in pieces:
+                    self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+                self.wfile.write(b"0\r\n\r\n")
+            self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/{NAME}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_body_that_is_longer_than_stated_is_stopped(tmp_path: Path) -> None:
+    sent: list[int] = []
+
+    def pieces() -> Iterator[bytes]:
+        for n in range(2_000):  # 200 MB where nobody stops it
+            sent.append(n)
+            yield CONTENT[:100_000]
+
+    with (
+        serve(pieces()) as url,
+        EarthdataSession() as session,
+        pytest.raises(ServiceError, match="more than the 300000 bytes that the file may have"),
+    ):
+        download(session, url, tmp_path / NAME, StatedContent(1, 300_000))
+    assert len(sent) < 1_500 and list(tmp_path.iterdir()) == []
+
+
+def test_a_body_of_no_stated_length_ends_somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_BYTES", 500_000, raising=False)
+    with (
+        serve([CONTENT[:100_000]] * 10) as url,
+        EarthdataSession() as session,
+        pytest.raises(ServiceError, match="more than the 500000 bytes"),
+    ):
+        download(session, url, tmp_path / NAME)
+
+
+def test_a_file_whose_first_bytes_come_one_by_one_is_one(tmp_path: Path) -> None:
+    pieces = [*(CONTENT[n : n + 1] for n in range(20)), CONTENT[20:10_000]]
+    with serve(pieces) as url, EarthdataSession() as session:
+        assert download(session, url, tmp_path / NAME).read_bytes() == CONTENT[:10_000]
+
+
+def test_an_encoding_that_was_not_asked_for_is_refused(tmp_path: Path) -> None:
+    with (
+        serve([gzip.compress(CONTENT)], **{"Content-Encoding": "gzip"}) as url,
+        EarthdataSession() as session,
+        pytest.raises(ServiceError, match="sent in the encoding gzip"),
+    ):
+        download(session, url, tmp_path / NAME)
+
+
+def test_a_file_that_is_there_is_compared_too(archive: Archive, tmp_path: Path) -> None:
+    archive.add(NAME, CONTENT)
+    (tmp_path / NAME).write_bytes(b"put there by somebody else")
+    assert fetch(archive, tmp_path, StatedContent(len(CONTENT), len(CONTENT))).read_bytes() == CONTENT

@@ -70,6 +70,10 @@ def test_low_end_is_not_negative() -> None:
     [
         ("no_wind", section(u=np.nan)),
         ("no_wind", section(pressure=np.nan)),
+        ("no_wind", section(pressure=0.0)),
+        ("no_wind", section(pressure=-1000.0)),
+        ("no_wind", section(pressure=1.0)),  # less air than water
+        ("no_wind", section(u=np.inf)),
         ("wind_too_weak", section(u=1.9)),
         ("wind_along_track", section(u=1.9, v=4.0)),
         ("ok", section(u=2.5, v=4.0)),

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import h5py
 import netCDF4
 import numpy as np
 import pytest
@@ -190,3 +192,118 @@ def test_another_netcdf_file_is_refused(tmp_path: Path) -> None:
 def test_check_says_how_many_soundings(tmp_path: Path) -> None:
     checked = check_granule(str(write_lite(tmp_path / NAME, northward_track(10))))
     assert checked.n_soundings == 32 and checked.build_id == "B11.2.05"
+
+
+def alter(path: Path, name: str, values: Any, **attributes: Any) -> str:
+    """Replace a variable, as another writer would have left it."""
+    with h5py.File(path, "a") as file:
+        old = dict(file[name].attrs)
+        del file[name]
+        variable = file.create_dataset(name, data=values)
+        for key, value in {**old, **attributes}.items():
+            variable.attrs[key] = value
+    return str(path)
+
+
+def plain(tmp_path: Path) -> Path:
+    return write_lite(tmp_path / NAME, northward_track(10))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("xco2_uncertainty", "f2"), ("xco2", "S3"), ("xco2", object), ("sounding_id", "S16")]
+)
+def test_a_variable_of_another_type_is_named(tmp_path: Path, name: str, kind: Any) -> None:
+    values = np.full(32, "abc", dtype=object) if kind is object else np.ones(32).astype(kind)
+    path = alter(plain(tmp_path), name, values)
+    for use in (check_granule, read_granule):
+        with pytest.raises(InputError, match=f"{NAME}: variable {name} of type .*neither an integer nor a float"):
+            use(path)
+
+
+def test_an_optional_variable_of_another_type_counts_as_missing(tmp_path: Path) -> None:
+    path = alter(plain(tmp_path), "Meteorology/windspeed_u_met", np.ones(32, "f2"))
+    rows = read_granule(path).soundings
+    assert rows["wind_u_m_s"].null_count == 32 and rows["wind_v_m_s"].null_count == 0
+
+
+@pytest.mark.parametrize(
+    "stated", [np.array([], "f4"), h5py.Empty("f4"), "-9.5", np.array([-1.0, -9.5]), np.float64(1e300)]
+)
+def test_a_missing_value_of_an_odd_form_hinders_nothing(tmp_path: Path, stated: Any) -> None:
+    values = np.full(32, 5.0, "f4")
+    values[:3] = -9.5 if np.size(stated) == 2 or isinstance(stated, str) else np.nan
+    read = read_granule(alter(plain(tmp_path), "Meteorology/windspeed_u_met", values, missing_value=stated))
+    assert read.soundings["wind_u_m_s"].null_count == 3
+
+
+def test_a_missing_value_that_is_no_number_is_named(tmp_path: Path) -> None:
+    path = alter(plain(tmp_path), "xco2", np.full(32, 400.0, "f4"), missing_value="none")
+    with pytest.raises(InputError, match="missing value 'none' of xco2 is no number"):
+        read_granule(path)
+
+
+def test_a_fill_value_that_the_type_cannot_hold_is_none(tmp_path: Path) -> None:
+    quality = np.zeros(32, "u1")
+    path = alter(
+        plain(tmp_path), "Sounding/operation_mode", quality + 241, missing_value=np.int16(-9999)
+    )  # 241 mod 256
+    modes = alter(Path(path), "xco2_quality_flag", quality, missing_value=np.int16(-256))
+    assert read_granule(modes).soundings.num_rows == 32
+
+
+def test_the_usual_fill_value_is_one_also_where_it_is_not_stated(tmp_path: Path) -> None:
+    path = plain(tmp_path)
+    with h5py.File(path, "a") as file:
+        for name in ("Meteorology/windspeed_u_met", "xco2", "latitude"):
+            del file[name].attrs["missing_value"]
+        file["Meteorology/windspeed_u_met"][:4] = FILL
+        file["xco2"][4:6] = FILL
+    read = read_granule(str(path))
+    assert read.dropped == {"no_xco2": 2} and read.soundings["wind_u_m_s"].null_count == 4
+
+
+def test_absurd_values_are_counted_or_null(tmp_path: Path) -> None:
+    columns = northward_track(10)
+    columns["xco2"][:3] = (1e30, -5.0, 0.0)
+    columns["xco2_uncertainty"][3:5] = (0.0, -1.0)
+    columns["Meteorology/windspeed_v_met"][5] = 1e15
+    columns["Retrieval/psurf"][6:8] = (0.0, -980.0)
+    read = read_granule(str(write_lite(tmp_path / NAME, columns)))
+    assert read.dropped == {"implausible": 3}
+    nulls = {name: read.soundings[name].null_count for name in read.soundings.column_names}
+    expected = {"xco2_uncertainty_ppm": 2, "wind_v_m_s": 1, "surface_pressure_hpa": 2}
+    assert {name: n for name, n in nulls.items() if n} == expected
+
+
+def test_nothing_infinite_comes_of_values_too_large_for_the_table(tmp_path: Path) -> None:
+    path = alter(plain(tmp_path), "xco2", np.r_[1e300, np.full(31, 400.0)], missing_value=np.float64(FILL))
+    path = alter(Path(path), "Sounding/altitude", np.r_[300.0, 1e300, np.full(30, 300.0)])
+    read = read_granule(path)
+    assert read.dropped == {"implausible": 1} and read.soundings["altitude_m"].null_count == 1
+    assert np.isfinite(read.soundings["xco2_ppm"].to_numpy()).all()
+
+
+def test_integers_too_large_for_the_table_do_not_wrap(tmp_path: Path) -> None:
+    orbits, modes = np.full(32, 11522, "i8"), np.zeros(32, "u1")
+    orbits[:2], modes[2:5] = 2**33 + 11522, 255
+    path = alter(plain(tmp_path), "Sounding/orbit", orbits)
+    with h5py.File(path, "a") as file:
+        del file["Sounding/operation_mode"]
+        file["Sounding/operation_mode"] = modes
+    read = read_granule(path)
+    assert read.dropped == {"no_orbit": 2} and set(read.soundings["orbit"].to_pylist()) == {11522}
+    assert read.soundings["operation_mode"].null_count == 3
+
+
+@pytest.mark.parametrize("attribute", ["scale_factor", "add_offset"])
+def test_packed_values_are_refused(tmp_path: Path, attribute: str) -> None:
+    path = alter(plain(tmp_path), "xco2", np.full(32, 40000, "i4"), **{attribute: 0.01})
+    with pytest.raises(InputError, match=rf"variable xco2 is packed \({attribute}\)"):
+        read_granule(path)
+
+
+@pytest.mark.parametrize("kind", ["i8", "u8", "f8"])
+def test_ids_below_0_are_none(tmp_path: Path, kind: str) -> None:
+    ids = northward_track(10)["sounding_id"].astype("i8")
+    ids[:2] = -ids[:2]
+    assert read_granule(alter(plain(tmp_path), "sounding_id", ids.astype(kind))).dropped == {"no_id": 2}

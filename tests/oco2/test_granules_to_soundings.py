@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from lite_granules import northward_track, write_lite
@@ -235,7 +236,8 @@ def test_nothing_usable_is_an_error_that_names_the_file(job: ModuleType, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "bad", [["--modes", "nadir"], ["--surfaces", "ice"], ["--month", "2016-13"], ["--month", "16-01"]]
+    "bad",
+    [["--modes", "nadir"], ["--modes", "9,-4"], ["--surfaces", "ice"], ["--month", "2016-13"], ["--month", "16-01"]],
 )
 def test_bad_arguments(job: ModuleType, bad: list[str]) -> None:
     with pytest.raises(SystemExit) as error:
@@ -257,3 +259,47 @@ def test_command_line(granules: Path, storage_root: str) -> None:
     summary = json.loads(done.stdout.splitlines()[-1])
     assert (summary["rows_read"], summary["rows_written"], summary["failed"]) == (704, 652, 2)
     assert len(rows(storage_root, "2016-08")) == 300
+
+
+def test_an_older_version_serves_where_the_newest_is_bad(job: ModuleType, granules: Path, storage_root: str) -> None:
+    run(job, granules, storage_root)
+    (granules / AUGUST).write_bytes(HTML)
+    assert run(job, granules, storage_root).failed == 3
+    assert Counter(row["granule"] for row in rows(storage_root, "2016-08")) == {AUGUST_OLD: 352}
+    manifest = storage.read_manifest(storage.join(storage_root, "soundings", "month=2016-08"))
+    assert manifest is not None and manifest["superseded"] == [] and manifest["kept_stored"] == []
+    assert [Path(p).name for p in manifest["inputs"]] == [AUGUST_OLD]
+    assert failed(storage_root, "2016-08")[AUGUST]["healed_at_utc"] is None
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+def test_a_day_keeps_its_stored_rows_where_a_newer_version_is_bad_or_absent(
+    job: ModuleType, granules: Path, storage_root: str, is_named: bool
+) -> None:
+    write_lite(granules / AUGUST_2, day("2016-08-02T10:00"))
+    run(job, granules, storage_root)
+    newer = AUGUST_2.replace("240910", "250910")
+    (granules / AUGUST_2).unlink()
+    if is_named:
+        run(job, granules, storage_root, "--keep-stored", newer)
+    else:
+        (granules / newer).write_bytes(HTML)
+        run(job, granules, storage_root)
+    assert Counter(row["granule"] for row in rows(storage_root, "2016-08")) == {AUGUST: 300, AUGUST_2: 352}
+
+
+def test_a_granule_of_odd_types_does_not_stop_the_others(job: ModuleType, granules: Path, storage_root: str) -> None:
+    path = write_lite(granules / AUGUST_2, day("2016-08-02T10:00"))
+    with h5py.File(path, "a") as file:
+        del file["xco2"]
+        file["xco2"] = np.ones(352, "f2")
+    assert run(job, granules, storage_root) == jobs.JobResult(rows_read=704, rows_written=652, failed=3)
+    assert "variable xco2 of type float16" in failed(storage_root, "2016-08")[AUGUST_2]["message"]
+
+
+@pytest.mark.parametrize("below", ["", "/soundings"])
+def test_an_output_root_that_is_a_file_is_named(job: ModuleType, granules: Path, tmp_path: Path, below: str) -> None:
+    (tmp_path / "afile").write_text("x")
+    arguments = ["--granules-path", str(granules), "--soundings-path", f"{tmp_path}/afile{below}"]
+    with pytest.raises(InputError, match="afile: a file; allowed: a folder for the table soundings"):
+        job.run(job.parse_arguments(arguments))

@@ -19,6 +19,7 @@ from plumewatch.oco2.ingest import (
     list_month,
     missing_account,
     not_staged,
+    record_listing,
     stage_granule,
     staging_folder,
     unstage,
@@ -131,3 +132,51 @@ def test_files_of_a_user_stay_also_where_granules_are_staged(storage_root: str, 
     assert stage_month(settings) == [original]
     unstage(settings, MONTH)
     assert storage.read_bytes(original) == content
+
+
+def test_what_an_earlier_run_has_staged_and_nobody_lists_goes(
+    archive: Archive, settings: Settings, content: bytes
+) -> None:
+    archive.add(FIRST, content)
+    for name in (FIRST, SECOND):
+        storage.write_bytes(storage.join(staging_folder(settings, MONTH), name), content)
+    record_listing(settings, "dag", "run", MONTH, list_month(settings, MONTH))
+    assert [Path(f).name for f in storage.list_files(staging_folder(settings, MONTH))] == [FIRST]
+    own = replace(settings, granules=staging_folder(settings, MONTH))
+    storage.write_bytes(storage.join(staging_folder(settings, MONTH), "notes.txt"), b"x")
+    record_listing(own, "dag", "run", MONTH, list_month(own, MONTH))
+    assert len(storage.list_files(staging_folder(settings, MONTH))) == 2
+
+
+def test_an_address_with_a_query_is_staged_under_its_name(archive: Archive, settings: Settings, content: bytes) -> None:
+    archive.add(FIRST, content)
+    staged = stage_granule(settings, MONTH, f"{archive.url}/data/{FIRST}?a=b/c")
+    assert staged == storage.join(staging_folder(settings, MONTH), FIRST)
+
+
+def test_an_older_granule_is_staged_where_the_newest_is_bad(storage_root: str, content: bytes, tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    older, oldest = (FIRST.replace("240910", day) for day in ("230910", "220910"))
+    for name, data in ((FIRST, b"<html>"), (older, content), (oldest, content)):
+        (folder / name).write_bytes(data)
+    settings = Settings(storage_root=storage_root, granules=str(folder))
+    with pytest.raises(InputError, match="an HTML page"):
+        stage_month(settings)
+    assert [Path(f).name for f in storage.list_files(staging_folder(settings, MONTH))] == [older]
+
+
+def test_a_folder_for_downloads_that_others_can_write_to_is_refused(
+    s3_root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    settings = Settings(storage_root=s3_root, granules=CMR)
+    folder = downloads_folder(settings)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o777)
+    with pytest.raises(ConfigurationError, match="others can write to it"):
+        downloads_folder(settings)
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    with pytest.raises(ConfigurationError, match="others can write to it"):
+        downloads_folder(settings)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from plumewatch import storage
 from plumewatch.failed_scenes import read_failed_scenes
-from plumewatch.oco2.peak_wind import fetch_peak_wind, requests_of_peaks
+from plumewatch.oco2.peak_wind import candidates_folder, fetch_peak_wind, requests_of_peaks
 from plumewatch.settings import Settings
 from plumewatch.tables import PEAKS, WIND
 from plumewatch.wind import downloads
@@ -48,7 +48,7 @@ def wind_of_the_world(folder: Path, day: datetime) -> None:
 
 
 def fetch(settings: Settings) -> tuple[int, int]:
-    return fetch_peak_wind(settings, [MONTH], DAG, RUN, MONTH)
+    return fetch_peak_wind(settings, settings.table_root("peaks"), [MONTH], DAG, RUN, MONTH)
 
 
 def failed(root: str) -> list[tuple[str, str, bool]]:
@@ -57,12 +57,12 @@ def failed(root: str) -> list[tuple[str, str, bool]]:
 
 
 def test_only_accepted_peaks_of_the_scan_are_asked_for(root: str) -> None:
-    requests = requests_of_peaks(Settings(root), [MONTH])
+    requests = requests_of_peaks(Settings(root).table_root("peaks"), [MONTH])
     assert [(r.bounds, r.start, r.end) for r in requests] == [
         ((29.1, -26.3, 29.1, -26.3), NOON, NOON),
         ((103.0, 37.0, 103.0, 37.0), NOON + timedelta(days=5), NOON + timedelta(days=5)),
     ]
-    assert requests_of_peaks(Settings(root), ["2025-07"]) == []
+    assert requests_of_peaks(Settings(root).table_root("peaks"), ["2025-07"]) == []
 
 
 def test_wind_files_are_copied_around_the_peaks(root: str, tmp_path: Path) -> None:
@@ -94,3 +94,11 @@ def test_a_source_that_is_not_there_is_a_row_and_no_error(root: str, monkeypatch
 
 def test_without_a_source_nothing_happens(root: str) -> None:
     assert fetch(Settings(root)) == (0, 0) and failed(root) == []
+
+
+def test_candidates_are_no_peaks_and_go_afterwards(storage_root: str) -> None:
+    with candidates_folder(Settings(storage_root), MONTH) as path:
+        storage.write_partition(PEAKS, path, {"method": "scan", "month": MONTH}, PEAKS.from_pylist([peak(1, 2, NOON)]))
+        assert len(requests_of_peaks(path, [MONTH])) == 1
+        assert not storage.exists(storage.join(storage_root, "peaks"))
+    assert not storage.list_files(storage_root)

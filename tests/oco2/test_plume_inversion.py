@@ -225,3 +225,21 @@ def test_repetition_gives_the_same() -> None:
     source = stack(30.0, 2.0)
     track = seen(plume_ppm(source) + noise(np.random.default_rng(1), along_km(COLUMNS))[ORDER])
     assert invert_plume(track, source, WIND) == invert_plume(track, source, WIND)
+
+
+def test_out_of_reach_is_said_where_there_is_no_wind_either() -> None:
+    assert reason(estimate_source_emission(SOUNDINGS, PlumeSource(100.0, 40.0, 1.0, 0.0))) == "not_downwind"
+
+
+def test_a_missing_pressure_is_that_of_the_plume_s_surroundings() -> None:
+    source = stack(20.0, 2.5)
+    gaps = TRACK.surface_pressure_hpa.copy()
+    far = np.abs(TRACK.distance_km - 200.0) > 110.0
+    gaps[far] = 500.0  # mountains for more than half of the orbit
+    near = np.flatnonzero(~far)[::2]
+    whole, holed = gaps.copy(), gaps.copy()
+    holed[near] = np.nan
+    found = [
+        invert_plume(replace(seen(plume_ppm(source)), surface_pressure_hpa=p), source, WIND) for p in (whole, holed)
+    ]
+    assert found[1].emission_kt_h == pytest.approx(found[0].emission_kt_h, rel=0.01)

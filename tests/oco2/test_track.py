@@ -11,7 +11,7 @@ import pytest
 from lite_granules import NAME, along_km, northward_track, write_lite
 from plumewatch.geodesy import destination, wrap_longitude
 from plumewatch.oco2.granule import read_granule
-from plumewatch.oco2.track import Track, compute_track
+from plumewatch.oco2.track import Track, compute_track, robust_weights
 from plumewatch.tables import SOUNDINGS
 
 
@@ -108,3 +108,43 @@ def test_one_place_has_no_bearing_and_no_sounding_no_track() -> None:
 def test_times_are_kept() -> None:
     at = datetime(2016, 8, 31, 11, 50, 0, 300_000, UTC)
     assert compute_track(soundings([3.0], [1.0], [at.timestamp()])).time_s[0] == pytest.approx(at.timestamp(), abs=1e-4)
+
+
+def test_an_outlier_loses_weight_and_a_peak_does_not_even_where_soundings_are_sparse() -> None:
+    rng = np.random.default_rng(3)
+    for share in (1.0, 0.2):
+        x = np.repeat(np.arange(0.0, 600.0, 2.25), 8)
+        x = x[rng.random(len(x)) < share]
+        y = 400.0 + rng.normal(0.0, 0.5, len(x)) + 6.0 * np.exp(-0.5 * ((x - 300.0) / 2.5) ** 2)
+        y[50] += 15.0
+        weight = robust_weights(x, y, np.ones(len(x)))
+        assert weight[np.abs(x - 300.0) < 2.5].mean() > 0.85
+        assert weight.mean() > 0.95
+        assert share < 1.0 or weight[50] < 0.2
+
+
+def test_what_cannot_be_is_left_out_or_unknown() -> None:
+    n = 30
+    good = soundings(np.full(n, 3.0), np.linspace(0, 1, n), np.arange(n) / 3, wind_u_m_s=np.full(n, 4.0, "f4"),
+                     wind_v_m_s=np.full(n, 1.0, "f4"), surface_pressure_hpa=np.full(n, 990.0, "f4"),
+                     tcwv_kg_m2=np.full(n, 20.0, "f4"))  # fmt: skip
+
+    def with_value(name: str, value: Any) -> Track:
+        values = good[name].to_pylist()
+        values[5] = value
+        kind = good.schema.field(name).type
+        return compute_track(good.set_column(good.schema.get_field_index(name), name, pa.array(values, kind)))
+
+    left_out = [("xco2_ppm", 1e30), ("xco2_ppm", -5.0), ("xco2_ppm", -999999.0), ("observed_at_utc", None),
+                ("sounding_id", None), ("latitude", 91.0), ("longitude", None)]  # fmt: skip
+    assert [len(with_value(*change)) for change in left_out] == [n - 1] * len(left_out)
+    for name, value in [("wind_u_m_s", -999999.0), ("surface_pressure_hpa", 0.0), ("tcwv_kg_m2", -999999.0)]:
+        track = with_value(name, value)
+        assert len(track) == n and np.isnan(getattr(track, name)).sum() == 1
+    assert np.allclose(with_value("xco2_uncertainty_ppm", -1.0).uncertainty_ppm, 0.5)
+
+
+def test_longitudes_of_0_to_360_are_wrapped() -> None:
+    table = soundings([0.0], [1.0], [5.0])
+    track = compute_track(table.set_column(table.schema.get_field_index("longitude"), "longitude", pa.array([319.99])))
+    assert track.longitude[0] == pytest.approx(-40.01)

@@ -66,8 +66,8 @@ def test_two_cut_outs_of_one_grid_are_bilinear_in_each() -> None:
 def test_the_grid_is_joined_over_the_antimeridian(longitude: float) -> None:
     lon = np.repeat([179.0, 179.5, -180.0, -179.5], 3)
     lat = np.tile([0.0, 0.5, 1.0], 4)
-    wind = wind_table(lon, lat, lambda x, y, h: x % 360 + y, 0)
-    assert wind_at(wind, longitude, 0.2, NOON).wind_u_m_s == pytest.approx(longitude % 360 + 0.2)
+    wind = wind_table(lon, lat, lambda x, y, h: (x % 360 + y) / 10, 0)
+    assert wind_at(wind, longitude, 0.2, NOON).wind_u_m_s == pytest.approx((longitude % 360 + 0.2) / 10)
 
 
 def test_stations_count_by_inverse_squared_distance_and_the_nearest_wins() -> None:
@@ -183,3 +183,28 @@ def test_a_west_wind_blows_from_270_towards_east() -> None:
     assert (float(u), float(v)) == pytest.approx((5.0, 0.0), abs=1e-12)
     found = wind_at(wind_table([0.0], [0.0], 5, 0), 0.0, 0.0, NOON)
     assert (found.speed_m_s, found.from_deg) == pytest.approx((5.0, 270.0))
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("wind_u_m_s", -999999.0), ("wind_v_m_s", 1e15), ("wind_u_m_s", np.inf), ("height_m", 0.0), ("height_m", np.nan),
+     ("height_m", -5.0), ("longitude", np.nan), ("latitude", 99.0)],
+)  # fmt: skip
+def test_a_row_that_says_no_wind_counts_for_nothing(column: str, value: float) -> None:
+    lon, lat = grid(10, 10, 12, 12)
+    good = wind_table(lon, lat, 4.0, 1.0)
+    row = good.slice(3, 1)
+    bad = row.set_column(row.schema.get_field_index(column), column, pa.array([value]))
+    found = wind_at(pa.concat_tables([good, bad]), 11.1, 11.1, NOON, 250.0)
+    assert found is not None and found == wind_at(good, 11.1, 11.1, NOON, 250.0)
+    assert wind_at(bad, 11.1, 11.1, NOON, 250.0) is None
+
+
+def test_the_levels_are_those_that_are_known_at_the_point() -> None:
+    here, there = grid(10, 10, 12, 12), grid(40, 10, 42, 12)
+    wind = pa.concat_tables([
+        wind_table(*here, 4.0, 0, height_m=100.0), wind_table(*there, 4.0, 0, height_m=100.0),
+        wind_table(*there, 6.0, 0, height_m=500.0),
+    ])  # fmt: skip
+    levels = [wind_of_each_product(wind, lon, 11.0, NOON, 250.0)[0].from_heights_m for lon in (11.0, 41.0)]
+    assert levels == [(100.0,), (100.0, 500.0)]

@@ -141,3 +141,37 @@ def test_requests_of_several_days_are_copied_from_files(tmp_path: Path, storage_
         [56.0, -103.1], [22.0, 31.5], [DAY + timedelta(hours=12), DAY + timedelta(hours=40)],
     )  # fmt: skip
     assert found.wind_u_m_s.tolist() == [1.0, 1.0]
+
+
+def test_what_is_no_wind_folder_is_named_and_costs_no_other_rows(tmp_path: Path) -> None:
+    write(tmp_path / "wind" / "product=a" / "date=2025-08-31" / "w.parquet", hourly(DAY, 1))
+    write(tmp_path / "wind" / "product=b" / "date=2025-08-31" / "w.parquet", hourly(DAY, 1))
+    (tmp_path / "wind" / "product=b" / "date=2025-08-31" / "_manifest.json").write_text("{")
+    (tmp_path / "notes.txt").write_text("x")
+    failures: list[FailedScene] = []
+    rows = read_wind_files(str(tmp_path / "wind"), DAY, DAY, bounds=[OMAN], on_failure=failures.append)
+    assert rows.num_rows == 25 and set(rows["product"].to_pylist()) == {"a"}
+    assert read_wind_files(str(tmp_path / "notes.txt"), DAY, DAY, on_failure=failures.append).num_rows == 0
+    assert [f.scene_id for f in failures] == ["date=2025-08-31", "notes.txt"]
+    with pytest.raises(InputError, match=r"_manifest\.json"):
+        read_wind_files(str(tmp_path / "wind"), DAY, DAY)
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("us"), pa.timestamp("ns"), pa.timestamp("s", "UTC")])
+def test_times_of_other_types_are_read_as_utc(tmp_path: Path, kind: pa.DataType) -> None:
+    rows = hourly(DAY, 3)
+    write(tmp_path / "w.parquet", rows.set_column(0, "observed_at_utc", rows["observed_at_utc"].cast(kind)))
+    read = read_wind_files(str(tmp_path), DAY + timedelta(hours=1), DAY + timedelta(hours=1), bounds=[OMAN])
+    assert set(read["observed_at_utc"].to_pylist()) == {DAY + timedelta(hours=1)} and read.num_rows == 25
+
+
+def test_a_file_without_the_columns_is_told_which(tmp_path: Path) -> None:
+    write(tmp_path / "w.parquet", pa.table({"a": [1]}))
+    with pytest.raises(InputError, match=r"no column observed_at_utc.*a wind table with"):
+        read_wind_files(str(tmp_path), DAY, DAY)
+
+
+def test_fill_values_of_a_wind_file_are_no_wind(tmp_path: Path) -> None:
+    good = hourly(DAY, 1)
+    write(tmp_path / "w.parquet", pa.concat_tables([good, hourly(DAY, 1, u=-999999.0)]))
+    assert read_wind_files(str(tmp_path), DAY, DAY).num_rows == good.num_rows

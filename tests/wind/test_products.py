@@ -313,3 +313,52 @@ def test_the_service_of_these_tests_speaks_as_another_client_understands(geos_fp
         index = round((NOON - services.FIRST) / HOUR - 0.5)
         u, _ = planted(38.75, 10.0, 11.5, 50.0)
         assert float(dataset["u50m"][index, 400, 700]) == pytest.approx(float(u), rel=1e-6)
+
+
+def changed(answers: Answers, old: bytes, new: bytes) -> None:
+    whole = answers.answer
+    answers.answer = lambda path, query: (whole(path, query) or b"").replace(old, new)
+
+
+@pytest.mark.parametrize(
+    ("product", "old", "new"),
+    [
+        ("geos_fp", b"Attributes {", b"Attributes "),
+        ("geos_fp", b'grads_size "721"', b'grads_size "many"'),
+        ("geos_fp", b'grads_mapping "linear";\n        String grads_size "', b'grads_size "99999999999'),
+        ("geos_fp", b"Float64 time[", b"Float64 tide["),
+        ("geos_fp", b"Float64 time[", b"Byte time["),
+        ("geos_fp", b"time = 1]", b"time = 0]"),
+        ("geos_fp", b"time = 1]", b"time = 4294967296][x = 4294967296]"),
+        ("era5", b'"valid_time_stop_era5t": "2025-09-01"', b'"valid_time_stop_era5t": "soon"'),
+        ("era5", b'"shape": [1323648', b'"shape": [5'),
+        ("era5", b'"shape": [1323648, 721, 1440]', b'"shape": []'),
+        ("era5", b'"valid_time_start"', b'"valid_time_start'),
+    ],
+)
+def test_a_service_that_lies_is_named_and_the_next_product_is_asked(
+    product: str, old: bytes, new: bytes, geos_fp: Answers, era5: Answers, storage_root: str
+) -> None:
+    changed({"geos_fp": geos_fp, "era5": era5}[product], old, new)
+    failure = failure_of(settings(storage_root, product, geos_fp, era5))
+    assert failure.error_class in ("ServiceError", "InputError") and "can't be read" not in failure.message
+    both = "geos_fp,era5" if product == "geos_fp" else "era5,geos_fp"
+    assert fetch_wind(settings(storage_root, both, geos_fp, era5), requests_at([29.1], [-26.3], [NOON]))
+
+
+def test_what_nobody_expected_of_a_service_is_an_error_of_it(
+    geos_fp: Answers, storage_root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plumewatch.wind.geos_fp.parse_das", lambda answer, source: {}["lost"])
+    failure = failure_of(settings(storage_root, "geos_fp", geos_fp))
+    assert failure.error_class == "ServiceError" and "an answer that can't be read (KeyError" in failure.message
+
+
+def test_an_endless_answer_is_stopped(geos_fp: Answers, storage_root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "MAX_BYTES", 500)
+    assert "more than 500 bytes" in failure_of(settings(storage_root, "geos_fp", geos_fp)).message
+
+
+def test_a_pause_that_a_service_asks_for_has_an_end() -> None:
+    with downloads.http_session() as session:
+        assert session.get_adapter("https://x").max_retries.retry_after_max == 300

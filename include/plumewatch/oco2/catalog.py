@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 
 from plumewatch import storage
 from plumewatch.errors import InputError
-from plumewatch.oco2.versions import collection_of
+from plumewatch.oco2.versions import SENSOR, collection_of
 
 VARIABLES_FILE = "oco2_lite_variables.yaml"
 SUFFIX = ".nc4"
@@ -111,19 +111,32 @@ def read_listing(path: str, month: str | None = None) -> GranuleListing:
     """Return the granules in a folder, below a prefix, or the one file that `path` is, of one `month` if given.
 
     Of one UTC day only the newest counts: the higher build, then the later production. A prefix without objects is an
-    empty listing; a local path that doesn't exist is an InputError.
+    empty listing; a local path that doesn't exist is an InputError, and so is a file of another kind. Hidden files,
+    whose names begin with a dot, are still being written and don't count.
     """
     if storage.is_local(path) and not storage.exists(path):
         raise InputError(path, "no such folder or file", "a folder, an s3:// prefix or a file of OCO-2 Lite granules")
     found: list[GranuleRef] = []
     refused: list[RefusedGranule] = []
-    for file in storage.list_files(path, SUFFIX):
+    files = storage.list_files(path, SUFFIX)
+    if not files and storage.is_file(path):
+        raise InputError(
+            path, f"a file that isn't called *{SUFFIX}", f"a folder, or a file such as {LITE_NAME_EXAMPLE}"
+        )
+    for file in files:
+        if file.rsplit("/", 1)[-1].startswith("."):
+            continue
         try:
             found.append(parse_granule(file))
         except InputError as error:
             name = file.rsplit("/", 1)[-1]
-            refused.append(RefusedGranule(name, file, error, _month_in_name(name)))
+            refused.append(RefusedGranule(name, file, error, month_in_name(name)))
     return newest_of_each_day(found, refused, month)
+
+
+def older_of_day(listing: GranuleListing, day: date) -> list[GranuleRef]:
+    """Return the superseded granules of a UTC day, the newest first: what can serve where the newest is bad."""
+    return sorted((g for g in listing.superseded if g.date == day), key=_age, reverse=True)
 
 
 def newest_of_each_day(
@@ -131,7 +144,7 @@ def newest_of_each_day(
 ) -> GranuleListing:
     """Return the listing in which of one UTC day only the newest counts, narrowed to a month if one is given."""
     newest: dict[date, GranuleRef] = {}
-    for granule in sorted(found, key=lambda g: (g.date, _build_number(g.build), g.produced, g.path)):
+    for granule in sorted(found, key=lambda g: (g.date, *_age(g))):
         newest[granule.date] = granule
     superseded = [g for g in found if newest[g.date] is not g]
     return GranuleListing(
@@ -157,12 +170,33 @@ def log_left_out(listing: GranuleListing) -> None:
         log.warning("refused: %s", refused.error)
 
 
-def _month_in_name(name: str) -> str | None:
+def day_in_name(name: str) -> date | None:
+    """Return the UTC day that the name of a Lite file of OCO-2 tells, of whatever build; None where it is none.
+
+    >>> str(day_in_name("oco2_LtCO2_190601_B99999r_240910224028s.nc4"))
+    '2019-06-01'
+    """
     match = LITE_NAME.fullmatch(name)
+    return _date(match) if match and match[1] == SENSOR else None
+
+
+def month_in_name(text: str) -> str | None:
+    """Return the month, YYYY-MM, that the name of a Lite file in a text tells; None where there is none."""
+    match = LITE_NAME.search(text)
+    day = _date(match) if match else None
+    return f"{day:%Y-%m}" if day else None
+
+
+def _date(match: re.Match[str]) -> date | None:
     try:
-        return f"{datetime.strptime(match[2], '%y%m%d'):%Y-%m}" if match else None
+        return datetime.strptime(match[2], "%y%m%d").date()
     except ValueError:
         return None
+
+
+def _age(granule: GranuleRef) -> tuple[tuple[int, int], datetime, str]:
+    """Sorts granules of one day, the newest last."""
+    return _build_number(granule.build), granule.produced, granule.path
 
 
 def _build_number(build: str) -> tuple[int, int]:

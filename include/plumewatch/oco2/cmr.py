@@ -5,8 +5,9 @@ Collections are those that the version table has as searched; granules are read 
 
 from __future__ import annotations
 
-import hashlib
 import logging
+import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
@@ -22,6 +23,7 @@ from plumewatch.oco2.catalog import (
     GranuleRef,
     RefusedGranule,
     StatedContent,
+    month_in_name,
     newest_of_each_day,
     parse_granule,
 )
@@ -35,6 +37,7 @@ DATA_LINK = "GET DATA"
 # UMM-G states a size in bytes, or in a unit of which it doesn't say whether it counts by 1000 or by 1024, rounded.
 UNIT_BYTES = {"KB": (1e3, 2**10), "MB": (1e6, 2**20), "GB": (1e9, 2**30)}
 SIZE_ROUNDING = 0.005
+CHECKSUMS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")  # as hashlib calls them; others aren't compared
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +60,7 @@ def search_granules(cmr_url: str, month: str) -> GranuleListing:
                     found.setdefault(granule.name, granule)
                 except InputError as error:
                     name = str(_of(item, "umm", "GranuleUR") or error.file)
-                    refused.append(RefusedGranule(name, error.file, error, None))
+                    refused.append(RefusedGranule(name, error.file, error, month_in_name(f"{name} {error.file}")))
     return newest_of_each_day(list(found.values()), refused, month)
 
 
@@ -72,15 +75,18 @@ def _items(session: EarthdataSession, cmr_url: str, collection: Collection, mont
     """All items of a collection that reach into a month, page by page."""
     query = {**_named(collection), "temporal": _period(month), "page_size": PAGE_GRANULES, "sort_key": "start_date"}
     headers: dict[str, str] = {}
+    seen: set[str] = set()
     n_items = 0
     while True:
         answer = _page(session, cmr_url, query, headers)
         items = answer.json()["items"]
         yield from items
         n_items += len(items)
-        if not items or SEARCH_AFTER not in answer.headers:
+        cursor = answer.headers.get(SEARCH_AFTER)
+        if not items or cursor is None or cursor in seen or n_items > _hits(answer):
             break
-        headers = {SEARCH_AFTER: answer.headers[SEARCH_AFTER]}
+        seen.add(cursor)
+        headers = {SEARCH_AFTER: cursor}
     if n_items != _hits(answer):
         raise ServiceError(f"{redact(answer.url)}: {n_items} granules of the {_hits(answer)} that {HITS} counts")
     log.info("CMR has %d granules of %s in %s", n_items, collection.name, month)
@@ -116,7 +122,7 @@ def _page(session: EarthdataSession, cmr_url: str, query: dict[str, Any], header
 
 def _hits_text(answer: requests.Response) -> str | None:
     text = answer.headers.get(HITS, "")
-    return text if text.isdigit() else None
+    return text if re.fullmatch(r"[0-9]{1,15}", text) else None
 
 
 def _hits(answer: requests.Response) -> int:
@@ -125,27 +131,36 @@ def _hits(answer: requests.Response) -> int:
 
 def _granule(item: dict[str, Any]) -> GranuleRef:
     """What an item says of its file; InputError where it links to no Lite file that is read."""
-    links = [str(link.get("URL")) for link in _of(item, "umm", "RelatedUrls") or () if link.get("Type") == DATA_LINK]
-    downloads = [link for link in links if urlsplit(link).scheme in ("https", "http")]
-    named = [link for link in downloads if LITE_NAME.fullmatch(urlsplit(link).path.rsplit("/", 1)[-1])]
+    related = _objects(item, "umm", "RelatedUrls")
+    links = [str(link.get("URL")) for link in related if link.get("Type") == DATA_LINK]
+    named = [link for link in links if _is_download(link)]
     if not named:
         what = f"no download of a Lite file among its links ({', '.join(map(redact, links)) or 'none'})"
         raise InputError(str(_of(item, "meta", "concept-id") or "an item"), what, "a link over HTTP of type GET DATA")
     granule = parse_granule(urlsplit(named[0]).path)
-    files = _of(item, "umm", "DataGranule", "ArchiveAndDistributionInformation") or []
+    files = _objects(item, "umm", "DataGranule", "ArchiveAndDistributionInformation")
     file = next((f for f in files if f.get("Name") == granule.name), files[0] if len(files) == 1 else {})
     return replace(granule, path=named[0], stated=_stated(file))
+
+
+def _is_download(link: str) -> bool:
+    """Whether an address leads over HTTP to a Lite file."""
+    try:
+        parts = urlsplit(link)
+    except ValueError:  # such as of a host in brackets that don't close
+        return False
+    return parts.scheme in ("https", "http") and bool(LITE_NAME.fullmatch(parts.path.rsplit("/", 1)[-1]))
 
 
 def _stated(file: dict[str, Any]) -> StatedContent | None:
     size = _bytes(file)
     if size is None:
         return None
-    checksum = file.get("Checksum") or {}
-    algorithm = str(checksum.get("Algorithm", "")).replace("-", "").lower()
-    if algorithm not in hashlib.algorithms_guaranteed or not checksum.get("Value"):
+    algorithm = str(_of(file, "Checksum", "Algorithm")).replace("-", "").lower()
+    value = _of(file, "Checksum", "Value")
+    if algorithm not in CHECKSUMS or not isinstance(value, str) or not value:
         return StatedContent(*size)
-    return StatedContent(*size, algorithm, str(checksum["Value"]).lower())
+    return StatedContent(*size, algorithm, value.lower())
 
 
 def _bytes(file: dict[str, Any]) -> tuple[int, int] | None:
@@ -154,12 +169,15 @@ def _bytes(file: dict[str, Any]) -> tuple[int, int] | None:
     >>> _bytes({"SizeInBytes": 57123456}), _bytes({"Size": 2.0, "SizeUnit": "KB"}), _bytes({})
     ((57123456, 57123456), (1990, 2058), None)
     """
-    if isinstance(file.get("SizeInBytes"), int):
-        return file["SizeInBytes"], file["SizeInBytes"]
-    if file.get("SizeUnit") not in UNIT_BYTES or not isinstance(file.get("Size"), int | float):
+    n_bytes, size, unit = file.get("SizeInBytes"), file.get("Size"), file.get("SizeUnit")
+    if isinstance(n_bytes, int) and n_bytes > 0:
+        return n_bytes, n_bytes
+    if not isinstance(unit, str) or unit not in UNIT_BYTES:
         return None
-    least, most = UNIT_BYTES[file["SizeUnit"]]
-    return int(file["Size"] * least * (1 - SIZE_ROUNDING)), int(file["Size"] * most * (1 + SIZE_ROUNDING))
+    if not isinstance(size, int | float) or not 0 < size < math.inf:
+        return None
+    least, most = UNIT_BYTES[unit]
+    return int(size * least * (1 - SIZE_ROUNDING)), int(size * most * (1 + SIZE_ROUNDING))
 
 
 def _of(item: Any, *names: str) -> Any:
@@ -167,3 +185,9 @@ def _of(item: Any, *names: str) -> Any:
     for name in names:
         item = item.get(name) if isinstance(item, dict) else None
     return item
+
+
+def _objects(item: Any, *names: str) -> list[dict[str, Any]]:
+    """The objects of the list that a path of names leads to; what is no object is left out, no list is an empty one."""
+    found = _of(item, *names)
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []

@@ -57,7 +57,7 @@ class Emission:
     """What a source upwind emits, with its 68 % interval; None unless the status is ok."""
 
     status: str
-    """ok; no_wind (no wind or no pressure); wind_too_weak; wind_along_track."""
+    """ok; no_wind (no wind, or no pressure and water vapour that leave dry air); wind_too_weak; wind_along_track."""
     emission_kt_h: float | None = None
     """CO2."""
     emission_kt_h_low: float | None = None
@@ -78,6 +78,16 @@ def compute_wind_across_track(wind_u_m_s: ArrayLike, wind_v_m_s: ArrayLike, bear
     return np.abs(np.asarray(wind_u_m_s) * np.cos(angle) - np.asarray(wind_v_m_s) * np.sin(angle))
 
 
+def compute_dry_air_kg_m2(surface_pressure_hpa: ArrayLike, tcwv_kg_m2: ArrayLike) -> Floats:
+    """Return the mass of dry air in a column in kg/m2: p / g - TCWV.
+
+    >>> round(float(compute_dry_air_kg_m2(1000.0, 20.0)), 1)
+    10177.2
+    """
+    air_kg_m2 = np.asarray(surface_pressure_hpa, dtype=float) * PA_PER_HPA / STANDARD_GRAVITY_M_S2
+    return np.asarray(air_kg_m2 - np.asarray(tcwv_kg_m2, dtype=float))
+
+
 def compute_cross_sectional_flux_kt_h(
     amplitude_ppm_km: ArrayLike,
     surface_pressure_hpa: ArrayLike,
@@ -92,7 +102,7 @@ def compute_cross_sectional_flux_kt_h(
     >>> round(float(compute_cross_sectional_flux_kt_h(137.96, 848.3, 6.14, 2.035)), 2)
     13.28
     """
-    dry_air_kg_m2 = np.asarray(surface_pressure_hpa) * PA_PER_HPA / STANDARD_GRAVITY_M_S2 - np.asarray(tcwv_kg_m2)
+    dry_air_kg_m2 = compute_dry_air_kg_m2(surface_pressure_hpa, tcwv_kg_m2)
     mass_ratio = MOLAR_MASS_CO2_KG_MOL / MOLAR_MASS_DRY_AIR_KG_MOL
     kg_s = np.asarray(amplitude_ppm_km) * PPM_KM_TO_M * mass_ratio * dry_air_kg_m2 * np.asarray(wind_across_track_m_s)
     return np.asarray(kg_s * KT_H_PER_KG_S, dtype=float)
@@ -107,7 +117,8 @@ def estimate_emission(amplitude_ppm_km: float, low: float, high: float, section:
     """
     settings = thresholds()["flux"]
     speed, across = section.wind_speed_m_s, section.wind_across_track_m_s
-    if not np.isfinite([across, section.surface_pressure_hpa, section.tcwv_kg_m2]).all():
+    dry_air = float(compute_dry_air_kg_m2(section.surface_pressure_hpa, section.tcwv_kg_m2))
+    if not np.isfinite([across, dry_air]).all() or min(dry_air, section.surface_pressure_hpa) <= 0:
         return Emission(NO_WIND)
     if speed < settings["min_wind_m_s"]:
         return Emission(WIND_TOO_WEAK)

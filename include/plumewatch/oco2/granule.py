@@ -25,6 +25,8 @@ GOOD_QUALITY = 0
 LAND, WATER = "land", "water"
 SURFACES: Mapping[str, tuple[int, ...]] = {LAND: (0, 3), WATER: (1, 2)}  # land_water_indicator: 2 inland water, 3 mixed
 TENTHS_PER_S, MICROSECONDS_PER_TENTH = 10, 100_000
+MODES = (0, 1, 2, 3)  # operation_mode: nadir, glint, target, transition
+IMPLAUSIBLE = "implausible"
 FIRST_TIME_S, LAST_TIME_S = 1.0e9, 4.1e9  # 2001 and 2099: other `time` values are not seconds since 1970
 
 Array = NDArray[Any]
@@ -78,21 +80,24 @@ def check_granule(path: str) -> GranuleCheck:
 def read_granule(path: str, selection: SoundingSelection | None = None) -> GranuleRows:
     """Return the soundings of a granule, local or on S3.
 
-    Fill values become nulls. A sounding without id, time, place or valid xco2 is dropped, as are those that the
-    selection doesn't want; a missing wind or pressure drops nothing. Raises InputError that says what the file is
+    Fill values become nulls, and so does what is outside of its column's plausible range. A sounding without id, time,
+    place or valid, plausible xco2 is dropped, as are those that the selection doesn't want; a missing wind or pressure
+    drops nothing. Raises InputError that says what the file is
     instead (empty, an HTML page, truncated) or lists its variables where one is missing.
     """
     name = path.rsplit("/", 1)[-1]
     with storage.local_copy(path) as local, open_lite_file(local, path) as dataset:
-        columns = {column: read_values(variable) for column, variable in find_variables(dataset, path).items()}
+        found = find_variables(dataset, path)
+        columns = {column: read_values(variable, column) for column, variable in found.items()}
     return _rows(columns, selection or SoundingSelection(), name)
 
 
 def _rows(columns: Mapping[str, LiteValues], selection: SoundingSelection, name: str) -> GranuleRows:
-    sounding_id = columns["sounding_id"].values.astype(np.int64)
+    with np.errstate(invalid="ignore"):  # what is no whole number of this size becomes one below 0
+        sounding_id = columns["sounding_id"].values.astype(np.int64)
     tenths = _tenths(sounding_id, columns.get("time"))
     keep, dropped = np.ones(len(sounding_id), bool), {}
-    for reason, is_bad in _reasons(columns, tenths, selection).items():
+    for reason, is_bad in _reasons(columns, sounding_id, tenths, selection).items():
         if count := int(np.count_nonzero(keep & is_bad)):
             dropped[reason] = count
         keep &= ~is_bad
@@ -116,8 +121,16 @@ def _column(columns: Mapping[str, LiteValues], field: pa.Field, at: NDArray[np.i
     if field.name not in columns:
         return pa.nulls(len(at), field.type)
     column = columns[field.name]
-    values = column.values[at].astype(field.type.to_pandas_dtype(), copy=False)
-    return pa.array(values, field.type, mask=~column.valid(at))
+    kind = np.dtype(field.type.to_pandas_dtype())
+    is_valid = column.believable(at) & _fits(column.values[at], kind)
+    values = np.where(is_valid, column.values[at], 0).astype(kind, copy=False)
+    return pa.array(values, field.type, mask=~is_valid)
+
+
+def _fits(values: Array, kind: np.dtype[Any]) -> Mask:
+    """Whether values can be held in a type of the table; a float of more digits can, one of another size can't."""
+    limits = np.finfo(kind) if kind.kind == "f" else np.iinfo(kind)
+    return (values >= limits.min) & (values <= limits.max)
 
 
 def _longitude(values: Array) -> Array:
@@ -129,18 +142,22 @@ def _longitude(values: Array) -> Array:
 
 
 def _reasons(
-    columns: Mapping[str, LiteValues], tenths: NDArray[np.int64], selection: SoundingSelection
+    columns: Mapping[str, LiteValues],
+    sounding_id: NDArray[np.int64],
+    tenths: NDArray[np.int64],
+    selection: SoundingSelection,
 ) -> dict[str, Mask]:
     """Which soundings each reason keeps out, in the order in which they are counted."""
     latitude, longitude = columns["latitude"], columns["longitude"]
     is_place = latitude.valid() & longitude.valid()
     is_place &= (np.abs(latitude.values) <= 90) & (np.abs(longitude.values) <= 360)
     reasons = {
-        "no_id": ~columns["sounding_id"].valid(),
+        "no_id": ~columns["sounding_id"].valid() | (sounding_id <= 0),
         "no_time": tenths < 0,
         "no_place": ~is_place,
-        "no_orbit": ~columns["orbit"].valid(),
+        "no_orbit": ~columns["orbit"].believable(),
         "no_xco2": ~columns["xco2_ppm"].valid(),
+        IMPLAUSIBLE: ~columns["xco2_ppm"].believable(),
     }
     if not selection.keep_bad_quality:
         quality = columns["xco2_quality_flag"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from plumewatch.oco2.soundings import DETECT_STAGE, OrbitFiles, OrbitReader
 from plumewatch.oco2.track import Track
 from plumewatch.tables import PEAKS
 from plumewatch.wind.files import READ_AROUND, OnFailure, read_wind_files
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,9 @@ def detect_orbit(task: OrbitTask, reader: OrbitReader) -> list[dict[str, Any]]:
     try:
         soundings = reader.read(task.orbit)
         found = detect_peaks(soundings, task.method, _wind_reader(task.wind_path, wind_failures.append))
-    except (PlumewatchError, OSError) as error:
+    except Exception as error:  # what is odd in one orbit must not take the others along
+        if not isinstance(error, PlumewatchError | OSError):
+            log.exception("%s", orbit_name(task.orbit.orbit))
         failure = FailedScene.from_exception(error, scene_id=orbit_name(task.orbit.orbit), stage=DETECT_STAGE)
         report["failure"] = asdict(failure)
     else:

@@ -113,7 +113,10 @@ def estimate_source_emission(
     if wind is not None:
         return invert_plume(track, source, wind, others, stability=stability)
     away_km = great_circle_distance_km(source.longitude, source.latitude, track.longitude, track.latitude)
-    carried = wind_of_soundings(track, np.flatnonzero(away_km <= plume_constants()["search"]["max_downwind_km"]))
+    near = np.flatnonzero(away_km <= plume_constants()["search"]["max_downwind_km"])
+    if not len(near):
+        return PlumeInversion(NOT_DOWNWIND)
+    carried = wind_of_soundings(track, near)
     u, v = carried.wind.wind_u_m_s, carried.wind.wind_v_m_s
     speed = math.hypot(u, v)
     error = math.hypot(usual_wind_error_m_s(speed), carried.height_factor_error * speed)
@@ -149,7 +152,9 @@ def invert_plume(
         return PlumeInversion(NO_WIND)
     if speed < thresholds()["flux"]["min_wind_m_s"]:
         return PlumeInversion(WIND_TOO_WEAK, wind_speed_m_s=speed)
-    column = column_to_ppm(_known(track.surface_pressure_hpa), _known(track.tcwv_kg_m2))
+    away_km = great_circle_distance_km(source.longitude, source.latitude, track.longitude, track.latitude)
+    near = away_km <= search["max_downwind_km"]
+    column = column_to_ppm(_known(track.surface_pressure_hpa, near), _known(track.tcwv_kg_m2, near))
     if not np.isfinite(column).all():
         return PlumeInversion(NO_WIND, wind_speed_m_s=speed)
     limit = search["rotation_deg"] if max_rotation_deg is None else abs(max_rotation_deg)
@@ -169,10 +174,10 @@ def invert_plume(
     return _result(plumes, track, window, grid, best, wind_error_m_s)
 
 
-def _known(values: Floats) -> Floats:
-    """Missing ones as the median of the others."""
-    known = np.isfinite(values)
-    return np.where(known, values, np.median(values[known]) if known.any() else math.nan)
+def _known(values: Floats, near: NDArray[np.bool_]) -> Floats:
+    """Missing ones as the median of those within the plume's reach: an orbit crosses mountains and seas elsewhere."""
+    usual = values[near & np.isfinite(values)]
+    return np.where(np.isfinite(values), values, np.median(usual) if len(usual) else math.nan)
 
 
 def _background() -> tuple[float, int]:

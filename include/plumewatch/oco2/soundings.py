@@ -5,6 +5,8 @@ from __future__ import annotations
 import bz2
 import hashlib
 import json
+import logging
+import re
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -29,6 +31,9 @@ STAGE = "extract"
 DETECT_STAGE = "detect"
 OTHER_MONTH = "other_month"
 DIGEST_DIGITS = 12
+MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+
+log = logging.getLogger(__name__)
 
 OnFailure = Callable[[FailedScene], None]
 
@@ -92,6 +97,7 @@ class GranuleTask:
 EXTRACTED = pa.schema(
     [
         pa.field("name", pa.string()),
+        pa.field("path", pa.string()),
         pa.field("month", pa.string()),
         pa.field("file", pa.string()),
         pa.field("n_soundings", pa.int64()),
@@ -119,7 +125,8 @@ def extract_granule(task: Mapping[str, Any]) -> dict[str, Any]:
     a reader may be reading. A Lite file is one UTC day; a sounding of another month belongs to another granule.
     """
     granule = GranuleTask(**task)
-    answer: dict[str, Any] = {"name": granule.name, "month": granule.month, "file": None, "failure": None}
+    answer: dict[str, Any] = {"name": granule.name, "path": granule.path, "month": granule.month}
+    answer |= {"file": None, "failure": None}
     try:
         read = read_granule(granule.path, granule.selection)
     except (PlumewatchError, OSError) as error:
@@ -167,16 +174,17 @@ def list_orbits(
 ) -> list[OrbitFiles]:
     """Return the orbits with soundings in some months (without: in any month present), each with all its files.
 
-    An orbit that crosses midnight of a month's end has files in both months. Reads one column of the files. A file that
-    cannot be read raises InputError; with `on_failure` it is reported there and left out.
+    An orbit that crosses midnight of a month's end has files in both months. Reads one column of the files. A file,
+    folder or manifest that cannot be read raises InputError; with `on_failure` it is reported there and left out.
+    Soundings without an orbit number belong to none, and are reported alike.
     """
     root = storage.table_root(SOUNDINGS, soundings_path)
     if months is None:
-        months = [p.keys["month"] for p in storage.list_partitions(SOUNDINGS, soundings_path)]
+        months = list_months(soundings_path, on_failure)
     near = sorted({near for month in months for near in (*_neighbours(month), month)})
     orbits: dict[int, dict[str, str]] = {}
-    for partition in storage.list_partitions(SOUNDINGS, root, {"month": near}):
-        for file in storage.partition_files(partition):
+    for partition in storage.list_partitions(SOUNDINGS, root, {"month": near}, lambda e: _report(e, root, on_failure)):
+        for file in _files_of(partition, on_failure):
             for orbit in _orbits_of(file, on_failure):
                 orbits.setdefault(orbit, {})[file] = partition.keys["month"]
     return [
@@ -186,19 +194,62 @@ def list_orbits(
     ]
 
 
-def _orbits_of(file: str, on_failure: OnFailure | None) -> list[int]:
+def list_months(
+    soundings_path: str, on_failure: OnFailure | None = None, where: storage.Where | None = None
+) -> list[str]:
+    """Return the months (YYYY-MM) that are present, of those that fit `where`.
+
+    Soundings outside of such a folder raise InputError; with `on_failure` they are reported there and left out.
+    """
+    found = []
+    at_root = storage.list_partitions(
+        SOUNDINGS, soundings_path, where, lambda error: _report(error, soundings_path, on_failure)
+    )
+    for partition in at_root:
+        if MONTH.fullmatch(partition.keys["month"]):
+            found.append(partition.keys["month"])
+        else:
+            error = InputError(partition.path, f"month {partition.keys['month']!r}", "month=YYYY-MM")
+            _report(error, partition.path, on_failure)
+    return found
+
+
+def _files_of(partition: storage.Partition, on_failure: OnFailure | None) -> list[str]:
     try:
-        return pc.unique(storage.read_parquet(SOUNDINGS, file, ["orbit"])["orbit"]).to_pylist()
+        return storage.partition_files(partition)
     except (InputError, OSError) as error:
-        if on_failure is None:
-            raise
-        on_failure(FailedScene.from_exception(error, scene_id=file.rsplit("/", 1)[-1], stage=DETECT_STAGE, asset=file))
+        _report(error, storage.join(partition.path, storage.MANIFEST), on_failure)
         return []
 
 
+def _orbits_of(file: str, on_failure: OnFailure | None) -> list[int]:
+    try:
+        column = storage.read_parquet(SOUNDINGS, file, ["orbit"])["orbit"]
+    except (InputError, OSError) as error:
+        _report(error, file, on_failure)
+        return []
+    if column.null_count:
+        _report(InputError(file, f"{column.null_count} soundings without an orbit", "a number"), file, on_failure)
+    return pc.unique(column.drop_null()).to_pylist()
+
+
+def _report(error: InputError | OSError, asset: str, on_failure: OnFailure | None) -> None:
+    if on_failure is None:
+        raise error
+    name = asset.rstrip("/").rsplit("/", 1)[-1]
+    on_failure(FailedScene.from_exception(error, scene_id=name, stage=DETECT_STAGE, asset=asset))
+
+
 def months_touched(soundings_path: str, month: str) -> list[str]:
-    """Return the months whose peaks depend on the soundings of `month`: itself, and those that share an orbit."""
-    shared = {other for orbit in list_orbits(soundings_path, [month]) for other in orbit.months}
+    """Return the months whose peaks depend on the soundings of `month`: itself, and those that share an orbit.
+
+    What cannot be read is a warning here: the detection of the months names it.
+    """
+
+    def warn(failure: FailedScene) -> None:
+        log.warning("%s: %s", failure.scene_id, failure.message)
+
+    shared = {other for orbit in list_orbits(soundings_path, [month], warn) for other in orbit.months}
     return sorted(shared | {month})
 
 

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from plumewatch.constants import EARTH_RADIUS_KM, MEDIAN_OF_ABSOLUTE_NORMAL
+from plumewatch.geodesy import wrap_longitude
 from plumewatch.oco2.thresholds import thresholds
+from plumewatch.wind.profile import is_plausible
 
 Floats = NDArray[np.float64]
 
@@ -21,6 +24,7 @@ COLUMNS = (
 """Columns of the table `soundings` that detection needs."""
 
 MICROSECONDS = 1e-6
+POLE_DEG = 90.0
 GROUND_SPEED_KM_S = 6.75  # OCO-2: 24 soundings a second, 8 in a row, rows 2.25 km apart
 SHORT_WINDOW_KM = 50.0  # over this much track on both sides the direction at a place is fitted
 
@@ -87,20 +91,24 @@ def compute_track(soundings: pa.Table) -> Track:
     """Return the track of one orbit's soundings (columns of the table `soundings`, any order).
 
     Every 10 s of flight are one knot, the mean of its soundings; distances are great-circle steps from knot to knot,
-    and within a knot the projection on the direction of flight. Soundings without a valid xco2 or place are left out.
-    A missing uncertainty counts as the orbit's median; outliers lose weight (`robust_weights`).
+    and within a knot the projection on the direction of flight. Soundings without an id, a time, a place or a plausible
+    xco2 are left out; a wind, pressure or water vapour that can't be is unknown (`reference/oco2_peaks.yaml`). An
+    uncertainty that is missing counts as the orbit's median; outliers lose weight (`robust_weights`).
     """
-    rows = soundings.sort_by("sounding_id")
+    rows = soundings.filter(_is_usable(soundings)).sort_by("sounding_id")
     value = {name: _floats(rows[name]) for name in COLUMNS if name not in ("sounding_id", "observed_at_utc", "orbit")}
-    keep = np.isfinite(value["xco2_ppm"]) & np.isfinite(value["longitude"]) & np.isfinite(value["latitude"])
-    value = {name: column[keep] for name, column in value.items()}
-    time_s = rows["observed_at_utc"].cast(pa.int64()).to_numpy()[keep] * MICROSECONDS
+    value["longitude"] = wrap_longitude(value["longitude"])
+    has_wind = is_plausible(value["wind_u_m_s"], value["wind_v_m_s"])
+    is_known = {name: _is_within(value[name], name) for name in ("surface_pressure_hpa", "tcwv_kg_m2")}
+    is_known |= {"wind_u_m_s": has_wind, "wind_v_m_s": has_wind}
+    value |= {name: np.where(known, value[name], np.nan) for name, known in is_known.items()}
+    time_s = rows["observed_at_utc"].cast(pa.int64()).to_numpy() * MICROSECONDS
     points = _unit_vectors(value["longitude"], value["latitude"])
     distance_km, across_km, heading_deg = _along_and_across(time_s, points)
     uncertainty_ppm = _uncertainty(value.pop("xco2_uncertainty_ppm"))
     return Track(
         orbit=rows["orbit"][0].as_py() if len(rows) else -1,
-        sounding_id=rows["sounding_id"].to_numpy()[keep],
+        sounding_id=rows["sounding_id"].to_numpy(),
         time_s=time_s,
         distance_km=distance_km,
         across_km=across_km,
@@ -137,8 +145,8 @@ def robust_weights(distance_km: Floats, xco2_ppm: Floats, uncertainty_ppm: Float
     """Return 1 / uncertainty^2 (ppm^-2) times Huber's weight of each sounding among its neighbours along the track.
 
     The weight is min(1, k s / |r|) with r the distance from the median of the neighbours and s the robust standard
-    deviation of such distances further around. The neighbours span a few kilometres, so that no peak of 2 km or more
-    stands out of them.
+    deviation of such distances further around. Where coverage is so sparse that the neighbours span more than a peak's
+    core, nothing can stand out of them and the weight stays 1.
     """
     settings = thresholds()["robust"]
     order = np.argsort(distance_km, kind="stable")
@@ -146,6 +154,10 @@ def robust_weights(distance_km: Floats, xco2_ppm: Floats, uncertainty_ppm: Float
     if not len(value):
         return np.empty(0)
     residual = np.abs(value - median_filter(value, settings["neighbours"], mode="nearest"))
+    half, at = settings["neighbours"] // 2, np.arange(len(value))
+    x = distance_km[order]
+    span_km = x[np.minimum(at + half, len(value) - 1)] - x[np.maximum(at - half, 0)]
+    residual[span_km > settings["max_span_km"]] = 0.0
     usual = median_filter(residual[:: settings["every"]], settings["around"], mode="nearest")
     usual = np.repeat(usual, settings["every"])[: len(value)] / MEDIAN_OF_ABSOLUTE_NORMAL
     limit = settings["huber_k"] * np.maximum(usual, thresholds()["scan"]["min_uncertainty_ppm"])
@@ -154,12 +166,25 @@ def robust_weights(distance_km: Floats, xco2_ppm: Floats, uncertainty_ppm: Float
     return weight / uncertainty_ppm**2
 
 
+def _is_usable(soundings: pa.Table) -> pa.ChunkedArray:
+    """Which soundings have an id, a time, a place and a plausible xco2."""
+    lon, lat, xco2 = (_floats(soundings[name]) for name in ("longitude", "latitude", "xco2_ppm"))
+    has_values = np.isfinite(lon) & (np.abs(lat) <= POLE_DEG) & _is_within(xco2, "xco2_ppm")
+    has_key = pc.and_(soundings["sounding_id"].is_valid(), soundings["observed_at_utc"].is_valid())
+    return pc.and_(has_key, pa.array(has_values))
+
+
+def _is_within(values: Floats, name: str) -> NDArray[np.bool_]:
+    low, high = thresholds()["plausible"][name]
+    return (values >= low) & (values <= high)
+
+
 def _floats(column: pa.ChunkedArray) -> Floats:
     return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
 
 
 def _uncertainty(uncertainty_ppm: Floats) -> Floats:
-    known = np.isfinite(uncertainty_ppm)
+    known = np.isfinite(uncertainty_ppm) & (uncertainty_ppm > 0)
     usual = np.median(uncertainty_ppm[known]) if known.any() else 1.0
     return np.maximum(np.where(known, uncertainty_ppm, usual), thresholds()["scan"]["min_uncertainty_ppm"])
 

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from plumewatch.constants import EARTH_RADIUS_KM
-from plumewatch.wind.profile import height_factor, levels_around, share_of_upper
+from plumewatch.wind.profile import height_factor, is_plausible, levels_around, share_of_upper
 
 Floats = NDArray[np.float64]
 
@@ -31,6 +31,8 @@ MIN_GRID_STEP_DEG = 0.01  # below 1 km rows are stations, not a weather model's 
 GRID_TOLERANCE = 0.05  # of a step
 NEIGHBOURS = 4  # corners of a cell, and as many stations
 MICROSECONDS_PER_HOUR = 3_600_000_000
+NUMBERS = ("longitude", "latitude", "wind_u_m_s", "wind_v_m_s", "height_m")
+POLE_DEG = 90.0
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,13 @@ def components_m_s(speed_m_s: ArrayLike, from_deg: ArrayLike) -> tuple[Floats, F
     return -speed * np.sin(angle), -speed * np.cos(angle)
 
 
+def is_usable(wind: pa.Table) -> NDArray[np.bool_]:
+    """Return which rows of the table `wind` say a wind: a time, a place, a height above ground, no fill value."""
+    lon, lat, u, v, height = (wind[n].to_numpy().astype(float) for n in NUMBERS)
+    has_place = np.isfinite(lon) & (np.abs(lat) <= POLE_DEG) & np.isfinite(height) & (height > 0)
+    return has_place & is_plausible(u, v) & np.isfinite(_hours(wind["observed_at_utc"]))
+
+
 def wind_at(
     wind: pa.Table,
     longitude: float,
@@ -112,10 +121,11 @@ def wind_of_each_product(
     lon, lat, time = np.array([longitude], float), np.array([latitude], float), _hours([observed_at_utc])
     found = []
     for product, rows in _products(wind):
-        u, v = _in_height(rows, lon, lat, time, height_m)
+        levels = _levels(rows, lon, lat, time, height_m)
+        u, v = _in_height(levels, height_m)
         if np.isfinite(u[0]):
-            levels = levels_around(np.unique(rows.height).tolist(), height_m)
-            found.append(WindAtPoint(float(u[0]), float(v[0]), height_m, product, levels))
+            known = tuple(level for level, (of_level, _) in levels.items() if np.isfinite(of_level[0]))
+            found.append(WindAtPoint(float(u[0]), float(v[0]), height_m, product, known))
     return found
 
 
@@ -136,7 +146,7 @@ def winds_at(
     products = _products(wind)
     for _, rows in products:
         wanted = np.flatnonzero(np.isnan(u) & np.isfinite(time))
-        u[wanted], v[wanted] = _in_height(rows, lon[wanted], lat[wanted], time[wanted], height_m)
+        u[wanted], v[wanted] = _in_height(_levels(rows, lon[wanted], lat[wanted], time[wanted], height_m), height_m)
     return WindAtPoints(u, v, height_m if products else math.nan)
 
 
@@ -146,19 +156,22 @@ def _products(wind: pa.Table) -> list[tuple[str, _Rows]]:
     return [(str(name), rows.take(rows.product == name)) for name in np.unique(rows.product)]
 
 
-def _in_height(rows: _Rows, lon: Floats, lat: Floats, time: Floats, height_m: float) -> tuple[Floats, Floats]:
+def _levels(rows: _Rows, lon: Floats, lat: Floats, time: Floats, height_m: float) -> dict[float, tuple[Floats, Floats]]:
+    """Wind of one product at its heights around the one that is asked for, from below."""
+    heights = levels_around(np.unique(rows.height).tolist(), height_m)
+    return {height: _in_time(rows.take(rows.height == height), lon, lat, time) for height in heights}
+
+
+def _in_height(levels: dict[float, tuple[Floats, Floats]], height_m: float) -> tuple[Floats, Floats]:
     """Wind of one product: at the height itself, between the two around it, or carried on from the nearest.
 
     Where one of the two around is not known at a point, the other one is carried on.
     """
-    levels = levels_around(np.unique(rows.height).tolist(), height_m)
-    lower, upper = levels[0], levels[-1]
-    u0, v0 = _in_time(rows.take(rows.height == lower), lon, lat, time)
-    factor = float(height_factor(lower, height_m))
+    lower, upper = min(levels), max(levels)
+    (u0, v0), (u1, v1) = levels[lower], levels[upper]
+    factors = float(height_factor(lower, height_m)), float(height_factor(upper, height_m))
     if lower == upper:
-        return factor * u0, factor * v0
-    u1, v1 = _in_time(rows.take(rows.height == upper), lon, lat, time)
-    factors = factor, float(height_factor(upper, height_m))
+        return factors[0] * u0, factors[0] * v0
     share = share_of_upper(lower, upper, height_m)
     return _between(u0, u1, share, factors), _between(v0, v1, share, factors)
 
@@ -182,18 +195,14 @@ class _Rows:
 
     @classmethod
     def from_table(cls, wind: pa.Table) -> _Rows:
-        """Rows with a finite wind, in an order of their own: what comes out doesn't depend on the order of the file."""
-        number = {
-            n: wind[n].to_numpy().astype(float)
-            for n in ("longitude", "latitude", "wind_u_m_s", "wind_v_m_s", "height_m")
-        }
+        """Rows that say a wind, in an order of their own: what comes out doesn't depend on the order of the file."""
+        number = {n: wind[n].to_numpy().astype(float) for n in NUMBERS}
         time = _hours(wind["observed_at_utc"])
         product = (
             np.asarray(wind["product"].to_pylist(), dtype=str)
             if "product" in wind.column_names
             else np.full(len(time), "")
         )
-        finite = np.isfinite(number["wind_u_m_s"]) & np.isfinite(number["wind_v_m_s"]) & np.isfinite(time)
         rows = cls(
             time,
             number["longitude"],
@@ -204,7 +213,7 @@ class _Rows:
             product,
         )
         order = np.lexsort((rows.v, rows.u, rows.lon, rows.lat, rows.time))
-        return rows.take(order[finite[order]])
+        return rows.take(order[is_usable(wind)[order]])
 
     def take(self, which: NDArray[np.generic] | slice) -> _Rows:
         return _Rows(*(getattr(self, name)[which] for name in self.__dataclass_fields__))

@@ -6,6 +6,7 @@ server from a missing file.
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -15,9 +16,9 @@ from plumewatch.errors import ServiceError
 
 VARIABLE = re.compile(r"(\w+)\s*\{([^{}]*)\}")
 ATTRIBUTE = re.compile(r'\w+\s+(\w+)\s+"?([^";]*)"?\s*;')
-ARRAY = re.compile(r"(Byte|U?Int16|U?Int32|Float32|Float64)\s+(\w+)((?:\s*\[[^\]]*\])+)\s*;")
+ARRAY = re.compile(r"(\w+)\s+(\w+)((?:\s*\[[^\]]*\])+)\s*;")
 DIMENSION = re.compile(r"\[\s*(?:\w+\s*=\s*)?(\d+)\s*\]")
-# XDR: big-endian, and nothing narrower than four bytes but packed bytes.
+# XDR: big-endian, and nothing narrower than four bytes but bytes and texts, which no wind is.
 XDR_TYPES = {"Int16": ">i4", "UInt16": ">u4", "Int32": ">i4", "UInt32": ">u4", "Float32": ">f4", "Float64": ">f8"}
 DATA = re.compile(rb"\nData:\s?\r?\n")
 LENGTH_BYTES = 8  # the number of values, twice
@@ -26,7 +27,7 @@ FIRST_WORDS = 300  # characters of an unexpected answer that a message quotes
 
 def parse_das(answer: bytes, source: str) -> dict[str, dict[str, str]]:
     """Return the attributes of each variable that a .das answer describes, as texts; `source` is named in errors."""
-    if not answer.lstrip().startswith(b"Attributes"):
+    if not re.match(rb"\s*Attributes\s*\{", answer):
         raise _unexpected(answer, source)
     text = answer.decode("utf-8", "replace").split("{", 1)[1]
     return {name: dict(ATTRIBUTE.findall(content)) for name, content in VARIABLE.findall(text)}
@@ -44,7 +45,9 @@ def parse_dods(answer: bytes, source: str) -> dict[str, NDArray[np.float64]]:
     content, place = parts[1], 0
     arrays: dict[str, NDArray[np.float64]] = {}
     for kind, name, shape in declared:
-        size, dtype = int(np.prod(shape)), np.dtype(XDR_TYPES[kind])
+        if kind not in XDR_TYPES:
+            raise ServiceError(f"{source}: {name} is of type {kind}; allowed: {', '.join(XDR_TYPES)}")
+        size, dtype = math.prod(shape), np.dtype(XDR_TYPES[kind])
         end = place + LENGTH_BYTES + size * dtype.itemsize
         if len(content) < end:
             raise ServiceError(f"{source}: the answer ends inside {name}, {end - len(content)} bytes are missing")

@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ HOUR_ZERO = datetime(1900, 1, 1, tzinfo=UTC)
 TIME_UNITS = "hours since 1900-01-01"
 # The axis of time goes on to 2050, empty; these attributes say where the data end. The later one counts.
 LAST_DAYS = ("valid_time_stop", "valid_time_stop_era5t")
+DATE_DIGITS = 10  # of 2025-05-31 and of 2025-05-31T23:00
 
 log = logging.getLogger(__name__)
 
@@ -78,23 +79,27 @@ def read_wind(url: str, wanted: TimesOf) -> pa.Table:
 def _last_time(session: requests.Session, store: str) -> datetime:
     """The last hour that the store says to hold."""
     attributes = _json(session, store, ".zattrs")
-    days = [str(attributes[name])[:10] for name in LAST_DAYS if name in attributes]
+    days = {name: attributes[name] for name in LAST_DAYS if attributes.get(name) is not None}
     if not days:
         raise InputError(store, "no attribute that says where the data end", f"one of {', '.join(LAST_DAYS)}")
     units = str(_json(session, store, "time/.zattrs").get("units"))
     if not units.startswith(TIME_UNITS):
         raise InputError(store, f"times in {units!r}", TIME_UNITS)
-    return datetime.fromisoformat(max(days)).replace(tzinfo=UTC) + 23 * HOUR
+    try:
+        last = max(date.fromisoformat(str(day)[:DATE_DIGITS]) for day in days.values())
+    except ValueError as error:
+        raise ServiceError(f"{store}: the data end {days}; allowed: dates") from error
+    return datetime.combine(last, time(23), UTC)
 
 
 def _array(session: requests.Session, store: str, name: str) -> _Array:
     description = download_existing(session, f"{store}/{name}/.zarray")
     try:
         array = _open({".zarray": description})
-    except (ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # zarr and its codecs raise what they like at a description
         raise InputError(f"{store}/{name}", f"not a Zarr array ({error})", "a Zarr 2 array") from error
     shape, chunks = (GRID.rows, GRID.columns), array.chunks
-    if array.shape[1:] != shape or chunks[1:] != shape or chunks[0] != 1:
+    if array.shape[1:] != shape or chunks != (1, *shape):
         found = f"shape {array.shape}, chunks {chunks}"
         raise InputError(f"{store}/{name}", found, f"hours of {shape[0]} x {shape[1]} nodes, one a chunk")
     return _Array(name, description, array)
@@ -115,13 +120,15 @@ def _read_hour(
 
 def _read_chunk(session: requests.Session, store: str, array: _Array, index: int) -> NDArray[np.float64]:
     """One hour of the globe; NaN where the store has no such chunk."""
+    if index >= array.empty.shape[0]:
+        raise ServiceError(f"{store}/{array.name}: {array.empty.shape[0]} hours, fewer than the store says to hold")
     key = array.empty.metadata.encode_chunk_key((index, 0, 0))
     chunk = download(session, f"{store}/{array.name}/{key}")
     if chunk is None:
         return np.full((GRID.rows, GRID.columns), np.nan)
     try:
         return np.asarray(_open({".zarray": array.description, key: chunk})[index], dtype=float)
-    except (ValueError, RuntimeError) as error:
+    except Exception as error:  # each codec has errors of its own: zlib.error, SystemError of blosc
         raise ServiceError(f"{store}/{array.name}/{key}: {len(chunk)} bytes that can't be unpacked: {error}") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -15,7 +16,7 @@ from plumewatch.errors import InputError
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.models import FailedScene
 from plumewatch.tables import WIND
-from plumewatch.wind.at_point import MAX_AGE_HOURS
+from plumewatch.wind.at_point import MAX_AGE_HOURS, is_usable
 from plumewatch.wind.grids import MARGIN_DEG, Bounds
 
 Points = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -25,6 +26,8 @@ OnFailure = Callable[[FailedScene], None]
 STAGE = "wind"
 UNNAMED_PRODUCT = "files"  # product of rows in a folder that names none
 READ_AROUND = timedelta(hours=2 * MAX_AGE_HOURS)  # both ends of the longest gap that is interpolated
+
+log = logging.getLogger(__name__)
 
 
 def read_wind_files(
@@ -40,22 +43,24 @@ def read_wind_files(
 
     `path` is a folder or prefix of Parquet files, or one file. Rows within 1 degree of the bounds and points come too,
     as interpolation needs them. The result has the columns of the table `wind` and `product`. A file that cannot be
-    used raises InputError; with `on_failure` it is reported there and the others are read.
+    used raises InputError; with `on_failure` it is reported there and the others are read. Rows without a time, a
+    place, a height or a plausible wind (`at_point.is_usable`) are left out.
     """
     days = [str(start.date() + timedelta(days=n)) for n in range((end.date() - start.date()).days + 1)]
     condition = (pc.field("observed_at_utc") >= pa.scalar(start, WIND.schema.field("observed_at_utc").type)) & (
         pc.field("observed_at_utc") <= pa.scalar(end, WIND.schema.field("observed_at_utc").type)
     )
     tables = []
-    for file, product in _files(path, days):
+    for file, product in _files(path, days, on_failure):
         try:
             rows = storage.read_parquet(WIND, file, filter=condition)
         except InputError as error:
-            if on_failure is None:
-                raise
-            on_failure(FailedScene.from_exception(error, scene_id=file.rsplit("/", 1)[-1], stage=STAGE, asset=file))
+            _report(error, file, on_failure)
             continue
-        rows = rows.filter(pa.array(_is_near(rows, bounds, points)))
+        usable = rows.filter(pa.array(is_usable(rows)))
+        if usable.num_rows < rows.num_rows:
+            log.warning("wind: %s: %d of %d rows say no wind", file, rows.num_rows - usable.num_rows, rows.num_rows)
+        rows = usable.filter(pa.array(_is_near(usable, bounds, points)))
         tables.append(rows.append_column("product", pa.repeat(pa.scalar(product), rows.num_rows)))
     if not tables:
         return WIND.empty().append_column("product", pa.array([], pa.string()))
@@ -91,12 +96,31 @@ def fetch_wind(
     return written
 
 
-def _files(path: str, days: Iterable[str]) -> list[tuple[str, str]]:
+def _files(path: str, days: Iterable[str], on_failure: OnFailure | None) -> list[tuple[str, str]]:
     """The files that may hold rows of the days, each with its product."""
     if path.endswith(".parquet"):
         return [(path, storage.keys_in_path(WIND, path).get("product", UNNAMED_PRODUCT))]
-    partitions = storage.list_partitions(WIND, path, {"date": set(days)})
-    return [(file, p.keys.get("product", UNNAMED_PRODUCT)) for p in partitions for file in storage.partition_files(p)]
+    found: list[tuple[str, str]] = []
+    try:
+        partitions = storage.list_partitions(WIND, path, {"date": set(days)})
+    except (InputError, OSError) as error:
+        _report(error, path, on_failure)
+        return found
+    for partition in partitions:
+        try:
+            files = storage.partition_files(partition)
+        except (InputError, OSError) as error:
+            _report(error, partition.path, on_failure)
+            continue
+        found += [(file, partition.keys.get("product", UNNAMED_PRODUCT)) for file in files]
+    return found
+
+
+def _report(error: InputError | OSError, asset: str, on_failure: OnFailure | None) -> None:
+    if on_failure is None:
+        raise error
+    name = asset.rstrip("/").rsplit("/", 1)[-1]
+    on_failure(FailedScene.from_exception(error, scene_id=name, stage=STAGE, asset=asset))
 
 
 def _is_between(rows: pa.Table, start: datetime, end: datetime, bounds: Sequence[Bounds]) -> pa.Array:

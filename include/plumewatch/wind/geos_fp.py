@@ -73,21 +73,23 @@ def _extent(session: requests.Session, dataset: str) -> _Extent:
     missing = [name for name in (*VARIABLES, "time", "lat", "lon") if name not in attributes]
     if missing:
         raise InputError(dataset, f"no {', '.join(missing)}", f"a collection with {', '.join(VARIABLES)} on a grid")
-    sizes = tuple(int(attributes[name].get("grads_size", 0)) for name in ("lat", "lon"))
+    sizes, nodes = tuple(attributes[n].get("grads_size") for n in ("lat", "lon")), (str(GRID.rows), str(GRID.columns))
     step = attributes["time"].get("grads_step")
-    if sizes != (GRID.rows, GRID.columns) or step not in HOURLY_STEPS:
-        raise InputError(dataset, f"{sizes} nodes each {step}", f"{(GRID.rows, GRID.columns)} nodes each 60mn")
+    if sizes != nodes or step not in HOURLY_STEPS:
+        raise InputError(dataset, f"{sizes} nodes each {step}", f"{nodes} nodes each 60mn")
     try:
         beginning = attributes["time"]["grads_min"]
         form = GRADS_TIME if ":" in beginning else GRADS_TIME_FULL_HOUR
         first = datetime.strptime(beginning, form).replace(tzinfo=UTC)
-        count = int(attributes["time"]["grads_size"])
-    except (KeyError, ValueError) as error:
+        last = first + (int(attributes["time"]["grads_size"]) - 1) * HOUR
+    except (KeyError, ValueError, OverflowError) as error:
         raise InputError(
             dataset, f"times without a beginning or a number ({error})", "grads_min, grads_size"
         ) from error
-    first_day = parse_dods(download_existing(session, f"{dataset}.dods?time[0:1:0]"), dataset)["time"][0]
-    return _Extent(first, first + (count - 1) * HOUR, float(first_day))
+    days = parse_dods(download_existing(session, f"{dataset}.dods?time[0:1:0]"), dataset).get("time")
+    if days is None or days.size != 1:
+        raise ServiceError(f"{dataset}: no value of `time` where its first was asked for")
+    return _Extent(first, last, float(days.item()))
 
 
 def _read_block(

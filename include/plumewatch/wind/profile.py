@@ -15,15 +15,25 @@ Floats = NDArray[np.float64]
 FILE = "wind_profile.yaml"
 
 
-@lru_cache(maxsize=1)
-def _power_law() -> dict[str, float]:
+@lru_cache(maxsize=2)
+def _values(section: str) -> dict[str, float]:
     raw = yaml.safe_load(resources.files("plumewatch").joinpath("reference", FILE).read_text(encoding="utf-8"))
-    return {name: entry["value"] for name, entry in raw["power_law"].items()}
+    return {name: entry["value"] for name, entry in raw[section].items()}
+
+
+def is_plausible(wind_u_m_s: ArrayLike, wind_v_m_s: ArrayLike) -> NDArray[np.bool_]:
+    """Return where both components (m/s) are known and make a wind that there can be near the ground.
+
+    >>> is_plausible([3.0, -999999.0], [4.0, 0.0]).tolist()
+    [True, False]
+    """
+    speed = np.hypot(np.asarray(wind_u_m_s, dtype=float), np.asarray(wind_v_m_s, dtype=float))
+    return speed <= _values("plausible")["max_wind_m_s"]
 
 
 def exponent() -> float:
     """Return the exponent of the power law, from `reference/wind_profile.yaml`."""
-    return _power_law()["exponent"]
+    return _values("power_law")["exponent"]
 
 
 def height_factor(from_m: ArrayLike, to_m: ArrayLike) -> Floats:
@@ -44,7 +54,7 @@ def height_factor_error(from_m: ArrayLike, to_m: ArrayLike) -> Floats:
     0.097
     """
     ratio = np.asarray(to_m, dtype=float) / np.asarray(from_m, dtype=float)
-    return np.abs(np.log(ratio)) * _power_law()["exponent_error"]
+    return np.abs(np.log(ratio)) * _values("power_law")["exponent_error"]
 
 
 def levels_around(heights_m: Sequence[float], height_m: float) -> tuple[float, ...]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from plumewatch import storage
-from plumewatch.errors import ConfigurationError, PlumewatchError
+from plumewatch.errors import ConfigurationError, PlumewatchError, ServiceError, redact
 from plumewatch.models import FailedScene
 from plumewatch.settings import Settings
 from plumewatch.tables import WIND
@@ -79,6 +79,11 @@ def _fetch_from_products(
         except PlumewatchError as error:
             log.warning("wind: %s: %s", product.name, error)
             errors.append((product, error))
+            continue
+        except Exception as error:  # whatever a service's answer does to a reader, the next product is asked
+            log.exception("wind: %s", product.name)
+            message = f"{product.name}: an answer that can't be read ({type(error).__name__}: {redact(str(error))})"
+            errors.append((product, ServiceError(message)))
             continue
         written += _store(root, product, rows)
         n_asked, missing = len(missing), _not_stored(root, product, missing)

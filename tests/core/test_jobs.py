@@ -1,0 +1,37 @@
+"""How a job ends: one line for what a disk, a bucket or an argument answers."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+import pytest
+from plumewatch import jobs
+
+
+def end(capsys: pytest.CaptureFixture[str], run: Callable[[argparse.Namespace], jobs.JobResult], path: str) -> str:
+    """The lines on standard error of a job that ends with 1."""
+    with pytest.raises(SystemExit) as ended:
+        jobs.main(lambda _: argparse.Namespace(soundings_path=path), run)
+    assert ended.value.code == jobs.EXIT_NOTHING_DONE
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (PermissionError("Access Denied"), "PermissionError: Access Denied"),
+        (ConnectionResetError("reset"), f"{jobs.TRY_AGAIN}ConnectionResetError: reset"),
+    ],
+)
+def test_what_the_storage_refuses_is_one_line(capsys: pytest.CaptureFixture[str], error: OSError, line: str) -> None:
+    def run(_: argparse.Namespace) -> jobs.JobResult:
+        raise error
+
+    assert end(capsys, run, "soundings") == f"{line}\n"
+
+
+def test_storage_of_another_kind_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    said = end(capsys, lambda _: sys.exit(5), "gs://bucket/soundings")
+    assert said == "gs://bucket/soundings: storage of kind 'gs'; allowed: a local path, file:// or s3://bucket/prefix\n"
