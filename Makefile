@@ -11,7 +11,7 @@ TOOL := .venv/bin/python -m tools
 .PHONY: help demo test up down check backfill repeat faults bench evaluate lint lock
 
 help:  ## list the commands
-	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
+	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r name what; do printf '  make %-9s  %s\n' "$$name" "$$what"; done
 
 .venv/installed: requirements.lock pyproject.toml tools/install.sh
 	@bash tools/install.sh

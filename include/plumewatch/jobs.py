@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from botocore.exceptions import NoCredentialsError
+
 from plumewatch import storage
 from plumewatch.errors import PlumewatchError, redact
 from plumewatch.failed_scenes import record_failed_scenes
@@ -84,6 +86,9 @@ def main(
         result = run(arguments)
     except PlumewatchError as error:
         _say(f"{TRY_AGAIN}{error}" if error.is_retryable else str(error))
+        sys.exit(EXIT_NOTHING_DONE)
+    except NoCredentialsError as error:
+        _say(f"{error}; allowed: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or the connection aws_default")
         sys.exit(EXIT_NOTHING_DONE)
     except OSError as error:
         may_heal = "" if isinstance(error, LASTING_ERRORS) else TRY_AGAIN

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
+from botocore.exceptions import NoCredentialsError
 from plumewatch import jobs
 
 
@@ -35,3 +36,11 @@ def test_what_the_storage_refuses_is_one_line(capsys: pytest.CaptureFixture[str]
 def test_storage_of_another_kind_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     said = end(capsys, lambda _: sys.exit(5), "gs://bucket/soundings")
     assert said == "gs://bucket/soundings: storage of kind 'gs'; allowed: a local path, file:// or s3://bucket/prefix\n"
+
+
+def test_no_credentials_is_one_line_that_says_what_to_set(capsys: pytest.CaptureFixture[str]) -> None:
+    def run(_: argparse.Namespace) -> jobs.JobResult:
+        raise NoCredentialsError
+
+    said = end(capsys, run, "soundings")
+    assert said.startswith("Unable to locate credentials; allowed: AWS_ACCESS_KEY_ID") and said.count("\n") == 1
