@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from lite_granules import along_km, northward_track
+from plumewatch.oco2.evaluation.planted import PlantedPeak as Planted
 from plumewatch.tables import SOUNDINGS
 from scipy.signal import lfilter
 
-SQRT_2_PI = np.sqrt(2 * np.pi)
 PATHS = {
     "sounding_id": "sounding_id",
     "longitude": "longitude",
@@ -32,19 +31,6 @@ PATHS = {
     "wind_v_m_s": "Meteorology/windspeed_v_met",
 }
 """Columns of the table and their places in a Lite file."""
-
-
-@dataclass(frozen=True)
-class Planted:
-    """A Gaussian peak."""
-
-    centre_km: float
-    height_ppm: float
-    sigma_km: float
-
-    @property
-    def amplitude_ppm_km(self) -> float:
-        return self.height_ppm * self.sigma_km * SQRT_2_PI
 
 
 def noise(rng: np.random.Generator, distance_km: Any, single_ppm: float = 0.45, shared_ppm: float = 0.2) -> Any:

@@ -85,6 +85,11 @@ class BestFit:
     """Centre, width and height."""
 
     @property
+    def centre_km(self) -> float:
+        """Along-track distance."""
+        return self.candidate.centre_km
+
+    @property
     def sigma_km(self) -> float:
         """Width."""
         return self.candidate.sigma_km
@@ -98,8 +103,8 @@ class BestFit:
         """Return the fit with the 68 % interval of its amplitude A = h sigma sqrt(2 pi).
 
         The interval is the profile likelihood over centre and width (the A whose best sum of squares is within one unit
-        of noise of the optimum; the noise is that of 20-km block means, as neighbouring soundings err alike), widened
-        by the spread of A between this and other windows and backgrounds.
+        of noise of the optimum; the noise is that of block means where it is larger, as neighbouring soundings err
+        alike), widened by the spread of A between this and other windows and backgrounds.
         """
         best, window = self.candidate, self.window
         amplitude = best.amplitude_ppm_km

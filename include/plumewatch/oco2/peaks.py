@@ -100,12 +100,12 @@ def _select(track: Track, scan: Scan, spread: Floats, distribution: NullDistribu
         probability = float(distribution.false_alarm_probability(z))
         if probability > settings["false_alarm_probability"]:
             continue  # not worth a row
-        fit = best.with_interval(rest)
-        if any(abs(fit.centre_km - other.centre_km) <= settings["separation_km"] for other in accepted):
+        if any(abs(best.centre_km - other.centre_km) <= settings["separation_km"] for other in accepted):
             continue  # its fit leads to that plume itself
-        is_near = any(abs(fit.centre_km - other.centre_km) <= _reach_km(other) for other in accepted)
+        is_near = any(abs(best.centre_km - other.centre_km) <= _reach_km(other) for other in accepted)
         if is_near and probability > settings["accepted_false_alarm_probability"]:
             continue  # the flank of a plume that noise could make as well: no candidate of its own
+        fit = best.with_interval(rest)
         peak = judge(rest, fit, probability, settings["min_correlation"], is_duplicate=is_near)
         is_twin = any(abs(fit.centre_km - other.fit.centre_km) <= settings["separation_km"] for other in found)
         if is_twin and peak.status != ACCEPTED:

@@ -6,7 +6,7 @@ For a direction of the wind and a stability the plume is linear in the emission 
 
 with <a, b> = sum w a b, s the distance along the track, p the plume of a unit of emission and ' what the background
 leaves. The wind is turned to the plume by at most 30 degrees, and the stability is searched between classes F and A: a
-grid, narrowed once. Nassar et al. 2017, doi:10.1002/2017GL074702.
+grid, narrowed twice. Nassar et al. 2017, doi:10.1002/2017GL074702.
 """
 
 from __future__ import annotations
