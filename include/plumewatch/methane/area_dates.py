@@ -15,19 +15,18 @@ import pyarrow as pa
 from plumewatch import storage
 from plumewatch.errors import PlumewatchError
 from plumewatch.methane.anomalies import NOISE, ForestSettings
+from plumewatch.methane.details import write_details
 from plumewatch.methane.detection import ACCEPTED, ISOLATION_FOREST, MULTI_PASS
 from plumewatch.methane.passes import COLUMNS, GridPlace, Pass, grid_pass, split_passes
-from plumewatch.methane.plumes import Plume, WindOf
-from plumewatch.methane.quantification import SECONDS_PER_HOUR, effective_wind_m_s
+from plumewatch.methane.plumes import WindOf
 from plumewatch.methane.search import STAGE, PassResult, anomaly_columns, nothing_to_search, search_pass, time_of
-from plumewatch.methane.thresholds import Thresholds, thresholds
+from plumewatch.methane.thresholds import thresholds
 from plumewatch.models import FailedScene
 from plumewatch.tables import ANOMALIES, PIXELS, PLUMES
 from plumewatch.wind.at_point import WindAtPoint, wind_at
 from plumewatch.wind.files import READ_AROUND, read_wind_files
 
 BAD_INPUT = (PlumewatchError, OSError, pa.ArrowException)  # what a broken file raises
-SHOWN_WINDS_M_S = (2, 4, 6, 8)  # of the table of rates in the details
 ANSWER_DDL = "area string, date string, rows_read bigint, plumes binary, report string"
 ANSWER = pa.schema(
     [
@@ -108,7 +107,7 @@ def detect_area_date(task: AreaDate) -> dict[str, Any]:
         return _answer(task, work, None, [])
     plumes = [plume for result in results for plume in result.plumes]
     if task.details_path is not None:
-        _write_details(task, task.details_path, results)
+        write_details(task.details_path, {"method": task.method, "area": task.area, "date": task.date}, results)
     if task.anomalies_path is not None and task.method == ISOLATION_FOREST:
         _write_anomalies(task, task.anomalies_path, results, work)
     rows = PLUMES.from_pylist([plume.table_row for plume in plumes])
@@ -224,60 +223,6 @@ def _write_anomalies(task: AreaDate, root: str, results: Sequence[PassResult], w
         settings=asdict(task.forest),
         counts={"in_clusters": clusters, "noise": rows.num_rows - clusters},
     )
-
-
-def _write_details(task: AreaDate, root: str, results: Sequence[PassResult]) -> None:
-    """Write what each candidate's numbers came from, picture and raster of plumes; remove those of a former run."""
-    from plumewatch.methane.pictures import (  # matplotlib and GDAL only where something is drawn
-        draw_plume,
-        enhancement_cog,
-    )
-
-    folder = storage.partition_path(root, {"method": task.method, "area": task.area, "date": task.date})
-    written = set()
-    for result in results:
-        for plume in result.plumes:
-            files = {".json": (json.dumps(_details(result, plume), indent=1, sort_keys=True) + "\n").encode()}
-            if plume.candidate.status == ACCEPTED and result.detection is not None:
-                files[".png"] = draw_plume(plume, result.target, result.detection)
-                files[".tif"] = enhancement_cog(plume, result.target, result.detection)
-            for suffix, content in files.items():
-                path = storage.join(folder, plume.plume_id + suffix)
-                storage.write_bytes(path, content)
-                written.add(path.rsplit("/", 1)[-1])
-    for path in storage.list_files(folder):
-        if path.rsplit("/", 1)[-1] not in written:
-            storage.delete(path)
-
-
-def _details(result: PassResult, plume: Plume) -> dict[str, Any]:
-    row = {name: value for name, value in plume.table_row.items() if name != "geometry"}
-    row["observed_at_utc"] = result.observation["observed_at_utc"]
-    limits = thresholds()
-    detection = result.detection
-    return row | {
-        "platform": result.target.platform,
-        "relative_orbit": result.target.relative_orbit,
-        "air_mass_factor": result.target.air_mass_factor,
-        "clear_fraction": result.target.clear_fraction,
-        "significance": plume.candidate.significance,
-        "scale_m": plume.candidate.scale_m,
-        "noise_mol_m2": {f"{scale:g} m": sigma for scale, sigma in detection.noise_mol_m2.items()} if detection else {},
-        "ime_sigma_kg": plume.mass.ime_sigma_kg,
-        "ime_per_length_kg_m": dict(
-            zip(("one_pixel_smaller", "mask", "one_pixel_larger"), plume.mass.ime_per_length_kg_m, strict=True)
-        ),
-        "emission_by_wind_kg_h": _emission_by_wind(plume, limits),
-        "outline": plume.geometry.__geo_interface__,
-        "emission_rule": limits["emission"],
-        "calibration": limits.version,
-    }
-
-
-def _emission_by_wind(plume: Plume, limits: Thresholds) -> dict[str, float]:
-    """Return the rate that each wind speed would give: what is known without one."""
-    per_length = plume.mass.ime_per_length_kg_m[1]
-    return {f"{u} m/s": float(effective_wind_m_s(u, limits)) * per_length * SECONDS_PER_HOUR for u in SHOWN_WINDS_M_S}
 
 
 def count_by_status(rows: pa.Table) -> dict[str, int]:
