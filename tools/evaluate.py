@@ -12,7 +12,7 @@ from tools.checkout import CHECKOUT
 
 EVALUATIONS: dict[str, list[str]] = {
     "oco2": ["plumewatch.oco2.evaluation", "--test-data", "{test_data}"],
-    "methane": ["plumewatch.methane.evaluation"],
+    "methane": ["plumewatch.methane.evaluation", "--test-data", "{test_data}"],
 }
 """Name of each and its module with arguments."""
 

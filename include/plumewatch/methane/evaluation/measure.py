@@ -1,131 +1,247 @@
-"""What the detector makes of simulated areas: false plumes, recall and rates, as tables."""
+"""One trial: an area with or without a planted plume is simulated, searched, and what was found is held against it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from plumewatch.methane.anomalies import ForestSettings
-from plumewatch.methane.detection import ACCEPTED, MULTI_PASS
-from plumewatch.methane.evaluation.scenes import PlantedPlume, simulate_area
+from plumewatch.methane.detection import ACCEPTED, MULTI_PASS, SINGLE_PASS
+from plumewatch.methane.evaluation.bare_threshold import absorption_to_nearest, bare_plumes, bare_score
+from plumewatch.methane.evaluation.forest_score import forest_scores
+from plumewatch.methane.evaluation.ground import DESERT, Texture
+from plumewatch.methane.evaluation.sahara import texture_of_sahara
+from plumewatch.methane.evaluation.scenes import PlantedPlume, SimulatedArea, simulate_area
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import Plume
 from plumewatch.methane.retrieval import PLATFORMS
-from plumewatch.methane.search import search_pass
+from plumewatch.methane.search import PassResult, search_pass
 from plumewatch.methane.thresholds import Thresholds
-from plumewatch.wind.at_point import WindAtPoint
+from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M, WindAtPoint
 
+SAHARA = "sahara"  # ground beside desert and fields: the texture of the real scene
 AREA_PX = 250
 UNIT_AREA_PX = 500 * 500  # false plumes are stated per 500 x 500 pixels, as published detectors do
-MAX_REFERENCES = 7
 WIND_M_S = (2.0, 6.0)
-FAR_PX = 25  # a detection further from every planted source (500 m) is false, unless it lies in the plume
-CONE_SLOPE = 0.6  # half width of the plume's cone per length downwind
-HIGH_PROBABILITY = 0.9
+LEAST_WIND_M_S = 0.5  # that an erroneous wind may have
+SOURCE_PLACE = (0.25, 0.75)  # of the area's side: a source lies inside
+FOOTPRINT_MASS, FOOTPRINT_MARGIN_PX = 0.8, 3  # cells that hold so much of the planted methane, and a margin
+LEAST_INSIDE = 0.3  # share of a candidate's cells in the footprint that makes it the plume
+NEAR_PX, LEAST_SEEN = 50, 0.5  # a plume of which less is clear within a kilometre of the source can't be found
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a trial simulates. Satellite, wind and place of the source follow from the seed."""
+
+    seed: int
+    """Of all draws."""
+    ground: str = DESERT
+    """desert, fields or sahara."""
+    emission_kg_h: float = 0.0
+    """Planted rate; 0 for none."""
+    size: int = AREA_PX
+    """Pixels along a side."""
+    n_references: int = 8
+    """Earlier dates."""
+    reference_plume_share: float = 0.3
+    """Of the earlier dates on which the source emits too."""
+    wind_error: float = 0.3
+    """Relative standard deviation of the error of the wind speed that the detector is told."""
+    wind_turn_deg: float = 15.0
+    """Standard deviation of the error of its direction."""
+    has_baselines: bool = False
+    """Whether the bare threshold is tried as well."""
+    has_forest: bool = False
+    """Whether Isolation Forest and DBSCAN are tried as well."""
+    test_data: str = ""
+    """Folder of the real data, for the ground sahara."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A candidate and whether it is the planted plume."""
+
+    probability: float
+    """As stated; 0 where none is."""
+    significance: float
+    """As stated; 0 where none is."""
+    status: str
+    """accepted, or the reason against it."""
+    is_plume: bool
+    """Whether it lies on the planted plume."""
+    emission_kg_h: float
+    """As estimated; NaN for none."""
+    low_kg_h: float
+    """Lower end of its interval."""
+    high_kg_h: float
+    """Upper end."""
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """By probability, equal ones by significance."""
+        return self.probability, self.significance
 
 
 @dataclass(frozen=True)
 class Trial:
     """One simulated area and what was found in it."""
 
+    setting: Setting
+    """What was simulated."""
     platform: str
     """Satellite of the target pass."""
-    ground: str
-    """desert or fields."""
-    emission_kg_h: float
-    """Planted rate; 0 for none."""
     wind_m_s: float
-    """Planted wind."""
-    found_kg_h: tuple[float, ...]
-    """Estimated rates of accepted plumes at the planted source (one is right)."""
-    holds_truth: bool
-    """Whether the interval of the first of them holds the planted rate."""
-    false_probabilities: tuple[float, ...]
-    """Probabilities of accepted plumes elsewhere."""
+    """True wind."""
+    is_visible: bool
+    """Whether enough of the planted plume is clear; true where none is planted."""
+    candidates: tuple[Judged, ...]
+    """All candidates of multi_pass, highest rank first."""
     detection_limit_kg_h: float
     """As stated for the pass."""
+    n_bare: int
+    """Plumes of the bare threshold."""
+    bare: float
+    """Score of the scene by the bare threshold."""
+    forest: dict[str, float]
+    """Scores of the scene by Isolation Forest and DBSCAN, empty where they were not tried."""
+
+    @property
+    def hits(self) -> tuple[Judged, ...]:
+        """Accepted candidates on the planted plume; one is right, further ones are parts of it."""
+        return tuple(c for c in self.candidates if c.is_plume and c.status == ACCEPTED)
+
+    @property
+    def false_plumes(self) -> tuple[Judged, ...]:
+        """Accepted candidates elsewhere."""
+        return tuple(c for c in self.candidates if not c.is_plume and c.status == ACCEPTED)
+
+    @property
+    def found_kg_h(self) -> tuple[float, ...]:
+        """Estimated rates of the hits."""
+        return tuple(hit.emission_kg_h for hit in self.hits if np.isfinite(hit.emission_kg_h))
 
 
-def run_trial(
-    seed: int,
-    ground: str,
-    emission_kg_h: float,
-    limits: Thresholds,
-    method: str = MULTI_PASS,
-    n_references: int | None = None,
-) -> Trial:
-    """Simulate an area, search it, and compare with what was planted.
+def run_trials(settings: Iterable[Setting], limits: Thresholds, processes: int) -> list[Trial]:
+    """Run trials in `processes` processes; the result has their order and does not depend on how many there are."""
+    if processes == 1:
+        return [run_trial(setting, limits) for setting in settings]
+    with ProcessPoolExecutor(processes) as pool:
+        return list(pool.map(partial(run_trial, limits=limits), list(settings), chunksize=4))
 
-    Satellites and, where `n_references` is None, 1 to 7 references go round with the seed.
-    """
-    rng = np.random.default_rng([seed, 1])
-    platform = list(PLATFORMS)[seed % len(PLATFORMS)]
-    speed, towards = rng.uniform(*WIND_M_S), rng.uniform(0.0, 2.0 * np.pi)
-    row, col = rng.uniform(0.25 * AREA_PX, 0.75 * AREA_PX, 2)
-    plume = PlantedPlume(emission_kg_h, row, col, speed * np.sin(towards), speed * np.cos(towards))
-    area = simulate_area(
-        seed, size=AREA_PX, n_references=n_references or 1 + seed % MAX_REFERENCES, ground=ground, platform=platform,
-        plumes=(plume,) if emission_kg_h else (),
-    )  # fmt: skip
-    wind = WindAtPoint(plume.wind_u_m_s, plume.wind_v_m_s, 10.0)
+
+def run_trial(setting: Setting, limits: Thresholds) -> Trial:
+    """Simulate an area, search it, and compare with what was planted."""
+    area, told = simulate_setting(setting)
     target, earlier = area.passes[-1], area.passes[-2::-1]
-    result = search_pass(
-        "simulated", target, earlier, lambda longitude, latitude: wind, method, ForestSettings(), limits
-    )
-    accepted = [p for p in result.plumes if p.candidate.status == ACCEPTED]
-    right = [p for p in accepted if emission_kg_h and _belongs(p, plume, target)]
-    rates = [p.emission for p in right if p.emission]
+    result = search(area, told, limits)
+    absorption = absorption_to_nearest(target, earlier) if setting.has_baselines else None
+    speed = float(np.hypot(area.plumes[0].wind_u_m_s, area.plumes[0].wind_v_m_s)) if area.plumes else told.speed_m_s
     return Trial(
-        platform=platform,
-        ground=ground,
-        emission_kg_h=emission_kg_h,
-        wind_m_s=float(speed),
-        found_kg_h=tuple(rate.emission_kg_h for rate in rates),
-        holds_truth=bool(rates and rates[0].low_kg_h <= emission_kg_h <= rates[0].high_kg_h),
-        false_probabilities=tuple(float(p.candidate.probability or 0.0) for p in accepted if p not in right),
+        setting=setting,
+        platform=target.platform,
+        wind_m_s=speed,
+        is_visible=is_visible(area),
+        candidates=judge(result.plumes, area),
         detection_limit_kg_h=float(result.observation["detection_limit"] or np.nan),
+        n_bare=0 if absorption is None else int(bare_plumes(absorption).max()),
+        bare=float("nan") if absorption is None else bare_score(absorption),
+        forest=forest_scores(target) if setting.has_forest else {},
     )
 
 
-def _belongs(found: Plume, planted: PlantedPlume, target: Pass) -> bool:
-    """Whether a found plume begins near the planted source or lies in the cone downwind of it."""
-    rows, cols = np.indices(target.shape)
-    speed = np.hypot(planted.wind_u_m_s, planted.wind_v_m_s)
-    east, south = cols - planted.col, rows - planted.row
-    along = (east * planted.wind_u_m_s - south * planted.wind_v_m_s) / speed
-    across = np.abs(east * planted.wind_v_m_s + south * planted.wind_u_m_s) / speed
-    cone: NDArray[np.bool_] = (along > -FAR_PX) & (across < FAR_PX + CONE_SLOPE * np.maximum(along, 0.0))
-    return bool(cone[found.candidate.mask].mean() > 0.5)
+def simulate_setting(setting: Setting) -> tuple[SimulatedArea, WindAtPoint]:
+    """Return the area of a setting and the wind that the detector is told."""
+    rng = np.random.default_rng([setting.seed, 1])
+    platform = list(PLATFORMS)[setting.seed % len(PLATFORMS)]
+    speed, towards = rng.uniform(*WIND_M_S), rng.uniform(0.0, 2.0 * np.pi)
+    row, col = rng.uniform(SOURCE_PLACE[0] * setting.size, SOURCE_PLACE[1] * setting.size, 2)
+    u, v = float(speed * np.sin(towards)), float(speed * np.cos(towards))
+    plume = PlantedPlume(setting.emission_kg_h, float(row), float(col), u, v)
+    area = simulate_area(
+        setting.seed,
+        size=setting.size,
+        n_references=setting.n_references,
+        ground=setting.ground,
+        platform=platform,
+        plumes=(plume,) if setting.emission_kg_h else (),
+        reference_plume_share=setting.reference_plume_share,
+        texture=_sahara(setting.test_data) if setting.ground == SAHARA else None,
+    )
+    told = max(LEAST_WIND_M_S, speed * (1 + setting.wind_error * rng.standard_normal()))
+    turned = towards + np.radians(setting.wind_turn_deg) * rng.standard_normal()
+    return area, WindAtPoint(float(told * np.sin(turned)), float(told * np.cos(turned)), SURFACE_WIND_HEIGHT_M)
 
 
-def false_plume_table(trials: Sequence[Trial]) -> list[str]:
-    """Return lines: accepted plumes where nothing was planted, per 500 x 500 pixels and pass."""
-    lines = ["ground   areas  accepted  p > 0.9  per 500 x 500 px"]
-    for ground in sorted({trial.ground for trial in trials}):
-        some = [trial for trial in trials if trial.ground == ground]
-        probabilities = np.array([p for trial in some for p in trial.false_probabilities])
-        units = len(some) * AREA_PX**2 / UNIT_AREA_PX
-        high = int((probabilities > HIGH_PROBABILITY).sum())
-        lines.append(f"{ground:8} {len(some):5} {len(probabilities):9} {high:8} {len(probabilities) / units:17.2f}")
-    return lines
+def search(area: SimulatedArea, wind: WindAtPoint, limits: Thresholds) -> PassResult:
+    """Return what multi_pass makes of the target of an area, in a uniform wind."""
+    target, earlier = area.passes[-1], area.passes[-2::-1]
+    return search_pass("simulated", target, earlier, lambda *_: wind, MULTI_PASS, ForestSettings(), limits)
 
 
-def recall_table(trials: Sequence[Trial]) -> list[str]:
-    """Return lines: share found, estimated over planted rate, share of intervals that hold it."""
-    lines = ["ground   t/h   areas  found  rate/true (16 %, median, 84 %)  interval holds  limit t/h"]
-    for ground, rate in sorted({(trial.ground, trial.emission_kg_h) for trial in trials}):
-        some = [trial for trial in trials if (trial.ground, trial.emission_kg_h) == (ground, rate)]
-        found = [trial for trial in some if trial.found_kg_h]
-        low, median, high = (
-            np.quantile([t.found_kg_h[0] / rate for t in found], [0.16, 0.5, 0.84]) if found else [np.nan] * 3
+def search_alone(target: Pass, wind: WindAtPoint, limits: Thresholds) -> PassResult:
+    """Return what single_pass makes of one pass."""
+    return search_pass("real", target, (), lambda *_: wind, SINGLE_PASS, ForestSettings(), limits)
+
+
+@lru_cache(maxsize=1)
+def _sahara(folder: str) -> Texture:
+    texture = texture_of_sahara(folder)
+    if texture is None:
+        raise FileNotFoundError(f"no Sahara scene in {folder!r}")
+    return texture
+
+
+def judge(plumes: Iterable[Plume], area: SimulatedArea) -> tuple[Judged, ...]:
+    """Return the candidates and whether each is the planted plume, highest rank first."""
+    inside = footprint(area.column_mol_m2)
+    judged = []
+    for plume in plumes:
+        one, rate = plume.candidate, plume.emission
+        judged.append(
+            Judged(
+                probability=float(one.probability or 0.0),
+                significance=float(one.significance or 0.0),
+                status=one.status,
+                is_plume=lies_on(one.mask, inside),
+                emission_kg_h=rate.emission_kg_h if rate else float("nan"),
+                low_kg_h=rate.low_kg_h if rate else float("nan"),
+                high_kg_h=rate.high_kg_h if rate else float("nan"),
+            )
         )
-        holds = np.mean([t.holds_truth for t in found]) if found else np.nan
-        limit = np.median([t.detection_limit_kg_h for t in some]) / 1000
-        lines.append(
-            f"{ground:8} {rate / 1000:4.1f} {len(some):6} {len(found) / len(some):6.2f}"
-            f"  {low:8.2f} {median:8.2f} {high:8.2f} {holds:17.2f} {limit:12.1f}"
-        )
-    return lines
+    return tuple(sorted(judged, key=lambda one: one.rank, reverse=True))
+
+
+def footprint(column_mol_m2: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return the fewest cells that hold 80 % of the planted methane, and three cells around; none where there is none.
+
+    A chance candidate of some places counts as the plume as rarely as it lies there.
+    """
+    if not column_mol_m2.any():
+        return np.zeros(column_mol_m2.shape, bool)
+    falling = np.sort(column_mol_m2.ravel())[::-1]
+    held = np.cumsum(falling) / falling.sum()
+    least = falling[int(np.searchsorted(held, FOOTPRINT_MASS))]
+    return ndimage.binary_dilation(column_mol_m2 >= least, iterations=FOOTPRINT_MARGIN_PX)
+
+
+def lies_on(mask: NDArray[np.bool_], inside: NDArray[np.bool_]) -> bool:
+    """Whether a candidate is the planted plume, by its footprint."""
+    return bool(inside[mask].mean() >= LEAST_INSIDE)
+
+
+def is_visible(area: SimulatedArea) -> bool:
+    """Whether the screen calls clear what holds half of the planted methane within a kilometre of the source."""
+    if not area.plumes:
+        return True
+    target: Pass = area.passes[-1]
+    row, col = np.indices(target.shape)
+    near = np.hypot(row - area.plumes[0].row, col - area.plumes[0].col) <= NEAR_PX
+    seen = area.column_mol_m2[near & target.is_usable].sum() / area.column_mol_m2[near].sum()
+    return bool(seen >= LEAST_SEEN)

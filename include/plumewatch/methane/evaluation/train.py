@@ -1,0 +1,92 @@
+"""Fit the probability of a candidate: `python -m plumewatch.methane.evaluation --train 1500`.
+
+Simulates scenes of the training seeds, half with a plume, searches them, and fits the coefficients of the logistic
+model for `reference/methane_detection.yaml`, at the prior that stands there. Candidates that a test refuses outright as
+a change of the ground take no part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from plumewatch.methane.detection import SURFACE_CHANGE
+from plumewatch.methane.evaluation.ground import DESERT, FIELDS
+from plumewatch.methane.evaluation.measure import Setting, footprint, is_visible, lies_on, search, simulate_setting
+from plumewatch.methane.evaluation.seeds import TRAINING
+from plumewatch.methane.probability import features_of
+from plumewatch.methane.thresholds import thresholds
+
+SIZE_PX = 200
+RATES_KG_H = (500.0, 10_000.0)  # log-uniform
+PLANTED_SHARE = 0.5
+REFERENCES = (1, 2, 3, 4, 6, 8, 8, 8, 8, 12)  # drawn from
+INVERSE_RIDGE = 30.0  # weak: some thousand candidates for a dozen coefficients
+DIGITS = 3
+
+
+@dataclass(frozen=True)
+class Example:
+    """A candidate of a training scene."""
+
+    features: dict[str, float]
+    """As the model weighs them."""
+    is_plume: bool
+    """Whether it lies on the planted plume."""
+    is_planted: bool
+    """Whether its scene has a plume."""
+
+
+def examples_of(number: int) -> list[Example]:
+    """Return the candidates of a training scene; none where its plume is hidden by cloud."""
+    rng = np.random.default_rng([TRAINING.start + number, 2])
+    is_planted = bool(rng.random() < PLANTED_SHARE)
+    rate = float(np.exp(rng.uniform(*np.log(RATES_KG_H)))) if is_planted else 0.0
+    setting = Setting(
+        seed=TRAINING.start + number,
+        ground=(DESERT, FIELDS)[number % 2],
+        emission_kg_h=rate,
+        size=SIZE_PX,
+        n_references=int(rng.choice(REFERENCES)),
+    )
+    area, wind = simulate_setting(setting)
+    if not is_visible(area):
+        return []
+    inside = footprint(area.column_mol_m2)
+    found = [plume.candidate for plume in search(area, wind, thresholds()).plumes]
+    return [
+        Example(features_of(c.significance or 0.0, c.tests), lies_on(c.mask, inside), is_planted)
+        for c in found
+        if c.status != SURFACE_CHANGE
+    ]
+
+
+def fit(examples: Sequence[Example], prior: float) -> dict[str, float]:
+    """Return the coefficients and the intercept of the logistic model, scenes weighted to the prior."""
+    from sklearn.linear_model import LogisticRegression
+
+    names = list(examples[0].features)
+    features = np.array([[example.features[name] for name in names] for example in examples])
+    weights = np.where(
+        [example.is_planted for example in examples], prior / PLANTED_SHARE, (1 - prior) / (1 - PLANTED_SHARE)
+    )
+    model = LogisticRegression(C=INVERSE_RIDGE, max_iter=10_000)
+    model.fit(features, [example.is_plume for example in examples], weights)
+    values = [float(model.intercept_[0]), *(float(value) for value in model.coef_[0])]
+    return dict(zip(["intercept", *names], (round(value, DIGITS) for value in values), strict=True))
+
+
+def training_lines(scenes: int, processes: int) -> list[str]:
+    """Return the model as the lines of the file, of so many training scenes."""
+    with ProcessPoolExecutor(processes) as pool:
+        by_scene = list(pool.map(examples_of, range(scenes), chunksize=8))
+    examples = [example for scene in by_scene for example in scene]
+    prior = thresholds()["probability"]["prior"]
+    n_plumes = sum(example.is_plume for example in examples)
+    return [
+        f"{scenes} scenes, {len(examples)} candidates, {n_plumes} of them plumes, prior {prior}",
+        *(f"{name}: {value}" for name, value in fit(examples, prior).items()),
+    ]
