@@ -1,4 +1,7 @@
-"""Pixels become methane plumes with their rates: one task an area and date, one partition a method, area and date.
+"""Pixels become methane plumes with their rates: one partition a method, area and date, all of them in one Spark job.
+
+The dates of an area go to one worker, which reads each of them once, as the one to search and as a reference of later
+ones, and publishes their partitions itself; the driver only hears what was done. A long run of dates is shared out.
 
 By multi_pass a date is compared with earlier dates of the same area, read from the same table: point --pixels-path at
 its root, or at a partition folder below it to detect only that one. Every pass, with a plume or without, is stated
@@ -14,29 +17,29 @@ import argparse
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from plumewatch import jobs, storage
 from plumewatch.errors import InputError
 from plumewatch.failed_scenes import heal_scenes
 from plumewatch.methane.anomalies import ForestSettings
-from plumewatch.methane.area_dates import ANSWER_DDL, AreaDate, count_by_status, detect_area_dates
+from plumewatch.methane.area_dates import REPORT, AreaDates, detect_bins, partition_name
+from plumewatch.methane.area_plan import plan_runs
 from plumewatch.methane.detection import ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS
 from plumewatch.methane.search import STAGE
-from plumewatch.methane.thresholds import thresholds
 from plumewatch.models import FailedScene
 from plumewatch.spark_session import get_spark
-from plumewatch.storage import Where
-from plumewatch.tables import PIXELS, PLUMES
+from plumewatch.storage import Partition, Where
+from plumewatch.tables import PIXELS
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 METHODS = (MULTI_PASS, SINGLE_PASS, ISOLATION_FOREST)
-MAX_SPARK_TASKS = 64  # enough for the cores of a small cluster; each does its share of the work list in turn
+MAX_SPARK_TASKS = 64  # enough for the cores of a small cluster; each reads the wind of its dates once
+MANIFEST_READERS = 16  # at once: a bucket answers in tens of milliseconds
 
 log = logging.getLogger("plumewatch.detect_methane_plumes")
 
@@ -52,10 +55,10 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--end-date", type=_date, help="only this date and earlier")
     parser.add_argument("--wind-path", help="wind files; without them rates are null (no_wind)")
     parser.add_argument("--details-path", help="root of plume_details: JSON of every candidate, PNG and COG of plumes")
-    parser.add_argument("--anomalies-path", help="root of the table anomalies (isolation_forest)")
+    parser.add_argument("--anomalies-path", help="root of the table anomalies (isolation_forest writes it)")
     parser.add_argument("--method", choices=METHODS, default=MULTI_PASS, help="default: %(default)s")
     group = parser.add_argument_group("isolation_forest")
-    group.add_argument("--batch-size", type=_count, default=forest.batch_size, help="pixels a forest (%(default)s)")
+    group.add_argument("--batch-size", type=_count, default=forest.batch_size, help="pixels at a time (%(default)s)")
     group.add_argument(
         "--contamination", type=_share, default=forest.contamination, help="anomalous share (%(default)s)"
     )
@@ -92,95 +95,113 @@ def _share(text: str) -> float:
     return value
 
 
-def transform(tasks: DataFrame) -> DataFrame:
-    """Return one row an area and date: its plumes and what was looked at (plumewatch.methane.area_dates.ANSWER)."""
-    return tasks.mapInArrow(detect_area_dates, ANSWER_DDL)
+def share_out(spark: SparkSession, bins: Sequence[Sequence[AreaDates]]) -> DataFrame:
+    """Return the bins as rows (position, tasks), each in a partition of its own.
+
+    So each is one Spark task: the fullest start first, and a core takes the next one when it is free.
+    """
+    rows = [(position, [task.to_json() for task in tasks]) for position, tasks in enumerate(bins)]
+    frame = spark.createDataFrame(rows, "position int, tasks array<string>")
+    return frame.repartitionByRange(len(rows), "position")
+
+
+def transform(bins: DataFrame) -> DataFrame:
+    """Return one row an area and date, once its partitions are written (plumewatch.methane.area_dates.REPORT)."""
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    return bins.mapInArrow(detect_bins, from_arrow_schema(REPORT))
 
 
 def run(arguments: argparse.Namespace) -> jobs.JobResult:
     """Detect the plumes of all areas and dates that are asked for."""
-    answers = _detect(_tasks(arguments))
+    reports = _detect(_bins(arguments))
     failures: dict[tuple[str, FailedScene], None] = {}
-    for answer in answers:
-        for failure in (FailedScene(**values) for values in answer["report"]["failures"]):
-            failures[_day(failure.scene_id) or answer["date"], failure] = None
-    written = [_publish(arguments, answer) for answer in answers if answer["plumes"] is not None]
-    _record(arguments, answers, list(failures))
+    for report in reports:
+        for failure in (FailedScene(**values) for values in json.loads(report["failures"])):
+            failures[_day(failure.scene_id) or report["date"], failure] = None
+    written = [report for report in reports if report["rows_written"] is not None]
+    for report in written:
+        name = partition_name(report["area"], report["date"])
+        log.info("%s: %s, %s", name, ", ".join(report["outcomes"]), report["counts"])
+    _record(arguments, reports, list(failures))
     if failures and not written:
         raise jobs.NothingDone([failure for _, failure in failures])
-    return jobs.JobResult(sum(answer["rows_read"] for answer in answers), sum(written), len(failures))
+    rows_read = sum(report["rows_read"] for report in reports)
+    return jobs.JobResult(rows_read, sum(report["rows_written"] for report in written), len(failures))
 
 
-def _tasks(arguments: argparse.Namespace) -> list[AreaDate]:
+def _bins(arguments: argparse.Namespace) -> list[list[AreaDates]]:
+    """Return the work list, shared out in bins of about equal pixels."""
     path = arguments.pixels_path
     if storage.is_local(path) and not storage.exists(path):
         raise InputError(path, "no such folder", "the table pixels, or a partition folder below it")
     where: Where | None = {"date": arguments.date} if arguments.date else None
     first, last = arguments.start_date or "", arguments.end_date or "9999"
-    forest = ForestSettings(arguments.batch_size, arguments.contamination, arguments.eps, arguments.min_samples)
+    found = [p for p in storage.list_partitions(PIXELS, path, where) if first <= p.keys["date"] <= last]
+    dates_of: dict[str, list[str]] = {}
+    for partition in found:
+        dates_of.setdefault(partition.keys["area"], []).append(partition.keys["date"])
+    newest = {partition.keys["area"]: partition for partition in found}
     return [
-        AreaDate(
-            area=partition.keys["area"],
-            date=partition.keys["date"],
-            pixels_root=storage.table_root(PIXELS, path),
-            method=arguments.method,
-            wind_path=arguments.wind_path,
-            details_path=arguments.details_path,
-            anomalies_path=arguments.anomalies_path,
-            forest=forest,
-        )
-        for partition in storage.list_partitions(PIXELS, path, where)
-        if first <= partition.keys["date"] <= last
+        [
+            AreaDates(
+                area=run.area,
+                dates=run.dates,
+                pixels_root=storage.table_root(PIXELS, path),
+                plumes_path=arguments.plumes_path,
+                method=arguments.method,
+                wind_path=arguments.wind_path,
+                details_path=arguments.details_path,
+                anomalies_path=arguments.anomalies_path,
+                forest=ForestSettings(
+                    arguments.batch_size, arguments.contamination, arguments.eps, arguments.min_samples
+                ),
+            )
+            for run in runs
+        ]
+        for runs in plan_runs(dates_of, _pixels_of(newest), MAX_SPARK_TASKS)
     ]
 
 
-def _detect(tasks: Sequence[AreaDate]) -> list[dict[str, Any]]:
+def _pixels_of(newest: Mapping[str, Partition]) -> dict[str, int]:
+    """Return the pixels of one date of each area: what a manifest says, else the mean of the other areas."""
+    with ThreadPoolExecutor(MANIFEST_READERS) as pool:
+        known = dict(zip(newest, pool.map(_pixels, newest.values()), strict=True))
+    told = [pixels for pixels in known.values() if pixels is not None]
+    mean = max(1, sum(told) // max(1, len(told)))
+    return {area: mean if pixels is None else pixels for area, pixels in known.items()}
+
+
+def _pixels(partition: Partition) -> int | None:
+    try:
+        manifest = storage.read_manifest(partition.path)
+    except (InputError, OSError):  # the worker that reads it will say so; here it only weighs less exactly
+        return None
+    rows = manifest.get("rows") if manifest else None
+    return rows if isinstance(rows, int) else None
+
+
+def _detect(bins: Sequence[Sequence[AreaDates]]) -> list[dict[str, Any]]:
     """Return what the workers say, in the order of area and date."""
-    if not tasks:
+    if not bins:
         return []
-    spark = get_spark("detect_methane_plumes")
-    frame = spark.createDataFrame([(task.to_json(),) for task in tasks], "task string")
-    answers = transform(frame.repartition(min(len(tasks), MAX_SPARK_TASKS))).toArrow().to_pylist()
-    answers = [answer | {"report": json.loads(answer["report"])} for answer in answers]
-    return sorted(answers, key=lambda answer: (answer["area"], answer["date"]))
-
-
-def _publish(arguments: argparse.Namespace, answer: Mapping[str, Any]) -> int:
-    """Write the partition of an area and date and return its number of rows."""
-    rows, report = pa.ipc.open_stream(answer["plumes"]).read_all(), answer["report"]
-    counts = count_by_status(rows)
-    settings = {"calibration": thresholds().version, "wind_path": arguments.wind_path}
-    if arguments.method == ISOLATION_FOREST:
-        settings |= asdict(
-            ForestSettings(arguments.batch_size, arguments.contamination, arguments.eps, arguments.min_samples)
-        )
-    path = storage.write_partition(
-        PLUMES,
-        arguments.plumes_path,
-        {"method": arguments.method, "area": answer["area"], "date": answer["date"]},
-        rows,
-        inputs=report["inputs"],
-        settings=settings,
-        counts=counts,
-        extra={"observations": report["observations"], "references": report["references"]},
-    )
-    log.info("%s: %s, %s", path, ", ".join(o["outcome"] for o in report["observations"]), counts)
-    return rows.num_rows
+    reports = transform(share_out(get_spark("detect_methane_plumes"), bins)).toArrow().to_pylist()
+    return sorted(reports, key=lambda report: (report["area"], report["date"]))
 
 
 def _record(
-    arguments: argparse.Namespace, answers: Sequence[Mapping[str, Any]], failures: Sequence[tuple[str, FailedScene]]
+    arguments: argparse.Namespace, reports: Sequence[Mapping[str, Any]], failures: Sequence[tuple[str, FailedScene]]
 ) -> None:
     """Record what failed (each with its date), and mark the partitions of pixels that went through as healed."""
     for key in sorted({day for day, _ in failures}):
         jobs.record_failures(arguments, arguments.plumes_path, key, [f for day, f in failures if day == key])
     failed = {(failure.area, failure.scene_id) for _, failure in failures}
     good: dict[str, set[tuple[str, str]]] = {}
-    for answer in answers:
-        for path in answer["report"]["inputs"]:
-            scene = answer["area"], "/".join(path.split("/")[-2:])
+    for report in reports:
+        for day in report["dates_read"]:
+            scene = report["area"], partition_name(report["area"], day)
             if scene not in failed:
-                good.setdefault(arguments.key or _day(scene[1]), set()).add(scene)
+                good.setdefault(arguments.key or day, set()).add(scene)
     root = storage.parent(arguments.plumes_path)
     for key in sorted(good):
         heal_scenes(root, arguments.dag_id, key, sorted(good[key]), STAGE)

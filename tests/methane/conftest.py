@@ -1,4 +1,4 @@
-"""Simulated passes as rows of the pixel table, and the job as a module."""
+"""Simulated passes in the pixel table, wind around them, and the job as a module."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from plumewatch import storage
+from plumewatch.methane.evaluation.pixel_rows import pixel_rows as rows_of
 from plumewatch.methane.evaluation.scenes import SimulatedArea
 from plumewatch.methane.passes import Pass
 from plumewatch.tables import PIXELS, WIND
@@ -27,34 +28,6 @@ def job() -> ModuleType:
     sys.modules["detect_methane_plumes"] = module
     spec.loader.exec_module(module)
     return module
-
-
-def rows_of(one: Pass) -> pa.Table:
-    """The pixel table of a pass, all of its cells."""
-    row, col = (index.ravel() for index in np.indices(one.shape))
-    longitude, latitude = one.place.longitude_latitude(row, col)
-    n = row.size
-    return PIXELS.from_columns(
-        {
-            "scene_id": pa.array([one.scene_ids[0]] * n, pa.string()),
-            "platform": pa.array([one.platform] * n, pa.string()),
-            "observed_at_utc": pa.array([one.observed_at_utc] * n, pa.timestamp("us", tz="UTC")),
-            "relative_orbit": np.full(n, one.relative_orbit, np.int16),
-            "epsg": np.full(n, one.epsg, np.int32),
-            "pixel_size_m": np.full(n, one.pixel_size_m, np.float32),
-            "row": row.astype(np.int32),
-            "col": col.astype(np.int32),
-            "longitude": longitude,
-            "latitude": latitude,
-            "b11": one.b11.ravel(),
-            "b12": one.b12.ravel(),
-            "b_diff": one.b11.ravel() - one.b12.ravel(),
-            "scl": np.full(n, 5, np.uint8),
-            "is_clear": one.is_usable.ravel(),
-            "solar_zenith_deg": np.full(n, np.degrees(np.arccos(1 / (one.air_mass_factor - 1))), np.float32),
-            "view_zenith_deg": np.zeros(n, np.float32),
-        }
-    )
 
 
 @pytest.fixture(scope="session")

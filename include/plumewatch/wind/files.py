@@ -46,25 +46,46 @@ def read_wind_files(
     used raises InputError; with `on_failure` it is reported there and the others are read. Rows without a time, a
     place, a height or a plausible wind (`at_point.is_usable`) are left out.
     """
+    condition = in_time(start, end)
+
+    def rows_of(file: str) -> pa.Table:
+        usable = usable_rows(file, condition)
+        return usable.filter(pa.array(_is_near(usable, bounds, points)))
+
+    return gather_rows(path, start, end, rows_of, on_failure)
+
+
+def gather_rows(
+    path: str, start: datetime, end: datetime, rows_of: Callable[[str], pa.Table], on_failure: OnFailure | None
+) -> pa.Table:
+    """Return what `rows_of` gives for each file that may hold rows from `start` to `end`, as read_wind_files does."""
     days = [str(start.date() + timedelta(days=n)) for n in range((end.date() - start.date()).days + 1)]
-    condition = (pc.field("observed_at_utc") >= pa.scalar(start, WIND.schema.field("observed_at_utc").type)) & (
-        pc.field("observed_at_utc") <= pa.scalar(end, WIND.schema.field("observed_at_utc").type)
-    )
     tables = []
     for file, product in _files(path, days, on_failure):
         try:
-            rows = storage.read_parquet(WIND, file, filter=condition)
+            rows = rows_of(file)
         except InputError as error:
             _report(error, file, on_failure)
             continue
-        usable = rows.filter(pa.array(is_usable(rows)))
-        if usable.num_rows < rows.num_rows:
-            log.warning("wind: %s: %d of %d rows say no wind", file, rows.num_rows - usable.num_rows, rows.num_rows)
-        rows = usable.filter(pa.array(_is_near(usable, bounds, points)))
         tables.append(rows.append_column("product", pa.repeat(pa.scalar(product), rows.num_rows)))
     if not tables:
         return WIND.empty().append_column("product", pa.array([], pa.string()))
     return pa.concat_tables(tables).sort_by([(name, "ascending") for name in ("product", *WIND.sort_by)])
+
+
+def in_time(start: datetime, end: datetime) -> pc.Expression:
+    """Return the condition that rows are from `start` to `end`."""
+    at, kind = pc.field("observed_at_utc"), WIND.schema.field("observed_at_utc").type
+    return (at >= pa.scalar(start, kind)) & (at <= pa.scalar(end, kind))
+
+
+def usable_rows(file: str, condition: pc.Expression | None = None) -> pa.Table:
+    """Return the rows of a file that say a wind; InputError where it cannot be used."""
+    rows = storage.read_parquet(WIND, file, WIND.schema.names if condition is None else None, filter=condition)
+    usable = rows.filter(pa.array(is_usable(rows)))
+    if usable.num_rows < rows.num_rows:
+        log.warning("wind: %s: %d of %d rows say no wind", file, rows.num_rows - usable.num_rows, rows.num_rows)
+    return usable
 
 
 def fetch_wind(
@@ -142,16 +163,17 @@ def _is_near(rows: pa.Table, bounds: Sequence[Bounds], points: Points | None) ->
         in_width = (offset <= width + 2 * MARGIN_DEG) | (width + 2 * MARGIN_DEG >= 360.0)
         near |= in_width & (lat >= south - MARGIN_DEG) & (lat <= north + MARGIN_DEG)
     if points is not None:
-        near |= np.isin(_cells(lon, lat, 0, 0), _cells_around(*points))
+        near |= np.isin(cells_of(lon, lat), cells_around(*points))
     return near
 
 
-def _cells_around(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The 1-degree cells of the points and the eight around each."""
+def cells_around(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the 1-degree cells of the points and the eight around each, once each, sorted."""
     steps = (-1, 0, 1)
-    return np.unique(np.concatenate([_cells(lon, lat, east, north) for east in steps for north in steps]))
+    return np.unique(np.concatenate([cells_of(lon, lat, east, north) for east in steps for north in steps]))
 
 
-def _cells(lon: NDArray[np.float64], lat: NDArray[np.float64], east: int, north: int) -> NDArray[np.int64]:
+def cells_of(lon: NDArray[np.float64], lat: NDArray[np.float64], east: int = 0, north: int = 0) -> NDArray[np.int64]:
+    """Return the 1-degree cell of each point, or the one so many cells east and north of it."""
     column = (np.floor(np.asarray(lon) / MARGIN_DEG) + east) % (360 / MARGIN_DEG)
     return ((np.floor(np.asarray(lat) / MARGIN_DEG) + north) * 1000 + column).astype(np.int64)

@@ -1,0 +1,180 @@
+"""The passes of one area out of the pixel table: each partition is read once, and kept as long as later dates need it.
+
+A date is searched against those of the weeks before it, so that neighbours share nearly all of their references. As
+arrays on the area's grid a pass takes a tenth of the memory of its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+
+from plumewatch import storage
+from plumewatch.errors import InputError
+from plumewatch.geodesy import wrap_longitude
+from plumewatch.methane.passes import (
+    COLUMNS,
+    FIT_POINTS,
+    MAX_OFFSET_PX,
+    OTHER_BANDS,
+    GridPlace,
+    Pass,
+    grid_pass,
+    split_passes,
+)
+from plumewatch.tables import PIXELS
+
+READ_COLUMNS = (*COLUMNS, *OTHER_BANDS)  # further bands as far as the files have them
+MAX_KEPT_BYTES = 1 << 30  # of passes in one worker: 30 dates of 1,000 x 1,000 pixels with five further bands
+CHECKED_POINTS = FIT_POINTS // 8  # of a pass, whose places are compared with those of the window it is laid on
+EMPTY = {"f": np.nan, "b": False, "i": -1, "u": 0}  # what a cell without a pixel holds, by the kind of the array
+
+
+@dataclass(frozen=True)
+class _Day:
+    """What a partition holds."""
+
+    passes: tuple[Pass, ...]
+    """In the order of platform and relative orbit, each on the smallest window that holds it."""
+    n_bytes: int
+    """Of their arrays."""
+
+
+class StoredPasses:
+    """The passes of an area, for targets that come in the order of their dates."""
+
+    def __init__(
+        self,
+        pixels_root: str,
+        area: str,
+        targets: Iterable[str],
+        max_days_back: int,
+        max_bytes: int = MAX_KEPT_BYTES,
+    ) -> None:
+        """`targets` are the dates (YYYY-MM-DD) that will be searched; nothing is kept with max_days_back 0."""
+        self.rows_read = 0
+        """Rows of all partitions that were read so far."""
+        self.dates_read: list[str] = []
+        """Dates of those partitions, in the order of reading."""
+        self._root, self._area = pixels_root, area
+        self._targets, self._max_days_back, self._max_bytes = tuple(targets), max_days_back, max_bytes
+        self._kept: dict[str, _Day] = {}
+        self._stored: frozenset[str] | None = None
+
+    def partition(self, day: str) -> str:
+        """Return the folder of a date."""
+        return storage.partition_path(self._root, {"area": self._area, "date": day})
+
+    @property
+    def kept(self) -> list[str]:
+        """Dates that need not be read again, sorted."""
+        return sorted(self._kept)
+
+    def read(self, day: str) -> tuple[Pass, ...]:
+        """Return the passes of a date, none where its partition has no rows.
+
+        Raises what a partition that cannot be used raises; a failure isn't kept, the next one who asks tries again.
+        """
+        if day not in self._kept:
+            rows = storage.read_table(PIXELS, self.partition(day), READ_COLUMNS)
+            self.rows_read += rows.num_rows
+            self.dates_read.append(day)
+            in_passes = split_passes(rows) if rows.num_rows else []
+            passes = tuple(grid_pass(one, source=self.partition(day)) for one in in_passes)
+            self._keep(day, _Day(passes, sum(map(_n_bytes, passes))))
+            return passes
+        return self._kept[day].passes
+
+    def start(self, target: str) -> None:
+        """Forget what no target from this one on can be compared with."""
+        first = self.days_before(target)[-1] if self._max_days_back else target
+        self._kept = {day: held for day, held in self._kept.items() if day >= first}
+
+    def earlier(self, target: str) -> list[str]:
+        """Return the stored dates that a target may be compared with, nearest first."""
+        if self._stored is None:
+            area = storage.join(self._root, f"area={self._area}")
+            wanted = {day for other in self._targets if _is_date(other) for day in self.days_before(other)}
+            self._stored = frozenset(p.keys["date"] for p in storage.list_partitions(PIXELS, area, {"date": wanted}))
+        return [day for day in self.days_before(target) if day in self._stored]
+
+    def days_before(self, target: str) -> list[str]:
+        """Return the days before a date (YYYY-MM-DD) as far back as references may lie, nearest first."""
+        if not _is_date(target):
+            raise InputError(self.partition(target), f"date={target}", "date=YYYY-MM-DD")
+        return [str(date.fromisoformat(target) - timedelta(days=n)) for n in range(1, self._max_days_back + 1)]
+
+    def _keep(self, day: str, read: _Day) -> None:
+        """Keep a date; where all together are too much the earliest go, which the fewest targets ahead will need."""
+        self._kept[day] = read
+        while sum(held.n_bytes for held in self._kept.values()) > self._max_bytes:
+            del self._kept[min(self._kept)]
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return str(date.fromisoformat(text)) == text
+    except ValueError:
+        return False
+
+
+def _arrays(one: Pass) -> dict[str, Any]:
+    """Return the arrays on the window among the fields of a pass, those in a mapping by name as such."""
+    values = {field.name: getattr(one, field.name) for field in fields(one)}
+    return {name: value for name, value in values.items() if isinstance(value, np.ndarray | Mapping)}
+
+
+def _n_bytes(one: Pass) -> int:
+    arrays = (a for value in _arrays(one).values() for a in (value.values() if isinstance(value, Mapping) else [value]))
+    return sum(array.nbytes for array in arrays)
+
+
+def on_window(one: Pass, onto: GridPlace, source: str = "pixels") -> Pass:
+    """Return a pass on the window of another one; cells that it doesn't reach have no pixel.
+
+    Raises InputError, naming `source`, where no pixel lies in the window, or its cells are not those of the window.
+    """
+    own = one.place
+    top, left = max(own.row0, onto.row0), max(own.col0, onto.col0)
+    bottom = min(own.row0 + own.height, onto.row0 + onto.height)
+    right = min(own.col0 + own.width, onto.col0 + onto.width)
+    its_part = (
+        slice(max(0, top - own.row0), max(0, bottom - own.row0)),
+        slice(max(0, left - own.col0), max(0, right - own.col0)),
+    )
+    rows, cols = np.nonzero(one.scene_index[its_part] >= 0)
+    if not len(rows):
+        raise InputError(source, "no pixel in the window of the target date", "dates of one area on one grid")
+    _check_place(own, onto, rows + top, cols + left, source)
+    if (own.row0, own.col0, *one.shape) == (onto.row0, onto.col0, onto.height, onto.width):
+        return replace(one, place=onto)
+    part = slice(top - onto.row0, bottom - onto.row0), slice(left - onto.col0, right - onto.col0)
+
+    def laid(values: np.ndarray) -> np.ndarray:
+        grid = np.full((onto.height, onto.width), EMPTY[values.dtype.kind], values.dtype)
+        grid[part] = values[its_part]
+        return grid
+
+    moved: dict[str, Any] = {
+        name: {key: laid(array) for key, array in value.items()} if isinstance(value, Mapping) else laid(value)
+        for name, value in _arrays(one).items()
+    }
+    return replace(one, place=onto, **moved)
+
+
+def _check_place(own: GridPlace, onto: GridPlace, rows: np.ndarray, cols: np.ndarray, source: str) -> None:
+    """Refuse pixels (on the area's grid) that lie elsewhere than the window says: the grid was changed in between."""
+    some = np.unique(np.linspace(0, len(rows) - 1, CHECKED_POINTS).astype(np.int64))
+    row, col = rows[some], cols[some]
+    longitude, latitude = own.longitude_latitude(row - own.row0, col - own.col0)
+    there = onto.longitude_latitude(row - onto.row0, col - onto.col0)
+    next_cell = onto.longitude_latitude(row - onto.row0 + 1, col - onto.col0)
+    cell = np.median(np.abs(next_cell[1] - there[1]))
+    off = np.hypot(wrap_longitude(longitude - there[0]) * np.cos(np.radians(latitude)), latitude - there[1])
+    if np.median(off) > MAX_OFFSET_PX * cell:
+        found = f"pixels {np.median(off) / cell:.1f} cells off the target's grid"
+        raise InputError(source, found, "dates of one area on one grid")
