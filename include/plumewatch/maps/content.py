@@ -86,6 +86,8 @@ class MapRows:
     """Areas that were searched."""
     pictures: Mapping[str, str] = field(default_factory=dict)
     """PNG pictures in base64, by detection id."""
+    scene_pages: Mapping[str, str] = field(default_factory=dict)
+    """Where the page of a detection's scene is, relative to the map, by detection id."""
 
 
 def map_content(gas: str, key: str, rows: MapRows) -> dict[str, Any]:
@@ -120,6 +122,7 @@ def map_content(gas: str, key: str, rows: MapRows) -> dict[str, Any]:
         "lines": _collection([_line(d, sources[d["first_source"]]) for d in accepted if d["first_source"] in sources]),
         "sources": [_source(texts, s, s["source_id"] in first) for s in shown],
         "pictures": {d["id"]: rows.pictures[d["id"]] for d in accepted if d["id"] in rows.pictures},
+        "scene_pages": {d["id"]: rows.scene_pages[d["id"]] for d in accepted if d["id"] in rows.scene_pages},
         "attribution": [texts.attribution, *_licences(shown), "Countries: Natural Earth"],
     }
 

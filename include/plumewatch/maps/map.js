@@ -38,7 +38,15 @@
       make("p", {}, badge),
       d.matches.length ? matchTable(d.matches) : null,
       facts,
-      picture ? make("img", { src: "data:image/png;base64," + picture, alt: "What this detection was made from" }) : null);
+      content.scene_pages[d.id] ? make("p", {}, make("a", { href: content.scene_pages[d.id], target: "_blank", textContent: "What each method says of this scene" })) : null,
+      picture ? pictureButton("data:image/png;base64," + picture) : null);
+  }
+
+  function pictureButton(src) {
+    const image = () => make("img", { src, alt: "What this detection was made from" });
+    const button = make("button", { type: "button", className: "picture", title: "Show in full size" }, image());
+    button.addEventListener("click", () => { element("large-picture").replaceChildren(image()); element("picture").showModal(); });
+    return button;
   }
 
   function matchTable(matches) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from urllib.parse import quote
 
 import pyarrow as pa
 
@@ -11,6 +12,7 @@ from plumewatch import storage
 from plumewatch.errors import ConfigurationError
 from plumewatch.maps.content import MapRows, map_content
 from plumewatch.maps.page import render_page
+from plumewatch.maps.scene_file import scene_page_path
 from plumewatch.models import Area
 from plumewatch.tables import MATCHES, PEAKS, PLUMES, SOURCES
 
@@ -20,7 +22,7 @@ METHODS = {"ch4": (PLUMES, "multi_pass", "date"), "co2": (PEAKS, "scan", "month"
 COLUMNS = {"ch4": ("plume_id", "emission_kg_h"), "co2": ("peak_id", "emission_kt_h")}
 DETAILS = {"ch4": "plume_details", "co2": "peak_details"}
 COMBINED = "combined"
-MAX_PICTURE_BYTES = 60_000
+MAX_PICTURE_BYTES = 80_000
 MAX_PICTURES_BYTES = 450_000  # all pictures of a map, so that it stays below 1.5 MB
 
 
@@ -43,10 +45,21 @@ def write_map(gas: str, key: str, storage_root: str, areas: Sequence[Area] = ())
         sources=storage.read_table(SOURCES, storage.join(storage_root, SOURCES.name), where={"inventory": COMBINED}),
         areas=areas,
         pictures=_pictures(gas, detections, storage_root),
+        scene_pages=_scene_pages(detections, storage_root) if gas == "ch4" else {},
     )
     path = storage.join(storage_root, MAPS, gas, f"{key}.html")
     storage.write_bytes(path, render_page(map_content(gas, key, rows)).encode())
     return path
+
+
+def _scene_pages(plumes: pa.Table, storage_root: str) -> dict[str, str]:
+    """Where the page of each accepted plume's scene is, relative to the map, by plume id; only pages that there are."""
+    pages = {}
+    for row in plumes.to_pylist():
+        below_root = scene_page_path(DETAILS["ch4"], row["area"], row["date"], row["scene_id"])
+        if row["status"] == "accepted" and storage.exists(storage.join(storage_root, below_root)):
+            pages[row["plume_id"]] = f"../../{quote(below_root, safe='/=')}"
+    return pages
 
 
 def _pictures(gas: str, detections: pa.Table, storage_root: str) -> dict[str, str]:

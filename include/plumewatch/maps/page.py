@@ -1,4 +1,4 @@
-"""The page of a map: one HTML file with everything in it, that never asks the network for anything.
+"""The page of a map or of a scene: one HTML file with everything in it, that never asks the network for anything.
 
 The program of the page is allowed to run by its hash and may start what it unpacks; a text of a file, however it got
 into the page, is not.
@@ -28,17 +28,27 @@ PACKED = {
 
 def render_page(content: Mapping[str, Any]) -> str:
     """Return the HTML of a map's content; the same content gives the same page."""
-    script = _read("map.js")
+    return _filled("map", {**content, "licences": _licences()}, {name: _packed(file) for name, file in PACKED.items()})
+
+
+def render_scene_page(content: Mapping[str, Any]) -> str:
+    """Return the HTML of what was found in one scene (`scene_content`); the same content gives the same page."""
+    return _filled("scene", content, {})
+
+
+def _filled(name: str, content: Mapping[str, Any], more: Mapping[str, str]) -> str:
+    """Return the page `name`.html with the style and program of the same name, and the content as JSON."""
+    script = _read(f"{name}.js")
     values = {
         "title": html.escape(content["title"]),
         "summary": html.escape(content["summary"]),
-        "style": _read("map.css"),
+        "style": _read(f"{name}.css"),
         "script": script,
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        "content": _json({**content, "licences": _licences()}),
-        **{name: _packed(file) for name, file in PACKED.items()},
+        "content": _json(content),
+        **more,
     }
-    return re.sub(r"@(\w+)@", lambda match: values[match[1]], _read("map.html"))
+    return re.sub(r"@(\w+)@", lambda match: values[match[1]], _read(f"{name}.html"))
 
 
 def _json(content: Mapping[str, Any]) -> str:

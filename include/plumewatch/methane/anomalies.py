@@ -3,6 +3,10 @@
 Isolation Forest (Liu et al. 2008, doi:10.1109/ICDM.2008.17) on the reflectances of bands 11 and 12 and their
 difference, then DBSCAN (Ester et al. 1996) on the coordinates. Bright roofs, water and roads are anomalies as much as
 methane is, so its clusters are never rated.
+
+One forest is grown for the whole pass, and one score divides its pixels: batches bound the memory and don't change
+what is anomalous. (A forest a batch calls the same share of every strip anomalous, be it empty desert or a refinery,
+and other pixels for another size of the batches.)
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from plumewatch.methane.references import compare_with_surroundings
 from plumewatch.methane.thresholds import Thresholds
 
 SEED = 0  # the forest's draws are the same for the same pixels
+TREES, PIXELS_PER_TREE = 100, 256  # Liu et al. 2008, section 5: path lengths have converged by then
 NOISE = -1  # cluster number of pixels that belong to none
 
 
@@ -26,7 +31,7 @@ class ForestSettings:
     """Parameters of the method, as its arguments give them."""
 
     batch_size: int = 100_000
-    """Pixels per forest: each batch is fitted on its own, so that memory stays bounded."""
+    """Pixels that are scored at a time, so that memory stays bounded; the outcome is the same for any number."""
     contamination: float = 0.01
     """Share of the pixels that are called anomalies."""
     eps_deg: float = 0.0005
@@ -54,30 +59,41 @@ class Anomalies:
 
 
 def find_anomalies(target: Pass, settings: ForestSettings) -> Anomalies:
-    """Return the anomalous ones among the usable pixels of a pass, with their clusters."""
-    from sklearn.ensemble import IsolationForest  # a second to import, which the other methods don't need
+    """Return the anomalous ones among the usable pixels of a pass, with their clusters.
 
-    rows, cols = np.nonzero(target.is_usable)
-    b11, b12 = target.b11[rows, cols], target.b12[rows, cols]
-    features = np.column_stack([b11, b12, b11 - b12])
-    found, scores = [], []
-    for start in range(0, len(rows), settings.batch_size):
-        batch = features[start : start + settings.batch_size]
-        forest = IsolationForest(random_state=SEED, n_jobs=1).fit(batch)
-        score = -forest.score_samples(batch)
-        anomalous = score > np.quantile(score, 1.0 - settings.contamination)
-        found.append(start + np.flatnonzero(anomalous))
-        scores.append(score[anomalous])
-    index = np.concatenate(found) if found else np.zeros(0, np.int64)
+    Anomalous is what scores above the quantile 1 - contamination of the pass: of equal pixels none.
+    """
+    rows, cols = np.nonzero(target.is_usable & np.isfinite(target.b11) & np.isfinite(target.b12))
+    score = _scores(target.b11[rows, cols], target.b12[rows, cols], settings.batch_size)
+    index = np.flatnonzero(score > np.quantile(score, 1.0 - settings.contamination)) if len(score) else rows[:0]
     longitude, latitude = target.place.longitude_latitude(rows[index], cols[index])
     return Anomalies(
         row=rows[index],
         col=cols[index],
         longitude=longitude,
         latitude=latitude,
-        score=np.concatenate(scores) if scores else np.zeros(0),
+        score=score[index],
         cluster=_cluster(longitude, latitude, target.place.longitude0, settings),
     )
+
+
+def _scores(b11: NDArray[np.float32], b12: NDArray[np.float32], batch_size: int) -> NDArray[np.float64]:
+    """Return the anomaly score of each pixel by one forest, grown on as many pixels as its trees take."""
+    from sklearn.ensemble import IsolationForest  # a second to import, which the other methods don't need
+
+    if not len(b11):
+        return np.zeros(0)
+
+    def features(some: slice | NDArray[np.int64]) -> NDArray[np.float32]:
+        return np.column_stack([b11[some], b12[some], b11[some] - b12[some]])
+
+    grown_on = min(len(b11), TREES * PIXELS_PER_TREE)
+    drawn = np.sort(np.random.default_rng(SEED).choice(len(b11), grown_on, replace=False))
+    forest = IsolationForest(
+        n_estimators=TREES, max_samples=min(PIXELS_PER_TREE, grown_on), random_state=SEED, n_jobs=1
+    ).fit(features(drawn))
+    starts = range(0, len(b11), batch_size)
+    return np.concatenate([-forest.score_samples(features(slice(start, start + batch_size))) for start in starts])
 
 
 def _cluster(longitude: NDArray, latitude: NDArray, longitude0: float, settings: ForestSettings) -> NDArray[np.int32]:
@@ -106,5 +122,4 @@ def detect_isolation_forest(target: Pass, anomalies: Anomalies, limits: Threshol
         enhancement_mol_m2=enhancement_of(comparison, target),
         valid=comparison.valid,
         candidates=tuple(candidates),
-        noise_mol_m2={},
     )
