@@ -16,8 +16,8 @@ from plumewatch_airflow.assets import DAY, PIXELS, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.detection import requested_methods, run_matching, write_results
 from plumewatch_airflow.failed_scenes import report_failures
+from plumewatch_airflow.methane import make_plumes
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
-from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import summarised
 
 GAS, METHOD = "ch4", "multi_pass"
@@ -30,20 +30,8 @@ def detect_plumes() -> None:
     with summarised() as summary:
         summary.path = settings.table_root("plumes")
         for method in requested_methods(PIXELS, default=METHOD):
-            result = run_spark_job(
-                "detect_methane_plumes",
-                key=key,
-                pixels_path=settings.table_root("pixels"),
-                plumes_path=summary.path,
-                date=key,
-                wind_path=settings.table_root("wind"),
-                details_path=settings.table_root("plume_details"),
-                anomalies_path=settings.table_root("anomalies") if method == "isolation_forest" else None,
-                method=method,
-            )
-            summary.read += result.rows_read
-            summary.written += result.rows_written
-            summary.failed += result.failed
+            anomalies = settings.table_root("anomalies")  # the pages of scenes show them beside every method
+            summary.add(make_plumes(key, date=key, method=method, anomalies_path=anomalies))
 
 
 @task

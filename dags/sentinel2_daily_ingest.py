@@ -23,8 +23,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch_airflow.assets import DAILY, DAY, PIXELS, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failed_scenes import failure_recorded, report_failures
+from plumewatch_airflow.methane import make_pixels
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, areas_param
-from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import log_summary, summarised
 
 LOOK_BACK_DAYS = 15  # three revisits of one satellite pair
@@ -100,17 +100,7 @@ def write_pixels(scenes: list[dict[str, Any]], outlet_events: Any = None) -> Non
     with summarised() as summary:
         for key in sorted({scene["key"] for scene in scenes}):
             summary.failed += record_missing_scenes(settings, key, [s for s in scenes if s["key"] == key])
-            result = run_spark_job(
-                "rasters_to_pixels",
-                key=key,
-                scenes_path=settings.table_root("scenes"),
-                pixels_path=settings.table_root("pixels"),
-                areas_path=list(settings.area_folders),
-                date=key,
-            )
-            summary.read += result.rows_read
-            summary.written += result.rows_written
-            summary.failed += result.failed
+            summary.add(make_pixels(key, list(settings.area_folders), date=key))
             changed |= set(days_to_detect(settings.storage_root, key))
         summary.path = settings.table_root("pixels")
     if not changed:

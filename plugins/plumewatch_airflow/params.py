@@ -12,6 +12,7 @@ from airflow.sdk import Param
 from plumewatch_airflow.summary import log_summary
 
 TAGS = ["plumewatch"]
+CASE_SETS = ["stanford2021", "stanford2022", "stanford2024", "imeo", "varon2021"]
 AREAS_FOLDER = Path(__file__).resolve().parents[2] / "include" / "areas"
 
 # Retried with backoff: half a minute, a minute; what cannot heal is failed at once (failed_scenes.py, spark.py).
@@ -46,6 +47,18 @@ def keep_granules_param() -> Param:
         title="Keep granules",
         description_md="Keep what was downloaded in `granules/` of the storage: a repetition needs no download then.",
     )
+
+
+def case_params() -> dict[str, Param]:
+    """Which published cases a validation is run on, and whether their scenes are fetched."""
+    names: dict[str, Any] = {"type": ["array", "null"], "items": {"type": "string"}}
+    number: dict[str, Any] = {"type": ["integer", "null"], "minimum": 1}
+    return {
+        "sets": Param([], **names, examples=CASE_SETS, title="Sets", description_md="Whole campaigns."),
+        "cases": Param([], **names, title="Cases", description_md="Ids of cases. Neither sets nor cases: all."),
+        "max_cases": Param(None, **number, title="At most", description_md="So many cases, metered releases first."),
+        "fetch": Param(True, type="boolean", title="Fetch", description_md="Off: run on what is stored."),
+    }
 
 
 def _offered_areas() -> list[str]:

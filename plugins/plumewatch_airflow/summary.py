@@ -12,6 +12,7 @@ from typing import Any
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException
 from plumewatch.errors import PlumewatchError, redact
+from plumewatch.jobs import JobResult
 
 KEY = "plumewatch_summary"
 
@@ -34,6 +35,12 @@ class Summary:
     """Where the result is."""
     started: float = field(default_factory=time.monotonic)
     """When the task began, on the monotonic clock."""
+
+    def add(self, result: JobResult) -> None:
+        """Count what a Spark job says of itself."""
+        self.read += result.rows_read
+        self.written += result.rows_written
+        self.failed += result.failed
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 
 DAG_IDS = {
     "sentinel2_daily_ingest", "oco2_monthly_extraction", "methane_detection_and_matching", "co2_detection_and_matching",
-    "redetect", "inventory_refresh",
+    "redetect", "inventory_refresh", "published_cases_validation",
 }  # fmt: skip
 
 

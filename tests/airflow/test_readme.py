@@ -11,11 +11,11 @@ import pytest
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 TABLES = {
     "scenes", "pixels", "wind", "observations", "failed_scenes", "soundings", "peaks", "peak_details", "plumes",
-    "plume_details", "anomalies", "matches", "maps", "sources",
+    "plume_details", "anomalies", "matches", "maps", "sources", "validation",
 }  # fmt: skip
 DAG_IDS = (
     "sentinel2_daily_ingest", "oco2_monthly_extraction", "methane_detection_and_matching", "co2_detection_and_matching",
-    "redetect", "inventory_refresh",
+    "redetect", "inventory_refresh", "published_cases_validation",
 )  # fmt: skip
 
 
