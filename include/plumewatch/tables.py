@@ -128,6 +128,11 @@ def _geoparquet(column: str, geometry_types: Sequence[str]) -> dict[bytes, bytes
     return {b"geo": json.dumps(geo, sort_keys=True).encode()}
 
 
+_PUBLISHED = pa.struct(
+    [("team", S), *((name, F8) for name in ("emission_kg_h", "emission_kg_h_low", "emission_kg_h_high", "probability"))]
+)
+"""What one team published of a case; a rate of 0: it saw nothing, null: it could not look."""
+
 PIXELS = Table(
     "pixels",
     ("area", "date"),
@@ -204,11 +209,12 @@ PLUMES = Table(
             "latitude": F8, "area_m2": F8, "n_pixels": I4, "enhancement_mean_mol_m2": F8, "enhancement_max_mol_m2": F8,
             "ime_kg": F8, "wind_speed_10m_m_s": F8, "wind_from_deg": F8, "emission_kg_h": F8, "emission_kg_h_low": F8,
             "emission_kg_h_high": F8, "emission_status": S, "probability": F8, "status": S, "geometry": pa.binary(),
+            "is_cut": B,  # by the end of the area or by pixels that weren't seen: mass and rate are lower bounds
         },
         _geoparquet("geometry", ["Polygon", "MultiPolygon"]),
     ),
     sort_by=("scene_id", "plume_id"),
-    optional=frozenset({"observed_at_utc"}),
+    optional=frozenset({"observed_at_utc", "is_cut"}),
 )  # fmt: skip
 
 ANOMALIES = Table(
@@ -272,7 +278,36 @@ FAILED_SCENES = Table(
     sort_by=("area", "scene_id", "stage"),
 )  # fmt: skip
 
+VALIDATION = Table(
+    "validation",
+    ("case",),
+    _schema(
+        {
+            "set": S, "site": S, "longitude": F8, "latitude": F8, "platform": S, "observed_on": S,
+            "observed_at_utc": TIME, "area": S, "scene_id": S, "outcome": S, "missing": S, "plume_id": S, "status": S,
+            "probability": F8, "distance_km": F8, "emission_kg_h": F8, "emission_kg_h_low": F8,
+            "emission_kg_h_high": F8, "emission_status": S, "error_percent": F8, "detection_limit_kg_h": F8,
+            "n_plumes_elsewhere": I4, "n_references": I4, "clear_fraction": F8, "wind_speed_10m_m_s": F8,
+            "metered_kg_h": F8, "published": pa.list_(_PUBLISHED), "published_wind_speed_10m_m_s": F8, "note": S,
+            "source": S, "licence": S,
+        }
+    ),
+    sort_by=("observed_on",),
+)  # fmt: skip
+
 TABLES: dict[str, Table] = {
     table.name: table
-    for table in (PIXELS, SOUNDINGS, PEAKS, WIND, PLUMES, ANOMALIES, OBSERVATIONS, SOURCES, MATCHES, FAILED_SCENES)
+    for table in (
+        PIXELS,
+        SOUNDINGS,
+        PEAKS,
+        WIND,
+        PLUMES,
+        ANOMALIES,
+        OBSERVATIONS,
+        SOURCES,
+        MATCHES,
+        FAILED_SCENES,
+        VALIDATION,
+    )
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +30,9 @@ COLUMNS = (
     "scene_id", "platform", "observed_at_utc", "relative_orbit", "epsg", "pixel_size_m", "row", "col", "longitude",
     "latitude", "b11", "b12", "scl", "is_clear", "solar_zenith_deg", "view_zenith_deg",
 )  # fmt: skip
-"""What of the pixel table the detection reads."""
+"""What of the pixel table the detection needs."""
+OTHER_BANDS = ("b02", "b03", "b04", "b05", "b06", "b07", "b08", "b8a")
+"""Bands that methane doesn't touch: read where the table has them, as what changes in them too is no plume."""
 
 
 NEVER_NULL = ("scene_id", "platform", "row", "col", "longitude", "latitude")
@@ -107,6 +110,8 @@ class Pass:
     """Cell size."""
     place: GridPlace
     """Where the cells lie."""
+    other_bands: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """Reflectance of further bands by name (`b04`), NaN where there is none."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -200,7 +205,15 @@ def grid_pass(rows: pa.Table, onto: GridPlace | None = None, source: str = "pixe
         epsg=epsg,
         pixel_size_m=DEFAULT_PIXEL_SIZE_M if size is None else float(size),
         place=place,
+        other_bands={name: laid_out(band, np.nan) for name, band in _other_bands(rows)},
     )
+
+
+def _other_bands(rows: pa.Table) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Yield the further bands that have values."""
+    for name in OTHER_BANDS:
+        if name in rows.column_names and rows[name].null_count < rows.num_rows:
+            yield name, rows[name].to_numpy().astype(np.float32)
 
 
 def _first(column: pa.ChunkedArray) -> Any:

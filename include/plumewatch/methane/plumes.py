@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from plumewatch.geodesy import local_offset_km
+from plumewatch.methane.cut_offs import compute_cut_off
 from plumewatch.methane.detection import ACCEPTED, DOWNWIND_PIECE, Candidate, Detection
+from plumewatch.methane.enhancement_bias import away_from
 from plumewatch.methane.passes import GridPlace, Pass
-from plumewatch.methane.quantification import Emission, Mass, compute_mass, estimate_emission
-from plumewatch.methane.significance import Array, Mask, smooth
+from plumewatch.methane.quantification import Emission, Ground, Mass, compute_mass, estimate_emission, window_around
+from plumewatch.methane.significance import TRUNCATE, Array, Mask, smooth
 from plumewatch.methane.thresholds import Thresholds
 from plumewatch.wind.at_point import WindAtPoint
 
@@ -24,6 +26,7 @@ WindOf = Callable[[float, float], WindAtPoint | None]
 """Wind at a longitude and latitude at the time of the pass."""
 
 ORIGIN_SCALE_PX = 2.0  # averaged so that single noisy pixels don't count
+ORIGIN_MARGIN_PX = round(TRUNCATE * ORIGIN_SCALE_PX)  # pixels further off have no part in the averages of the mask
 ORIGIN_SHARE = 0.05  # the first twentieth of the weight along the wind lies around the source, whatever the length
 END_SHARE = 0.15  # the same without wind, of either end: more, as the end itself is in question
 METRES_PER_KM = 1000.0
@@ -60,8 +63,10 @@ class Plume:
 
 def find_origin(enhancement: Array, mask: Mask, place: GridPlace, wind: WindAtPoint | None) -> tuple[int, int]:
     """Return the pixel of the mask where the source is: its upwind end, the stronger end without wind."""
-    rows, cols = np.nonzero(mask)
-    averaged = smooth(enhancement, np.isfinite(enhancement), ORIGIN_SCALE_PX).values[rows, cols]
+    around = window_around(mask, ORIGIN_MARGIN_PX)
+    near, inside = enhancement[around], mask[around]
+    rows, cols = (at + part.start for at, part in zip(np.nonzero(inside), around, strict=True))
+    averaged = smooth(near, np.isfinite(near), ORIGIN_SCALE_PX).values[inside]
     weight = np.maximum(averaged, 0.0).astype(float) ** 2  # squared: a plume is densest at its source, noise is thin
     if not weight.any():
         weight = np.ones(len(rows))
@@ -94,14 +99,12 @@ def describe_plumes(
     area: str, target: Pass, references: Sequence[Pass], detection: Detection, wind_of: WindOf, limits: Thresholds
 ) -> list[Plume]:
     """Return all candidates of a detection as plumes, in its order."""
-    margin_px = limits["smoothing"]["background_margin_m"] / target.pixel_size_m
-    anywhere = np.zeros(target.shape, bool)
-    for candidate in detection.candidates:
-        anywhere |= candidate.mask
-    away = (
-        detection.valid & (ndimage.distance_transform_edt(~anywhere) > margin_px) if anywhere.any() else detection.valid
-    )
-    plumes = [_describe(area, target, references, detection, c, away, wind_of, limits) for c in detection.candidates]
+    if not detection.candidates:
+        return []
+    anywhere = np.logical_or.reduce([candidate.mask for candidate in detection.candidates])
+    away = away_from(anywhere, detection.valid, target.pixel_size_m, limits)
+    ground = Ground.of(detection.enhancement_mol_m2, away)
+    plumes = [_describe(area, target, references, detection, c, ground, wind_of, limits) for c in detection.candidates]
     return _refuse_downwind_pieces(plumes, target.pixel_size_m, limits)
 
 
@@ -134,17 +137,20 @@ def _is_downwind_piece(piece: Plume, plume: Plume, pixel_size_m: float, limits: 
 
 
 def _describe(
-    area: str, target: Pass, references: Sequence[Pass], detection: Detection, candidate: Candidate, plume_free: Mask,
+    area: str, target: Pass, references: Sequence[Pass], detection: Detection, candidate: Candidate, ground: Ground,
     wind_of: WindOf, limits: Thresholds,
 ) -> Plume:  # fmt: skip
     mask, enhancement = candidate.mask, detection.enhancement_mol_m2
-    middle = [float(axis.mean()) for axis in np.nonzero(mask)]
+    around = window_around(mask, 0)
+    inside = mask[around]
+    columns = enhancement[around][inside]
+    middle = [part.start + float(at.mean()) for at, part in zip(np.nonzero(inside), around, strict=True)]
     wind = wind_of(*(float(a) for a in target.place.longitude_latitude(*middle)))
     row, col = find_origin(enhancement, mask, target.place, wind)
     longitude, latitude = (float(a) for a in target.place.longitude_latitude(row, col))
     scene_id = target.scene_ids[int(target.scene_index[row, col])]
     plume_id = _plume_id(area, detection.method, scene_id, target.place.row0 + row, target.place.col0 + col)
-    mass = compute_mass(enhancement, mask, plume_free, target.pixel_size_m, limits)
+    mass = compute_mass(enhancement, mask, ground, target.pixel_size_m, limits)
     emission = None if wind is None else estimate_emission(mass, wind.speed_m_s, plume_id, limits)
     geometry = target.place.polygon(mask)
     table_row = {
@@ -155,9 +161,9 @@ def _describe(
         "longitude": longitude,
         "latitude": latitude,
         "area_m2": mass.area_m2,
-        "n_pixels": int(mask.sum()),
-        "enhancement_mean_mol_m2": float(np.nanmean(enhancement[mask])),
-        "enhancement_max_mol_m2": float(np.nanmax(enhancement[mask])),
+        "n_pixels": int(inside.sum()),
+        "enhancement_mean_mol_m2": float(np.nanmean(columns)),
+        "enhancement_max_mol_m2": float(np.nanmax(columns)),
         "ime_kg": mass.ime_kg,
         "wind_speed_10m_m_s": None if wind is None else wind.speed_m_s,
         "wind_from_deg": None if wind is None else wind.from_deg,
@@ -168,8 +174,16 @@ def _describe(
         "probability": candidate.probability,
         "status": candidate.status,
         "geometry": shapely.to_wkb(geometry),
+        "is_cut": _is_cut(target, detection, mask),
     }
     return Plume(plume_id, candidate, row, col, longitude, latitude, mass, wind, emission, geometry, table_row)
+
+
+def _is_cut(target: Pass, detection: Detection, mask: Mask) -> bool:
+    """Return whether the plume runs into the end of the area or into pixels that weren't seen."""
+    around = window_around(mask, 1)
+    cut = compute_cut_off(mask[around], np.isfinite(target.b11[around]), detection.valid[around])
+    return cut.is_at_edge or cut.is_at_gap
 
 
 def _plume_id(area: str, method: str, scene_id: str, row: int, col: int) -> str:

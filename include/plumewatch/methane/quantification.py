@@ -19,11 +19,13 @@ from plumewatch.methane.significance import Array, Mask, robust_sigma
 from plumewatch.methane.thresholds import Thresholds
 
 Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
 
 SECONDS_PER_HOUR = 3600.0
 ONE_SIGMA = (0.1587, 0.8413)  # quantiles of a 68 % interval
 MIN_PLACE_COVERAGE = 0.8  # a shifted mask must lie on so much valid, plume-free ground to tell the noise
 MIN_PLACES = 50  # fewer shifted masks don't tell a standard deviation
+SAMPLED_PLACES = 20_000  # evenly taken, they tell it to 1 %
 
 
 @dataclass(frozen=True)
@@ -63,53 +65,79 @@ def effective_wind_m_s(wind_speed_10m_m_s: ArrayLike, limits: Thresholds) -> Flo
     return rule["effective_wind_slope"] * np.asarray(wind_speed_10m_m_s, dtype=float) + rule["effective_wind_offset"]
 
 
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """A field where no plume is, ready to be summed under many masks."""
+
+    values: Floats32
+    """The field; 0 where a plume may be or nothing is known."""
+    is_known: Mask
+    """Where it is known and no plume is near."""
+    size: tuple[int, int]
+    """Of the transforms: the image, padded."""
+    spectra: tuple[NDArray[np.complex64], NDArray[np.complex64]]
+    """Transforms of both."""
+
+    @classmethod
+    def of(cls, field: Array, plume_free: Mask) -> Ground:
+        """Transform a field (height x width) and where it is known once for all masks of a scene."""
+        is_known = plume_free & np.isfinite(field)
+        values = np.where(is_known, field, 0.0).astype(np.float32)
+        height, width = (fft.next_fast_len(n, real=True) for n in field.shape)
+        of_values, of_known = (fft.rfft2(image, (height, width)) for image in (values, is_known.astype(np.float32)))
+        return cls(values, is_known, (height, width), (of_values, of_known))
+
+
+def window_around(mask: Mask, margin_px: int) -> tuple[slice, slice]:
+    """Return the part of the image that holds the mask (not empty) and a margin, cut at the image's end."""
+    rows, cols = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    first_row, first_col = (max(0, int(at[0]) - margin_px) for at in (rows, cols))
+    return slice(first_row, int(rows[-1]) + 1 + margin_px), slice(first_col, int(cols[-1]) + 1 + margin_px)
+
+
 def compute_mass(
-    enhancement_mol_m2: Array, mask: Mask, plume_free: Mask, pixel_size_m: float, limits: Thresholds
+    enhancement_mol_m2: Array, mask: Mask, ground: Ground, pixel_size_m: float, limits: Thresholds
 ) -> Mass:
-    """Return the mass of methane in `mask`; its noise is that of the same mask shifted over `plume_free` ground.
+    """Return the mass of methane in `mask`; its noise is that of the same mask shifted over the `ground`.
 
     `enhancement_mol_m2` (height x width, NaN where not valid) is relative to the surroundings; pixels of the mask
     without a value count as the mean of the others.
     """
     step = int(limits["emission"]["mask_step_px"])
-    smaller = ndimage.binary_erosion(mask, iterations=step)
-    larger = ndimage.binary_dilation(mask, iterations=step)
-    masks = (smaller if smaller.any() else mask, mask, larger)
+    around = window_around(mask, step)
+    near, field = mask[around], enhancement_mol_m2[around]
+    smaller = ndimage.binary_erosion(near, iterations=step)
+    larger = ndimage.binary_dilation(near, iterations=step)
+    masks = (smaller if np.isfinite(field[smaller]).any() else near, near, larger)
     mol_to_kg = MOLAR_MASS_CH4_KG_MOL * pixel_size_m**2
-    sums = [float(np.nanmean(enhancement_mol_m2[m]) * m.sum() * mol_to_kg) for m in masks]
-    per_length = tuple(s / (np.sqrt(m.sum()) * pixel_size_m) for s, m in zip(sums, masks, strict=True))
-    sigma = noise_of_sum(enhancement_mol_m2, mask, plume_free) * mol_to_kg
-    return Mass(sums[1], sigma, float(mask.sum() * pixel_size_m**2), per_length)
+    sums = [float(np.nanmean(field[m], dtype=float) * m.sum() * mol_to_kg) for m in masks]
+    small, as_it_is, large = (float(s / (np.sqrt(m.sum()) * pixel_size_m)) for s, m in zip(sums, masks, strict=True))
+    sigma = noise_of_sum(ground, mask) * mol_to_kg
+    return Mass(sums[1], sigma, float(mask.sum() * pixel_size_m**2), (small, as_it_is, large))
 
 
-def noise_of_sum(field: Array, mask: Mask, plume_free: Mask) -> float:
+def noise_of_sum(ground: Ground, mask: Mask) -> float:
     """Return the standard deviation of the field's sum over the mask, from the mask at all other places of the image.
 
     This holds the correlation of the noise from pixel to pixel. Where the mask fits at too few places, the noise of
     single pixels is taken as fully correlated inside the mask: an upper bound.
     """
-    ground = plume_free & np.isfinite(field)
-    values = np.where(ground, field, 0.0)
-    rows, cols = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    shape = mask[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1].astype(float)
-    total, count = (_sums_over_places(image, shape) for image in (values, ground.astype(float)))
-    places = count >= MIN_PLACE_COVERAGE * shape.sum()
-    if places.sum() >= MIN_PLACES:
-        return robust_sigma(total[places] / count[places]) * float(shape.sum())
-    return robust_sigma(values[ground]) * float(shape.sum()) if ground.any() else float("nan")
-
-
-def _sums_over_places(image: Floats, shape: Floats) -> Floats:
-    """Return the sum of the image under `shape` at every place where it fits in whole."""
-    size = [fft.next_fast_len(n, real=True) for n in image.shape]
-    spectrum = fft.rfft2(image, size) * np.conj(fft.rfft2(shape, size))
-    height, width = (n - m + 1 for n, m in zip(image.shape, shape.shape, strict=True))
-    return fft.irfft2(spectrum, size)[:height, :width]
+    shape = mask[window_around(mask, 0)].astype(np.float32)
+    turned = np.conj(fft.rfft2(shape, ground.size))
+    height, width = (n - m + 1 for n, m in zip(mask.shape, shape.shape, strict=True))
+    total, count = (fft.irfft2(spectrum * turned, ground.size)[:height, :width] for spectrum in ground.spectra)
+    n_pixels = float(shape.sum())
+    places = np.flatnonzero(count >= MIN_PLACE_COVERAGE * n_pixels)
+    if places.size >= MIN_PLACES:
+        places = places[:: 1 + places.size // SAMPLED_PLACES]
+        return robust_sigma(total.ravel()[places] / count.ravel()[places]) * n_pixels
+    return robust_sigma(ground.values[ground.is_known]) * n_pixels if ground.is_known.any() else float("nan")
 
 
 def estimate_emission(mass: Mass, wind_speed_10m_m_s: float, plume_id: str, limits: Thresholds) -> Emission:
-    """Return the rate and its 68 % interval by Monte Carlo over wind, noise, mask and retrieval.
+    """Return the rate and its 68 % interval by Monte Carlo over wind, noise, mask, retrieval and the model itself.
 
+    The model's own error is that of one look at a source that puffs and meanders, through a mask that holds part of it.
     The seed is the plume's id: the same plume has the same interval. IME 520 kg on 0.36 km2 in 3.5 m/s: 5.0 t/h.
     """
     rule = limits["emission"]
@@ -121,18 +149,19 @@ def estimate_emission(mass: Mass, wind_speed_10m_m_s: float, plume_id: str, limi
     outline = np.interp(rng.uniform(-1, 1, n), [-1, 0, 1], [smaller, best, larger])
     noise = mass.ime_sigma_kg / np.sqrt(mass.area_m2) * rng.standard_normal(n)
     retrieval = 1 + rule["retrieval_error"] * rng.standard_normal(n)
-    rates = effective_wind_m_s(wind, limits) * (outline + noise) * retrieval * SECONDS_PER_HOUR
+    model = np.exp(rule["model_error"] * rng.standard_normal(n))
+    rates = effective_wind_m_s(wind, limits) * (outline + noise) * retrieval * model * SECONDS_PER_HOUR
     low, high = np.quantile(rates, ONE_SIGMA)
     return Emission(rate, min(float(low), rate), max(float(high), rate))
 
 
-def detection_limit_kg_h(noise_mol_m2: dict[float, float], wind_speed_10m_m_s: float, significance: float) -> float:
-    """Return the rate (kg/h) at which a plume reaches `significance`, the least over the Gaussian widths s.
+def detection_limit_kg_h(significance_per_mol_m: float, wind_speed_10m_m_s: float, significance: float) -> float:
+    """Return the rate (kg/h) at which a steady plume reaches `significance`.
 
-    A plume of line density Q / U and as wide as the Gaussian has, averaged by it, the peak Q / (U 2 sqrt(pi) s), so
-    Q = 2 sqrt(pi) s U significance noise M. Noise 0.02 mol/m2 at s = 40 m, 3 m/s, significance 5.5: 2.7 t/h.
+    `significance_per_mol_m` is that of a plume of 1 mol of methane per metre along the wind, so Q = significance / that
+    x U x M. 5 per mol/m, 3 m/s, significance 5.5: 0.19 t/h.
     """
-    rates = [2 * np.sqrt(np.pi) * scale_m * sigma for scale_m, sigma in noise_mol_m2.items() if np.isfinite(sigma)]
-    if not rates:
+    if not significance_per_mol_m > 0.0:
         return float("nan")
-    return float(min(rates) * wind_speed_10m_m_s * significance * MOLAR_MASS_CH4_KG_MOL * SECONDS_PER_HOUR)
+    line_density = significance / significance_per_mol_m
+    return line_density * wind_speed_10m_m_s * MOLAR_MASS_CH4_KG_MOL * SECONDS_PER_HOUR

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
 
 from plumewatch.methane.passes import Pass
-from plumewatch.methane.regions import find_regions, is_surface_change
-from plumewatch.methane.registration import Gradient, estimate_shift, gradient_of, moved_back
+from plumewatch.methane.registration import Shift, edges_of, estimate_shift, gradient_of, moved_back, without_edges
 from plumewatch.methane.retrieval import compute_log_ratio
-from plumewatch.methane.significance import Array, Mask, least_noise, robust_sigma, slow_part, smooth
+from plumewatch.methane.significance import (
+    SAMPLED_VALUES,
+    Array,
+    Mask,
+    least_noise,
+    robust_sigma,
+    slow_part,
+    smooth,
+)
 from plumewatch.methane.thresholds import Thresholds
+
+OUTLIER_SIGMA = 3.0  # values further out are pulled in before a covariance is computed from them
+COVARIANCE_RIDGE = 0.05  # added to the variances, relative: a dozen references are not told apart exactly
+DERIVATIVES_PX = 2  # second derivatives need two neighbours: a border so wide can't be registered
+FLARE_SURROUNDINGS_PX = 3.0
+FLARE_EXCESS = 0.25  # ln: a flare of a hundred square metres at 1,500 K adds more to band 12 of its pixel than a third
+TARGET_SHARE = 0.5  # of the variance of a difference is the target's, where dates are alike
+MIN_SHARED_PIXELS = 2000  # fewer don't tell a covariance
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +42,10 @@ class Aligned:
     """Of band 11, without its median."""
     valid: Mask
     """Usable in both."""
+    edge_strength: Array
+    """Root mean square of the references' ratio's derivatives: where registration leaves most, height x width."""
+    other_changes: dict[str, Array]
+    """By band: ln of its reflectance minus that of the references, without its median."""
     pixel_size_m: float
     """Cell size."""
 
@@ -41,86 +62,162 @@ class Comparison:
     """Usable in the target and in at least one reference."""
     n_references: int
     """How many dates the target is compared with; 0 for its own surroundings."""
-    reference_variance: Array
-    """Variance of the mean of the references in units of one's: 1 where there is one, 1 / K for K equal ones."""
+    variance: Array
+    """Expected variance of the smoothed absorption, by which references see the pixel; 1 for the own surroundings."""
+    edge_strength: Array
+    """As in `Aligned`; 0 for the own surroundings, whose texture is noise anyway."""
+    other_changes: dict[str, Array]
+    """By further band: as `brightening`; empty where dates share no further band."""
     residuals: Array
     """Each reference against the mean of the others; references x height x width, empty for one."""
     residuals_valid: Mask
-    """Where `residuals` tell the noise: usable there and in another reference, no plume in the reference."""
+    """Where `residuals` are known: usable there and in another reference."""
 
 
-def align(target: Pass, references: Sequence[Pass]) -> Aligned:
+def align(target: Pass, references: Sequence[Pass], limits: Thresholds) -> Aligned:
     """Bring the references onto the target's grid to a fraction of a pixel."""
-    log_ratio = compute_log_ratio(target.b11, target.b12, target.is_usable)
-    log_b11 = _log(target.b11, target.is_usable)
-    slopes = gradient_of(log_b11, target.is_usable)
-    valid = np.stack([target.is_usable & reference.is_usable for reference in references])
-    ratios, brightness = (np.zeros(valid.shape, np.float32) for _ in range(2))
-    for k, reference in enumerate(references):
-        its_b11, its_ratio = _in_place(reference, log_b11, slopes, valid[k])
-        ratios[k] = np.where(valid[k], its_ratio - log_ratio, np.float32(0.0))
-        brightness[k] = _without_median(its_b11 - log_b11, valid[k])
-    return Aligned(ratios, brightness, valid, target.pixel_size_m)
-
-
-def compute_comparison(aligned: Aligned, limits: Thresholds, plume_free: Mask | None = None) -> Comparison:
-    """Compare the target with the mean of its references; slow parts are those of `plume_free` pixels.
-
-    Each difference loses its slow part first, so that gaps of a reference leave no step. References are averaged by the
-    inverse variance of their smoothed difference from the target; where one holds a plume of its own (seen against the
-    others), its pixels are left out.
-    """
-    background_px = limits["smoothing"]["background_m"] / aligned.pixel_size_m
-    scale_px = limits["smoothing"]["reference_scale_m"] / aligned.pixel_size_m
-    valid, brightness = aligned.valid, aligned.brightness
-    ground = valid if plume_free is None else valid & plume_free
+    searched = target.is_usable & ~find_flares(target)
+    log_ratio = compute_log_ratio(target.b11, target.b12, searched)
+    log_b11 = _log(target.b11, searched)
+    slopes = gradient_of(log_b11, searched)
+    margin_px = round(limits["references"]["cloud_margin_m"] / target.pixel_size_m)
+    inner = ndimage.binary_erosion(searched, iterations=DERIVATIVES_PX)
+    valid = np.stack([inner & ~find_flares(r) & _away_from_gaps(r.is_usable, margin_px) for r in references])
+    shifts = [estimate_shift(_log(r.b11, v), log_b11, slopes, v) for r, v in zip(references, valid, strict=True)]
+    brightness = np.stack([moved_back(_log(r.b11, v), v, s) for r, v, s in zip(references, valid, shifts, strict=True)])
     ratios = np.stack(
-        [_without_slow_part(r, v, g, background_px) for r, v, g in zip(aligned.ratios, valid, ground, strict=True)]
+        [
+            moved_back(compute_log_ratio(r.b11, r.b12, v), v, s)
+            for r, v, s in zip(references, valid, shifts, strict=True)
+        ]
     )
-    spreads = [robust_sigma(smooth(r, v, scale_px).values[v]) for r, v in zip(ratios, valid, strict=True)]
-    weights = np.maximum(spreads, least_noise(scale_px)) ** -2.0
-    has_others = len(ratios) > 1
-    usable = (
-        valid & ~_own_plumes(ratios, brightness, valid, weights, limits, aligned.pixel_size_m) if has_others else valid
+    of_ratio = edges_of([_mean(ratios, valid)], _without_seams(valid))
+    of_ground = np.concatenate([edges_of([log_b11], searched), of_ratio])
+    for k, v in enumerate(valid):
+        difference = np.where(v, ratios[k] - log_ratio, np.float32(0.0))
+        brightness[k] = _without_median(brightness[k] - log_b11, v)
+        ratios[k] = without_edges(difference, of_ground, v)
+    return Aligned(
+        ratios=ratios,
+        brightness=brightness,
+        valid=valid,
+        edge_strength=np.sqrt((of_ratio**2).mean(axis=0)),
+        other_changes=_changes_of_other_bands(target, references, valid, shifts),
+        pixel_size_m=target.pixel_size_m,
     )
-    absorption, any_valid = _mean(ratios, usable, weights)
-    brightening = -_mean(brightness, usable, weights)[0]
-    residuals, residuals_valid = _leave_one_out(ratios, usable, weights) if has_others else (ratios[:0], usable[:0])
+
+
+def find_flares(one: Pass) -> Mask:
+    """Return pixels whose band 12 shines far above their surroundings, as flares do, and their neighbours."""
+    log_ratio = compute_log_ratio(one.b11, one.b12, one.is_usable)
+    around = smooth(log_ratio, one.is_usable, FLARE_SURROUNDINGS_PX).values
+    hot = one.is_usable & (log_ratio - around > FLARE_EXCESS)
+    return ndimage.binary_dilation(hot, structure=np.ones((3, 3))) if hot.any() else hot
+
+
+def _changes_of_other_bands(
+    target: Pass, references: Sequence[Pass], valid: Mask, shifts: Sequence[Shift]
+) -> dict[str, Array]:
+    """Return by band how the logarithm of the reflectance differs from the mean of the references that have it."""
+    changes = {}
+    for name, band in target.other_bands.items():
+        differences, seen = [], []
+        for reference, usable, shift in zip(references, valid, shifts, strict=True):
+            if name in reference.other_bands:
+                its = reference.other_bands[name]
+                inside = usable & (band > 0) & (its > 0)
+                difference = _log(band, inside) - moved_back(_log(its, inside), inside, shift)
+                differences.append(_without_median(difference, inside))
+                seen.append(inside)
+        if differences:
+            changes[name] = _mean(np.stack(differences), np.stack(seen))
+    return changes
+
+
+def _away_from_gaps(usable: Mask, margin_px: int) -> Mask:
+    """Return the usable pixels further than the margin from those that aren't; the image's end is no gap."""
+    return ndimage.minimum_filter(usable, size=2 * margin_px + 1, mode="nearest")
+
+
+def _mean(fields: Array, valid: Mask) -> Array:
+    """Return the mean of the fields where any is valid, else 0."""
+    count = valid.sum(axis=0, dtype=np.float32)
+    total = np.where(valid, fields, np.float32(0.0)).sum(axis=0)
+    return np.divide(total, count, out=np.zeros_like(total), where=count > 0)
+
+
+def _without_seams(valid: Mask) -> Mask:
+    """Return where a mean over the valid dates is of the same number of dates as beside."""
+    count = valid.sum(axis=0, dtype=np.int16)
+    return (ndimage.minimum_filter(count, 3) == ndimage.maximum_filter(count, 3)) & (count > 0)
+
+
+def compute_comparison(aligned: Aligned, limits: Thresholds) -> Comparison:
+    """Compare the target with the mean of its references.
+
+    Each difference loses its slow part first, so that gaps of a reference leave no step. At each pixel the references
+    that see it get the weights that make the noise of the comparison least; where one stands out of the others, by a
+    plume of its own or by a change of its ground, its pixels are left out.
+    """
+    smoothing = limits["smoothing"]
+    background_px = smoothing["background_m"] / aligned.pixel_size_m
+    scale_px = smoothing["reference_scale_m"] / aligned.pixel_size_m
+    valid = aligned.valid
+    ratios = np.stack([_without_slow_part(r, v, v, background_px) for r, v in zip(aligned.ratios, valid, strict=True)])
+    covariance = _covariance(ratios, valid, scale_px)
+    residuals, known, usable = ratios[:0], valid[:0], valid
+    if len(ratios) > 1:
+        residuals, known = _leave_one_out(ratios, valid, 1.0 / np.diag(covariance))
+        usable = valid & ~_outliers(residuals, known, scale_px, limits["candidates"]["reference_significance"])
+    mean = _best_mean(usable, covariance)
+    any_valid = np.any(usable, axis=0)
+    absorption, brightening = (
+        _without_slow_part(np.einsum("kij,kij->ij", mean.weights, field), any_valid, any_valid, background_px)
+        for field in (ratios, -aligned.brightness)
+    )
     return Comparison(
         absorption=absorption,
-        brightening=_without_slow_part(brightening, any_valid, np.any(ground, axis=0), background_px),
+        brightening=brightening,
         valid=any_valid,
         n_references=len(ratios),
-        reference_variance=_variance_of_mean(usable, weights),
+        variance=mean.variance,
+        edge_strength=aligned.edge_strength,
+        other_changes={
+            name: _without_slow_part(change, any_valid, any_valid, background_px)
+            for name, change in aligned.other_changes.items()
+        },
         residuals=residuals,
-        residuals_valid=residuals_valid,
+        residuals_valid=known,
     )
 
 
-def compare_with_surroundings(target: Pass, limits: Thresholds, plume_free: Mask | None = None) -> Comparison:
-    """Compare each pixel of one date with the plume-free ground around it: what is left without references."""
+def compare_with_surroundings(target: Pass, limits: Thresholds) -> Comparison:
+    """Compare each pixel of one date with the ground around it: what is left without references."""
     background_px = limits["smoothing"]["background_m"] / target.pixel_size_m
     valid = target.is_usable
-    ground = valid if plume_free is None else valid & plume_free
     log_ratio = compute_log_ratio(target.b11, target.b12, valid)
     none = np.zeros((0, *target.shape), np.float32)
     return Comparison(
-        absorption=-_without_slow_part(log_ratio, valid, ground, background_px),
-        brightening=_without_slow_part(_log(target.b11, valid), valid, ground, background_px),
+        absorption=-_without_slow_part(log_ratio, valid, valid, background_px),
+        brightening=_without_slow_part(_log(target.b11, valid), valid, valid, background_px),
         valid=valid,
         n_references=0,
-        reference_variance=np.zeros(target.shape, np.float32),
+        variance=np.ones(target.shape, np.float32),
+        edge_strength=np.zeros(target.shape, np.float32),
+        other_changes={},
         residuals=none,
         residuals_valid=none.astype(bool),
     )
 
 
-def _in_place(reference: Pass, log_b11: Array, slopes: Gradient, valid: Mask) -> tuple[Array, Array]:
-    """Return ln B11 and ln(B12 / B11) of a reference, moved by its sub-pixel shift onto the target's ln B11."""
-    its_b11 = _log(reference.b11, valid)
-    its_ratio = compute_log_ratio(reference.b11, reference.b12, valid)
-    shift = estimate_shift(its_b11, log_b11, slopes, valid)
-    return moved_back(its_b11, valid, shift), moved_back(its_ratio, valid, shift)
+def against_ground(comparison: Comparison, ground: Mask, background_px: float) -> Comparison:
+    """Return the comparison with slow parts taken from the pixels of `ground` alone."""
+    valid = comparison.valid
+    absorption, brightening = (
+        _without_slow_part(field, valid, valid & ground, background_px)
+        for field in (comparison.absorption, comparison.brightening)
+    )
+    return replace(comparison, absorption=absorption, brightening=brightening)
 
 
 def _log(band: Array, valid: Mask) -> Array:
@@ -136,56 +233,76 @@ def _without_median(field: Array, valid: Mask) -> Array:
     return np.where(valid, field - np.median(field[valid]), np.float32(0.0)).astype(np.float32)
 
 
-def _mean(fields: Array, valid: Mask, weights: np.ndarray) -> tuple[Array, Mask]:
-    """Return the weighted mean over the first axis where any is valid, and where that is."""
-    weight = np.tensordot(weights.astype(np.float32), valid.astype(np.float32), 1)
-    total = np.tensordot(weights.astype(np.float32), np.where(valid, fields, np.float32(0.0)), 1)
-    return np.divide(total, weight, out=np.zeros_like(total), where=weight > 0), weight > 0
-
-
-def _variance_of_mean(valid: Mask, weights: np.ndarray) -> Array:
-    """Return sum of squared weights over squared sum of weights; 0 where none is valid."""
-    w = weights.astype(np.float32) / np.float32(weights.max())
-    total, squares = (np.tensordot(power, valid.astype(np.float32), 1) for power in (w, w**2))
-    return np.divide(squares, total**2, out=np.zeros_like(total), where=total > 0)
-
-
-def _leave_one_out(fields: Array, valid: Mask, weights: np.ndarray) -> tuple[Array, Mask]:
+def _leave_one_out(fields: Array, valid: Mask, weights: NDArray[np.float64]) -> tuple[Array, Mask]:
     """Return the mean of the others minus each field (of ln R: a reference's absorption), and where it is known."""
     w = weights.astype(np.float32)[:, None, None] * valid
     weighted = w * fields
     others_weight, others = w.sum(axis=0) - w, weighted.sum(axis=0) - weighted
-    known = valid & (others_weight > 0.5 * weights.min())
+    known = valid & (others_weight > 0.5 * weights.min().astype(np.float32))
     mean = np.divide(others, others_weight, out=np.zeros_like(others), where=known)
     return np.where(known, mean - fields, np.float32(0.0)), known
 
 
-def _own_plumes(
-    ratios: Array,
-    brightness: Array,
-    valid: Mask,
-    weights: np.ndarray,
-    limits: Thresholds,
-    pixel_size_m: float,
-) -> Mask:
-    """Return where a reference has a plume of its own: absorption against the others, band 11 unchanged."""
-    levels = limits["candidates"]
-    scale_px = limits["smoothing"]["reference_scale_m"] / pixel_size_m
-    residuals, known = _leave_one_out(ratios, valid, weights)
-    darkening, _ = _leave_one_out(brightness, valid, weights)
-    found = np.zeros(valid.shape, bool)
-    for k in range(len(ratios)):
-        smoothed = smooth(residuals[k], known[k], scale_px)
-        inside = known[k] & (smoothed.coverage >= limits["smoothing"]["min_coverage"])
-        if not inside.any():
-            continue
-        spread = max(robust_sigma(smoothed.values[inside]), least_noise(scale_px))
-        z = np.where(inside, smoothed.values / np.float32(spread), -np.inf)
-        regions = find_regions(z, levels["reference_plume_significance"], levels["mask_significance"])
-        changed = is_surface_change(
-            regions, residuals[k], -darkening[k], known[k],
-            limits["smoothing"]["surface_change_scale_m"] / pixel_size_m,
-            levels["surface_change_correlation"], levels["surface_change_slope"],
-        )  # fmt: skip
-        found[k] = np.isin(regions.labels, regions.numbers[~changed])
+def _covariance(ratios: Array, valid: Mask, scale_px: float) -> NDArray[np.float64]:
+    """Return the covariance (references x references) of the smoothed differences from the target.
+
+    Of the pixels that all see, outliers pulled in, the diagonal raised a little; of variances alone where there are too
+    few such pixels.
+    """
+    smoothed = np.stack([smooth(ratio, v, scale_px).values for ratio, v in zip(ratios, valid, strict=True)])
+    spreads = np.array([robust_sigma(s[v]) for s, v in zip(smoothed, valid, strict=True)])
+    spreads = np.maximum(spreads, least_noise(scale_px))
+    shared = np.flatnonzero(valid.all(axis=0).ravel())
+    if len(shared) < MIN_SHARED_PIXELS:
+        half = TARGET_SHARE * np.minimum.outer(spreads, spreads) ** 2  # the target's own noise is in all differences
+        return half + np.diag((1 - TARGET_SHARE) * spreads**2)
+    shared = shared[:: 1 + len(shared) // SAMPLED_VALUES]
+    limit = OUTLIER_SIGMA * spreads[:, None]
+    samples = np.clip(smoothed.reshape(len(ratios), -1)[:, shared], -limit, limit).astype(float)
+    covariance = samples @ samples.T / len(shared)
+    return covariance + COVARIANCE_RIDGE * np.diag(np.diag(covariance))
+
+
+@dataclass(frozen=True, eq=False)
+class _Mean:
+    """How the references are averaged."""
+
+    weights: Array
+    """References x height x width; sum 1 over the references, 0 where none is usable."""
+    variance: Array
+    """Of the averaged difference from the target; 0 where none is usable."""
+
+
+def _best_mean(usable: Mask, covariance: NDArray[np.float64]) -> _Mean:
+    """Return the weights of least variance, none negative, for each combination of usable references."""
+    seen, index = np.unique(np.packbits(usable, axis=0).reshape(-1, usable[0].size), axis=1, return_inverse=True)
+    combinations = np.unpackbits(seen, axis=0, count=len(usable)).astype(bool).T
+    weights, variances = np.zeros(combinations.shape, np.float32), np.zeros(len(combinations), np.float32)
+    for number, used in enumerate(combinations):
+        if used.any():
+            weights[number], variances[number] = _least_variance(used, covariance)
+    shape = usable.shape[1:]
+    return _Mean(weights[index].T.reshape(usable.shape), variances[index].reshape(shape))
+
+
+def _least_variance(used: NDArray[np.bool_], covariance: NDArray[np.float64]) -> tuple[Array, float]:
+    used = used.copy()
+    while True:
+        solved = np.linalg.solve(covariance[np.ix_(used, used)], np.ones(int(used.sum())))
+        if (solved > 0).all():
+            break
+        used[np.flatnonzero(used)[solved <= 0]] = False
+    weights = np.zeros(len(used), np.float32)
+    weights[used] = solved / solved.sum()
+    return weights, float(1.0 / solved.sum())
+
+
+def _outliers(residuals: Array, known: Mask, scale_px: float, level: float) -> Mask:
+    """Return where a reference stands out of the others, up or down alike, so that leaving it out shifts no mean."""
+    found = np.zeros(known.shape, bool)
+    for k, (residual, inside) in enumerate(zip(residuals, known, strict=True)):
+        smoothed = smooth(residual, inside, scale_px).values
+        spread = max(robust_sigma(smoothed[inside]), least_noise(scale_px)) if inside.any() else np.inf
+        out = inside & (np.abs(smoothed) >= level * spread)
+        found[k] = ndimage.binary_dilation(out, iterations=round(scale_px)) if out.any() else out
     return found

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from plumewatch.methane.significance import Array, Mask, robust_sigma
 
-OUTLIER_SIGMA = 3.0  # changes of the ground beyond that are pulled in, so that they don't pull the fit
+OUTLIER_SIGMA = 3.0  # changes of the ground that stand out further are pulled in, so that they don't pull the fit
+ITERATIONS = 4  # each pulls in what stands out of the fit so far
+SAMPLED_PIXELS = 60_000  # evenly taken pixels tell a shift of a thousandth of a pixel
 MIN_PIXELS = 1000  # fewer don't tell a shift of a few hundredths of a pixel
 MAX_SHIFT_PX = 1.0  # a first-order correction holds for less than a pixel
 
@@ -50,12 +54,49 @@ def estimate_shift(moved: Array, fixed: Array, gradient: Gradient, valid: Mask) 
     inside = valid & ((gradient.by_row != 0) | (gradient.by_col != 0))
     if inside.sum() < MIN_PIXELS:
         return Shift(0.0, 0.0)
-    difference = (moved - fixed)[inside].astype(float)
-    difference -= np.median(difference)
-    limit = OUTLIER_SIGMA * robust_sigma(difference)
-    slopes = np.stack([gradient.by_row[inside], gradient.by_col[inside]]).astype(float)
-    solved = np.linalg.lstsq(slopes @ slopes.T, -slopes @ np.clip(difference, -limit, limit), rcond=None)[0]
-    return Shift(float(solved[0]), float(solved[1])) if np.hypot(*solved) <= MAX_SHIFT_PX else Shift(0.0, 0.0)
+    slopes = np.stack([gradient.by_row[inside], gradient.by_col[inside]])
+    rows, cols = -_robust_fit(slopes, (moved - fixed)[inside])
+    return Shift(float(rows), float(cols)) if np.hypot(rows, cols) <= MAX_SHIFT_PX else Shift(0.0, 0.0)
+
+
+def edges_of(fields: Sequence[Array], valid: Mask) -> Array:
+    """Return the first and second derivatives (terms x height x width) of fields of the ground."""
+    terms = []
+    for field in fields:
+        first = gradient_of(field, valid)
+        inside = ndimage.binary_erosion(valid, iterations=2)
+        second = [
+            np.where(inside, derivative, np.float32(0.0))
+            for derivative in (*np.gradient(first.by_row), np.gradient(first.by_col, axis=1))
+        ]
+        terms += [first.by_row, first.by_col, *second]
+    return np.stack(terms)
+
+
+def without_edges(difference: Array, edges: Array, valid: Mask) -> Array:
+    """Return the difference of two dates without what looks like an edge of the ground.
+
+    The part that is proportional to the `edges` of the ground's own fields: what is left of the registration, the
+    bands' own offset from each other, which a shift of both leaves in their ratio, and a difference in sharpness.
+    """
+    inside = valid & edges.any(axis=0)
+    if inside.sum() < MIN_PIXELS:
+        return difference
+    fitted = _robust_fit(edges[:, inside], difference[inside]).astype(np.float32)
+    return np.where(valid, difference - np.tensordot(fitted, edges, 1), np.float32(0.0))
+
+
+def _robust_fit(slopes: Array, difference: Array) -> NDArray[np.float64]:
+    """Return the factors of `slopes` (terms x pixels) whose sum is the difference, but for a constant."""
+    every = 1 + difference.size // SAMPLED_PIXELS
+    slopes, difference = slopes[:, ::every].astype(float), difference[::every].astype(float)
+    normal, factors = slopes @ slopes.T, np.zeros(len(slopes))
+    for _ in range(ITERATIONS):
+        residual = difference - factors @ slopes
+        residual -= np.median(residual)
+        limit = OUTLIER_SIGMA * robust_sigma(residual)
+        factors += np.linalg.lstsq(normal, slopes @ np.clip(residual, -limit, limit), rcond=None)[0]
+    return factors
 
 
 def moved_back(field: Array, valid: Mask, shift: Shift) -> Array:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -13,17 +13,19 @@ import pyarrow as pa
 from plumewatch.methane.anomalies import Anomalies, ForestSettings, detect_isolation_forest, find_anomalies
 from plumewatch.methane.detection import (
     ACCEPTED,
+    ISOLATION_FOREST,
     MULTI_PASS,
     SINGLE_PASS,
     Detection,
-    accepted_significance,
     detect_multi_pass,
     detect_single_pass,
 )
+from plumewatch.methane.enhancement_bias import unbiased_enhancement
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import Plume, WindOf, describe_plumes
 from plumewatch.methane.quantification import detection_limit_kg_h
 from plumewatch.methane.thresholds import Thresholds
+from plumewatch.wind.at_point import WindAtPoint
 
 SEARCHED, SKIPPED_CLOUD, NO_REFERENCE, NO_INPUT = "searched", "skipped_cloud", "no_reference", "no_input"
 STAGE = "detection"
@@ -76,48 +78,51 @@ def search_pass(
 
     `earlier` are passes on the target's window, nearest in time first; they are only looked at by multi_pass.
     """
-    references: list[Pass] = []
+    height, width = target.shape
+    wind = wind_of(*(float(a) for a in target.place.longitude_latitude((height - 1) / 2, (width - 1) / 2)))
     if target.clear_fraction < limits["scene"]["min_clear_fraction"]:
-        return _result(area, target, references, SKIPPED_CLOUD, None, None, wind_of, limits)
+        return PassResult(target, (), None, (), None, _observation(area, target, SKIPPED_CLOUD, wind))
+    references: list[Pass] = []
+    anomalies = None
+    towards_deg = (wind.from_deg + 180.0) % 360.0 if wind is not None and wind.speed_m_s else None
     if method == MULTI_PASS:
         references = choose_references(target, earlier, limits)
         if not references:
-            return _result(area, target, references, NO_REFERENCE, None, None, wind_of, limits)
-        return _result(
-            area, target, references, SEARCHED, detect_multi_pass(target, references, limits), None, wind_of, limits
-        )
-    if method == SINGLE_PASS:
-        return _result(area, target, references, SEARCHED, detect_single_pass(target, limits), None, wind_of, limits)
-    anomalies = find_anomalies(target, forest)
-    detection = detect_isolation_forest(target, anomalies, limits)
-    return _result(area, target, references, SEARCHED, detection, anomalies, wind_of, limits)
+            return PassResult(target, (), None, (), None, _observation(area, target, NO_REFERENCE, wind))
+        detection = detect_multi_pass(target, references, limits, towards_deg)
+    elif method == SINGLE_PASS:
+        detection = detect_single_pass(target, limits, towards_deg)
+    else:
+        anomalies = find_anomalies(target, forest)
+        detection = detect_isolation_forest(target, anomalies, limits)
+    if method != ISOLATION_FOREST:
+        detection = replace(detection, enhancement_mol_m2=unbiased_enhancement(detection, target, limits))
+    plumes = describe_plumes(area, target, references, detection, wind_of, limits)
+    observation = _observation(area, target, SEARCHED, wind) | {
+        "detection_limit": _detection_limit(detection, wind, limits),
+        "detected": any(plume.candidate.status == ACCEPTED for plume in plumes),
+    }
+    return PassResult(target, tuple(references), detection, tuple(plumes), anomalies, observation)
 
 
-def _result(
-    area: str, target: Pass, references: Sequence[Pass], outcome: str, detection: Detection | None,
-    anomalies: Anomalies | None, wind_of: WindOf, limits: Thresholds,
-) -> PassResult:  # fmt: skip
-    plumes = describe_plumes(area, target, references, detection, wind_of, limits) if detection else []
-    height, width = target.shape
-    wind = wind_of(*(float(a) for a in target.place.longitude_latitude((height - 1) / 2, (width - 1) / 2)))
-    limit = float("nan")
-    if detection and wind and detection.noise_mol_m2:
-        accepted_at = accepted_significance(detection.method, len(references), limits)
-        limit = detection_limit_kg_h(detection.noise_mol_m2, wind.speed_m_s, accepted_at)
-    observation = {
-        "area": area,
-        "orbit": None,
+def _detection_limit(detection: Detection, wind: WindAtPoint | None, limits: Thresholds) -> float | None:
+    """Return the rate (kg/h) at which half of the plumes are found; None where no wind or no noise tells it."""
+    if wind is None or detection.method == ISOLATION_FOREST:
+        return None
+    half_found = limits["probability"]["limit_significance"][detection.method]
+    limit = detection_limit_kg_h(detection.significance_per_mol_m, wind.speed_m_s, half_found)
+    return limit if np.isfinite(limit) else None
+
+
+def _observation(area: str, target: Pass, outcome: str, wind: WindAtPoint | None) -> dict[str, Any]:
+    """Return the row of a pass in which nothing was found, its limit unknown."""
+    return nothing_to_search(area) | {
         "scene_id": target.scene_ids[0],
-        "source_id": None,
         "observed_at_utc": target.observed_at_utc.isoformat() if target.observed_at_utc else None,
         "outcome": outcome,
         "clear_fraction": target.clear_fraction,
         "wind_speed_m_s": wind.speed_m_s if wind else None,
-        "detection_limit": limit if np.isfinite(limit) else None,
-        "detected": any(plume.candidate.status == ACCEPTED for plume in plumes),
-        "stage": STAGE,
     }
-    return PassResult(target, tuple(references), detection, tuple(plumes), anomalies, observation)
 
 
 def nothing_to_search(area: str) -> dict[str, Any]:

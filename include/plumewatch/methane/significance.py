@@ -15,7 +15,7 @@ Mask = NDArray[np.bool_]
 
 MAD_TO_SIGMA = 1.4826  # of a normal distribution: 1 / Phi^-1(3/4)
 TRUNCATE = 3.0  # Gaussians end at 3 standard deviations: 0.3 % of the weight is beyond
-WINSOR_SIGMA = 3.0  # values further out are pulled in before a background or a local noise is computed from them
+WINSOR_SIGMA = 3.0  # values further out are pulled in, or left out, where a background or a local noise is computed
 LEAST_NOISE = 1e-4  # of a pixel's ln ratio: reflectance comes in steps of 1e-4
 SAMPLED_VALUES = 100_000  # evenly taken values tell a spread to 0.4 %
 SLOPE_RIDGE = 0.02  # of the squared width (1 inside, 0.36 at an edge): holds the slope where few pixels are left
@@ -39,7 +39,7 @@ def smooth(field: Array, valid: Mask, sigma_px: float) -> Smoothed:
     return Smoothed(np.divide(total, weight, out=np.zeros_like(total), where=weight > 0), weight)
 
 
-def robust_sigma(values: Array) -> float:
+def robust_sigma(values: NDArray[Any]) -> float:
     """Return the standard deviation by the median absolute deviation from the median; NaN for no values.
 
     Of very many values only some, evenly taken.
@@ -59,14 +59,14 @@ def slow_part(field: Array, valid: Mask, sigma_px: float) -> Array:
     """Return the local plane through the valid pixels in a wide Gaussian window, at every pixel.
 
     A plane, so that a slope isn't bent at the edge of the image or of a gap. Values that stand out of the scene by more
-    than 3 sigma are pulled in, then those that stand out of a first fit, so that a plume hardly lifts it. Works on
-    block means a sixth of the Gaussian wide.
+    than 3 sigma are pulled in, then those that stand out of a first fit are left out, so that ground that changed
+    neither lifts nor sinks its surroundings. Works on block means a sixth of the Gaussian wide.
     """
     block = max(1, int(sigma_px / BLOCKS_PER_SIGMA))
     middle, spread = np.median(field[valid]), WINSOR_SIGMA * robust_sigma(field[valid])
     first = _wide_plane(np.clip(field, middle - spread, middle + spread), valid, sigma_px, block)
-    limit = WINSOR_SIGMA * robust_sigma((field - first)[valid])
-    return _wide_plane(np.clip(field, first - limit, first + limit), valid, sigma_px, block)
+    off = np.abs(field - first)
+    return _wide_plane(field, valid & (off <= WINSOR_SIGMA * robust_sigma((field - first)[valid])), sigma_px, block)
 
 
 def local_noise(field: Array, valid: Mask, window_px: float) -> Array:

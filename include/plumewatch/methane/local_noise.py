@@ -1,0 +1,88 @@
+"""How noisy each place is: the absorption in units of the noise of its own ground."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from plumewatch.methane.references import Comparison
+from plumewatch.methane.significance import LEAST_NOISE, Array, local_noise, robust_sigma, smooth
+from plumewatch.methane.thresholds import Thresholds
+
+TINY = float(np.finfo(np.float32).tiny)
+# Classes of the strength of edges as shares of the scene, and their middles: the sharpest percent has its own.
+EDGE_CLASSES = (0.5, 0.75, 0.9, 0.95, 0.98, 0.99)
+EDGE_MIDDLES = (0.25, 0.625, 0.825, 0.925, 0.965, 0.985, 0.995)
+
+
+def compute_local_noise(comparison: Comparison, pixel_size_m: float, limits: Thresholds) -> Array:
+    """Return the noise of a pixel's absorption, up to one factor for the scene; more where fewer references see it.
+
+    From the references where there are two or more, else from the target's own surroundings.
+    """
+    smoothing = limits["smoothing"]
+    valid = comparison.valid
+    if len(comparison.residuals):
+        noise = _noise_of_references(comparison, pixel_size_m, limits)
+    else:
+        averaged = smooth(comparison.absorption, valid, smoothing["noise_scale_m"] / pixel_size_m)
+        noise = local_noise(averaged.values, valid, smoothing["local_noise_m"] / pixel_size_m)
+    typical = float(np.median(comparison.variance[valid])) if valid.any() else 1.0
+    noise = (noise * np.sqrt(comparison.variance / typical)).astype(np.float32)
+    return noise * _more_at_edges(comparison, noise, smoothing["noise_scale_m"] / pixel_size_m)
+
+
+def _more_at_edges(comparison: Comparison, noise: Array, scale_px: float) -> Array:
+    """Return how much larger the noise is where the ground has edges, at least 1, from the scene itself.
+
+    The spread of the averaged absorption over `noise` in classes of the strength of edges, against that of the weaker
+    half: what registration left, which the references' differences from one another don't hold.
+    """
+    valid = comparison.valid
+    strength = smooth(comparison.edge_strength, valid, scale_px).values
+    if not strength[valid].any():
+        return np.ones_like(noise)
+    relative = smooth(np.where(valid, comparison.absorption / np.maximum(noise, TINY), 0.0), valid, scale_px).values
+    limits = np.quantile(strength[valid], EDGE_CLASSES)
+    number = np.digitize(strength[valid], limits)
+    spreads = np.array([robust_sigma(relative[valid][number == n]) for n in range(len(limits) + 1)])
+    factor = np.maximum.accumulate(np.nan_to_num(spreads / spreads[0], nan=1.0))
+    middle = np.quantile(strength[valid], EDGE_MIDDLES)
+    return np.interp(strength, middle, np.maximum(factor, 1.0)).astype(np.float32)
+
+
+def in_units_of_noise(comparison: Comparison, noise: Array) -> tuple[Array, float]:
+    """Return the absorption over the noise (0 where not valid) and the factor that makes its spread one.
+
+    The noise of a pixel is that factor times `noise`.
+    """
+    valid = comparison.valid
+    if not valid.any():
+        return np.zeros_like(comparison.absorption), 1.0
+    noise = np.maximum(noise, TINY)
+    relative = np.where(valid, comparison.absorption / noise, np.float32(0.0))
+    spread = max(robust_sigma(relative[valid]), LEAST_NOISE / float(np.median(noise[valid])))
+    return (relative / spread).astype(np.float32), spread
+
+
+def _noise_of_references(comparison: Comparison, pixel_size_m: float, limits: Thresholds) -> Array:
+    """Return the root mean square of the references' averaged residuals, pooled over the neighbourhood.
+
+    The largest quarter of the squares is left out at each pixel: a plume in one reference is no noise, ground that
+    changes from date to date is. Drawn towards the scene's own, which counts as much as `noise_prior` residuals.
+    """
+    smoothing = limits["smoothing"]
+    scale_px = smoothing["noise_scale_m"] / pixel_size_m
+    residuals, known = comparison.residuals, comparison.residuals_valid
+    averaged = [smooth(r, k, scale_px).values for r, k in zip(residuals, known, strict=True)]
+    typical = [robust_sigma(a[k]) ** 2 for a, k in zip(averaged, known, strict=True) if k.any()]
+    scene = float(np.mean(typical)) if typical else 0.0
+    squares = np.stack([np.where(k, a**2, np.float32(scene)) for a, k in zip(averaged, known, strict=True)])
+    kept = len(squares) - int(smoothing["noise_trim"] * len(squares))
+    if kept < len(squares):
+        squares = np.partition(squares, kept - 1, axis=0)[:kept]
+    mean = squares.mean(axis=0)
+    mean *= scene / max(float(np.median(mean[comparison.valid])), TINY)
+    pooled = ndimage.gaussian_filter(mean, smoothing["noise_pooling"] * scale_px, mode="nearest")
+    prior = smoothing["noise_prior"]
+    return np.sqrt((kept * pooled + prior * scene) / (kept + prior))

@@ -1,0 +1,40 @@
+"""How probable it is that a candidate is methane from a source, at a stated prior."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from plumewatch.methane.thresholds import Thresholds
+
+LEAST_SHARE = 1e-3  # of a scene that changed, before the logarithm
+LEAST = 0.05  # of a mean significance or a change, before the logarithm
+
+
+def features_of(significance: float, tests: Mapping[str, float]) -> dict[str, float]:
+    """Return what the logistic model weighs, by the names of its coefficients."""
+    slope = min(abs(tests["band_11_slope"]), 2.0)
+    return {
+        "log_significance": float(np.log(significance)),
+        "band_11_likeness": abs(tests["band_11_correlation"]) * slope,
+        "log_band_11_change": float(np.log(tests["band_11_change"] + LEAST)),
+        "log_changed_ground_in_scene": float(np.log(tests["changed_ground_in_scene"] + LEAST_SHARE)),
+        "sharp_ground_share": tests["sharp_ground_share"],
+        "log_local_noise": float(np.log(tests["local_noise"])),
+        "log_mean_significance": float(np.log(max(tests["mean_significance"], LEAST))),
+        "log_pixels": float(np.log(tests["n_pixels"])),
+        "masked_edge_share": tests["masked_edge_share"],
+        "off_wind": tests["off_wind_deg"] / 45.0,
+        "is_round": tests["is_round"],
+    }
+
+
+def probability_of(method: str, significance: float, tests: Mapping[str, float], limits: Thresholds) -> float:
+    """Return the probability of methane from a source, by the logistic model of the method."""
+    model = limits["probability"][method]
+    features = features_of(significance, tests)
+    log_odds = model["intercept"] + sum(
+        coefficient * features[name] for name, coefficient in model.items() if name != "intercept"
+    )
+    return float(1.0 / (1.0 + np.exp(-log_odds)))
