@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import shapely
 from plumewatch.geodesy import great_circle_distance_km
+from plumewatch.methane import plumes
 from plumewatch.methane.anomalies import ForestSettings, detect_isolation_forest, find_anomalies
 from plumewatch.methane.detection import ACCEPTED, DOWNWIND_PIECE, UNRATED, Candidate, Detection
 from plumewatch.methane.evaluation.scenes import PlantedPlume, SimulatedArea, plume_column, simulate_area
@@ -94,6 +95,37 @@ def test_the_far_piece_of_a_plume_is_refused_and_a_plume_beside_it_is_not(area: 
     plumes = describe_plumes("here", target, area.passes[:1], detection, the_wind, LIMITS)
     assert [p.candidate.status for p in plumes] == [ACCEPTED, DOWNWIND_PIECE, ACCEPTED, ACCEPTED]
     assert plumes[1].table_row["status"] == DOWNWIND_PIECE
+
+
+def test_a_plume_that_runs_into_the_edge_or_a_gap_is_cut(area: SimulatedArea) -> None:
+    target = area.passes[-1]
+    enhancement = 0.01 * np.random.default_rng(0).standard_normal(target.shape).astype(np.float32)
+    valid = np.ones(target.shape, bool)
+    valid[100:120, 60:80] = False
+    masks = {name: np.zeros(target.shape, bool) for name in ("free", "at the edge", "at a gap", "near a gap")}
+    for mask, (row, col) in zip(masks.values(), ((30, 30), (0, 100), (104, 80), (104, 48)), strict=True):
+        mask[row : row + 10, col : col + 11] = True
+        enhancement[mask] += 0.3
+    candidates = tuple(Candidate(mask, 20.0, None, 0.99, ACCEPTED) for mask in masks.values())
+    detection = Detection("multi_pass", enhancement, valid, candidates)
+    plumes = describe_plumes("here", target, area.passes[:1], detection, no_wind, LIMITS)
+    table = PLUMES.from_pylist([plume.table_row for plume in plumes])
+    cut = {plume.plume_id: name for plume, name in zip(plumes, masks, strict=True)}
+    assert {cut[row["plume_id"]]: row["is_cut"] for row in table.to_pylist()} == {
+        "free": False, "at the edge": True, "at a gap": True, "near a gap": False,
+    }  # fmt: skip
+    assert PLUMES.conform(table.drop_columns(["is_cut"]))["is_cut"].null_count == 4
+
+
+def test_origin_is_found_in_a_part_of_the_image_as_in_the_whole(
+    area: SimulatedArea, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask = np.zeros((120, 120), bool)
+    mask[50:56, 40:60] = True
+    fields = np.random.default_rng(1).standard_normal((60, 120, 120)).astype(np.float32)
+    in_part = [find_origin(field, mask, area.passes[0].place, WIND) for field in fields]
+    monkeypatch.setattr(plumes, "ORIGIN_MARGIN_PX", 120)
+    assert in_part == [find_origin(field, mask, area.passes[0].place, WIND) for field in fields]
 
 
 def test_a_clouded_date_and_one_without_references_are_stated(area: SimulatedArea) -> None:

@@ -1,0 +1,153 @@
+"""What is looked at, what it is compared with, and what is stated where nothing is found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from plumewatch.methane.anomalies import ForestSettings
+from plumewatch.methane.detection import MULTI_PASS, SINGLE_PASS
+from plumewatch.methane.evaluation.scenes import PlantedPlume, SimulatedArea, simulate_area
+from plumewatch.methane.passes import Pass
+from plumewatch.methane.search import (
+    NO_INPUT,
+    NO_REFERENCE,
+    SEARCHED,
+    SKIPPED_CLOUD,
+    PassResult,
+    choose_references,
+    nothing_to_search,
+    search_pass,
+    time_of,
+)
+from plumewatch.methane.thresholds import thresholds
+from plumewatch.wind.at_point import WindAtPoint
+
+LIMITS = thresholds()
+FOREST = ForestSettings()
+SIZE = 120
+
+
+@pytest.fixture(scope="module")
+def calm() -> SimulatedArea:
+    return simulate_area(51, size=SIZE, n_references=3, clouds=False)
+
+
+def search(
+    area: SimulatedArea, u: float | None = 3.0, v: float = 1.0, method: str = MULTI_PASS, target: Pass | None = None
+) -> PassResult:
+    wind = None if u is None else WindAtPoint(u, v, 10.0)
+    return search_pass(
+        "here", target or area.passes[-1], area.passes[-2::-1], lambda *_: wind, method, FOREST, LIMITS
+    )  # fmt: skip
+
+
+def cover(one: Pass, share: float) -> Pass:
+    """The first rows of the pass under cloud, their share of it."""
+    usable = one.is_usable.copy()
+    usable[: round(share * SIZE)] = False
+    return replace(one, is_usable=usable)
+
+
+@pytest.mark.parametrize("method", [MULTI_PASS, SINGLE_PASS])
+def test_the_detection_limit_goes_with_the_wind(calm: SimulatedArea, method: str) -> None:
+    limits = [search(calm, n * 2.0, n * 1.0, method).observation["detection_limit"] for n in (1, 2, 4)]
+    assert np.isfinite(limits).all() and limits[0] > 0
+    assert limits[1:] == pytest.approx([2 * limits[0], 4 * limits[0]], rel=1e-4)
+
+
+def test_a_limit_of_a_desert_is_that_of_the_satellite(calm: SimulatedArea) -> None:
+    assert 100 < search(calm).observation["detection_limit"] < 5000  # kg/h, in 3 m/s
+
+
+def test_more_noise_is_a_higher_limit(calm: SimulatedArea) -> None:
+    rng = np.random.default_rng(1)
+    target = calm.passes[-1]
+    noisy = replace(target, b12=(target.b12 * (1 + 0.01 * rng.standard_normal(target.shape))).astype(np.float32))
+    plain, worse = (search(calm, target=one).observation["detection_limit"] for one in (target, noisy))
+    assert worse > 1.5 * plain
+
+
+def test_without_a_wind_there_is_no_limit(calm: SimulatedArea) -> None:
+    observation = search(calm, None).observation
+    assert observation["detection_limit"] is None and observation["wind_speed_m_s"] is None
+    assert observation["outcome"] == SEARCHED
+
+
+def test_a_wind_of_nothing_does_no_harm(calm: SimulatedArea) -> None:
+    assert search(calm, 0.0, 0.0).observation["outcome"] == SEARCHED
+
+
+def test_the_observation_says_what_was_looked_at(calm: SimulatedArea) -> None:
+    target = calm.passes[-1]
+    observation = search(calm).observation
+    assert observation["area"] == "here" and observation["outcome"] == SEARCHED and observation["detected"] is False
+    assert observation["scene_id"] == target.scene_ids[0] and observation["clear_fraction"] == 1.0
+    assert observation["observed_at_utc"] == target.observed_at_utc.isoformat()
+    assert observation["wind_speed_m_s"] == pytest.approx(np.hypot(3, 1))
+
+
+def test_a_plume_is_detected_with_its_wind() -> None:
+    plume = PlantedPlume(8000.0, 60.0, 40.0, 3.0, 1.0)
+    area = simulate_area(52, size=SIZE, plumes=(plume,), n_references=4, clouds=False, reference_plume_share=0.0)
+    result = search(area)
+    assert result.observation["detected"] is True and len(result.references) == 4
+    assert result.plumes[0].candidate.mask[55:65, 38:60].any()
+
+
+def test_a_clouded_pass_is_skipped(calm: SimulatedArea) -> None:
+    result = search(calm, target=cover(calm.passes[-1], 0.85))
+    assert (result.detection, result.plumes, result.references) == (None, (), ())
+    assert result.observation["outcome"] == SKIPPED_CLOUD and result.observation["detection_limit"] is None
+    assert result.observation["clear_fraction"] == pytest.approx(0.15)
+    assert search(calm, target=cover(calm.passes[-1], 0.75)).observation["outcome"] == SEARCHED
+
+
+def test_without_a_reference_nothing_is_stated(calm: SimulatedArea) -> None:
+    alone = replace(calm, passes=(cover(calm.passes[0], 0.9), calm.passes[-1]))
+    observation = search(alone).observation
+    assert (observation["outcome"], observation["detected"]) == (NO_REFERENCE, False)
+    assert observation["detection_limit"] is None
+    assert search(alone, method=SINGLE_PASS).observation["outcome"] == SEARCHED
+
+
+def test_references_are_clear_see_the_same_ground_and_are_the_nearest(calm: SimulatedArea) -> None:
+    target, near = calm.passes[-1], calm.passes[0]
+    cloudy, half = cover(near, 0.8), cover(near, 0.5)
+    assert choose_references(target, [cloudy, half, near], LIMITS) == [half, near]
+    elsewhere = replace(target, is_usable=~half.is_usable)
+    assert choose_references(elsewhere, [half, near], LIMITS) == [near]
+    most = LIMITS["references"]["max_count"]
+    many = [replace(near, relative_orbit=n) for n in range(2 * most)]
+    assert [one.relative_orbit for one in choose_references(target, many, LIMITS)] == list(range(most))
+
+
+def test_references_are_read_no_further_than_needed(calm: SimulatedArea) -> None:
+    """`earlier` may be a stream: each pass is a read of its own."""
+    read = []
+
+    def stream() -> object:
+        for number in range(100):
+            read.append(number)
+            yield calm.passes[0]
+
+    most = LIMITS["references"]["max_count"]
+    assert len(choose_references(calm.passes[-1], stream(), LIMITS)) == most == len(read)
+
+
+def test_a_date_without_rows_is_said() -> None:
+    row = nothing_to_search("here")
+    assert (row["area"], row["outcome"], row["detected"], row["detection_limit"]) == ("here", NO_INPUT, False, None)
+    assert set(row) == {
+        "area", "outcome", "detected", "stage", "orbit", "scene_id", "source_id", "observed_at_utc", "clear_fraction",
+        "wind_speed_m_s", "detection_limit",
+    }  # fmt: skip
+
+
+def test_a_pass_without_a_time_was_in_the_morning(calm: SimulatedArea) -> None:
+    target = calm.passes[-1]
+    assert time_of(target, "2030-01-01") == target.observed_at_utc
+    solar = time_of(replace(target, observed_at_utc=None), "2025-08-20")
+    assert solar == pytest.approx(datetime(2025, 8, 20, 6, 53, tzinfo=UTC), abs=np.timedelta64(60, "s").item())
