@@ -98,7 +98,7 @@ def test_all_dates_are_searched_and_the_plume_is_found(run: Run, world: dict, tm
     assert last["counts"]["accepted"] == 1 and len(last["inputs"]) == 5
     (nearest_first,) = last["references"].values()
     assert [scene[-8:] for scene in nearest_first] == [d.replace("-", "") for d in world["days"]["field"][-2::-1]]
-    assert last["versions"]["calibration"] == "methane-detection-1"
+    assert last["versions"]["calibration"] == "methane-detection-2"
 
     details = tmp_path / "out" / "plume_details" / "method=multi_pass" / "area=field" / f"date={day}"
     about = json.loads((details / f"{plume['plume_id']}.json").read_text())

@@ -12,7 +12,7 @@ import shapely
 from plumewatch.errors import InputError
 from plumewatch.geodesy import great_circle_distance_km
 from plumewatch.methane.evaluation.scenes import simulate_area
-from plumewatch.methane.passes import Pass, grid_pass, split_passes
+from plumewatch.methane.passes import OTHER_BANDS, Pass, grid_pass, split_passes
 from plumewatch.tables import PIXELS
 from pyproj import Transformer
 
@@ -72,6 +72,18 @@ def test_water_and_missing_bands_are_not_usable(scene: Pass, pixel_rows: MakeRow
     scl[:10], b11[10:15] = 6, np.nan
     usable = grid_pass(replaced(pixel_rows(scene), scl=scl, b11=b11)).is_usable.ravel()
     assert not usable[:15].any() and usable[15:].all()
+
+
+def test_further_bands_come_along_where_they_have_values(scene: Pass, pixel_rows: MakeRows) -> None:
+    red = np.arange(3600, dtype=np.float32)
+    without = set(pixel_rows(scene).column_names) & set(OTHER_BANDS)
+    rows = pixel_rows(scene).drop_columns(sorted(without))
+    assert dict(grid_pass(rows).other_bands) == {}
+    some = pa.array(red, mask=red < 60)
+    rows = rows.append_column("b04", some).append_column("b08", pa.nulls(3600, pa.float32()))
+    (name,) = (back := grid_pass(rows).other_bands)
+    assert name == "b04" and back["b04"].shape == (60, 60)
+    assert np.isnan(back["b04"][0]).all() and back["b04"].ravel()[60:].tolist() == red[60:].tolist()
 
 
 def test_passes_of_one_day_are_kept_apart(scene: Pass, pixel_rows: MakeRows) -> None:

@@ -14,7 +14,8 @@ from plumewatch.methane.thresholds import Thresholds, thresholds
 LIMITS = thresholds()
 TESTS = {
     "n_references": 5.0, "lowest_significance_in_scene": -4.5, "band_11_correlation": 0.1, "band_11_slope": -0.2,
-    "band_11_change": 1.1, "changed_ground_share": 0.0, "masked_edge_share": 0.0, "sharp_ground_share": 0.1,
+    "band_11_change": 1.1, "changed_ground_share": 0.0,
+    "changed_ground_in_scene": 0.0, "masked_edge_share": 0.0, "sharp_ground_share": 0.1,
     "local_noise": 1.0, "mean_significance": 0.8, "n_pixels": 120.0, "off_wind_deg": 10.0, "is_round": 0.0,
 }  # fmt: skip
 

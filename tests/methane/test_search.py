@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from plumewatch.methane.anomalies import ForestSettings
-from plumewatch.methane.detection import MULTI_PASS, SINGLE_PASS
+from plumewatch.methane.detection import MULTI_PASS, SINGLE_PASS, detect_multi_pass
 from plumewatch.methane.evaluation.scenes import PlantedPlume, SimulatedArea, simulate_area
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.search import (
@@ -95,6 +95,9 @@ def test_a_plume_is_detected_with_its_wind() -> None:
     result = search(area)
     assert result.observation["detected"] is True and len(result.references) == 4
     assert result.plumes[0].candidate.mask[55:65, 38:60].any()
+    towards_deg = np.degrees(np.arctan2(3.0, 1.0))  # the wind's u and v: where it blows to
+    same = detect_multi_pass(area.passes[-1], result.references, LIMITS, towards_deg)
+    assert result.detection.candidates[0].significance == pytest.approx(same.candidates[0].significance)
 
 
 def test_a_clouded_pass_is_skipped(calm: SimulatedArea) -> None:

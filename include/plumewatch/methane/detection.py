@@ -27,7 +27,15 @@ from plumewatch.methane.references import (
     compute_comparison,
 )
 from plumewatch.methane.retrieval import enhancement_per_signal, estimate_enhancement
-from plumewatch.methane.significance import MAD_TO_SIGMA, Array, Mask, least_noise, robust_sigma, smooth
+from plumewatch.methane.significance import (
+    MAD_TO_SIGMA,
+    Array,
+    Mask,
+    least_noise,
+    robust_sigma,
+    smooth,
+    white_noise_of_average,
+)
 from plumewatch.methane.thresholds import Thresholds
 
 MULTI_PASS, SINGLE_PASS, ISOLATION_FOREST = "multi_pass", "single_pass", "isolation_forest"
@@ -170,8 +178,9 @@ def _search(
     typical = float(np.median(noise[valid])) * spread if valid.any() else 1.0
     templates = plume_templates(size_m, wind_towards_deg, limits)
     matches = match_templates(relative, valid, templates, limits, steady_signal(templates, size_m, limits) / typical)
-    averaged = smooth(relative, valid, limits["smoothing"]["mask_m"] / size_m).values
-    averaged /= max(robust_sigma(averaged[valid]), TINY)
+    mask_px = limits["smoothing"]["mask_m"] / size_m
+    averaged = smooth(relative, valid, mask_px).values
+    averaged /= max(robust_sigma(averaged[valid]) if valid.any() else 0.0, white_noise_of_average(mask_px) / 2)
     stands_out = valid & (np.abs(averaged) >= limits["candidates"]["seed_significance"])
     regions = find_regions(matches, averaged, valid, size_m, limits)
     change = np.abs(
@@ -234,11 +243,13 @@ def _candidate(method: str, region: Region, target: Pass, search: _Search, limit
         and abs(tests[f"{band}_slope"]) >= levels["surface_change_slope"]
         for band in search.comparison.other_changes
     )
+    if is_alike:
+        probability = min(probability, limits["probability"]["surface_change"])
     reasons = (
         (SURFACE_CHANGE, is_alike),
         (TOO_SMALL, mask.sum() * target.pixel_size_m**2 < levels["min_area_m2"]),
         (MASKED_EDGE, tests["masked_edge_share"] > levels["masked_edge_share"]),
-        (NOT_SIGNIFICANT, probability < limits["probability"]["accepted"]),
+        (NOT_SIGNIFICANT, not probability >= limits["probability"]["accepted"]),
     )
     status = next((name for name, holds in reasons if holds), ACCEPTED)
     scale_m = region.template.length_m if region.template.towards_deg is None else None

@@ -27,6 +27,8 @@ SUBCELLS = 3  # a template is averaged over 3 x 3 points of each cell
 CORE_SHARE = 0.1  # of a template's highest value: what lies above is its footprint
 COVERAGE_BLOCK = 4  # coverage is as smooth as the templates: computed on blocks of so many pixels
 SPECTRUM_CLIP = 3.0  # sigma: a plume or an edge must not count as noise
+LEAST_POWER = 0.01  # of white noise of the field's own spread: a field without noise has the steps of the reflectance
+LEAST_OF_EXPECTED = 0.5  # a response's noise is at least half of what the noise's spectrum lets expect
 # Edges of the rings that a spectrum is averaged over, cycles a pixel; the widest wave fits four times into 1000 pixels.
 RINGS = np.array([0.004, 0.01, 0.02, 0.03, 0.04, 0.055, 0.08, 0.12, 0.17, 0.25, 0.5, 0.72])
 
@@ -128,16 +130,16 @@ def match_templates(
     which = np.zeros(field.shape, np.int16)
     lowest, per_mol = 0.0, 0.0
     for index, template in enumerate(templates):
-        kernel = np.conj(fft.rfft2(template.values, size)) * inverse_noise
+        of_template = np.conj(fft.rfft2(template.values, size))
+        kernel = of_template * inverse_noise
+        least = LEAST_OF_EXPECTED * float(np.sqrt((np.abs(of_template) ** 2 * inverse_noise).mean()))
         response = _from_middle(fft.irfft2(spectrum * kernel, size), template.values.shape, field.shape)
         coverage = cover.of(template)
         inside = valid & (coverage >= rule["min_coverage"])
         if not inside.any():
             continue
         response = np.divide(response, np.sqrt(coverage), out=np.zeros_like(response), where=inside)
-        noise = robust_sigma(response[inside])
-        if not noise > 0.0:
-            continue
+        noise = max(robust_sigma(response[inside]), least)
         response /= noise
         lowest = min(lowest, float(response.min()))
         if of_signal is not None:
@@ -163,9 +165,8 @@ def noise_power(field: Array, valid: Mask, size: Sequence[int]) -> Array:
     mean = np.bincount(ring, power.ravel(), len(RINGS) + 1)[1:-1] / np.maximum(count, 1)
     middle, mean = np.sqrt(RINGS[1:] * RINGS[:-1])[count > 0], mean[count > 0]
     falling = np.maximum.accumulate(mean[::-1])[::-1]
-    floor = np.finfo(np.float32).tiny
     at = np.log(np.maximum(frequency, RINGS[0]))
-    return np.maximum(np.interp(at, np.log(middle), falling), floor).astype(np.float32)
+    return np.maximum(np.interp(at, np.log(middle), falling), LEAST_POWER).astype(np.float32)
 
 
 class _Coverage:

@@ -9,12 +9,14 @@ import numpy as np
 from plumewatch.methane.thresholds import Thresholds
 
 LEAST_SHARE = 1e-3  # of a scene that changed, before the logarithm
+MOST_SLOPE = 2.0  # a steeper one says no more
+OFF_WIND_UNIT_DEG = 45.0  # so that the coefficient is of the others' size
 LEAST = 0.05  # of a mean significance or a change, before the logarithm
 
 
 def features_of(significance: float, tests: Mapping[str, float]) -> dict[str, float]:
     """Return what the logistic model weighs, by the names of its coefficients."""
-    slope = min(abs(tests["band_11_slope"]), 2.0)
+    slope = min(abs(tests["band_11_slope"]), MOST_SLOPE)
     return {
         "log_significance": float(np.log(significance)),
         "band_11_likeness": abs(tests["band_11_correlation"]) * slope,
@@ -25,7 +27,7 @@ def features_of(significance: float, tests: Mapping[str, float]) -> dict[str, fl
         "log_mean_significance": float(np.log(max(tests["mean_significance"], LEAST))),
         "log_pixels": float(np.log(tests["n_pixels"])),
         "masked_edge_share": tests["masked_edge_share"],
-        "off_wind": tests["off_wind_deg"] / 45.0,
+        "off_wind": tests["off_wind_deg"] / OFF_WIND_UNIT_DEG,
         "is_round": tests["is_round"],
     }
 

@@ -80,9 +80,7 @@ def align(target: Pass, references: Sequence[Pass], limits: Thresholds) -> Align
     log_ratio = compute_log_ratio(target.b11, target.b12, searched)
     log_b11 = _log(target.b11, searched)
     slopes = gradient_of(log_b11, searched)
-    margin_px = round(limits["references"]["cloud_margin_m"] / target.pixel_size_m)
-    inner = ndimage.binary_erosion(searched, iterations=DERIVATIVES_PX)
-    valid = np.stack([inner & ~find_flares(r) & _away_from_gaps(r.is_usable, margin_px) for r in references])
+    valid = np.stack([comparable(target, reference, limits) for reference in references])
     shifts = [estimate_shift(_log(r.b11, v), log_b11, slopes, v) for r, v in zip(references, valid, strict=True)]
     brightness = np.stack([moved_back(_log(r.b11, v), v, s) for r, v, s in zip(references, valid, shifts, strict=True)])
     ratios = np.stack(
@@ -134,9 +132,24 @@ def _changes_of_other_bands(
     return changes
 
 
-def _away_from_gaps(usable: Mask, margin_px: int) -> Mask:
-    """Return the usable pixels further than the margin from those that aren't; the image's end is no gap."""
-    return ndimage.minimum_filter(usable, size=2 * margin_px + 1, mode="nearest")
+def comparable(target: Pass, reference: Pass, limits: Thresholds) -> Mask:
+    """Return where two passes can be compared: usable in both, no flare, and away from the reference's clouds.
+
+    A border of the image and of gaps, which has no derivatives, can't be registered. Single pixels that aren't usable
+    cost only themselves.
+    """
+    margin_px = round(limits["references"]["cloud_margin_m"] / target.pixel_size_m)
+    here = target.is_usable & ~find_flares(target) & ~_beside_gaps(target.is_usable, DERIVATIVES_PX)
+    there = reference.is_usable & ~find_flares(reference) & ~_beside_gaps(reference.is_usable, margin_px)
+    inside = np.zeros_like(here)
+    inside[DERIVATIVES_PX:-DERIVATIVES_PX, DERIVATIVES_PX:-DERIVATIVES_PX] = True
+    return here & there & inside
+
+
+def _beside_gaps(usable: Mask, margin_px: int) -> Mask:
+    """Return gaps of at least 3 x 3 pixels and a margin around them; the image's end is no gap."""
+    gaps = ndimage.binary_opening(~usable, structure=np.ones((3, 3)))
+    return ndimage.maximum_filter(gaps, size=2 * margin_px + 1, mode="constant") if gaps.any() else gaps
 
 
 def _mean(fields: Array, valid: Mask) -> Array:
@@ -246,20 +259,23 @@ def _leave_one_out(fields: Array, valid: Mask, weights: NDArray[np.float64]) -> 
 def _covariance(ratios: Array, valid: Mask, scale_px: float) -> NDArray[np.float64]:
     """Return the covariance (references x references) of the smoothed differences from the target.
 
-    Of the pixels that all see, outliers pulled in, the diagonal raised a little; of variances alone where there are too
-    few such pixels.
+    Of each pair by the pixels that both see, outliers pulled in; half of the smaller variance, the target's share, for
+    pairs that share too few. Made positive definite, the diagonal raised a little.
     """
     smoothed = np.stack([smooth(ratio, v, scale_px).values for ratio, v in zip(ratios, valid, strict=True)])
     spreads = np.array([robust_sigma(s[v]) for s, v in zip(smoothed, valid, strict=True)])
-    spreads = np.maximum(spreads, least_noise(scale_px))
-    shared = np.flatnonzero(valid.all(axis=0).ravel())
-    if len(shared) < MIN_SHARED_PIXELS:
-        half = TARGET_SHARE * np.minimum.outer(spreads, spreads) ** 2  # the target's own noise is in all differences
-        return half + np.diag((1 - TARGET_SHARE) * spreads**2)
-    shared = shared[:: 1 + len(shared) // SAMPLED_VALUES]
+    floor = least_noise(scale_px)
+    spreads = np.maximum(spreads, floor)
+    every = 1 + valid[0].size // SAMPLED_VALUES
+    seen = valid.reshape(len(ratios), -1)[:, ::every].astype(float)
     limit = OUTLIER_SIGMA * spreads[:, None]
-    samples = np.clip(smoothed.reshape(len(ratios), -1)[:, shared], -limit, limit).astype(float)
-    covariance = samples @ samples.T / len(shared)
+    samples = np.clip(smoothed.reshape(len(ratios), -1)[:, ::every], -limit, limit) * seen
+    shared = seen @ seen.T
+    assumed = TARGET_SHARE * np.minimum.outer(spreads, spreads) ** 2
+    covariance = np.where(shared * every >= MIN_SHARED_PIXELS, samples @ samples.T / np.maximum(shared, 1.0), assumed)
+    np.fill_diagonal(covariance, np.maximum(np.diag(covariance), spreads**2))
+    values, vectors = np.linalg.eigh(covariance)
+    covariance = (vectors * np.maximum(values, floor**2)) @ vectors.T
     return covariance + COVARIANCE_RIDGE * np.diag(np.diag(covariance))
 
 

@@ -40,6 +40,8 @@ class Gradient:
 
 def gradient_of(field: Array, valid: Mask) -> Gradient:
     """Return central differences where all neighbours are valid."""
+    if min(field.shape) < 2:  # no neighbours
+        return Gradient(np.zeros_like(field), np.zeros_like(field))
     inside = ndimage.binary_erosion(valid)
     by_row, by_col = np.gradient(np.where(valid, field, np.float32(0.0)))
     return Gradient(np.where(inside, by_row, np.float32(0.0)), np.where(inside, by_col, np.float32(0.0)))
@@ -65,11 +67,8 @@ def edges_of(fields: Sequence[Array], valid: Mask) -> Array:
     for field in fields:
         first = gradient_of(field, valid)
         inside = ndimage.binary_erosion(valid, iterations=2)
-        second = [
-            np.where(inside, derivative, np.float32(0.0))
-            for derivative in (*np.gradient(first.by_row), np.gradient(first.by_col, axis=1))
-        ]
-        terms += [first.by_row, first.by_col, *second]
+        by_row, by_col = (gradient_of(derivative, inside) for derivative in (first.by_row, first.by_col))
+        terms += [first.by_row, first.by_col, by_row.by_row, by_row.by_col, by_col.by_col]
     return np.stack(terms)
 
 

@@ -24,6 +24,7 @@ from plumewatch.methane.enhancement_bias import unbiased_enhancement
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import Plume, WindOf, describe_plumes
 from plumewatch.methane.quantification import detection_limit_kg_h
+from plumewatch.methane.references import comparable
 from plumewatch.methane.thresholds import Thresholds
 from plumewatch.wind.at_point import WindAtPoint
 
@@ -57,7 +58,7 @@ def choose_references(target: Pass, earlier: Iterable[Pass], limits: Thresholds)
     usable = max(1, int(target.is_usable.sum()))
     chosen: list[Pass] = []
     for candidate in earlier:
-        shared = int((target.is_usable & candidate.is_usable).sum()) / usable
+        shared = int(comparable(target, candidate, limits).sum()) / usable
         if candidate.clear_fraction >= rule["min_clear_fraction"] and shared >= rule["min_shared_fraction"]:
             chosen.append(candidate)
         if len(chosen) == rule["max_count"]:

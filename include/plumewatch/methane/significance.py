@@ -52,7 +52,12 @@ def robust_sigma(values: NDArray[Any]) -> float:
 
 def least_noise(sigma_px: float) -> float:
     """Return the least noise that a Gaussian average can have, of white noise from the steps of the reflectance."""
-    return LEAST_NOISE / (2 * math.sqrt(math.pi) * sigma_px)
+    return LEAST_NOISE * white_noise_of_average(sigma_px)
+
+
+def white_noise_of_average(sigma_px: float) -> float:
+    """Return the standard deviation of a Gaussian average of white noise of variance 1."""
+    return 1.0 / (2 * math.sqrt(math.pi) * sigma_px)
 
 
 def slow_part(field: Array, valid: Mask, sigma_px: float) -> Array:

@@ -57,6 +57,7 @@ from plumewatch.methane.evaluation.references_seen import (
 )
 from plumewatch.methane.evaluation.round_trip import round_trip_lines, worst_round_trip_bias
 from plumewatch.methane.evaluation.sahara import pass_of_sahara, texture_of_sahara
+from plumewatch.methane.evaluation.train import training_lines
 from plumewatch.methane.thresholds import Thresholds, thresholds
 from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M, WindAtPoint
 
@@ -118,7 +119,11 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, help="folder for pictures of hits, misses and false alarms")
     parser.add_argument("--processes", type=int, default=2, help="trials that run at a time (%(default)s)")
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS, help="parts (default: all)")
+    parser.add_argument("--train", type=int, metavar="SCENES", help="fit the probability anew instead, and print it")
     arguments = parser.parse_args()
+    if arguments.train:
+        print("\n".join(training_lines(arguments.train, arguments.processes)))
+        return
     sizes = QUICK if arguments.quick else Sizes()
     if arguments.scenes:
         sizes = Sizes(**{**vars(sizes), "scenes": arguments.scenes})

@@ -9,7 +9,6 @@ import numpy as np
 from scipy.optimize import minimize
 
 from plumewatch.methane.evaluation.measure import Trial
-from plumewatch.methane.evaluation.ranking import BASE_RATE
 from plumewatch.methane.thresholds import Thresholds
 
 N_BINS = 5
@@ -34,7 +33,7 @@ class Bin:
 
 def prior_of(limits: Thresholds) -> float:
     """Return the share of scenes with a plume that the probabilities are stated for."""
-    return float(limits["probability"].get("prior", BASE_RATE))
+    return float(limits["probability"]["prior"])
 
 
 def calibration_bins(trials: Sequence[Trial], prior: float) -> list[Bin]:
