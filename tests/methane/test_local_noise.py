@@ -35,6 +35,7 @@ def comparison_of(
         n_references=max(1, len(residuals)),
         variance=np.full(shape, 1.0, np.float32) * np.float32(variance),
         edge_strength=np.full(shape, 1.0, np.float32) * np.asarray(edges, np.float32),
+        weights=(),
         other_changes={},
         residuals=residuals.astype(np.float32),
         residuals_valid=np.ones(residuals.shape, bool) if known is None else known,

@@ -141,7 +141,7 @@ def test_the_response_to_noise_alone_has_a_spread_of_one(limits: Thresholds) -> 
     for colour in (WHITE, RED):
         template = plume_templates(PIXEL_M, 60.0, limits)[5]
         matches = match(noise_field(3, colour), limits, templates=(template,))
-        assert robust_sigma(matches.z) == pytest.approx(1.0, abs=0.04)
+        assert robust_sigma(matches.z[np.isfinite(matches.z)]) == pytest.approx(1.0, abs=0.01)
         assert -7 < matches.lowest_z < -2 and matches.z.max() < 7
 
 

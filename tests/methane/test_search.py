@@ -127,17 +127,19 @@ def test_references_are_clear_see_the_same_ground_and_are_the_nearest(calm: Simu
     assert [one.relative_orbit for one in choose_references(target, many, LIMITS)] == list(range(most))
 
 
-def test_references_are_read_no_further_than_needed(calm: SimulatedArea) -> None:
-    """`earlier` may be a stream: each pass is a read of its own."""
-    read = []
-
-    def stream() -> object:
-        for number in range(100):
-            read.append(number)
-            yield calm.passes[0]
-
+def test_of_too_many_references_those_of_the_same_orbit_and_satellite_are_kept(calm: SimulatedArea) -> None:
+    target, other = calm.passes[-1], calm.passes[0]
     most = LIMITS["references"]["max_count"]
-    assert len(choose_references(calm.passes[-1], stream(), LIMITS)) == most == len(read)
+    far = [replace(other, relative_orbit=target.relative_orbit + 1)] * most
+    alike = [replace(other, platform=target.platform)] * 2
+    chosen = choose_references(target, [*far, *alike], LIMITS)
+    assert len(chosen) == most and chosen[-2:] == alike
+
+
+def test_the_target_stored_twice_and_an_empty_picture_are_no_references(calm: SimulatedArea) -> None:
+    target = calm.passes[-1]
+    flat = replace(calm.passes[0], b11=np.full_like(target.b11, 0.3))
+    assert choose_references(target, [replace(target), flat], LIMITS) == []
 
 
 def test_a_date_without_rows_is_said() -> None:

@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from plumewatch.methane.significance import Mask
 
+BORDER_PX = 2  # of the area's end that is not searched
 MIN_GAP_SHARE = 0.05  # of the outline: a single masked pixel beside a plume takes nothing of it away
 
 
@@ -48,9 +49,11 @@ class CutOff:
 def compute_cut_off(mask: Mask, has_pixel: Mask, searched: Mask) -> CutOff:
     """Return what lies around `mask`; all are height x width, outside of them is no pixel.
 
-    A plume of 3 x 3 pixels in the corner of the area has 12 neighbours (by side), 6 of them outside: at_edge 0.5.
+    Pixels at the very end of the area are not searched, as they can't be registered: they count as the end. A plume of
+    3 x 3 pixels in the corner of the area has 12 neighbours (by side), 6 of them outside: at_edge 0.5.
     """
     mask, has_pixel, searched = (np.pad(field, 1) for field in (mask, has_pixel, searched))
+    has_pixel = searched | ndimage.binary_erosion(has_pixel, iterations=BORDER_PX)
     around = ndimage.binary_dilation(mask) & ~mask
     n = max(1, int(around.sum()))
     return CutOff(

@@ -83,6 +83,8 @@ class Detection:
     """By standard deviation of a Gaussian (m): the noise of the averaged enhancement, over the scene."""
     significance_per_mol_m: float = float("nan")
     """Significance of a steady plume of 1 mol of methane per metre along the wind; NaN for methods without noise."""
+    reference_weights: tuple[float, ...] = ()
+    """Of each reference in the mean that the target was compared with."""
 
 
 def detect_multi_pass(
@@ -134,6 +136,7 @@ def _detect(
         candidates=tuple(sorted(candidates, key=lambda c: -(c.significance or 0.0))),
         noise_mol_m2={smoothing["mask_m"]: _averaged_noise(comparison, target, limits) * per_signal},
         significance_per_mol_m=search.matches.z_per_mol_m / per_signal,
+        reference_weights=comparison.weights,
     )
 
 
@@ -243,15 +246,14 @@ def _candidate(method: str, region: Region, target: Pass, search: _Search, limit
         and abs(tests[f"{band}_slope"]) >= levels["surface_change_slope"]
         for band in search.comparison.other_changes
     )
-    if is_alike:
-        probability = min(probability, limits["probability"]["surface_change"])
     reasons = (
         (SURFACE_CHANGE, is_alike),
         (TOO_SMALL, mask.sum() * target.pixel_size_m**2 < levels["min_area_m2"]),
         (MASKED_EDGE, tests["masked_edge_share"] > levels["masked_edge_share"]),
-        (NOT_SIGNIFICANT, not probability >= limits["probability"]["accepted"]),
+        (NOT_SIGNIFICANT, tests["mean_significance"] <= 0 or not probability >= limits["probability"]["accepted"]),
     )
     status = next((name for name, holds in reasons if holds), ACCEPTED)
+    probability = min(probability, limits["probability"]["refused"].get(status, probability))
     scale_m = region.template.length_m if region.template.towards_deg is None else None
     return Candidate(mask, region.significance, scale_m, probability, status, tests)
 

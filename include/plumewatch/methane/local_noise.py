@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from plumewatch.methane.references import Comparison
-from plumewatch.methane.significance import LEAST_NOISE, Array, local_noise, robust_sigma, smooth
+from plumewatch.methane.significance import LEAST_NOISE, Array, least_noise, local_noise, robust_sigma, smooth
 from plumewatch.methane.thresholds import Thresholds
 
 TINY = float(np.finfo(np.float32).tiny)
@@ -22,12 +22,13 @@ def compute_local_noise(comparison: Comparison, pixel_size_m: float, limits: Thr
     """
     smoothing = limits["smoothing"]
     valid = comparison.valid
-    if len(comparison.residuals):
+    if comparison.residuals_valid.any():
         noise = _noise_of_references(comparison, pixel_size_m, limits)
     else:
         averaged = smooth(comparison.absorption, valid, smoothing["noise_scale_m"] / pixel_size_m)
         noise = local_noise(averaged.values, valid, smoothing["local_noise_m"] / pixel_size_m)
-    typical = float(np.median(comparison.variance[valid])) if valid.any() else 1.0
+    noise = np.maximum(noise, least_noise(smoothing["noise_scale_m"] / pixel_size_m))
+    typical = max(float(np.median(comparison.variance[valid])), TINY) if valid.any() else 1.0
     noise = (noise * np.sqrt(comparison.variance / typical)).astype(np.float32)
     return noise * _more_at_edges(comparison, noise, smoothing["noise_scale_m"] / pixel_size_m)
 
@@ -46,7 +47,7 @@ def _more_at_edges(comparison: Comparison, noise: Array, scale_px: float) -> Arr
     limits = np.quantile(strength[valid], EDGE_CLASSES)
     number = np.digitize(strength[valid], limits)
     spreads = np.array([robust_sigma(relative[valid][number == n]) for n in range(len(limits) + 1)])
-    factor = np.maximum.accumulate(np.nan_to_num(spreads / spreads[0], nan=1.0))
+    factor = np.maximum.accumulate(np.nan_to_num(spreads / max(spreads[0], TINY), nan=1.0))
     middle = np.quantile(strength[valid], EDGE_MIDDLES)
     return np.interp(strength, middle, np.maximum(factor, 1.0)).astype(np.float32)
 

@@ -67,12 +67,13 @@ class Matches:
 
 
 def plume_templates(pixel_size_m: float, wind_towards_deg: float | None, limits: Thresholds) -> tuple[Template, ...]:
-    """Return round templates and wedges: those near the wind's direction, all directions without a wind."""
+    """Return round templates and wedges: those near the wind's direction, nearest first; all without a wind."""
     rule = limits["templates"]
     steps = np.arange(0.0, 360.0, DIRECTION_STEP_DEG)
     if wind_towards_deg is not None:
         off = np.abs((steps - wind_towards_deg + 180.0) % 360.0 - 180.0)
-        steps = steps[off <= rule["wind_direction_range_deg"]]
+        near = off <= rule["wind_direction_range_deg"]
+        steps = steps[near][np.argsort(off[near], kind="stable")]
     shape = (pixel_size_m, rule["source_width_m"], rule["growth"])
     wedges = [wedge(float(towards), length, *shape) for length in rule["lengths_m"] for towards in steps]
     return (*(round_template(sigma, pixel_size_m) for sigma in rule["round_m"]), *wedges)
@@ -214,10 +215,10 @@ def _from_middle(response: NDArray[Any], template_shape: Iterable[int], shape: t
 def steady_signal(templates: Sequence[Template], pixel_size_m: float, limits: Thresholds) -> Floats:
     """Return the column (mol/m2) of a straight plume of 1 mol/m, its source in the middle cell.
 
-    It runs where the middle one of the wedges does, and as far as the longest.
+    It runs where the first of the wedges does, which is the nearest to the wind, and as far as the longest.
     """
     rule = limits["templates"]
     wedges = [template for template in templates if template.towards_deg is not None]
-    towards_deg = wedges[len(wedges) // 4].towards_deg or 0.0
+    towards_deg = wedges[0].towards_deg or 0.0
     longest = max(wedge.length_m for wedge in wedges)
     return _steady_plume(towards_deg, longest, pixel_size_m, rule["source_width_m"], rule["growth"])

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from plumewatch.errors import InputError
 from plumewatch.geodesy import wrap_longitude
+from plumewatch.methane.retrieval import PLATFORMS, compute_air_mass_factor
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -24,6 +25,9 @@ DEFAULT_PIXEL_SIZE_M = (
 SCL_WATER = 6  # scene classification of Sen2Cor
 FIT_POINTS = 4096  # pixels that a cubic of 10 terms per coordinate is fitted to
 STRIP_HALF_WIDTH_PX = 0.1  # of what joins the pieces of an outline
+PIXEL_SIZES_M = (5.0, 250.0)  # of what a plume can be seen in
+AIR_MASS_FACTORS = (2.0, 5.0)  # of the transmittance table: the sun up to 70 degrees from the zenith
+MOST_CELLS_A_ROW, MOST_EMPTY_CELLS = 50, 16_000_000  # a window mostly empty is a wrong row or column index
 MAX_OFFSET_PX = 0.5  # a reference whose pixels lie further off belongs to another grid
 
 COLUMNS = (
@@ -103,7 +107,7 @@ class Pass:
     view_zenith_deg: float
     """Median over the pass."""
     n_pixels: int
-    """Rows of the pixel table in this pass."""
+    """Cells of this pass; a cell that is in the table twice counts once."""
     epsg: int | None
     """Projected CRS of the grid, None where the table doesn't say."""
     pixel_size_m: float
@@ -142,7 +146,8 @@ def split_passes(pixels: pa.Table) -> list[pa.Table]:
     """Return the rows of each pass (platform and relative orbit) of one area and date, in the order of those two."""
     keys = pixels.select(["platform", "relative_orbit"]).group_by(["platform", "relative_orbit"]).aggregate([])
     order = sorted(
-        keys.to_pylist(), key=lambda k: (k["platform"], -1 if k["relative_orbit"] is None else k["relative_orbit"])
+        keys.to_pylist(),
+        key=lambda k: (k["platform"] or "", -1 if k["relative_orbit"] is None else k["relative_orbit"]),
     )
     if len(order) == 1:
         return [pixels]
@@ -165,6 +170,7 @@ def grid_pass(rows: pa.Table, onto: GridPlace | None = None, source: str = "pixe
     empty = [name for name in NEVER_NULL if rows[name].null_count]
     if empty:
         raise InputError(source, f"null in {', '.join(empty)}", "pixels with their place, scene and platform")
+    _check_values(rows, source)
     row, col = (rows[name].to_numpy().astype(np.int64) for name in ("row", "col"))
     place = onto or _fit_place(row, col, rows["longitude"].to_numpy(), rows["latitude"].to_numpy())
     inside = (
@@ -189,24 +195,52 @@ def grid_pass(rows: pa.Table, onto: GridPlace | None = None, source: str = "pixe
     solar, view = (_median(rows[name]) for name in ("solar_zenith_deg", "view_zenith_deg"))
     size, epsg = _first(rows["pixel_size_m"]), _first(rows["epsg"])
     with np.errstate(invalid="ignore"):
-        usable = clear & ~water & (b11 > 0) & (b12 > 0)
+        usable = clear & ~water & (b11 > 0) & (b12 > 0) & np.isfinite(b11) & np.isfinite(b12)
+    scene_index = laid_out(rank[scenes.indices.to_numpy()], -1)
     return Pass(
         platform=str(_first(rows["platform"])),
         relative_orbit=_first(rows["relative_orbit"]),
         observed_at_utc=_first(rows["observed_at_utc"]),
         scene_ids=tuple(sorted(names)),
-        scene_index=laid_out(rank[scenes.indices.to_numpy()], -1),
+        scene_index=scene_index,
         b11=b11,
         b12=b12,
         is_usable=usable,
         air_mass_factor=float(1 / np.cos(np.radians(solar)) + 1 / np.cos(np.radians(view))),
         view_zenith_deg=view,
-        n_pixels=rows.num_rows,
+        n_pixels=int((scene_index >= 0).sum()),
         epsg=epsg,
         pixel_size_m=DEFAULT_PIXEL_SIZE_M if size is None else float(size),
         place=place,
         other_bands={name: laid_out(band, np.nan) for name, band in _other_bands(rows)},
     )
+
+
+def _check_values(rows: pa.Table, source: str) -> None:
+    """Refuse what no pass of Sentinel-2 can have; the message says what was found and what is allowed."""
+    longitude, latitude = (rows[name].to_numpy() for name in ("longitude", "latitude"))
+    for name, values, most in (("longitude", longitude, 360.0), ("latitude", latitude, 90.0)):
+        wrong = ~(np.abs(values) <= most)
+        if wrong.any():
+            raise InputError(source, f"{name} {values[wrong][0]}", f"-{most:g} to {most:g} degrees in every row")
+    size = _first(rows["pixel_size_m"])
+    if size is not None and not PIXEL_SIZES_M[0] <= size <= PIXEL_SIZES_M[1]:
+        raise InputError(source, f"pixel_size_m {size}", f"{PIXEL_SIZES_M[0]:g} to {PIXEL_SIZES_M[1]:g} m")
+    platform = str(_first(rows["platform"]))
+    if platform not in PLATFORMS:
+        raise InputError(source, f"platform {platform!r}", ", ".join(PLATFORMS))
+    zeniths = {name: _median(rows[name]) for name in ("solar_zenith_deg", "view_zenith_deg")}
+    factor = float(compute_air_mass_factor(*zeniths.values())) if np.all(np.isfinite([*zeniths.values()])) else np.nan
+    if not AIR_MASS_FACTORS[0] <= factor <= AIR_MASS_FACTORS[1]:
+        found = ", ".join(f"{name} {value:.1f}" for name, value in zeniths.items())
+        raise InputError(source, found, f"an air mass factor from {AIR_MASS_FACTORS[0]:g} to {AIR_MASS_FACTORS[1]:g}")
+    cells = [
+        int(pa.compute.max(rows[name]).as_py()) - int(pa.compute.min(rows[name]).as_py()) + 1 for name in ("row", "col")
+    ]
+    if cells[0] * cells[1] > MOST_EMPTY_CELLS + MOST_CELLS_A_ROW * rows.num_rows:
+        raise InputError(
+            source, f"{rows.num_rows} pixels spread over {cells[0]} x {cells[1]} cells", "pixels of one area"
+        )
 
 
 def _other_bands(rows: pa.Table) -> Iterator[tuple[str, NDArray[np.float32]]]:
@@ -222,7 +256,9 @@ def _first(column: pa.ChunkedArray) -> Any:
 
 
 def _median(column: pa.ChunkedArray) -> float:
-    return float(np.nanmedian(column.to_numpy()))
+    values = column.to_numpy()
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if values.size else float("nan")
 
 
 def _cubic_terms(row: Floats, col: Floats, height: int, width: int) -> Floats:

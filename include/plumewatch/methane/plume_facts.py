@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from plumewatch.methane.cut_offs import compute_cut_off
-from plumewatch.methane.passes import Pass
+from plumewatch.methane.passes import OTHER_BANDS, Pass
 from plumewatch.methane.plumes import Plume
 from plumewatch.methane.quantification import SECONDS_PER_HOUR, Mass, effective_wind_m_s
 from plumewatch.methane.search import PassResult
@@ -39,9 +40,13 @@ def plume_facts(result: PassResult, plume: Plume, limits: Thresholds) -> dict[st
         "epsg": target.epsg,
         "clear_fraction": target.clear_fraction,
         "status_text": status_text(plume.candidate.status),
-        "references": [_reference(target, reference) for reference in result.references],
+        "references": [
+            _reference(target, reference) | {"weight": weight}
+            for reference, weight in zip_longest(result.references, detection.reference_weights if detection else ())
+        ],
         "observation": result.observation,
         "tests": plume.candidate.tests,
+        "tests_skipped": [band for band in OTHER_BANDS if f"{band}_correlation" not in plume.candidate.tests],
         "significance": plume.candidate.significance,
         "scale_m": plume.candidate.scale_m,
         "noise_mol_m2": {f"{scale:g} m": sigma for scale, sigma in detection.noise_mol_m2.items()} if detection else {},

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from plumewatch.geodesy import local_offset_km
-from plumewatch.methane.cut_offs import compute_cut_off
+from plumewatch.methane.cut_offs import BORDER_PX, compute_cut_off
 from plumewatch.methane.detection import ACCEPTED, DOWNWIND_PIECE, Candidate, Detection
 from plumewatch.methane.enhancement_bias import away_from
 from plumewatch.methane.passes import GridPlace, Pass
@@ -149,7 +149,13 @@ def _describe(
     row, col = find_origin(enhancement, mask, target.place, wind)
     longitude, latitude = (float(a) for a in target.place.longitude_latitude(row, col))
     scene_id = target.scene_ids[int(target.scene_index[row, col])]
-    plume_id = _plume_id(area, detection.method, scene_id, target.place.row0 + row, target.place.col0 + col)
+    plume_id = _plume_id(
+        area,
+        f"{detection.method}|{target.platform}|{target.relative_orbit}",
+        scene_id,
+        target.place.row0 + row,
+        target.place.col0 + col,
+    )
     mass = compute_mass(enhancement, mask, ground, target.pixel_size_m, limits)
     emission = None if wind is None else estimate_emission(mass, wind.speed_m_s, plume_id, limits)
     geometry = target.place.polygon(mask)
@@ -181,7 +187,7 @@ def _describe(
 
 def _is_cut(target: Pass, detection: Detection, mask: Mask) -> bool:
     """Return whether the plume runs into the end of the area or into pixels that weren't seen."""
-    around = window_around(mask, 1)
+    around = window_around(mask, 1 + BORDER_PX)
     cut = compute_cut_off(mask[around], np.isfinite(target.b11[around]), detection.valid[around])
     return cut.is_at_edge or cut.is_at_gap
 

@@ -113,6 +113,8 @@ def compute_mass(
     sums = [float(np.nanmean(field[m], dtype=float) * m.sum() * mol_to_kg) for m in masks]
     small, as_it_is, large = (float(s / (np.sqrt(m.sum()) * pixel_size_m)) for s, m in zip(sums, masks, strict=True))
     sigma = noise_of_sum(ground, mask) * mol_to_kg
+    if not np.isfinite(sigma):  # no ground without a plume tells it: as large as the mass itself
+        sigma = abs(sums[1])
     return Mass(sums[1], sigma, float(mask.sum() * pixel_size_m**2), (small, as_it_is, large))
 
 
@@ -152,10 +154,12 @@ def estimate_emission(mass: Mass, wind_speed_10m_m_s: float, plume_id: str, limi
     model = np.exp(rule["model_error"] * rng.standard_normal(n))
     rates = effective_wind_m_s(wind, limits) * (outline + noise) * retrieval * model * SECONDS_PER_HOUR
     low, high = np.quantile(rates, ONE_SIGMA)
-    return Emission(rate, min(float(low), rate), max(float(high), rate))
+    return Emission(rate, min(max(float(low), 0.0), rate), max(float(high), rate))  # no rate below 0 where it is above
 
 
-def detection_limit_kg_h(significance_per_mol_m: float, wind_speed_10m_m_s: float, significance: float) -> float:
+def detection_limit_kg_h(
+    significance_per_mol_m: float, wind_speed_10m_m_s: float, significance: float, limits: Thresholds
+) -> float:
     """Return the rate (kg/h) at which a steady plume reaches `significance`.
 
     `significance_per_mol_m` is that of a plume of 1 mol of methane per metre along the wind, so Q = significance / that
@@ -164,4 +168,5 @@ def detection_limit_kg_h(significance_per_mol_m: float, wind_speed_10m_m_s: floa
     if not significance_per_mol_m > 0.0:
         return float("nan")
     line_density = significance / significance_per_mol_m
-    return line_density * wind_speed_10m_m_s * MOLAR_MASS_CH4_KG_MOL * SECONDS_PER_HOUR
+    carried_m_s = max(wind_speed_10m_m_s, limits["emission"]["effective_wind_offset"])  # in a calm gas spreads too
+    return line_density * carried_m_s * MOLAR_MASS_CH4_KG_MOL * SECONDS_PER_HOUR

@@ -24,6 +24,7 @@ from plumewatch.methane.significance import (
 from plumewatch.methane.thresholds import Thresholds
 
 OUTLIER_SIGMA = 3.0  # values further out are pulled in before a covariance is computed from them
+OUTLIER_ROUNDS = 2  # references with a plume of their own, or cloud, at one place
 COVARIANCE_RIDGE = 0.05  # added to the variances, relative: a dozen references are not told apart exactly
 DERIVATIVES_PX = 2  # second derivatives need two neighbours: a border so wide can't be registered
 FLARE_SURROUNDINGS_PX = 3.0
@@ -66,6 +67,8 @@ class Comparison:
     """Expected variance of the smoothed absorption, by which references see the pixel; 1 for the own surroundings."""
     edge_strength: Array
     """As in `Aligned`; 0 for the own surroundings, whose texture is noise anyway."""
+    weights: tuple[float, ...]
+    """Of each reference in the mean, averaged over the pixels that were compared."""
     other_changes: dict[str, Array]
     """By further band: as `brightening`; empty where dates share no further band."""
     residuals: Array
@@ -123,7 +126,7 @@ def _changes_of_other_bands(
         for reference, usable, shift in zip(references, valid, shifts, strict=True):
             if name in reference.other_bands:
                 its = reference.other_bands[name]
-                inside = usable & (band > 0) & (its > 0)
+                inside = usable & (band > 0) & (its > 0) & np.isfinite(band) & np.isfinite(its)
                 difference = _log(band, inside) - moved_back(_log(its, inside), inside, shift)
                 differences.append(_without_median(difference, inside))
                 seen.append(inside)
@@ -178,10 +181,9 @@ def compute_comparison(aligned: Aligned, limits: Thresholds) -> Comparison:
     valid = aligned.valid
     ratios = np.stack([_without_slow_part(r, v, v, background_px) for r, v in zip(aligned.ratios, valid, strict=True)])
     covariance = _covariance(ratios, valid, scale_px)
-    residuals, known, usable = ratios[:0], valid[:0], valid
-    if len(ratios) > 1:
-        residuals, known = _leave_one_out(ratios, valid, 1.0 / np.diag(covariance))
-        usable = valid & ~_outliers(residuals, known, scale_px, limits["candidates"]["reference_significance"])
+    weights = 1.0 / np.diag(covariance)
+    residuals, known = _leave_one_out(ratios, valid, weights) if len(ratios) > 1 else (ratios[:0], valid[:0])
+    usable = _without_outliers(ratios, valid, weights, scale_px, limits["candidates"]["reference_significance"])
     mean = _best_mean(usable, covariance)
     any_valid = np.any(usable, axis=0)
     absorption, brightening = (
@@ -195,6 +197,7 @@ def compute_comparison(aligned: Aligned, limits: Thresholds) -> Comparison:
         n_references=len(ratios),
         variance=mean.variance,
         edge_strength=aligned.edge_strength,
+        weights=tuple(float(weight[any_valid].mean()) if any_valid.any() else 0.0 for weight in mean.weights),
         other_changes={
             name: _without_slow_part(change, any_valid, any_valid, background_px)
             for name, change in aligned.other_changes.items()
@@ -217,6 +220,7 @@ def compare_with_surroundings(target: Pass, limits: Thresholds) -> Comparison:
         n_references=0,
         variance=np.ones(target.shape, np.float32),
         edge_strength=np.zeros(target.shape, np.float32),
+        weights=(),
         other_changes={},
         residuals=none,
         residuals_valid=none.astype(bool),
@@ -243,6 +247,8 @@ def _without_slow_part(field: Array, valid: Mask, ground: Mask, background_px: f
 
 
 def _without_median(field: Array, valid: Mask) -> Array:
+    if not valid.any():
+        return np.zeros_like(field)
     return np.where(valid, field - np.median(field[valid]), np.float32(0.0)).astype(np.float32)
 
 
@@ -265,7 +271,7 @@ def _covariance(ratios: Array, valid: Mask, scale_px: float) -> NDArray[np.float
     smoothed = np.stack([smooth(ratio, v, scale_px).values for ratio, v in zip(ratios, valid, strict=True)])
     spreads = np.array([robust_sigma(s[v]) for s, v in zip(smoothed, valid, strict=True)])
     floor = least_noise(scale_px)
-    spreads = np.maximum(spreads, floor)
+    spreads = np.fmax(spreads, floor)  # NaN where a reference sees nothing
     every = 1 + valid[0].size // SAMPLED_VALUES
     seen = valid.reshape(len(ratios), -1)[:, ::every].astype(float)
     limit = OUTLIER_SIGMA * spreads[:, None]
@@ -313,12 +319,22 @@ def _least_variance(used: NDArray[np.bool_], covariance: NDArray[np.float64]) ->
     return weights, float(1.0 / solved.sum())
 
 
-def _outliers(residuals: Array, known: Mask, scale_px: float, level: float) -> Mask:
-    """Return where a reference stands out of the others, up or down alike, so that leaving it out shifts no mean."""
-    found = np.zeros(known.shape, bool)
-    for k, (residual, inside) in enumerate(zip(residuals, known, strict=True)):
-        smoothed = smooth(residual, inside, scale_px).values
-        spread = max(robust_sigma(smoothed[inside]), least_noise(scale_px)) if inside.any() else np.inf
-        out = inside & (np.abs(smoothed) >= level * spread)
-        found[k] = ndimage.binary_dilation(out, iterations=round(scale_px)) if out.any() else out
-    return found
+def _without_outliers(ratios: Array, valid: Mask, weights: NDArray[np.float64], scale_px: float, level: float) -> Mask:
+    """Return `valid` without what stands out of the other references, up or down alike, so that no mean is shifted.
+
+    At each pixel only the reference that stands out most, as it lifts the others' means too; then the next. Of two
+    references none can be told from the other.
+    """
+    usable = valid
+    for _ in range(min(len(ratios) - 2, OUTLIER_ROUNDS)):
+        residuals, known = _leave_one_out(ratios, usable, weights)
+        z = np.zeros_like(residuals)
+        for k, (residual, inside) in enumerate(zip(residuals, known, strict=True)):
+            if inside.any():
+                smoothed = smooth(residual, inside, scale_px).values
+                z[k] = np.where(
+                    inside, np.abs(smoothed) / max(robust_sigma(smoothed[inside]), least_noise(scale_px)), 0
+                )
+        out = (z >= level) & (z == z.max(axis=0))
+        usable = usable & ~np.stack([ndimage.binary_dilation(one, iterations=round(scale_px)) for one in out])
+    return usable

@@ -25,11 +25,13 @@ from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import Plume, WindOf, describe_plumes
 from plumewatch.methane.quantification import detection_limit_kg_h
 from plumewatch.methane.references import comparable
+from plumewatch.methane.significance import robust_sigma
 from plumewatch.methane.thresholds import Thresholds
 from plumewatch.wind.at_point import WindAtPoint
 
 SEARCHED, SKIPPED_CLOUD, NO_REFERENCE, NO_INPUT = "searched", "skipped_cloud", "no_reference", "no_input"
 STAGE = "detection"
+LEAST_TEXTURE = 1e-4  # spread of ln B11 of a picture: the noise of the instrument alone gives ten times that
 OVERPASS_SOLAR_HOURS = 10.5  # mean local solar time at the descending node, ESA Sentinel-2 mission guide
 DEGREES_PER_HOUR = 15.0
 
@@ -53,17 +55,35 @@ class PassResult:
 
 
 def choose_references(target: Pass, earlier: Iterable[Pass], limits: Thresholds) -> list[Pass]:
-    """Return the first of the `earlier` passes (nearest in time first) that see enough of the target's ground."""
+    """Return the `earlier` passes (nearest in time first) that see enough of the target's ground, in their order.
+
+    Of more than `max_count` those of the same satellite and relative orbit are preferred, then those of the same orbit,
+    then the nearest.
+    """
     rule = limits["references"]
-    usable = max(1, int(target.is_usable.sum()))
-    chosen: list[Pass] = []
-    for candidate in earlier:
-        shared = int(comparable(target, candidate, limits).sum()) / usable
-        if candidate.clear_fraction >= rule["min_clear_fraction"] and shared >= rule["min_shared_fraction"]:
-            chosen.append(candidate)
-        if len(chosen) == rule["max_count"]:
-            break
-    return chosen
+    fit = [candidate for candidate in earlier if _is_fit(target, candidate, limits)]
+
+    def difference(index: int) -> tuple[bool, bool, int]:
+        orbit_differs = fit[index].relative_orbit != target.relative_orbit
+        return orbit_differs, orbit_differs or fit[index].platform != target.platform, index
+
+    kept = sorted(sorted(range(len(fit)), key=difference)[: rule["max_count"]])
+    return [fit[index] for index in kept]
+
+
+def _is_fit(target: Pass, candidate: Pass, limits: Thresholds) -> bool:
+    """Whether a pass sees enough of the target's ground, in a picture that is neither the same nor an empty one."""
+    rule = limits["references"]
+    shared = comparable(target, candidate, limits)
+    if candidate.clear_fraction < rule["min_clear_fraction"]:
+        return False
+    if shared.sum() < rule["min_shared_fraction"] * max(1, int(target.is_usable.sum())):
+        return False
+    if np.array_equal(target.b11[shared], candidate.b11[shared]):  # the same picture stored twice
+        return False
+    one, other = (np.log(band[shared]) for band in (target.b11, candidate.b11))
+    is_flat = [robust_sigma(band) < LEAST_TEXTURE for band in (one, other)]
+    return is_flat[0] == is_flat[1]
 
 
 def search_pass(
@@ -111,7 +131,7 @@ def _detection_limit(detection: Detection, wind: WindAtPoint | None, limits: Thr
     if wind is None or detection.method == ISOLATION_FOREST:
         return None
     half_found = limits["probability"]["limit_significance"][detection.method]
-    limit = detection_limit_kg_h(detection.significance_per_mol_m, wind.speed_m_s, half_found)
+    limit = detection_limit_kg_h(detection.significance_per_mol_m, wind.speed_m_s, half_found, limits)
     return limit if np.isfinite(limit) else None
 
 

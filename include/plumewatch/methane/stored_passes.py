@@ -163,7 +163,7 @@ def on_window(one: Pass, onto: GridPlace, source: str = "pixels") -> Pass:
         name: {key: laid(array) for key, array in value.items()} if isinstance(value, Mapping) else laid(value)
         for name, value in _arrays(one).items()
     }
-    return replace(one, place=onto, **moved)
+    return replace(one, place=onto, n_pixels=len(rows), **moved)
 
 
 def _check_place(own: GridPlace, onto: GridPlace, rows: np.ndarray, cols: np.ndarray, source: str) -> None:

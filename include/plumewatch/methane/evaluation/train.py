@@ -1,8 +1,8 @@
 """Fit the probability of a candidate: `python -m plumewatch.methane.evaluation --train 1500`.
 
 Simulates scenes of the training seeds, half with a plume, searches them, and fits the coefficients of the logistic
-model for `reference/methane_detection.yaml`, at the prior that stands there. Candidates that a test refuses outright as
-a change of the ground take no part.
+model for `reference/methane_detection.yaml`, at the prior that stands there. Candidates that a test refuses outright
+take no part.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plumewatch.methane.detection import SURFACE_CHANGE
+from plumewatch.methane.detection import MASKED_EDGE, SURFACE_CHANGE, TOO_SMALL
 from plumewatch.methane.evaluation.ground import DESERT, FIELDS
 from plumewatch.methane.evaluation.measure import Setting, footprint, is_visible, lies_on, search, simulate_setting
 from plumewatch.methane.evaluation.seeds import TRAINING
@@ -26,6 +26,7 @@ PLANTED_SHARE = 0.5
 REFERENCES = (1, 2, 3, 4, 6, 8, 8, 8, 8, 12)  # drawn from
 INVERSE_RIDGE = 30.0  # weak: some thousand candidates for a dozen coefficients
 DIGITS = 3
+REFUSED = (SURFACE_CHANGE, TOO_SMALL, MASKED_EDGE)  # whatever the model says
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def examples_of(number: int) -> list[Example]:
     return [
         Example(features_of(c.significance or 0.0, c.tests), lies_on(c.mask, inside), is_planted)
         for c in found
-        if c.status != SURFACE_CHANGE
+        if c.status not in REFUSED
     ]
 
 
