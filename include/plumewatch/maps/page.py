@@ -24,19 +24,29 @@ PACKED = {
     "countries": "countries-50m.json",
 }
 """Place in the template of each vendored file."""
+POLICIES = {
+    "map": (
+        "default-src 'none'; script-src 'sha256-{}' 'strict-dynamic' blob:; style-src 'unsafe-inline'; "
+        "img-src data: blob:; worker-src blob:; connect-src blob: data:; base-uri 'none'; form-action 'none'"
+    ),
+    "scene": (
+        "default-src 'none'; script-src 'sha256-{}'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    ),
+}
+"""What each page may do; the braces are for the digest of its program."""
 
 
 def render_page(content: Mapping[str, Any]) -> str:
     """Return the HTML of a map's content; the same content gives the same page."""
-    return _filled("map", {**content, "licences": _licences()}, {name: _packed(file) for name, file in PACKED.items()})
+    return _page("map", {**content, "licences": _licences()}, {name: _packed(file) for name, file in PACKED.items()})
 
 
 def render_scene_page(content: Mapping[str, Any]) -> str:
     """Return the HTML of what was found in one scene (`scene_content`); the same content gives the same page."""
-    return _filled("scene", content, {})
+    return _page("scene", content, {})
 
 
-def _filled(name: str, content: Mapping[str, Any], more: Mapping[str, str]) -> str:
+def _page(name: str, content: Mapping[str, Any], more: Mapping[str, str]) -> str:
     """Return the page `name`.html with the style and program of the same name, and the content as JSON."""
     script = _read(f"{name}.js")
     values = {
@@ -44,11 +54,17 @@ def _filled(name: str, content: Mapping[str, Any], more: Mapping[str, str]) -> s
         "summary": html.escape(content["summary"]),
         "style": _read(f"{name}.css"),
         "script": script,
-        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "policy": POLICIES[name].format(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()),
         "content": _json(content),
         **more,
     }
-    return re.sub(r"@(\w+)@", lambda match: values[match[1]], _read(f"{name}.html"))
+    values["head"] = _filled("head.html", values).rstrip()
+    return _filled(f"{name}.html", values)
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    """Return a template with its places filled; what looks like a place in a value stays as it is."""
+    return re.sub(r"@(\w+)@", lambda match: values[match[1]], _read(template))
 
 
 def _json(content: Mapping[str, Any]) -> str:
