@@ -75,8 +75,7 @@ def extract_soundings(granules: list[dict[str, Any]]) -> str:
             raise AirflowSkipException("no granule is staged: all failed, or a cleared run needs fetch_granule again")
         summary.path = settings.table_root("soundings")
         paths = {"granules_path": staging_folder(settings, key), "soundings_path": summary.path}
-        result = run_spark_job("granules_to_soundings", key=key, **paths, keep_stored=missing or None)
-        summary.read, summary.written, summary.failed = result.rows_read, result.rows_written, result.failed
+        summary.add(run_spark_job("granules_to_soundings", key=key, **paths, keep_stored=missing or None))
     return key
 
 
@@ -86,10 +85,7 @@ def scan_orbits(settings: Any, key: str, summary: Any, **paths: str) -> list[str
 
     paths["soundings_path"] = settings.table_root("soundings")
     for month in (months := months_touched(paths["soundings_path"], key)):
-        result = run_spark_job("detect_co2_peaks", key=key, month=month, **paths)  # failures are reported with this run
-        summary.read += result.rows_read
-        summary.written += result.rows_written
-        summary.failed += result.failed
+        summary.add(run_spark_job("detect_co2_peaks", key=key, month=month, **paths))  # this run reports its failures
     return months
 
 

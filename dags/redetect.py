@@ -68,9 +68,7 @@ def redetect_co2(outlet_events: Any = None) -> None:
                     month=key,
                     method=method,
                 )
-                summary.read += result.rows_read
-                summary.written += result.rows_written
-                summary.failed += result.failed
+                summary.add(result)
         summary.path = settings.table_root("peaks")
     outlet_events[PEAKS].add_partitions(keys)
 

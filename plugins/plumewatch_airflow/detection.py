@@ -39,7 +39,7 @@ def run_matching(gas: str, table: str, **period: str) -> None:
             matches_path=summary.path,
             **period,
         )
-        summary.read, summary.written, summary.failed = result.rows_read, result.rows_written, result.failed
+        summary.add(result)
 
 
 def write_results(gas: str, table: str, method: str, key: str) -> None:
