@@ -16,19 +16,19 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from plumewatch import jobs, storage
 from plumewatch.errors import InputError
-from plumewatch.failed_scenes import heal_scenes
 from plumewatch.methane.anomalies import ForestSettings
-from plumewatch.methane.area_dates import REPORT, AreaDates, detect_bins, partition_name
+from plumewatch.methane.area_dates import REPORT, detect_bins
 from plumewatch.methane.area_plan import plan_runs
+from plumewatch.methane.area_task import AreaDates
+from plumewatch.methane.date_failures import day_of, heal_dates, partition_name
 from plumewatch.methane.detection import ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS
-from plumewatch.methane.search import STAGE
 from plumewatch.models import FailedScene
 from plumewatch.spark_session import get_spark
 from plumewatch.storage import Partition, Where
@@ -39,9 +39,14 @@ if TYPE_CHECKING:
 
 METHODS = (MULTI_PASS, SINGLE_PASS, ISOLATION_FOREST)
 MAX_SPARK_TASKS = 64  # enough for the cores of a small cluster; each reads the wind of its dates once
+MOST_PIXELS = 2**31 - 1  # of a batch or a cluster: 40 times a Sentinel-2 tile, and what an int32 holds
+LARGEST_EPS_DEG = 180.0  # no two places are further apart
+LARGEST_CONTAMINATION = 0.5  # more than half of the pixels are no anomalies
 MANIFEST_READERS = 16  # at once: a bucket answers in tens of milliseconds
 
 log = logging.getLogger("plumewatch.detect_methane_plumes")
+
+Number = TypeVar("Number", int, float)
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -62,7 +67,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     group.add_argument(
         "--contamination", type=_share, default=forest.contamination, help="anomalous share (%(default)s)"
     )
-    group.add_argument("--eps", type=_positive, default=forest.eps_deg, help="neighbourhood, degrees (%(default)s)")
+    group.add_argument("--eps", type=_degrees, default=forest.eps_deg, help="neighbourhood, degrees (%(default)s)")
     group.add_argument("--min-samples", type=_count, default=forest.min_samples, help="pixels of a core (%(default)s)")
     jobs.add_run_arguments(parser)
     arguments = parser.parse_args(argv)
@@ -74,25 +79,39 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def _date(text: str) -> str:
-    return str(date.fromisoformat(text))
+    try:
+        return str(date.fromisoformat(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text}; allowed: a date, YYYY-MM-DD") from error
 
 
 def _count(text: str) -> int:
-    if (value := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text}; allowed: a whole number of at least 1")
+    value = _number(int, text)
+    if value is None or not 1 <= value <= MOST_PIXELS:
+        raise argparse.ArgumentTypeError(f"{text}; allowed: a whole number from 1 to {MOST_PIXELS}")
     return value
 
 
-def _positive(text: str) -> float:
-    if not (value := float(text)) > 0.0:
-        raise argparse.ArgumentTypeError(f"{text}; allowed: a number above 0")
+def _degrees(text: str) -> float:
+    value = _number(float, text)
+    if value is None or not 0.0 < value <= LARGEST_EPS_DEG:
+        raise argparse.ArgumentTypeError(f"{text}; allowed: a number above 0, at most {LARGEST_EPS_DEG:g} (degrees)")
     return value
 
 
 def _share(text: str) -> float:
-    if not 0.0 < (value := float(text)) <= 0.5:
-        raise argparse.ArgumentTypeError(f"{text}; allowed: a number above 0, at most 0.5")
+    value = _number(float, text)
+    if value is None or not 0.0 < value <= LARGEST_CONTAMINATION:
+        raise argparse.ArgumentTypeError(f"{text}; allowed: a number above 0, at most {LARGEST_CONTAMINATION:g}")
     return value
+
+
+def _number(kind: Callable[[str], Number], text: str) -> Number | None:
+    """Return the number that the text is, None where it is none."""
+    try:
+        return kind(text)
+    except ValueError:
+        return None
 
 
 def share_out(spark: SparkSession, bins: Sequence[Sequence[AreaDates]]) -> DataFrame:
@@ -118,7 +137,7 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     failures: dict[tuple[str, FailedScene], None] = {}
     for report in reports:
         for failure in (FailedScene(**values) for values in json.loads(report["failures"])):
-            failures[_day(failure.scene_id) or report["date"], failure] = None
+            failures[day_of(failure.scene_id) or report["date"], failure] = None
     written = [report for report in reports if report["rows_written"] is not None]
     for report in written:
         name = partition_name(report["area"], report["date"])
@@ -192,24 +211,22 @@ def _detect(bins: Sequence[Sequence[AreaDates]]) -> list[dict[str, Any]]:
 def _record(
     arguments: argparse.Namespace, reports: Sequence[Mapping[str, Any]], failures: Sequence[tuple[str, FailedScene]]
 ) -> None:
-    """Record what failed (each with its date), and mark the partitions of pixels that went through as healed."""
+    """Record what failed (each with its date), and mark as healed what went through."""
     for key in sorted({day for day, _ in failures}):
         jobs.record_failures(arguments, arguments.plumes_path, key, [f for day, f in failures if day == key])
+    read = {(report["area"], day) for report in reports for day in report["dates_read"]}
+    published = {(report["area"], report["date"]) for report in reports if report["rows_written"] is not None}
     failed = {(failure.area, failure.scene_id) for _, failure in failures}
-    good: dict[str, set[tuple[str, str]]] = {}
-    for report in reports:
-        for day in report["dates_read"]:
-            scene = report["area"], partition_name(report["area"], day)
-            if scene not in failed:
-                good.setdefault(arguments.key or day, set()).add(scene)
-    root = storage.parent(arguments.plumes_path)
-    for key in sorted(good):
-        heal_scenes(root, arguments.dag_id, key, sorted(good[key]), STAGE)
-
-
-def _day(name: str) -> str:
-    """Return the date of a partition's name, nothing for the name of a file."""
-    return name.partition("/date=")[2]
+    for key in [arguments.key] if arguments.key else sorted({day for _, day in read | published}):
+        heal_dates(
+            storage.parent(arguments.plumes_path),
+            arguments.dag_id,
+            key,
+            read=read,
+            published=published,
+            method=arguments.method,
+            failed=failed,
+        )
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ from tools.checkout import CHECKOUT
 
 EVALUATIONS: dict[str, list[str]] = {
     "oco2": ["plumewatch.oco2.evaluation", "--test-data", "{test_data}"],
-    "methane": ["plumewatch.methane.evaluation", "--test-data", "{test_data}"],
+    "methane": ["plumewatch.methane.evaluation", "--test-data", "{test_data}", "--pictures", "{pictures}"],
 }
 """Name of each and its module with arguments."""
+PICTURES = CHECKOUT / "build" / "evaluation"
 
 
 def main() -> None:
@@ -27,7 +28,7 @@ def main() -> None:
     for name in [arguments.only] if arguments.only else EVALUATIONS:
         print(f"== {name}", flush=True)
         began = time.monotonic()
-        command = [part.format(test_data=test_data) for part in EVALUATIONS[name]]
+        command = [part.format(test_data=test_data, pictures=PICTURES / name) for part in EVALUATIONS[name]]
         if subprocess.run([sys.executable, "-m", *command], cwd=CHECKOUT).returncode:
             failed.append(name)
         print(f"== {name}: {time.monotonic() - began:.0f} s", flush=True)

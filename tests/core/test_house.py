@@ -17,8 +17,8 @@ READS_OR_WRITES = {
     "areas", "failed_scenes", "jobs", "observations", "settings", "spark_runtime", "spark_session", "storage", "tables",
     "sentinel2.catalog", "sentinel2.ingest", "sentinel2.pixel_files", "sentinel2.rasters", "sentinel2.scene_store",
     "sentinel2.stack", "sentinel2.stored_scene",
-    "methane.area_dates", "methane.case_scenes", "methane.case_validation", "methane.details", "methane.stored_passes",
-    "methane.evaluation.pictures", "methane.evaluation.sahara",
+    "methane.case_scenes", "methane.case_validation", "methane.date_failures", "methane.date_outputs",
+    "methane.details", "methane.stored_passes", "methane.evaluation.pictures", "methane.evaluation.sahara",
     "oco2.catalog", "oco2.granule", "oco2.ingest", "oco2.orbit_tasks", "oco2.peak_wind", "oco2.soundings",
     "oco2.cmr", "oco2.download", "oco2.earthdata", "oco2.stored_soundings",
 }  # fmt: skip

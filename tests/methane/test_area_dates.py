@@ -11,9 +11,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from plumewatch import storage
-from plumewatch.methane import area_dates
+from plumewatch.methane import area_dates, date_outputs
 from plumewatch.methane.anomalies import ForestSettings
-from plumewatch.methane.area_dates import REPORT, AreaDates, detect_area_dates, detect_bins
+from plumewatch.methane.area_dates import REPORT, detect_area_dates, detect_bins
+from plumewatch.methane.area_task import AreaDates
 from plumewatch.methane.evaluation.scenes import PlantedPlume, simulate_area
 from plumewatch.methane.passes import Pass
 
@@ -117,7 +118,7 @@ def test_a_partition_that_cannot_be_written_is_a_failure_of_its_date(task: AreaD
     reports = detect_area_dates(task)
     assert [report["rows_written"] is None for report in reports] == [False, False, False, True, False]
     (failure,) = failures(reports[3])
-    assert (failure["scene_id"], failure["area"]) == (f"area=field/date={task.dates[3]}", "field")
+    assert (failure["scene_id"], failure["area"]) == (f"area=field/date={task.dates[3]}/method=multi_pass", "field")
     assert failure["error_class"] in ("FileExistsError", "NotADirectoryError") and failure["stage"] == "detection"
 
 
@@ -134,8 +135,62 @@ def test_what_nobody_expected_on_one_date_stops_no_other(
     monkeypatch.setattr(area_dates, "search_pass", odd)
     reports = detect_area_dates(task)
     assert [report["rows_written"] is None for report in reports] == [False, True, False, False, False]
-    assert failures(reports[1])[0]["error_class"] == "ZeroDivisionError"
+    (failure,) = failures(reports[1])
+    assert (failure["error_class"], failure["is_retryable"]) == ("ZeroDivisionError", False)
+    assert failure["scene_id"] == f"area=field/date={task.dates[1]}/method=multi_pass"
     assert "Traceback" in caplog.text and f"date={task.dates[1]}" in caplog.text
+
+
+@pytest.mark.parametrize("method", ["multi_pass", "isolation_forest"])
+@pytest.mark.parametrize("output", ["plume_details", "anomalies"])
+def test_what_explains_the_plumes_and_cannot_be_written_costs_none(
+    task: AreaDates, tmp_path: Path, method: str, output: str
+) -> None:
+    last = replace(task, dates=task.dates[-1:], method=method, details_path=f"{tmp_path}/plume_details")
+    detect_area_dates(last)
+    whole, plumes = files(tmp_path), files(tmp_path / "plumes")
+    shutil.rmtree(tmp_path / output, ignore_errors=True)
+    (tmp_path / output).write_text("a file")
+    (report,) = detect_area_dates(last)
+    assert files(tmp_path / "plumes") == plumes != {} and report["rows_written"] is not None
+    if output == "anomalies" and method == "multi_pass":  # which writes none
+        assert failures(report) == []
+        return
+    name = f"area=field/date={last.dates[0]}/method={method}/{output}"
+    told = {failure["scene_id"]: failure for failure in failures(report)}
+    assert told[name]["error_class"] in ("FileExistsError", "NotADirectoryError") and not told[name]["is_retryable"]
+    (tmp_path / output).unlink()
+    assert failures(detect_area_dates(last)[0]) == [] and files(tmp_path) == whole
+
+
+def test_a_picture_that_cannot_be_drawn_costs_no_plume(
+    task: AreaDates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def odd(*_: object) -> None:
+        raise IndexError("odd")
+
+    monkeypatch.setattr(date_outputs, "write_details", odd)
+    (report,) = detect_area_dates(replace(task, dates=task.dates[-1:], details_path=f"{tmp_path}/plume_details"))
+    (failure,) = failures(report)
+    assert failure["scene_id"].endswith("/method=multi_pass/plume_details") and failure["is_retryable"] is False
+    assert report["rows_written"] > 0 and "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize("method", ["multi_pass", "single_pass", "isolation_forest"])
+@pytest.mark.parametrize("name", ["2025-8-3", "20250803", "2025-02-30", "yesterday"])
+def test_a_folder_that_is_no_date_is_a_failure_of_every_method(
+    task: AreaDates, world: tuple[Path, list], tmp_path: Path, method: str, name: str
+) -> None:
+    pixels, day = tmp_path / "pixels" / "area=field", task.dates[0]
+    for folder in (day, name):
+        shutil.copytree(world[0] / "pixels" / "area=field" / f"date={day}", pixels / f"date={folder}")
+    odd = replace(task, dates=tuple(sorted((day, name))), pixels_root=str(pixels.parent), method=method)
+    reports = {report["date"]: report for report in detect_area_dates(odd)}
+    (failure,) = failures(reports[name])
+    assert failure["scene_id"] == f"area=field/date={name}" and failure["is_retryable"] is False
+    assert f"area=field/date={name}: date={name}; allowed: date=YYYY-MM-DD" in failure["message"]
+    assert reports[name]["rows_written"] is None and failures(reports[day]) == []
+    assert [path.name for path in (tmp_path / "plumes").rglob("date=*")] == [f"date={day}"]
 
 
 def test_bins_are_done_task_by_task_and_tell_little(task: AreaDates) -> None:

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plumewatch import storage
 from plumewatch.methane.anomalies import ForestSettings
+from plumewatch.methane.candidate_tests import ACCEPTED, NOT_SIGNIFICANT, SURFACE_CHANGE, UNRATED
 from plumewatch.methane.details import MAX_REFUSED_PICTURES, write_details
-from plumewatch.methane.detection import ACCEPTED, NOT_SIGNIFICANT, SURFACE_CHANGE, UNRATED
 from plumewatch.methane.evaluation.scenes import PlantedPlume, simulate_area
 from plumewatch.methane.plume_facts import as_plain, emission_by_wind_kg_h, plume_facts
 from plumewatch.methane.plumes import Plume

@@ -8,12 +8,13 @@ import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import rasterio
@@ -21,8 +22,10 @@ import shapely
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.geodesy import great_circle_distance_km
+from plumewatch.jobs import NothingDone
 from plumewatch.methane.anomalies import ForestSettings
-from plumewatch.methane.area_dates import AreaDates
+from plumewatch.methane.area_task import AreaDates
+from plumewatch.methane.date_failures import failure_of
 from plumewatch.methane.evaluation.scenes import PlantedPlume, simulate_area
 from plumewatch.tables import ANOMALIES, FAILED_SCENES, PIXELS, PLUMES
 
@@ -98,7 +101,7 @@ def test_all_dates_are_searched_and_the_plume_is_found(run: Run, world: dict, tm
     assert last["counts"]["accepted"] == 1 and len(last["inputs"]) == 5
     (nearest_first,) = last["references"].values()
     assert [scene[-8:] for scene in nearest_first] == [d.replace("-", "") for d in world["days"]["field"][-2::-1]]
-    assert last["versions"]["calibration"] == "methane-detection-2"
+    assert last["versions"]["calibration"] == "methane-detection-3"
 
     details = tmp_path / "out" / "plume_details" / "method=multi_pass" / "area=field" / f"date={day}"
     about = json.loads((details / f"{plume['plume_id']}.json").read_text())
@@ -205,6 +208,47 @@ def test_bad_partitions_stop_nothing_and_are_recorded(run: Run, world: dict, tmp
     assert healed["healed_at_utc"] is not None
 
 
+def test_a_bad_pass_is_recorded_and_healed_and_the_good_one_of_its_date_published(
+    run: Run, world: dict, tmp_path: Path
+) -> None:
+    stored, day = f"{world['root']}/pixels/area=field", world["days"]["field"][-1]
+    good = storage.read_table(PIXELS, f"{stored}/date={day}", PIXELS.schema.names)
+    other = {"relative_orbit": pa.array([7] * len(good), pa.int16()), "solar_zenith_deg": pa.array([95.0] * len(good))}
+    bad = good
+    for name, column in other.items():
+        bad = bad.set_column(bad.schema.get_field_index(name), name, column.cast(bad.schema.field(name).type))
+    pixels = shutil.copytree(stored.removeprefix("file://"), tmp_path / "pixels" / "area=field").parent
+    keys = {"area": "field", "date": day}
+    storage.write_partition(PIXELS, str(pixels), keys, pa.concat_tables([good, bad]))
+    for _ in range(2):
+        assert run("--date", day, pixels=str(pixels)).failed == 1
+        assert len(sure_plumes(tmp_path)) == 1
+        (failed,) = storage.read_table(FAILED_SCENES, f"{tmp_path}/out/failed_scenes").to_pylist()
+        name = f"area=field/date={day}/platform=sentinel-2a/relative_orbit=7"
+        assert (failed["key"], failed["scene_id"], failed["healed_at_utc"]) == (day, name, None)
+        assert "solar_zenith_deg 95.0" in failed["message"] and failed["is_retryable"] is False
+    storage.write_partition(PIXELS, str(pixels), keys, good)
+    assert run("--date", day, pixels=str(pixels)).failed == 0
+    (healed,) = storage.read_table(FAILED_SCENES, f"{tmp_path}/out/failed_scenes").to_pylist()
+    assert healed["healed_at_utc"] is not None
+
+
+def test_data_that_crash_are_not_tried_again(
+    job: ModuleType, run: Run, world: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The workers are other processes: the report of one that crashed is made here."""
+    day = world["days"]["field"][-1]
+    for error, is_retryable in ((IndexError("odd"), False), (OSError("the bucket is away"), True)):
+        report = {
+            "area": "field", "date": day, "rows_read": 1, "rows_written": None, "dates_read": [day], "outcomes": [],
+            "counts": "{}", "failures": json.dumps([asdict(failure_of(error, "field", day))]),
+        }  # fmt: skip
+        monkeypatch.setattr(job, "_detect", lambda bins, report=report: [report])
+        with pytest.raises(NothingDone) as raised:
+            run("--date", day)
+        assert raised.value.is_retryable is is_retryable
+
+
 def test_a_broken_wind_file_costs_the_rates_alone(run: Run, world: dict, tmp_path: Path) -> None:
     day = world["days"]["field"][-1]
     wind = tmp_path / "broken" / "product=p" / f"date={day}"
@@ -276,13 +320,16 @@ def test_the_pixels_of_an_area_are_those_of_its_newest_manifest_or_the_mean(job:
     assert job._pixels_of({"bare": newest["bare"]}) == {"bare": 1}
 
 
-def test_a_folder_that_is_no_date_is_named_and_the_others_go_through(run: Run, world: dict, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["multi_pass", "single_pass"])
+def test_a_folder_that_is_no_date_is_named_and_the_others_go_through(
+    run: Run, world: dict, tmp_path: Path, method: str
+) -> None:
     pixels = tmp_path / "pixels" / "area=desert"
     stored = Path(world["root"].removeprefix("file://")) / "pixels" / "area=desert"
     days = world["days"]["desert"][:2]
     for day in (*days, "2025-8-30"):
         shutil.copytree(stored / f"date={days[0] if day == '2025-8-30' else day}", pixels / f"date={day}")
-    assert run(pixels=f"{tmp_path}/pixels").failed == 1
+    assert run("--method", method, pixels=f"{tmp_path}/pixels").failed == 1
     assert [p.keys["date"] for p in storage.list_partitions(PLUMES, f"{tmp_path}/out/plumes")] == days
     (failed,) = storage.read_table(FAILED_SCENES, f"{tmp_path}/out/failed_scenes").to_pylist()
     assert failed["scene_id"] == "area=desert/date=2025-8-30" and "allowed: date=YYYY-MM-DD" in failed["message"]
@@ -307,12 +354,26 @@ def test_details_of_a_former_run_are_removed(run: Run, world: dict, tmp_path: Pa
 @pytest.mark.parametrize(
     "arguments",
     [["--date", "2025-08-20", "--end-date", "2025-08-21"], ["--date", "20 August"], ["--contamination", "0.7"],
-     ["--method", "magic"], ["--min-samples", "0"], ["--eps", "-1"]],
+     ["--date", "2025-02-30"], ["--start-date", "2025-08-21", "--end-date", "2025-08-20"], ["--method", "magic"],
+     *(["--eps", text] for text in ("-1", "0", "inf", "nan", "1e309", "181", "wide")),
+     *(["--contamination", text] for text in ("0", "nan", "inf", "-0.1", "0.51", "few")),
+     *(["--min-samples", text] for text in ("0", "-3", "1.5", "nan", "inf", "99999999999", "many")),
+     *(["--batch-size", text] for text in ("0", "-1", "1e5", "inf", "99999999999", "all"))],
+    ids=" ".join,
 )  # fmt: skip
 def test_bad_arguments_are_refused(job: ModuleType, arguments: list[str], capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as stopped:
         job.parse_arguments(["--pixels-path", "a", "--plumes-path", "b", *arguments])
-    assert stopped.value.code == 2 and "--" in capsys.readouterr().err
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert stopped.value.code == 2 and said.startswith("detect_methane_plumes.py: error: ") and arguments[0] in said
+    assert "allowed: " in said or "choose from" in said
+
+
+def test_good_arguments_are_taken(job: ModuleType) -> None:
+    forest = ["--eps", "1e-3", "--contamination", "0.5", "--min-samples", "1", "--batch-size", "1"]
+    taken = job.parse_arguments(["--pixels-path", "a", "--plumes-path", "b", "--date", "20250820", *forest])
+    assert (taken.eps, taken.contamination, taken.min_samples, taken.batch_size) == (0.001, 0.5, 1, 1)
+    assert taken.date == "2025-08-20"
 
 
 def test_command_line_ends_with_one_line_of_json(world: dict, tmp_path: Path) -> None:

@@ -8,16 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plumewatch.methane.detection import (
-    ACCEPTED,
-    MASKED_EDGE,
-    NOT_SIGNIFICANT,
-    SURFACE_CHANGE,
-    TOO_SMALL,
-    Detection,
-    detect_multi_pass,
-    detect_single_pass,
-)
+from plumewatch.methane.candidate_tests import ACCEPTED, MASKED_EDGE, NOT_SIGNIFICANT, SURFACE_CHANGE, TOO_SMALL
+from plumewatch.methane.detection import Detection, detect_multi_pass, detect_single_pass
 from plumewatch.methane.evaluation.scenes import PlantedPlume, SimulatedArea, plume_column, simulate_area
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.retrieval import PLATFORMS, compute_transmittance
@@ -171,9 +163,9 @@ def test_the_same_pixels_give_the_same_result(calm: SimulatedArea) -> None:
 
 
 TESTS = {
-    "n_references", "band_11_correlation", "band_11_slope", "band_11_change", "changed_ground_share",
-    "masked_edge_share", "sharp_ground_share", "local_noise", "mean_significance", "n_pixels", "off_wind_deg",
-    "is_round",
+    "n_references", "band_11_correlation", "band_11_slope", "changed_ground_share", "share_beyond_table",
+    "masked_edge_share", "sharp_ground_share", "local_noise", "mean_significance", "n_pixels", "n_core_pixels",
+    "off_wind_deg", "is_round",
 }  # fmt: skip
 
 

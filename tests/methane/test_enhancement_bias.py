@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from plumewatch.methane.detection import ACCEPTED, Candidate, Detection
+from plumewatch.methane.candidate_tests import ACCEPTED, Candidate
+from plumewatch.methane.detection import Detection
 from plumewatch.methane.enhancement_bias import (
     unbiased_enhancement,
     with_what_the_background_took,

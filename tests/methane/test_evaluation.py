@@ -113,7 +113,7 @@ def test_bare_threshold_finds_what_is_not_there() -> None:
         bare_plumes(absorption_to_nearest(area.passes[-1], area.passes[:-1])).max()
         for area in (simulate_area(seed, size=300, n_references=1) for seed in range(8))
     ]
-    assert bare_check(float(np.mean(found)) * (500 / 300) ** 2).is_ok
+    assert bare_check("desert", float(np.mean(found)) * (500 / 300) ** 2).is_ok
 
 
 def test_equal_seeds_give_equal_pixels_and_others_do_not() -> None:
@@ -391,7 +391,7 @@ def test_a_figure_that_is_not_known_misses_its_limit() -> None:
     assert not at_most("x", NAN, 1.0).is_ok and not at_least("x", NAN, 1.0).is_ok
     assert not within("x", NAN, (0.0, 1.0)).is_ok and within("x", 1.0, (0.0, 1.0)).is_ok
     assert str(at_most("x", 2.0, 1.0)).startswith("MISSED") and str(at_most("x", 1.0, 1.0)).startswith("ok")
-    assert not bare_check(3.0).is_ok and bare_check(20.0).is_ok
+    assert not bare_check("desert", 3.0).is_ok and bare_check("desert", 20.0).is_ok
     checks = list(detection_checks(0.4, {1200.0: 0.6, 2000.0: 0.8}))
     assert [check.is_ok for check in checks] == [True, True, False]
 

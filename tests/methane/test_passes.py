@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 import shapely
 from plumewatch.errors import InputError
@@ -96,28 +95,21 @@ def test_passes_of_one_day_are_kept_apart(scene: Pass, pixel_rows: MakeRows) -> 
     ]
 
 
-def test_another_date_goes_onto_the_same_window(scene: Pass, pixel_rows: MakeRows) -> None:
-    target = grid_pass(pixel_rows(scene))
-    part = pixel_rows(scene).filter(pc.less(pc.field("row"), 40))
-    back = grid_pass(part, target.place)
-    assert back.shape == (60, 60) and back.is_usable[:40].all() and not back.is_usable[40:].any()
-
-
-def test_a_date_on_another_grid_is_refused(scene: Pass, pixel_rows: MakeRows) -> None:
-    rows = pixel_rows(scene)
-    target = grid_pass(rows)
-    moved = replaced(rows, longitude=rows["longitude"].to_numpy() + 0.0005)
-    with pytest.raises(InputError, match=r"pixels 2\.\d cells off"):
-        grid_pass(moved, target.place, "earlier")
-    with pytest.raises(InputError, match="no pixel in the window"):
-        grid_pass(replaced(rows, row=rows["row"].to_numpy() + 1000), target.place)
-
-
 def test_a_pixel_without_place_is_refused(scene: Pass, pixel_rows: MakeRows) -> None:
     latitude = pixel_rows(scene)["latitude"].to_pylist()
     latitude[7] = None
     with pytest.raises(InputError, match="there: null in latitude"):
         grid_pass(replaced(pixel_rows(scene), latitude=latitude), source="there")
+
+
+def test_rows_without_a_platform_are_named_beside_others(scene: Pass, pixel_rows: MakeRows) -> None:
+    rows = pixel_rows(scene)
+    at = rows.schema.get_field_index("platform")
+    nameless = rows.set_column(at, rows.schema.field(at), pa.nulls(rows.num_rows, rows.schema.field(at).type))
+    bad, good = split_passes(pa.concat_tables([rows, nameless]))
+    assert grid_pass(good).n_pixels == scene.n_pixels
+    with pytest.raises(InputError, match="null in platform"):
+        grid_pass(bad)
 
 
 def test_outline_is_one_polygon_around_the_cells(scene: Pass) -> None:

@@ -17,12 +17,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 from plumewatch.maps.map_file import MAX_PICTURE_BYTES
 from plumewatch.methane.anomalies import ForestSettings
+from plumewatch.methane.candidate_tests import ACCEPTED, SURFACE_CHANGE
 from plumewatch.methane.cut_offs import compute_cut_off
-from plumewatch.methane.detection import ACCEPTED, SURFACE_CHANGE
-from plumewatch.methane.enhancement_raster import enhancement_cog, window_of
+from plumewatch.methane.enhancement_raster import enhancement_cog
 from plumewatch.methane.evaluation.scenes import PlantedPlume, simulate_area
+from plumewatch.methane.mask_window import window_around
 from plumewatch.methane.passes import Pass, grid_pass
-from plumewatch.methane.picture_window import window_around
+from plumewatch.methane.picture_window import frame_picture
 from plumewatch.methane.pictures import draw_plume, plume_figure
 from plumewatch.methane.plumes import Plume
 from plumewatch.methane.search import PassResult, search_pass
@@ -131,7 +132,7 @@ def test_pictures_of_any_extent_are_whole_and_small(
 
 def test_an_area_20_km_wide_is_drawn_in_cells(plume: Plume, result: PassResult) -> None:
     big = np.kron(plume.candidate.mask, np.ones((7, 7), bool))
-    window = window_around(big, 20.0, 200)
+    window = frame_picture(big, 20.0, 200)
     assert window.block > 1 and window.cells <= 200
     assert window.coarse(window.cut(big, False)).sum() * window.block**2 == big.sum()
 
@@ -168,7 +169,7 @@ def test_nothing_known_in_the_mask_is_still_a_picture(plume: Plume, result: Pass
     st.integers(10, 300),
 )
 def test_the_window_holds_the_plume(mask: np.ndarray, pixel_size_m: float, max_cells: int) -> None:
-    window = window_around(mask, pixel_size_m, max_cells)
+    window = frame_picture(mask, pixel_size_m, max_cells)
     assert 1 <= window.cells <= max_cells and window.cut(mask, False).sum() == mask.sum()
     rows, cols = np.nonzero(mask)
     left, right, bottom, top = window.extent
@@ -224,7 +225,7 @@ def test_the_raster_is_a_valid_cog_in_its_place(
     path.write_bytes(enhancement_cog(plume, target, result.detection))
     is_valid, errors, warnings = cog_validate(str(path), strict=True, quiet=True)
     assert is_valid and not errors and not warnings
-    window = window_of(plume, target)
+    window = window_around(plume.candidate.mask, 30)  # 600 m
     with rasterio.open(path) as raster:
         assert raster.crs.to_epsg() == (32640 if grid == "utm" or epsg else 4326)
         values = raster.read(1)

@@ -10,7 +10,8 @@ import shapely
 from plumewatch.geodesy import great_circle_distance_km
 from plumewatch.methane import plumes
 from plumewatch.methane.anomalies import ForestSettings, detect_isolation_forest, find_anomalies
-from plumewatch.methane.detection import ACCEPTED, DOWNWIND_PIECE, UNRATED, Candidate, Detection
+from plumewatch.methane.candidate_tests import ACCEPTED, DOWNWIND_PIECE, UNRATED, Candidate
+from plumewatch.methane.detection import Detection
 from plumewatch.methane.evaluation.scenes import PlantedPlume, SimulatedArea, plume_column, simulate_area
 from plumewatch.methane.plumes import describe_plumes, find_origin
 from plumewatch.methane.search import NO_REFERENCE, SEARCHED, SKIPPED_CLOUD, choose_references, search_pass, time_of

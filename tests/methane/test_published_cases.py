@@ -265,9 +265,9 @@ def test_bands_that_methane_leaves_are_fetched_where_the_catalogue_has_them(
     stacked = []
     monkeypatch.setattr(case_scenes, "read_item", lambda href: item)
     monkeypatch.setattr(case_scenes, "fetch_scene", lambda *arguments: stacked.append(arguments) or "path")
-    assert case_scenes.fetch_case_scene(Settings("/root"), "case_korpezhe", "http://c/a") == "path"
+    assert case_scenes.fetch_case_scene(Settings("/storage"), "case_korpezhe", "http://c/a") == "path"
     [(_, area, scenes)] = stacked
-    assert area.bands == bands and area.name == "case_korpezhe" and scenes == "/root/scenes"
+    assert area.bands == bands and area.name == "case_korpezhe" and scenes == "/storage/scenes"
 
 
 def test_a_run_fetches_no_more_scenes_than_airflow_maps(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,22 +78,39 @@ def test_noise_of_a_sum_holds_the_correlation_of_pixels() -> None:
     assert noise_of_sum(Ground.of(correlated, everywhere), everywhere) > 0.05 * 62500 / 2
 
 
-def test_noise_of_a_sum_is_that_of_the_mask_at_every_place() -> None:
+def test_noise_of_a_sum_is_the_covariance_of_all_pairs() -> None:
     rng = np.random.default_rng(8)
-    field = rng.standard_normal((43, 53)).astype(np.float32)  # not a length that a transform likes
+    field = ndimage.gaussian_filter(rng.standard_normal((43, 53)), 1.0)  # not a length that a transform likes
     field[:, 47:] = np.nan
     mask = np.zeros((43, 53), bool)
     mask[20:23, 10:14], mask[23, 12] = True, True
-    shape, n = mask[20:24, 10:14], 13
     free = ~ndimage.binary_dilation(mask, iterations=2)
     ground = free & np.isfinite(field)
-    means = [
-        field[row : row + 4, col : col + 4][shape & seen].mean()
-        for row in range(40)
-        for col in range(50)
-        if (shape & (seen := ground[row : row + 4, col : col + 4])).sum() >= 0.8 * n
-    ]
-    assert noise_of_sum(Ground.of(field, free), mask) == pytest.approx(robust_sigma(np.array(means)) * n, rel=1e-4)
+    limit = 3 * robust_sigma(field[ground])
+    middle = np.median(field[ground])
+    clipped = np.clip(field, middle - limit, middle + limit)
+    values = np.where(ground, clipped - clipped[ground].mean(), 0.0)
+
+    def covariance(rows: int, cols: int) -> float:
+        there = ndimage.shift(values, (rows, cols), order=0), ndimage.shift(ground.astype(int), (rows, cols), order=0)
+        return float((values * there[0]).sum() / (ground * there[1]).sum())
+
+    places = np.argwhere(mask)
+    variance = sum(covariance(*(a - b)) for a in places for b in places)
+    assert noise_of_sum(Ground.of(field, free), mask) == pytest.approx(np.sqrt(variance), rel=1e-6)
+
+
+def test_noise_of_a_sum_is_that_of_sums_at_other_places() -> None:
+    field = ndimage.gaussian_filter(np.random.default_rng(10).standard_normal((300, 300)), 2.0)
+    mask = np.zeros((300, 300), bool)
+    mask[100:110, 100:125] = True
+    sums = ndimage.uniform_filter(field, (10, 25))[10:-10:3, 25:-25:3] * mask.sum()
+    assert noise_of_sum(Ground.of(field, ~mask), mask) == pytest.approx(sums.std(), rel=0.1)
+
+
+def test_without_ground_nothing_tells_the_noise() -> None:
+    mask = np.ones((20, 30), bool)
+    assert np.isnan(noise_of_sum(Ground.of(np.ones((20, 30)), ~mask), mask))
 
 
 def test_mass_at_the_end_of_the_image_is_that_of_the_same_mask_inside() -> None:

@@ -9,17 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plumewatch.methane.alignment import Aligned, align
 from plumewatch.methane.evaluation.scenes import correlated_field, grid_place
 from plumewatch.methane.passes import Pass
-from plumewatch.methane.references import (
-    Aligned,
-    Comparison,
-    against_ground,
-    align,
-    compare_with_surroundings,
-    compute_comparison,
-    find_flares,
-)
+from plumewatch.methane.references import Comparison, against_ground, compare_with_surroundings, compute_comparison
 from plumewatch.methane.thresholds import thresholds
 from scipy import ndimage
 
@@ -269,12 +262,12 @@ def flare_at(row: int, col: int) -> np.ndarray:
 def test_flares_are_found_with_their_neighbours() -> None:
     expected = np.zeros(SHAPE, bool)
     expected[49:52, 69:72] = True
-    np.testing.assert_array_equal(find_flares(make_pass(0, b12=flare_at(50, 70))), expected)
-    assert not find_flares(make_pass(0)).any()
-    assert not find_flares(make_pass(0, b12=np.exp(-0.3 * PLUME))).any()  # methane darkens
+    np.testing.assert_array_equal(make_pass(0, b12=flare_at(50, 70)).flares, expected)
+    assert not make_pass(0).flares.any()
+    assert not make_pass(0, b12=np.exp(-0.3 * PLUME)).flares.any()  # methane darkens
     covered = np.ones(SHAPE, bool)
     covered[45:55, 65:75] = False
-    assert not find_flares(make_pass(0, b12=flare_at(50, 70), usable=covered)).any()
+    assert not make_pass(0, b12=flare_at(50, 70), usable=covered).flares.any()
 
 
 def test_flares_are_left_out() -> None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from plumewatch.methane.significance import least_noise, local_noise, robust_sigma, slow_part, smooth
+from plumewatch.methane.significance import (
+    SAMPLED_VALUES,
+    least_noise,
+    local_noise,
+    robust_sigma,
+    sampled,
+    slow_part,
+    smooth,
+    smooth_each,
+)
 
 ROWS, COLS = np.indices((120, 140)).astype(np.float32)
 
@@ -61,3 +70,35 @@ def test_the_least_noise_is_that_of_averaged_steps_of_the_reflectance() -> None:
 def test_no_values_have_no_spread() -> None:
     assert np.isnan(robust_sigma(np.zeros(0)))
     assert robust_sigma(np.full(9, 3.0)) == 0.0
+
+
+@pytest.mark.parametrize("width", [200, 201, 550, 600])
+@pytest.mark.parametrize("pattern", ["all", "checkerboard", "odd columns", "one column in three", "one row"])
+def test_a_sample_is_of_valid_values_whatever_their_pattern(width: int, pattern: str) -> None:
+    rows, cols = np.indices((width, width))
+    valid = {
+        "all": rows >= 0,
+        "checkerboard": (rows + cols) % 2 == 1,
+        "odd columns": cols % 2 == 1,
+        "one column in three": cols % 3 == 1,
+        "one row": rows == 7,
+    }[pattern]
+    values = np.where(valid, cols, -1)
+    some = sampled(values, valid)
+    assert (some >= 0).all() and some.size >= min(valid.sum(), SAMPLED_VALUES) / 4
+    assert len(np.unique(some)) > 0.3 * len(np.unique(values[valid]))  # not of a few columns
+
+
+def test_few_values_are_all_taken() -> None:
+    values = np.arange(300.0).reshape(10, 30)
+    np.testing.assert_array_equal(sampled(values, values > 100.0), np.arange(101.0, 300.0))
+    np.testing.assert_array_equal(sampled(values), values.ravel())
+
+
+def test_several_fields_are_smoothed_as_each_by_itself() -> None:
+    rng = np.random.default_rng(3)
+    fields = rng.standard_normal((4, 40, 50)).astype(np.float32)
+    valid = rng.random((4, 40, 50)) < 0.7
+    valid[2] = valid[1]
+    for found, field, mask in zip(smooth_each(fields, valid, 2.0), fields, valid, strict=True):
+        np.testing.assert_array_equal(found, smooth(field, mask, 2.0).values)

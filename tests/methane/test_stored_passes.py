@@ -12,7 +12,8 @@ import pytest
 from plumewatch import storage
 from plumewatch.errors import InputError
 from plumewatch.methane.evaluation.scenes import simulate_area
-from plumewatch.methane.passes import GridPlace, Pass, grid_pass
+from plumewatch.methane.grid_place import GridPlace, fit_grid_place
+from plumewatch.methane.passes import Pass, grid_pass
 from plumewatch.methane.stored_passes import StoredPasses, on_window
 from plumewatch.tables import PIXELS
 
@@ -61,7 +62,7 @@ def test_a_partition_is_read_once_as_target_and_as_reference(root: str) -> None:
     for target in DAYS[1:5]:
         passes.start(target)
         for day in [target, *passes.earlier(target)]:
-            (only,) = passes.read(day)
+            (only,) = passes.read(day).passes
             assert only.n_pixels == SIZE**2
     assert passes.dates_read == ["2025-07-19", "2025-06-20", "2025-07-30", "2025-08-02", "2025-08-05"]
     assert passes.rows_read == 5 * SIZE**2
@@ -96,7 +97,7 @@ def test_memory_is_bounded_and_the_earliest_go_first(root: str) -> None:
     for day in DAYS[1:4]:
         passes.read(day)
     assert passes.kept == ["2025-07-30", "2025-08-02"]
-    assert passes.read("2025-07-19") and passes.kept == ["2025-07-30", "2025-08-02"]  # given, and not kept
+    assert passes.read("2025-07-19").passes and passes.kept == ["2025-07-30", "2025-08-02"]  # given, and not kept
 
 
 def test_a_failure_is_not_kept(root: str, tmp_path: Path, one: Pass, pixel_rows: Rows) -> None:
@@ -109,7 +110,7 @@ def test_a_failure_is_not_kept(root: str, tmp_path: Path, one: Pass, pixel_rows:
             passes.read(DAYS[0])
     assert passes.kept == [] and passes.dates_read == []
     storage.write_partition(PIXELS, str(tmp_path), {"area": "a", "date": DAYS[0]}, pixel_rows(one))
-    assert len(passes.read(DAYS[0])) == 1
+    assert passes.read(DAYS[0]).n_passes == 1
 
 
 @pytest.mark.parametrize("name", ["2025-8-2", "20250802", "2025-02-30"])
@@ -130,7 +131,7 @@ WINDOWS = {
 
 
 @pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS.keys())
-def test_a_pass_moved_onto_a_window_is_the_one_gridded_there(
+def test_a_pass_moved_onto_a_window_has_its_own_pixels_there_and_no_others(
     one: Pass, pixel_rows: Rows, window: tuple[int, int, int, int]
 ) -> None:
     rows = pixel_rows(one).filter(pa.array(np.random.default_rng(2).random(SIZE**2) < 0.9))
@@ -138,30 +139,82 @@ def test_a_pass_moved_onto_a_window_is_the_one_gridded_there(
     row0, col0, height, width = window
     onto = _window(whole.place, row0, col0, height, width)
     moved = on_window(whole, onto)
-    assert moved.shape == (height, width) and moved.place is onto
-    assert same(moved, grid_pass(rows, onto))
+    assert moved is not None and moved.shape == (height, width) and moved.place in (onto, whole.place)
+    assert same(moved, _padded(whole, row0, col0, height, width))
     assert same(on_window(whole, whole.place), whole)
+
+
+def _padded(one: Pass, row0: int, col0: int, height: int, width: int) -> Pass:
+    """The pass cut out of a far larger image that is empty elsewhere."""
+
+    def cut(field: np.ndarray, empty: float) -> np.ndarray:
+        far = np.pad(field, 2 * SIZE, constant_values=empty)
+        return far[2 * SIZE + row0 :, 2 * SIZE + col0 :][:height, :width]
+
+    scene_index = cut(one.scene_index, -1)
+    return replace(
+        one, scene_index=scene_index, n_pixels=int((scene_index >= 0).sum()), is_usable=cut(one.is_usable, False),
+        b11=cut(one.b11, np.nan), b12=cut(one.b12, np.nan),
+        other_bands={name: cut(band, np.nan) for name, band in one.other_bands.items()},
+    )  # fmt: skip
 
 
 def _window(place: GridPlace, row0: int, col0: int, height: int, width: int) -> GridPlace:
     """The same cells, counted from another corner."""
     rows, cols = (a.ravel() for a in np.meshgrid(np.arange(height), np.arange(width), indexing="ij"))
     longitude, latitude = place.longitude_latitude(rows + row0, cols + col0)
-    table = pa.table({"row": rows + row0, "col": cols + col0, "longitude": longitude, "latitude": latitude})
-    n = table.num_rows
-    columns = {
-        "scene_id": pa.array(["s"] * n), "platform": pa.array(["sentinel-2a"] * n), "b11": np.ones(n, np.float32),
-        "b12": np.ones(n, np.float32), "b_diff": np.zeros(n, np.float32), "scl": np.full(n, 5, np.uint8),
-        "is_clear": np.ones(n, bool), "solar_zenith_deg": np.zeros(n, np.float32),
-        "view_zenith_deg": np.zeros(n, np.float32),
-    }  # fmt: skip
-    return grid_pass(PIXELS.from_columns({**{name: table[name] for name in table.column_names}, **columns})).place
+    return fit_grid_place(rows + row0, cols + col0, longitude, latitude)
 
 
 def test_another_grid_is_refused(one: Pass) -> None:
     shifted = replace(one.place, longitude0=one.place.longitude0 + 0.01)
-    with pytest.raises(InputError, match=r"there: pixels [\d.]+ cells off the target's grid"):
+    with pytest.raises(InputError, match=r"there: pixels 43\.\d cells off the target's grid"):
         on_window(one, shifted, "there")
     elsewhere = replace(one.place, row0=one.place.row0 + 1000)
-    with pytest.raises(InputError, match="no pixel in the window of the target date"):
-        on_window(one, elsewhere)
+    assert on_window(one, elsewhere) is None
+
+
+@pytest.mark.parametrize(("size_m", "is_allowed"), [(20.0, True), (20.005, True), (None, True), (10.0, False)])
+def test_cells_of_another_size_are_refused(one: Pass, size_m: float | None, is_allowed: bool) -> None:
+    if is_allowed:
+        assert same(on_window(one, one.place, "there", size_m), one)
+        return
+    with pytest.raises(InputError, match="there: pixel_size_m 20; allowed: 10 as on the target date"):
+        on_window(one, one.place, "there", size_m)
+
+
+@pytest.mark.parametrize("shape", [(1, SIZE), (SIZE, 1), (1, 1)])
+def test_a_window_of_one_row_or_column(one: Pass, pixel_rows: Rows, shape: tuple[int, int]) -> None:
+    rows = pixel_rows(one)
+    row, col = (rows[name].to_numpy() - getattr(one.place, f"{name}0") for name in ("row", "col"))
+    narrow = grid_pass(rows.filter(pa.array((row < shape[0]) & (col < shape[1]))))
+    assert narrow.shape == shape and same(on_window(narrow, narrow.place), narrow)
+    moved = on_window(one, narrow.place)
+    assert moved.shape == shape and np.array_equal(moved.b11, narrow.b11)
+    if max(shape) > 1:
+        with pytest.raises(InputError, match="cells off the target's grid"):
+            on_window(narrow, replace(narrow.place, longitude0=narrow.place.longitude0 + 0.001))
+
+
+def test_of_two_passes_the_good_one_is_given_and_the_other_named(
+    one: Pass, pixel_rows: Rows, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = pixel_rows(one)
+    other = rows.set_column(
+        rows.schema.get_field_index("relative_orbit"), "relative_orbit", pa.array([7] * len(rows), pa.int16())
+    )
+    bad = other.set_column(rows.schema.get_field_index("latitude"), "latitude", pa.array([100.0] * len(rows)))
+    storage.write_partition(PIXELS, str(tmp_path), {"area": "a", "date": DAYS[0]}, pa.concat_tables([bad, rows]))
+    passes = StoredPasses(str(tmp_path), "a", DAYS, DAYS_BACK)
+    for _ in range(2):
+        day = passes.read(DAYS[0])
+        (good,), (refused,) = day.passes, day.refused
+        assert same(good, grid_pass(rows)) and day.n_passes == 2
+        assert (refused.platform, refused.relative_orbit, refused.scene_id) == (one.platform, 7, one.scene_ids[0])
+        assert "latitude 100" in str(refused.error) and refused.error.__traceback__ is None
+    assert passes.dates_read == [DAYS[0]] and "Traceback" not in caplog.text
+
+
+def test_a_folder_that_is_no_date_is_refused_without_references_too(root: str) -> None:
+    with pytest.raises(InputError, match="date=2025-8-2; allowed: date=YYYY-MM-DD"):
+        StoredPasses(root, "a", DAYS, 0).start("2025-8-2")

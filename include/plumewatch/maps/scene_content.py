@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from plumewatch.constants import EARTH_RADIUS_KM
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.methane.anomalies import NOISE
-from plumewatch.methane.detection import ACCEPTED, ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS, UNRATED
+from plumewatch.methane.candidate_tests import ACCEPTED, UNRATED
+from plumewatch.methane.detection import ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS
 from plumewatch.methane.wording import (
     METHOD_TEXTS,
     area_text,

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plumewatch.methane.detection import ISOLATION_FOREST, UNRATED, Candidate, Detection, enhancement_of
+from plumewatch.methane.candidate_tests import UNRATED, Candidate
+from plumewatch.methane.detection import ISOLATION_FOREST, Detection, enhancement_of
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.references import compare_with_surroundings
 from plumewatch.methane.thresholds import Thresholds

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 
-from plumewatch import storage
-from plumewatch.errors import PlumewatchError
-from plumewatch.maps.scene_file import write_scene_pages
-from plumewatch.methane.anomalies import NOISE, ForestSettings
-from plumewatch.methane.details import write_details
-from plumewatch.methane.detection import ACCEPTED, ISOLATION_FOREST, MULTI_PASS
-from plumewatch.methane.passes import GridPlace, Pass
+from plumewatch.methane.area_task import AreaDates
+from plumewatch.methane.date_failures import failure_of, noted, pass_name
+from plumewatch.methane.date_outputs import count_by_status, failed_pass, publish_date, stated_observations
+from plumewatch.methane.detection import MULTI_PASS
+from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import WindOf
-from plumewatch.methane.search import STAGE, PassResult, anomaly_columns, nothing_to_search, search_pass, time_of
-from plumewatch.methane.stored_passes import StoredPasses, on_window
+from plumewatch.methane.search import PassResult, search_pass, time_of
+from plumewatch.methane.stored_passes import RefusedPass, StoredDay, StoredPasses, on_window
 from plumewatch.methane.thresholds import thresholds
 from plumewatch.models import FailedScene
-from plumewatch.tables import ANOMALIES, PLUMES
-from plumewatch.wind.at_point import WindAtPoint, wind_at
+from plumewatch.wind.at_point import WindField, wind_at
 from plumewatch.wind.files import READ_AROUND
 from plumewatch.wind.kept_files import KeptFiles
 
-EXPECTED = (PlumewatchError, OSError, pa.ArrowException)  # what a broken file raises
 REPORT = pa.schema(
     [
         ("area", pa.string()),
@@ -44,56 +39,6 @@ REPORT = pa.schema(
 """What a worker says of an area and date: rows that it read anew and of which dates, rows of the table plumes (null
 where the date failed), outcomes of its passes, and as JSON its plumes by status and its failures. The rest is in the
 partitions that it wrote."""
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class AreaDates:
-    """What a worker has to do: dates of one area, in their order."""
-
-    area: str
-    """Partition of the table pixels."""
-    dates: tuple[str, ...]
-    """Partitions of the table pixels, YYYY-MM-DD, ascending."""
-    pixels_root: str
-    """Root of the table pixels: earlier dates are looked for there."""
-    plumes_path: str
-    """Root of the table plumes."""
-    method: str
-    """multi_pass, single_pass or isolation_forest."""
-    wind_path: str | None
-    """Rows of wind; None: no rates."""
-    details_path: str | None
-    """Root of the details; None: not written."""
-    anomalies_path: str | None
-    """Root of the table anomalies; None: not written."""
-    forest: ForestSettings
-    """Parameters of isolation_forest."""
-
-    @classmethod
-    def from_json(cls, text: str) -> AreaDates:
-        """Return the task that `to_json` wrote."""
-        values = json.loads(text)
-        return cls(**values | {"dates": tuple(values["dates"]), "forest": ForestSettings(**values["forest"])})
-
-    def to_json(self) -> str:
-        """Return the task as text."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-    def keys(self, day: str) -> dict[str, str]:
-        """Return the partition of plumes and details of a date."""
-        return {"method": self.method, "area": self.area, "date": day}
-
-
-@dataclass
-class _Work:
-    """What came up on the way of one date."""
-
-    inputs: set[str]
-    """Partitions of pixels that it looked at."""
-    failures: list[FailedScene]
-    """Its own, or of references and wind."""
 
 
 def detect_bins(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -112,9 +57,9 @@ def detect_bins(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def detect_area_dates(task: AreaDates, wind: KeptFiles | None = None) -> list[dict[str, Any]]:
     """Detect the plumes of all dates of a task, publish their partitions, and return their rows of REPORT.
 
-    `wind` are the files of the task's wind_path, if others have a use for them too. A date that cannot be searched or
-    published is a failure in its report, and the others go on; an earlier date that cannot be read is left out of the
-    references. Doing a task again leaves the same partitions.
+    `wind` are the files of the task's wind_path, if others have a use for them too. A date, or one pass of it, that
+    cannot be searched or published is a failure in its report, and the others go on; so is an earlier one, which is
+    left out of the references. Doing a task again leaves the same partitions.
     """
     if task.wind_path and wind is None:
         wind = KeptFiles(task.wind_path)
@@ -124,22 +69,17 @@ def detect_area_dates(task: AreaDates, wind: KeptFiles | None = None) -> list[di
 
 
 def _detect_date(task: AreaDates, day: str, passes: StoredPasses, wind: KeptFiles | None) -> dict[str, Any]:
-    work = _Work(set(), [])
+    work = _Work(task, day, passes, wind)
     rows_read, n_dates_read = passes.rows_read, len(passes.dates_read)
     report: dict[str, Any] = {"rows_written": None, "outcomes": [], "counts": "{}"}
-    try:
-        results = _search(task, day, passes, wind, work)
-        rows = PLUMES.from_pylist([plume.table_row for result in results for plume in result.plumes])
-        counts = count_by_status(rows)
-        observations = [result.observation for result in results] or [nothing_to_search(task.area)]
-        _publish(task, day, results, rows, observations, work)
-        _write_scene_pages(task, day, work)
-        outcomes = [observation["outcome"] for observation in observations]
-        report = {"rows_written": rows.num_rows, "outcomes": outcomes, "counts": json.dumps(counts)}
-    except Exception as error:  # what is odd on one date must not take the others along
-        if not isinstance(error, EXPECTED):
-            log.exception("area=%s/date=%s", task.area, day)
-        work.failures.append(_failure(error, task.area, day))
+    with work.noting(day):
+        results = _search(work)
+        if results or not work.lost:
+            with work.noting(day, f"method={task.method}"):
+                rows = publish_date(task, day, results, work.lost, work.inputs, work.failures)
+                outcomes = [one["outcome"] for one in stated_observations(task.area, results, work.lost)]
+                counts = json.dumps(count_by_status(rows))
+                report = {"rows_written": rows.num_rows, "outcomes": outcomes, "counts": counts}
     return report | {
         "area": task.area,
         "date": day,
@@ -149,113 +89,98 @@ def _detect_date(task: AreaDates, day: str, passes: StoredPasses, wind: KeptFile
     }
 
 
-def _search(task: AreaDates, day: str, passes: StoredPasses, wind: KeptFiles | None, work: _Work) -> list[PassResult]:
-    limits = thresholds()
-    passes.start(day)
-    targets = passes.read(day)
-    work.inputs.add(passes.partition(day))
+@dataclass
+class _Work:
+    """A date that is searched, and what came up on the way."""
+
+    task: AreaDates
+    """What it is a part of."""
+    day: str
+    """The date, YYYY-MM-DD."""
+    passes: StoredPasses
+    """Of its area."""
+    wind: KeptFiles | None
+    """None without a wind_path."""
+    inputs: set[str] = field(default_factory=set)
+    """Partitions of pixels that were looked at."""
+    lost: list[dict[str, Any]] = field(default_factory=list)
+    """Observations of its passes that could not be searched."""
+    failures: list[FailedScene] = field(default_factory=list)
+    """Its own, or of references and wind."""
+
+    def noting(self, day: str, part: str = "") -> AbstractContextManager[None]:
+        """Go on after an exception of the block and note it as a failure of a date, its own or an earlier one."""
+        return noted(self.failures, self.task.area, day, part)
+
+    def note(self, refused: RefusedPass, day: str) -> None:
+        """Note a pass that cannot be used."""
+        part = pass_name(refused.platform, refused.relative_orbit)
+        self.failures.append(failure_of(refused.error, self.task.area, day, part))
+
+
+def _search(work: _Work) -> list[PassResult]:
+    """Search the passes of the date; those that can't be are noted, and the others stand."""
+    work.passes.start(work.day)
+    stored = work.passes.read(work.day)
+    work.inputs.add(work.passes.partition(work.day))
+    for refused in stored.refused:
+        work.note(refused, work.day)
+        work.lost.append(failed_pass(work.task.area, refused.scene_id))
     results = []
-    for target in targets:
-        wind_of = _wind_of(task, target, day, wind, work)
-        earlier = _earlier_passes(task, day, target.place, passes, work) if task.method == MULTI_PASS else iter(())
-        results.append(search_pass(task.area, target, earlier, wind_of, task.method, task.forest, limits))
+    for target in stored.passes:
+        result = None
+        with work.noting(work.day, _part(target, stored, work.task.method)):
+            result = _search_one(target, work)
+        if result is None:
+            work.lost.append(failed_pass(work.task.area, target.scene_ids[0]))
+        else:
+            results.append(result)
     return results
 
 
-def _earlier_passes(task: AreaDates, day: str, onto: GridPlace, passes: StoredPasses, work: _Work) -> Iterator[Pass]:
+def _part(one: Pass, stored: StoredDay, method: str) -> str:
+    """Return the name of a pass in its partition for what depends on the method; an only pass needs none."""
+    name = [pass_name(one.platform, one.relative_orbit)] if stored.n_passes > 1 else []
+    return "/".join([*name, f"method={method}"])
+
+
+def _search_one(target: Pass, work: _Work) -> PassResult:
+    task = work.task
+    earlier = _earlier_passes(target, work) if task.method == MULTI_PASS else iter(())
+    return search_pass(task.area, target, earlier, _wind_of(target, work), task.method, task.forest, thresholds())
+
+
+def _earlier_passes(target: Pass, work: _Work) -> Iterator[Pass]:
     """Yield passes of earlier dates, nearest first, read when asked for; unusable ones are noted and left out."""
-    for earlier in passes.earlier(day):
-        source = passes.partition(earlier)
-        try:
-            stored = [on_window(one, onto, source) for one in passes.read(earlier)]
-        except EXPECTED as error:
-            work.failures.append(_failure(error, task.area, earlier))
-            continue
-        work.inputs.add(source)
-        yield from stored
+    for day in work.passes.earlier(work.day):
+        source = work.passes.partition(day)
+        stored = StoredDay((), (), 0)
+        with work.noting(day):
+            stored = work.passes.read(day)
+            work.inputs.add(source)
+        for refused in stored.refused:
+            work.note(refused, day)
+        for one in stored.passes:
+            laid = None
+            with work.noting(day, _part(one, stored, work.task.method)):
+                laid = on_window(one, target.place, source, target.pixel_size_m)
+            if laid is not None:
+                yield laid
 
 
-def _wind_of(task: AreaDates, target: Pass, day: str, wind: KeptFiles | None, work: _Work) -> WindOf:
+def _wind_of(target: Pass, work: _Work) -> WindOf:
     """Return the wind at a place at the time of the pass, None where there is no wind."""
-    if wind is None:
+    if work.wind is None:
         return lambda longitude, latitude: None
-    observed_at = time_of(target, day)
+    observed_at = time_of(target, work.day)
     height, width = target.shape
     corners = target.place.longitude_latitude([0, 0, height - 1, height - 1], [0, width - 1, 0, width - 1])
-    rows = wind.read(
+    rows = work.wind.read(
         observed_at - READ_AROUND,
         observed_at + READ_AROUND,
         corners,
-        lambda failure: work.failures.append(replace(failure, area=task.area)),
+        lambda failure: work.failures.append(replace(failure, area=work.task.area)),
     )
 
-    def wind_of(longitude: float, latitude: float) -> WindAtPoint | None:
-        return wind_at(rows, longitude, latitude, observed_at) if rows.num_rows else None
-
-    return wind_of
-
-
-def _failure(error: Exception, area: str, day: str) -> FailedScene:
-    return FailedScene.from_exception(error, scene_id=partition_name(area, day), stage=STAGE, area=area)
-
-
-def partition_name(area: str, day: str) -> str:
-    """Return how failures name a partition of pixels."""
-    return f"area={area}/date={day}"
-
-
-def _publish(
-    task: AreaDates, day: str, results: Sequence[PassResult], rows: pa.Table, observations: Sequence[dict[str, Any]],
-    work: _Work,
-) -> None:  # fmt: skip
-    """Write details, anomalies and, last, the partition of plumes with what was looked at in its manifest."""
-    if task.details_path is not None:
-        write_details(task.details_path, task.keys(day), results)
-    if task.anomalies_path is not None and task.method == ISOLATION_FOREST:
-        _write_anomalies(task, task.anomalies_path, day, results, work)
-    settings = {"calibration": thresholds().version, "wind_path": task.wind_path}
-    storage.write_partition(
-        PLUMES,
-        task.plumes_path,
-        task.keys(day),
-        rows,
-        inputs=work.inputs,
-        settings=settings | (asdict(task.forest) if task.method == ISOLATION_FOREST else {}),
-        counts=count_by_status(rows),
-        extra={
-            "observations": observations,
-            "references": {r.observation["scene_id"]: [s for p in r.references for s in p.scene_ids] for r in results},
-        },
-    )
-
-
-def _write_scene_pages(task: AreaDates, day: str, work: _Work) -> None:
-    """Show on the pages of the date's scenes what is stored now; a page that can't be made costs no plume."""
-    if task.details_path is None or task.anomalies_path is None:
-        return
-    try:
-        write_scene_pages(task.details_path, task.plumes_path, task.anomalies_path, task.area, day)
-    except EXPECTED as error:
-        work.failures.append(_failure(error, task.area, day))
-
-
-def _write_anomalies(task: AreaDates, root: str, day: str, results: Sequence[PassResult], work: _Work) -> None:
-    tables = [
-        ANOMALIES.from_columns(anomaly_columns(r.target, r.anomalies)) for r in results if r.anomalies is not None
-    ]
-    rows = pa.concat_tables(tables) if tables else ANOMALIES.empty()
-    clusters = sum(cluster != NOISE for cluster in rows["cluster"].to_pylist())
-    storage.write_partition(
-        ANOMALIES,
-        root,
-        {"area": task.area, "date": day},
-        rows,
-        inputs=work.inputs,
-        settings=asdict(task.forest),
-        counts={"in_clusters": clusters, "noise": rows.num_rows - clusters},
-    )
-
-
-def count_by_status(rows: pa.Table) -> dict[str, int]:
-    """Return the number of rows of each status, `accepted` also where there is none."""
-    return {ACCEPTED: 0} | dict(sorted(Counter(rows["status"].to_pylist()).items()))
+    winds = WindField.of(rows)
+    return lambda longitude, latitude: wind_at(winds, longitude, latitude, observed_at)

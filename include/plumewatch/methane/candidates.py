@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
+from plumewatch.methane.mask_window import Window, window_around
 from plumewatch.methane.matched_filter import Matches, Template
 from plumewatch.methane.significance import Array, Mask
 from plumewatch.methane.thresholds import Thresholds
@@ -40,6 +42,7 @@ def find_regions(
     """
     levels = limits["candidates"]
     labels, _ = ndimage.label(valid & (averaged >= levels["mask_significance"]), structure=np.ones((3, 3)))
+    pieces = ndimage.find_objects(labels)
     bridge_px = round(levels["bridge_m"] / pixel_size_m)
     taken = np.zeros(valid.shape, bool)
     regions = []
@@ -47,8 +50,8 @@ def find_regions(
         template = matches.templates[matches.best[row, col]]
         if _share_inside(template, taken, row, col) > levels["same_plume_share"]:
             continue
-        mask = _covered(template, labels, valid, row, col)
-        box = tuple(slice(max(0, a.min() - bridge_px), a.max() + bridge_px + 1) for a in np.nonzero(mask))
+        mask = _covered(template, labels, pieces, valid, row, col)
+        box = window_around(mask, bridge_px)
         taken[box] |= ndimage.distance_transform_edt(~mask[box]) <= bridge_px
         regions.append(Region(mask, row, col, float(matches.z[row, col]), template))
     return regions
@@ -79,14 +82,17 @@ def _share_inside(template: Template, taken: Mask, row: int, col: int) -> float:
     return float(weight[taken[on_image]].sum() / weight.sum())
 
 
-def _covered(template: Template, labels: np.ndarray, valid: Mask, row: int, col: int) -> Mask:
+def _covered(
+    template: Template, labels: NDArray[np.int32], pieces: Sequence[Window], valid: Mask, row: int, col: int
+) -> Mask:
     """Return the labelled pieces that touch the template's footprint; the footprint where there are none."""
     on_image, on_template = _window(template, labels.shape, row, col)
     footprint = template.footprint[on_template]
     touched = np.unique(labels[on_image][footprint])
-    touched = touched[touched > 0]
-    if touched.size:
-        return np.isin(labels, touched)
     mask = np.zeros(labels.shape, bool)
-    mask[on_image] = footprint
-    return mask & valid
+    for label in touched[touched > 0]:
+        piece = pieces[label - 1]
+        mask[piece] |= labels[piece] == label
+    if not mask.any():
+        mask[on_image] = footprint & valid[on_image]
+    return mask

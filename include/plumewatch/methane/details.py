@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from plumewatch import storage
-from plumewatch.methane.detection import ACCEPTED
+from plumewatch.methane.candidate_tests import ACCEPTED
 from plumewatch.methane.plume_facts import plume_facts
 from plumewatch.methane.plumes import Plume
 from plumewatch.methane.search import PassResult

@@ -1,7 +1,7 @@
 """Plumes in one pass: where absorption stands out of the noise of its own place, averaged before any threshold.
 
-A plume of 5 t/h has a signal-to-noise ratio of about one in a single pixel, so fields are averaged by Gaussians of
-several widths first. The noise of each average comes from the references themselves (each against the others), pooled
+A plume of 5 t/h has a signal-to-noise ratio of about one in a single pixel, so fields are averaged by templates in the
+shape of plumes first. The noise of each place comes from the references themselves (each against the others), pooled
 over its neighbourhood, and is scaled to the scene's own spread: edges and unstable ground get a noise of their own.
 """
 
@@ -13,16 +13,22 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import ndimage
 
-from plumewatch.methane.candidates import Region, find_regions
-from plumewatch.methane.likeness import compare_shapes
+from plumewatch.methane.alignment import align, beside_gaps
+from plumewatch.methane.candidate_tests import (
+    Candidate,
+    SearchResult,
+    is_surface_change,
+    judge_region,
+    shape_tests,
+)
+from plumewatch.methane.candidates import find_regions
 from plumewatch.methane.local_noise import compute_local_noise, in_units_of_noise
-from plumewatch.methane.matched_filter import Matches, match_templates, plume_templates, steady_signal
+from plumewatch.methane.matched_filter import match_templates, plume_templates, steady_signal
 from plumewatch.methane.passes import Pass
-from plumewatch.methane.probability import probability_of
 from plumewatch.methane.references import (
     Comparison,
     against_ground,
-    align,
+    away_from,
     compare_with_surroundings,
     compute_comparison,
 )
@@ -33,38 +39,15 @@ from plumewatch.methane.significance import (
     Mask,
     least_noise,
     robust_sigma,
+    sampled,
     smooth,
     white_noise_of_average,
 )
 from plumewatch.methane.thresholds import Thresholds
 
 MULTI_PASS, SINGLE_PASS, ISOLATION_FOREST = "multi_pass", "single_pass", "isolation_forest"
-# Statuses of a candidate: accepted, or the first reason against it.
-ACCEPTED, UNRATED = "accepted", "unrated"
-SURFACE_CHANGE, TOO_SMALL, MASKED_EDGE = "surface_change", "too_small", "masked_edge"
-NOT_SIGNIFICANT, DOWNWIND_PIECE = "not_significant", "downwind_piece"
-
-TINY = float(np.finfo(np.float32).tiny)
 SHARP_GROUND = 0.9  # quantile of the strength of the ground's edges, above which an edge is sharp
-MASKED_EDGE_PX = 3  # pixels so near to cloud, shadow or water are its edge
-
-
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """A region that may be a plume."""
-
-    mask: Mask
-    """Its pixels, on the pass's window."""
-    significance: float | None
-    """Response of the plume's template in units of its noise; None for methods without noise."""
-    scale_m: float | None
-    """Standard deviation of the template where it is a round one."""
-    probability: float | None
-    """Of methane from a source; None for isolation_forest."""
-    status: str
-    """`accepted`, or the first reason against it."""
-    tests: Mapping[str, float] = field(default_factory=dict)
-    """What the tests saw, by name."""
+MASKED_EDGE_PX = 3  # pixels so near to cloud, shadow or water are its edge; what was refused is left out so wide
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +61,7 @@ class Detection:
     valid: Mask
     """Pixels that were searched."""
     candidates: tuple[Candidate, ...]
-    """All regions that reach the seed level, refused ones too, strongest first."""
+    """All regions that reach the seed level, refused ones too; strongest first where there is a significance."""
     noise_mol_m2: Mapping[float, float] = field(default_factory=dict)
     """By standard deviation of a Gaussian (m): the noise of the averaged enhancement, over the scene."""
     significance_per_mol_m: float = float("nan")
@@ -112,14 +95,14 @@ def _detect(
     changed = find_changed_ground(comparison, size_m, limits)
     search = _search(target, comparison, noise, changed, limits, wind_towards_deg)
     candidates = [
-        one
+        judge_region(method, region, target, search, limits)
         for region in search.regions
-        if (one := _candidate(method, region, target, search, limits)).status == SURFACE_CHANGE
+        if is_surface_change(shape_tests(region.mask, target, search, limits), limits)
     ]
     if search.regions:
         found = _union([region.mask for region in search.regions], target.shape) | search.stands_out
-        away = ndimage.distance_transform_edt(~found) > smoothing["background_margin_m"] / size_m
-        comparison = against_ground(comparison, away, smoothing["background_m"] / size_m)
+        ground = away_from(found, comparison.valid, size_m, limits)
+        comparison = against_ground(comparison, ground, smoothing["background_m"] / size_m)
     if search.regions or changed.any():  # else a second search would see the same
         # Ground that changed upwards takes part: it may lie under a plume, and its regions are tested as a whole.
         refused = _union([*(one.mask for one in candidates), changed & (comparison.absorption < 0)], target.shape)
@@ -127,7 +110,7 @@ def _detect(
         search = _search(
             target, replace(comparison, valid=comparison.valid & ~refused), noise, changed, limits, wind_towards_deg
         )
-    candidates += [_candidate(method, region, target, search, limits) for region in search.regions]
+    candidates += [judge_region(method, region, target, search, limits) for region in search.regions]
     per_signal = enhancement_per_signal(target.platform, target.air_mass_factor)
     return Detection(
         method=method,
@@ -140,34 +123,6 @@ def _detect(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Search:
-    """What one search gave, and what the tests of its candidates need."""
-
-    comparison: Comparison
-    """What was searched."""
-    noise: Array
-    """Of the place, up to one factor."""
-    relative: Array
-    """Absorption in units of its noise."""
-    changed_ground: Mask
-    """As `find_changed_ground` gives it."""
-    matches: Matches
-    """Responses of the templates."""
-    regions: list[Region]
-    """Around what reaches the seed level."""
-    stands_out: Mask
-    """Where the averaged absorption is far from the background, up or down."""
-    wind_towards_deg: float | None
-    """As given."""
-    band_11_change: Array
-    """Averaged change of band 11, up or down, in units of its median."""
-    beside_not_seen: Mask
-    """Cloud, shadow or water, and their edges."""
-    sharp_ground: Mask
-    """Sharp edges of the ground, and the pixels beside them."""
-
-
 def _search(
     target: Pass,
     comparison: Comparison,
@@ -175,34 +130,30 @@ def _search(
     changed_ground: Mask,
     limits: Thresholds,
     wind_towards_deg: float | None,
-) -> _Search:
+) -> SearchResult:
     size_m, valid = target.pixel_size_m, comparison.valid
     relative, spread = in_units_of_noise(comparison, noise)
-    typical = float(np.median(noise[valid])) * spread if valid.any() else 1.0
+    usual_noise = float(np.median(sampled(noise, valid))) if valid.any() else 1.0
     templates = plume_templates(size_m, wind_towards_deg, limits)
-    matches = match_templates(relative, valid, templates, limits, steady_signal(templates, size_m, limits) / typical)
+    signal = steady_signal(templates, size_m, limits) / (usual_noise * spread)
+    matches = match_templates(relative, valid, templates, limits, signal)
     mask_px = limits["smoothing"]["mask_m"] / size_m
     averaged = smooth(relative, valid, mask_px).values
-    averaged /= max(robust_sigma(averaged[valid]) if valid.any() else 0.0, white_noise_of_average(mask_px) / 2)
+    averaged /= max(robust_sigma(sampled(averaged, valid)) if valid.any() else 0.0, white_noise_of_average(mask_px) / 2)
     stands_out = valid & (np.abs(averaged) >= limits["candidates"]["seed_significance"])
     regions = find_regions(matches, averaged, valid, size_m, limits)
-    change = np.abs(
-        smooth(comparison.brightening, valid, limits["smoothing"]["surface_change_scale_m"] / size_m).values
-    )
-    usual = max(float(np.median(change[valid])), TINY) if valid.any() else 1.0
     edges = ndimage.maximum_filter(comparison.edge_strength, 3)
-    return _Search(
+    return SearchResult(
         comparison=comparison,
-        noise=noise,
+        local_noise=noise / usual_noise,
         relative=relative,
         changed_ground=changed_ground,
         matches=matches,
         regions=regions,
         stands_out=stands_out,
         wind_towards_deg=wind_towards_deg,
-        band_11_change=(change / usual).astype(np.float32),
-        beside_not_seen=ndimage.binary_dilation(np.isfinite(target.b11) & ~target.is_usable, iterations=MASKED_EDGE_PX),
-        sharp_ground=edges > (np.quantile(edges[valid], SHARP_GROUND) if valid.any() else 0.0),
+        beside_not_seen=beside_gaps(target.is_usable | ~np.isfinite(target.b11), MASKED_EDGE_PX),
+        sharp_ground=edges > (np.quantile(sampled(edges, valid), SHARP_GROUND) if valid.any() else 0.0),
     )
 
 
@@ -226,71 +177,9 @@ def find_changed_ground(comparison: Comparison, pixel_size_m: float, limits: Thr
     )
     is_far = valid & (change >= absorption)
     for change_of in (change, absorption):
-        usual = max(MAD_TO_SIGMA * float(np.median(change_of[valid])), least_noise(scale_px))
+        usual = max(MAD_TO_SIGMA * float(np.median(sampled(change_of, valid))), least_noise(scale_px))
         is_far &= change_of >= limits["candidates"]["changed_ground_significance"] * usual
     return is_far
-
-
-def _candidate(method: str, region: Region, target: Pass, search: _Search, limits: Thresholds) -> Candidate:
-    """Return the region with what the tests say of it."""
-    levels, mask = limits["candidates"], region.mask
-    tests = _tests(region, target, search, limits)
-    probability = probability_of(method, region.significance, tests, limits)
-    is_changed = tests["changed_ground_share"] > levels["changed_ground_share"]
-    least = levels["changed_ground_correlation" if is_changed else "surface_change_correlation"]
-    is_alike = (
-        abs(tests["band_11_correlation"]) >= least and abs(tests["band_11_slope"]) >= levels["surface_change_slope"]
-    )
-    is_alike |= any(
-        abs(tests[f"{band}_correlation"]) >= levels["surface_change_correlation"]
-        and abs(tests[f"{band}_slope"]) >= levels["surface_change_slope"]
-        for band in search.comparison.other_changes
-    )
-    reasons = (
-        (SURFACE_CHANGE, is_alike),
-        (TOO_SMALL, mask.sum() * target.pixel_size_m**2 < levels["min_area_m2"]),
-        (MASKED_EDGE, tests["masked_edge_share"] > levels["masked_edge_share"]),
-        (NOT_SIGNIFICANT, tests["mean_significance"] <= 0 or not probability >= limits["probability"]["accepted"]),
-    )
-    status = next((name for name, holds in reasons if holds), ACCEPTED)
-    probability = min(probability, limits["probability"]["refused"].get(status, probability))
-    scale_m = region.template.length_m if region.template.towards_deg is None else None
-    return Candidate(mask, region.significance, scale_m, probability, status, tests)
-
-
-def _tests(region: Region, target: Pass, search: _Search, limits: Thresholds) -> dict[str, float]:
-    """Return what a plume and a chance differ by, by name."""
-    comparison, mask, template = search.comparison, region.mask, region.template
-    valid = comparison.valid
-    scale_px = limits["smoothing"]["surface_change_scale_m"] / target.pixel_size_m
-    likeness = compare_shapes(mask, comparison.absorption, comparison.brightening, valid, scale_px)
-    absorbing = np.maximum(comparison.absorption[mask], 0.0)
-    boundary = mask & ~ndimage.binary_erosion(mask)
-    off = 0.0
-    if template.towards_deg is not None and search.wind_towards_deg is not None:
-        off = abs((template.towards_deg - search.wind_towards_deg + 180.0) % 360.0 - 180.0)
-    others = {
-        band: compare_shapes(mask, comparison.absorption, change, valid, scale_px)
-        for band, change in comparison.other_changes.items()
-    }
-    return {
-        "n_references": float(comparison.n_references),
-        "lowest_significance_in_scene": search.matches.lowest_z,
-        "changed_ground_in_scene": float(search.changed_ground.mean()),
-        "band_11_correlation": likeness.correlation,
-        "band_11_slope": likeness.slope,
-        "band_11_change": float(search.band_11_change[mask].mean()),
-        "changed_ground_share": float(search.changed_ground[mask].mean()),
-        "masked_edge_share": float(absorbing[search.beside_not_seen[mask]].sum() / max(absorbing.sum(), TINY)),
-        "sharp_ground_share": float(search.sharp_ground[boundary].mean()),
-        "local_noise": float(np.median(search.noise[mask]) / np.median(search.noise[valid])),
-        "mean_significance": float(search.relative[mask].mean()),
-        "n_pixels": float(mask.sum()),
-        "off_wind_deg": off,
-        "is_round": float(template.towards_deg is None),
-        **{f"{band}_correlation": like.correlation for band, like in others.items()},
-        **{f"{band}_slope": like.slope for band, like in others.items()},
-    }
 
 
 def _averaged_noise(comparison: Comparison, target: Pass, limits: Thresholds) -> float:

@@ -8,23 +8,15 @@ Too high: the inverse of the transmittance is convex, so that noise doesn't aver
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 from plumewatch.methane.detection import MULTI_PASS, Detection
 from plumewatch.methane.passes import Pass
+from plumewatch.methane.references import away_from
 from plumewatch.methane.retrieval import compute_noise_bias, compute_transmittance, enhancement_per_signal
 from plumewatch.methane.significance import Array, Mask, robust_sigma, slow_part
 from plumewatch.methane.thresholds import Thresholds
 
 ROUNDS = 2  # each leaves a quarter of what the one before left, of a tenth at first
-
-
-def away_from(masks: Mask, valid: Mask, pixel_size_m: float, limits: Thresholds) -> Mask:
-    """Return the valid pixels that are further from `masks` than a plume's faint edge reaches."""
-    if not masks.any():
-        return valid
-    margin_px = limits["smoothing"]["background_margin_m"] / pixel_size_m
-    return valid & (ndimage.distance_transform_edt(~masks) > margin_px)
 
 
 def unbiased_enhancement(detection: Detection, target: Pass, limits: Thresholds) -> Array:

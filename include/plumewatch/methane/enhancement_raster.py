@@ -13,6 +13,7 @@ from rasterio.shutil import copy
 from plumewatch.constants import EARTH_RADIUS_KM
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.methane.detection import Detection
+from plumewatch.methane.mask_window import Window, window_around
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.picture_window import MARGIN_M
 from plumewatch.methane.plumes import Plume
@@ -27,22 +28,11 @@ EXACT_PX = 0.01  # what the rounding of coordinates in the pixel table explains
 LEAST_DETERMINANT = 0.1  # of cells in units of their size: below, all of them lie in one line
 
 Floats = NDArray[np.float64]
-Window = tuple[slice, slice]
-
-
-def window_of(plume: Plume, target: Pass) -> Window:
-    """Return rows and columns of the plume with a margin, within the pass's window."""
-    margin = round(MARGIN_M / target.pixel_size_m)
-    window = []
-    for axis, size in ((1, target.shape[0]), (0, target.shape[1])):
-        inside = np.flatnonzero(plume.candidate.mask.any(axis=axis))
-        window.append(slice(max(0, int(inside[0]) - margin), min(size, int(inside[-1]) + margin + 1)))
-    return window[0], window[1]
 
 
 def enhancement_cog(plume: Plume, target: Pass, detection: Detection) -> bytes:
     """Return the enhancement (mol/m2, NaN where unknown) around a plume as a Cloud-Optimized GeoTIFF."""
-    window = window_of(plume, target)
+    window = window_around(plume.candidate.mask, round(MARGIN_M / target.pixel_size_m))
     values = detection.enhancement_mol_m2[window]
     crs, transform = georeference(target, window)
     profile = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from plumewatch.methane.mask_window import window_around
 from plumewatch.methane.significance import Array, Mask, smooth
 
 MARGIN_PX = 5  # width of the surroundings that belong to the shape
@@ -29,9 +30,7 @@ def compare_shapes(mask: Mask, absorption: Array, other: Array, valid: Mask, sca
     Both are averaged by a Gaussian of `scale_px`. Methane's own slope in band 11 is -0.2; noise of band 11, which is in
     both fields, gives at most 0.5.
     """
-    rows, cols = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    reach = MARGIN_PX + int(np.ceil(3 * scale_px))
-    box = tuple(slice(max(0, int(a[0]) - reach), int(a[-1]) + reach + 1) for a in (rows, cols))
+    box = window_around(mask, MARGIN_PX + int(np.ceil(3 * scale_px)))
     near = ndimage.binary_dilation(mask[box], iterations=MARGIN_PX) & valid[box]
     if near.sum() < MIN_PIXELS:
         return Likeness(0.0, 0.0)

@@ -6,10 +6,19 @@ import numpy as np
 from scipy import ndimage
 
 from plumewatch.methane.references import Comparison
-from plumewatch.methane.significance import LEAST_NOISE, Array, least_noise, local_noise, robust_sigma, smooth
+from plumewatch.methane.significance import (
+    LEAST_NOISE,
+    TINY,
+    Array,
+    least_noise,
+    local_noise,
+    robust_sigma,
+    sampled,
+    smooth,
+    smooth_each,
+)
 from plumewatch.methane.thresholds import Thresholds
 
-TINY = float(np.finfo(np.float32).tiny)
 # Classes of the strength of edges as shares of the scene, and their middles: the sharpest percent has its own.
 EDGE_CLASSES = (0.5, 0.75, 0.9, 0.95, 0.98, 0.99)
 EDGE_MIDDLES = (0.25, 0.625, 0.825, 0.925, 0.965, 0.985, 0.995)
@@ -28,7 +37,7 @@ def compute_local_noise(comparison: Comparison, pixel_size_m: float, limits: Thr
         averaged = smooth(comparison.absorption, valid, smoothing["noise_scale_m"] / pixel_size_m)
         noise = local_noise(averaged.values, valid, smoothing["local_noise_m"] / pixel_size_m)
     noise = np.maximum(noise, least_noise(smoothing["noise_scale_m"] / pixel_size_m))
-    typical = max(float(np.median(comparison.variance[valid])), TINY) if valid.any() else 1.0
+    typical = max(float(np.median(sampled(comparison.variance, valid))), TINY) if valid.any() else 1.0
     noise = (noise * np.sqrt(comparison.variance / typical)).astype(np.float32)
     return noise * _more_at_edges(comparison, noise, smoothing["noise_scale_m"] / pixel_size_m)
 
@@ -62,7 +71,7 @@ def in_units_of_noise(comparison: Comparison, noise: Array) -> tuple[Array, floa
         return np.zeros_like(comparison.absorption), 1.0
     noise = np.maximum(noise, TINY)
     relative = np.where(valid, comparison.absorption / noise, np.float32(0.0))
-    spread = max(robust_sigma(relative[valid]), LEAST_NOISE / float(np.median(noise[valid])))
+    spread = max(robust_sigma(sampled(relative, valid)), LEAST_NOISE / float(np.median(sampled(noise, valid))))
     return (relative / spread).astype(np.float32), spread
 
 
@@ -75,15 +84,16 @@ def _noise_of_references(comparison: Comparison, pixel_size_m: float, limits: Th
     smoothing = limits["smoothing"]
     scale_px = smoothing["noise_scale_m"] / pixel_size_m
     residuals, known = comparison.residuals, comparison.residuals_valid
-    averaged = [smooth(r, k, scale_px).values for r, k in zip(residuals, known, strict=True)]
-    typical = [robust_sigma(a[k]) ** 2 for a, k in zip(averaged, known, strict=True) if k.any()]
+    averaged = smooth_each(residuals, known, scale_px)
+    typical = [robust_sigma(sampled(a, k)) ** 2 for a, k in zip(averaged, known, strict=True) if k.any()]
     scene = float(np.mean(typical)) if typical else 0.0
     squares = np.stack([np.where(k, a**2, np.float32(scene)) for a, k in zip(averaged, known, strict=True)])
     kept = len(squares) - int(smoothing["noise_trim"] * len(squares))
     if kept < len(squares):
         squares = np.partition(squares, kept - 1, axis=0)[:kept]
     mean = squares.mean(axis=0)
-    mean *= scene / max(float(np.median(mean[comparison.valid])), TINY)
+    if comparison.valid.any():
+        mean *= scene / max(float(np.median(sampled(mean, comparison.valid))), TINY)
     pooled = ndimage.gaussian_filter(mean, smoothing["noise_pooling"] * scale_px, mode="nearest")
     prior = smoothing["noise_prior"]
     return np.sqrt((kept * pooled + prior * scene) / (kept + prior))

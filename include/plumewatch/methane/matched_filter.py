@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from plumewatch.methane.significance import Array, Mask, robust_sigma
+from plumewatch.methane.significance import Array, Mask, robust_sigma, sampled
 from plumewatch.methane.thresholds import Thresholds
 
 Floats = NDArray[np.float64]
 
-DIRECTION_STEP_DEG = 15.0  # half of it is the angle that a wedge of 1 km opens at
+DIRECTION_STEP_DEG = 15.0  # half of it is a little more than a wedge opens to either side (6 degrees)
 SUBCELLS = 3  # a template is averaged over 3 x 3 points of each cell
 CORE_SHARE = 0.1  # of a template's highest value: what lies above is its footprint
 COVERAGE_BLOCK = 4  # coverage is as smooth as the templates: computed on blocks of so many pixels
@@ -140,7 +140,7 @@ def match_templates(
         if not inside.any():
             continue
         response = np.divide(response, np.sqrt(coverage), out=np.zeros_like(response), where=inside)
-        noise = max(robust_sigma(response[inside]), least)
+        noise = max(robust_sigma(sampled(response, inside)), least)
         response /= noise
         lowest = min(lowest, float(response.min()))
         if of_signal is not None:
@@ -174,7 +174,7 @@ class _Coverage:
     """Share of a template's squared weight that falls on valid pixels, at every pixel."""
 
     def __init__(self, valid: Mask, widest: int) -> None:
-        self._shape, self._is_whole = valid.shape, bool(valid.all())
+        self._shape = valid.shape
         blocks = _block_means(valid.astype(np.float32))
         self._blocks = blocks.shape
         self._size = [fft.next_fast_len(n + widest // COVERAGE_BLOCK + 2, real=True) for n in blocks.shape]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plumewatch.methane.mask_window import window_around
 from plumewatch.methane.significance import Mask
 
 MARGIN_M = 600.0  # of surroundings at least
@@ -77,13 +78,13 @@ class PictureWindow:
         return float(self.cut(mask, False)[rows, cols].mean())
 
 
-def window_around(mask: Mask, pixel_size_m: float, max_cells: int) -> PictureWindow:
+def frame_picture(mask: Mask, pixel_size_m: float, max_cells: int) -> PictureWindow:
     """Return the square with a margin around `mask` (at least one pixel of it set), moved so that little lies outside.
 
     Pixels are taken together to blocks where there are more than `max_cells` in a row.
     """
-    inside = [np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0)]
-    extent = max(int(at[-1] - at[0]) + 1 for at in inside)
+    inside = window_around(mask)
+    extent = max(at.stop - at.start for at in inside)
     size = extent + 2 * round(max(MARGIN_M / pixel_size_m, MARGIN_SHARE * extent))
     block = -(-size // max_cells)
     cells = -(-size // block)
@@ -92,8 +93,8 @@ def window_around(mask: Mask, pixel_size_m: float, max_cells: int) -> PictureWin
     return PictureWindow(row, col, cells, block)
 
 
-def _first(inside: NDArray[np.int64], size: int, n: int, beyond: int) -> int:
+def _first(inside: slice, size: int, n: int, beyond: int) -> int:
     """Return where a stretch of `size` with its middle at that of `inside` begins, so that it hardly leaves 0 to n."""
     if size >= n + 2 * beyond:
         return (n - size) // 2
-    return int(np.clip((inside[0] + inside[-1] + 1 - size) // 2, -beyond, n + beyond - size))
+    return int(np.clip((inside.start + inside.stop - size) // 2, -beyond, n + beyond - size))

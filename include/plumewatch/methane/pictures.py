@@ -6,27 +6,26 @@ so that a map can hold many.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib import colormaps, patheffects
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image
 
+from plumewatch.methane.candidate_tests import ACCEPTED
 from plumewatch.methane.cut_offs import compute_cut_off
-from plumewatch.methane.detection import ACCEPTED, Detection
+from plumewatch.methane.detection import Detection
+from plumewatch.methane.figure_png import palette_png
 from plumewatch.methane.passes import Pass
-from plumewatch.methane.picture_window import PictureWindow, window_around
+from plumewatch.methane.picture_window import PictureWindow, frame_picture
 from plumewatch.methane.plume_facts import SHOWN_WINDS_M_S, emission_by_wind_kg_h
 from plumewatch.methane.plumes import Plume
-from plumewatch.methane.significance import Array, robust_sigma, smooth
+from plumewatch.methane.significance import TINY, Array, robust_sigma, smooth
 from plumewatch.methane.thresholds import thresholds
 from plumewatch.methane.wording import (
     area_text,
@@ -46,7 +45,6 @@ SCENE, NOISE, NOISE_BAR = (0.632, 0.462, 0.28, 0.336), (0.632, 0.084, 0.28, 0.33
 MAX_CELLS = (200, 100)  # of a panel's side: finer ones are averaged, further where the file would be too large
 MAX_BYTES = 75_000  # maps carry small pictures only; noise alone in every cell is twice that
 LEVELS = 12  # of grey and of colour: what the eye tells apart on a noisy ground, and what a small file can hold
-PALETTE_COLOURS = 255
 SCALE_LENGTHS_M = (100, 200, 500, 1000, 2000, 5000, 10000, 20000)
 SCALE_SHARE = 0.3  # the scale bar takes at most so much of the picture's width
 GREY_PERCENTILES = (2.0, 98.0)
@@ -55,7 +53,6 @@ MASK_ALPHA, FAINT_ALPHA = (0.35, 0.95), (0.0, 0.45)  # without and with the stro
 NOISE_RANGE = 6.0  # in units of noise: the ends of the colours
 HALF = 0.5
 DEFAULT_SCALE_M = 40.0  # of the averaging where the method states no noise
-TINY = float(np.finfo(np.float32).tiny)
 ARROW_LENGTH, CORNERS = 0.13, ((0.87, 0.87), (0.87, 0.16), (0.13, 0.72))  # shares of the panel
 HALO = [patheffects.withStroke(linewidth=2.6, foreground="black")]
 NOT_SEEN = "#b9c3cc"
@@ -67,7 +64,7 @@ def draw_plume(plume: Plume, target: Pass, detection: Detection, references: Seq
     """Return a PNG of a candidate, accepted or refused: where it is, how strong, and what says for and against it."""
     png = b""
     for max_cells in MAX_CELLS:
-        png = _png(plume_figure(plume, target, detection, references, max_cells))
+        png = palette_png(plume_figure(plume, target, detection, references, max_cells))
         if len(png) <= MAX_BYTES:
             break
     return png
@@ -81,7 +78,7 @@ def plume_figure(
     max_cells: int = MAX_CELLS[0],
 ) -> Figure:
     """Return what `draw_plume` draws, panels in at most so many cells a side."""
-    window = window_around(plume.candidate.mask, target.pixel_size_m, max_cells)
+    window = frame_picture(plume.candidate.mask, target.pixel_size_m, max_cells)
     figure = Figure(figsize=SIZE_INCHES, dpi=DPI)
     _draw_enhancement(figure, window, plume, target, detection)
     _draw_scene(figure, window, plume, target)
@@ -242,14 +239,3 @@ def _write_head(figure: Figure, plume: Plume, target: Pass, detection: Detection
     figure.text(left, 0.944, f"{verdict[0].upper()}{verdict[1:]}{chance}", fontsize=10.5, color=colour, **bold)
     figure.text(left, 0.916, f"{where}\n{what}", fontsize=9.5, va="top", linespacing=1.35)
     figure.text(left, 0.858, cut, fontsize=9.5, color="#8a3b00", **bold)
-
-
-def _png(figure: Figure) -> bytes:
-    """Return the figure as a palette PNG, without the name of the software: its release would change the bytes."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
-    packed = io.BytesIO()
-    image = image.quantize(PALETTE_COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    image.save(packed, "PNG", optimize=True)
-    return packed.getvalue()

@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from plumewatch.geodesy import local_offset_km
+from plumewatch.methane.candidate_tests import ACCEPTED, DOWNWIND_PIECE, Candidate
 from plumewatch.methane.cut_offs import BORDER_PX, compute_cut_off
-from plumewatch.methane.detection import ACCEPTED, DOWNWIND_PIECE, Candidate, Detection
-from plumewatch.methane.enhancement_bias import away_from
-from plumewatch.methane.passes import GridPlace, Pass
-from plumewatch.methane.quantification import Emission, Ground, Mass, compute_mass, estimate_emission, window_around
+from plumewatch.methane.detection import Detection
+from plumewatch.methane.grid_place import GridPlace
+from plumewatch.methane.mask_window import window_around
+from plumewatch.methane.passes import Pass
+from plumewatch.methane.quantification import Emission, Ground, Mass, compute_mass, estimate_emission
+from plumewatch.methane.references import away_from
 from plumewatch.methane.significance import TRUNCATE, Array, Mask, smooth
 from plumewatch.methane.thresholds import Thresholds
 from plumewatch.wind.at_point import WindAtPoint

@@ -8,20 +8,14 @@ import numpy as np
 
 from plumewatch.methane.thresholds import Thresholds
 
-LEAST_SHARE = 1e-3  # of a scene that changed, before the logarithm
-MOST_SLOPE = 2.0  # a steeper one says no more
 OFF_WIND_UNIT_DEG = 45.0  # so that the coefficient is of the others' size
-LEAST = 0.05  # of a mean significance or a change, before the logarithm
+LEAST = 0.05  # of a mean significance, before the logarithm
 
 
 def features_of(significance: float, tests: Mapping[str, float]) -> dict[str, float]:
     """Return what the logistic model weighs, by the names of its coefficients."""
-    slope = min(abs(tests["band_11_slope"]), MOST_SLOPE)
     return {
         "log_significance": float(np.log(significance)),
-        "band_11_likeness": abs(tests["band_11_correlation"]) * slope,
-        "log_band_11_change": float(np.log(tests["band_11_change"] + LEAST)),
-        "log_changed_ground_in_scene": float(np.log(tests["changed_ground_in_scene"] + LEAST_SHARE)),
         "sharp_ground_share": tests["sharp_ground_share"],
         "log_local_noise": float(np.log(tests["local_noise"])),
         "log_mean_significance": float(np.log(max(tests["mean_significance"], LEAST))),

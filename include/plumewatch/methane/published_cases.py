@@ -20,7 +20,7 @@ import shapely
 
 from plumewatch.errors import ConfigurationError, InputError
 from plumewatch.geodesy import great_circle_distance_km
-from plumewatch.methane.detection import ACCEPTED
+from plumewatch.methane.candidate_tests import ACCEPTED
 from plumewatch.methane.search import NO_INPUT, SEARCHED
 
 FILE = "methane_published_cases.csv"

@@ -14,18 +14,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft, ndimage
 
-from plumewatch.constants import MOLAR_MASS_CH4_KG_MOL
-from plumewatch.methane.significance import Array, Mask, robust_sigma
+from plumewatch.constants import MOLAR_MASS_CH4_KG_MOL, SECONDS_PER_HOUR
+from plumewatch.methane.mask_window import window_around
+from plumewatch.methane.significance import WINSOR_SIGMA, Array, Mask, robust_sigma, sampled
 from plumewatch.methane.thresholds import Thresholds
 
 Floats = NDArray[np.float64]
-Floats32 = NDArray[np.float32]
 
-SECONDS_PER_HOUR = 3600.0
 ONE_SIGMA = (0.1587, 0.8413)  # quantiles of a 68 % interval
-MIN_PLACE_COVERAGE = 0.8  # a shifted mask must lie on so much valid, plume-free ground to tell the noise
-MIN_PLACES = 50  # fewer shifted masks don't tell a standard deviation
-SAMPLED_PLACES = 20_000  # evenly taken, they tell it to 1 %
+MIN_PAIRS_SHARE = 0.1  # of all pixels: a lag that fewer pairs have counts as uncorrelated
 
 
 @dataclass(frozen=True)
@@ -67,38 +64,37 @@ def effective_wind_m_s(wind_speed_10m_m_s: ArrayLike, limits: Thresholds) -> Flo
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """A field where no plume is, ready to be summed under many masks."""
+    """How the noise of a field hangs together where no plume is, up to lags of half the image."""
 
-    values: Floats32
-    """The field; 0 where a plume may be or nothing is known."""
-    is_known: Mask
-    """Where it is known and no plume is near."""
-    size: tuple[int, int]
-    """Of the transforms: the image, padded."""
-    spectra: tuple[NDArray[np.complex64], NDArray[np.complex64]]
-    """Transforms of both."""
+    covariance: Floats
+    """Of two pixels so many rows and columns apart; negative lags from the end, as a transform has them."""
+    longest_lag: tuple[int, int]
+    """Rows and columns that it is known for, either way."""
 
     @classmethod
     def of(cls, field: Array, plume_free: Mask) -> Ground:
-        """Transform a field (height x width) and where it is known once for all masks of a scene."""
+        """Take it from a field (height x width) where it is known and no plume is near; values are winsorised."""
         is_known = plume_free & np.isfinite(field)
-        values = np.where(is_known, field, 0.0).astype(np.float32)
-        height, width = (fft.next_fast_len(n, real=True) for n in field.shape)
-        of_values, of_known = (fft.rfft2(image, (height, width)) for image in (values, is_known.astype(np.float32)))
-        return cls(values, is_known, (height, width), (of_values, of_known))
-
-
-def window_around(mask: Mask, margin_px: int) -> tuple[slice, slice]:
-    """Return the part of the image that holds the mask (not empty) and a margin, cut at the image's end."""
-    rows, cols = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    first_row, first_col = (max(0, int(at[0]) - margin_px) for at in (rows, cols))
-    return slice(first_row, int(rows[-1]) + 1 + margin_px), slice(first_col, int(cols[-1]) + 1 + margin_px)
+        if not is_known.any():
+            return cls(np.full((1, 1), np.nan), (0, 0))
+        some = sampled(field, is_known)
+        middle, limit = float(np.median(some)), WINSOR_SIGMA * robust_sigma(some)
+        clipped = np.clip(field[is_known], middle - limit, middle + limit).astype(float)
+        values = np.zeros(field.shape)
+        values[is_known] = clipped - clipped.mean()
+        longest_lag = (field.shape[0] // 2, field.shape[1] // 2)
+        size = [fft.next_fast_len(n + lag, real=True) for n, lag in zip(field.shape, longest_lag, strict=True)]
+        products, pairs = (
+            fft.irfft2(np.abs(fft.rfft2(image, size)) ** 2, size) for image in (values, is_known.astype(float))
+        )
+        enough = pairs > MIN_PAIRS_SHARE * pairs[0, 0]
+        return cls(np.divide(products, pairs, out=np.zeros_like(products), where=enough), longest_lag)
 
 
 def compute_mass(
     enhancement_mol_m2: Array, mask: Mask, ground: Ground, pixel_size_m: float, limits: Thresholds
 ) -> Mass:
-    """Return the mass of methane in `mask`; its noise is that of the same mask shifted over the `ground`.
+    """Return the mass of methane in `mask`; its noise is that of such a sum, by the covariance of the `ground`.
 
     `enhancement_mol_m2` (height x width, NaN where not valid) is relative to the surroundings; pixels of the mask
     without a value count as the mean of the others.
@@ -119,21 +115,21 @@ def compute_mass(
 
 
 def noise_of_sum(ground: Ground, mask: Mask) -> float:
-    """Return the standard deviation of the field's sum over the mask, from the mask at all other places of the image.
+    """Return the standard deviation of the field's sum over the mask; NaN where no ground tells it.
 
-    This holds the correlation of the noise from pixel to pixel. Where the mask fits at too few places, the noise of
-    single pixels is taken as fully correlated inside the mask: an upper bound.
+    The sum of the covariance over all pairs of the mask's pixels, which holds the correlation of the noise from pixel
+    to pixel; at least that of white noise. A mask of more than half the image counts as fully correlated: an upper
+    bound.
     """
-    shape = mask[window_around(mask, 0)].astype(np.float32)
-    turned = np.conj(fft.rfft2(shape, ground.size))
-    height, width = (n - m + 1 for n, m in zip(mask.shape, shape.shape, strict=True))
-    total, count = (fft.irfft2(spectrum * turned, ground.size)[:height, :width] for spectrum in ground.spectra)
-    n_pixels = float(shape.sum())
-    places = np.flatnonzero(count >= MIN_PLACE_COVERAGE * n_pixels)
-    if places.size >= MIN_PLACES:
-        places = places[:: 1 + places.size // SAMPLED_PLACES]
-        return robust_sigma(total.ravel()[places] / count.ravel()[places]) * n_pixels
-    return robust_sigma(ground.values[ground.is_known]) * n_pixels if ground.is_known.any() else float("nan")
+    shape = mask[window_around(mask)]
+    n_pixels, variance = int(shape.sum()), ground.covariance[0, 0]
+    upper_bound = float(n_pixels * np.sqrt(variance))
+    if not all(length <= lag for length, lag in zip(shape.shape, ground.longest_lag, strict=True)):
+        return upper_bound
+    size = [2 * length for length in shape.shape]
+    pairs = fft.irfft2(np.abs(fft.rfft2(shape.astype(float), size)) ** 2, size)
+    lags = np.ix_(*(np.r_[0:length, -length:0] for length in shape.shape))
+    return float(np.sqrt(np.clip((pairs * ground.covariance[lags]).sum(), n_pixels * variance, upper_bound**2)))
 
 
 def estimate_emission(mass: Mass, wind_speed_10m_m_s: float, plume_id: str, limits: Thresholds) -> Emission:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from plumewatch.methane.significance import Array, Mask, robust_sigma
+from plumewatch.methane.significance import Array, Mask, robust_sigma, sampled
 
 OUTLIER_SIGMA = 3.0  # changes of the ground that stand out further are pulled in, so that they don't pull the fit
 ITERATIONS = 4  # each pulls in what stands out of the fit so far
-SAMPLED_PIXELS = 60_000  # evenly taken pixels tell a shift of a thousandth of a pixel
+SAMPLED_PIXELS = 30_000  # evenly taken pixels tell a shift of two thousandths of a pixel
 MIN_PIXELS = 1000  # fewer don't tell a shift of a few hundredths of a pixel
 MAX_SHIFT_PX = 1.0  # a first-order correction holds for less than a pixel
 
@@ -42,9 +41,16 @@ def gradient_of(field: Array, valid: Mask) -> Gradient:
     """Return central differences where all neighbours are valid."""
     if min(field.shape) < 2:  # no neighbours
         return Gradient(np.zeros_like(field), np.zeros_like(field))
-    inside = ndimage.binary_erosion(valid)
+    inside = _inner(valid)
     by_row, by_col = np.gradient(np.where(valid, field, np.float32(0.0)))
     return Gradient(np.where(inside, by_row, np.float32(0.0)), np.where(inside, by_col, np.float32(0.0)))
+
+
+def _inner(valid: Mask) -> Mask:
+    """Return the pixels whose four neighbours are valid too."""
+    inside = np.zeros_like(valid)
+    inside[1:-1, 1:-1] = valid[1:-1, 1:-1] & valid[:-2, 1:-1] & valid[2:, 1:-1] & valid[1:-1, :-2] & valid[1:-1, 2:]
+    return inside
 
 
 def estimate_shift(moved: Array, fixed: Array, gradient: Gradient, valid: Mask) -> Shift:
@@ -53,11 +59,10 @@ def estimate_shift(moved: Array, fixed: Array, gradient: Gradient, valid: Mask) 
     `gradient` is that of `fixed`. Both fields are the logarithm of a band in which nothing but illumination changes.
     Too little ground, or more than a pixel, which is no error of registration: no shift.
     """
-    inside = valid & ((gradient.by_row != 0) | (gradient.by_col != 0))
-    if inside.sum() < MIN_PIXELS:
+    fit = _robust_fit(np.stack([gradient.by_row, gradient.by_col]), moved - fixed, valid)
+    if fit is None:
         return Shift(0.0, 0.0)
-    slopes = np.stack([gradient.by_row[inside], gradient.by_col[inside]])
-    rows, cols = -_robust_fit(slopes, (moved - fixed)[inside])
+    rows, cols = -fit
     return Shift(float(rows), float(cols)) if np.hypot(rows, cols) <= MAX_SHIFT_PX else Shift(0.0, 0.0)
 
 
@@ -66,7 +71,7 @@ def edges_of(fields: Sequence[Array], valid: Mask) -> Array:
     terms = []
     for field in fields:
         first = gradient_of(field, valid)
-        inside = ndimage.binary_erosion(valid, iterations=2)
+        inside = _inner(_inner(valid))
         by_row, by_col = (gradient_of(derivative, inside) for derivative in (first.by_row, first.by_col))
         terms += [first.by_row, first.by_col, by_row.by_row, by_row.by_col, by_col.by_col]
     return np.stack(terms)
@@ -78,21 +83,28 @@ def without_edges(difference: Array, edges: Array, valid: Mask) -> Array:
     The part that is proportional to the `edges` of the ground's own fields: what is left of the registration, the
     bands' own offset from each other, which a shift of both leaves in their ratio, and a difference in sharpness.
     """
-    inside = valid & edges.any(axis=0)
-    if inside.sum() < MIN_PIXELS:
+    fit = _robust_fit(edges, difference, valid)
+    if fit is None:
         return difference
-    fitted = _robust_fit(edges[:, inside], difference[inside]).astype(np.float32)
-    return np.where(valid, difference - np.tensordot(fitted, edges, 1), np.float32(0.0))
+    return np.where(valid, difference - np.tensordot(fit.astype(np.float32), edges, 1), np.float32(0.0))
 
 
-def _robust_fit(slopes: Array, difference: Array) -> NDArray[np.float64]:
-    """Return the factors of `slopes` (terms x pixels) whose sum is the difference, but for a constant."""
-    every = 1 + difference.size // SAMPLED_PIXELS
-    slopes, difference = slopes[:, ::every].astype(float), difference[::every].astype(float)
+def _robust_fit(slopes: Array, difference: Array, valid: Mask) -> NDArray[np.float64] | None:
+    """Return the factors of `slopes` (terms x height x width) whose sum is the difference, but for a constant.
+
+    None where too few of the sampled pixels have slopes.
+    """
+    pixels = np.flatnonzero(valid)
+    pixels = pixels[:: 1 + pixels.size // SAMPLED_PIXELS]
+    slopes = slopes.reshape(len(slopes), -1)[:, pixels]
+    has_slope = slopes.any(axis=0)
+    if has_slope.sum() < MIN_PIXELS:
+        return None
+    slopes, difference = slopes[:, has_slope].astype(float), difference.ravel()[pixels[has_slope]].astype(float)
     normal, factors = slopes @ slopes.T, np.zeros(len(slopes))
     for _ in range(ITERATIONS):
         residual = difference - factors @ slopes
-        residual -= np.median(residual)
+        residual -= np.median(sampled(residual))
         limit = OUTLIER_SIGMA * robust_sigma(residual)
         factors += np.linalg.lstsq(normal, slopes @ np.clip(residual, -limit, limit), rcond=None)[0]
     return factors

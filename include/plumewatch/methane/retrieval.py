@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
 
 from plumewatch.errors import InputError
+from plumewatch.methane.significance import sampled
 
 Floats = NDArray[np.float64]
 
@@ -205,7 +206,7 @@ def compute_log_ratio(b11: NDArray, b12: NDArray, valid: NDArray[np.bool_]) -> N
     usable = valid & (b11 > 0) & (b12 > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         log_ratio = np.where(usable, np.log(b12 / b11), np.nan).astype(np.float32)
-    return log_ratio - np.float32(np.median(log_ratio[usable])) if usable.any() else log_ratio
+    return log_ratio - np.float32(np.median(sampled(log_ratio, usable))) if usable.any() else log_ratio
 
 
 def _interpolate(x: Floats, nodes: Floats, values: Floats) -> Floats:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from plumewatch.methane.alignment import cloud_margin_px, comparable_ground
 from plumewatch.methane.anomalies import Anomalies, ForestSettings, detect_isolation_forest, find_anomalies
+from plumewatch.methane.candidate_tests import ACCEPTED
 from plumewatch.methane.detection import (
-    ACCEPTED,
     ISOLATION_FOREST,
     MULTI_PASS,
     SINGLE_PASS,
@@ -24,8 +25,7 @@ from plumewatch.methane.enhancement_bias import unbiased_enhancement
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import Plume, WindOf, describe_plumes
 from plumewatch.methane.quantification import detection_limit_kg_h
-from plumewatch.methane.references import comparable
-from plumewatch.methane.significance import robust_sigma
+from plumewatch.methane.significance import Mask, robust_sigma, sampled
 from plumewatch.methane.thresholds import Thresholds
 from plumewatch.wind.at_point import WindAtPoint
 
@@ -61,7 +61,8 @@ def choose_references(target: Pass, earlier: Iterable[Pass], limits: Thresholds)
     then the nearest.
     """
     rule = limits["references"]
-    fit = [candidate for candidate in earlier if _is_fit(target, candidate, limits)]
+    ground = comparable_ground(target)
+    fit = [candidate for candidate in earlier if _is_fit(target, ground, candidate, limits)]
 
     def difference(index: int) -> tuple[bool, bool, int]:
         orbit_differs = fit[index].relative_orbit != target.relative_orbit
@@ -71,19 +72,18 @@ def choose_references(target: Pass, earlier: Iterable[Pass], limits: Thresholds)
     return [fit[index] for index in kept]
 
 
-def _is_fit(target: Pass, candidate: Pass, limits: Thresholds) -> bool:
+def _is_fit(target: Pass, ground: Mask, candidate: Pass, limits: Thresholds) -> bool:
     """Whether a pass sees enough of the target's ground, in a picture that is neither the same nor an empty one."""
     rule = limits["references"]
-    shared = comparable(target, candidate, limits)
     if candidate.clear_fraction < rule["min_clear_fraction"]:
         return False
+    shared = ground & comparable_ground(candidate, cloud_margin_px(target, limits))
     if shared.sum() < rule["min_shared_fraction"] * max(1, int(target.is_usable.sum())):
         return False
-    if np.array_equal(target.b11[shared], candidate.b11[shared]):  # the same picture stored twice
-        return False
-    one, other = (np.log(band[shared]) for band in (target.b11, candidate.b11))
-    is_flat = [robust_sigma(band) < LEAST_TEXTURE for band in (one, other)]
-    return is_flat[0] == is_flat[1]
+    pixels = sampled(np.flatnonzero(shared))
+    one, other = (np.log(band.ravel()[pixels]) for band in (target.b11, candidate.b11))
+    is_same = np.array_equal(one, other)  # the same picture stored twice
+    return not is_same and (robust_sigma(one) < LEAST_TEXTURE) == (robust_sigma(other) < LEAST_TEXTURE)
 
 
 def search_pass(

@@ -13,13 +13,14 @@ from scipy import ndimage
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
+TINY = float(np.finfo(np.float32).tiny)  # below every spread, so that none is divided by 0
 MAD_TO_SIGMA = 1.4826  # of a normal distribution: 1 / Phi^-1(3/4)
 TRUNCATE = 3.0  # Gaussians end at 3 standard deviations: 0.3 % of the weight is beyond
 WINSOR_SIGMA = 3.0  # values further out are pulled in, or left out, where a background or a local noise is computed
 LEAST_NOISE = 1e-4  # of a pixel's ln ratio: reflectance comes in steps of 1e-4
-SAMPLED_VALUES = 100_000  # evenly taken values tell a spread to 0.4 %
+SAMPLED_VALUES = 20_000  # evenly taken values tell a spread to 1 %, a median to 1 % of it
 SLOPE_RIDGE = 0.02  # of the squared width (1 inside, 0.36 at an edge): holds the slope where few pixels are left
-BLOCKS_PER_SIGMA = 6  # a Gaussian needs no finer sampling than a sixth of its standard deviation
+BLOCKS_PER_SIGMA = 4  # a Gaussian needs no finer sampling than a quarter of its standard deviation
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +36,22 @@ class Smoothed:
 def smooth(field: Array, valid: Mask, sigma_px: float) -> Smoothed:
     """Return the average of `field` over valid pixels (normalised convolution); outside the array nothing is valid."""
     weight = _gauss(valid.astype(np.float32), sigma_px)
+    return Smoothed(_weighted_mean(field, valid, weight, sigma_px), weight)
+
+
+def smooth_each(fields: Array, valid: Mask, sigma_px: float) -> list[Array]:
+    """Return the averages of several fields, as `smooth` does; masks that are equal are averaged once."""
+    averages, weight = [], np.zeros(0, np.float32)
+    for k, field in enumerate(fields):
+        if not k or not np.array_equal(valid[k], valid[k - 1]):
+            weight = _gauss(valid[k].astype(np.float32), sigma_px)
+        averages.append(_weighted_mean(field, valid[k], weight, sigma_px))
+    return averages
+
+
+def _weighted_mean(field: Array, valid: Mask, weight: Array, sigma_px: float) -> Array:
     total = _gauss(np.where(valid, field, np.float32(0.0)).astype(np.float32), sigma_px)
-    return Smoothed(np.divide(total, weight, out=np.zeros_like(total), where=weight > 0), weight)
+    return np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
 
 
 def robust_sigma(values: NDArray[Any]) -> float:
@@ -46,8 +61,29 @@ def robust_sigma(values: NDArray[Any]) -> float:
     """
     if not values.size:
         return float("nan")
-    values = values.ravel()[:: 1 + values.size // SAMPLED_VALUES]
+    values = sampled(values)
     return float(MAD_TO_SIGMA * np.median(np.abs(values - np.median(values))))
+
+
+def sampled(values: NDArray[Any], valid: Mask | None = None) -> NDArray[Any]:
+    """Return the (valid) values, flat; of very many only some, evenly taken, of no column more than of others."""
+    count = values.size if valid is None else int(np.count_nonzero(valid))
+    every = _step(count, values.shape[-1])
+    some = values.ravel()[::every]
+    if valid is None:
+        return some
+    is_valid = valid.ravel()[::every]
+    if np.count_nonzero(is_valid) * every * 2 < count:  # a pattern that the steps miss
+        return values[valid][:: _step(count, count)]
+    return some[is_valid]
+
+
+def _step(count: int, width: int) -> int:
+    """Return the step that takes about SAMPLED_VALUES of `count`, and in rows of `width` all columns alike."""
+    step = 1 + count // SAMPLED_VALUES
+    while math.gcd(step, width) > 1:
+        step += 1
+    return step
 
 
 def least_noise(sigma_px: float) -> float:
@@ -65,18 +101,22 @@ def slow_part(field: Array, valid: Mask, sigma_px: float) -> Array:
 
     A plane, so that a slope isn't bent at the edge of the image or of a gap. Values that stand out of the scene by more
     than 3 sigma are pulled in, then those that stand out of a first fit are left out, so that ground that changed
-    neither lifts nor sinks its surroundings. Works on block means a sixth of the Gaussian wide.
+    neither lifts nor sinks its surroundings. Works on block means a quarter of the Gaussian wide.
     """
+    if not valid.any():
+        return np.zeros_like(field)
     block = max(1, int(sigma_px / BLOCKS_PER_SIGMA))
-    middle, spread = np.median(field[valid]), WINSOR_SIGMA * robust_sigma(field[valid])
+    values = sampled(field, valid)
+    middle, spread = np.median(values), WINSOR_SIGMA * robust_sigma(values)
     first = _wide_plane(np.clip(field, middle - spread, middle + spread), valid, sigma_px, block)
-    off = np.abs(field - first)
-    return _wide_plane(field, valid & (off <= WINSOR_SIGMA * robust_sigma((field - first)[valid])), sigma_px, block)
+    off = field - first
+    is_near = np.abs(off) <= WINSOR_SIGMA * robust_sigma(sampled(off, valid))
+    return _wide_plane(field, valid & is_near, sigma_px, block)
 
 
 def local_noise(field: Array, valid: Mask, window_px: float) -> Array:
     """Return the standard deviation around zero in a Gaussian window, of values winsorised at 3 sigma of the scene."""
-    limit = WINSOR_SIGMA * robust_sigma(field[valid])
+    limit = WINSOR_SIGMA * robust_sigma(sampled(field, valid))
     block = max(1, int(window_px / BLOCKS_PER_SIGMA))
     return np.sqrt(np.maximum(_wide_average(np.clip(field, -limit, limit) ** 2, valid, window_px, block), 0.0))
 

@@ -6,42 +6,60 @@ arrays on the area's grid a pass takes a tenth of the memory of its rows.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from plumewatch import storage
-from plumewatch.errors import InputError
+from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.geodesy import wrap_longitude
-from plumewatch.methane.passes import (
-    COLUMNS,
-    FIT_POINTS,
-    MAX_OFFSET_PX,
-    OTHER_BANDS,
-    GridPlace,
-    Pass,
-    grid_pass,
-    split_passes,
-)
+from plumewatch.methane.grid_place import FIT_POINTS, MAX_OFFSET_PX, Floats, GridPlace
+from plumewatch.methane.passes import COLUMNS, OTHER_BANDS, Pass, grid_pass, split_passes
 from plumewatch.tables import PIXELS
 
 READ_COLUMNS = (*COLUMNS, *OTHER_BANDS)  # further bands as far as the files have them
 MAX_KEPT_BYTES = 1 << 30  # of passes in one worker: 30 dates of 1,000 x 1,000 pixels with five further bands
 CHECKED_POINTS = FIT_POINTS // 8  # of a pass, whose places are compared with those of the window it is laid on
+PIXEL_SIZE_TOLERANCE = 1e-3  # relative: a size that is stored in single precision, or rounded to centimetres
 EMPTY = {"f": np.nan, "b": False, "i": -1, "u": 0}  # what a cell without a pixel holds, by the kind of the array
 
+log = logging.getLogger(__name__)
 
-@dataclass(frozen=True)
-class _Day:
+
+@dataclass(frozen=True, eq=False)
+class RefusedPass:
+    """A pass whose rows cannot be used, beside others of its partition that can."""
+
+    platform: str | None
+    """As the table has it."""
+    relative_orbit: int | None
+    """As the table has it."""
+    scene_id: str | None
+    """The first of its scenes, None where the table doesn't say."""
+    error: Exception
+    """What was found and what is allowed, without its traceback."""
+
+
+@dataclass(frozen=True, eq=False)
+class StoredDay:
     """What a partition holds."""
 
     passes: tuple[Pass, ...]
     """In the order of platform and relative orbit, each on the smallest window that holds it."""
+    refused: tuple[RefusedPass, ...]
+    """In the same order."""
     n_bytes: int
-    """Of their arrays."""
+    """Of the arrays of its passes."""
+
+    @property
+    def n_passes(self) -> int:
+        """How many passes the table has, usable or not."""
+        return len(self.passes) + len(self.refused)
 
 
 class StoredPasses:
@@ -62,7 +80,7 @@ class StoredPasses:
         """Dates of those partitions, in the order of reading."""
         self._root, self._area = pixels_root, area
         self._targets, self._max_days_back, self._max_bytes = tuple(targets), max_days_back, max_bytes
-        self._kept: dict[str, _Day] = {}
+        self._kept: dict[str, StoredDay] = {}
         self._stored: frozenset[str] | None = None
 
     def partition(self, day: str) -> str:
@@ -74,23 +92,37 @@ class StoredPasses:
         """Dates that need not be read again, sorted."""
         return sorted(self._kept)
 
-    def read(self, day: str) -> tuple[Pass, ...]:
+    def read(self, day: str) -> StoredDay:
         """Return the passes of a date, none where its partition has no rows.
 
-        Raises what a partition that cannot be used raises; a failure isn't kept, the next one who asks tries again.
+        Of several passes those that can be used are given, and the others named. Raises what a partition raises that
+        cannot be read or whose only pass cannot be used; that isn't kept, the next one who asks tries again.
         """
         if day not in self._kept:
             rows = storage.read_table(PIXELS, self.partition(day), READ_COLUMNS)
             self.rows_read += rows.num_rows
             self.dates_read.append(day)
-            in_passes = split_passes(rows) if rows.num_rows else []
-            passes = tuple(grid_pass(one, source=self.partition(day)) for one in in_passes)
-            self._keep(day, _Day(passes, sum(map(_n_bytes, passes))))
-            return passes
-        return self._kept[day].passes
+            stored = self._gridded(split_passes(rows) if rows.num_rows else [], self.partition(day))
+            self._keep(day, stored)
+            return stored
+        return self._kept[day]
+
+    def _gridded(self, in_passes: list[pa.Table], source: str) -> StoredDay:
+        passes, refused = [], []
+        for rows in in_passes:
+            try:
+                passes.append(grid_pass(rows, source=source))
+            except Exception as error:  # whatever is odd in one pass must not take the others along
+                if len(in_passes) == 1:
+                    raise
+                if not isinstance(error, PlumewatchError):
+                    log.exception("%s", source)
+                refused.append(_refused(rows, error))
+        return StoredDay(tuple(passes), tuple(refused), sum(map(_n_bytes, passes)))
 
     def start(self, target: str) -> None:
-        """Forget what no target from this one on can be compared with."""
+        """Forget what no target from this one on can be compared with; InputError where it is no date."""
+        self._require_date(target)
         first = self.days_before(target)[-1] if self._max_days_back else target
         self._kept = {day: held for day, held in self._kept.items() if day >= first}
 
@@ -104,11 +136,14 @@ class StoredPasses:
 
     def days_before(self, target: str) -> list[str]:
         """Return the days before a date (YYYY-MM-DD) as far back as references may lie, nearest first."""
-        if not _is_date(target):
-            raise InputError(self.partition(target), f"date={target}", "date=YYYY-MM-DD")
+        self._require_date(target)
         return [str(date.fromisoformat(target) - timedelta(days=n)) for n in range(1, self._max_days_back + 1)]
 
-    def _keep(self, day: str, read: _Day) -> None:
+    def _require_date(self, day: str) -> None:
+        if not _is_date(day):
+            raise InputError(self.partition(day), f"date={day}", "date=YYYY-MM-DD")
+
+    def _keep(self, day: str, read: StoredDay) -> None:
         """Keep a date; where all together are too much the earliest go, which the fewest targets ahead will need."""
         self._kept[day] = read
         while sum(held.n_bytes for held in self._kept.values()) > self._max_bytes:
@@ -133,11 +168,21 @@ def _n_bytes(one: Pass) -> int:
     return sum(array.nbytes for array in arrays)
 
 
-def on_window(one: Pass, onto: GridPlace, source: str = "pixels") -> Pass:
+def _refused(rows: pa.Table, error: Exception) -> RefusedPass:
+    names = ("platform", "relative_orbit", "scene_id")
+    first = next(iter(rows.select(names).sort_by("scene_id").slice(0, 1).to_pylist()), dict.fromkeys(names))
+    return RefusedPass(**first, error=error.with_traceback(None))  # a traceback would hold the rows
+
+
+def on_window(one: Pass, onto: GridPlace, source: str = "pixels", pixel_size_m: float | None = None) -> Pass | None:
     """Return a pass on the window of another one; cells that it doesn't reach have no pixel.
 
-    Raises InputError, naming `source`, where no pixel lies in the window, or its cells are not those of the window.
+    None where it reaches none, as two orbits may at the ends of their swaths. Raises InputError, naming `source`, where
+    its pixels are not of the window's size (None: not known) or its cells are not those of the window.
     """
+    if pixel_size_m is not None and abs(one.pixel_size_m - pixel_size_m) > PIXEL_SIZE_TOLERANCE * pixel_size_m:
+        allowed = f"{pixel_size_m:g} as on the target date: dates of one area on one grid"
+        raise InputError(source, f"pixel_size_m {one.pixel_size_m:g}", allowed)
     own = one.place
     top, left = max(own.row0, onto.row0), max(own.col0, onto.col0)
     bottom = min(own.row0 + own.height, onto.row0 + onto.height)
@@ -148,10 +193,10 @@ def on_window(one: Pass, onto: GridPlace, source: str = "pixels") -> Pass:
     )
     rows, cols = np.nonzero(one.scene_index[its_part] >= 0)
     if not len(rows):
-        raise InputError(source, "no pixel in the window of the target date", "dates of one area on one grid")
+        return None
     _check_place(own, onto, rows + top, cols + left, source)
     if (own.row0, own.col0, *one.shape) == (onto.row0, onto.col0, onto.height, onto.width):
-        return replace(one, place=onto)
+        return one
     part = slice(top - onto.row0, bottom - onto.row0), slice(left - onto.col0, right - onto.col0)
 
     def laid(values: np.ndarray) -> np.ndarray:
@@ -172,9 +217,17 @@ def _check_place(own: GridPlace, onto: GridPlace, rows: np.ndarray, cols: np.nda
     row, col = rows[some], cols[some]
     longitude, latitude = own.longitude_latitude(row - own.row0, col - own.col0)
     there = onto.longitude_latitude(row - onto.row0, col - onto.col0)
-    next_cell = onto.longitude_latitude(row - onto.row0 + 1, col - onto.col0)
-    cell = np.median(np.abs(next_cell[1] - there[1]))
-    off = np.hypot(wrap_longitude(longitude - there[0]) * np.cos(np.radians(latitude)), latitude - there[1])
-    if np.median(off) > MAX_OFFSET_PX * cell:
-        found = f"pixels {np.median(off) / cell:.1f} cells off the target's grid"
-        raise InputError(source, found, "dates of one area on one grid")
+    along = (0, 1) if onto.width > onto.height else (1, 0)  # of a window of one row only its columns are known
+    next_cell = onto.longitude_latitude(row - onto.row0 + along[0], col - onto.col0 + along[1])
+    cell = _distance_deg(next_cell, there)
+    off = _distance_deg((longitude, latitude), there)
+    if off > MAX_OFFSET_PX * cell:
+        raise InputError(
+            source, f"pixels {off / cell:.1f} cells off the target's grid", "dates of one area on one grid"
+        )
+
+
+def _distance_deg(one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> float:
+    """Return the median distance of places near each other, in degrees of latitude."""
+    east = wrap_longitude(one[0] - other[0]) * np.cos(np.radians(other[1]))
+    return float(np.median(np.hypot(east, one[1] - other[1])))

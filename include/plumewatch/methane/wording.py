@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from plumewatch.methane.detection import (
+from plumewatch.methane.candidate_tests import (
     ACCEPTED,
     DOWNWIND_PIECE,
-    ISOLATION_FOREST,
     MASKED_EDGE,
-    MULTI_PASS,
     NOT_SIGNIFICANT,
-    SINGLE_PASS,
     SURFACE_CHANGE,
     TOO_SMALL,
     UNRATED,
 )
+from plumewatch.methane.detection import ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS
 from plumewatch.methane.passes import Pass
 
 KG_PER_T = 1000.0
@@ -29,8 +27,8 @@ METHOD_TEXTS = {
 STATUS_TEXTS = {
     ACCEPTED: "accepted",
     UNRATED: "not rated: this method doesn't know methane",
-    SURFACE_CHANGE: "refused: band 11 changed too, as ground and cloud do",
-    TOO_SMALL: "refused: smaller than the plumes that this satellite can tell",
+    SURFACE_CHANGE: "refused: ground or cloud: other bands changed too, or band 12 more than by any gas",
+    TOO_SMALL: "refused: smaller than the plumes that this satellite can tell, or one small object",
     MASKED_EDGE: "refused: it lies at the edge of cloud, shadow or water",
     NOT_SIGNIFICANT: "refused: noise makes as strong ones too often",
     DOWNWIND_PIECE: "not counted again: the far part of another plume",

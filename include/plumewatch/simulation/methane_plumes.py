@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import RegularGridInterpolator
 from scipy.special import erf
 
-from plumewatch.constants import MOLAR_MASS_CH4_KG_MOL
+from plumewatch.constants import MOLAR_MASS_CH4_KG_MOL, SECONDS_PER_HOUR
 from plumewatch.simulation.random_streams import correlated_field, correlated_series
 
 TRANSMITTANCE_FILE = "sentinel2_ch4_transmittance.json"
@@ -30,7 +30,6 @@ PUFF_GROWTH = 0.08  # metres of puff width per metre travelled; with the gusts, 
 PUFFING = 0.25  # relative standard deviation of the release rate
 PUFFING_TIME_S = 40.0
 MIN_PUFF = 0.4  # of the mean: a release weakens but never stops, so that a plume begins at its source
-SECONDS_PER_HOUR = 3600.0
 
 Floats = NDArray[np.float64]
 

@@ -96,8 +96,22 @@ def is_usable(wind: pa.Table) -> NDArray[np.bool_]:
     return has_place & is_plausible(u, v) & np.isfinite(_hours(wind["observed_at_utc"]))
 
 
+@dataclass(frozen=True, eq=False)
+class WindField:
+    """Rows of the table `wind`, ready to be asked at many places one by one."""
+
+    products: tuple[tuple[str, _Rows], ...]
+    """Name and rows of each product, by name."""
+
+    @classmethod
+    def of(cls, wind: pa.Table) -> WindField:
+        """Take the usable rows."""
+        rows = _Rows.from_table(wind)
+        return cls(tuple((str(name), rows.take(rows.product == name)) for name in np.unique(rows.product)))
+
+
 def wind_at(
-    wind: pa.Table,
+    wind: pa.Table | WindField,
     longitude: float,
     latitude: float,
     observed_at_utc: datetime,
@@ -111,7 +125,7 @@ def wind_at(
 
 
 def wind_of_each_product(
-    wind: pa.Table,
+    wind: pa.Table | WindField,
     longitude: float,
     latitude: float,
     observed_at_utc: datetime,
@@ -120,7 +134,7 @@ def wind_of_each_product(
     """Return what each product that knows the wind at a place, time and height says, by name of the product."""
     lon, lat, time = np.array([longitude], float), np.array([latitude], float), _hours([observed_at_utc])
     found = []
-    for product, rows in _products(wind):
+    for product, rows in (wind if isinstance(wind, WindField) else WindField.of(wind)).products:
         levels = _levels(rows, lon, lat, time, height_m)
         u, v = _in_height(levels, height_m)
         if np.isfinite(u[0]):
@@ -143,17 +157,11 @@ def winds_at(
     """
     lon, lat, time = np.asarray(longitude, float), np.asarray(latitude, float), _hours(observed_at_utc)
     u, v = np.full(lon.shape, np.nan), np.full(lon.shape, np.nan)
-    products = _products(wind)
+    products = WindField.of(wind).products
     for _, rows in products:
         wanted = np.flatnonzero(np.isnan(u) & np.isfinite(time))
         u[wanted], v[wanted] = _in_height(_levels(rows, lon[wanted], lat[wanted], time[wanted], height_m), height_m)
     return WindAtPoints(u, v, height_m if products else math.nan)
-
-
-def _products(wind: pa.Table) -> list[tuple[str, _Rows]]:
-    """The rows of each product, by its name."""
-    rows = _Rows.from_table(wind)
-    return [(str(name), rows.take(rows.product == name)) for name in np.unique(rows.product)]
 
 
 def _levels(rows: _Rows, lon: Floats, lat: Floats, time: Floats, height_m: float) -> dict[float, tuple[Floats, Floats]]:

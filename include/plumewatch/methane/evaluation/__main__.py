@@ -13,17 +13,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from plumewatch.methane.detection import ACCEPTED
+from plumewatch.limit_check import Check
+from plumewatch.methane.candidate_tests import ACCEPTED
 from plumewatch.methane.evaluation.calibration import calibration_bins, calibration_lines, prior_of, rate_at_half
 from plumewatch.methane.evaluation.control import scene_noise_mol_m2
-from plumewatch.methane.evaluation.ground import DESERT, FIELDS
+from plumewatch.methane.evaluation.ground import DENSE_FIELDS, DESERT, FIELDS
 from plumewatch.methane.evaluation.limits import (
     HALF_FOUND,
     LARGE_KG_H,
     LEAST_RECALL,
     MOST_LOST,
     MOST_ROUND_TRIP_BIAS,
-    Check,
     at_most,
     bare_check,
     calibration_checks,
@@ -159,7 +159,8 @@ def _measure_scenes(measurement: Measurement) -> list[Check]:
 def _measure_recall(measurement: Measurement) -> list[Check]:
     """False plumes, recall and the stated limit."""
     sizes, data = measurement.sizes, measurement.test_data
-    grounds = (DESERT, FIELDS, SAHARA) if data else (DESERT, FIELDS)
+    judged = (DESERT, FIELDS, SAHARA) if data else (DESERT, FIELDS)
+    grounds = (*judged, DENSE_FIELDS)
     share = {g: 1 if g == DESERT else 2 for g in grounds}
     empty = {g: measurement.run(empty_settings(g, sizes.empty // share[g], data)) for g in grounds}
     print("\n".join(false_plume_lines(empty)), flush=True)
@@ -169,9 +170,9 @@ def _measure_recall(measurement: Measurement) -> list[Check]:
         drawn = [trial for g in grounds for trial in (*planted[g], *empty[g])]
         print(f"{len(draw_pictures(drawn, measurement.pictures, measurement.limits))} pictures: {measurement.pictures}")
     by_rate = {r: recall([t for t in planted[DESERT] if t.setting.emission_kg_h == r]) for r in LEAST_RECALL}
-    half = rate_at_half([trial for g in grounds for trial in planted[g]])
+    half = rate_at_half([trial for g in judged for trial in planted[g]])
     return [
-        bare_check(bare_rate(empty[DESERT])),
+        *(bare_check(ground, bare_rate(empty[ground])) for ground in judged),
         *detection_checks(false_rate(empty[DESERT]), by_rate),
         within("rate at which half are found over the stated limit", half, HALF_FOUND),
         *(_sahara(measurement, empty[SAHARA], planted[SAHARA]) if data else ()),

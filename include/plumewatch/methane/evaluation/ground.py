@@ -10,7 +10,7 @@ from scipy import fft
 
 Floats = NDArray[np.float64]
 
-DESERT, FIELDS = "desert", "fields"
+DESERT, FIELDS, DENSE_FIELDS = "desert", "fields", "dense fields"
 
 # ln of band 11 and of B12 / B11. Slopes (power falls with frequency to the minus slope) are those of the Sahara in
 # S2A_29RKH_20200219. So is its intermittency, smooth sand beside rough rock: the change from pixel to pixel there is
@@ -23,7 +23,8 @@ ROUGHNESS, ROUGHNESS_SLOPE = 0.8, 3.0
 DUNE_LENGTH_PX, DUNE_WIDTH, DUNE_TURN_RAD, DUNE_SHADE = (6.0, 14.0), 0.25, 0.35, 0.04
 UNIT_PX = 250  # roads and fields are counted per square of this side
 ROADS, ROAD_HALF_WIDTH_PX, ROAD_ALBEDO, ROAD_RATIO = 4, 1.2, -0.25, 0.06
-FIELDS_PER_UNIT, FIELD_HALF_SIZE_PX, ROUND_FIELDS = 40, (6.0, 16.0), 0.4
+FIELDS_PER_UNIT = {FIELDS: 7, DENSE_FIELDS: 40}  # with 7 the bare threshold is wrong as often as published
+FIELD_HALF_SIZE_PX, ROUND_FIELDS = (6.0, 16.0), 0.4
 FIELD_ALBEDO, FIELD_RATIO = (-0.5, -0.1), (-0.3, -0.05)
 IRRIGATED = 0.4  # share of the fields that change from date to date
 WET_RATIO = (0.15, 0.4)  # change of the ratio's logarithm over that of band 11
@@ -70,7 +71,7 @@ def correlated_field(rng: np.random.Generator, size: int, slope: float) -> Float
 
 
 def make_ground(rng: np.random.Generator, size: int, kind: str, other_bands: tuple[str, ...] = ()) -> Ground:
-    """Return ground of a kind (`desert`, `fields`); the same state of `rng` gives the same."""
+    """Return ground of a kind (`desert`, `fields`, `dense fields`); the same state of `rng` gives the same."""
     roughness = np.exp(ROUGHNESS * correlated_field(rng, size, ROUGHNESS_SLOPE))
     texture = _with_step(correlated_field(rng, size, ALBEDO_SLOPE) * roughness, ALBEDO_STEP)
     albedo = np.log(MEAN_B11) + texture
@@ -79,7 +80,8 @@ def make_ground(rng: np.random.Generator, size: int, kind: str, other_bands: tup
     albedo = albedo + DUNE_SHADE * dunes
     roads = _roads(rng, size)
     albedo, ratio = albedo + ROAD_ALBEDO * roads, ratio + ROAD_RATIO * roads
-    field, n_fields = _fields(rng, size) if kind == FIELDS else (np.zeros((size, size), np.int64), 0)
+    n_fields = round(FIELDS_PER_UNIT.get(kind, 0) * (size / UNIT_PX) ** 2)
+    field = _fields(rng, size, n_fields)
     darker, lower = (_by_field(rng, limits, n_fields)[field] for limits in (FIELD_ALBEDO, FIELD_RATIO))
     irrigated = np.append(False, rng.random(n_fields) < IRRIGATED)
     other = {
@@ -164,9 +166,8 @@ def _roads(rng: np.random.Generator, size: int) -> Floats:
     return roads
 
 
-def _fields(rng: np.random.Generator, size: int) -> tuple[NDArray[np.int64], int]:
-    """Return the number of the field at each cell (rectangles and circles, later ones on top), and how many."""
-    count = round(FIELDS_PER_UNIT * (size / UNIT_PX) ** 2)
+def _fields(rng: np.random.Generator, size: int, count: int) -> NDArray[np.int64]:
+    """Return the number of the field at each cell (rectangles and circles, later ones on top), 0 for none."""
     number = np.zeros((size, size), np.int64)
     rows, cols = np.indices((size, size))
     for one in range(1, count + 1):
@@ -177,7 +178,7 @@ def _fields(rng: np.random.Generator, size: int) -> tuple[NDArray[np.int64], int
         else:
             inside = (np.abs(rows - row) < height) & (np.abs(cols - col) < width)
         number[inside] = one
-    return number, count
+    return number
 
 
 def _by_field(rng: np.random.Generator, limits: tuple[float, float], count: int) -> Floats:

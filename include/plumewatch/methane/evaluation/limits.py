@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from plumewatch.limit_check import Check
 from plumewatch.methane.evaluation.calibration import Bin
 from plumewatch.methane.evaluation.ranking import BARE, DETECTOR, Ranking
 from plumewatch.methane.evaluation.rates import RateFigures
@@ -22,23 +22,6 @@ MOST_LOST = 0.10  # recall that plumes in the references may cost
 MOST_ROUND_TRIP_BIAS = 0.02
 
 
-@dataclass(frozen=True)
-class Check:
-    """A figure and whether it is within its limit."""
-
-    name: str
-    """What was measured."""
-    value: float
-    """The figure."""
-    limit: str
-    """What is wanted."""
-    is_ok: bool
-    """Whether it is reached."""
-
-    def __str__(self) -> str:
-        return f"{'ok    ' if self.is_ok else 'MISSED'}  {self.name}: {self.value:.3f} ({self.limit})"
-
-
 def at_most(name: str, value: float, most: float) -> Check:
     """Return a check that is missed by NaN too."""
     return Check(name, value, f"at most {most:g}", value <= most)
@@ -54,9 +37,9 @@ def within(name: str, value: float, limits: tuple[float, float]) -> Check:
     return Check(name, value, f"{limits[0]:g} to {limits[1]:g}", limits[0] <= value <= limits[1])
 
 
-def bare_check(false: float) -> Check:
+def bare_check(ground: str, false: float) -> Check:
     """Whether the scenes are as hard as they should be."""
-    return within("bare threshold: false plumes per 500 x 500 px of desert", false, BARE_FALSE)
+    return within(f"bare threshold: false plumes per 500 x 500 px of {ground}", false, BARE_FALSE)
 
 
 def noise_check(noise_mol_m2: float) -> Check:

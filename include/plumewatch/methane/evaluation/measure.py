@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from plumewatch.methane.anomalies import ForestSettings
-from plumewatch.methane.detection import ACCEPTED, MULTI_PASS, SINGLE_PASS
+from plumewatch.methane.candidate_tests import ACCEPTED
+from plumewatch.methane.detection import MULTI_PASS, SINGLE_PASS
 from plumewatch.methane.evaluation.bare_threshold import absorption_to_nearest, bare_plumes, bare_score
 from plumewatch.methane.evaluation.forest_score import forest_scores
 from plumewatch.methane.evaluation.ground import DESERT, Texture

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy import ndimage
 
-from plumewatch.methane.detection import ACCEPTED
+from plumewatch.methane.candidate_tests import ACCEPTED
 from plumewatch.methane.evaluation.measure import Trial, footprint, search, simulate_setting
 from plumewatch.methane.thresholds import Thresholds
 
@@ -20,13 +20,14 @@ DOTS_PER_INCH = 90
 
 
 def choose_trials(trials: Sequence[Trial], count: int = OF_EACH_KIND) -> dict[str, list[Trial]]:
-    """Return the first trials of each kind: the plume found, the visible plume missed, something false accepted."""
+    """Return some trials of each kind, evenly taken: the plume found, the visible plume missed, something false."""
     planted = [trial for trial in trials if trial.setting.emission_kg_h and trial.is_visible]
-    return {
-        "hit": [trial for trial in planted if trial.hits][:count],
-        "miss": [trial for trial in planted if not trial.hits][:count],
-        "false": [trial for trial in trials if trial.false_plumes][:count],
+    kinds = {
+        "hit": [trial for trial in planted if trial.hits],
+        "miss": [trial for trial in planted if not trial.hits],
+        "false": [trial for trial in trials if trial.false_plumes],
     }
+    return {kind: some[:: max(1, -(-len(some) // count))] for kind, some in kinds.items()}
 
 
 def draw_pictures(trials: Sequence[Trial], folder: Path, limits: Thresholds) -> list[Path]:

@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import ndtr
 
-from plumewatch.constants import MOLAR_MASS_CH4_KG_MOL
+from plumewatch.constants import MOLAR_MASS_CH4_KG_MOL, SECONDS_PER_HOUR
 
 Floats = NDArray[np.float64]
 
 PIXEL_M = 20.0
-SECONDS_PER_HOUR = 3600.0
 
 PUFF_INTERVAL_S = 5.0
 SOURCE_WIDTH_M = 8.0

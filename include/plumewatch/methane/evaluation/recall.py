@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from plumewatch.methane.detection import ACCEPTED
+from plumewatch.methane.candidate_tests import ACCEPTED
 from plumewatch.methane.evaluation.measure import UNIT_AREA_PX, Setting, Trial
 from plumewatch.methane.evaluation.seeds import judging_seed
 
@@ -80,18 +80,18 @@ def _is_open(status: str) -> bool:
 
 def false_plume_lines(empty: dict[str, list[Trial]]) -> list[str]:
     """Return a table of false plumes, the detector's and the bare threshold's."""
-    lines = ["ground   areas of 500 x 500 px  false plumes  per area  bare threshold, per area"]
+    lines = ["ground       areas of 500 x 500 px  false plumes  per area  bare threshold, per area"]
     for ground, trials in empty.items():
         count = sum(len(trial.false_plumes) for trial in trials)
-        lines.append(f"{ground:8} {len(trials):22} {count:13} {false_rate(trials):9.2f} {bare_rate(trials):25.1f}")
+        lines.append(f"{ground:12} {len(trials):22} {count:13} {false_rate(trials):9.2f} {bare_rate(trials):25.1f}")
     return lines
 
 
 def recall_lines(empty: dict[str, list[Trial]], planted: dict[str, list[Trial]]) -> list[str]:
     """Return a table of recall by ground and rate."""
     lines = [
-        "recall                          at the      at the probability that gives",
-        "ground    t/h  plumes  hidden  threshold  0.5 false plumes  rows a plume  limit t/h",
+        "recall                              at the      at the probability that gives",
+        "ground        t/h  plumes  hidden  threshold  0.5 false plumes  rows a plume  limit t/h",
     ]
     for ground, trials in planted.items():
         threshold = threshold_for(empty[ground])
@@ -102,8 +102,8 @@ def recall_lines(empty: dict[str, list[Trial]], planted: dict[str, list[Trial]])
             rows = np.mean(hits) if hits else np.nan
             limit = np.nanmedian([trial.detection_limit_kg_h for trial in some]) / 1000
             lines.append(
-                f"{ground:8} {rate / 1000:4.1f} {len(some):7} {hidden:7} {recall(some):10.2f}"
+                f"{ground:12} {rate / 1000:4.1f} {len(some):7} {hidden:7} {recall(some):10.2f}"
                 f" {recall_above(some, threshold):17.2f} {rows:13.2f} {limit:10.2f}"
             )
-        lines.append(f"{ground:8} that probability is {threshold[0]:.3f} (significance {threshold[1]:.1f})")
+        lines.append(f"{ground:12} that probability is {threshold[0]:.3f} (significance {threshold[1]:.1f})")
     return lines

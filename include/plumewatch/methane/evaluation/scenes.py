@@ -27,13 +27,14 @@ from plumewatch.methane.evaluation.ground import (
     make_ground,
 )
 from plumewatch.methane.evaluation.planted import PIXEL_M, PlantedPlume, plume_column
-from plumewatch.methane.passes import GridPlace, Pass
+from plumewatch.methane.grid_place import GridPlace
+from plumewatch.methane.passes import Pass
 from plumewatch.methane.retrieval import PLATFORMS, compute_air_mass_factor, compute_transmittance
+from plumewatch.methane.significance import Mask
 
 __all__ = ["DESERT", "FIELDS", "PlantedPlume", "SimulatedArea", "correlated_field", "plume_column", "simulate_area"]
 
 Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 FIRST_DAY = datetime(2025, 8, 1, 7, 15, tzinfo=UTC)
 DAYS_APART = (2, 3)  # of a place that two orbits see

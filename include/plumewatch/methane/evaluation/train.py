@@ -2,7 +2,7 @@
 
 Simulates scenes of the training seeds, half with a plume, searches them, and fits the coefficients of the logistic
 model for `reference/methane_detection.yaml`, at the prior that stands there. Candidates that a test refuses outright
-take no part.
+take no part; for them the share that lies on a plume is stated.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from plumewatch.methane.detection import MASKED_EDGE, SURFACE_CHANGE, TOO_SMALL
+from plumewatch.methane.candidate_tests import MASKED_EDGE, SURFACE_CHANGE, TOO_SMALL
 from plumewatch.methane.evaluation.ground import DESERT, FIELDS
 from plumewatch.methane.evaluation.measure import Setting, footprint, is_visible, lies_on, search, simulate_setting
 from plumewatch.methane.evaluation.seeds import TRAINING
@@ -35,6 +36,8 @@ class Example:
 
     features: dict[str, float]
     """As the model weighs them."""
+    status: str
+    """accepted, or the reason against it."""
     is_plume: bool
     """Whether it lies on the planted plume."""
     is_planted: bool
@@ -59,9 +62,8 @@ def examples_of(number: int) -> list[Example]:
     inside = footprint(area.column_mol_m2)
     found = [plume.candidate for plume in search(area, wind, thresholds()).plumes]
     return [
-        Example(features_of(c.significance or 0.0, c.tests), lies_on(c.mask, inside), is_planted)
+        Example(features_of(c.significance or 0.0, c.tests), c.status, lies_on(c.mask, inside), is_planted)
         for c in found
-        if c.status not in REFUSED
     ]
 
 
@@ -71,13 +73,20 @@ def fit(examples: Sequence[Example], prior: float) -> dict[str, float]:
 
     names = list(examples[0].features)
     features = np.array([[example.features[name] for name in names] for example in examples])
-    weights = np.where(
-        [example.is_planted for example in examples], prior / PLANTED_SHARE, (1 - prior) / (1 - PLANTED_SHARE)
-    )
     model = LogisticRegression(C=INVERSE_RIDGE, max_iter=10_000)
-    model.fit(features, [example.is_plume for example in examples], weights)
+    model.fit(features, [example.is_plume for example in examples], _weights(examples, prior))
     values = [float(model.intercept_[0]), *(float(value) for value in model.coef_[0])]
     return dict(zip(["intercept", *names], (round(value, DIGITS) for value in values), strict=True))
+
+
+def plume_share(examples: Sequence[Example], prior: float) -> float:
+    """Return the share of candidates that lie on a plume, scenes weighted to the prior."""
+    return float(np.average([example.is_plume for example in examples], weights=_weights(examples, prior)))
+
+
+def _weights(examples: Sequence[Example], prior: float) -> NDArray[np.float64]:
+    is_planted = [example.is_planted for example in examples]
+    return np.where(is_planted, prior / PLANTED_SHARE, (1 - prior) / (1 - PLANTED_SHARE))
 
 
 def training_lines(scenes: int, processes: int) -> list[str]:
@@ -86,8 +95,15 @@ def training_lines(scenes: int, processes: int) -> list[str]:
         by_scene = list(pool.map(examples_of, range(scenes), chunksize=8))
     examples = [example for scene in by_scene for example in scene]
     prior = thresholds()["probability"]["prior"]
-    n_plumes = sum(example.is_plume for example in examples)
+    judged = [example for example in examples if example.status not in REFUSED]
+    refused = {status: [e for e in examples if e.status == status] for status in REFUSED}
     return [
-        f"{scenes} scenes, {len(examples)} candidates, {n_plumes} of them plumes, prior {prior}",
-        *(f"{name}: {value}" for name, value in fit(examples, prior).items()),
+        f"{scenes} scenes, {len(judged)} candidates, {sum(e.is_plume for e in judged)} of them plumes, prior {prior}",
+        *(f"{name}: {value}" for name, value in fit(judged, prior).items()),
+        *(
+            f"refused as {status}: {len(some)}, on a plume {sum(e.is_plume for e in some)}, at the prior a share of"
+            f" {plume_share(some, prior):.3f}"
+            for status, some in refused.items()
+            if some
+        ),
     ]

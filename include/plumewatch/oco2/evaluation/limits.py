@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from plumewatch.limit_check import Check
 from plumewatch.oco2.evaluation.planted import Figures
 
 # Share of 600-km tracks with a false alarm; recall by height (ppm); recall over the matched filter's; median error of
@@ -14,23 +14,6 @@ LEAST_RECALL = {0.8: 0.45, 1.2: 0.80, 2.0: 0.97, 4.0: 1.0}
 LEAST_RATIO = 0.95
 MOST_ERROR = {2.0: 0.09, 4.0: 0.05}
 HELD = (0.60, 0.76)
-
-
-@dataclass(frozen=True)
-class Check:
-    """A figure and whether it is within its limit."""
-
-    name: str
-    """What was measured."""
-    value: float
-    """The figure."""
-    limit: str
-    """What is wanted."""
-    is_ok: bool
-    """Whether it is reached."""
-
-    def __str__(self) -> str:
-        return f"{'ok    ' if self.is_ok else 'MISSED'}  {self.name}: {self.value:.3f} ({self.limit})"
 
 
 def checks(alarms: float, figures: Mapping[tuple[float | None, float | None], Figures]) -> Iterator[Check]:
