@@ -44,7 +44,7 @@ faults: .venv/installed  ## kill processes while Airflow works, and see that not
 evaluate: .venv/installed  ## quality in full size: recall, errors, calibration [ONLY=oco2|methane]
 	@$(TOOL).run python -m tools.evaluate $(if $(ONLY),--only "$(ONLY)")
 
-bench: .venv/installed  ## speed against baselines of the same run, a JSON line each [ONLY=oco2]
+bench: .venv/installed  ## speed against baselines of the same run, a JSON line each [ONLY=oco2|methane]
 	@$(TOOL).bench $(if $(ONLY),--only "$(ONLY)")
 
 lint: .venv/installed  ## linters and types

@@ -66,7 +66,7 @@ def effective_wind_m_s(wind_speed_10m_m_s: ArrayLike, limits: Thresholds) -> Flo
 class Ground:
     """How the noise of a field hangs together where no plume is, up to lags of half the image."""
 
-    covariance: Floats
+    covariance: Array
     """Of two pixels so many rows and columns apart; negative lags from the end, as a transform has them."""
     longest_lag: tuple[int, int]
     """Rows and columns that it is known for, either way."""
@@ -79,13 +79,13 @@ class Ground:
             return cls(np.full((1, 1), np.nan), (0, 0))
         some = sampled(field, is_known)
         middle, limit = float(np.median(some)), WINSOR_SIGMA * robust_sigma(some)
-        clipped = np.clip(field[is_known], middle - limit, middle + limit).astype(float)
-        values = np.zeros(field.shape)
+        clipped = np.clip(field[is_known], middle - limit, middle + limit)
+        values = np.zeros(field.shape, np.float32)
         values[is_known] = clipped - clipped.mean()
         longest_lag = (field.shape[0] // 2, field.shape[1] // 2)
         size = [fft.next_fast_len(n + lag, real=True) for n, lag in zip(field.shape, longest_lag, strict=True)]
         products, pairs = (
-            fft.irfft2(np.abs(fft.rfft2(image, size)) ** 2, size) for image in (values, is_known.astype(float))
+            fft.irfft2(np.abs(fft.rfft2(image, size)) ** 2, size) for image in (values, is_known.astype(np.float32))
         )
         enough = pairs > MIN_PAIRS_SHARE * pairs[0, 0]
         return cls(np.divide(products, pairs, out=np.zeros_like(products), where=enough), longest_lag)

@@ -45,7 +45,9 @@ from plumewatch.methane.evaluation.recall import (
     false_rate,
     planted_settings,
     recall,
+    recall_above,
     recall_lines,
+    threshold_for,
 )
 from plumewatch.methane.evaluation.references_seen import (
     COUNTS,
@@ -169,7 +171,10 @@ def _measure_recall(measurement: Measurement) -> list[Check]:
     if measurement.pictures:
         drawn = [trial for g in grounds for trial in (*planted[g], *empty[g])]
         print(f"{len(draw_pictures(drawn, measurement.pictures, measurement.limits))} pictures: {measurement.pictures}")
-    by_rate = {r: recall([t for t in planted[DESERT] if t.setting.emission_kg_h == r]) for r in LEAST_RECALL}
+    threshold = threshold_for(empty[DESERT])
+    by_rate = {
+        r: recall_above([t for t in planted[DESERT] if t.setting.emission_kg_h == r], threshold) for r in LEAST_RECALL
+    }
     half = rate_at_half([trial for g in judged for trial in planted[g]])
     return [
         *(bare_check(ground, bare_rate(empty[ground])) for ground in judged),
