@@ -12,11 +12,11 @@ import pyarrow as pa
 
 from plumewatch.methane.area_task import AreaDates
 from plumewatch.methane.date_failures import failure_of, noted, pass_name
-from plumewatch.methane.date_outputs import count_by_status, failed_pass, publish_date, stated_observations
+from plumewatch.methane.date_outputs import count_by_status, publish_date, stated_observations, unread_pass
 from plumewatch.methane.detection import MULTI_PASS
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import WindOf
-from plumewatch.methane.search import PassResult, search_pass, time_of
+from plumewatch.methane.search import FAILED, PassResult, observation_of, search_pass, time_of
 from plumewatch.methane.stored_passes import RefusedPass, StoredDay, StoredPasses, on_window
 from plumewatch.methane.thresholds import thresholds
 from plumewatch.models import FailedScene
@@ -125,14 +125,14 @@ def _search(work: _Work) -> list[PassResult]:
     work.inputs.add(work.passes.partition(work.day))
     for refused in stored.refused:
         work.note(refused, work.day)
-        work.lost.append(failed_pass(work.task.area, refused.scene_id))
+        work.lost.append(unread_pass(work.task.area, refused.scene_id))
     results = []
     for target in stored.passes:
         result = None
         with work.noting(work.day, _part(target, stored, work.task.method)):
             result = _search_one(target, work)
         if result is None:
-            work.lost.append(failed_pass(work.task.area, target.scene_ids[0]))
+            work.lost.append(observation_of(work.task.area, target, FAILED))
         else:
             results.append(result)
     return results

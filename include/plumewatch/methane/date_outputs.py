@@ -18,12 +18,10 @@ from plumewatch.methane.candidate_tests import ACCEPTED
 from plumewatch.methane.date_failures import noted
 from plumewatch.methane.details import write_details
 from plumewatch.methane.detection import ISOLATION_FOREST
-from plumewatch.methane.search import PassResult, anomaly_columns, nothing_to_search
+from plumewatch.methane.search import FAILED, PassResult, anomaly_columns, nothing_to_search
 from plumewatch.methane.thresholds import thresholds
 from plumewatch.models import FailedScene
 from plumewatch.tables import ANOMALIES, PLUMES
-
-FAILED = "failed"
 
 
 def publish_date(
@@ -96,8 +94,8 @@ def stated_observations(
     return [*(result.observation for result in results), *map(dict, lost)] or [nothing_to_search(area)]
 
 
-def failed_pass(area: str, scene_id: str | None) -> dict[str, Any]:
-    """Return the observation of a pass that could not be searched."""
+def unread_pass(area: str, scene_id: str | None) -> dict[str, Any]:
+    """Return the observation of a pass whose rows could not be used."""
     return nothing_to_search(area) | {"scene_id": scene_id, "outcome": FAILED}
 
 

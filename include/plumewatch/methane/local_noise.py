@@ -54,8 +54,8 @@ def _more_at_edges(comparison: Comparison, noise: Array, scale_px: float) -> Arr
         return np.ones_like(noise)
     relative = smooth(np.where(valid, comparison.absorption / np.maximum(noise, TINY), 0.0), valid, scale_px).values
     limits = np.quantile(strength[valid], EDGE_CLASSES)
-    number = np.digitize(strength[valid], limits)
-    spreads = np.array([robust_sigma(relative[valid][number == n]) for n in range(len(limits) + 1)])
+    number, values = np.digitize(strength[valid], limits), relative[valid]
+    spreads = np.array([robust_sigma(values[number == n]) for n in range(len(limits) + 1)])
     factor = np.maximum.accumulate(np.nan_to_num(spreads / max(spreads[0], TINY), nan=1.0))
     middle = np.quantile(strength[valid], EDGE_MIDDLES)
     return np.interp(strength, middle, np.maximum(factor, 1.0)).astype(np.float32)

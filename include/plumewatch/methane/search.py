@@ -29,7 +29,8 @@ from plumewatch.methane.significance import Mask, robust_sigma, sampled
 from plumewatch.methane.thresholds import Thresholds
 from plumewatch.wind.at_point import WindAtPoint
 
-SEARCHED, SKIPPED_CLOUD, NO_REFERENCE, NO_INPUT = "searched", "skipped_cloud", "no_reference", "no_input"
+SEARCHED, SKIPPED_CLOUD, NO_REFERENCE = "searched", "skipped_cloud", "no_reference"
+NO_INPUT, FAILED = "no_input", "failed"
 STAGE = "detection"
 LEAST_TEXTURE = 1e-4  # spread of ln B11 of a picture: the noise of the instrument alone gives ten times that
 OVERPASS_SOLAR_HOURS = 10.5  # mean local solar time at the descending node, ESA Sentinel-2 mission guide
@@ -102,14 +103,14 @@ def search_pass(
     height, width = target.shape
     wind = wind_of(*(float(a) for a in target.place.longitude_latitude((height - 1) / 2, (width - 1) / 2)))
     if target.clear_fraction < limits["scene"]["min_clear_fraction"]:
-        return PassResult(target, (), None, (), None, _observation(area, target, SKIPPED_CLOUD, wind))
+        return PassResult(target, (), None, (), None, observation_of(area, target, SKIPPED_CLOUD, wind))
     references: list[Pass] = []
     anomalies = None
     towards_deg = (wind.from_deg + 180.0) % 360.0 if wind is not None and wind.speed_m_s else None
     if method == MULTI_PASS:
         references = choose_references(target, earlier, limits)
         if not references:
-            return PassResult(target, (), None, (), None, _observation(area, target, NO_REFERENCE, wind))
+            return PassResult(target, (), None, (), None, observation_of(area, target, NO_REFERENCE, wind))
         detection = detect_multi_pass(target, references, limits, towards_deg)
     elif method == SINGLE_PASS:
         detection = detect_single_pass(target, limits, towards_deg)
@@ -119,7 +120,7 @@ def search_pass(
     if method != ISOLATION_FOREST:
         detection = replace(detection, enhancement_mol_m2=unbiased_enhancement(detection, target, limits))
     plumes = describe_plumes(area, target, references, detection, wind_of, limits)
-    observation = _observation(area, target, SEARCHED, wind) | {
+    observation = observation_of(area, target, SEARCHED, wind) | {
         "detection_limit": _detection_limit(detection, wind, limits),
         "detected": any(plume.candidate.status == ACCEPTED for plume in plumes),
     }
@@ -135,7 +136,7 @@ def _detection_limit(detection: Detection, wind: WindAtPoint | None, limits: Thr
     return limit if np.isfinite(limit) else None
 
 
-def _observation(area: str, target: Pass, outcome: str, wind: WindAtPoint | None) -> dict[str, Any]:
+def observation_of(area: str, target: Pass, outcome: str, wind: WindAtPoint | None = None) -> dict[str, Any]:
     """Return the row of a pass in which nothing was found, its limit unknown."""
     return nothing_to_search(area) | {
         "scene_id": target.scene_ids[0],
