@@ -27,7 +27,7 @@ METHOD_TEXTS = {
 STATUS_TEXTS = {
     ACCEPTED: "accepted",
     UNRATED: "not rated: this method doesn't know methane",
-    SURFACE_CHANGE: "refused: ground or cloud: other bands changed too, or band 12 more than by any gas",
+    SURFACE_CHANGE: "refused: it changed as ground or cloud do, not as gas does",
     TOO_SMALL: "refused: smaller than the plumes that this satellite can tell, or one small object",
     MASKED_EDGE: "refused: it lies at the edge of cloud, shadow or water",
     NOT_SIGNIFICANT: "refused: noise makes as strong ones too often",
