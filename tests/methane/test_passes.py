@@ -68,9 +68,10 @@ def test_columns_that_may_be_absent_are_not_needed(scene: Pass, pixel_rows: Make
 
 def test_water_and_missing_bands_are_not_usable(scene: Pass, pixel_rows: MakeRows) -> None:
     scl, b11 = np.full(3600, 5, np.uint8), scene.b11.ravel().copy()
-    scl[:10], b11[10:15] = 6, np.nan
+    scl[:10], b11[10:15], b11[15:20], b11[20:25] = 6, np.nan, 1e-30, 1e30
+    b11[25] = 1e-4  # one step
     usable = grid_pass(replaced(pixel_rows(scene), scl=scl, b11=b11)).is_usable.ravel()
-    assert not usable[:15].any() and usable[15:].all()
+    assert not usable[:25].any() and usable[25:].all()
 
 
 def test_further_bands_come_along_where_they_have_values(scene: Pass, pixel_rows: MakeRows) -> None:

@@ -50,6 +50,13 @@ def test_interval_depends_on_the_plume_alone() -> None:
     assert first == again and first != other
 
 
+def test_a_mass_below_the_surroundings_has_an_interval_around_its_rate() -> None:
+    mass = Mass(-500.0, 100.0, 360_000.0, (-0.85, -0.83, -0.81))
+    found = estimate_emission(mass, 3.5, "below", LIMITS)
+    assert found.low_kg_h < found.emission_kg_h < 0.0
+    assert found.emission_kg_h < found.high_kg_h
+
+
 def test_mass_in_a_mask_and_its_noise() -> None:
     rng = np.random.default_rng(6)
     white = 0.05 * rng.standard_normal((200, 200))

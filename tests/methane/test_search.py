@@ -140,6 +140,8 @@ def test_the_target_stored_twice_and_an_empty_picture_are_no_references(calm: Si
     target = calm.passes[-1]
     flat = replace(calm.passes[0], b11=np.full_like(target.b11, 0.3))
     assert choose_references(target, [replace(target), flat], LIMITS) == []
+    scaled, shifted = replace(target, b11=target.b11 * 1.01), replace(target, b11=target.b11 + np.float32(1e-4))
+    assert choose_references(target, [scaled, shifted, calm.passes[0]], LIMITS) == [calm.passes[0]]
 
 
 def test_a_date_without_rows_is_said() -> None:

@@ -134,7 +134,9 @@ def run_tests(region: Region, target: Pass, search: SearchResult, limits: Thresh
         return field[around][mask]
 
     absorbing = np.maximum(inside(comparison.absorption), 0.0)
-    strongest = np.cumsum(np.sort(absorbing)[::-1])
+    falling = np.sort(absorbing)[::-1]
+    held = np.cumsum(falling)
+    core = falling[: np.searchsorted(held, CORE_SHARE * held[-1]) + 1]
     largest = -transmittance_curve(target.platform, target.air_mass_factor).log_ratio[-1]
     boundary = mask & ~ndimage.binary_erosion(mask)
     off = 0.0
@@ -148,8 +150,8 @@ def run_tests(region: Region, target: Pass, search: SearchResult, limits: Thresh
         "local_noise": float(np.median(inside(search.local_noise))),
         "mean_significance": float(inside(search.relative).mean()),
         "n_pixels": float(mask.sum()),
-        "n_core_pixels": float(np.searchsorted(strongest, CORE_SHARE * strongest[-1]) + 1),
-        "share_beyond_table": float((absorbing >= largest).mean()),
+        "n_core_pixels": float(len(core)),
+        "share_beyond_table": float((core >= largest).mean()),
         "off_wind_deg": off,
         "is_round": float(template.towards_deg is None),
     }

@@ -19,6 +19,7 @@ from plumewatch.methane.retrieval import PLATFORMS, compute_air_mass_factor
 from plumewatch.methane.significance import Mask
 
 DEFAULT_PIXEL_SIZE_M = 20.0  # bands 11 and 12 of Sentinel-2 (MSI user guide), where the pixel table has no column
+REFLECTANCES = (1e-4, 6.5535)  # one step of the stored integers, and the largest of 16 bits
 SCL_WATER = 6  # scene classification of Sen2Cor
 PIXEL_SIZES_M = (5.0, 250.0)  # of what a plume can be seen in
 AIR_MASS_FACTORS = (2.0, 5.0)  # of the transmittance table: the sun up to 70 degrees from the zenith
@@ -54,7 +55,7 @@ class Pass:
     b12: NDArray[np.float32]
     """Reflectance of band 12; NaN where there is none."""
     is_usable: Mask
-    """Clear, both bands positive, not water."""
+    """Clear, not water, both bands from one step of the stored reflectance to the largest that can be stored."""
     air_mass_factor: float
     """Median over the pass."""
     view_zenith_deg: float
@@ -139,7 +140,9 @@ def grid_pass(rows: pa.Table, source: str = "pixels") -> Pass:
     water = laid_out(rows["scl"].to_numpy() == SCL_WATER, False)
     size, epsg = _first(rows["pixel_size_m"]), _first(rows["epsg"])
     with np.errstate(invalid="ignore"):
-        usable = clear & ~water & (b11 > 0) & (b12 > 0) & np.isfinite(b11) & np.isfinite(b12)
+        usable = clear & ~water
+        for band in (b11, b12):
+            usable &= (band >= REFLECTANCES[0]) & (band <= REFLECTANCES[1])
     scene_index = laid_out(rank[scenes.indices.to_numpy()], -1)
     return Pass(
         platform=str(_first(rows["platform"])),

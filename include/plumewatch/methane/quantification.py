@@ -150,7 +150,8 @@ def estimate_emission(mass: Mass, wind_speed_10m_m_s: float, plume_id: str, limi
     model = np.exp(rule["model_error"] * rng.standard_normal(n))
     rates = effective_wind_m_s(wind, limits) * (outline + noise) * retrieval * model * SECONDS_PER_HOUR
     low, high = np.quantile(rates, ONE_SIGMA)
-    return Emission(rate, min(max(float(low), 0.0), rate), max(float(high), rate))  # no rate below 0 where it is above
+    least = 0.0 if rate >= 0.0 else -np.inf  # a mass below its surroundings', which only refused candidates have
+    return Emission(rate, min(max(float(low), least), rate), max(float(high), rate))
 
 
 def detection_limit_kg_h(

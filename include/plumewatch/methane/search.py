@@ -83,8 +83,9 @@ def _is_fit(target: Pass, ground: Mask, candidate: Pass, limits: Thresholds) -> 
         return False
     pixels = sampled(np.flatnonzero(shared))
     one, other = (np.log(band.ravel()[pixels]) for band in (target.b11, candidate.b11))
-    is_same = np.array_equal(one, other)  # the same picture stored twice
-    return not is_same and (robust_sigma(one) < LEAST_TEXTURE) == (robust_sigma(other) < LEAST_TEXTURE)
+    is_flat = [robust_sigma(band) < LEAST_TEXTURE for band in (one, other)]
+    is_copy = not any(is_flat) and robust_sigma(one - other) < LEAST_TEXTURE  # the same picture, scaled perhaps
+    return not is_copy and not np.array_equal(one, other) and is_flat[0] == is_flat[1]
 
 
 def search_pass(
