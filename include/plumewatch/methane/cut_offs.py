@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from plumewatch.methane.alignment import DERIVATIVES_PX
 from plumewatch.methane.significance import Mask
 
-BORDER_PX = 2  # of the area's end that is not searched
 MIN_GAP_SHARE = 0.05  # of the outline: a single masked pixel beside a plume takes nothing of it away
 
 
@@ -53,7 +53,7 @@ def compute_cut_off(mask: Mask, has_pixel: Mask, searched: Mask) -> CutOff:
     3 x 3 pixels in the corner of the area has 12 neighbours (by side), 6 of them outside: at_edge 0.5.
     """
     mask, has_pixel, searched = (np.pad(field, 1) for field in (mask, has_pixel, searched))
-    has_pixel = searched | ndimage.binary_erosion(has_pixel, iterations=BORDER_PX)
+    has_pixel = searched | ndimage.binary_erosion(has_pixel, iterations=DERIVATIVES_PX)
     around = ndimage.binary_dilation(mask) & ~mask
     n = max(1, int(around.sum()))
     return CutOff(

@@ -139,7 +139,7 @@ def _search(
     matches = match_templates(relative, valid, templates, limits, signal)
     mask_px = limits["smoothing"]["mask_m"] / size_m
     averaged = smooth(relative, valid, mask_px).values
-    averaged /= max(robust_sigma(sampled(averaged, valid)) if valid.any() else 0.0, white_noise_of_average(mask_px) / 2)
+    averaged /= max(robust_sigma(averaged, valid) if valid.any() else 0.0, white_noise_of_average(mask_px) / 2)
     stands_out = valid & (np.abs(averaged) >= limits["candidates"]["seed_significance"])
     regions = find_regions(matches, averaged, valid, size_m, limits)
     edges = ndimage.maximum_filter(comparison.edge_strength, 3)

@@ -14,7 +14,6 @@ from plumewatch.methane.significance import Mask
 
 FIT_POINTS = 4096  # pixels that a cubic of 10 terms per coordinate is fitted to
 STRIP_HALF_WIDTH_PX = 0.1  # of what joins the pieces of an outline
-MAX_OFFSET_PX = 0.5  # a reference whose pixels lie further off belongs to another grid
 
 Floats = NDArray[np.float64]
 

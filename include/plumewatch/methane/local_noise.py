@@ -71,7 +71,7 @@ def in_units_of_noise(comparison: Comparison, noise: Array) -> tuple[Array, floa
         return np.zeros_like(comparison.absorption), 1.0
     noise = np.maximum(noise, TINY)
     relative = np.where(valid, comparison.absorption / noise, np.float32(0.0))
-    spread = max(robust_sigma(sampled(relative, valid)), LEAST_NOISE / float(np.median(sampled(noise, valid))))
+    spread = max(robust_sigma(relative, valid), LEAST_NOISE / float(np.median(sampled(noise, valid))))
     return (relative / spread).astype(np.float32), spread
 
 
@@ -85,7 +85,7 @@ def _noise_of_references(comparison: Comparison, pixel_size_m: float, limits: Th
     scale_px = smoothing["noise_scale_m"] / pixel_size_m
     residuals, known = comparison.residuals, comparison.residuals_valid
     averaged = smooth_each(residuals, known, scale_px)
-    typical = [robust_sigma(sampled(a, k)) ** 2 for a, k in zip(averaged, known, strict=True) if k.any()]
+    typical = [robust_sigma(a, k) ** 2 for a, k in zip(averaged, known, strict=True) if k.any()]
     scene = float(np.mean(typical)) if typical else 0.0
     squares = np.stack([np.where(k, a**2, np.float32(scene)) for a, k in zip(averaged, known, strict=True)])
     kept = len(squares) - int(smoothing["noise_trim"] * len(squares))

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from plumewatch.methane.significance import Array, Mask, robust_sigma, sampled
+from plumewatch.methane.significance import Array, Mask, robust_sigma
 from plumewatch.methane.thresholds import Thresholds
 
 Floats = NDArray[np.float64]
@@ -140,7 +140,7 @@ def match_templates(
         if not inside.any():
             continue
         response = np.divide(response, np.sqrt(coverage), out=np.zeros_like(response), where=inside)
-        noise = max(robust_sigma(sampled(response, inside)), least)
+        noise = max(robust_sigma(response, inside), least)
         response /= noise
         lowest = min(lowest, float(response.min()))
         if of_signal is not None:

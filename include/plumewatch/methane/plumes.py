@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from plumewatch.geodesy import local_offset_km
+from plumewatch.methane.alignment import DERIVATIVES_PX
 from plumewatch.methane.candidate_tests import ACCEPTED, DOWNWIND_PIECE, Candidate
-from plumewatch.methane.cut_offs import BORDER_PX, compute_cut_off
+from plumewatch.methane.cut_offs import compute_cut_off
 from plumewatch.methane.detection import Detection
 from plumewatch.methane.grid_place import GridPlace
 from plumewatch.methane.mask_window import window_around
@@ -190,7 +191,7 @@ def _describe(
 
 def _is_cut(target: Pass, detection: Detection, mask: Mask) -> bool:
     """Return whether the plume runs into the end of the area or into pixels that weren't seen."""
-    around = window_around(mask, 1 + BORDER_PX)
+    around = window_around(mask, 1 + DERIVATIVES_PX)
     cut = compute_cut_off(mask[around], np.isfinite(target.b11[around]), detection.valid[around])
     return cut.is_at_edge or cut.is_at_gap
 

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from plumewatch.methane.significance import Array, Mask, least_noise, robust_sigma, sampled, smooth_each
+from plumewatch.methane.significance import WINSOR_SIGMA, Array, Mask, least_noise, robust_sigma, sampled, smooth_each
 
-OUTLIER_SIGMA = 3.0  # values further out are pulled in before a covariance is computed from them
 OUTLIER_ROUNDS = 2  # references with a plume of their own, or cloud, at one place
 COVARIANCE_RIDGE = 0.05  # added to the variances, relative: a dozen references are not told apart exactly
 TARGET_SHARE = 0.5  # of the variance of a difference is the target's, where dates are alike
@@ -43,11 +42,11 @@ def compute_covariance(ratios: Array, valid: Mask, scale_px: float) -> NDArray[n
     pairs that share too few. Made positive definite, the diagonal raised a little.
     """
     smoothed = np.stack(smooth_each(ratios, valid, scale_px))
-    spreads = np.array([robust_sigma(sampled(s, v)) for s, v in zip(smoothed, valid, strict=True)])
+    spreads = np.array([robust_sigma(s, v) for s, v in zip(smoothed, valid, strict=True)])
     floor = least_noise(scale_px)
     spreads = np.fmax(spreads, floor)  # NaN where a reference sees nothing
     seen = np.stack([sampled(v) for v in valid]).astype(float)
-    limit = OUTLIER_SIGMA * spreads[:, None]
+    limit = WINSOR_SIGMA * spreads[:, None]
     samples = np.clip(np.stack([sampled(s) for s in smoothed]), -limit, limit) * seen
     shared = seen @ seen.T
     assumed = TARGET_SHARE * np.minimum.outer(spreads, spreads) ** 2
@@ -110,7 +109,7 @@ def without_outliers(ratios: Array, valid: Mask, weights: NDArray[np.float64], s
         z = np.zeros_like(residuals)
         for k, (smoothed, inside) in enumerate(zip(smooth_each(residuals, known, scale_px), known, strict=True)):
             if inside.any():
-                noise = max(robust_sigma(sampled(smoothed, inside)), least_noise(scale_px))
+                noise = max(robust_sigma(smoothed, inside), least_noise(scale_px))
                 z[k] = np.where(inside, np.abs(smoothed) / noise, 0.0)
         out = (z >= level) & (z == z.max(axis=0))
         if not out.any():

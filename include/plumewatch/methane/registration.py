@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plumewatch.methane.significance import Array, Mask, robust_sigma, sampled
+from plumewatch.methane.significance import WINSOR_SIGMA, Array, Mask, robust_sigma, sampled
 
-OUTLIER_SIGMA = 3.0  # changes of the ground that stand out further are pulled in, so that they don't pull the fit
 ITERATIONS = 4  # each pulls in what stands out of the fit so far
 SAMPLED_PIXELS = 30_000  # evenly taken pixels tell a shift of two thousandths of a pixel
 MIN_PIXELS = 1000  # fewer don't tell a shift of a few hundredths of a pixel
@@ -105,7 +104,7 @@ def _robust_fit(slopes: Array, difference: Array, valid: Mask) -> NDArray[np.flo
     for _ in range(ITERATIONS):
         residual = difference - factors @ slopes
         residual -= np.median(sampled(residual))
-        limit = OUTLIER_SIGMA * robust_sigma(residual)
+        limit = WINSOR_SIGMA * robust_sigma(residual)
         factors += np.linalg.lstsq(normal, slopes @ np.clip(residual, -limit, limit), rcond=None)[0]
     return factors
 

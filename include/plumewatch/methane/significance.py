@@ -16,7 +16,7 @@ Mask = NDArray[np.bool_]
 TINY = float(np.finfo(np.float32).tiny)  # below every spread, so that none is divided by 0
 MAD_TO_SIGMA = 1.4826  # of a normal distribution: 1 / Phi^-1(3/4)
 TRUNCATE = 3.0  # Gaussians end at 3 standard deviations: 0.3 % of the weight is beyond
-WINSOR_SIGMA = 3.0  # values further out are pulled in, or left out, where a background or a local noise is computed
+WINSOR_SIGMA = 3.0  # values further out are pulled in, or left out, where a background, noise or shift is computed
 LEAST_NOISE = 1e-4  # of a pixel's ln ratio: reflectance comes in steps of 1e-4
 SAMPLED_VALUES = 20_000  # evenly taken values tell a spread to 1 %, a median to 1 % of it
 SLOPE_RIDGE = 0.02  # of the squared width (1 inside, 0.36 at an edge): holds the slope where few pixels are left
@@ -54,11 +54,13 @@ def _weighted_mean(field: Array, valid: Mask, weight: Array, sigma_px: float) ->
     return np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
 
 
-def robust_sigma(values: NDArray[Any]) -> float:
+def robust_sigma(values: NDArray[Any], valid: Mask | None = None) -> float:
     """Return the standard deviation by the median absolute deviation from the median; NaN for no values.
 
-    Of very many values only some, evenly taken.
+    Of the `valid` values where a mask is given; of very many only some, evenly taken.
     """
+    if valid is not None:
+        values = sampled(values, valid)
     if not values.size:
         return float("nan")
     values = sampled(values)
@@ -110,13 +112,13 @@ def slow_part(field: Array, valid: Mask, sigma_px: float) -> Array:
     middle, spread = np.median(values), WINSOR_SIGMA * robust_sigma(values)
     first = _wide_plane(np.clip(field, middle - spread, middle + spread), valid, sigma_px, block)
     off = field - first
-    is_near = np.abs(off) <= WINSOR_SIGMA * robust_sigma(sampled(off, valid))
+    is_near = np.abs(off) <= WINSOR_SIGMA * robust_sigma(off, valid)
     return _wide_plane(field, valid & is_near, sigma_px, block)
 
 
 def local_noise(field: Array, valid: Mask, window_px: float) -> Array:
     """Return the standard deviation around zero in a Gaussian window, of values winsorised at 3 sigma of the scene."""
-    limit = WINSOR_SIGMA * robust_sigma(sampled(field, valid))
+    limit = WINSOR_SIGMA * robust_sigma(field, valid)
     block = max(1, int(window_px / BLOCKS_PER_SIGMA))
     return np.sqrt(np.maximum(_wide_average(np.clip(field, -limit, limit) ** 2, valid, window_px, block), 0.0))
 

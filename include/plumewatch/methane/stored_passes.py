@@ -18,12 +18,13 @@ import pyarrow as pa
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.geodesy import wrap_longitude
-from plumewatch.methane.grid_place import FIT_POINTS, MAX_OFFSET_PX, Floats, GridPlace
+from plumewatch.methane.grid_place import FIT_POINTS, Floats, GridPlace
 from plumewatch.methane.passes import COLUMNS, OTHER_BANDS, Pass, grid_pass, split_passes
 from plumewatch.tables import PIXELS
 
 READ_COLUMNS = (*COLUMNS, *OTHER_BANDS)  # further bands as far as the files have them
 MAX_KEPT_BYTES = 1 << 30  # of passes in one worker: 30 dates of 1,000 x 1,000 pixels with five further bands
+MAX_OFFSET_PX = 0.5  # a reference whose pixels lie further off belongs to another grid
 CHECKED_POINTS = FIT_POINTS // 8  # of a pass, whose places are compared with those of the window it is laid on
 PIXEL_SIZE_TOLERANCE = 1e-3  # relative: a size that is stored in single precision, or rounded to centimetres
 EMPTY = {"f": np.nan, "b": False, "i": -1, "u": 0}  # what a cell without a pixel holds, by the kind of the array
