@@ -12,30 +12,29 @@ drawn as a map.
 from __future__ import annotations
 
 from airflow.sdk import PartitionedAssetTimetable, dag, get_current_context, task
+from plumewatch.gases import CO2
 from plumewatch_airflow.assets import MONTH, PEAKS, partition_key
 from plumewatch_airflow.detection import run_matching, write_results
 from plumewatch_airflow.failed_scenes import report_failures
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
 
-GAS, METHOD = "co2", "scan"
-
 
 @task
 def match_sources() -> None:
     """Name the likely sources of the month's peaks."""
-    run_matching(GAS, "peaks", month=partition_key(get_current_context(), MONTH))
+    run_matching(CO2, partition_key(get_current_context(), MONTH))
 
 
 @task(trigger_rule="none_failed")
 def write_observations_and_map() -> None:
     """Write what was looked at, and draw the month."""
-    write_results(GAS, "peaks", METHOD, partition_key(get_current_context(), MONTH))
+    write_results(CO2, partition_key(get_current_context(), MONTH))
 
 
 @dag(
     schedule=PartitionedAssetTimetable(assets=PEAKS),
     default_args=DEFAULT_ARGS,
-    tags=[*TAGS, "co2"],
+    tags=[*TAGS, CO2.name],
     max_active_runs=1,  # two runs of one key must not overtake each other
     doc_md=__doc__,
 )

@@ -12,6 +12,7 @@ estimated from the wind, their likely sources named from the inventories, and th
 from __future__ import annotations
 
 from airflow.sdk import PartitionedAssetTimetable, dag, get_current_context, task
+from plumewatch.gases import CH4
 from plumewatch_airflow.assets import DAY, PIXELS, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.detection import requested_methods, run_matching, write_results
@@ -20,8 +21,6 @@ from plumewatch_airflow.methane import make_plumes
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
 from plumewatch_airflow.summary import summarised
 
-GAS, METHOD = "ch4", "multi_pass"
-
 
 @task
 def detect_plumes() -> None:
@@ -29,7 +28,7 @@ def detect_plumes() -> None:
     settings, key = load_settings(), partition_key(get_current_context(), DAY)
     with summarised() as summary:
         summary.path = settings.table_root("plumes")
-        for method in requested_methods(PIXELS, default=METHOD):
+        for method in requested_methods(PIXELS, default=CH4.method):
             anomalies = settings.table_root("anomalies")  # the pages of scenes show them beside every method
             summary.add(make_plumes(key, date=key, method=method, anomalies_path=anomalies))
 
@@ -37,13 +36,13 @@ def detect_plumes() -> None:
 @task
 def match_sources() -> None:
     """Name the likely sources of the day's plumes."""
-    run_matching(GAS, "plumes", date=partition_key(get_current_context(), DAY))
+    run_matching(CH4, partition_key(get_current_context(), DAY))
 
 
 @task(trigger_rule="none_failed")
 def write_observations_and_map() -> None:
     """Write what was looked at, and draw the day."""
-    write_results(GAS, "plumes", METHOD, partition_key(get_current_context(), DAY))
+    write_results(CH4, partition_key(get_current_context(), DAY))
 
 
 @dag(

@@ -19,6 +19,7 @@ from typing import Any
 
 from airflow.sdk import dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from plumewatch.gases import CO2
 from plumewatch_airflow.assets import MONTH, MONTHLY, PEAKS, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failed_scenes import failure_recorded, report_failures
@@ -32,7 +33,7 @@ PARAMS = {"keep_granules": keep_granules_param()}
 @task.short_circuit
 def list_granules() -> list[dict[str, Any]]:
     """List the newest granule of each day; a month without granules ends here, recorded."""
-    from plumewatch.oco2.ingest import list_month, missing_account, record_listing
+    from plumewatch.oco2.granules.staging import list_month, missing_account, record_listing
 
     context, settings = get_current_context(), load_settings()
     key = partition_key(context, MONTH)
@@ -54,7 +55,7 @@ def list_granules() -> list[dict[str, Any]]:
 @task(map_index_template="{{ granule_label }}", max_active_tis_per_dagrun=4)
 def fetch_granule(scene: dict[str, Any]) -> None:
     """Check one granule and stage it for the extraction; what comes from the archive is downloaded, resumably."""
-    from plumewatch.oco2.ingest import stage_granule
+    from plumewatch.oco2.granules.staging import stage_granule
 
     get_current_context()["granule_label"] = scene["scene_id"]
     with summarised() as summary, failure_recorded(scene["key"], scene["scene_id"], "fetch_granule"):
@@ -66,7 +67,7 @@ def fetch_granule(scene: dict[str, Any]) -> None:
 @task(trigger_rule="all_done_min_one_success")
 def extract_soundings(granules: list[dict[str, Any]]) -> str:
     """Turn the staged granules into the soundings of the month, and return the month."""
-    from plumewatch.oco2.ingest import not_staged, staging_folder
+    from plumewatch.oco2.granules.staging import not_staged, staging_folder
 
     settings, key = load_settings(), granules[0]["key"]
     with summarised() as summary:
@@ -81,7 +82,7 @@ def extract_soundings(granules: list[dict[str, Any]]) -> str:
 
 def scan_orbits(settings: Any, key: str, summary: Any, **paths: str) -> list[str]:
     """Detect the peaks of the month, and of its neighbours where an orbit reaches over the month's end."""
-    from plumewatch.oco2.soundings import months_touched
+    from plumewatch.oco2.granules.soundings import months_touched
 
     paths["soundings_path"] = settings.table_root("soundings")
     for month in (months := months_touched(paths["soundings_path"], key)):
@@ -92,7 +93,7 @@ def scan_orbits(settings: Any, key: str, summary: Any, **paths: str) -> list[str
 @task
 def fetch_wind(key: str) -> None:
     """Find the peaks, and bring the wind around them; without a wind source the granules' own serves."""
-    from plumewatch.oco2.peak_wind import candidates_folder, fetch_peak_wind
+    from plumewatch.oco2.orbits.peak_wind import candidates_folder, fetch_peak_wind
 
     context, settings = get_current_context(), load_settings()
     with summarised() as summary, candidates_folder(settings, key) as peaks:
@@ -106,7 +107,7 @@ def fetch_wind(key: str) -> None:
 @task(outlets=[PEAKS], trigger_rule="all_done_min_one_success")  # after soundings, with or without their wind
 def detect_peaks(key: str, outlet_events: Any = None) -> None:
     """Scan each orbit for peaks, with the wind that is stored, and hand on the months that this changes."""
-    from plumewatch.oco2.ingest import unstage
+    from plumewatch.oco2.granules.staging import unstage
 
     settings = load_settings()
     paths = {"details_path": settings.table_root("peak_details"), "wind_path": settings.table_root("wind")}
@@ -118,7 +119,14 @@ def detect_peaks(key: str, outlet_events: Any = None) -> None:
         outlet_events[PEAKS].add_partitions(months)
 
 
-@dag(schedule=MONTHLY, params=PARAMS, default_args=DEFAULT_ARGS, tags=[*TAGS, "co2"], max_active_runs=1, doc_md=__doc__)
+@dag(
+    schedule=MONTHLY,
+    params=PARAMS,
+    default_args=DEFAULT_ARGS,
+    tags=[*TAGS, CO2.name],
+    max_active_runs=1,
+    doc_md=__doc__,
+)
 def oco2_monthly_extraction() -> None:
     """List, fetch each granule, extract, bring the wind, detect, report."""
     granules = list_granules()

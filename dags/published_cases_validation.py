@@ -34,7 +34,7 @@ CASES = "cases"  # XCom: what came of the search, by case
 @task
 def search_scenes() -> list[dict[str, Any]]:
     """Choose the cases, and ask the catalogue for their scenes unless `fetch` is off."""
-    from plumewatch.methane.case_scenes import search_cases
+    from plumewatch.methane.cases.scenes import search_cases
 
     context, settings = get_current_context(), load_settings()
     key = partition_key(context, DAY)
@@ -54,7 +54,7 @@ def cases_of_run() -> dict[str, Any]:
 @task(map_index_template="{{ scene_label }}", max_active_tis_per_dagrun=4)
 def fetch_scene(scene: dict[str, Any]) -> None:
     """Stack one scene on the grid of its site's area; one that is there already, whole, is left."""
-    from plumewatch.methane.case_scenes import fetch_case_scene
+    from plumewatch.methane.cases.scenes import fetch_case_scene
 
     get_current_context()["scene_label"] = f"{scene['area']} {scene['scene_id']}"
     with summarised() as summary, failure_recorded(scene["key"], scene["scene_id"], "fetch_scene", scene["area"]):
@@ -65,7 +65,7 @@ def fetch_scene(scene: dict[str, Any]) -> None:
 @task
 def fetch_wind(scenes: list[dict[str, Any]]) -> None:
     """Bring the wind of the passes; without a wind source rates stay null, and the log says so."""
-    from plumewatch.methane.case_scenes import fetch_case_wind
+    from plumewatch.methane.cases.scenes import fetch_case_wind
 
     with summarised() as summary:
         summary.written = len(fetch_case_wind(load_settings(), scenes))
@@ -74,7 +74,7 @@ def fetch_wind(scenes: list[dict[str, Any]]) -> None:
 @task(trigger_rule="all_done_min_one_success")  # without a wind, or with a scene that failed, the rest goes on
 def write_pixels(scenes: list[dict[str, Any]]) -> None:
     """Turn the rasters around the sites into pixel tables."""
-    from plumewatch.methane.case_scenes import write_case_areas
+    from plumewatch.methane.cases.scenes import write_case_areas
 
     if not scenes:
         raise AirflowSkipException("nothing was fetched: the detector runs on what is stored")
@@ -86,7 +86,7 @@ def write_pixels(scenes: list[dict[str, Any]]) -> None:
 @task(trigger_rule="all_done")  # after pixels, whether there are new ones or not
 def find_pixels() -> list[str]:
     """List the partitions of pixels that show a case."""
-    from plumewatch.methane.case_validation import partitions_of_cases
+    from plumewatch.methane.cases.validation import partitions_of_cases
 
     with summarised() as summary:
         found = partitions_of_cases(load_settings().storage_root, list(cases_of_run()))
@@ -106,7 +106,7 @@ def detect_plumes(pixels: str) -> None:
 @task(trigger_rule="all_done")  # a case without pixels, or whose detection failed, is a row of the table too
 def write_validation() -> None:
     """Set our results beside the published ones."""
-    from plumewatch.methane.case_validation import validate_cases
+    from plumewatch.methane.cases.validation import validate_cases
 
     context, settings = get_current_context(), load_settings()
     run = context["dag"].dag_id, partition_key(context, DAY), context["run_id"]

@@ -14,25 +14,26 @@ from typing import Any
 
 from airflow.sdk import Param, PartitionedAtRuntime, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
-from plumewatch_airflow.assets import DAY, MONTH, PEAKS, PIXELS, keys_between, partition_key
+from plumewatch.gases import CH4, CO2, GASES, Gas
+from plumewatch_airflow.assets import MONTH, PEAKS, PIXELS, keys_between, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failed_scenes import report_failures
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import summarised
 
-METHANE_METHODS = ("multi_pass", "single_pass", "isolation_forest")
-CO2_METHODS = ("scan", "curve_fit_seed")
+BOTH = "both"
+METHODS = [method for gas in GASES.values() for method in gas.methods]
 
 PARAMS = {
     "from": Param(type="string", format="date", title="From", description_md="First day."),
     "to": Param(type="string", format="date", title="To", description_md="Last day, included."),
-    "gas": Param("both", enum=["both", "ch4", "co2"], title="Gas"),
+    "gas": Param(BOTH, enum=[BOTH, *GASES], title="Gas"),
     "methods": Param(
         [],
         type=["array", "null"],
-        items={"type": "string", "enum": [*METHANE_METHODS, *CO2_METHODS]},
-        examples=[*METHANE_METHODS, *CO2_METHODS],
+        items={"type": "string", "enum": METHODS},
+        examples=METHODS,
         title="Methods",
         description_md="Beside the default ones, for comparison.",
     ),
@@ -43,7 +44,7 @@ PARAMS = {
 def redetect_methane(outlet_events: Any = None) -> None:
     """Hand on the stored days of the range."""
     with summarised() as summary:
-        keys, methods = _wanted("ch4", "pixels", DAY, METHANE_METHODS)
+        keys, methods = _wanted(CH4, "pixels")
         summary.read = summary.written = len(keys)
     outlet_events[PIXELS].add_partitions(keys)
     outlet_events[PIXELS].extra = {"methods": methods}
@@ -54,7 +55,7 @@ def redetect_co2(outlet_events: Any = None) -> None:
     """Hand on the stored months of the range, scanned again where methods are given."""
     settings = load_settings()
     with summarised() as summary:
-        keys, methods = _wanted("co2", "soundings" if _methods(CO2_METHODS) else "peaks", MONTH, CO2_METHODS)
+        keys, methods = _wanted(CO2, "soundings" if _methods(CO2) else "peaks")
         own_key = partition_key(get_current_context(), MONTH)
         for key in keys:
             for method in methods:
@@ -73,27 +74,27 @@ def redetect_co2(outlet_events: Any = None) -> None:
     outlet_events[PEAKS].add_partitions(keys)
 
 
-def _wanted(gas: str, table: str, key_format: str, methods: tuple[str, ...]) -> tuple[list[str], list[str]]:
+def _wanted(gas: Gas, table: str) -> tuple[list[str], list[str]]:
     """The stored keys in the range and the methods of the gas; skips where there is nothing to do."""
     from plumewatch.storage import list_partitions
     from plumewatch.tables import TABLES
 
     params = get_current_context()["params"]
-    if params["gas"] not in ("both", gas):
+    if params["gas"] not in (BOTH, gas.name):
         raise AirflowSkipException(f"gas is {params['gas']}")
-    wanted = keys_between(params["from"], params["to"], key_format)
-    column = TABLES[table].partitions[-1]
+    wanted = keys_between(params["from"], params["to"], gas.key_format)
     stored = {
-        p.keys[column] for p in list_partitions(TABLES[table], load_settings().table_root(table), {column: wanted})
+        p.keys[gas.key_column]
+        for p in list_partitions(TABLES[table], load_settings().table_root(table), {gas.key_column: wanted})
     }
     if not stored:
         raise AirflowSkipException(f"no {table} are stored from {params['from']} to {params['to']}")
-    return sorted(stored), _methods(methods)
+    return sorted(stored), _methods(gas)
 
 
-def _methods(of_gas: tuple[str, ...]) -> list[str]:
+def _methods(gas: Gas) -> list[str]:
     """The methods of a gas that are asked for."""
-    return [method for method in get_current_context()["params"]["methods"] or [] if method in of_gas]
+    return [method for method in get_current_context()["params"]["methods"] or [] if method in gas.methods]
 
 
 @dag(schedule=PartitionedAtRuntime(), params=PARAMS, default_args=DEFAULT_ARGS, tags=TAGS, doc_md=__doc__)

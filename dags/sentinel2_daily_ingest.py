@@ -94,7 +94,8 @@ def fetch_wind(scenes: list[dict[str, Any]]) -> None:
 @task(trigger_rule="all_done_min_one_success", outlets=[PIXELS])
 def write_pixels(scenes: list[dict[str, Any]], outlet_events: Any = None) -> None:
     """Turn the day's rasters into the pixel table, and hand on every day that this changes."""
-    from plumewatch.sentinel2.ingest import days_to_detect, record_missing_scenes
+    from plumewatch.methane.dates.due import days_to_detect
+    from plumewatch.sentinel2.ingest import record_missing_scenes
 
     settings, changed = load_settings(), set[str]()
     with summarised() as summary:

@@ -22,11 +22,13 @@ import pyarrow.compute as pc
 from plumewatch import jobs, storage
 from plumewatch.errors import InputError
 from plumewatch.failed_scenes import heal_scenes, read_failed_scenes
+from plumewatch.gases import SCAN
 from plumewatch.models import FailedScene
-from plumewatch.oco2.detection import METHODS, SCAN, calibration_version
-from plumewatch.oco2.orbit_tasks import DETECTED, OrbitTask, details_folder, detect_orbits, reports
-from plumewatch.oco2.soundings import DETECT_STAGE, OnFailure, list_months, list_orbits
+from plumewatch.oco2.detection import METHODS, calibration_version
+from plumewatch.oco2.granules.soundings import DETECT_STAGE, OnFailure, list_months, list_orbits
+from plumewatch.oco2.orbits.worker import DETECTED, OrbitTask, details_folder, detect_orbits, reports
 from plumewatch.spark_session import get_spark
+from plumewatch.statuses import ACCEPTED
 from plumewatch.tables import PEAKS, SOUNDINGS
 from plumewatch.wind.files import STAGE as WIND_STAGE
 
@@ -64,7 +66,7 @@ def _month(text: str) -> str:
 
 
 def transform(tasks: DataFrame) -> DataFrame:
-    """Return the peaks and the reports of the orbits (plumewatch.oco2.orbit_tasks.DETECTED)."""
+    """Return the peaks and the reports of the orbits (plumewatch.oco2.orbits.worker.DETECTED)."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
     return tasks.mapInArrow(detect_orbits, from_arrow_schema(DETECTED))
@@ -170,7 +172,7 @@ def _observations(orbits: Sequence[Report], month: str) -> list[dict[str, Any]]:
 
 def _remove_other_details(arguments: argparse.Namespace, month: str, rows: pa.Table) -> None:
     """Take away what an earlier run left of peaks that are no longer accepted."""
-    accepted = {str(i) for i in rows.filter(pc.equal(rows["status"], "accepted"))["peak_id"].to_pylist()}
+    accepted = {str(i) for i in rows.filter(pc.equal(rows["status"], ACCEPTED))["peak_id"].to_pylist()}
     for file in storage.list_files(details_folder(arguments.details_path, arguments.method, month)):
         ours = DETAILS.fullmatch(file.rsplit("/", 1)[-1])
         if ours and ours["peak_id"] not in accepted:

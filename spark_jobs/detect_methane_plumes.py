@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from plumewatch import jobs, storage
 from plumewatch.errors import InputError
+from plumewatch.gases import ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS
 from plumewatch.methane.anomalies import ForestSettings
-from plumewatch.methane.area_dates import REPORT, detect_bins
-from plumewatch.methane.area_plan import plan_runs
-from plumewatch.methane.area_task import AreaDates
-from plumewatch.methane.date_failures import day_of, heal_dates, partition_name
-from plumewatch.methane.detection import ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS
+from plumewatch.methane.dates.failures import day_of, heal_dates, partition_name
+from plumewatch.methane.dates.plan import plan_runs
+from plumewatch.methane.dates.task import AreaDates
+from plumewatch.methane.dates.worker import REPORT, detect_bins
 from plumewatch.models import FailedScene
 from plumewatch.spark_session import get_spark
 from plumewatch.storage import Partition, Where
@@ -125,7 +125,7 @@ def share_out(spark: SparkSession, bins: Sequence[Sequence[AreaDates]]) -> DataF
 
 
 def transform(bins: DataFrame) -> DataFrame:
-    """Return one row an area and date, once its partitions are written (plumewatch.methane.area_dates.REPORT)."""
+    """Return one row an area and date, once its partitions are written (plumewatch.methane.dates.worker.REPORT)."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
     return bins.mapInArrow(detect_bins, from_arrow_schema(REPORT))

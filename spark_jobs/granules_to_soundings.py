@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 from plumewatch import jobs, storage
 from plumewatch.failed_scenes import heal_scenes
 from plumewatch.models import FailedScene
-from plumewatch.oco2.catalog import GranuleListing, GranuleRef, log_left_out, older_of_day, read_listing
-from plumewatch.oco2.granule import MODES, SURFACES
-from plumewatch.oco2.soundings import EXTRACTED_DDL, STAGE, GranuleTask, extract_granules, write_seed_csv
-from plumewatch.oco2.stored_soundings import read_stored_files
+from plumewatch.oco2.archive.listing import GranuleListing, GranuleRef, log_left_out, older_of_day, read_listing
+from plumewatch.oco2.granules.granule import MODES, SURFACES
+from plumewatch.oco2.granules.soundings import EXTRACTED_DDL, STAGE, GranuleTask, extract_granules, write_seed_csv
+from plumewatch.oco2.granules.stored_soundings import read_stored_files
 from plumewatch.spark_session import get_spark
 from plumewatch.tables import SOUNDINGS
 

@@ -22,20 +22,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from plumewatch import jobs, storage
 from plumewatch.errors import InputError
-from plumewatch.inventory.matching import (
-    DETECTIONS,
-    PAIRS,
-    detections_of_peaks,
-    detections_of_plumes,
-    match_detections,
-    matching_rule,
-    with_wind,
-)
+from plumewatch.gases import CH4, CO2, GASES, Gas
+from plumewatch.matching.detections import DETECTIONS, detections_of_peaks, detections_of_plumes, with_wind
+from plumewatch.matching.match import PAIRS, match_detections
+from plumewatch.matching.rule import matching_rule
 from plumewatch.models import FailedScene
 from plumewatch.oco2.thresholds import thresholds
 from plumewatch.spark_session import get_spark
+from plumewatch.statuses import ACCEPTED
 from plumewatch.storage import Partition
-from plumewatch.tables import MATCHES, PEAKS, PLUMES, SOURCES, Table
+from plumewatch.tables import COMBINED, MATCHES, SOURCES
 from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M, winds_at
 from plumewatch.wind.files import READ_AROUND, read_wind_files
 
@@ -43,33 +39,16 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 STAGE = "matching"
-COMBINED = "combined"
 SOURCE_COLUMNS = ("source_id", "inventory", "longitude", "latitude", "emission_t_y")
 METRES_PER_KM = 1000.0
 
 log = logging.getLogger("match_sources")
 
 
-@dataclass(frozen=True)
-class Gas:
-    """What a gas is detected by."""
-
-    name: str
-    table: Table
-    method: str
-    """The method whose detections are matched."""
-    key: str
-    """The partition column that is the period of `matches`."""
-    read: Callable[[pa.Table], pa.Table]
-    """From rows of the table to DETECTIONS."""
-    wind_height_m: float
-    """Height of the wind that carries it, above ground: that of the columns of its table."""
-
-
-GASES = {
-    "co2": Gas("co2", PEAKS, "scan", "month", detections_of_peaks, thresholds()["flux"]["plume_height_m"]),
-    "ch4": Gas("ch4", PLUMES, "multi_pass", "date", detections_of_plumes, SURFACE_WIND_HEIGHT_M),
-}
+READ = {CH4.name: detections_of_plumes, CO2.name: detections_of_peaks}
+"""From the accepted rows of a gas's table to DETECTIONS."""
+WIND_HEIGHT_M = {CH4.name: SURFACE_WIND_HEIGHT_M, CO2.name: thresholds()["flux"]["plume_height_m"]}
+"""Height above ground of the wind that carries a gas: that of the wind columns of its table."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +86,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--max-distance-km", type=_distance, help="farthest source (default: 100 for co2, 5 for ch4)")
     jobs.add_run_arguments(parser)
     arguments = parser.parse_args(argv)
-    if arguments.gas == "co2" and arguments.date:
+    if arguments.gas == CO2.name and arguments.date:
         parser.error("--date: CO2 is matched by month; allowed: --month YYYY-MM")
     return arguments
 
@@ -178,10 +157,10 @@ def _partitions(gas: Gas, arguments: argparse.Namespace) -> dict[str, list[Parti
     """The keys that fit, each with all its partitions of the table, also those beside the given path."""
     at_path = storage.list_partitions(gas.table, arguments.detections_path, {"method": gas.method})
     wanted = arguments.date or arguments.month or ""
-    keys = {p.keys[gas.key] for p in at_path if p.keys.get(gas.key, "").startswith(wanted)}
+    keys = {p.keys[gas.key_column] for p in at_path if p.keys.get(gas.key_column, "").startswith(wanted)}
     root = storage.table_root(gas.table, arguments.detections_path)
-    found = storage.list_partitions(gas.table, root, {"method": gas.method, gas.key: keys}) if keys else []
-    return {key: [p for p in found if p.keys[gas.key] == key] for key in sorted(keys)}
+    found = storage.list_partitions(gas.table, root, {"method": gas.method, gas.key_column: keys}) if keys else []
+    return {key: [p for p in found if p.keys[gas.key_column] == key] for key in sorted(keys)}
 
 
 def _read_period(gas: Gas, key: str, partitions: list[Partition]) -> Period:
@@ -194,8 +173,8 @@ def _read_period(gas: Gas, key: str, partitions: list[Partition]) -> Period:
             area = partition.keys.get("area")
             failures.append(FailedScene.from_exception(error, scene_id=name, stage=STAGE, area=area))
     read = pa.concat_tables(rows)
-    accepted = read.filter(pc.equal(read["status"], "accepted"))
-    detections = gas.read(read).append_column("observed_at_utc", accepted["observed_at_utc"])
+    accepted = read.filter(pc.equal(read["status"], ACCEPTED))
+    detections = READ[gas.name](read).append_column("observed_at_utc", accepted["observed_at_utc"])
     return Period(key, partitions, read.num_rows, detections, failures)
 
 
@@ -240,7 +219,7 @@ def _pairs(sources: pa.Table, detections: pa.Table, max_distance_km: float) -> p
 
 def _with_wind_files(detections: pa.Table, arguments: argparse.Namespace, failures: list[FailedScene]) -> pa.Table:
     """DETECTIONS with the wind of the files where they know it; read day by day, near that day's detections only."""
-    wind_path, height_m = arguments.wind_path, GASES[arguments.gas].wind_height_m
+    wind_path, height_m = arguments.wind_path, WIND_HEIGHT_M[arguments.gas]
     observed = detections["observed_at_utc"].to_numpy().astype("datetime64[us]")
     detections = detections.select(DETECTIONS.names)
     if not wind_path or not detections.num_rows:

@@ -21,6 +21,7 @@ from plumewatch.areas import grid_of, read_areas
 from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.failed_scenes import heal_scenes
 from plumewatch.models import Area, FailedScene
+from plumewatch.rasters.scene_store import ScenePaths, list_scenes
 from plumewatch.sentinel2.bands import CLEAR_CLASSES, CLOUD_DILATION_M, LAST_CLASS
 from plumewatch.sentinel2.pixel_files import WRITTEN_DDL, write_pixel_files
 from plumewatch.sentinel2.pixel_plan import (
@@ -33,7 +34,6 @@ from plumewatch.sentinel2.pixel_plan import (
     window_envelope,
 )
 from plumewatch.sentinel2.pixels import Window
-from plumewatch.sentinel2.scene_store import ScenePaths, list_scenes
 from plumewatch.sentinel2.stored_scene import StoredScene, read_scene
 from plumewatch.spark_session import get_spark
 from plumewatch.tables import PIXELS

@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from plumewatch.oco2.catalog import parse_granule
-from plumewatch.oco2.versions import collections
+from plumewatch.oco2.archive.listing import parse_granule
+from plumewatch.oco2.archive.versions import collections
 
 TOKEN = "eyJ0eXAi.good-token_1"
 LOGIN_PAGE = b"<!DOCTYPE html>\n<html><head><title>Earthdata Login</title></head><body>approve</body></html>"

@@ -18,9 +18,9 @@ from plumewatch import storage
 from plumewatch.areas import grid_of, read_areas
 from plumewatch.errors import PlumewatchError, redact
 from plumewatch.models import Area
-from plumewatch.oco2.catalog import GranuleRef, read_listing
-from plumewatch.oco2.cmr import search_granules
-from plumewatch.sentinel2.catalog import search_scenes
+from plumewatch.oco2.archive.cmr import search_granules
+from plumewatch.oco2.archive.listing import GranuleRef, read_listing
+from plumewatch.sentinel2.search import search_scenes
 from plumewatch.settings import CHECKOUT, CMR, Settings
 
 from tools.airflow_client import AirflowError

@@ -19,8 +19,8 @@ from plumewatch.areas import SUFFIXES, grid_of, read_areas
 from plumewatch.errors import ConfigurationError, PlumewatchError, redact
 from plumewatch.inventory.refresh import INVENTORIES
 from plumewatch.models import Area
-from plumewatch.oco2.catalog import read_listing
-from plumewatch.oco2.cmr import count_granules
+from plumewatch.oco2.archive.cmr import count_granules
+from plumewatch.oco2.archive.listing import read_listing
 from plumewatch.settings import CHECKOUT, CMR, SPARK_MASTERS, Settings
 from plumewatch.wind.providers import PRODUCTS
 

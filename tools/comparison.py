@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from plumewatch.gases import CH4, CO2
 from plumewatch.geodesy import great_circle_distance_km
+from plumewatch.statuses import ACCEPTED
 from scipy.stats import poisson
 
 PLUME_DISTANCE_KM = 1.5
@@ -68,8 +70,8 @@ def compare_plumes(
 
     `first_sources` names the first-ranked source by plume_id.
     """
-    accepted = [plume for plume in plumes if plume["status"] == "accepted"]
-    comparison = Comparison("ch4", expected_unplanted=expected_unplanted)
+    accepted = [plume for plume in plumes if plume["status"] == ACCEPTED]
+    comparison = Comparison(CH4.name, expected_unplanted=expected_unplanted)
     taken: set[str] = set()
     for truth in planted:
         here = [p for p in accepted if (p["area"], p["date"]) == (truth["area"], truth["date"])]
@@ -90,8 +92,8 @@ def compare_peaks(
 
     `first_sources` names the first-ranked source by peak_id as text.
     """
-    accepted = [peak for peak in peaks if peak["status"] == "accepted"]
-    comparison = Comparison("co2", expected_unplanted=expected_unplanted)
+    accepted = [peak for peak in peaks if peak["status"] == ACCEPTED]
+    comparison = Comparison(CO2.name, expected_unplanted=expected_unplanted)
     taken: set[int] = set()
     for truth in planted:
         peak = _nearest(truth, [p for p in accepted if p["orbit"] == truth["orbit"]], PEAK_DISTANCE_KM)

@@ -18,7 +18,9 @@ from typing import Any
 
 import pyarrow.compute as pc
 from plumewatch import storage
-from plumewatch.tables import MATCHES, OBSERVATIONS, PEAKS, PLUMES, SOURCES
+from plumewatch.gases import CH4
+from plumewatch.statuses import SEARCHED
+from plumewatch.tables import COMBINED, MATCHES, OBSERVATIONS, PEAKS, PLUMES, SOURCES
 
 from tools.airflow_client import FINISHED, AirflowClient, AirflowError, Run, TaskRun
 from tools.checkout import CHECKOUT, DEMO
@@ -188,11 +190,11 @@ def _wait(client: AirflowClient, supervisor: Supervisor, clock: Clock, backfills
 
 def _report(truth: Row, root: str, red: dict[str, list[str]]) -> list[str]:
     """Print what was found against what was planted; return what is wrong."""
-    plumes = _rows(PLUMES, root, {"method": "multi_pass"})
-    peaks = _rows(PEAKS, root, {"method": "scan"})
-    names = {row["source_id"]: row["name"] for row in _rows(SOURCES, root, {"inventory": "combined"})}
-    methane = compare_plumes(truth["plumes"], plumes, _first_sources(root, "ch4", names), _expected_plumes(root))
-    co2 = compare_peaks(truth["peaks"], peaks, _first_sources(root, "co2", names), _expected_peaks(root))
+    plumes = _rows(PLUMES, root, {"method": CH4.method})
+    peaks = _rows(PEAKS, root, {"method": CO2.method})
+    names = {row["source_id"]: row["name"] for row in _rows(SOURCES, root, {"inventory": COMBINED})}
+    methane = compare_plumes(truth["plumes"], plumes, _first_sources(root, CH4.name, names), _expected_plumes(root))
+    co2 = compare_peaks(truth["peaks"], peaks, _first_sources(root, CO2.name, names), _expected_peaks(root))
     _print_comparison("Methane plumes (t/h)", methane, lambda f: f.planted["emission_kg_h"] / 1000, _plume_rate)
     _print_comparison("CO2 peaks (kt/h)", co2, lambda f: f.planted["emission_kt_h"], _peak_rate)
     differences = compare_red_runs(red, truth["red_keys"])
@@ -218,7 +220,7 @@ def _expected_plumes(root: str) -> float:
     from plumewatch.tables import PIXELS
 
     rate = thresholds()["expected_false_plumes"]["multi_pass_desert"]
-    searched = {(r["area"], key) for r, key in _searched(root, "ch4")}
+    searched = {(r["area"], key) for r, key in _searched(root, CH4.name)}
     partitions = storage.list_partitions(PIXELS, storage.join(root, PIXELS.name))
     pixels = sum(
         (storage.read_manifest(p.path) or {})["rows"]
@@ -239,7 +241,7 @@ def _expected_peaks(root: str) -> float:
 
 
 def _searched(root: str, gas: str) -> list[tuple[Row, str]]:
-    return [(r, r["key"]) for r in _rows(OBSERVATIONS, root, {"gas": gas}) if r["outcome"] == "searched"]
+    return [(r, r["key"]) for r in _rows(OBSERVATIONS, root, {"gas": gas}) if r["outcome"] == SEARCHED]
 
 
 def _plume_rate(row: Row) -> str:

@@ -251,6 +251,9 @@ SOURCES = Table(
     optional=frozenset({"owner", "licence", "provenance"}),
 )  # fmt: skip
 
+COMBINED = "combined"
+"""Value of the partition `inventory=` of `sources` that all inventories together make, each emitter once."""
+
 MATCHES = Table(
     "matches",
     ("gas", "period"),

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from earthdata_archive import TOKEN, Archive, serve_archive
-from plumewatch import storage
+from plumewatch import http, storage
 from plumewatch.failed_scenes import read_failed_scenes
-from plumewatch.oco2 import download, earthdata
+from plumewatch.oco2.archive import download
 from plumewatch.tables import SOUNDINGS
 
 EXTRACTION = "oco2_monthly_extraction"
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.airflow
 @pytest.fixture
 def archive(world: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:
     """The granules of the world's first month in the archive; the last is a page in place of the file."""
-    for module in (earthdata, download):
+    for module in (http, download):
         monkeypatch.setattr(module, "BACKOFF_S", 0.0)
     with serve_archive() as served:
         monkeypatch.setenv("PLUMEWATCH_GRANULES", "cmr")

@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from plumewatch import storage
+from plumewatch import http, storage
 from plumewatch.failed_scenes import read_failed_scenes
-from plumewatch.methane import case_scenes, case_validation, published_cases
-from plumewatch.methane.case_validation import PAGE
-from plumewatch.methane.published_cases import PublishedCase, read_cases
-from plumewatch.sentinel2 import catalog
+from plumewatch.methane.cases import published as published_cases
+from plumewatch.methane.cases import scenes as case_scenes
+from plumewatch.methane.cases import validation as case_validation
+from plumewatch.methane.cases.published import PublishedCase, read_cases
+from plumewatch.methane.cases.validation import PAGE
 from plumewatch.tables import PIXELS, VALIDATION
 
 DAG = "published_cases_validation"
@@ -86,7 +87,7 @@ def test_offline_every_case_says_what_is_missing_and_the_run_is_green(
 def test_without_a_network_the_run_is_green_too(
     world: Any, run_dag: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalog, "RETRIES", 0)
+    monkeypatch.setattr(http, "RETRIES", 0)
     monkeypatch.setenv("PLUMEWATCH_STAC_API", "http://127.0.0.1:1")
     run = run_dag(DAG, None, **ALL | {"sets": ["stanford2021"], "max_cases": 1})
     assert run.state == "success"

@@ -12,11 +12,11 @@ import pyarrow as pa
 from figures import Figure, time_in_turns
 from methane_tables import write_area, write_wind
 from plumewatch import storage
+from plumewatch.gases import MULTI_PASS
 from plumewatch.methane.anomalies import ForestSettings
-from plumewatch.methane.area_dates import AreaDates, detect_area_dates
-from plumewatch.methane.detection import MULTI_PASS
+from plumewatch.methane.dates.stored_passes import READ_COLUMNS
+from plumewatch.methane.dates.worker import AreaDates, detect_area_dates
 from plumewatch.methane.evaluation.scenes import FIELDS, PlantedPlume, simulate_area
-from plumewatch.methane.stored_passes import READ_COLUMNS
 from plumewatch.tables import PIXELS
 
 SIZE, REFERENCES, SEED = 500, 8, 7

@@ -20,7 +20,7 @@ from plumewatch import storage
 from plumewatch.errors import ConfigurationError
 from plumewatch.maps.content import GASES, MapRows, map_content, place_text, rate_text
 from plumewatch.maps.map_file import MAX_PICTURE_BYTES, write_map
-from plumewatch.maps.page import PACKED, render_page
+from plumewatch.maps.map_page import PACKED, render_map
 from plumewatch.models import Area
 from plumewatch.tables import MATCHES, PEAKS, PLUMES, SOURCES
 
@@ -234,7 +234,7 @@ def test_any_title_and_any_name_leave_the_page_whole(text: str) -> None:
         "2025-08-31",
         MapRows(PLUMES.from_pylist([]).append_column("area", [[]]), MATCHES.empty(), SOURCES.empty()),
     )
-    page = render_page({**content, "title": text, "summary": text, "attribution": [text]})
+    page = render_map({**content, "title": text, "summary": text, "attribution": [text]})
     elements = Elements(page)
     assert len(elements.scripts) == 6
     assert content_of(page)["attribution"] == [text]

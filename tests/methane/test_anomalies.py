@@ -10,11 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from plumewatch.methane.anomalies import NOISE, Anomalies, ForestSettings, detect_isolation_forest, find_anomalies
-from plumewatch.methane.candidate_tests import UNRATED
 from plumewatch.methane.evaluation.scenes import simulate_area
 from plumewatch.methane.grid_place import GridPlace
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.thresholds import thresholds
+from plumewatch.statuses import UNRATED
 
 SIZE = 120
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plumewatch.methane.candidates import Region, find_regions
 from plumewatch.methane.matched_filter import Matches, Template, match_templates, plume_templates, round_template, wedge
-from plumewatch.methane.significance import robust_sigma, smooth
+from plumewatch.methane.smoothing import robust_sigma, smooth
 from plumewatch.methane.thresholds import Thresholds, thresholds
 
 PIXEL_M = 20.0

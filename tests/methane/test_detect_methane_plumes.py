@@ -24,8 +24,8 @@ from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.geodesy import great_circle_distance_km
 from plumewatch.jobs import NothingDone
 from plumewatch.methane.anomalies import ForestSettings
-from plumewatch.methane.area_task import AreaDates
-from plumewatch.methane.date_failures import failure_of
+from plumewatch.methane.dates.failures import failure_of
+from plumewatch.methane.dates.task import AreaDates
 from plumewatch.methane.evaluation.scenes import PlantedPlume, simulate_area
 from plumewatch.tables import ANOMALIES, FAILED_SCENES, PIXELS, PLUMES
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plumewatch.methane.candidate_tests import ACCEPTED, MASKED_EDGE, NOT_SIGNIFICANT, SURFACE_CHANGE, TOO_SMALL
 from plumewatch.methane.detection import Detection, detect_multi_pass, detect_single_pass
 from plumewatch.methane.evaluation.scenes import PlantedPlume, SimulatedArea, plume_column, simulate_area
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.retrieval import PLATFORMS, compute_transmittance
 from plumewatch.methane.thresholds import thresholds
+from plumewatch.statuses import ACCEPTED, MASKED_EDGE, NOT_SIGNIFICANT, SURFACE_CHANGE, TOO_SMALL
 from scipy import ndimage
 
 LIMITS = thresholds()

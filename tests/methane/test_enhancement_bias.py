@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from plumewatch.methane.candidate_tests import ACCEPTED, Candidate
 from plumewatch.methane.detection import Detection
 from plumewatch.methane.enhancement_bias import (
     unbiased_enhancement,
@@ -14,8 +13,10 @@ from plumewatch.methane.enhancement_bias import (
 from plumewatch.methane.evaluation.scenes import PlantedPlume, plume_column, simulate_area
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.retrieval import compute_transmittance, enhancement_per_signal, estimate_enhancement
-from plumewatch.methane.significance import Array, Mask, slow_part
+from plumewatch.methane.smoothing import Array, Mask, slow_part
 from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.verdicts import Candidate
+from plumewatch.statuses import ACCEPTED
 from scipy import ndimage
 
 LIMITS = thresholds()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plumewatch.methane.local_noise import compute_local_noise, in_units_of_noise
 from plumewatch.methane.references import Comparison
-from plumewatch.methane.significance import robust_sigma, smooth
+from plumewatch.methane.smoothing import robust_sigma, smooth
 from plumewatch.methane.thresholds import thresholds
 
 LIMITS = thresholds()

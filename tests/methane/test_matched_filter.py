@@ -18,7 +18,7 @@ from plumewatch.methane.matched_filter import (
     steady_signal,
     wedge,
 )
-from plumewatch.methane.significance import robust_sigma
+from plumewatch.methane.smoothing import robust_sigma
 from plumewatch.methane.thresholds import Thresholds, thresholds
 from scipy import ndimage, signal
 

@@ -10,12 +10,13 @@ import shapely
 from plumewatch.geodesy import great_circle_distance_km
 from plumewatch.methane import plumes
 from plumewatch.methane.anomalies import ForestSettings, detect_isolation_forest, find_anomalies
-from plumewatch.methane.candidate_tests import ACCEPTED, DOWNWIND_PIECE, UNRATED, Candidate
 from plumewatch.methane.detection import Detection
 from plumewatch.methane.evaluation.scenes import PlantedPlume, SimulatedArea, plume_column, simulate_area
 from plumewatch.methane.plumes import describe_plumes, find_origin
-from plumewatch.methane.search import NO_REFERENCE, SEARCHED, SKIPPED_CLOUD, choose_references, search_pass, time_of
+from plumewatch.methane.search import choose_references, search_pass, time_of
 from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.verdicts import Candidate
+from plumewatch.statuses import ACCEPTED, DOWNWIND_PIECE, NO_REFERENCE, SEARCHED, SKIPPED_CLOUD, UNRATED
 from plumewatch.tables import PLUMES
 from plumewatch.wind.at_point import WindAtPoint
 

@@ -7,7 +7,7 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plumewatch.methane.detection import MULTI_PASS, SINGLE_PASS
+from plumewatch.gases import MULTI_PASS, SINGLE_PASS
 from plumewatch.methane.probability import features_of, probability_of
 from plumewatch.methane.thresholds import Thresholds, thresholds
 

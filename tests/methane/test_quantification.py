@@ -16,7 +16,7 @@ from plumewatch.methane.quantification import (
     estimate_emission,
     noise_of_sum,
 )
-from plumewatch.methane.significance import robust_sigma
+from plumewatch.methane.smoothing import robust_sigma
 from plumewatch.methane.thresholds import thresholds
 from scipy import ndimage
 

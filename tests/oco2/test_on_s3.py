@@ -10,9 +10,9 @@ import numpy as np
 from lite_granules import NAME, write_lite
 from planted import Planted, planted_columns
 from plumewatch import storage
-from plumewatch.oco2.catalog import list_granules
-from plumewatch.oco2.orbit_tasks import OrbitTask, detect_orbit
-from plumewatch.oco2.soundings import GranuleTask, OrbitReader, extract_granule, list_orbits, write_seed_csv
+from plumewatch.oco2.archive.listing import list_granules
+from plumewatch.oco2.granules.soundings import GranuleTask, OrbitReader, extract_granule, list_orbits, write_seed_csv
+from plumewatch.oco2.orbits.worker import OrbitTask, detect_orbit
 from plumewatch.tables import SOUNDINGS
 
 MONTH = "2016-08"

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pytest
 from plumewatch.errors import InputError
 from plumewatch.oco2.detection import detect_peaks
-from plumewatch.oco2.granule import read_granule
+from plumewatch.oco2.granules.granule import read_granule
 from plumewatch.simulation.oco2_granules import PlantedPeak, write_granules
 from plumewatch.simulation.oco2_plan import GRANULES, plan_arcs
 from plumewatch.simulation.oco2_soundings import simulate_arc

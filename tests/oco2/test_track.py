@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from lite_granules import NAME, along_km, northward_track, write_lite
 from plumewatch.geodesy import destination, wrap_longitude
-from plumewatch.oco2.granule import read_granule
+from plumewatch.oco2.granules.granule import read_granule
 from plumewatch.oco2.track import Track, compute_track, robust_weights
 from plumewatch.tables import SOUNDINGS
 

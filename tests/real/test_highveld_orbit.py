@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from highveld_granule import ORBIT, PUBLISHED, read_columns, write_highveld_granule
 from plumewatch import storage
 from plumewatch.geodesy import great_circle_distance_km
-from plumewatch.oco2.granule import read_granule
+from plumewatch.oco2.granules.granule import read_granule
 from plumewatch.oco2.seed_method import find_peaks_seed
 from plumewatch.oco2.track import compute_track
 from plumewatch.tables import PEAKS, SOUNDINGS

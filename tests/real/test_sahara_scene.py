@@ -12,9 +12,9 @@ import pytest
 import rasterio
 import shapely
 from plumewatch import storage
+from plumewatch.catalogues.stac import read_item
 from plumewatch.geodesy import great_circle_distance_km
 from plumewatch.models import Area
-from plumewatch.sentinel2.catalog import read_item
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.tables import PIXELS
 from pyproj import Transformer

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plumewatch.models import Grid
+from plumewatch.rasters.scene_store import ScenePaths
 from plumewatch.sentinel2.pixel_plan import is_same_lattice, plan_partition, plan_windows, window_envelope
 from plumewatch.sentinel2.pixels import Window
-from plumewatch.sentinel2.scene_store import ScenePaths
 from plumewatch.sentinel2.stored_scene import StoredScene
 from pyproj import Transformer
 from sentinel2_scenes import EPSG, NORTH, SIZE_M, WEST

@@ -15,8 +15,8 @@ from plumewatch import storage
 from plumewatch.areas import grid_of
 from plumewatch.errors import InputError
 from plumewatch.models import Area
+from plumewatch.rasters.scene_store import list_scenes, withdraw_scene
 from plumewatch.sentinel2 import stack
-from plumewatch.sentinel2.scene_store import list_scenes, withdraw_scene
 from plumewatch.sentinel2.stack import fetch_scene
 from pyproj import Transformer
 from rio_cogeo.cogeo import cog_validate

@@ -19,7 +19,7 @@ from figures import Figure
 from orbits import MONTH, simulate_orbit, write_month
 from plumewatch import storage
 from plumewatch.oco2.evaluation.seed_step import first_guess, fit, select, whole_step
-from plumewatch.oco2.soundings import SEED_COLUMNS, list_orbits
+from plumewatch.oco2.granules.soundings import SEED_COLUMNS, list_orbits
 from plumewatch.tables import SOUNDINGS
 
 

@@ -11,12 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import wind_services as services
-from plumewatch import storage
+from plumewatch import http, storage
 from plumewatch.errors import InputError, ServiceError
 from plumewatch.models import FailedScene
 from plumewatch.settings import Settings
 from plumewatch.tables import WIND
-from plumewatch.wind import downloads
 from plumewatch.wind.at_point import winds_at
 from plumewatch.wind.dap2 import parse_dods
 from plumewatch.wind.product import WindRequest, requests_at, requests_of_day
@@ -36,7 +35,7 @@ OTHER = ",".join(f"{name}[67930:1:67931][400:1:408][700:1:706]" for name in serv
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Repeat without a pause."""
-    monkeypatch.setattr(downloads, "BACKOFF_S", 0.0)
+    monkeypatch.setattr(http, "BACKOFF_S", 0.0)
 
 
 @pytest.fixture
@@ -355,10 +354,10 @@ def test_what_nobody_expected_of_a_service_is_an_error_of_it(
 
 
 def test_an_endless_answer_is_stopped(geos_fp: Answers, storage_root: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloads, "MAX_BYTES", 500)
+    monkeypatch.setattr(http, "MAX_BYTES", 500)
     assert "more than 500 bytes" in failure_of(settings(storage_root, "geos_fp", geos_fp)).message
 
 
 def test_a_pause_that_a_service_asks_for_has_an_end() -> None:
-    with downloads.http_session() as session:
+    with http.http_session() as session:
         assert session.get_adapter("https://x").max_retries.retry_after_max == 300

@@ -11,20 +11,18 @@ from plumewatch.constants import EARTH_RADIUS_KM
 from plumewatch.inventory.power_plants import chord, power_plant_factors, unit_sphere
 from plumewatch.tables import SOURCES
 
-NAME = "combined"
 
-
-def combine_sources(coco2: pa.Table, gppd: pa.Table, own_sources: pa.Table) -> pa.Table:
-    """Return CoCO2's plants, GPPD's that have no CoCO2 plant within 5 km, and the user's own sources.
+def combine_sources(coco2: pa.Table, gppd: pa.Table, *others: pa.Table) -> pa.Table:
+    """Return CoCO2's plants, GPPD's that have no CoCO2 plant within 5 km, and all sources of the others.
 
     CoCO2 has no names: of the CoCO2 plants within 5 km of a GPPD plant, the nearest of its fuel (else the nearest)
     takes its name and owner, the others keep their own name with "near" and GPPD's. Arguments and result are rows of
     the table `sources`; ids stay as they are.
     """
-    coco2, gppd, own_sources = (t.select(SOURCES.schema.names) for t in (coco2, gppd, own_sources))
+    coco2, gppd, *others = (t.select(SOURCES.schema.names) for t in (coco2, gppd, *others))
     if coco2.num_rows and gppd.num_rows:
         coco2, gppd = _named(coco2, gppd), gppd.filter(pa.array(~_has_neighbour(gppd, coco2)))
-    return SOURCES.conform(pa.concat_tables([coco2, gppd, own_sources]))
+    return SOURCES.conform(pa.concat_tables([coco2, gppd, *others]))
 
 
 def _points(sources: pa.Table) -> np.ndarray:

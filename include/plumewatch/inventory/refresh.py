@@ -13,11 +13,12 @@ import pyarrow as pa
 
 from plumewatch import storage
 from plumewatch.errors import InputError
-from plumewatch.inventory import coco2, combine, gppd, own_sources
+from plumewatch.inventory import coco2, gppd, own_sources
+from plumewatch.inventory.combine import combine_sources
 from plumewatch.inventory.csv_rows import STAGE, OnFailure
 from plumewatch.inventory.power_plants import power_plant_factors
 from plumewatch.models import FailedScene
-from plumewatch.tables import SOURCES
+from plumewatch.tables import COMBINED, SOURCES
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,9 @@ def refresh_sources(inventories_path: str, storage_root: str) -> RefreshedSource
             continue
         _write(root, inventory.name, sources, files)
         rows[inventory.name] = sources.num_rows
-    combined = combine.combine_sources(*(_stored(root, inventory.name) for inventory in INVENTORIES))
-    _write(root, combine.NAME, combined, [storage.join(root, f"inventory={i.name}") for i in INVENTORIES])
-    return RefreshedSources({**rows, combine.NAME: combined.num_rows}, tuple(failures))
+    combined = combine_sources(*(_stored(root, inventory.name) for inventory in INVENTORIES))
+    _write(root, COMBINED, combined, [storage.join(root, f"inventory={i.name}") for i in INVENTORIES])
+    return RefreshedSources({**rows, COMBINED: combined.num_rows}, tuple(failures))
 
 
 def _files(inventory: Inventory, path: str) -> list[str]:

@@ -11,8 +11,8 @@ import pyarrow as pa
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError
 from plumewatch.maps.content import MapRows, map_content
-from plumewatch.maps.page import render_page
-from plumewatch.maps.scene_file import scene_page_path
+from plumewatch.maps.map_page import render_map
+from plumewatch.methane.details.scene_pages import scene_page_path
 from plumewatch.models import Area
 from plumewatch.tables import MATCHES, PEAKS, PLUMES, SOURCES
 
@@ -48,7 +48,7 @@ def write_map(gas: str, key: str, storage_root: str, areas: Sequence[Area] = ())
         scene_pages=_scene_pages(detections, storage_root) if gas == "ch4" else {},
     )
     path = storage.join(storage_root, MAPS, gas, f"{key}.html")
-    storage.write_bytes(path, render_page(map_content(gas, key, rows)).encode())
+    storage.write_bytes(path, render_map(map_content(gas, key, rows)).encode())
     return path
 
 

@@ -1,1 +1,5 @@
-"""Methane from Sentinel-2: from reflectance to column enhancement, plumes and their emission rates."""
+"""Methane from pairs of SWIR bands: from reflectance to column enhancement, plumes, and their emission rates.
+
+The flat files are pure science (no storage, network, clock); dates/, cases/ and details/ read and write. May import:
+the floor, wind.at_point. Start reading: search.py, then detection.py; verdicts.py accepts or refuses.
+"""

@@ -11,7 +11,7 @@ from scipy import ndimage
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.registration import Shift, edges_of, estimate_shift, gradient_of, moved_back, without_edges
 from plumewatch.methane.retrieval import compute_log_ratio
-from plumewatch.methane.significance import Array, Mask, sampled
+from plumewatch.methane.smoothing import Array, Mask, sampled
 from plumewatch.methane.thresholds import Thresholds
 
 DERIVATIVES_PX = 2  # second derivatives need two neighbours: a border so wide can't be registered

@@ -16,11 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plumewatch.methane.candidate_tests import UNRATED, Candidate
-from plumewatch.methane.detection import ISOLATION_FOREST, Detection, enhancement_of
+from plumewatch.gases import ISOLATION_FOREST
+from plumewatch.methane.detection import Detection, enhancement_of
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.references import compare_with_surroundings
 from plumewatch.methane.thresholds import Thresholds
+from plumewatch.methane.verdicts import Candidate
+from plumewatch.statuses import UNRATED
 
 SEED = 0  # the forest's draws are the same for the same pixels
 TREES, PIXELS_PER_TREE = 100, 256  # Liu et al. 2008, section 5: path lengths have converged by then

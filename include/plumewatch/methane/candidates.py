@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from plumewatch.methane.mask_window import Window, window_around
 from plumewatch.methane.matched_filter import Matches, Template
-from plumewatch.methane.significance import Array, Mask
+from plumewatch.methane.smoothing import Array, Mask
 from plumewatch.methane.thresholds import Thresholds
 
 

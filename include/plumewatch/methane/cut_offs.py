@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from plumewatch.methane.alignment import DERIVATIVES_PX
-from plumewatch.methane.significance import Mask
+from plumewatch.methane.smoothing import Mask
 
 MIN_GAP_SHARE = 0.05  # of the outline: a single masked pixel beside a plume takes nothing of it away
 

@@ -13,14 +13,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import ndimage
 
+from plumewatch.gases import MULTI_PASS, SINGLE_PASS
 from plumewatch.methane.alignment import align, beside_gaps
-from plumewatch.methane.candidate_tests import (
-    Candidate,
-    SearchResult,
-    is_surface_change,
-    judge_region,
-    shape_tests,
-)
 from plumewatch.methane.candidates import find_regions
 from plumewatch.methane.local_noise import compute_local_noise, in_units_of_noise
 from plumewatch.methane.matched_filter import match_templates, plume_templates, steady_signal
@@ -33,7 +27,7 @@ from plumewatch.methane.references import (
     compute_comparison,
 )
 from plumewatch.methane.retrieval import enhancement_per_signal, estimate_enhancement
-from plumewatch.methane.significance import (
+from plumewatch.methane.smoothing import (
     MAD_TO_SIGMA,
     Array,
     Mask,
@@ -44,8 +38,14 @@ from plumewatch.methane.significance import (
     white_noise_of_average,
 )
 from plumewatch.methane.thresholds import Thresholds
+from plumewatch.methane.verdicts import (
+    Candidate,
+    SearchResult,
+    is_surface_change,
+    judge_region,
+    shape_tests,
+)
 
-MULTI_PASS, SINGLE_PASS, ISOLATION_FOREST = "multi_pass", "single_pass", "isolation_forest"
 SHARP_GROUND = 0.9  # quantile of the strength of the ground's edges, above which an edge is sharp
 MASKED_EDGE_PX = 3  # pixels so near to cloud, shadow or water are its edge; what was refused is left out so wide
 

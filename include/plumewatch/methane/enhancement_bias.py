@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from plumewatch.methane.detection import MULTI_PASS, Detection
+from plumewatch.gases import MULTI_PASS
+from plumewatch.methane.detection import Detection
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.references import away_from
 from plumewatch.methane.retrieval import compute_noise_bias, compute_transmittance, enhancement_per_signal
-from plumewatch.methane.significance import Array, Mask, robust_sigma, slow_part
+from plumewatch.methane.smoothing import Array, Mask, robust_sigma, slow_part
 from plumewatch.methane.thresholds import Thresholds
 
 ROUNDS = 2  # each leaves a quarter of what the one before left, of a tenth at first

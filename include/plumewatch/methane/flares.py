@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from plumewatch.methane.retrieval import compute_log_ratio
-from plumewatch.methane.significance import Array, Mask, smooth
+from plumewatch.methane.smoothing import Array, Mask, smooth
 
 SURROUNDINGS_PX = 3.0
 EXCESS = 0.25  # ln: a flare of a hundred square metres at 1,500 K adds more to band 12 of its pixel than a third

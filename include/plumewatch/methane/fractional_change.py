@@ -33,7 +33,7 @@ from plumewatch.methane.retrieval import (
     interpolate_enhancement,
     transmittance_curve,
 )
-from plumewatch.methane.significance import Array, Mask, robust_sigma
+from plumewatch.methane.smoothing import Array, Mask, robust_sigma
 
 OUTLIER_SIGMA = 3.0  # chosen: of Gaussian ground it leaves out 0.3 %
 

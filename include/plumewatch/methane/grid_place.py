@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.methane.mask_window import window_around
-from plumewatch.methane.significance import Mask
+from plumewatch.methane.smoothing import Mask
 
 FIT_POINTS = 4096  # pixels that a cubic of 10 terms per coordinate is fitted to
 STRIP_HALF_WIDTH_PX = 0.1  # of what joins the pieces of an outline

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from plumewatch.methane.mask_window import window_around
-from plumewatch.methane.significance import Array, Mask, smooth
+from plumewatch.methane.smoothing import Array, Mask, smooth
 
 MARGIN_PX = 5  # width of the surroundings that belong to the shape
 MIN_PIXELS = 10  # fewer tell no correlation

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from plumewatch.methane.references import Comparison
-from plumewatch.methane.significance import (
+from plumewatch.methane.smoothing import (
     LEAST_NOISE,
     TINY,
     Array,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from plumewatch.methane.significance import Mask
+from plumewatch.methane.smoothing import Mask
 
 Window = tuple[slice, slice]
 """Rows and columns."""

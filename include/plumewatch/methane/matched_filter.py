@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from plumewatch.methane.significance import Array, Mask, robust_sigma
+from plumewatch.methane.smoothing import Array, Mask, robust_sigma
 from plumewatch.methane.thresholds import Thresholds
 
 Floats = NDArray[np.float64]

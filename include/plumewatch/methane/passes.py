@@ -16,7 +16,7 @@ from plumewatch.errors import InputError
 from plumewatch.methane.flares import find_flares
 from plumewatch.methane.grid_place import GridPlace, fit_grid_place
 from plumewatch.methane.retrieval import PLATFORMS, compute_air_mass_factor
-from plumewatch.methane.significance import Mask
+from plumewatch.methane.smoothing import Mask
 
 DEFAULT_PIXEL_SIZE_M = 20.0  # bands 11 and 12 of Sentinel-2 (MSI user guide), where the pixel table has no column
 REFLECTANCES = (1e-4, 6.5535)  # one step of the stored integers, and the largest of 16 bits

@@ -14,7 +14,6 @@ from scipy import ndimage
 
 from plumewatch.geodesy import local_offset_km
 from plumewatch.methane.alignment import DERIVATIVES_PX
-from plumewatch.methane.candidate_tests import ACCEPTED, DOWNWIND_PIECE, Candidate
 from plumewatch.methane.cut_offs import compute_cut_off
 from plumewatch.methane.detection import Detection
 from plumewatch.methane.grid_place import GridPlace
@@ -22,8 +21,10 @@ from plumewatch.methane.mask_window import window_around
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.quantification import Emission, Ground, Mass, compute_mass, estimate_emission
 from plumewatch.methane.references import away_from
-from plumewatch.methane.significance import TRUNCATE, Array, Mask, smooth
+from plumewatch.methane.smoothing import TRUNCATE, Array, Mask, smooth
 from plumewatch.methane.thresholds import Thresholds
+from plumewatch.methane.verdicts import Candidate
+from plumewatch.statuses import ACCEPTED, DOWNWIND_PIECE, NO_WIND, RATED
 from plumewatch.wind.at_point import WindAtPoint
 
 WindOf = Callable[[float, float], WindAtPoint | None]
@@ -34,7 +35,6 @@ ORIGIN_MARGIN_PX = round(TRUNCATE * ORIGIN_SCALE_PX)  # pixels further off have 
 ORIGIN_SHARE = 0.05  # the first twentieth of the weight along the wind lies around the source, whatever the length
 END_SHARE = 0.15  # the same without wind, of either end: more, as the end itself is in question
 METRES_PER_KM = 1000.0
-OK, NO_WIND = "ok", "no_wind"
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +180,7 @@ def _describe(
         "emission_kg_h": None if emission is None else emission.emission_kg_h,
         "emission_kg_h_low": None if emission is None else emission.low_kg_h,
         "emission_kg_h_high": None if emission is None else emission.high_kg_h,
-        "emission_status": NO_WIND if emission is None else OK,
+        "emission_status": NO_WIND if emission is None else RATED,
         "probability": candidate.probability,
         "status": candidate.status,
         "geometry": shapely.to_wkb(geometry),

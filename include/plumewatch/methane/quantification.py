@@ -16,7 +16,7 @@ from scipy import fft, ndimage
 
 from plumewatch.constants import MOLAR_MASS_CH4_KG_MOL, SECONDS_PER_HOUR
 from plumewatch.methane.mask_window import window_around
-from plumewatch.methane.significance import WINSOR_SIGMA, Array, Mask, robust_sigma, sampled
+from plumewatch.methane.smoothing import WINSOR_SIGMA, Array, Mask, robust_sigma, sampled
 from plumewatch.methane.thresholds import Thresholds
 
 Floats = NDArray[np.float64]

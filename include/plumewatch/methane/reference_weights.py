@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from plumewatch.methane.significance import WINSOR_SIGMA, Array, Mask, least_noise, robust_sigma, sampled, smooth_each
+from plumewatch.methane.smoothing import WINSOR_SIGMA, Array, Mask, least_noise, robust_sigma, sampled, smooth_each
 
 OUTLIER_ROUNDS = 2  # references with a plume of their own, or cloud, at one place
 COVARIANCE_RIDGE = 0.05  # added to the variances, relative: a dozen references are not told apart exactly

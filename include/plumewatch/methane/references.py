@@ -11,7 +11,7 @@ from plumewatch.methane.alignment import Aligned, log_band
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.reference_weights import best_mean, compute_covariance, leave_one_out, without_outliers
 from plumewatch.methane.retrieval import compute_log_ratio
-from plumewatch.methane.significance import Array, Mask, slow_part
+from plumewatch.methane.smoothing import Array, Mask, slow_part
 from plumewatch.methane.thresholds import Thresholds
 
 

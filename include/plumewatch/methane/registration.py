@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plumewatch.methane.significance import WINSOR_SIGMA, Array, Mask, robust_sigma, sampled
+from plumewatch.methane.smoothing import WINSOR_SIGMA, Array, Mask, robust_sigma, sampled
 
 ITERATIONS = 4  # each pulls in what stands out of the fit so far
 SAMPLED_PIXELS = 30_000  # evenly taken pixels tell a shift of two thousandths of a pixel

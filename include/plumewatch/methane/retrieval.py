@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
 
 from plumewatch.errors import InputError
-from plumewatch.methane.significance import sampled
+from plumewatch.methane.smoothing import sampled
 
 Floats = NDArray[np.float64]
 

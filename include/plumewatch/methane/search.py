@@ -10,28 +10,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from plumewatch.gases import ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS
 from plumewatch.methane.alignment import cloud_margin_px, comparable_ground
 from plumewatch.methane.anomalies import Anomalies, ForestSettings, detect_isolation_forest, find_anomalies
-from plumewatch.methane.candidate_tests import ACCEPTED
-from plumewatch.methane.detection import (
-    ISOLATION_FOREST,
-    MULTI_PASS,
-    SINGLE_PASS,
-    Detection,
-    detect_multi_pass,
-    detect_single_pass,
-)
+from plumewatch.methane.detection import Detection, detect_multi_pass, detect_single_pass
 from plumewatch.methane.enhancement_bias import unbiased_enhancement
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import Plume, WindOf, describe_plumes
 from plumewatch.methane.quantification import detection_limit_kg_h
-from plumewatch.methane.significance import Mask, robust_sigma, sampled
+from plumewatch.methane.smoothing import Mask, robust_sigma, sampled
 from plumewatch.methane.thresholds import Thresholds
+from plumewatch.statuses import ACCEPTED, DETECTION_STAGE, NO_INPUT, NO_REFERENCE, SEARCHED, SKIPPED_CLOUD
 from plumewatch.wind.at_point import WindAtPoint
 
-SEARCHED, SKIPPED_CLOUD, NO_REFERENCE = "searched", "skipped_cloud", "no_reference"
-NO_INPUT, FAILED = "no_input", "failed"
-STAGE = "detection"
 LEAST_TEXTURE = 1e-4  # spread of ln B11 of a picture: the noise of the instrument alone gives ten times that
 OVERPASS_SOLAR_HOURS = 10.5  # mean local solar time at the descending node, ESA Sentinel-2 mission guide
 DEGREES_PER_HOUR = 15.0
@@ -153,7 +144,7 @@ def nothing_to_search(area: str) -> dict[str, Any]:
     empty = dict.fromkeys(
         ("orbit", "scene_id", "source_id", "observed_at_utc", "clear_fraction", "wind_speed_m_s", "detection_limit")
     )
-    return empty | {"area": area, "outcome": NO_INPUT, "detected": False, "stage": STAGE}
+    return empty | {"area": area, "outcome": NO_INPUT, "detected": False, "stage": DETECTION_STAGE}
 
 
 def time_of(target: Pass, day: str) -> datetime:

@@ -22,10 +22,11 @@ from scipy.signal import lfilter
 from plumewatch.constants import MEDIAN_OF_ABSOLUTE_NORMAL
 from plumewatch.errors import ConfigurationError
 from plumewatch.oco2 import null_distribution as null
-from plumewatch.oco2.peaks import ACCEPTED, find_peaks
+from plumewatch.oco2.peaks import find_peaks
 from plumewatch.oco2.scan import scan_track, scan_widths
 from plumewatch.oco2.thresholds import thresholds
 from plumewatch.oco2.track import Track, straight_track
+from plumewatch.statuses import ACCEPTED
 
 Floats = NDArray[np.float64]
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from plumewatch.gases import CURVE_FIT_SEED, SCAN
 from plumewatch.oco2.flux import (
     Emission,
     Section,
@@ -20,18 +21,17 @@ from plumewatch.oco2.flux import (
     estimate_emission,
 )
 from plumewatch.oco2.null_distribution import NullDistribution, null_distribution
-from plumewatch.oco2.peaks import ACCEPTED, Peak, PeakSearch, find_peaks
+from plumewatch.oco2.peaks import Peak, PeakSearch, find_peaks
 from plumewatch.oco2.plume_wind import PlumeWind, surface_to_plume_height, wind_of_products, wind_of_soundings
 from plumewatch.oco2.seed_method import find_peaks_seed
 from plumewatch.oco2.thresholds import thresholds
 from plumewatch.oco2.track import Track, compute_track
+from plumewatch.statuses import ACCEPTED, DETECTION_STAGE, NO_INPUT, SEARCHED
 
-SCAN, CURVE_FIT_SEED = "scan", "curve_fit_seed"
 METHODS: Mapping[str, Callable[[Track, NullDistribution | None], PeakSearch]] = {
     SCAN: find_peaks,
     CURVE_FIT_SEED: find_peaks_seed,
 }
-SEARCHED, NO_INPUT, STAGE = "searched", "no_input", "detection"
 MET_COLUMNS = ("wind_u_m_s", "wind_v_m_s", "surface_pressure_hpa", "tcwv_kg_m2")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -223,7 +223,7 @@ def _observations(track: Track, search: PeakSearch) -> list[dict[str, Any]]:
             "wind_speed_m_s": _or_none(_median(np.hypot(track.wind_u_m_s, track.wind_v_m_s))),
             "detection_limit": _or_none(float(limit)),
             "detected": bool(month in detected),
-            "stage": STAGE,
+            "stage": DETECTION_STAGE,
         }
         for month in np.unique(month_of).tolist()
     ]

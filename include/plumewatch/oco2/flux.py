@@ -9,17 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from plumewatch.constants import MOLAR_MASS_CO2_KG_MOL, MOLAR_MASS_DRY_AIR_KG_MOL, STANDARD_GRAVITY_M_S2
 from plumewatch.oco2.thresholds import thresholds
+from plumewatch.statuses import NO_WIND, RATED, WIND_ALONG_TRACK, WIND_TOO_WEAK
 
 Floats = NDArray[np.float64]
 
 PPM_KM_TO_M = 1e-6 * 1e3  # mole fraction times metres of track
 PA_PER_HPA = 100.0
 KT_H_PER_KG_S = 3600.0 * 1e-6
-
-OK = "ok"
-NO_WIND = "no_wind"
-WIND_TOO_WEAK = "wind_too_weak"
-WIND_ALONG_TRACK = "wind_along_track"
 
 
 @dataclass(frozen=True)
@@ -134,7 +130,7 @@ def estimate_emission(amplitude_ppm_km: float, low: float, high: float, section:
     by_air = emission * relative_error_of_air(section)
     down = float(np.hypot(emission - flux(low), by_air))
     up = float(np.hypot(flux(high) - emission, by_air))
-    return Emission(OK, emission, max(0.0, emission - down), emission + up)
+    return Emission(RATED, emission, max(0.0, emission - down), emission + up)
 
 
 def relative_error_of_air(section: Section) -> float:

@@ -18,17 +18,19 @@ from plumewatch.oco2.null_distribution import NullDistribution, estimate_spread,
 from plumewatch.oco2.scan import Scan, scan_track
 from plumewatch.oco2.thresholds import thresholds
 from plumewatch.oco2.track import Track
+from plumewatch.statuses import (
+    ACCEPTED,
+    CURVED_BACKGROUND,
+    DUPLICATE,
+    LOW_CORRELATION,
+    NOT_SIGNIFICANT,
+    SHOULDERS_EMPTY,
+    TOO_NARROW,
+    TOO_WIDE,
+)
 
 Floats = NDArray[np.float64]
 
-ACCEPTED = "accepted"
-NOT_SIGNIFICANT = "not_significant"
-TOO_NARROW = "too_narrow"
-TOO_WIDE = "too_wide"
-SHOULDERS_EMPTY = "shoulders_empty"
-LOW_CORRELATION = "low_correlation"
-CURVED_BACKGROUND = "curved_background"
-DUPLICATE = "duplicate"
 STATUSES = (
     ACCEPTED, TOO_NARROW, TOO_WIDE, SHOULDERS_EMPTY, LOW_CORRELATION, CURVED_BACKGROUND, DUPLICATE, NOT_SIGNIFICANT,
 )  # fmt: skip

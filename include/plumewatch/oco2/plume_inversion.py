@@ -20,7 +20,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from plumewatch.geodesy import great_circle_distance_km
-from plumewatch.oco2.flux import NO_WIND, OK, WIND_TOO_WEAK
 from plumewatch.oco2.gaussian_plume import (
     PlumeSource,
     column_to_ppm,
@@ -32,6 +31,7 @@ from plumewatch.oco2.plume_fit import PlumeFit, PlumeFits, PlumeGrid, Plumes, Pl
 from plumewatch.oco2.plume_wind import wind_of_soundings
 from plumewatch.oco2.thresholds import thresholds
 from plumewatch.oco2.track import Track, compute_track
+from plumewatch.statuses import NO_WIND, RATED, WIND_TOO_WEAK
 
 Floats = NDArray[np.float64]
 
@@ -199,7 +199,7 @@ def _result(
     under = plumes.is_under(window.at, here)[0, 0]
     downwind_km, _ = plumes.frame_km(plumes.source, window.at, here.rotation_deg)
     return PlumeInversion(
-        OK if is_seen else NO_ENHANCEMENT,
+        RATED if is_seen else NO_ENHANCEMENT,
         max(0.0, emission),
         max(0.0, emission - errors.total),
         max(0.0, emission) + errors.total,

@@ -16,10 +16,11 @@ import numpy as np
 
 from plumewatch.oco2.fit import PeakFit, Window, interval_at, statistic_at
 from plumewatch.oco2.null_distribution import NullDistribution, estimate_spread, null_distribution
-from plumewatch.oco2.peaks import ACCEPTED, PeakSearch, judge, search_limits
+from plumewatch.oco2.peaks import PeakSearch, judge, search_limits
 from plumewatch.oco2.scan import scan_track
 from plumewatch.oco2.thresholds import thresholds
 from plumewatch.oco2.track import Track
+from plumewatch.statuses import ACCEPTED
 
 BACKGROUND_DEGREE = 1
 WIDTHS_KM = np.geomspace(

@@ -1,1 +1,4 @@
-"""Calibration, thresholds and constants, each value with its unit and source, and what Spark needs."""
+"""Calibration, thresholds and constants as files, each value with its unit and source, and what Spark needs.
+
+May import: nothing. Start reading: methane_detection.yaml, oco2_peaks.yaml.
+"""

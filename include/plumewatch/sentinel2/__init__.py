@@ -1,1 +1,4 @@
-"""Sentinel-2: scenes found in a STAC catalogue, stacked on the area's grid, and turned into the pixel table."""
+"""Sentinel-2: scenes searched, stacked on the area's grid, screened for cloud, and turned into the pixel table.
+
+May import: the floor, storage, catalogues, rasters, wind. Start reading: ingest.py, in the order of the daily DAG.
+"""

@@ -5,37 +5,29 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from plumewatch import storage
 from plumewatch.areas import read_areas, select_areas
+from plumewatch.catalogues.stac import read_item
 from plumewatch.errors import ConfigurationError, PlumewatchError
 from plumewatch.failed_scenes import heal_scenes, record_failed_scenes
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.gases import CH4
 from plumewatch.models import Area, FailedScene
 from plumewatch.observations import write_observations
-from plumewatch.sentinel2.catalog import (
-    SKIPPED_DUPLICATE,
-    STAGE,
-    SearchResult,
-    SkippedScene,
-    read_item,
-    search_scenes,
-)
+from plumewatch.rasters.scene_store import withdraw_scene
 from plumewatch.sentinel2.scene import SceneRef
-from plumewatch.sentinel2.scene_store import withdraw_scene
+from plumewatch.sentinel2.search import STAGE, SearchResult, SkippedScene, search_scenes
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.settings import Settings
-from plumewatch.tables import PIXELS, PLUMES
+from plumewatch.statuses import FAILED, FETCH_STAGE, NO_INPUT, SEARCH_STAGE, SKIPPED_DUPLICATE
 from plumewatch.wind.product import requests_of_day
 from plumewatch.wind.providers import fetch_wind
 
 SEARCH = "search"
 """scene_id of a failed_scenes row where a whole search failed, before any scene was known."""
 
-DEFAULT_METHOD = "multi_pass"
-"""The method whose plumes are matched and mapped."""
 SCENES = "scenes"
 """Folder of the stacked scenes below the storage root."""
 
@@ -103,7 +95,7 @@ class DaySearch:
                 withdraw_scene(storage.join(storage_root, SCENES), area, key, skipped.scene.scene_id)
         for key in sorted({key for key, _ in self.searched}):
             areas = {area for day, area in self.searched if day == key}
-            write_observations(storage_root, "ch4", key, "search", self._observations(key, areas), areas=areas)
+            write_observations(storage_root, CH4.name, key, SEARCH_STAGE, self._observations(key, areas), areas=areas)
             heal_scenes(storage_root, dag_id, key, [(area, SEARCH) for area in areas], STAGE)
         for key in sorted({key for key, _ in self.failed}):
             record_failed_scenes(storage_root, dag_id, key, run_id, [f for day, f in self.failed if day == key])
@@ -112,7 +104,7 @@ class DaySearch:
         rows = [_observation(area, skipped.outcome, skipped.scene) for day, area, skipped in self.skipped if day == key]
         seen = {s.area for s in self.scenes if s.key == key} | {row["area"] for row in rows}
         seen |= {f.area for day, f in self.failed if day == key}
-        return rows + [_observation(area, "no_input") for area in sorted(areas - seen)]
+        return rows + [_observation(area, NO_INPUT) for area in sorted(areas - seen)]
 
 
 def search_day(settings: Settings, key: str, names: Sequence[str], **_: Any) -> DaySearch:
@@ -175,35 +167,10 @@ def fetch_area_wind(settings: Settings, days: Iterable[tuple[str, str]]) -> list
 def record_missing_scenes(settings: Settings, key: str, scenes: Sequence[Mapping[str, Any]]) -> int:
     """Write an observation `failed` for each scene of the day that isn't in the storage; return their number."""
     missing = [s for s in scenes if not storage.exists(_item_path(settings, key, s["area"], s["scene_id"]))]
-    rows = [{"area": s["area"], "scene_id": s["scene_id"], "outcome": "failed", "detected": False} for s in missing]
+    rows = [{"area": s["area"], "scene_id": s["scene_id"], "outcome": FAILED, "detected": False} for s in missing]
     areas = {s["area"] for s in scenes}
-    write_observations(settings.storage_root, "ch4", key, "fetch", rows, areas=areas)
+    write_observations(settings.storage_root, CH4.name, key, FETCH_STAGE, rows, areas=areas)
     return len(missing)
-
-
-def days_to_detect(storage_root: str, key: str) -> list[str]:
-    """Return the days to detect now that `key` has pixels: itself, and those that refer to older pixels of it.
-
-    A later day within reach is among them where it has pixels of an area and its plumes are older than the area's
-    pixels of `key`, or not there yet. So the outcome depends neither on the order in which days come in nor on a task
-    that died between writing and handing on; a manifest that says the same is never rewritten and keeps its age.
-    """
-    pixels, plumes = (storage.join(storage_root, table.name) for table in (PIXELS, PLUMES))
-    of_key = {p.keys["area"]: p for p in storage.list_partitions(PIXELS, pixels, {"date": key})}
-    reach = range(1, thresholds()["references"]["max_days_back"] + 1)
-    later = [str(date.fromisoformat(key) + timedelta(days=n)) for n in reach]
-    days = {key} if of_key else set()
-    for partition in storage.list_partitions(PIXELS, pixels, {"area": set(of_key), "date": later}) if of_key else []:
-        keys = {"method": DEFAULT_METHOD, **partition.keys}
-        detected_at = _manifest_time(storage.partition_path(plumes, keys))
-        changed_at = _manifest_time(of_key[partition.keys["area"]].path)
-        if detected_at is None or changed_at is None or detected_at <= changed_at:
-            days.add(partition.keys["date"])
-    return sorted(days)
-
-
-def _manifest_time(partition_path: str) -> datetime | None:
-    return storage.modified_at(storage.join(partition_path, storage.MANIFEST))
 
 
 def _areas(settings: Settings) -> list[Area]:

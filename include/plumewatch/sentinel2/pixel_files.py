@@ -20,11 +20,11 @@ from rasterio.windows import Window as RasterWindow
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.models import FailedScene, Grid
+from plumewatch.rasters.reading import open_raster
 from plumewatch.sentinel2.bands import METHANE_BANDS, NO_DATA_CLASS
 from plumewatch.sentinel2.clouds import compute_clear_mask
 from plumewatch.sentinel2.pixel_plan import STAGE, PixelSettings, is_same_grid, offset_px
 from plumewatch.sentinel2.pixels import SceneCells, Window, compute_coordinates, compute_pixel_rows
-from plumewatch.sentinel2.rasters import open_raster
 from plumewatch.sentinel2.stored_scene import StoredScene, raster_grid
 from plumewatch.tables import PIXELS
 

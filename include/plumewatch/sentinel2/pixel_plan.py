@@ -12,8 +12,8 @@ from typing import Any
 from plumewatch import __version__
 from plumewatch.errors import InputError
 from plumewatch.models import FailedScene, Grid
+from plumewatch.rasters.regrid import lonlat_bounds
 from plumewatch.sentinel2.pixels import Window
-from plumewatch.sentinel2.regrid import lonlat_bounds
 from plumewatch.sentinel2.stored_scene import StoredScene
 
 STAGE = "pixels"

@@ -13,9 +13,9 @@ from shapely.geometry import mapping
 from plumewatch import __version__
 from plumewatch.errors import redact
 from plumewatch.models import Area, Grid
+from plumewatch.rasters.regrid import lonlat_bounds
 from plumewatch.sentinel2.bands import QUANTIFICATION, eo_band
 from plumewatch.sentinel2.reflectance import NODATA, ReflectanceRule
-from plumewatch.sentinel2.regrid import lonlat_bounds
 from plumewatch.sentinel2.scene import observed_at_utc, platform_of, relative_orbit
 
 COG = pystac.MediaType.COG

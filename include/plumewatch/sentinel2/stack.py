@@ -21,6 +21,10 @@ from rasterio.io import DatasetReader
 from plumewatch.areas import grid_of
 from plumewatch.errors import InputError, redact
 from plumewatch.models import Area, Grid
+from plumewatch.rasters.cog import cog_bytes
+from plumewatch.rasters.reading import read_raster
+from plumewatch.rasters.regrid import read_on_grid
+from plumewatch.rasters.scene_store import checksum, is_complete, publish_scene, scene_paths
 from plumewatch.sentinel2.bands import (
     CLOUD_CLASSES,
     CLOUD_PROBABILITY,
@@ -30,8 +34,6 @@ from plumewatch.sentinel2.bands import (
     asset_keys,
     find_asset,
 )
-from plumewatch.sentinel2.cog import cog_bytes
-from plumewatch.sentinel2.rasters import read_raster
 from plumewatch.sentinel2.reflectance import (
     NODATA,
     ReflectanceRule,
@@ -39,10 +41,8 @@ from plumewatch.sentinel2.reflectance import (
     decide_offset,
     normalise,
 )
-from plumewatch.sentinel2.regrid import read_on_grid
 from plumewatch.sentinel2.scene import observed_at_utc
 from plumewatch.sentinel2.scene_item import SceneFacts, build_item
-from plumewatch.sentinel2.scene_store import checksum, is_complete, publish_scene, scene_paths
 
 NO_CLOUD_DATA = 255  # cloud probability is 0 to 100 percent
 UNSIGNED = ("uint8", "uint16")

@@ -15,11 +15,11 @@ from rasterio.io import DatasetReader
 from plumewatch import storage
 from plumewatch.errors import InputError
 from plumewatch.models import Grid
+from plumewatch.rasters.reading import open_raster
+from plumewatch.rasters.scene_store import ScenePaths
 from plumewatch.sentinel2.bands import METHANE_BANDS, band_of
-from plumewatch.sentinel2.rasters import open_raster
 from plumewatch.sentinel2.reflectance import NODATA
 from plumewatch.sentinel2.scene import observed_at_utc, platform_of, relative_orbit
-from plumewatch.sentinel2.scene_store import ScenePaths
 
 RIGHT_ANGLE_DEG = 90.0
 UNKNOWN_VIEW_ZENITH_DEG = 0.0  # straight down: off by at most 12 degrees at the swath's edge

@@ -1,1 +1,4 @@
-"""Wind: read from files, brought into the storage, interpolated to a point and time."""
+"""Wind: products and files brought into the storage, and interpolated to a point, a height and a time.
+
+May import: the floor, storage, http, settings. Start reading: providers.py (to get it), at_point.py (to use it; pure).
+"""

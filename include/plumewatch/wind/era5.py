@@ -23,8 +23,8 @@ from zarr.core.buffer import Buffer, cpu
 from zarr.storage import MemoryStore
 
 from plumewatch.errors import InputError, ServiceError
+from plumewatch.http import download, download_existing, http_session
 from plumewatch.tables import WIND
-from plumewatch.wind.downloads import download, download_existing, http_session
 from plumewatch.wind.grids import CutOut, GlobalGrid
 from plumewatch.wind.product import HOUR, Product, TimesOf, wind_rows
 

@@ -18,9 +18,9 @@ import requests
 from numpy.typing import NDArray
 
 from plumewatch.errors import InputError, ServiceError
+from plumewatch.http import download_existing, http_session
 from plumewatch.tables import WIND
 from plumewatch.wind.dap2 import parse_das, parse_dods
-from plumewatch.wind.downloads import download_existing, http_session
 from plumewatch.wind.grids import CutOut, GlobalGrid
 from plumewatch.wind.product import HOUR, Product, TimesOf, wind_rows
 

@@ -1,1 +1,4 @@
-"""How good the methane detection is: simulated scenes with known plumes, and what is found in them."""
+"""How good the detector is, on planted truth: recall, false plumes, ranking, rates, calibration (`make evaluate`).
+
+May import: anything of methane. Start reading: __main__.py.
+"""

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plumewatch.limit_check import Check
-from plumewatch.methane.candidate_tests import ACCEPTED
 from plumewatch.methane.evaluation.calibration import calibration_bins, calibration_lines, prior_of, rate_at_half
 from plumewatch.methane.evaluation.control import scene_noise_mol_m2
 from plumewatch.methane.evaluation.ground import DENSE_FIELDS, DESERT, FIELDS
@@ -61,6 +60,7 @@ from plumewatch.methane.evaluation.round_trip import round_trip_lines, worst_rou
 from plumewatch.methane.evaluation.sahara import pass_of_sahara, texture_of_sahara
 from plumewatch.methane.evaluation.train import training_lines
 from plumewatch.methane.thresholds import Thresholds, thresholds
+from plumewatch.statuses import ACCEPTED
 from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M, WindAtPoint
 
 WIND_ALONE = WindAtPoint(3.0, 1.0, SURFACE_WIND_HEIGHT_M)  # the real scene's own is not known

@@ -7,7 +7,7 @@ import numpy as np
 from plumewatch.methane.evaluation.scenes import SimulatedArea, simulate_area
 from plumewatch.methane.evaluation.seeds import judging_seed
 from plumewatch.methane.retrieval import compute_log_ratio, enhancement_per_signal
-from plumewatch.methane.significance import robust_sigma
+from plumewatch.methane.smoothing import robust_sigma
 
 PLATFORM = "sentinel-2a"  # whose noise MARS states, beside that of Sentinel-2B, which is less sensitive
 

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from plumewatch.gases import MULTI_PASS, SINGLE_PASS
 from plumewatch.methane.anomalies import ForestSettings
-from plumewatch.methane.candidate_tests import ACCEPTED
-from plumewatch.methane.detection import MULTI_PASS, SINGLE_PASS
 from plumewatch.methane.evaluation.bare_threshold import absorption_to_nearest, bare_plumes, bare_score
 from plumewatch.methane.evaluation.forest_score import forest_scores
 from plumewatch.methane.evaluation.ground import DESERT, Texture
@@ -24,6 +23,7 @@ from plumewatch.methane.plumes import Plume
 from plumewatch.methane.retrieval import PLATFORMS
 from plumewatch.methane.search import PassResult, search_pass
 from plumewatch.methane.thresholds import Thresholds
+from plumewatch.statuses import ACCEPTED
 from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M, WindAtPoint
 
 SAHARA = "sahara"  # ground beside desert and fields: the texture of the real scene

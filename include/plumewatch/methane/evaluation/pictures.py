@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy import ndimage
 
-from plumewatch.methane.candidate_tests import ACCEPTED
 from plumewatch.methane.evaluation.measure import Trial, footprint, search, simulate_setting
 from plumewatch.methane.thresholds import Thresholds
+from plumewatch.statuses import ACCEPTED
 
 OF_EACH_KIND = 6
 SMOOTHED_PX = 1.5

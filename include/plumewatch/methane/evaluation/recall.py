@@ -6,15 +6,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from plumewatch.methane.candidate_tests import ACCEPTED
 from plumewatch.methane.evaluation.measure import UNIT_AREA_PX, Setting, Trial
 from plumewatch.methane.evaluation.seeds import judging_seed
+from plumewatch.statuses import ACCEPTED, NOT_SIGNIFICANT
 
 RATES_KG_H = (500.0, 700.0, 1000.0, 1200.0, 1500.0, 2000.0, 3000.0, 5000.0, 10000.0)
 JUDGED_KG_H = (1000.0, 1200.0, 2000.0)  # rates with a limit get twice as many trials
 MOST_FALSE = 0.5  # per 500 x 500 pixels
 EMPTY_PX = 500
-NOT_SIGNIFICANT = "not_significant"  # refused by its probability alone
 
 
 def empty_settings(ground: str, count: int, test_data: str = "", n_references: int = 8) -> Iterator[Setting]:

@@ -30,7 +30,7 @@ from plumewatch.methane.evaluation.planted import PIXEL_M, PlantedPlume, plume_c
 from plumewatch.methane.grid_place import GridPlace
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.retrieval import PLATFORMS, compute_air_mass_factor, compute_transmittance
-from plumewatch.methane.significance import Mask
+from plumewatch.methane.smoothing import Mask
 
 __all__ = ["DESERT", "FIELDS", "PlantedPlume", "SimulatedArea", "correlated_field", "plume_column", "simulate_area"]
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plumewatch.methane.candidate_tests import MASKED_EDGE, SURFACE_CHANGE, TOO_SMALL
 from plumewatch.methane.evaluation.ground import DESERT, FIELDS
 from plumewatch.methane.evaluation.measure import Setting, footprint, is_visible, lies_on, search, simulate_setting
 from plumewatch.methane.evaluation.seeds import TRAINING
 from plumewatch.methane.probability import features_of
 from plumewatch.methane.thresholds import thresholds
+from plumewatch.statuses import MASKED_EDGE, SURFACE_CHANGE, TOO_SMALL
 
 SIZE_PX = 200
 RATES_KG_H = (500.0, 10_000.0)  # log-uniform

@@ -1,1 +1,4 @@
-"""How good the CO2 peak finder is: planted peaks in real or simulated noise, beside other methods."""
+"""How good the peak finder is, on planted truth in real and simulated noise (`make evaluate`).
+
+May import: the flat files of oco2. Start reading: __main__.py.
+"""

@@ -9,9 +9,10 @@ import numpy as np
 from plumewatch.oco2.evaluation.noise import NoiseSource
 from plumewatch.oco2.evaluation.planted import PlantedPeak, planted_tracks
 from plumewatch.oco2.fit import PeakFit, fit_peak
-from plumewatch.oco2.flux import OK, Emission, Section, compute_cross_sectional_flux_kt_h, estimate_emission
+from plumewatch.oco2.flux import Emission, Section, compute_cross_sectional_flux_kt_h, estimate_emission
 from plumewatch.oco2.plume_wind import surface_to_plume_height
 from plumewatch.oco2.thresholds import thresholds
+from plumewatch.statuses import RATED
 from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M
 from plumewatch.wind.profile import height_factor_error
 
@@ -35,7 +36,7 @@ def emission_lines(source: NoiseSource, per_cell: int) -> list[str]:
         rng = np.random.default_rng([WIND_STREAM, number])
         trials.setdefault(planted.height_ppm, []).append(_trial(rng, planted, fit))
     for height, some in trials.items():
-        rated = [(estimate, truth) for estimate, truth in some if estimate.status == OK]
+        rated = [(estimate, truth) for estimate, truth in some if estimate.status == RATED]
         low, value, high = (np.array([getattr(e, f"emission_kt_h{end}") for e, _ in rated]) for end in ENDS)
         truth = np.array([truth for _, truth in rated])
         ratio, held = value / truth, (low <= truth) & (truth <= high)

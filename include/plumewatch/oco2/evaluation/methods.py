@@ -17,9 +17,10 @@ from plumewatch.oco2.evaluation import seed_step
 from plumewatch.oco2.evaluation.noise import NoiseSource
 from plumewatch.oco2.evaluation.planted import HEIGHTS_PPM, empty_tracks, planted_tracks
 from plumewatch.oco2.fit import SQRT_2_PI
-from plumewatch.oco2.peaks import ACCEPTED, NOT_SIGNIFICANT, PeakSearch, find_peaks
+from plumewatch.oco2.peaks import PeakSearch, find_peaks
 from plumewatch.oco2.seed_method import find_peaks_seed
 from plumewatch.oco2.track import Track
+from plumewatch.statuses import ACCEPTED, NOT_SIGNIFICANT
 
 Floats = NDArray[np.float64]
 

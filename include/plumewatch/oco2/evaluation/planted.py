@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from plumewatch.oco2.evaluation.noise import TRACK_KM, NoiseSource, RealNoise
 from plumewatch.oco2.fit import SQRT_2_PI, fit_peak
-from plumewatch.oco2.peaks import ACCEPTED, find_peaks
+from plumewatch.oco2.peaks import find_peaks
 from plumewatch.oco2.track import Track, straight_track
+from plumewatch.statuses import ACCEPTED
 
 Floats = NDArray[np.float64]
 

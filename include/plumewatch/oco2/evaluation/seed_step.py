@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeWarning, curve_fit
 
-from plumewatch.oco2.soundings import SEED_COLUMNS
+from plumewatch.oco2.granules.soundings import SEED_COLUMNS
 from plumewatch.oco2.track import Track
 
 Floats = NDArray[np.float64]

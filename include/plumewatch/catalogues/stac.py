@@ -1,0 +1,83 @@
+"""STAC catalogues: the items of a collection over a place and time, and single items from wherever they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import pystac
+import requests
+from pystac_client import Client
+from pystac_client.exceptions import APIError
+from pystac_client.stac_api_io import StacApiIO
+from shapely.geometry import mapping
+
+from plumewatch import storage
+from plumewatch.errors import InputError, PlumewatchError, ServiceError, redact
+from plumewatch.http import MAX_MESSAGE, TIMEOUT_S, download_existing, http_session, no_answer, retry_policy
+
+PAGE_ITEMS = 100  # the largest page that all public catalogues grant
+
+
+def search_items(api: str, collection: str, geometry: Any, start: date, end: date) -> Iterator[dict[str, Any]]:
+    """Yield the items of a collection that meet a geometry (shapely, WGS 84) from `start` to `end`, both included.
+
+    What the service makes of the question is its own: the caller looks at place, time and collection of each item.
+
+    Raises ServiceError (retryable unless the service refuses the request) and InputError where the answer isn't STAC.
+    """
+    period = f"{start.isoformat()}T00:00:00Z/{end.isoformat()}T23:59:59.999Z"
+    stac_io = StacApiIO(max_retries=retry_policy(), timeout=TIMEOUT_S)
+    try:
+        client = Client.open(api, stac_io=stac_io, timeout=TIMEOUT_S)
+        found = client.search(collections=[collection], intersects=mapping(geometry), datetime=period, limit=PAGE_ITEMS)
+        yield from found.items_as_dicts()
+    except APIError as error:
+        status = getattr(error, "status_code", None)
+        told = redact(str(error))[:MAX_MESSAGE]
+        raise ServiceError(f"{redact(api)}: {status or 'no answer'}: {told}", status) from error
+    except requests.RequestException as error:
+        raise no_answer(api, error) from error
+    except ValueError as error:  # an HTML page of a proxy or of maintenance, with status 200
+        raise ServiceError(f"{redact(api)}: an answer that isn't JSON: {redact(str(error))[:200]}") from error
+    except (pystac.STACError, NotImplementedError, KeyError, TypeError) as error:
+        raise InputError(redact(api), f"not a STAC API with item search ({error})", "a STAC API") from error
+
+
+def item_href(item: dict[str, Any], api: str, collection: str) -> str:
+    """Return where an item of a search is: what it says itself, else where STAC APIs keep items."""
+    links = {link.get("rel"): link.get("href") for link in item.get("links") or ()}
+    return str(links.get("self") or f"{api.rstrip('/')}/collections/{collection}/items/{item.get('id')}")
+
+
+def read_item(href: str) -> pystac.Item:
+    """Return the STAC item at `href` (http, https, s3 or a file), its assets' hrefs resolved against it.
+
+    Raises ServiceError where a service doesn't deliver it, InputError where it is missing or isn't a STAC item.
+    """
+    text = _read_http(href) if href.startswith(("http://", "https://")) else _read_stored(href)
+    try:
+        item = pystac.Item.from_dict(json.loads(text), href=href, migrate=False)
+    except (ValueError, KeyError, TypeError, AttributeError, pystac.STACError) as error:
+        raise InputError(redact(href), f"not a STAC item ({error!r})", "a STAC item as JSON") from error
+    for asset in item.assets.values():
+        asset.href = asset.get_absolute_href() or asset.href
+    return item
+
+
+def _read_http(href: str) -> bytes:
+    with http_session() as session:
+        return download_existing(session, href)
+
+
+def _read_stored(href: str) -> bytes:
+    try:
+        return storage.read_bytes(href)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise InputError(href, "no such file", "a STAC item as JSON") from error
+    except PlumewatchError:
+        raise
+    except OSError as error:
+        raise ServiceError(f"{redact(href)}: {redact(str(error))[:MAX_MESSAGE]}") from error

@@ -1,0 +1,199 @@
+"""The summary of published cases as one HTML page: scores beside those of other teams, then a row a case."""
+
+from __future__ import annotations
+
+import html
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from plumewatch.methane.cases.published import ALL_TEAMS, DETECTED, NOT_DETECTED, NOTHING_RELEASED_KG_H, error_percent
+from plumewatch.statuses import ACCEPTED
+
+US = "Plumewatch"
+JUDGED = (DETECTED, NOT_DETECTED)
+TITLE = "Published methane emissions beside what Plumewatch finds"
+STYLE = (
+    "body{font:14px/1.4 sans-serif;margin:2em;max-width:110em}table{border-collapse:collapse;margin:1em 0}"
+    "th,td{border:1px solid #bbb;padding:.25em .5em;text-align:left;vertical-align:top}th{background:#eee}"
+)
+HEADER = (
+    '<meta charset="utf-8">'
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+    f"<title>{TITLE}</title><style>{STYLE}</style>"
+)
+SCORE_COLUMNS = ("team", "releases seen", "median |error|", "mean |error|", "false alarms")
+CASE_COLUMNS = (
+    "case", "site", "satellite", "outcome", "metered", "Plumewatch", "error", "probability", "km from site", "limit",
+    "published", "missing or note",
+)  # fmt: skip
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Score:
+    """How one team did on metered releases."""
+
+    team: str
+    """Who."""
+    released: int
+    """Passes with a release that the team judged."""
+    detected: int
+    """Of these: seen."""
+    median_error_percent: float | None
+    """Median of |estimate / metered - 1| of the detected ones."""
+    mean_error_percent: float | None
+    """Mean of the same."""
+    empty: int
+    """Passes without a release that the team judged."""
+    false_alarms: int
+    """Of these: something was seen."""
+
+
+def compute_scores(rows: Sequence[Row]) -> list[Score]:
+    """Return the scores of Plumewatch and of each team on the metered passes among rows of the table `validation`.
+
+    A pass counts for those who judged it: a team whose retrieval failed, or an outcome that is neither detected nor not
+    detected, leaves it out. Landsat's passes are left out for all.
+    """
+    metered = [row for row in rows if row["metered_kg_h"] is not None and _is_sentinel2(row)]
+    ours = [(row["metered_kg_h"], _our_rate(row)) for row in metered if row["outcome"] in JUDGED]
+    by_team: dict[str, list[tuple[float, float]]] = {}
+    for row in metered:
+        for estimate in row["published"] or ():
+            if estimate["emission_kg_h"] is not None and estimate["team"] != ALL_TEAMS:
+                by_team.setdefault(estimate["team"], []).append((row["metered_kg_h"], estimate["emission_kg_h"]))
+    return [_score(US, ours)] + [_score(team, by_team[team]) for team in sorted(by_team)]
+
+
+def render_cases(rows: Sequence[Row]) -> str:
+    """Return the page of rows of the table `validation` (with `case`); the same rows give the same page."""
+    rows = sorted(rows, key=lambda row: (row["metered_kg_h"] is None, row["observed_on"], row["case"]))
+    judged = [row for row in rows if row["outcome"] in JUDGED]
+    parts = [f"<h1>{TITLE}</h1>", f"<p>{_sentence(rows)}</p>"]
+    if judged:
+        parts += [
+            "<h2>Metered releases, Sentinel-2 passes that Plumewatch judged</h2>",
+            _scores(compute_scores(judged)),
+        ]
+    parts += ["<h2>Metered releases, all Sentinel-2 passes of the table</h2>", _scores(compute_scores(rows))]
+    parts += [
+        "<h2>Cases (rates in kg/h)</h2>",
+        _table(CASE_COLUMNS, [_cells(row) for row in rows]),
+        "<h2>Sources</h2>",
+        _sources(rows),
+    ]
+    body = "\n".join(parts)
+    return f'<!doctype html>\n<html lang="en">\n<head>{HEADER}</head>\n<body>\n{body}\n</body>\n</html>\n'
+
+
+def _is_sentinel2(row: Row) -> bool:
+    return not str(row["platform"] or "").startswith("landsat")
+
+
+def _our_rate(row: Row) -> float:
+    """Our rate, 0 where nothing was detected, NaN where a detection has no rate for want of a wind."""
+    if row["outcome"] != DETECTED:
+        return 0.0
+    return float("nan") if row["emission_kg_h"] is None else float(row["emission_kg_h"])
+
+
+def _score(team: str, pairs: Sequence[tuple[float, float]]) -> Score:
+    released = [(metered, rate) for metered, rate in pairs if metered > NOTHING_RELEASED_KG_H]
+    empty = [rate for metered, rate in pairs if metered <= NOTHING_RELEASED_KG_H]
+    seen = [(metered, rate) for metered, rate in released if rate != 0.0]
+    errors = [error_percent(rate, metered) for metered, rate in seen]
+    sizes = [abs(error) for error in errors if error is not None and error == error]
+    return Score(
+        team,
+        len(released),
+        len(seen),
+        statistics.median(sizes) if sizes else None,
+        statistics.mean(sizes) if sizes else None,
+        len(empty),
+        sum(rate != 0.0 for rate in empty),
+    )
+
+
+def _sentence(rows: Sequence[Row]) -> str:
+    ours = compute_scores(rows)[0]
+    counts = {
+        outcome: sum(row["outcome"] == outcome for row in rows) for outcome in sorted({r["outcome"] for r in rows})
+    }
+    told = ", ".join(f"{outcome} {n}" for outcome, n in counts.items()) or "none"
+    error = "" if ours.median_error_percent is None else f", median |error| {ours.median_error_percent:.0f} %"
+    return html.escape(
+        f"{len(rows)} cases ({told}). Metered releases seen: {ours.detected} of {ours.released}{error}. "
+        f"False alarms: {ours.false_alarms} of {ours.empty} passes without a release "
+        f"(metered at most {NOTHING_RELEASED_KG_H:g} kg/h)."
+    )
+
+
+def _scores(scores: Sequence[Score]) -> str:
+    return _table(
+        SCORE_COLUMNS,
+        [
+            (
+                score.team,
+                f"{score.detected} of {score.released}",
+                _percent(score.median_error_percent),
+                _percent(score.mean_error_percent),
+                f"{score.false_alarms} of {score.empty}",
+            )
+            for score in scores
+        ],
+    )
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    rate = _kg_h(row["emission_kg_h"], row["emission_kg_h_low"], row["emission_kg_h_high"])
+    status = "" if row["status"] in (None, ACCEPTED) else f" ({row['status']})"
+    return (
+        row["case"],
+        row["site"],
+        row["platform"] or "Sentinel-2",
+        row["outcome"] + status,
+        _kg_h(row["metered_kg_h"]),
+        rate or (row["emission_status"] or ""),
+        _signed_percent(row["error_percent"]),
+        "" if row["probability"] is None else f"{row['probability']:.2f}",
+        "" if row["distance_km"] is None else f"{row['distance_km']:.2f}",
+        _kg_h(row["detection_limit_kg_h"]),
+        "; ".join(_estimate(estimate) for estimate in row["published"] or ()),
+        "; ".join(text for text in (row["missing"], row["note"]) if text),
+    )
+
+
+def _estimate(estimate: Row) -> str:
+    rate, low, high = (estimate[name] for name in ("emission_kg_h", "emission_kg_h_low", "emission_kg_h_high"))
+    told = "failed" if rate is None else _kg_h(rate, low, high)
+    probability = "" if estimate["probability"] is None else f", p {estimate['probability']:.2f}"
+    return f"{estimate['team']} {told}{probability}"
+
+
+def _sources(rows: Sequence[Row]) -> str:
+    told = dict.fromkeys((row["set"], row["source"], row["licence"]) for row in rows)
+    return _table(("set", "source", "licence"), list(told))
+
+
+def _kg_h(rate: float | None, low: float | None = None, high: float | None = None) -> str:
+    if rate is None:
+        return ""
+    return f"{rate:,.0f}" if low is None or high is None else f"{rate:,.0f} ({low:,.0f} to {high:,.0f})"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f} %"
+
+
+def _signed_percent(value: float | None) -> str:
+    return "" if value is None else f"{value:+.0f} %"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    def line(tag: str, cells: Sequence[str]) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    return "<table>\n" + "\n".join([line("th", head), *(line("td", row) for row in rows)]) + "\n</table>"

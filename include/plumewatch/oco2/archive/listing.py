@@ -1,0 +1,206 @@
+"""Which granules there are: OCO-2 Lite files in a folder or an S3 prefix, the newest version of every day."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from plumewatch import storage
+from plumewatch.errors import InputError
+from plumewatch.oco2.archive.versions import SENSOR, collection_of
+
+VARIABLES_FILE = "oco2_lite_variables.yaml"
+SUFFIX = ".nc4"
+LITE_NAME = re.compile(r"(oco2|oco3|acos)_LtCO2_(\d{6})_(B\d{4,5}[A-Z]?r)_(\d{12})s\.nc4")
+LITE_NAME_EXAMPLE = "oco2_LtCO2_190601_B11210Ar_240910224028s.nc4"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StatedContent:
+    """What an archive's catalogue says of a file's content, to check a download by."""
+
+    least_bytes: int
+    """The file has at least so many bytes."""
+    most_bytes: int
+    """And at most so many; the same number where the catalogue states bytes."""
+    checksum_algorithm: str | None = None
+    """Such as sha256, as hashlib calls it; None where no checksum is stated that hashlib knows."""
+    checksum: str | None = None
+    """The checksum in hexadecimal digits."""
+
+
+@dataclass(frozen=True)
+class GranuleRef:
+    """One OCO-2 Lite file: the soundings of one UTC day."""
+
+    name: str
+    """File name, which is also its id in the tables."""
+    path: str
+    """Where it is, with the scheme of the folder that was listed; the address of a download."""
+    date: date
+    """UTC day of its soundings."""
+    build: str
+    """Build tag of the processing, such as B11210Ar."""
+    produced: datetime
+    """When it was produced (UTC)."""
+    stated: StatedContent | None = None
+    """What the catalogue of the archive says of it; None in a folder, or where it says nothing."""
+
+    @property
+    def month(self) -> str:
+        """YYYY-MM."""
+        return f"{self.date:%Y-%m}"
+
+
+@dataclass(frozen=True)
+class RefusedGranule:
+    """A file that looks like a granule and can't serve."""
+
+    name: str
+    """File name."""
+    path: str
+    """Where it is."""
+    error: InputError
+    """What it is, and what is allowed."""
+    month: str | None
+    """YYYY-MM, None where the name doesn't tell."""
+
+
+@dataclass(frozen=True)
+class GranuleListing:
+    """What a folder holds."""
+
+    granules: tuple[GranuleRef, ...]
+    """The newest of every UTC day, by day."""
+    superseded: tuple[GranuleRef, ...]
+    """Older versions and productions of those days, which are not used."""
+    refused: tuple[RefusedGranule, ...]
+    """Other sensors, unknown builds, names of another form."""
+
+
+def parse_granule(path: str) -> GranuleRef:
+    """Return what a file's name says; InputError where it is not the name of a Lite file that is read (versions.py).
+
+    >>> str(parse_granule("/data/oco2_LtCO2_190601_B11210Ar_240910224028s.nc4").date)
+    '2019-06-01'
+    """
+    name = path.rsplit("/", 1)[-1]
+    match = LITE_NAME.fullmatch(name)
+    if not match:
+        raise InputError(path, "not the name of a Lite file", f"names such as {LITE_NAME_EXAMPLE}")
+    sensor, day, build, produced = match.groups()
+    collection_of(path, sensor, build)
+    try:
+        return GranuleRef(
+            name,
+            path,
+            datetime.strptime(day, "%y%m%d").date(),
+            build,
+            datetime.strptime(produced, "%y%m%d%H%M%S").replace(tzinfo=UTC),
+        )
+    except ValueError as error:
+        raise InputError(path, f"no date in its name ({error})", f"names such as {LITE_NAME_EXAMPLE}") from error
+
+
+def read_listing(path: str, month: str | None = None) -> GranuleListing:
+    """Return the granules in a folder, below a prefix, or the one file that `path` is, of one `month` if given.
+
+    Of one UTC day only the newest counts: the higher build, then the later production. A prefix without objects is an
+    empty listing; a local path that doesn't exist is an InputError, and so is a file of another kind. Hidden files,
+    whose names begin with a dot, are still being written and don't count.
+    """
+    if storage.is_local(path) and not storage.exists(path):
+        raise InputError(path, "no such folder or file", "a folder, an s3:// prefix or a file of OCO-2 Lite granules")
+    found: list[GranuleRef] = []
+    refused: list[RefusedGranule] = []
+    files = storage.list_files(path, SUFFIX)
+    if not files and storage.is_file(path):
+        raise InputError(
+            path, f"a file that isn't called *{SUFFIX}", f"a folder, or a file such as {LITE_NAME_EXAMPLE}"
+        )
+    for file in files:
+        if file.rsplit("/", 1)[-1].startswith("."):
+            continue
+        try:
+            found.append(parse_granule(file))
+        except InputError as error:
+            name = file.rsplit("/", 1)[-1]
+            refused.append(RefusedGranule(name, file, error, month_in_name(name)))
+    return newest_of_each_day(found, refused, month)
+
+
+def older_of_day(listing: GranuleListing, day: date) -> list[GranuleRef]:
+    """Return the superseded granules of a UTC day, the newest first: what can serve where the newest is bad."""
+    return sorted((g for g in listing.superseded if g.date == day), key=_age, reverse=True)
+
+
+def newest_of_each_day(
+    found: Sequence[GranuleRef], refused: Sequence[RefusedGranule], month: str | None = None
+) -> GranuleListing:
+    """Return the listing in which of one UTC day only the newest counts, narrowed to a month if one is given."""
+    newest: dict[date, GranuleRef] = {}
+    for granule in sorted(found, key=lambda g: (g.date, *_age(g))):
+        newest[granule.date] = granule
+    superseded = [g for g in found if newest[g.date] is not g]
+    return GranuleListing(
+        tuple(g for g in newest.values() if month in (None, g.month)),
+        tuple(g for g in superseded if month in (None, g.month)),
+        tuple(r for r in refused if month is None or r.month in (None, month)),
+    )
+
+
+def list_granules(path: str, month: str | None = None) -> list[GranuleRef]:
+    """Return the granules that count, as `read_listing`; what is superseded or refused is named in the log."""
+    listing = read_listing(path, month)
+    log_left_out(listing)
+    return list(listing.granules)
+
+
+def log_left_out(listing: GranuleListing) -> None:
+    """Name in the log what a listing leaves out, and why."""
+    used = {granule.date: granule.name for granule in listing.granules}
+    for granule in listing.superseded:
+        log.warning("%s is superseded by %s", granule.name, used[granule.date])
+    for refused in listing.refused:
+        log.warning("refused: %s", refused.error)
+
+
+def day_in_name(name: str) -> date | None:
+    """Return the UTC day that the name of a Lite file of OCO-2 tells, of whatever build; None where it is none.
+
+    >>> str(day_in_name("oco2_LtCO2_190601_B99999r_240910224028s.nc4"))
+    '2019-06-01'
+    """
+    match = LITE_NAME.fullmatch(name)
+    return _date(match) if match and match[1] == SENSOR else None
+
+
+def month_in_name(text: str) -> str | None:
+    """Return the month, YYYY-MM, that the name of a Lite file in a text tells; None where there is none."""
+    match = LITE_NAME.search(text)
+    day = _date(match) if match else None
+    return f"{day:%Y-%m}" if day else None
+
+
+def _date(match: re.Match[str]) -> date | None:
+    try:
+        return datetime.strptime(match[2], "%y%m%d").date()
+    except ValueError:
+        return None
+
+
+def _age(granule: GranuleRef) -> tuple[tuple[int, int], datetime, str]:
+    """Sorts granules of one day, the newest last."""
+    return _build_number(granule.build), granule.produced, granule.path
+
+
+def _build_number(build: str) -> tuple[int, int]:
+    """Main version and the rest of a build tag: B11210Ar is (11, 210), B9003r is (9, 3)."""
+    digits = re.sub(r"\D", "", build)
+    major = 1 if digits.startswith("9") else 2
+    return int(digits[:major]), int(digits[major:])

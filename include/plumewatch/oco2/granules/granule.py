@@ -1,0 +1,200 @@
+"""Read one OCO-2 Lite file (NetCDF-4) into the table `soundings`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from plumewatch import storage
+from plumewatch.geodesy import wrap_longitude
+from plumewatch.oco2.granules.lite_file import (
+    LiteValues,
+    find_variables,
+    open_lite_file,
+    read_values,
+    text_attribute,
+)
+from plumewatch.tables import SOUNDINGS
+
+GOOD_QUALITY = 0
+LAND, WATER = "land", "water"
+SURFACES: Mapping[str, tuple[int, ...]] = {LAND: (0, 3), WATER: (1, 2)}  # land_water_indicator: 2 inland water, 3 mixed
+TENTHS_PER_S, MICROSECONDS_PER_TENTH = 10, 100_000
+MODES = (0, 1, 2, 3)  # operation_mode: nadir, glint, target, transition
+IMPLAUSIBLE = "implausible"
+FIRST_TIME_S, LAST_TIME_S = 1.0e9, 4.1e9  # 2001 and 2099: other `time` values are not seconds since 1970
+
+Array = NDArray[Any]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class SoundingSelection:
+    """Which soundings are kept."""
+
+    keep_bad_quality: bool = False
+    """Also those whose quality flag is not 0."""
+    modes: frozenset[int] | None = None
+    """Operation modes (0 nadir, 1 glint, 2 target, 3 transition); None keeps all."""
+    surfaces: frozenset[str] | None = None
+    """`land`, `water`; None keeps all."""
+
+
+@dataclass(frozen=True)
+class GranuleRows:
+    """What a granule holds."""
+
+    soundings: pa.Table
+    """The kept soundings in the columns of the table, by id."""
+    n_soundings: int
+    """Soundings in the file."""
+    dropped: dict[str, int]
+    """Number of soundings by the first reason that kept each out; reasons that kept none out are absent."""
+
+
+@dataclass(frozen=True)
+class GranuleCheck:
+    """What a quick look at a granule found."""
+
+    n_soundings: int
+    """Soundings in the file."""
+    build_id: str
+    """The file's own BuildId, empty where it states none."""
+
+
+def check_granule(path: str) -> GranuleCheck:
+    """Return size and build of a granule; InputError where it can't be read as one.
+
+    Looks at the head of the file and at its variables, not at their values.
+    """
+    with storage.local_copy(path) as local, open_lite_file(local, path) as dataset:
+        found = find_variables(dataset, path)
+        return GranuleCheck(len(found["sounding_id"]), text_attribute(dataset.attrs.get("BuildId", "")))
+
+
+def read_granule(path: str, selection: SoundingSelection | None = None) -> GranuleRows:
+    """Return the soundings of a granule, local or on S3.
+
+    Fill values become nulls, and so does what is outside of its column's plausible range. A sounding without id, time,
+    place or valid, plausible xco2 is dropped, as are those that the selection doesn't want; a missing wind or pressure
+    drops nothing. Raises InputError that says what the file is
+    instead (empty, an HTML page, truncated) or lists its variables where one is missing.
+    """
+    name = path.rsplit("/", 1)[-1]
+    with storage.local_copy(path) as local, open_lite_file(local, path) as dataset:
+        found = find_variables(dataset, path)
+        columns = {column: read_values(variable, column) for column, variable in found.items()}
+    return _rows(columns, selection or SoundingSelection(), name)
+
+
+def _rows(columns: Mapping[str, LiteValues], selection: SoundingSelection, name: str) -> GranuleRows:
+    with np.errstate(invalid="ignore"):  # what is no whole number of this size becomes one below 0
+        sounding_id = columns["sounding_id"].values.astype(np.int64)
+    tenths = _tenths(sounding_id, columns.get("time"))
+    keep, dropped = np.ones(len(sounding_id), bool), {}
+    for reason, is_bad in _reasons(columns, sounding_id, tenths, selection).items():
+        if count := int(np.count_nonzero(keep & is_bad)):
+            dropped[reason] = count
+        keep &= ~is_bad
+    at = np.flatnonzero(keep)
+    _, first = np.unique(sounding_id[at], return_index=True)  # also brings the ids into order
+    if len(first) < len(at):
+        dropped["repeated_id"] = len(at) - len(first)
+    at = at[first]
+    table = {field.name: _column(columns, field, at) for field in SOUNDINGS.schema}
+    table |= {
+        "sounding_id": sounding_id[at],
+        "observed_at_utc": pa.array(tenths[at] * MICROSECONDS_PER_TENTH).cast(pa.timestamp("us", tz="UTC")),
+        "longitude": _longitude(columns["longitude"].values[at]),
+        "footprint": (sounding_id[at] % 10).astype(np.int8),
+        "granule": pa.repeat(name, len(at)),
+    }
+    return GranuleRows(SOUNDINGS.from_columns(table), len(sounding_id), dropped)
+
+
+def _column(columns: Mapping[str, LiteValues], field: pa.Field, at: NDArray[np.intp]) -> pa.Array:
+    if field.name not in columns:
+        return pa.nulls(len(at), field.type)
+    column = columns[field.name]
+    kind = np.dtype(field.type.to_pandas_dtype())
+    is_valid = column.believable(at) & _fits(column.values[at], kind)
+    values = np.where(is_valid, column.values[at], 0).astype(kind, copy=False)
+    return pa.array(values, field.type, mask=~is_valid)
+
+
+def _fits(values: Array, kind: np.dtype[Any]) -> Mask:
+    """Whether values can be held in a type of the table; a float of more digits can, one of another size can't."""
+    limits = np.finfo(kind) if kind.kind == "f" else np.iinfo(kind)
+    return (values >= limits.min) & (values <= limits.max)
+
+
+def _longitude(values: Array) -> Array:
+    """In [-180, 180); what is there already keeps its last digit."""
+    degrees = values.astype(float)
+    outside = (degrees < -180.0) | (degrees >= 180.0)
+    degrees[outside] = wrap_longitude(degrees[outside])
+    return degrees
+
+
+def _reasons(
+    columns: Mapping[str, LiteValues],
+    sounding_id: NDArray[np.int64],
+    tenths: NDArray[np.int64],
+    selection: SoundingSelection,
+) -> dict[str, Mask]:
+    """Which soundings each reason keeps out, in the order in which they are counted."""
+    latitude, longitude = columns["latitude"], columns["longitude"]
+    is_place = latitude.valid() & longitude.valid()
+    is_place &= (np.abs(latitude.values) <= 90) & (np.abs(longitude.values) <= 360)
+    reasons = {
+        "no_id": ~columns["sounding_id"].valid() | (sounding_id <= 0),
+        "no_time": tenths < 0,
+        "no_place": ~is_place,
+        "no_orbit": ~columns["orbit"].believable(),
+        "no_xco2": ~columns["xco2_ppm"].valid(),
+        IMPLAUSIBLE: ~columns["xco2_ppm"].believable(),
+    }
+    if not selection.keep_bad_quality:
+        quality = columns["xco2_quality_flag"]
+        reasons["bad_quality"] = ~quality.valid() | (quality.values != GOOD_QUALITY)
+    if selection.modes is not None:
+        mode = columns["operation_mode"]
+        reasons["other_mode"] = ~mode.valid() | ~np.isin(mode.values, sorted(selection.modes))
+    if selection.surfaces is not None:
+        surface = columns["land_water_indicator"]
+        wanted = [code for kind in sorted(selection.surfaces) for code in SURFACES[kind]]
+        reasons["other_surface"] = ~surface.valid() | ~np.isin(surface.values, wanted)
+    return reasons
+
+
+def _tenths(sounding_id: NDArray[np.int64], time: LiteValues | None) -> NDArray[np.int64]:
+    """Tenths of a second since 1970: by a valid `time`, else by the first 15 digits of the id, else -1.
+
+    >>> int(_tenths(np.array([2016083111560007]), None)[0])
+    14726445600
+    """
+    if time is None:
+        return _tenths_of_id(sounding_id)
+    is_valid = time.valid() & (time.values > FIRST_TIME_S) & (time.values < LAST_TIME_S)
+    tenths = np.rint(np.where(is_valid, time.values, 0.0) * TENTHS_PER_S).astype(np.int64)
+    tenths[~is_valid] = _tenths_of_id(sounding_id[~is_valid])
+    return tenths
+
+
+def _tenths_of_id(sounding_id: NDArray[np.int64]) -> NDArray[np.int64]:
+    def digits(drop: int, count: int) -> NDArray[np.int64]:
+        return sounding_id // 10**drop % 10**count
+
+    year, month, day = digits(12, 4), digits(10, 2), digits(8, 2)
+    hour, minute, second, tenth = digits(6, 2), digits(4, 2), digits(2, 2), digits(1, 1)
+    is_time = (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31) & (hour < 24) & (minute < 60) & (second <= 60)
+    is_time &= (year >= 2000) & (year < 2100)
+    months = np.where(is_time, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
+    days = months.astype("datetime64[D]").astype(np.int64) + day - 1
+    seconds = days * 86_400 + hour * 3_600 + minute * 60 + second
+    return np.where(is_time, seconds * TENTHS_PER_S + tenth, -1)

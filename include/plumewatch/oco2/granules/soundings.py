@@ -1,0 +1,298 @@
+"""The table `soundings`: the files that extraction writes, the orbits in it, and the seed's CSV."""
+
+from __future__ import annotations
+
+import bz2
+import hashlib
+import json
+import logging
+import re
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+from numpy.typing import NDArray
+
+from plumewatch import storage
+from plumewatch.errors import InputError, PlumewatchError
+from plumewatch.models import FailedScene
+from plumewatch.oco2.granules.granule import SoundingSelection, read_granule
+from plumewatch.oco2.track import COLUMNS
+from plumewatch.tables import SOUNDINGS
+
+STAGE = "extract"
+DETECT_STAGE = "detect"
+OTHER_MONTH = "other_month"
+DIGEST_DIGITS = 12
+MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+
+log = logging.getLogger(__name__)
+
+OnFailure = Callable[[FailedScene], None]
+
+SEED_COLUMNS = {
+    "sounding_id": "sounding_id",
+    "latitude": "latitude",
+    "longitude": "longitude",
+    "xco2": "xco2_ppm",
+    "xco2_uncert": "xco2_uncertainty_ppm",
+    "orbit": "orbit",
+    "windspeed_u": "wind_u_m_s",
+    "windspeed_v": "wind_v_m_s",
+    "surface_pressure_apriori": "surface_pressure_apriori_hpa",
+    "surface_pressure": "surface_pressure_hpa",
+    "altitude": "altitude_m",
+    "land_water_indicator": "land_water_indicator",
+    "land_fraction": "land_fraction_percent",
+    "tcwv": "tcwv_kg_m2",
+    "tcwv_apriori": "tcwv_apriori_kg_m2",
+    "tcwv_uncertainty": "tcwv_uncertainty_kg_m2",
+}
+"""Columns of the seed's monthly CSV, in its order, and ours."""
+
+
+# --- extraction: what the workers of the job do
+
+
+@dataclass(frozen=True)
+class GranuleTask:
+    """One granule to be turned into a file of the table."""
+
+    name: str
+    """File name of the granule."""
+    path: str
+    """Where it is."""
+    month: str
+    """YYYY-MM of its day: the partition that its file goes to."""
+    soundings_path: str
+    """Root of the table."""
+    keep_bad_quality: bool
+    """As in SoundingSelection."""
+    modes: tuple[int, ...] | None
+    """As in SoundingSelection."""
+    surfaces: tuple[str, ...] | None
+    """As in SoundingSelection."""
+
+    def to_json(self) -> str:
+        """As text, the form in which tasks go to the workers."""
+        return json.dumps(asdict(self))
+
+    @property
+    def selection(self) -> SoundingSelection:
+        """Which soundings are kept."""
+        return SoundingSelection(
+            self.keep_bad_quality,
+            None if self.modes is None else frozenset(self.modes),
+            None if self.surfaces is None else frozenset(self.surfaces),
+        )
+
+
+EXTRACTED = pa.schema(
+    [
+        pa.field("name", pa.string()),
+        pa.field("path", pa.string()),
+        pa.field("month", pa.string()),
+        pa.field("file", pa.string()),
+        pa.field("n_soundings", pa.int64()),
+        pa.field("rows", pa.int64()),
+        pa.field("dropped", pa.string()),
+        pa.field("failure", pa.string()),
+    ]
+)
+"""What a worker says of a granule: the file it wrote and what it dropped (JSON), or a failed scene (JSON)."""
+
+EXTRACTED_DDL = ", ".join(f"{f.name} {'string' if f.type == pa.string() else 'bigint'}" for f in EXTRACTED)
+
+
+def extract_granules(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Do the tasks in the first column of each batch (JSON of GranuleTask): the function of a mapInArrow."""
+    for batch in batches:
+        done = [extract_granule(json.loads(task)) for task in batch.column(0).to_pylist()]
+        yield pa.RecordBatch.from_pylist(done, schema=EXTRACTED)
+
+
+def extract_granule(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the soundings of one granule into the partition of its month and return its row of EXTRACTED.
+
+    The file's name holds a digest of its content: a repetition gives the same name, another content never replaces what
+    a reader may be reading. A Lite file is one UTC day; a sounding of another month belongs to another granule.
+    """
+    granule = GranuleTask(**task)
+    answer: dict[str, Any] = {"name": granule.name, "path": granule.path, "month": granule.month}
+    answer |= {"file": None, "failure": None}
+    try:
+        read = read_granule(granule.path, granule.selection)
+    except (PlumewatchError, OSError) as error:
+        failure = FailedScene.from_exception(error, scene_id=granule.name, stage=STAGE, asset=granule.path)
+        return answer | {"n_soundings": 0, "rows": 0, "dropped": "{}", "failure": json.dumps(asdict(failure))}
+    in_month = _is_in_month(read.soundings["observed_at_utc"], granule.month)
+    rows, dropped = read.soundings, dict(read.dropped)
+    if not in_month.all():
+        rows = rows.filter(pa.array(in_month))
+        dropped[OTHER_MONTH] = read.soundings.num_rows - rows.num_rows
+    if rows.num_rows:
+        content = storage.parquet_bytes(SOUNDINGS, rows)
+        stem = granule.name.rsplit(".", 1)[0]
+        answer["file"] = f"{stem}-{hashlib.sha256(content).hexdigest()[:DIGEST_DIGITS]}.parquet"
+        folder = storage.partition_path(granule.soundings_path, {"month": granule.month})
+        storage.write_bytes(storage.join(folder, answer["file"]), content)
+    return answer | {"n_soundings": read.n_soundings, "rows": rows.num_rows, "dropped": json.dumps(dropped)}
+
+
+def _is_in_month(observed_at_utc: pa.ChunkedArray, month: str) -> NDArray[np.bool_]:
+    """Whether each time is in a UTC month, YYYY-MM."""
+    first = np.datetime64(month, "M")
+    begin, end = (m.astype("datetime64[us]").astype(np.int64) for m in (first, first + 1))
+    time_us = observed_at_utc.cast(pa.int64()).to_numpy()
+    return (time_us >= begin) & (time_us < end)
+
+
+# --- orbits
+
+
+@dataclass(frozen=True)
+class OrbitFiles:
+    """Where the soundings of one orbit are."""
+
+    orbit: int
+    """Orbit number."""
+    files: tuple[str, ...]
+    """Parquet files that hold some of them."""
+    months: tuple[str, ...]
+    """Months (YYYY-MM) that hold some of them."""
+
+
+def list_orbits(
+    soundings_path: str, months: Collection[str] | None = None, on_failure: OnFailure | None = None
+) -> list[OrbitFiles]:
+    """Return the orbits with soundings in some months (without: in any month present), each with all its files.
+
+    An orbit that crosses midnight of a month's end has files in both months. Reads one column of the files. A file,
+    folder or manifest that cannot be read raises InputError; with `on_failure` it is reported there and left out.
+    Soundings without an orbit number belong to none, and are reported alike.
+    """
+    root = storage.table_root(SOUNDINGS, soundings_path)
+    if months is None:
+        months = list_months(soundings_path, on_failure)
+    near = sorted({near for month in months for near in (*_neighbours(month), month)})
+    orbits: dict[int, dict[str, str]] = {}
+    for partition in storage.list_partitions(SOUNDINGS, root, {"month": near}, lambda e: _report(e, root, on_failure)):
+        for file in _files_of(partition, on_failure):
+            for orbit in _orbits_of(file, on_failure):
+                orbits.setdefault(orbit, {})[file] = partition.keys["month"]
+    return [
+        OrbitFiles(orbit, tuple(sorted(files)), tuple(sorted(set(files.values()))))
+        for orbit, files in sorted(orbits.items())
+        if set(files.values()) & set(months)
+    ]
+
+
+def list_months(
+    soundings_path: str, on_failure: OnFailure | None = None, where: storage.Where | None = None
+) -> list[str]:
+    """Return the months (YYYY-MM) that are present, of those that fit `where`.
+
+    Soundings outside of such a folder raise InputError; with `on_failure` they are reported there and left out.
+    """
+    found = []
+    at_root = storage.list_partitions(
+        SOUNDINGS, soundings_path, where, lambda error: _report(error, soundings_path, on_failure)
+    )
+    for partition in at_root:
+        if MONTH.fullmatch(partition.keys["month"]):
+            found.append(partition.keys["month"])
+        else:
+            error = InputError(partition.path, f"month {partition.keys['month']!r}", "month=YYYY-MM")
+            _report(error, partition.path, on_failure)
+    return found
+
+
+def _files_of(partition: storage.Partition, on_failure: OnFailure | None) -> list[str]:
+    try:
+        return storage.partition_files(partition)
+    except (InputError, OSError) as error:
+        _report(error, storage.join(partition.path, storage.MANIFEST), on_failure)
+        return []
+
+
+def _orbits_of(file: str, on_failure: OnFailure | None) -> list[int]:
+    try:
+        column = storage.read_parquet(SOUNDINGS, file, ["orbit"])["orbit"]
+    except (InputError, OSError) as error:
+        _report(error, file, on_failure)
+        return []
+    if column.null_count:
+        _report(InputError(file, f"{column.null_count} soundings without an orbit", "a number"), file, on_failure)
+    return pc.unique(column.drop_null()).to_pylist()
+
+
+def _report(error: InputError | OSError, asset: str, on_failure: OnFailure | None) -> None:
+    if on_failure is None:
+        raise error
+    name = asset.rstrip("/").rsplit("/", 1)[-1]
+    on_failure(FailedScene.from_exception(error, scene_id=name, stage=DETECT_STAGE, asset=asset))
+
+
+def months_touched(soundings_path: str, month: str) -> list[str]:
+    """Return the months whose peaks depend on the soundings of `month`: itself, and those that share an orbit.
+
+    What cannot be read is a warning here: the detection of the months names it.
+    """
+
+    def warn(failure: FailedScene) -> None:
+        log.warning("%s: %s", failure.scene_id, failure.message)
+
+    shared = {other for orbit in list_orbits(soundings_path, [month], warn) for other in orbit.months}
+    return sorted(shared | {month})
+
+
+def _neighbours(month: str) -> tuple[str, str]:
+    """The months before and after, YYYY-MM."""
+    first = date.fromisoformat(f"{month}-01")
+    number = first.year * 12 + first.month - 1
+    before, after = (f"{n // 12:04d}-{n % 12 + 1:02d}" for n in (number - 1, number + 1))
+    return before, after
+
+
+class OrbitReader:
+    """Reads orbits one after the other, keeping the files of the last: neighbours in time share them."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, pa.Table] = {}
+
+    def read(self, orbit: OrbitFiles) -> pa.Table:
+        """Return the soundings of an orbit with the columns that detection needs."""
+        self._kept = {file: self._kept[file] for file in orbit.files if file in self._kept}
+        for file in orbit.files:
+            if file not in self._kept:
+                self._kept[file] = storage.read_parquet(SOUNDINGS, file, COLUMNS)
+        return pa.concat_tables(t.filter(pc.equal(t["orbit"], orbit.orbit)) for t in self._kept.values())
+
+
+# --- the seed's CSV
+
+
+def write_seed_csv(soundings_path: str, month: str, csv_path: str) -> str:
+    """Write a month's soundings in the seed's sixteen columns into the folder `csv_path` and return the file's path.
+
+    `oco2_<YYMM>.csv.bz2`, separated by ';', a null is empty.
+    """
+    target = storage.join(csv_path, f"oco2_{month[2:4]}{month[5:7]}.csv.bz2")
+    options = pyarrow.csv.WriteOptions(include_header=False, delimiter=";", quoting_style="none")
+    with tempfile.TemporaryDirectory(prefix="plumewatch-") as folder:
+        local = Path(folder) / "soundings.csv.bz2"
+        with bz2.open(local, "wb") as file:
+            file.write((";".join(SEED_COLUMNS) + "\n").encode())
+            for partition in storage.list_partitions(SOUNDINGS, soundings_path, {"month": month}):
+                for path in storage.partition_files(partition):
+                    rows = storage.read_parquet(SOUNDINGS, path, list(SEED_COLUMNS.values()))
+                    pyarrow.csv.write_csv(rows.select(list(SEED_COLUMNS.values())), file, options)
+        storage.upload(local, target)
+    return target

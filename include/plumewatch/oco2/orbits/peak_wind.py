@@ -1,0 +1,69 @@
+"""The wind of a month's peaks, brought into the storage: only around the peaks and only for their hours."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+from plumewatch import storage
+from plumewatch.errors import PlumewatchError, redact
+from plumewatch.failed_scenes import record_failed_scenes
+from plumewatch.gases import SCAN
+from plumewatch.models import FailedScene
+from plumewatch.settings import Settings
+from plumewatch.statuses import ACCEPTED
+from plumewatch.tables import PEAKS
+from plumewatch.wind.files import STAGE
+from plumewatch.wind.product import WindRequest, requests_at
+from plumewatch.wind.providers import fetch_wind
+
+CANDIDATES = ".candidates"
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def candidates_folder(settings: Settings, key: str) -> Iterator[str]:
+    """Yield a root for peaks that still lack their wind, which no reader of `peaks` may see; it goes afterwards."""
+    folder = storage.join(settings.storage_root, CANDIDATES, key)
+    try:
+        yield storage.join(folder, PEAKS.name)
+    finally:
+        storage.delete(folder)
+
+
+def fetch_peak_wind(
+    settings: Settings, peaks_path: str, months: Collection[str], dag_id: str, run_id: str, key: str
+) -> tuple[int, int]:
+    """Bring the wind around the accepted peaks of the months (YYYY-MM) into the table `wind`.
+
+    `peaks_path` is the root of peaks that were found, without wind so far, in the form of the table `peaks`.
+
+    What fails is a row of failed_scenes under `dag_id` and `key` (stage `wind`), each source once; nothing is raised
+    for a wind that can't be had: a peak takes the wind of its granule then. Returns how many partitions were written
+    and how many sources failed.
+    """
+    failures: dict[str, FailedScene] = {}
+
+    def note(failure: FailedScene) -> None:
+        failures.setdefault(failure.scene_id, failure)
+
+    written: list[str] = []
+    try:
+        written = fetch_wind(settings, requests_of_peaks(peaks_path, months), note)
+    except (PlumewatchError, OSError) as error:
+        note(FailedScene.from_exception(error, scene_id=redact(str(settings.wind)), stage=STAGE))
+    for failure in failures.values():
+        log.error("FAILED %s %s: %s: %s", failure.stage, failure.scene_id, failure.error_class, failure.message)
+    record_failed_scenes(settings.storage_root, dag_id, key, run_id, list(failures.values()))
+    return len(written), len(failures)
+
+
+def requests_of_peaks(peaks_path: str, months: Collection[str]) -> list[WindRequest]:
+    """Return a request for the place and time of each accepted peak of the months."""
+    columns = ["longitude", "latitude", "observed_at_utc", "status"]
+    where = {"method": SCAN, "month": months}
+    peaks = storage.read_table(PEAKS, peaks_path, columns, where=where).to_pylist()
+    accepted = [peak for peak in peaks if peak["status"] == ACCEPTED]
+    return requests_at(*([peak[name] for peak in accepted] for name in columns[:3]))

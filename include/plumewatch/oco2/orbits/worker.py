@@ -1,0 +1,139 @@
+"""What the workers of the detection job do: read orbits, detect their peaks, write their details."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from plumewatch import storage
+from plumewatch.errors import PlumewatchError
+from plumewatch.models import FailedScene
+from plumewatch.oco2.detection import DetectedPeak, detect_peaks
+from plumewatch.oco2.granules.soundings import DETECT_STAGE, OrbitFiles, OrbitReader
+from plumewatch.oco2.peaks import PeakSearch
+from plumewatch.oco2.pictures import draw_peak
+from plumewatch.oco2.track import Track
+from plumewatch.tables import PEAKS
+from plumewatch.wind.files import READ_AROUND, OnFailure, read_wind_files
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class OrbitTask:
+    """One orbit to be searched."""
+
+    position: int
+    """Place in the order of orbits: neighbours share files and should go to one worker."""
+    orbit: OrbitFiles
+    """Its number and files."""
+    wanted_months: tuple[str, ...]
+    """Only peaks whose centre is in one of these months (YYYY-MM) are wanted."""
+    method: str
+    """One of detection.METHODS."""
+    wind_path: str | None
+    """Wind files; the soundings' own wind where None."""
+    details_path: str | None
+    """Where the details of accepted peaks go; nowhere where None."""
+
+    def names(self) -> set[str]:
+        """What failed_scenes calls the orbit and its files."""
+        return {orbit_name(self.orbit.orbit), *(file.rsplit("/", 1)[-1] for file in self.orbit.files)}
+
+    def to_json(self) -> str:
+        """As text, the form in which tasks go to the workers."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> OrbitTask:
+        """The task that `to_json` wrote."""
+        fields: dict[str, Any] = json.loads(text)
+        orbit = fields.pop("orbit")
+        files = OrbitFiles(orbit["orbit"], tuple(orbit["files"]), tuple(orbit["months"]))
+        return cls(orbit=files, wanted_months=tuple(fields.pop("wanted_months")), **fields)
+
+
+DETECTED = PEAKS.schema.append(pa.field("month", pa.string())).append(pa.field("orbit_report", pa.string()))
+"""What a worker says: its peaks in the columns of the table with the month of each, and for every orbit one row without
+peak_id whose `orbit_report` (JSON) has the number of soundings, the observations, the failure if there is one, and the
+wind files that could not be used."""
+
+
+def detect_orbits(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Do the tasks in the column `task` of each batch (JSON of OrbitTask): the function of a mapInArrow."""
+    reader = OrbitReader()
+    for batch in batches:
+        for task in batch.column("task").to_pylist():
+            rows = detect_orbit(OrbitTask.from_json(task), reader)
+            yield pa.RecordBatch.from_pylist(rows, schema=DETECTED)
+
+
+def detect_orbit(task: OrbitTask, reader: OrbitReader) -> list[dict[str, Any]]:
+    """Search one orbit, write the details of its accepted peaks, and return its rows of DETECTED."""
+    report: dict[str, Any] = {"n_soundings": 0, "observations": [], "failure": None, "wind_failures": []}
+    wind_failures: list[FailedScene] = []
+    rows: list[dict[str, Any]] = []
+    try:
+        soundings = reader.read(task.orbit)
+        found = detect_peaks(soundings, task.method, _wind_reader(task.wind_path, wind_failures.append))
+    except Exception as error:  # what is odd in one orbit must not take the others along
+        if not isinstance(error, PlumewatchError | OSError):
+            log.exception("%s", orbit_name(task.orbit.orbit))
+        failure = FailedScene.from_exception(error, scene_id=orbit_name(task.orbit.orbit), stage=DETECT_STAGE)
+        report["failure"] = asdict(failure)
+    else:
+        wanted = [peak for peak in found.peaks if peak.month in task.wanted_months]
+        for peak in wanted:
+            _write_details(task, peak)
+        rows = [{**peak.row, "month": peak.month} for peak in wanted]
+        report |= {"n_soundings": soundings.num_rows, "observations": found.observations}
+        report["wind_failures"] = [asdict(failure) for failure in wind_failures]
+    return [*rows, {"orbit": task.orbit.orbit, "orbit_report": json.dumps(report)}]
+
+
+def orbit_name(orbit: int) -> str:
+    """Return what failed_scenes calls an orbit."""
+    return f"orbit {orbit}"
+
+
+def details_folder(details_path: str, method: str, month: str) -> str:
+    """Return the folder of the details of a partition of `peaks`."""
+    return storage.partition_path(details_path, {"method": method, "month": month})
+
+
+def _write_details(task: OrbitTask, peak: DetectedPeak) -> None:
+    if peak.details is None or task.details_path is None:
+        return
+    base = storage.join(details_folder(task.details_path, task.method, peak.month), peak.details["peak_id"])
+    storage.write_json(f"{base}.json", peak.details)
+    storage.write_bytes(f"{base}.png", draw_peak(peak.details))
+
+
+def _wind_reader(wind_path: str | None, on_failure: OnFailure) -> Callable[[Track, PeakSearch], pa.Table] | None:
+    """The function that reads the wind around the peaks of a track, None without a path.
+
+    Without a file that cannot be used the soundings' own wind serves; the peak says which it was.
+    """
+    if not wind_path:
+        return None
+
+    def read(track: Track, search: PeakSearch) -> pa.Table:
+        at = [peak.index for peak in search.peaks]
+        first, last = (datetime.fromtimestamp(float(t), UTC) for t in (track.time_s[at].min(), track.time_s[at].max()))
+        points = track.longitude[at], track.latitude[at]
+        return read_wind_files(wind_path, first - READ_AROUND, last + READ_AROUND, points=points, on_failure=on_failure)
+
+    return read
+
+
+def reports(detected: pa.Table) -> list[Mapping[str, Any]]:
+    """Return the orbit reports among rows of DETECTED, by orbit; each with its number as `orbit`."""
+    rows = detected.filter(detected["orbit_report"].is_valid()).sort_by("orbit")
+    pairs = zip(rows["orbit"].to_pylist(), rows["orbit_report"].to_pylist(), strict=True)
+    return [{"orbit": orbit, **json.loads(report)} for orbit, report in pairs]

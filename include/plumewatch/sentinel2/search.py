@@ -1,0 +1,116 @@
+"""Scenes of an area in some days: what its catalogue has, and what of it to use."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from plumewatch.catalogues.stac import item_href, search_items
+from plumewatch.errors import InputError
+from plumewatch.models import Area, FailedScene
+from plumewatch.sentinel2.scene import SceneRef, scene_ref, select_newest
+from plumewatch.statuses import SKIPPED_CLOUD, SKIPPED_DUPLICATE
+
+DEFAULT_COLLECTION = "sentinel-2-l2a"
+STAGE = "search"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SkippedScene:
+    """A scene that the catalogue has and that isn't used: a row of `observations`."""
+
+    scene: SceneRef
+    """The scene."""
+    outcome: str
+    """`skipped_cloud` or `skipped_duplicate`."""
+    reason: str
+    """What was found and what is allowed."""
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a catalogue has of an area."""
+
+    scenes: tuple[SceneRef, ...]
+    """To be fetched, sorted by time and id."""
+    skipped: tuple[SkippedScene, ...] = ()
+    """Not to be fetched: too much cloud, or another product of the same acquisition is newer."""
+    failed: tuple[FailedScene, ...] = ()
+    """Items that don't say what they must."""
+    beyond_max_items: tuple[SceneRef, ...] = ()
+    """More than the area's max_items of a day; the least cloudy were taken."""
+
+    @property
+    def without_cloud_cover(self) -> tuple[str, ...]:
+        """Ids of the scenes that were taken although their items don't state a cloud cover."""
+        return tuple(ref.scene_id for ref in self.scenes if ref.cloud_cover is None)
+
+
+def search_scenes(area: Area, start: date, end: date, stac_api: str) -> SearchResult:
+    """Return the scenes of an area from `start` to `end`, both included (UTC dates).
+
+    The catalogue is the area's own or else `stac_api`, the collection the area's or else sentinel-2-l2a. Cloud cover
+    is compared here and not asked of the service: some ignore the filter in silence, and a scene that is too cloudy
+    is to be known by name.
+
+    Raises ServiceError (retryable unless the service refuses the request) and InputError where the answer isn't STAC.
+    """
+    api = area.stac_api or stac_api
+    collection = area.collection or DEFAULT_COLLECTION
+    refs: dict[str, SceneRef] = {}
+    failed = []
+    for item in search_items(api, collection, area.geometry, start, end):
+        href = item_href(item, api, collection)
+        try:
+            ref = scene_ref(item, href)
+        except InputError as error:
+            name = str(item.get("id") or href)
+            failed.append(FailedScene.from_exception(error, scene_id=name, stage=STAGE, area=area.name))
+            continue
+        in_time = start <= ref.observed_at_utc.date() <= end
+        if in_time and item.get("collection") == collection and ref.footprint.intersects(area.geometry):
+            refs[ref.scene_id] = ref
+    return _choose(area, list(refs.values()), failed)
+
+
+def _choose(area: Area, refs: list[SceneRef], failed: list[FailedScene]) -> SearchResult:
+    newest, replaced = select_newest(refs)
+    skipped = [SkippedScene(r, SKIPPED_DUPLICATE, "a newer product of the same acquisition is used") for r in replaced]
+    clear = []
+    for ref in newest:
+        if area.max_cloud_cover is not None and (ref.cloud_cover or 0.0) > area.max_cloud_cover:
+            reason = f"cloud cover {ref.cloud_cover:.1f} %; allowed: at most {area.max_cloud_cover:g} %"
+            skipped.append(SkippedScene(ref, SKIPPED_CLOUD, reason))
+        else:
+            clear.append(ref)
+    scenes, beyond = _at_most(clear, area.max_items)
+    result = SearchResult(
+        scenes=tuple(sorted(scenes, key=_by_time)),
+        skipped=tuple(sorted(skipped, key=lambda s: _by_time(s.scene))),
+        failed=tuple(sorted(failed, key=lambda f: f.scene_id)),
+        beyond_max_items=tuple(sorted(beyond, key=_by_time)),
+    )
+    if result.without_cloud_cover:
+        log.warning("%s: taken without a stated cloud cover: %s", area.name, ", ".join(result.without_cloud_cover))
+    if beyond:
+        left = ", ".join(ref.scene_id for ref in beyond)
+        log.warning("%s: more than max_items=%s a day; left out: %s", area.name, area.max_items, left)
+    return result
+
+
+def _at_most(refs: list[SceneRef], max_items: int | None) -> tuple[list[SceneRef], list[SceneRef]]:
+    """Part the scenes of each day: the least cloudy `max_items`, and the rest."""
+    by_day: dict[date, list[SceneRef]] = {}
+    for ref in sorted(refs, key=lambda r: (r.cloud_cover is None, r.cloud_cover or 0.0, r.scene_id)):
+        by_day.setdefault(ref.observed_at_utc.date(), []).append(ref)
+    taken = [ref for day in by_day.values() for ref in day[:max_items]]
+    beyond = [ref for day in by_day.values() for ref in day[len(day) if max_items is None else max_items :]]
+    return taken, beyond
+
+
+def _by_time(ref: SceneRef) -> tuple[Any, str]:
+    return ref.observed_at_utc, ref.scene_id

@@ -1,0 +1,42 @@
+"""Every word that an outcome, a status or a stage of the tables may be, stated once, with what it means."""
+
+# observations.outcome: what came of looking at an area, a scene or an orbit
+SEARCHED = "searched"  # looked at, whether something was found or not
+SKIPPED_CLOUD = "skipped_cloud"  # too little clear ground
+SKIPPED_DUPLICATE = "skipped_duplicate"  # a newer product of the same acquisition is used
+NO_INPUT = "no_input"  # the satellite has nothing of it
+NO_REFERENCE = "no_reference"  # no earlier clear date to compare with
+FAILED = "failed"  # could not be used; failed_scenes says why
+
+# observations.stage: who looked; each replaces only its own rows
+SEARCH_STAGE = "search"
+FETCH_STAGE = "fetch"
+DETECTION_STAGE = "detection"
+OBSERVATION_STAGES = (SEARCH_STAGE, FETCH_STAGE, DETECTION_STAGE)
+
+# plumes.status and peaks.status: accepted, or the first reason against it
+ACCEPTED = "accepted"
+NOT_SIGNIFICANT = "not_significant"  # noise makes as strong ones too often
+UNRATED = "unrated"  # isolation_forest knows no methane
+SURFACE_CHANGE = "surface_change"
+TOO_SMALL = "too_small"
+MASKED_EDGE = "masked_edge"
+DOWNWIND_PIECE = "downwind_piece"  # the far part of another plume
+TOO_NARROW = "too_narrow"
+TOO_WIDE = "too_wide"
+SHOULDERS_EMPTY = "shoulders_empty"  # too few soundings beside the peak
+LOW_CORRELATION = "low_correlation"  # the soundings don't follow the fitted curve
+CURVED_BACKGROUND = "curved_background"
+DUPLICATE = "duplicate"  # of a stronger peak beside it
+
+# plumes.emission_status and peaks.emission_status: why there is a rate, or none
+RATED = "ok"
+NO_WIND = "no_wind"
+WIND_TOO_WEAK = "wind_too_weak"
+WIND_ALONG_TRACK = "wind_along_track"
+
+# matches.status: what the inventories say of a detection
+CONFIRMED = "confirmed"
+AMBIGUOUS = "ambiguous"
+INCONSISTENT_RATE = "inconsistent_rate"
+UNKNOWN_SOURCE = "unknown_source"

@@ -1,0 +1,51 @@
+"""Where everything is kept: files, locks and partitions under a storage root, a folder or an S3 prefix.
+
+May import: errors, tables. Start reading: partitions.py. Callers say `from plumewatch import storage`.
+"""
+
+from plumewatch.storage.files import (
+    absolute,
+    delete,
+    exists,
+    filesystem,
+    is_file,
+    is_local,
+    join,
+    json_bytes,
+    list_files,
+    local_copy,
+    modified_at,
+    parent,
+    read_bytes,
+    read_json,
+    require_folder,
+    upload,
+    write_bytes,
+    write_json,
+)
+from plumewatch.storage.locks import LOCK, lock
+from plumewatch.storage.parquet import parquet_bytes, read_parquet, write_parquet
+from plumewatch.storage.partitions import (
+    MANIFEST,
+    Partition,
+    Where,
+    change_rows,
+    keys_in_path,
+    list_partitions,
+    partition_files,
+    partition_path,
+    publish_partition,
+    read_manifest,
+    read_table,
+    replace_rows,
+    table_root,
+    write_partition,
+)
+
+__all__ = [
+    "LOCK", "MANIFEST", "Partition", "Where", "absolute", "change_rows", "delete", "exists", "filesystem", "is_file",
+    "is_local", "join", "json_bytes", "keys_in_path", "list_files", "list_partitions", "local_copy", "lock",
+    "modified_at", "parent", "parquet_bytes", "partition_files", "partition_path", "publish_partition", "read_bytes",
+    "read_json", "read_manifest", "read_parquet", "read_table", "replace_rows", "require_folder", "table_root",
+    "upload", "write_bytes", "write_json", "write_parquet", "write_partition",
+]  # fmt: skip

@@ -1,0 +1,177 @@
+"""Files under a storage root: a local folder or an S3 prefix, behind one set of functions; writes are atomic."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from plumewatch.errors import ConfigurationError, InputError
+
+
+def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Return the file system of `path` and the path inside it; local folders and `s3://` are allowed."""
+    scheme = path.split("://", 1)[0] if "://" in path else "file"
+    if scheme == "file":
+        local = path.removeprefix("file://")
+        return fsspec.filesystem("file", auto_mkdir=True), str(Path(local).expanduser().absolute())
+    if scheme in ("s3", "s3a"):
+        fs = fsspec.filesystem("s3", use_listings_cache=False, default_fill_cache=False)
+        return fs, path.split("://", 1)[1].rstrip("/")
+    raise ConfigurationError(
+        f"{path}: storage of kind {scheme!r}; allowed: a local path, file:// or s3://bucket/prefix"
+    )
+
+
+def is_local(path: str) -> bool:
+    """Whether `path` is on this machine's disk."""
+    return "://" not in path or path.startswith("file://")
+
+
+def absolute(path: str) -> str:
+    """Return a local path in full; one with a scheme as it is. ConfigurationError where the scheme isn't served."""
+    inner = filesystem(path)[1]
+    return path if "://" in path else inner
+
+
+def join(path: str, *parts: str) -> str:
+    """Return the path below `path`, in the same scheme."""
+    return "/".join([path.rstrip("/"), *(part.strip("/") for part in parts)])
+
+
+def parent(path: str) -> str:
+    """Return the folder that holds `path`, in the same scheme."""
+    return path.rstrip("/").rsplit("/", 1)[0] if "/" in path.rstrip("/") else "."
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file or folder at `path`; PermissionError where a bucket may not be listed."""
+    return is_there(*filesystem(path))
+
+
+def is_there(fs: fsspec.AbstractFileSystem, inner: str) -> bool:
+    try:
+        if "/" in inner:
+            return bool(fs.exists(inner))
+        fs.ls(inner)  # of a bucket `exists` says no as well where access to it is denied
+    except FileNotFoundError:
+        return False
+    except PermissionError as error:
+        raise PermissionError(
+            f"{inner}: no access ({error}); allowed: what the keys in use may list and read"
+        ) from error
+    return True
+
+
+def is_file(path: str) -> bool:
+    """Whether there is a file, not a folder, at `path`."""
+    fs, inner = filesystem(path)
+    return bool(fs.isfile(inner))
+
+
+def require_folder(path: str, purpose: str) -> None:
+    """Raise InputError where `path`, or what it would lie in, is a file; `purpose` says what it is wanted for."""
+    if not is_local(path):
+        return
+    inner = Path(filesystem(path)[1])
+    there = next(folder for folder in (inner, *inner.parents) if folder.exists())
+    if not there.is_dir():
+        raise InputError(there, "a file", f"a folder for {purpose}")
+
+
+def read_bytes(path: str) -> bytes:
+    """Return the content of a file; FileNotFoundError where there is none."""
+    fs, inner = filesystem(path)
+    return fs.cat_file(inner)
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    """Write a file atomically: aside and renamed in a folder, one PUT on S3."""
+    fs, inner = filesystem(path)
+    if not is_local(path):
+        fs.pipe_file(inner, data)
+        return
+    target = Path(inner)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, aside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        Path(aside).chmod(0o644)
+        Path(aside).replace(target)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+
+
+def read_json(path: str) -> Any:
+    """Return the content of a JSON file."""
+    return json.loads(read_bytes(path))
+
+
+def write_json(path: str, content: Any) -> None:
+    """Write JSON with sorted keys, atomically."""
+    write_bytes(path, json_bytes(content))
+
+
+def json_bytes(content: Any) -> bytes:
+    """Return JSON with sorted keys."""
+    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
+
+
+def upload(local: Path, path: str) -> None:
+    """Bring a finished local file to `path`: renamed where both share a disk, else copied and published atomically."""
+    fs, inner = filesystem(path)
+    if not is_local(path):
+        fs.put_file(str(local), inner)
+        local.unlink()
+        return
+    Path(inner).parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(inner).with_name(f".{Path(inner).name}.{os.getpid()}")
+    try:
+        local.replace(aside)
+    except OSError:  # another disk
+        aside.write_bytes(local.read_bytes())
+        local.unlink()
+    aside.replace(inner)
+
+
+def modified_at(path: str) -> datetime | None:
+    """Return when a file was last written (UTC), None where there is none."""
+    fs, inner = filesystem(path)
+    return fs.modified(inner).astimezone(UTC) if fs.exists(inner) else None
+
+
+def list_files(path: str, suffix: str = "") -> list[str]:
+    """Return the files below `path` whose names end in `suffix`, sorted; a file itself is its own list."""
+    fs, inner = filesystem(path)
+    scheme = path.split("://", 1)[0] + "://" if "://" in path else ""
+    found = [f for f in fs.find(inner) if f.endswith(suffix)] if is_there(fs, inner) else []
+    return sorted(scheme + f for f in found)
+
+
+def delete(path: str) -> None:
+    """Remove a file or a folder with all it holds; nothing there is fine."""
+    fs, inner = filesystem(path)
+    if fs.exists(inner):
+        fs.rm(inner, recursive=True)
+
+
+@contextlib.contextmanager
+def local_copy(path: str) -> Iterator[Path]:
+    """Yield a local file with the content of `path`: the file itself, or a download that is removed afterwards."""
+    fs, inner = filesystem(path)
+    if is_local(path):
+        yield Path(inner)
+        return
+    with tempfile.TemporaryDirectory(prefix="plumewatch-") as folder:
+        local = Path(folder) / inner.rsplit("/", 1)[-1]
+        fs.get_file(inner, str(local))
+        yield local

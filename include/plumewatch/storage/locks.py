@@ -1,0 +1,112 @@
+"""One writer at a time in a folder: flock on a disk, a conditional PUT on S3."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from plumewatch.errors import LockTimeout
+from plumewatch.storage.files import filesystem, is_local
+
+LOCK = ".lock"
+STALE_LOCK_AGE_S = 120.0  # a lock is held while one small file is read and written: seconds
+LOCK_TIMEOUT_S = 300.0
+
+
+@contextlib.contextmanager
+def lock(path: str) -> Iterator[None]:
+    """Hold a folder's lock: flock on a disk, gone with its process; a conditional PUT on S3, taken over when stale."""
+    fs, inner = filesystem(path)
+    holder = _flock(Path(inner)) if is_local(path) else _s3_lock(fs, f"{inner}/{LOCK}")
+    with holder:
+        yield
+
+
+@contextlib.contextmanager
+def _flock(folder: Path) -> Iterator[None]:
+    import fcntl
+
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            file = (folder / LOCK).open("w")
+        except FileNotFoundError:  # the holder has just removed the folder
+            continue
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                _wait_for_lock(str(folder), deadline)
+                continue
+            if not _is_still_there(file, folder / LOCK):  # its holder has removed it: it locks nobody out
+                continue
+            yield
+            return
+
+
+def _is_still_there(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+@contextlib.contextmanager
+def _s3_lock(fs: Any, key: str) -> Iterator[None]:
+    token = os.urandom(16).hex().encode()
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while not _take_s3_lock(fs, key, token):
+        _wait_for_lock(f"s3://{key}", deadline)
+    try:
+        yield
+    finally:
+        # Only the holder's token may go: a lock that was stale belongs to whoever took it over.
+        with contextlib.suppress(FileNotFoundError):
+            if fs.cat_file(key) == token:
+                fs.rm_file(key)
+
+
+def _take_s3_lock(fs: Any, key: str, token: bytes) -> bool:
+    bucket, _, name = key.partition("/")
+    try:
+        fs.call_s3("put_object", Bucket=bucket, Key=name, Body=token, IfNoneMatch="*")
+        return True
+    except OSError as error:
+        if not _is_held(error):
+            raise
+        try:
+            held = fs.info(key)
+        except FileNotFoundError:
+            return False
+    if time.time() - held["LastModified"].timestamp() < STALE_LOCK_AGE_S:
+        return False
+    try:
+        fs.call_s3("put_object", Bucket=bucket, Key=name, Body=token, IfMatch=held["ETag"])
+        return True
+    except OSError as error:
+        if not _is_held(error):
+            raise
+        return False  # another writer took the stale lock over first
+
+
+def _is_held(error: OSError) -> bool:
+    """Whether S3 refused a conditional PUT for its condition (412, 409), and not for another reason."""
+    answer = getattr(error.__cause__, "response", None) or {}
+    code = str(answer.get("Error", {}).get("Code", ""))
+    return isinstance(error, FileExistsError) or code in (
+        "PreconditionFailed",
+        "ConditionalRequestConflict",
+        "412",
+        "409",
+    )
+
+
+def _wait_for_lock(what: str, deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise LockTimeout(f"{what}: another writer held the lock for {LOCK_TIMEOUT_S:.0f} s")
+    time.sleep(0.05)

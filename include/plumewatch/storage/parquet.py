@@ -1,0 +1,90 @@
+"""Rows in one Parquet file, in the columns and the encoding of their table."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from plumewatch.errors import InputError
+from plumewatch.storage.files import filesystem, write_bytes
+from plumewatch.tables import Table
+
+ROW_GROUP_ROWS = 1_048_576  # one window of 1024 x 1024 cells; the usual size of Parquet row groups
+
+
+def read_parquet(
+    table: Table, path: str, columns: Sequence[str] | None = None, filter: pc.Expression | None = None
+) -> pa.Table:
+    """Return one file's rows as the table's columns (or `columns`); optional ones that it lacks are null."""
+    fs, inner = filesystem(path)
+    try:
+        with fs.open(inner, "rb") as file:
+            parquet = pq.ParquetFile(file)
+            names = parquet.schema_arrow.names
+            wanted = names if columns is None else [n for n in columns if n in names]
+            is_filtered = filter is not None and _is_stored_as(table, parquet.schema_arrow)
+            if is_filtered:
+                rows = pq.read_table(file, columns=wanted, filters=filter)
+            else:
+                rows = parquet.read(columns=wanted if filter is None else None)
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise InputError(
+                path, "no such file, though its manifest lists it", f"a Parquet file of {table.name}"
+            ) from error
+        raise InputError(path, f"not readable as Parquet ({error})", f"a Parquet file of {table.name}") from error
+    if filter is not None and not is_filtered:
+        rows = table.conform(rows, source=path).filter(filter)
+    if columns is None:
+        return table.conform(rows, source=path)
+    return _projection(table, columns).conform(rows, source=path)
+
+
+def _is_stored_as(table: Table, stored: pa.Schema) -> bool:
+    """Whether a file has the columns of the table in its types, so that a condition can be asked of it as it is."""
+    return all(f.name in stored.names and stored.field(f.name).type == f.type for f in table.schema)
+
+
+def _projection(table: Table, columns: Sequence[str]) -> Table:
+    fields = [table.schema.field(n) for n in columns if n in table.schema.names]
+    further = {n: t for n, t in table.further.items() if n in columns}
+    return Table(table.name, (), pa.schema(fields), (), False, table.optional, further)
+
+
+def parquet_bytes(table: Table, rows: pa.Table) -> bytes:
+    """Return rows as the bytes of a Parquet file in the table's encoding; the same rows give the same bytes."""
+    rows = table.conform(rows)
+    buffer = io.BytesIO()
+    pq.write_table(rows, buffer, row_group_size=ROW_GROUP_ROWS, **_encoding(table, rows.schema))
+    return buffer.getvalue()
+
+
+def _encoding(table: Table, schema: pa.Schema) -> dict[str, Any]:
+    """How a table's columns are packed, as arguments of `write_table`."""
+    if table.repeating is not None:
+        counts = [f.name for f in schema if f.type == pa.int64() or pa.types.is_timestamp(f.type)]
+        # Noise hardly packs: a higher level costs time and saves next to nothing.
+        return {
+            "compression": "zstd",
+            "compression_level": 1,
+            "use_dictionary": [f.name for f in schema if f.name in table.repeating],
+            "column_encoding": dict.fromkeys(counts, "DELTA_BINARY_PACKED"),
+        }
+    floats = [f.name for f in schema if f.type == pa.float64()] if not table.is_small else []
+    return {
+        "compression": "zstd",
+        "compression_level": 3,
+        # Coordinates hardly repeat: splitting their bytes packs them to half the size of a dictionary.
+        "use_dictionary": [f.name for f in schema if f.name not in floats],
+        "column_encoding": dict.fromkeys(floats, "BYTE_STREAM_SPLIT") or None,
+    }
+
+
+def write_parquet(table: Table, path: str, rows: pa.Table) -> None:
+    """Write one Parquet file atomically: for workers that write the files of a big table."""
+    write_bytes(path, parquet_bytes(table, rows))

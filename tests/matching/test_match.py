@@ -1,0 +1,226 @@
+"""The matching rule: what lies upwind and emits is preferred; probabilities are such everywhere on Earth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from plumewatch.geodesy import destination
+from plumewatch.matching.detections import DETECTIONS, detections_of_peaks, detections_of_plumes, with_wind
+from plumewatch.matching.match import PAIRS, match_detections
+from plumewatch.matching.rule import matching_rule
+from plumewatch.tables import MATCHES, PEAKS, PLUMES
+
+KT_H = 8760.0 * 1000.0  # tonnes a year that are 1 kt/h
+NUMBERS = ["probability", "distance_km", "along_wind_km", "across_wind_km", "expected_emission", "ratio"]
+
+
+def detection(lon=10.0, lat=50.0, u=5.0, v=0.0, rate=1.0, low=None, high=None, name="d") -> pa.Table:
+    values = [name, lon, lat, u, v, rate, rate and (low or rate * 0.8), rate and (high or rate * 1.2)]
+    return pa.table({n: [x] for n, x in zip(DETECTIONS.names, values, strict=True)}, schema=DETECTIONS)
+
+
+def pairs(*sources: tuple, name="d") -> pa.Table:
+    """Sources as (id, longitude, latitude, tonnes a year)."""
+    columns = list(zip(*sources, strict=True)) if sources else [[], [], [], []]
+    values = [[name] * len(sources), columns[0], ["combined"] * len(sources), *columns[1:]]
+    return pa.table({n: list(x) for n, x in zip(PAIRS.names, values, strict=True)}, schema=PAIRS)
+
+
+def at(distance_km: float, bearing_deg: float, lon=10.0, lat=50.0) -> tuple[float, float]:
+    to = destination(lon, lat, bearing_deg, distance_km)
+    return float(to[0]), float(to[1])
+
+
+def matches(seen: pa.Table, near: pa.Table, gas="co2") -> list[dict]:
+    return match_detections(seen, near, gas).to_pylist()
+
+
+def test_the_worked_number_of_the_docstring() -> None:
+    first, none = matches(detection(), pairs(("plant", *at(20, 270), KT_H)))
+    assert first["probability"] == pytest.approx(0.98, abs=0.005)
+    assert none["source_id"] is None
+    assert first["along_wind_km"] == pytest.approx(20.0, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("bearing", "along", "across"),
+    [(270, 20, 0), (90, -20, 0), (0, 0, 20), (180, 0, -20)],
+    ids=["west", "east", "north", "south"],
+)
+def test_in_a_west_wind_west_is_upwind_and_north_is_left(bearing: float, along: float, across: float) -> None:
+    seen = detection(lat=0.0)
+    near = pairs(("s", *at(20, bearing, lat=0.0), 1e6 * KT_H))  # huge, so that a row remains wherever it is
+    row = next((r for r in matches(seen, near) if r["source_id"]), None)
+    if row is None:
+        assert along < 0  # what lies downwind is no candidate
+    else:
+        assert (row["along_wind_km"], row["across_wind_km"]) == pytest.approx((along, across), abs=0.05)
+
+
+def test_the_source_upwind_beats_the_same_one_aside_and_downwind() -> None:
+    near = pairs(("up", *at(20, 270), KT_H), ("aside", *at(20, 0), KT_H), ("down", *at(20, 90), KT_H))
+    rows = matches(detection(), near)
+    assert rows[0]["source_id"] == "up"
+    assert rows[0]["status"] == "confirmed"
+    assert "down" not in {r["source_id"] for r in rows}
+
+
+def test_of_two_alike_the_larger_the_nearer_and_the_one_on_the_axis_win() -> None:
+    larger = matches(detection(), pairs(("a", *at(20, 265), KT_H), ("b", *at(20, 275), 2 * KT_H)))
+    nearer = matches(detection(), pairs(("a", *at(40, 270), KT_H), ("b", *at(15, 270), KT_H)))
+    axis = matches(detection(), pairs(("a", *at(30, 290), KT_H), ("b", *at(30, 270), KT_H)))
+    assert [rows[0]["source_id"] for rows in (larger, nearer, axis)] == ["b"] * 3
+
+
+def test_air_does_not_travel_longer_than_the_stated_hours() -> None:
+    weak = detection(u=2.5)  # 54 km in 6 hours
+    assert matches(weak, pairs(("s", *at(50, 270), KT_H)))[0]["source_id"] == "s"
+    assert [r["source_id"] for r in matches(weak, pairs(("s", *at(60, 270), KT_H)))] == [None]
+
+
+def test_a_weak_wind_has_a_less_sure_direction() -> None:
+    aside = pairs(("s", *at(20, 310), 0.05 * KT_H))
+    strong, weak = (matches(detection(u=u), aside)[0]["probability"] for u in (10.0, 1.5))
+    assert matches(detection(u=1.5), aside)[0]["source_id"] == "s"
+    assert matches(detection(u=10.0), aside)[0]["source_id"] is None
+    assert strong > 0.5 < weak
+
+
+def test_a_calm_counts_as_no_wind() -> None:
+    for u, v in ((None, None), (0.0, 0.0), (5.0, None)):
+        rows = matches(detection(u=u, v=v), pairs(("east", *at(20, 90), KT_H), ("west", *at(20, 270), KT_H)))
+        by_id = {r["source_id"]: r for r in rows}
+        assert by_id["east"]["probability"] == pytest.approx(by_id["west"]["probability"])
+        assert by_id["east"]["along_wind_km"] is None
+
+
+def test_nothing_near_is_an_unknown_source() -> None:
+    (row,) = matches(detection(), pairs())
+    assert (row["source_id"], row["rank"], row["probability"], row["status"]) == (None, 1, 1.0, "unknown_source")
+    assert row["detected_emission"] == 1.0
+
+
+def test_the_statuses() -> None:
+    plant = ("plant", *at(20, 270), KT_H)
+
+    def status(seen, *sources):
+        return matches(seen, pairs(*sources))[0]["status"]
+
+    assert status(detection(rate=1.5), plant) == "confirmed"
+    assert status(detection(rate=5.0), plant) == "inconsistent_rate"
+    assert status(detection(rate=0.2), plant) == "inconsistent_rate"
+    assert status(detection(rate=5.0, low=2.5, high=9.0), plant) == "confirmed"  # its interval reaches 3 x 1 kt/h
+    assert status(detection(rate=None), plant) == "confirmed"
+    assert status(detection(), ("a", *at(20, 265), KT_H), ("b", *at(20, 275), KT_H)) == "ambiguous"
+    assert status(detection(), ("tiny", *at(30, 300), KT_H / 1000)) == "unknown_source"
+
+
+def test_plants_that_lie_as_well_explain_one_peak_together() -> None:
+    cluster = [(f"p{i}", *at(20 + i, 268 + i), KT_H) for i in range(5)]
+    rows = matches(detection(rate=5.0), pairs(*cluster))
+    assert rows[0]["ratio"] == pytest.approx(5.0)
+    assert rows[0]["status"] == "ambiguous"  # each alone would be off by a factor of 5
+    assert matches(detection(rate=5.0), pairs(cluster[0]))[0]["status"] == "inconsistent_rate"
+
+
+def test_methane_is_matched_by_distance_and_in_kilograms() -> None:
+    near = pairs(("well", *at(0.3, 90), 8760.0), ("other", *at(2.5, 270), 8760.0))
+    rows = matches(detection(rate=2000.0), near, "ch4")
+    assert rows[0]["source_id"] == "well"
+    assert rows[0]["expected_emission"] == pytest.approx(1000.0)
+    assert rows[0]["ratio"] == pytest.approx(2.0)
+    assert rows[0]["status"] == "confirmed"
+    assert rows[0]["along_wind_km"] == pytest.approx(-0.3, abs=1e-3)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    gas=st.sampled_from(["co2", "ch4"]),
+    lon=st.one_of(st.floats(-180, 179.9999), st.sampled_from([-180.0, 179.9999, 0.0])),
+    lat=st.one_of(st.floats(-90, 90), st.sampled_from([-90.0, 90.0, 89.9999])),
+    wind=st.one_of(st.none(), st.tuples(st.floats(-40, 40), st.floats(-40, 40))),
+    rate=st.one_of(st.none(), st.floats(0.001, 1e6)),
+    sources=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 360), st.floats(0, 1e9)), max_size=8),
+)
+def test_probabilities_sum_to_one_and_ranks_follow_them(gas, lon, lat, wind, rate, sources) -> None:
+    reach = matching_rule(gas).position.max_distance_km
+    near = pairs(*[(f"s{i}", *at(d * reach, b, lon, lat), e) for i, (d, b, e) in enumerate(sources)])
+    u, v = wind or (None, None)
+    rows = matches(detection(lon, lat, u, v, rate), near, gas)
+    p = [r["probability"] for r in rows]
+    assert sum(p) == pytest.approx(1.0, abs=1e-9)
+    assert p == sorted(p, reverse=True)
+    assert [r["rank"] for r in rows] == list(range(1, len(rows) + 1))
+    assert sum(r["source_id"] is None for r in rows) == 1
+    assert len({r["status"] for r in rows}) == 1
+    assert all(r["distance_km"] <= reach * 1.0001 + 1e-6 for r in rows if r["source_id"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(0, 360), st.floats(0.5, 20), st.floats(-85, 85), st.floats(1, 40), st.floats(-60, 60))
+def test_turning_wind_and_place_together_changes_nothing(turn, speed, lat, distance, off) -> None:
+    """The rule knows only distances and angles to the wind: the same on every meridian, in every direction."""
+    results = []
+    for lon, by in ((0.0, 0.0), (179.9, turn)):
+        blows_to = np.radians(90.0 + by)
+        seen = detection(lon, lat, speed * np.sin(blows_to), speed * np.cos(blows_to))
+        near = pairs(("s", *at(distance, 270.0 + off + by, lon, lat), KT_H))
+        results.append([r["probability"] for r in matches(seen, near)])
+    assert results[0] == pytest.approx(results[1], rel=1e-4, abs=1e-6)
+
+
+def test_many_detections_are_matched_as_each_alone_whatever_their_order() -> None:
+    seen = [detection(10 + i / 10, 50, 5, i - 3.0, name=f"d{i}") for i in range(6)]
+    near = [
+        pairs(*[(f"s{j}", *at(7.0 * j + i, 250 + 10 * j), j * KT_H / 5) for j in range(6)], name=f"d{i}")
+        for i in range(6)
+    ]
+    alone = pa.concat_tables([match_detections(d, n, "co2") for d, n in zip(seen, near, strict=True)])
+    together = match_detections(pa.concat_tables(seen[::-1]), pa.concat_tables(near[::-1]), "co2")
+    assert together.drop_columns(NUMBERS).equals(alone.drop_columns(NUMBERS))
+    for name in NUMBERS:
+        assert together[name].to_pylist() == pytest.approx(alone[name].to_pylist())
+    assert together.schema == MATCHES.schema
+
+
+def test_no_detections_is_an_empty_table() -> None:
+    assert match_detections(DETECTIONS.empty_table(), PAIRS.empty_table(), "co2").equals(MATCHES.empty())
+
+
+def test_only_accepted_detections_are_taken_and_a_direction_becomes_a_vector() -> None:
+    rows = [
+        dict.fromkeys(PLUMES.schema.names)
+        | {
+            "plume_id": f"p{i}",
+            "scene_id": "s",
+            "longitude": 1.0,
+            "latitude": 2.0,
+            "status": status,
+            "wind_speed_10m_m_s": 5.0,
+        }
+        | {"wind_from_deg": 270.0, "emission_kg_h": 9.0, "reference_scene_ids": [], "emission_status": "ok"}
+        for i, status in enumerate(["accepted", "too_small"])
+    ]
+    (plume,) = detections_of_plumes(PLUMES.from_pylist(rows)).to_pylist()
+    assert plume["detection_id"] == "p0"
+    assert (plume["wind_u_m_s"], plume["wind_v_m_s"]) == pytest.approx((5.0, 0.0), abs=1e-12)
+    peak = dict.fromkeys(PEAKS.schema.names) | {
+        "peak_id": 2016083111560007,
+        "longitude": 1.0,
+        "latitude": 2.0,
+        "status": "accepted",
+        "emission_status": "no_wind",
+    }
+    (row,) = detections_of_peaks(PEAKS.from_pylist([peak, peak | {"peak_id": 2, "status": "too_wide"}])).to_pylist()
+    assert row["detection_id"] == "2016083111560007"
+    assert row["wind_u_m_s"] is None
+
+
+def test_another_wind_is_taken_only_where_it_is_known() -> None:
+    seen = pa.concat_tables([detection(name="a"), detection(name="b")])
+    changed = with_wind(seen, np.array([np.nan, 1.0]), np.array([2.0, 2.0]))
+    assert changed["wind_u_m_s"].to_pylist() == [5.0, 1.0]
+    assert changed["wind_v_m_s"].to_pylist() == [0.0, 2.0]

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from plumewatch.errors import InputError
+from plumewatch.oco2.archive.listing import list_granules, parse_granule, read_listing
+from plumewatch.oco2.archive.versions import collection_of
+
+V10 = "oco2_LtCO2_191012_B10206Ar_200730235637s.nc4"
+V11 = "oco2_LtCO2_191012_B11100Ar_230603005524s.nc4"
+V11_2 = "oco2_LtCO2_191012_B11210Ar_240910224028s.nc4"
+V11_2_LATER = "oco2_LtCO2_191012_B11210Ar_250110224028s.nc4"
+NEXT_MONTH = "oco2_LtCO2_191101_B11210Ar_240910224028s.nc4"
+OCO3 = "oco3_LtCO2_191013_B11072Ar_240915205334s.nc4"
+ACOS = "acos_LtCO2_191013_B11000Ar_240915205334s.nc4"
+V9 = "oco2_LtCO2_191014_B9003r_190226181438s.nc4"
+V9_SUPERSEDED = "oco2_LtCO2_191012_B9003r_200226181438s.nc4"
+V8 = "oco2_LtCO2_191014_B8100r_171007005500s.nc4"
+V11_3 = "oco2_LtCO2_191012_B11300Ar_231007005500s.nc4"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in (
+        V11_2,
+        V10,
+        V11,
+        V11_2_LATER,
+        NEXT_MONTH,
+        OCO3,
+        ACOS,
+        V9,
+        V9_SUPERSEDED,
+        V8,
+        "other.nc4",
+        "README.txt",
+    ):
+        (tmp_path / "deep").mkdir(exist_ok=True)
+        (tmp_path / "deep" / name).write_bytes(b"x")
+    return tmp_path
+
+
+def test_name_tells_day_build_and_production() -> None:
+    granule = parse_granule(f"s3://bucket/oco2/{V11_2}")
+    assert granule.name == V11_2 and granule.path == f"s3://bucket/oco2/{V11_2}"
+    assert granule.date == date(2019, 10, 12) and granule.month == "2019-10" and granule.build == "B11210Ar"
+    assert granule.produced == datetime(2024, 9, 10, 22, 40, 28, tzinfo=UTC)
+
+
+def test_newest_version_of_a_day_counts_and_the_others_are_named(folder: Path) -> None:
+    listing = read_listing(str(folder))
+    assert [g.name for g in listing.granules] == [V11_2_LATER, V9, NEXT_MONTH]
+    assert {g.name for g in listing.superseded} == {V10, V11, V11_2, V9_SUPERSEDED}
+
+
+@pytest.mark.parametrize(
+    ("build", "version"),
+    [
+        ("B9003r", "9r"),
+        ("B10206Ar", "10r"),
+        ("B11014Ar", "11r"),
+        ("B11100Ar", "11.1r"),
+        ("B11210Ar", "11.2r"),
+        ("B11300Ar", "11.3r"),
+        ("B11400Ar", "11r"),  # not known yet: read as what 11.x has been so far
+    ],
+)
+def test_each_version_is_an_entry_of_the_table(build: str, version: str) -> None:
+    assert collection_of("a file", "oco2", build).version == version
+
+
+def test_a_newer_version_counts_though_it_was_produced_earlier(tmp_path: Path) -> None:
+    for name in (V11_2_LATER, V11_3, V10):
+        (tmp_path / name).write_bytes(b"x")
+    assert [g.name for g in list_granules(str(tmp_path))] == [V11_3]
+
+
+def test_the_newest_counts_wherever_it_is(tmp_path: Path) -> None:
+    for folder, name in (("a", V11_2_LATER), ("b", V11_2), ("c", V10)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_bytes(b"x")
+    assert [g.path for g in list_granules(str(tmp_path))] == [str(tmp_path / "a" / V11_2_LATER)]
+
+
+def test_other_sensors_and_unknown_builds_are_refused_with_the_reason(folder: Path) -> None:
+    reasons = {r.name: str(r.error) for r in read_listing(str(folder), "2019-10").refused}
+    assert set(reasons) == {OCO3, ACOS, V8, "other.nc4"}
+    allowed = "; allowed: files of oco2 of the builds B10, B11, B111, B112, B113, B9"
+    assert f"a file of oco3 (OCO3_L2_Lite_FP 11r: a known collection that is not read){allowed}" in reasons[OCO3]
+    assert f"a file of acos{allowed}" in reasons[ACOS]
+    assert f"build B8100r{allowed}" in reasons[V8]
+    assert "not the name of a Lite file" in reasons["other.nc4"]
+
+
+def test_month_narrows(folder: Path) -> None:
+    assert [g.name for g in list_granules(str(folder), "2019-11")] == [NEXT_MONTH]
+    assert [r.name for r in read_listing(str(folder), "2019-11").refused] == ["other.nc4"]
+    assert list_granules(str(folder), "2018-01") == []
+
+
+def test_a_single_file_is_its_own_listing(folder: Path) -> None:
+    assert [g.name for g in list_granules(str(folder / "deep" / V10))] == [V10]
+
+
+def test_an_empty_folder_has_none_and_an_absent_one_is_an_error(tmp_path: Path) -> None:
+    assert list_granules(str(tmp_path)) == []
+    with pytest.raises(InputError, match="no such folder or file"):
+        list_granules(str(tmp_path / "nothing"))
+
+
+def test_a_day_that_is_no_day_is_refused() -> None:
+    with pytest.raises(InputError, match="no date in its name"):
+        parse_granule("oco2_LtCO2_191399_B11210Ar_240910224028s.nc4")
+
+
+def test_hidden_files_are_still_being_written(tmp_path: Path) -> None:
+    for name in (V11, f".{V11_2}", f".{V11_2}.123.nc4"):
+        (tmp_path / name).write_bytes(b"x")
+    listing = read_listing(str(tmp_path))
+    assert [g.name for g in listing.granules] == [V11] and listing.refused == () and listing.superseded == ()
+
+
+def test_a_file_of_another_kind_is_no_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "README.txt").write_text("x")
+    with pytest.raises(InputError, match=r"README.txt: a file that isn't called \*.nc4"):
+        read_listing(str(tmp_path / "README.txt"))

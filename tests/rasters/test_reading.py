@@ -1,0 +1,167 @@
+"""Rasters over real HTTP on loopback, with the faults of real services."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from plumewatch import storage
+from plumewatch.errors import InputError, ServiceError
+from plumewatch.rasters import reading as rasters
+from plumewatch.rasters.reading import open_raster, read_raster
+from sentinel2_scenes import write_raster
+
+NUMBERS = np.random.default_rng(1).integers(1, 9000, (700, 700)).astype(np.uint16)
+
+
+class Files(BaseHTTPRequestHandler):
+    """One file with range support; after `good_first` requests the `faults` are answered, one a request."""
+
+    content = b""
+    kind = "image/tiff"
+    faults: list[int] = []  # noqa: RUF012
+    good_first = 0
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        if Files.good_first:
+            Files.good_first -= 1
+        elif self.faults:
+            return self.send(self.faults.pop(0), b"fault", {})
+        asked = self.headers.get("Range")
+        if not asked:
+            return self.send(200, self.content, {})
+        first, last = (int(n or 0) for n in asked.removeprefix("bytes=").split("-"))
+        last = min(last, len(self.content) - 1)
+        if first > last:
+            return self.send(416, b"", {})
+        where = {"Content-Range": f"bytes {first}-{last}/{len(self.content)}"}
+        return self.send(206, self.content[first : last + 1], where)
+
+    def send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Type": self.kind, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def href(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setitem(rasters.REMOTE_ENVIRONMENT, "GDAL_HTTP_RETRY_DELAY", 0.01)
+    Files.content, Files.kind, Files.faults = (
+        Path(write_raster(tmp_path / "a.tif", NUMBERS)).read_bytes(),
+        "image/tiff",
+        [],
+    )
+    with ThreadingHTTPServer(("127.0.0.1", 0), Files) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/scene/B11.tif?sig=secret"
+        server.shutdown()
+
+
+def read(href: str) -> np.ndarray:
+    return read_raster(href, lambda source: source.read(1))
+
+
+def test_a_remote_raster(href: str) -> None:
+    np.testing.assert_array_equal(read(href), NUMBERS)
+
+
+def test_a_hiccup_is_ridden_out(href: str) -> None:
+    Files.faults = [503, 503]
+    np.testing.assert_array_equal(read(href), NUMBERS)
+
+
+@pytest.mark.parametrize(("status", "is_retryable"), [(404, False), (403, False), (503, True)])
+def test_the_status_of_a_refusal_is_known(href: str, status: int, is_retryable: bool) -> None:
+    Files.faults = [status] * 50
+    with pytest.raises(ServiceError, match=f"HTTP {status}") as caught:
+        read(href)
+    assert (caught.value.http_status, caught.value.is_retryable) == (status, is_retryable)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_link_that_expires_midway(href: str) -> None:
+    """The header is read, the pixels are refused: GDAL then says no more than that reading failed."""
+    Files.good_first, Files.faults = 2, [403] * 50
+    with pytest.raises(ServiceError, match="HTTP 403") as caught, open_raster(href) as source:
+        source.read(1)
+    assert caught.value.http_status == 403
+
+
+def test_a_failure_is_not_remembered(href: str) -> None:
+    Files.faults = [404] * 20
+    with pytest.raises(ServiceError):
+        read(href)
+    Files.faults = []
+    np.testing.assert_array_equal(read(href), NUMBERS)
+
+
+def test_nobody_there() -> None:
+    with pytest.raises(ServiceError) as caught:
+        read("http://127.0.0.1:9/B11.tif")
+    assert caught.value.is_retryable and caught.value.http_status is None
+
+
+@pytest.mark.parametrize("kept", [0.01, 0.3, 0.95])
+def test_a_truncated_file_is_an_error_that_names_it_and_never_a_hole(href: str, tmp_path: Path, kept: float) -> None:
+    whole = Files.content
+    Files.content = whole[: int(kept * len(whole))]
+    with pytest.raises(InputError, match=r"B11\.tif.*cut off"):
+        read(href)
+    local = tmp_path / "cut.tif"
+    local.write_bytes(Files.content)
+    for path in (str(local), f"file://{local}"):
+        with pytest.raises(InputError, match=r"cut\.tif: cut off"):
+            read(path)
+
+
+def test_a_connection_that_breaks_once_is_not_a_broken_file(href: str) -> None:
+    calls = []
+
+    def read_second_time(source: object) -> int:
+        calls.append(source)
+        if len(calls) == 1:
+            raise InputError(href, "cut off", "a file")
+        return 7
+
+    assert (read_raster(href, read_second_time), len(calls)) == (7, 2)
+
+
+def test_a_page_instead_of_a_raster(href: str) -> None:
+    Files.content, Files.kind = b"<html>expired</html>", "text/html; charset=utf-8"
+    with pytest.raises(InputError, match="a page of type text/html"):
+        read(href)
+    Files.content, Files.kind = b"", "image/tiff"
+    with pytest.raises(InputError, match="an empty file"):
+        read(href)
+
+
+def test_a_local_raster_may_have_its_position_beside_it(real_data: Path) -> None:
+    with open_raster(str(real_data / "sentinel2/S2A_33TWM_20230815_0_L2A/B04.tif")) as source:
+        assert (source.crs.to_epsg(), source.transform.c) == (32633, 499_980)
+
+
+def test_a_local_file_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.tif: no such file"):
+        read(str(tmp_path / "none.tif"))
+
+
+def test_what_isnt_local_is_read_through_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_raster(tmp_path / "a.tif", NUMBERS)
+    monkeypatch.setattr(storage, "is_local", lambda _: False)
+    with open_raster(path) as source:
+        np.testing.assert_array_equal(source.read(1), NUMBERS)
+    (tmp_path / "cut.tif").write_bytes(Path(path).read_bytes()[:9000])
+    with pytest.raises(InputError, match=r"cut\.tif"):
+        read(str(tmp_path / "cut.tif"))
