@@ -22,7 +22,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from plumewatch.gases import CO2
 from plumewatch_airflow.assets import MONTH, MONTHLY, PEAKS, partition_key
 from plumewatch_airflow.connections import load_settings
-from plumewatch_airflow.failed_scenes import failure_recorded, report_failures
+from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, keep_granules_param
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import log_summary, summarised
@@ -41,7 +41,7 @@ def list_granules() -> list[dict[str, Any]]:
         raise AirflowSkipException(reason)
     with summarised() as summary, failure_recorded(key, "list", "list_granules"):
         found = list_month(settings, key)
-        record_listing(settings, context["dag"].dag_id, context["run_id"], key, found)
+        record_listing(settings, failure_book(), key, found)
         summary.read, summary.written, summary.skipped = found.n_files, len(found.granules), found.n_superseded
         summary.failed = len(found.refused)
         if found.refused and not found.granules:
@@ -95,13 +95,12 @@ def fetch_wind(key: str) -> None:
     """Find the peaks, and bring the wind around them; without a wind source the granules' own serves."""
     from plumewatch.oco2.orbits.peak_wind import candidates_folder, fetch_peak_wind
 
-    context, settings = get_current_context(), load_settings()
+    settings = load_settings()
     with summarised() as summary, candidates_folder(settings, key) as peaks:
         summary.path = settings.table_root("wind") if settings.wind else "no wind source: PLUMEWATCH_WIND is empty"
         if settings.wind:
-            ids = context["dag"].dag_id, context["run_id"], key
             months = scan_orbits(settings, key, summary, peaks_path=peaks)
-            summary.written, summary.failed = fetch_peak_wind(settings, peaks, months, *ids)
+            summary.written, summary.failed = fetch_peak_wind(settings, peaks, months, failure_book(), key)
 
 
 @task(outlets=[PEAKS], trigger_rule="all_done_min_one_success")  # after soundings, with or without their wind

@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch.gases import CH4, CO2, GASES, Gas
 from plumewatch_airflow.assets import MONTH, PEAKS, PIXELS, keys_between, partition_key
 from plumewatch_airflow.connections import load_settings
-from plumewatch_airflow.failed_scenes import report_failures
+from plumewatch_airflow.failures import report_failures
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import summarised

@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from plumewatch import jobs, storage
 from plumewatch.errors import InputError
+from plumewatch.failures import FailedScene, NothingDone, day_in_name, partition_name
 from plumewatch.gases import ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS
 from plumewatch.methane.anomalies import ForestSettings
-from plumewatch.methane.dates.failures import day_of, heal_dates, partition_name
+from plumewatch.methane.dates.noting import dates_went_through
 from plumewatch.methane.dates.plan import plan_runs
 from plumewatch.methane.dates.task import AreaDates
 from plumewatch.methane.dates.worker import REPORT, detect_bins
-from plumewatch.models import FailedScene
 from plumewatch.spark_session import get_spark
 from plumewatch.storage import Partition, Where
 from plumewatch.tables import PIXELS
@@ -137,14 +137,14 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     failures: dict[tuple[str, FailedScene], None] = {}
     for report in reports:
         for failure in (FailedScene(**values) for values in json.loads(report["failures"])):
-            failures[day_of(failure.scene_id) or report["date"], failure] = None
+            failures[day_in_name(failure.scene_id) or report["date"], failure] = None
     written = [report for report in reports if report["rows_written"] is not None]
     for report in written:
         name = partition_name(report["area"], report["date"])
         log.info("%s: %s, %s", name, ", ".join(report["outcomes"]), report["counts"])
     _record(arguments, reports, list(failures))
     if failures and not written:
-        raise jobs.NothingDone([failure for _, failure in failures])
+        raise NothingDone([failure for _, failure in failures])
     rows_read = sum(report["rows_read"] for report in reports)
     return jobs.JobResult(rows_read, sum(report["rows_written"] for report in written), len(failures))
 
@@ -212,21 +212,10 @@ def _record(
     arguments: argparse.Namespace, reports: Sequence[Mapping[str, Any]], failures: Sequence[tuple[str, FailedScene]]
 ) -> None:
     """Record what failed (each with its date), and mark as healed what went through."""
-    for key in sorted({day for day, _ in failures}):
-        jobs.record_failures(arguments, arguments.plumes_path, key, [f for day, f in failures if day == key])
     read = {(report["area"], day) for report in reports for day in report["dates_read"]}
     published = {(report["area"], report["date"]) for report in reports if report["rows_written"] is not None}
-    failed = {(failure.area, failure.scene_id) for _, failure in failures}
-    for key in [arguments.key] if arguments.key else sorted({day for _, day in read | published}):
-        heal_dates(
-            storage.parent(arguments.plumes_path),
-            arguments.dag_id,
-            key,
-            read=read,
-            published=published,
-            method=arguments.method,
-            failed=failed,
-        )
+    over = dates_went_through(read, published, arguments.method)
+    jobs.settle(arguments, arguments.plumes_path, failures, {day for _, day in read | published}, over)
 
 
 if __name__ == "__main__":

@@ -19,13 +19,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from plumewatch import jobs, storage
-from plumewatch.failed_scenes import heal_scenes
-from plumewatch.models import FailedScene
+from plumewatch.failures import FailedScene, NothingDone, went_through
 from plumewatch.oco2.archive.listing import GranuleListing, GranuleRef, log_left_out, older_of_day, read_listing
 from plumewatch.oco2.granules.granule import MODES, SURFACES
-from plumewatch.oco2.granules.soundings import EXTRACTED_DDL, STAGE, GranuleTask, extract_granules, write_seed_csv
+from plumewatch.oco2.granules.soundings import EXTRACTED_DDL, GranuleTask, extract_granules, write_seed_csv
 from plumewatch.oco2.granules.stored_soundings import read_stored_files
 from plumewatch.spark_session import get_spark
+from plumewatch.statuses import EXTRACTION_STAGE
 from plumewatch.tables import SOUNDINGS
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ KEPT, READ, STORED, DROPPED = "kept", "read", "kept_stored", "dropped_"
 
 log = logging.getLogger("plumewatch.granules_to_soundings")
 
-Failures = list[tuple[str, FailedScene]]
 """Each with the key under which it is recorded."""
 
 
@@ -92,12 +91,13 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     ]
     good = [answer for answer in answers if not answer["failure"]]
     absent = {*arguments.keep_stored, *(failure.scene_id for _, failure in failures)}
-    for month in sorted({answer["month"] for answer in good}):
+    months = sorted({answer["month"] for answer in good})
+    for month in months:
         _publish(arguments, listing, month, [answer for answer in good if answer["month"] == month], absent)
-    for key in sorted({key for key, _ in failures}):
-        jobs.record_failures(arguments, arguments.soundings_path, key, [f for k, f in failures if k == key])
+    extracted = went_through(EXTRACTION_STAGE, [(None, answer["name"]) for answer in good])
+    jobs.settle(arguments, arguments.soundings_path, failures, months, extracted)
     if failures and not good:
-        raise jobs.NothingDone([failure for _, failure in failures])
+        raise NothingDone([failure for _, failure in failures])
     read, written = (sum(answer[name] for answer in good) for name in ("n_soundings", "rows"))
     return jobs.JobResult(read, written, len(failures))
 
@@ -131,11 +131,13 @@ def _extract(tasks: Sequence[GranuleTask]) -> list[dict[str, Any]]:
     return sorted(answers, key=lambda answer: answer["name"])
 
 
-def _refused(listing: GranuleListing) -> Failures:
+def _refused(listing: GranuleListing) -> list[jobs.KeyedFailure]:
     return [
         (
             refused.month or jobs.MANUAL,
-            FailedScene.from_exception(refused.error, scene_id=refused.name, stage=STAGE, asset=refused.path),
+            FailedScene.from_exception(
+                refused.error, scene_id=refused.name, stage=EXTRACTION_STAGE, asset=refused.path
+            ),
         )
         for refused in listing.refused
     ]
@@ -177,8 +179,6 @@ def _publish(
             "kept_stored": sorted(file.granule for file in stored),
         },
     )
-    dag_id, key = arguments.dag_id, arguments.key or month
-    heal_scenes(storage.parent(arguments.soundings_path), dag_id, key, [(None, name) for name in names], STAGE)
     if arguments.csv_path:
         log.info("wrote %s", write_seed_csv(arguments.soundings_path, month, arguments.csv_path))
     log.info("%s: %s", path, dict(counts))

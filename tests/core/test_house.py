@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tools.checkout import CHECKOUT
+
 LIBRARY = CHECKOUT / "include" / "plumewatch"
 MAX_LINES = 350  # of a Python module: what still fits a head
 MAX_MODULES = 26  # of one level of a folder of the library, its __init__ included
@@ -17,7 +18,7 @@ MAX_MODULES = 26  # of one level of a folder of the library, its __init__ includ
 # is a room of its own; a folder's flat files are one, and so is each folder in it.
 ROOMS = (
     "__init__", "constants", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference", "limit_check",
-    "storage", "settings", "http", "failed_scenes", "observations", "jobs", "areas", "spark_runtime", "spark_session",
+    "storage", "settings", "http", "failures", "observations", "jobs", "areas", "spark_runtime", "spark_session",
     "rasters", "catalogues", "wind", "inventory", "pages", "sentinel2",
     "methane", "methane.details", "methane.dates", "methane.cases", "methane.evaluation",
     "oco2", "oco2.archive", "oco2.granules", "oco2.orbits", "oco2.evaluation",
@@ -46,7 +47,7 @@ REACHES_OUT = {
 }
 MAY_READ_ENVIRONMENT = {"settings", "spark_session", "spark_runtime", "simulation.serve"}
 PLUGIN_KNOWS = {
-    "settings", "tables", "gases", "statuses", "storage", "errors", "models", "failed_scenes", "observations", "jobs",
+    "settings", "tables", "gases", "statuses", "storage", "errors", "models", "failures", "observations", "jobs",
     "maps", "areas", "http",
 }  # fmt: skip
 DAGS_KNOW = {"settings", "tables", "gases"}

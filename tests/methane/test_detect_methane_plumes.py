@@ -21,18 +21,20 @@ import rasterio
 import shapely
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError
+from plumewatch.failures import NothingDone
 from plumewatch.geodesy import great_circle_distance_km
-from plumewatch.jobs import NothingDone
 from plumewatch.methane.anomalies import ForestSettings
-from plumewatch.methane.dates.failures import failure_of
+from plumewatch.methane.dates.noting import failure_of
 from plumewatch.methane.dates.task import AreaDates
 from plumewatch.methane.evaluation.scenes import PlantedPlume, simulate_area
 from plumewatch.tables import ANOMALIES, FAILED_SCENES, PIXELS, PLUMES
 
+from tools.checkout import CHECKOUT
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-JOB = Path(__file__).resolve().parents[2] / "spark_jobs" / "detect_methane_plumes.py"
+JOB = CHECKOUT / "spark_jobs" / "detect_methane_plumes.py"
 SIZE = 130
 PLUME = PlantedPlume(12_000.0, 70.0, 40.0, 3.0, 1.0)
 Run = Callable[..., object]

@@ -13,7 +13,7 @@ import pytest
 import wind_services as services
 from plumewatch import http, storage
 from plumewatch.errors import InputError, ServiceError
-from plumewatch.models import FailedScene
+from plumewatch.failures import FailedScene
 from plumewatch.settings import Settings
 from plumewatch.tables import WIND
 from plumewatch.wind.at_point import winds_at

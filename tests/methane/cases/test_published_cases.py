@@ -16,6 +16,7 @@ import shapely
 from plumewatch import storage
 from plumewatch.areas import grid_of, read_areas
 from plumewatch.errors import ConfigurationError, InputError, ServiceError
+from plumewatch.failures import FailedScene, FailureBook
 from plumewatch.methane.cases import scenes as case_scenes
 from plumewatch.methane.cases.page import compute_scores, render_cases
 from plumewatch.methane.cases.published import (
@@ -29,7 +30,6 @@ from plumewatch.methane.cases.published import (
 from plumewatch.methane.cases.scenes import CaseNote, case_area, search_cases, write_case_areas
 from plumewatch.methane.cases.validation import PAGE, StoredPixels, partitions_of_cases, validate_case, validate_cases
 from plumewatch.methane.evaluation.scenes import PlantedPlume, simulate_area
-from plumewatch.models import FailedScene
 from plumewatch.sentinel2.scene import SceneRef
 from plumewatch.sentinel2.search import SearchResult
 from plumewatch.settings import Settings
@@ -246,8 +246,11 @@ def test_a_catalogue_that_refuses_is_a_failure_of_each_case(monkeypatch: pytest.
     monkeypatch.setattr(case_scenes, "search_scenes", search)
     found = search_cases(Settings(storage_root), [], [EHRENBERG, KORPEZHE], None, True)
     assert [failure.scene_id for failure in found.failed] == [EHRENBERG, KORPEZHE]
-    found.record(storage_root, "dag", "2026-01-01", "run")
-    rows = validate_cases(storage_root, {c: {"missing": None} for c in found.notes}, "dag", "2026-01-01", "run")
+    book = FailureBook(storage_root, "dag", "run")
+    found.record(book, "2026-01-01")
+    rows = validate_cases(
+        storage_root, {c: {"missing": None} for c in found.notes}, book.open_rows_of_run("2026-01-01")
+    )
     assert {row["outcome"] for row in rows} == {"failed"} and "403" in rows[0]["missing"]
 
 
@@ -410,7 +413,7 @@ def test_without_earlier_dates_it_says_how_many_are_stored(
 
 def test_an_empty_storage_says_what_is_missing_of_every_case(storage_root: str) -> None:
     notes = {case.case_id: {"missing": "nothing is fetched, as asked"} for case in read_cases()}
-    rows = validate_cases(storage_root, notes, "dag", "2026-01-01", "run")
+    rows = validate_cases(storage_root, notes, [])
     assert len(rows) == 55 and partitions_of_cases(storage_root, list(notes)) == []
     by_id = {row["case"]: row for row in storage.read_table(VALIDATION, f"{storage_root}/validation").to_pylist()}
     assert by_id[EHRENBERG]["outcome"] == "no_input"

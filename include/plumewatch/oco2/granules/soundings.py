@@ -22,13 +22,12 @@ from numpy.typing import NDArray
 
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError
-from plumewatch.models import FailedScene
+from plumewatch.failures import FailedScene
 from plumewatch.oco2.granules.granule import SoundingSelection, read_granule
 from plumewatch.oco2.track import COLUMNS
+from plumewatch.statuses import EXTRACTION_STAGE, PEAKS_STAGE
 from plumewatch.tables import SOUNDINGS
 
-STAGE = "extract"
-DETECT_STAGE = "detect"
 OTHER_MONTH = "other_month"
 DIGEST_DIGITS = 12
 MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
@@ -130,7 +129,7 @@ def extract_granule(task: Mapping[str, Any]) -> dict[str, Any]:
     try:
         read = read_granule(granule.path, granule.selection)
     except (PlumewatchError, OSError) as error:
-        failure = FailedScene.from_exception(error, scene_id=granule.name, stage=STAGE, asset=granule.path)
+        failure = FailedScene.from_exception(error, scene_id=granule.name, stage=EXTRACTION_STAGE, asset=granule.path)
         return answer | {"n_soundings": 0, "rows": 0, "dropped": "{}", "failure": json.dumps(asdict(failure))}
     in_month = _is_in_month(read.soundings["observed_at_utc"], granule.month)
     rows, dropped = read.soundings, dict(read.dropped)
@@ -237,7 +236,7 @@ def _report(error: InputError | OSError, asset: str, on_failure: OnFailure | Non
     if on_failure is None:
         raise error
     name = asset.rstrip("/").rsplit("/", 1)[-1]
-    on_failure(FailedScene.from_exception(error, scene_id=name, stage=DETECT_STAGE, asset=asset))
+    on_failure(FailedScene.from_exception(error, scene_id=name, stage=PEAKS_STAGE, asset=asset))
 
 
 def months_touched(soundings_path: str, month: str) -> list[str]:
