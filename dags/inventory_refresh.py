@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from airflow.sdk import dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
-from plumewatch_airflow.assets import MONTH, SOURCES, partition_key
+from plumewatch.keys import MONTH
+from plumewatch_airflow.assets import SOURCES, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS

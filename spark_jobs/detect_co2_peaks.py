@@ -14,7 +14,6 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -57,16 +56,10 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--peaks-path", required=True, help="root of the table peaks")
     parser.add_argument("--details-path", help="root of peak_details: JSON and picture of every accepted peak")
     parser.add_argument("--wind-path", help="wind files; the wind of the soundings where they know none")
-    parser.add_argument("--month", type=_month, help="only this month, YYYY-MM (default: all that are present)")
+    parser.add_argument("--month", type=jobs.month, help="only this month, YYYY-MM (default: all that are present)")
     parser.add_argument("--method", choices=sorted(METHODS), default=SCAN, help="default: %(default)s")
     jobs.add_run_arguments(parser)
     return parser.parse_args(argv)
-
-
-def _month(text: str) -> str:
-    if datetime.strptime(text, "%Y-%m").strftime("%Y-%m") != text:
-        raise argparse.ArgumentTypeError(f"{text}; allowed: YYYY-MM")
-    return text
 
 
 def transform(tasks: DataFrame) -> DataFrame:

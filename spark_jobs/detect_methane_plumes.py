@@ -18,7 +18,6 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from plumewatch import jobs, storage
@@ -55,9 +54,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="detect_methane_plumes.py", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--pixels-path", required=True, help="table pixels, or a partition folder below it")
     parser.add_argument("--plumes-path", required=True, help="root of the table plumes")
-    parser.add_argument("--date", type=_date, help="only this UTC date, YYYY-MM-DD (default: all that are present)")
-    parser.add_argument("--start-date", type=_date, help="only this date and later")
-    parser.add_argument("--end-date", type=_date, help="only this date and earlier")
+    parser.add_argument("--date", type=jobs.day, help="only this UTC date, YYYY-MM-DD (default: all that are present)")
+    parser.add_argument("--start-date", type=jobs.day, help="only this date and later")
+    parser.add_argument("--end-date", type=jobs.day, help="only this date and earlier")
     parser.add_argument("--wind-path", help="wind files; without them rates are null (no_wind)")
     parser.add_argument("--details-path", help="root of plume_details: JSON of every candidate, PNG and COG of plumes")
     parser.add_argument("--anomalies-path", help="root of the table anomalies (isolation_forest writes it)")
@@ -76,13 +75,6 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     if arguments.start_date and arguments.end_date and arguments.start_date > arguments.end_date:
         parser.error("--start-date after --end-date; allowed: a range from the earlier to the later date")
     return arguments
-
-
-def _date(text: str) -> str:
-    try:
-        return str(date.fromisoformat(text))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text}; allowed: a date, YYYY-MM-DD") from error
 
 
 def _count(text: str) -> int:

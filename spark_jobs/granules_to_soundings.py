@@ -15,7 +15,6 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from plumewatch import jobs, storage
@@ -43,7 +42,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="granules_to_soundings.py", description=__doc__.split("\n\n")[0])
     parser.add_argument("--granules-path", required=True, help="folder or prefix of Lite files, or one of them")
     parser.add_argument("--soundings-path", required=True, help="root of the table soundings")
-    parser.add_argument("--month", type=_month, help="only granules of this month, YYYY-MM")
+    parser.add_argument("--month", type=jobs.month, help="only granules of this month, YYYY-MM")
     parser.add_argument("--keep-bad-quality", action="store_true", help="also soundings whose quality flag is not 0")
     parser.add_argument("--modes", type=_modes, help="operation modes, such as 0,1 (default: all)")
     parser.add_argument("--surfaces", type=_surfaces, help="land, water or both (default: all)")
@@ -55,17 +54,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _month(text: str) -> str:
-    if datetime.strptime(text, "%Y-%m").strftime("%Y-%m") != text:
-        raise argparse.ArgumentTypeError(f"{text}; allowed: YYYY-MM")
-    return text
-
-
 def _modes(text: str) -> tuple[int, ...]:
-    modes = tuple(sorted({int(mode) for mode in text.split(",")}))
-    if not set(modes) <= set(MODES):
-        raise argparse.ArgumentTypeError(f"{text}; allowed: {', '.join(map(str, MODES))}")
-    return modes
+    known = {str(mode): mode for mode in MODES}
+    if not set(text.split(",")) <= set(known):
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: {', '.join(known)}, with commas")
+    return tuple(sorted({known[mode] for mode in text.split(",")}))
 
 
 def _surfaces(text: str) -> tuple[str, ...]:

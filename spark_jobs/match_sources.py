@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
@@ -80,8 +80,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--wind-path", help="wind files; the wind columns of the detections where absent or empty")
     parser.add_argument("--matches-path", required=True, help="root of the table matches")
     period = parser.add_mutually_exclusive_group()
-    period.add_argument("--date", type=_form("%Y-%m-%d"), help="only this date, YYYY-MM-DD (ch4)")
-    period.add_argument("--month", type=_form("%Y-%m"), help="only this month, YYYY-MM")
+    period.add_argument("--date", type=jobs.day, help="only this date, YYYY-MM-DD (ch4)")
+    period.add_argument("--month", type=jobs.month, help="only this month, YYYY-MM")
     parser.add_argument("--max-distance-km", type=_distance, help="farthest source (default: 100 for co2, 5 for ch4)")
     jobs.add_run_arguments(parser)
     arguments = parser.parse_args(argv)
@@ -90,20 +90,13 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return arguments
 
 
-def _form(form: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if datetime.strptime(text, form).strftime(form) != text:
-            raise ValueError(text)
-        return text
-
-    parse.__name__ = f"{form} value"
-    return parse
-
-
 def _distance(text: str) -> float:
-    distance = float(text)
+    try:
+        distance = float(text)
+    except ValueError:
+        distance = 0.0
     if not 0 < distance < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text}; allowed: kilometres above 0")
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: kilometres above 0")
     return distance
 
 

@@ -12,7 +12,6 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
-from datetime import date
 from typing import Any
 
 import shapely
@@ -65,7 +64,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         nargs="+",
         help="folders or files of areas of interest: only cells in the area of the partition's name",
     )
-    parser.add_argument("--date", type=_date, help="only this UTC date (YYYY-MM-DD)")
+    parser.add_argument("--date", type=jobs.day, help="only this UTC date (YYYY-MM-DD)")
     parser.add_argument("--clear-classes", type=_classes, default=CLEAR_CLASSES, help="SCL classes (default: 4,5,6,7)")
     parser.add_argument(
         "--cloud-dilation-m",
@@ -247,13 +246,6 @@ def _publish(
     )
     log.info("area=%s date=%s: %s rows of %s scenes", partition.area, partition.date, rows, len(partition.scenes))
     return rows
-
-
-def _date(text: str) -> str:
-    try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}; allowed: YYYY-MM-DD") from error
 
 
 def _classes(text: str) -> tuple[int, ...]:

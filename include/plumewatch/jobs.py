@@ -20,6 +20,7 @@ from botocore.exceptions import NoCredentialsError
 from plumewatch import storage
 from plumewatch.errors import PlumewatchError, redact
 from plumewatch.failures import Condition, FailedScene, FailureBook, may_heal, never
+from plumewatch.keys import AS_WRITTEN, DAY, MONTH, is_key
 from plumewatch.settings import export_aws_settings
 
 EXIT_GOOD, EXIT_NOTHING_DONE, EXIT_BAD_ARGUMENTS, EXIT_SOME_BAD = 0, 1, 2, 3
@@ -52,6 +53,22 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--dag-id", default=MANUAL, help="partition dag_id (default: %(default)s)")
     group.add_argument("--run-id", default=MANUAL, help="column run_id (default: %(default)s)")
     group.add_argument("--key", help="partition key (default: the partition that failed)")
+
+
+def day(text: str) -> str:
+    """Return an argument that is a UTC date."""
+    return _key(text, DAY)
+
+
+def month(text: str) -> str:
+    """Return an argument that is a month."""
+    return _key(text, MONTH)
+
+
+def _key(text: str, form: str) -> str:
+    if not is_key(text, form):
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: {AS_WRITTEN[form]}")
+    return text
 
 
 def settle(

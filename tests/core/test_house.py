@@ -17,7 +17,7 @@ MAX_MODULES = 26  # of one level of a folder of the library, its __init__ includ
 # Rooms from the floor up: a room may import itself and what stands above it in this list. A flat file of the library
 # is a room of its own; a folder's flat files are one, and so is each folder in it.
 ROOMS = (
-    "__init__", "constants", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference", "limit_check",
+    "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference", "limit_check",
     "storage", "settings", "http", "failures", "observations", "jobs", "areas", "spark_runtime", "spark_session",
     "rasters", "catalogues", "wind", "inventory", "pages", "sentinel2",
     "methane", "methane.details", "methane.dates", "methane.cases", "methane.evaluation",
@@ -25,7 +25,7 @@ ROOMS = (
     "matching", "maps", "simulation",
 )  # fmt: skip
 PURE = {
-    "__init__", "constants", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference", "limit_check",
+    "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference", "limit_check",
     "pages", "methane", "methane.evaluation", "oco2", "oco2.evaluation", "matching", "sentinel2",
 }  # fmt: skip
 # Modules of pure rooms that read or write all the same. A new one is a decision, made here.
@@ -47,10 +47,10 @@ REACHES_OUT = {
 }
 MAY_READ_ENVIRONMENT = {"settings", "spark_session", "spark_runtime", "simulation.serve"}
 PLUGIN_KNOWS = {
-    "settings", "tables", "gases", "statuses", "storage", "errors", "models", "failures", "observations", "jobs",
+    "settings", "keys", "tables", "gases", "statuses", "storage", "errors", "models", "failures", "observations", "jobs",
     "maps", "areas", "http",
 }  # fmt: skip
-DAGS_KNOW = {"settings", "tables", "gases"}
+DAGS_KNOW = {"settings", "tables", "gases", "keys"}
 
 
 def modules(folder: Path) -> list[Path]:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.geodesy import wrap_longitude
+from plumewatch.keys import DAY, is_key
 from plumewatch.methane.grid_place import FIT_POINTS, Floats, GridPlace
 from plumewatch.methane.passes import COLUMNS, OTHER_BANDS, Pass, grid_pass, split_passes
 from plumewatch.tables import PIXELS
@@ -131,7 +132,7 @@ class StoredPasses:
         """Return the stored dates that a target may be compared with, nearest first."""
         if self._stored is None:
             area = storage.join(self._root, f"area={self._area}")
-            wanted = {day for other in self._targets if _is_date(other) for day in self.days_before(other)}
+            wanted = {day for other in self._targets if is_key(other, DAY) for day in self.days_before(other)}
             self._stored = frozenset(p.keys["date"] for p in storage.list_partitions(PIXELS, area, {"date": wanted}))
         return [day for day in self.days_before(target) if day in self._stored]
 
@@ -141,7 +142,7 @@ class StoredPasses:
         return [str(date.fromisoformat(target) - timedelta(days=n)) for n in range(1, self._max_days_back + 1)]
 
     def _require_date(self, day: str) -> None:
-        if not _is_date(day):
+        if not is_key(day, DAY):
             raise InputError(self.partition(day), f"date={day}", "date=YYYY-MM-DD")
 
     def _keep(self, day: str, read: StoredDay) -> None:
@@ -149,13 +150,6 @@ class StoredPasses:
         self._kept[day] = read
         while sum(held.n_bytes for held in self._kept.values()) > self._max_bytes:
             del self._kept[min(self._kept)]
-
-
-def _is_date(text: str) -> bool:
-    try:
-        return str(date.fromisoformat(text)) == text
-    except ValueError:
-        return False
 
 
 def _arrays(one: Pass) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import bz2
 import hashlib
 import json
 import logging
-import re
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.failures import FailedScene
+from plumewatch.keys import MONTH, is_key
 from plumewatch.oco2.granules.granule import SoundingSelection, read_granule
 from plumewatch.oco2.track import COLUMNS
 from plumewatch.statuses import EXTRACTION_STAGE, PEAKS_STAGE
@@ -30,7 +30,6 @@ from plumewatch.tables import SOUNDINGS
 
 OTHER_MONTH = "other_month"
 DIGEST_DIGITS = 12
-MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 log = logging.getLogger(__name__)
 
@@ -205,7 +204,7 @@ def list_months(
         SOUNDINGS, soundings_path, where, lambda error: _report(error, soundings_path, on_failure)
     )
     for partition in at_root:
-        if MONTH.fullmatch(partition.keys["month"]):
+        if is_key(partition.keys["month"], MONTH):
             found.append(partition.keys["month"])
         else:
             error = InputError(partition.path, f"month {partition.keys['month']!r}", "month=YYYY-MM")

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError, InputError
-from plumewatch.failures import FailedScene, FailureBook
+from plumewatch.failures import FailedScene, FailureBook, NothingDone
 from plumewatch.gases import CO2
 from plumewatch.observations import write_observations
 from plumewatch.oco2.archive.cmr import search_granules
@@ -63,6 +63,11 @@ class MonthListing:
     def n_files(self) -> int:
         """Files that were looked at."""
         return len(self.granules) + self.n_superseded + len(self.refused)
+
+    def raise_if_all_refused(self) -> None:
+        """Raise NothingDone where there are files and none can be used: such a month must not look like an empty one."""
+        if self.refused and not self.granules:
+            raise NothingDone(self.refused)
 
     def scenes(self, month: str) -> list[dict[str, Any]]:
         """Return what the tasks of a run hand on, one a granule: ids, paths and what the archive states."""
