@@ -54,6 +54,11 @@ class Grid:
     """Rows."""
 
     @property
+    def crs(self) -> str:
+        """The CRS as `EPSG:...`."""
+        return f"EPSG:{self.epsg}"
+
+    @property
     def transform(self) -> Any:
         """affine.Affine from (column, row) to projected metres."""
         from affine import Affine

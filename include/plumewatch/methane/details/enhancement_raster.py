@@ -6,9 +6,6 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
-from rasterio import Env
-from rasterio.io import MemoryFile
-from rasterio.shutil import copy
 
 from plumewatch.constants import EARTH_RADIUS_KM
 from plumewatch.geodesy import wrap_longitude
@@ -17,9 +14,8 @@ from plumewatch.methane.detection import Detection
 from plumewatch.methane.mask_window import Window, window_around
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import Plume
+from plumewatch.rasters.cog import cog_bytes
 
-BLOCK_PX = 256
-FLOAT_PREDICTOR = 3  # TIFF Technical Note 3: byte planes of floating point
 FITTED = 16  # rows and columns of cells that a transform is fitted to
 DEGREES, UTM_NORTH, UTM_SOUTH = 4326, 32600, 32700  # EPSG codes; those of UTM before the zone's number
 UTM_ZONE_DEG = 6.0
@@ -35,17 +31,8 @@ def enhancement_cog(plume: Plume, target: Pass, detection: Detection) -> bytes:
     window = window_around(plume.candidate.mask, round(MARGIN_M / target.pixel_size_m))
     values = detection.enhancement_mol_m2[window]
     crs, transform = georeference(target, window)
-    profile = {
-        "driver": "GTiff", "dtype": "float32", "count": 1, "height": values.shape[0], "width": values.shape[1],
-        "crs": crs, "transform": transform, "nodata": float("nan"),
-    }  # fmt: skip
-    with Env(), MemoryFile() as plain, MemoryFile() as cog:
-        with plain.open(**profile) as raster:
-            raster.write(values.astype(np.float32), 1)
-            raster.set_band_description(1, "enhancement_mol_m2")
-        with plain.open() as source:
-            copy(source, cog.name, driver="COG", COMPRESS="DEFLATE", PREDICTOR=FLOAT_PREDICTOR, BLOCKSIZE=BLOCK_PX)
-        return bytes(cog.read())
+    bands = {"enhancement_mol_m2": values.astype(np.float32)}
+    return cog_bytes(bands, crs, transform, nodata=float("nan"), overview_resampling="AVERAGE")
 
 
 def georeference(target: Pass, window: Window) -> tuple[str, Affine]:
