@@ -11,6 +11,7 @@ from plumewatch.constants import EARTH_RADIUS_KM
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.methane.details.picture_window import MARGIN_M
 from plumewatch.methane.detection import Detection
+from plumewatch.methane.grid_place import KnownPlace
 from plumewatch.methane.mask_window import Window, window_around
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import Plume
@@ -36,10 +37,14 @@ def enhancement_cog(plume: Plume, target: Pass, detection: Detection) -> bytes:
 
 
 def georeference(target: Pass, window: Window) -> tuple[str, Affine]:
-    """Return the CRS and the transform of a window, fitted to where the pixel table says that its cells are.
+    """Return the CRS and the transform of a window: of the grid where it is known, else fitted to its cells' places.
 
     Where the table names no CRS: degrees or the UTM zone, whichever the cells form a straighter grid in.
     """
+    place = target.place
+    if isinstance(place, KnownPlace):
+        shift = Affine.translation(place.col0 + window[1].start, place.row0 + window[0].start)
+        return place.grid.crs, place.grid.transform @ shift
     cells = np.stack(np.meshgrid(*(np.linspace(w.start, max(w.stop - 1, w.start + 1), FITTED) for w in window)))
     row, col = cells.reshape(2, -1)
     longitude, latitude = target.place.longitude_latitude(row, col)
