@@ -65,7 +65,7 @@ class MonthListing:
         return len(self.granules) + self.n_superseded + len(self.refused)
 
     def raise_if_all_refused(self) -> None:
-        """Raise NothingDone where there are files and none can be used: such a month must not look like an empty one."""
+        """Raise NothingDone where there are files and none can be used: that must not look like an empty month."""
         if self.refused and not self.granules:
             raise NothingDone(self.refused)
 

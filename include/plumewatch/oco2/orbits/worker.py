@@ -99,7 +99,7 @@ def detect_orbit(task: OrbitTask, reader: OrbitReader) -> list[dict[str, Any]]:
 
 
 def orbits_went_through(tasks: Iterable[OrbitTask], wind_path: str | None) -> Condition:
-    """Return the condition for failures of orbits, of their files, and of wind files below `wind_path` that are over."""
+    """Return the condition for what is over of orbits, of their files, and of wind files below `wind_path`."""
     names = {name for task in tasks for name in task.names()}
 
     def is_over(row: Row) -> bool:
