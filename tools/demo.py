@@ -18,7 +18,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 from plumewatch import storage
-from plumewatch.gases import CH4
+from plumewatch.gases import CH4, CO2
 from plumewatch.statuses import SEARCHED
 from plumewatch.tables import COMBINED, MATCHES, OBSERVATIONS, PEAKS, PLUMES, SOURCES
 
@@ -35,8 +35,9 @@ from tools.up import CannotStart, prepare_spark
 
 AIRFLOW_PORT = 8080
 INGEST, EXTRACTION = "sentinel2_daily_ingest", "oco2_monthly_extraction"
-METHANE, CO2, INVENTORIES = "methane_detection_and_matching", "co2_detection_and_matching", "inventory_refresh"
-DAG_IDS = (INVENTORIES, EXTRACTION, CO2, INGEST, METHANE)
+INVENTORIES = "inventory_refresh"
+DETECTIONS = ("co2_detection_and_matching", "methane_detection_and_matching")
+DAG_IDS = (INVENTORIES, EXTRACTION, INGEST, *DETECTIONS)
 TIMEOUT_S = 1200.0
 POLL_S = 1.0
 QUIET_POLLS = 3
