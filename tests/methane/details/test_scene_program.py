@@ -97,6 +97,14 @@ def test_under_the_pointer_stands_the_nearest_pixel(run: Callable[[str], Any]) -
     ]
 
 
+def test_of_pixels_side_by_side_the_nearer_is_told() -> None:
+    page = page_of(cells=((0, 0, 0.51, 0), (0, 1, 0.62, 0)))
+    steps = "const [a, b] = await points(); return [b[0] - a[0], tell([a[0] + 3, a[1]]), tell([b[0] - 3, b[1]])];"
+    apart, left, right = run_page(page, STEPS + steps)
+    assert 7 < apart < 9  # pixels of the screen: both are near enough to be told
+    assert "score 0.510" in left and "score 0.620" in right
+
+
 def test_what_isnt_shown_isnt_told_either(run: Callable[[str], Any]) -> None:
     seen = run("""
         const places = await points(), result = [];
@@ -218,12 +226,15 @@ def test_a_candidate_that_is_chosen_is_looked_at_and_marked(run: Callable[[str],
         const moves = (await strokes("moveTo")).map((c) => c.args);
         const current = (one) => one.getAttribute("aria-current");
         const state = all(".candidate").map((one) => [current(one), one.seen, one.closest("details").open]);
+        const ends = (await strokes("lineTo")).map((c) => [c.args[0] - 450, c.args[1] - 300]);
         const [link] = all(".link");
         click(link);
-        return { lines, moves, state, then: all(".candidate").map(current) };
+        return { lines, moves, ends, state, then: all(".candidate").map(current) };
     """)
     assert seen["state"] == [["false", 0, True], ["true", 1, True]] and seen["then"] == ["true", "false"]
     assert "#111111" in seen["lines"]  # also where refused ones are hidden
+    near = [abs(y) for x, y in seen["ends"] if abs(x) < 30 and abs(y) < 30]
+    assert max(near) == pytest.approx(0.45 * (HEIGHT - 30) / 30, rel=0.01)  # the outline of two cells, among thirty
     assert [pytest.approx((WIDTH / 2 - 8, HEIGHT / 2), abs=1)] * 2 == [
         place for place in seen["moves"] if abs(place[0] - (WIDTH / 2 - 8)) < 1 and abs(place[1] - HEIGHT / 2) < 1
     ]
