@@ -53,4 +53,4 @@ def write_results(gas: Gas, key: str) -> None:
         summary.read = len(detections)
         summary.written = write_detection_observations(settings.storage_root, gas.name, key, detections)
         areas = read_areas(*settings.area_folders) if gas is CH4 else ()
-        summary.path = write_map(gas.name, key, settings.storage_root, areas)
+        summary.path = write_map(gas, key, settings.storage_root, areas)

@@ -5,15 +5,6 @@
   const content = JSON.parse(element("content").textContent);
   const css = getComputedStyle(document.documentElement);
   const colour = (state) => css.getPropertyValue("--" + state).trim();
-  const STATES = [
-    ["confirmed", "source confirmed"],
-    ["ambiguous", "several sources possible"],
-    ["inconsistent_rate", "rate doesn't fit the source"],
-    ["unknown_source", "in no inventory"],
-    ["unmatched", "not matched yet"],
-  ];
-  const stateText = Object.fromEntries([...STATES, ["refused", "not accepted"]]);
-  const KINDS = { power_plant: "power plant", industry: "industry", oil_and_gas: "oil and gas", coal_mine: "coal mine", landfill: "landfill", city: "city", grid_cell: "grid cell" };
   const byId = new Map(content.detections.map((d) => [d.id, d]));
   let map = null, popup = null, showsRefused = false;
 
@@ -26,7 +17,7 @@
   /* --- what is known of a detection or a source */
 
   function detectionInfo(d) {
-    const badge = make("span", { className: "badge", textContent: stateText[d.state] + (d.state === "refused" ? ": " + d.status : "") });
+    const badge = make("span", { className: "badge", textContent: d.state_text });
     badge.style.background = colour(d.state) + "33";
     const facts = make("dl");
     for (const [name, value] of d.facts) facts.append(make("dt", { textContent: name }), make("dd", { textContent: value }));
@@ -162,7 +153,7 @@
     const geojson = (data) => ({ type: "geojson", data });
     const seen = content.detections.map((d) => point(d, { id: d.id, state: d.state, radius: d.radius }));
     const winds = content.detections.filter((d) => d.wind_to !== null && d.state !== "refused");
-    const stateColour = ["match", ["get", "state"], ...[...STATES.map(([s]) => s), "refused"].flatMap((s) => [s, colour(s)]), "#000"];
+    const stateColour = ["match", ["get", "state"], ...[...content.states.map(([s]) => s), "refused"].flatMap((s) => [s, colour(s)]), "#000"];
     const isRefused = ["==", ["get", "state"], "refused"];
     const circle = { "circle-radius": ["get", "radius"], "circle-color": stateColour, "circle-stroke-color": "#14212c" };
     return {
@@ -328,7 +319,7 @@
     const key = (icon, text) => body.append(make("div", { className: "key" }, icon, make("span", { textContent: text })));
     const states = new Set(content.detections.map((d) => d.state));
     body.append(make("h3", { textContent: content.size_text }));
-    for (const [state, text] of STATES) if (states.has(state)) key(swatch(state), text);
+    for (const [state, text] of content.states) if (states.has(state)) key(swatch(state), text);
     if (states.has("refused")) key(swatch("refused"), "not accepted (see the list)");
     body.append(make("h3", { textContent: "Layers" }));
     if (content.plumes.features.length) layer("plume outlines", "", true, show("plumes", "plume-edges"));
@@ -338,7 +329,7 @@
     if (areaNames.length) layer("areas that were searched", "", true, (isOn) => { show("areas")(isOn); hide(areaNames, isOn); });
     if (content.sources.length) {
       layer("sources in inventories", "", true, (isOn) => { show("sources")(isOn); hide(sourceNames, isOn); });
-      for (const kind of Object.keys(KINDS)) if (content.sources.some((s) => s.kind === kind)) key(sourceIcon(kind), KINDS[kind]);
+      for (const [kind, text] of Object.entries(content.kinds)) if (SHAPES[kind]) key(sourceIcon(kind), text);
     }
     if (matchMedia("(max-width: 760px)").matches) element("legend").open = false;
   }

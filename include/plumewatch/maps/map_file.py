@@ -9,71 +9,64 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from plumewatch import storage
-from plumewatch.errors import ConfigurationError
+from plumewatch.gases import Gas
 from plumewatch.maps.content import MapRows, map_content
 from plumewatch.maps.map_page import render_map
 from plumewatch.methane.details.scene_pages import scene_page_path
 from plumewatch.models import Area
-from plumewatch.tables import MATCHES, PEAKS, PLUMES, SOURCES
+from plumewatch.statuses import ACCEPTED
+from plumewatch.tables import COMBINED, MATCHES, SOURCES
 
 MAPS = "maps"
-METHODS = {"ch4": (PLUMES, "multi_pass", "date"), "co2": (PEAKS, "scan", "month")}
-"""Table, method and key column of the detections that a map shows."""
-COLUMNS = {"ch4": ("plume_id", "emission_kg_h"), "co2": ("peak_id", "emission_kt_h")}
-DETAILS = {"ch4": "plume_details", "co2": "peak_details"}
-COMBINED = "combined"
 MAX_PICTURE_BYTES = 80_000
 MAX_PICTURES_BYTES = 450_000  # all pictures of a map, so that it stays below 1.5 MB
 
 
-def write_map(gas: str, key: str, storage_root: str, areas: Sequence[Area] = ()) -> str:
-    """Write the map of a date (ch4) or month (co2) from what the storage holds; return its path.
+def write_map(gas: Gas, key: str, storage_root: str, areas: Sequence[Area] = ()) -> str:
+    """Write the map of a gas's date or month from what the storage holds; return its path.
 
-    `areas` are outlined as searched. Raises ConfigurationError where `gas` is neither.
+    `areas` are outlined as searched.
     """
-    if gas not in METHODS:
-        raise ConfigurationError(f"gas {gas!r}; allowed: {', '.join(METHODS)}")
-    table, method, key_column = METHODS[gas]
     detections = storage.read_table(
-        table, storage.join(storage_root, table.name), where={"method": method, key_column: key}
+        gas.table, storage.join(storage_root, gas.table.name), where={"method": gas.method, gas.key_column: key}
     )
+    matches = storage.join(storage_root, MATCHES.name)
     rows = MapRows(
         detections=detections,
-        matches=storage.read_table(
-            MATCHES, storage.join(storage_root, MATCHES.name), where={"gas": gas, "period": key}
-        ),
+        matches=storage.read_table(MATCHES, matches, where={"gas": gas.name, "period": key}),
         sources=storage.read_table(SOURCES, storage.join(storage_root, SOURCES.name), where={"inventory": COMBINED}),
         areas=areas,
         pictures=_pictures(gas, detections, storage_root),
-        scene_pages=_scene_pages(detections, storage_root) if gas == "ch4" else {},
+        scene_pages=_scene_pages(gas, detections, storage_root),
     )
-    path = storage.join(storage_root, MAPS, gas, f"{key}.html")
+    path = storage.join(storage_root, MAPS, gas.name, f"{key}.html")
     storage.write_bytes(path, render_map(map_content(gas, key, rows)).encode())
     return path
 
 
-def _scene_pages(plumes: pa.Table, storage_root: str) -> dict[str, str]:
-    """Where the page of each accepted plume's scene is, relative to the map, by plume id; only pages that there are."""
-    pages = {}
-    for row in plumes.to_pylist():
-        below_root = scene_page_path(DETAILS["ch4"], row["area"], row["date"], row["scene_id"])
-        if row["status"] == "accepted" and storage.exists(storage.join(storage_root, below_root)):
-            pages[row["plume_id"]] = f"../../{quote(below_root, safe='/=')}"
+def _scene_pages(gas: Gas, detections: pa.Table, storage_root: str) -> dict[str, str]:
+    """Where the page of each accepted detection's scene is, relative to the map, by id; only pages that there are."""
+    pages: dict[str, str] = {}
+    if "scene_id" not in gas.table.schema.names:
+        return pages
+    for row in detections.to_pylist():
+        below_root = scene_page_path(gas.details, row["area"], row["date"], row["scene_id"])
+        if row["status"] == ACCEPTED and storage.exists(storage.join(storage_root, below_root)):
+            pages[row[gas.id_column]] = f"../../{quote(below_root, safe='/=')}"
     return pages
 
 
-def _pictures(gas: str, detections: pa.Table, storage_root: str) -> dict[str, str]:
+def _pictures(gas: Gas, detections: pa.Table, storage_root: str) -> dict[str, str]:
     """Pictures of the accepted detections in base64, by id: the small ones, highest rates first, as many as fit."""
-    table, name, rate = METHODS[gas][0], *COLUMNS[gas]
-    accepted = [row for row in detections.to_pylist() if row["status"] == "accepted"]
+    accepted = [row for row in detections.to_pylist() if row["status"] == ACCEPTED]
     pictures: dict[str, str] = {}
     total = 0
-    for row in sorted(accepted, key=lambda row: (-(row[rate] or 0.0), str(row[name]))):
-        keys = {column: row[column] for column in table.partitions}
-        folder = storage.partition_path(storage.join(storage_root, DETAILS[gas]), keys)
-        file = storage.join(folder, f"{row[name]}.png")
+    for row in sorted(accepted, key=lambda row: (-(row[gas.emission_column] or 0.0), str(row[gas.id_column]))):
+        keys = {column: row[column] for column in gas.table.partitions}
+        folder = storage.partition_path(storage.join(storage_root, gas.details), keys)
+        file = storage.join(folder, f"{row[gas.id_column]}.png")
         picture = storage.read_bytes(file) if storage.exists(file) else b""
         if 0 < len(picture) <= MAX_PICTURE_BYTES and total + len(picture) <= MAX_PICTURES_BYTES:
-            pictures[str(row[name])] = base64.b64encode(picture).decode()
+            pictures[str(row[gas.id_column])] = base64.b64encode(picture).decode()
             total += len(picture)
     return pictures

@@ -26,18 +26,17 @@ def render_page(package: str, name: str, policy: str, content: Mapping[str, Any]
     `content` has a `title` and a `summary`; the same content gives the same page. `policy` is what the page may do
     (Content-Security-Policy), with braces for the digest of its program; `more` are further places of the template.
     """
-    script = read_resource(package, f"{name}.js")
-    values = {
-        "title": html.escape(content["title"]),
-        "summary": html.escape(content["summary"]),
-        "style": read_resource(package, f"{name}.css"),
-        "script": script,
-        "policy": policy.format(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()),
-        "content": _json(content),
-        **more,
-    }
-    values["head"] = _filled(read_resource(*HEAD), values).rstrip()
+    script, style = (read_resource(package, f"{name}.{suffix}") for suffix in ("js", "css"))
+    allowed = policy.format(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode())
+    head = render_head(content["title"], content["summary"], style, allowed)
+    values = {"head": head, "script": script, "content": _json(content), **more}
     return _filled(read_resource(package, f"{name}.html"), values)
+
+
+def render_head(title: str, summary: str, style: str, policy: str) -> str:
+    """Return what a page begins with, up to its headline and summary (plain texts)."""
+    texts = {"title": html.escape(title), "summary": html.escape(summary)}
+    return _filled(read_resource(*HEAD), texts | {"style": style, "policy": policy}).rstrip()
 
 
 @lru_cache

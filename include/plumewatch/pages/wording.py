@@ -1,25 +1,42 @@
-"""How a plume is spoken of: the words and numbers that a person reads on pictures and pages."""
+"""How a detection is spoken of: the words and numbers that a person reads of it on maps, pages and pictures.
+
+Nobody else words them, so that the same plume reads the same everywhere.
+"""
 
 from __future__ import annotations
 
-from plumewatch.gases import ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS
+import math
+from datetime import datetime
+
+from plumewatch.gases import ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS, Gas
 from plumewatch.statuses import (
     ACCEPTED,
+    AMBIGUOUS,
+    CONFIRMED,
+    CURVED_BACKGROUND,
     DOWNWIND_PIECE,
+    DUPLICATE,
+    INCONSISTENT_RATE,
+    LOW_CORRELATION,
     MASKED_EDGE,
     NOT_SIGNIFICANT,
+    RATED,
+    SHOULDERS_EMPTY,
     SURFACE_CHANGE,
     TOO_SMALL,
+    UNKNOWN_SOURCE,
     UNRATED,
 )
 
 KG_PER_T = 1000.0
 SQUARE_METRES_PER_HECTARE = 10_000.0
+LARGE = 1000.0  # so much of a unit is told in the larger one
+PLACE_DIGITS = 4  # of degrees: ten metres
 
 METHOD_TEXTS = {
-    MULTI_PASS: "against earlier dates (multi_pass)",
-    SINGLE_PASS: "one date alone (single_pass)",
-    ISOLATION_FOREST: "outliers and their clusters (isolation_forest)",
+    MULTI_PASS: "against earlier dates",
+    SINGLE_PASS: "one date alone",
+    ISOLATION_FOREST: "outliers and their clusters",
 }
 STATUS_TEXTS = {
     ACCEPTED: "accepted",
@@ -29,6 +46,16 @@ STATUS_TEXTS = {
     MASKED_EDGE: "refused: it lies at the edge of cloud, shadow or water",
     NOT_SIGNIFICANT: "refused: noise makes as strong ones too often",
     DOWNWIND_PIECE: "not counted again: the far part of another plume",
+    SHOULDERS_EMPTY: "refused: too few soundings beside it",
+    LOW_CORRELATION: "refused: the soundings don't follow the fitted curve",
+    CURVED_BACKGROUND: "refused: the background beside it is curved",
+    DUPLICATE: "not counted again: a stronger peak lies beside it",
+}
+MATCH_TEXTS = {
+    CONFIRMED: "source confirmed",
+    AMBIGUOUS: "several sources possible",
+    INCONSISTENT_RATE: "rate doesn't fit the source",
+    UNKNOWN_SOURCE: "in no inventory",
 }
 
 
@@ -41,14 +68,63 @@ def status_text(status: str) -> str:
     return STATUS_TEXTS.get(status, f"refused: {status.replace('_', ' ')}")
 
 
-def rate_text(emission_kg_h: float) -> str:
-    """Return a rate with its unit, two or three digits.
+def digits_text(value: float) -> str:
+    """Return a number without exponent: two digits, three from 100 on.
 
-    >>> rate_text(5230.0), rate_text(43100.0), rate_text(870.0)
-    ('5.2 t/h', '43 t/h', '870 kg/h')
+    >>> [digits_text(value) for value in (0.00342, 5.23, 9.96, 43.1, 874.4, 12_345.0)]
+    ['0.0034', '5.2', '10', '43', '874', '12,300']
     """
-    tonnes = emission_kg_h / KG_PER_T
-    return f"{emission_kg_h:.0f} kg/h" if abs(tonnes) < 1 else f"{tonnes:.{1 if abs(tonnes) < 20 else 0}f} t/h"
+    rounded = _rounded(value)
+    return f"{rounded:,.{max(0, _decimals(rounded))}f}"
+
+
+def _rounded(value: float) -> float:
+    return round(value, _decimals(value))
+
+
+def _decimals(value: float) -> int:
+    """Return how many decimals are told; below zero so many digits before the point are none."""
+    magnitude = math.floor(math.log10(abs(value))) if value and math.isfinite(value) else 1
+    return 1 - magnitude if magnitude < 2 else 2 - magnitude
+
+
+def rate_text(gas: Gas, rate: float | None) -> str:
+    """Return an emission in the gas's unit, from 1,000 on in its large one.
+
+    >>> from plumewatch.gases import CH4, CO2
+    >>> rate_text(CH4, 5230.0), rate_text(CH4, 43100.0), rate_text(CH4, 870.0), rate_text(CO2, 0.0034)
+    ('5.2 t/h', '43 t/h', '870 kg/h', '0.0034 kt/h')
+    """
+    if rate is None or not math.isfinite(rate):
+        return "no rate"
+    if abs(_rounded(rate)) < LARGE:
+        return f"{digits_text(rate)} {gas.unit}"
+    return f"{digits_text(rate / LARGE)} {gas.large_unit}"
+
+
+def interval_text(gas: Gas, low: float | None, high: float | None, emission_status: str | None = None) -> str:
+    """Return what stands beside a rate: its interval, or why there is none.
+
+    >>> from plumewatch.gases import CH4
+    >>> interval_text(CH4, 870.0, 5230.0), interval_text(CH4, None, None, "no_wind")
+    ('870 kg/h to 5.2 t/h (68 %)', '(no wind)')
+    """
+    if low is not None and high is not None:
+        return f"{rate_text(gas, low)} to {rate_text(gas, high)} (68 %)"
+    return "" if emission_status in (None, RATED) else f"({emission_status.replace('_', ' ')})"
+
+
+def emission_text(
+    gas: Gas, rate: float | None, low: float | None, high: float | None, emission_status: str | None = None
+) -> str:
+    """Return a rate with its interval, or that there is none and why.
+
+    >>> from plumewatch.gases import CH4
+    >>> emission_text(CH4, 5230.0, 3100.0, 7800.0), emission_text(CH4, None, None, None, "no_wind")
+    ('5.2 t/h, 3.1 t/h to 7.8 t/h (68 %)', 'no rate (no wind)')
+    """
+    beside = interval_text(gas, low, high, emission_status)
+    return rate_text(gas, rate) + (beside and (" " if rate is None else ", ") + beside)
 
 
 def mass_text(mass_kg: float) -> str:
@@ -70,24 +146,76 @@ def area_text(area_m2: float) -> str:
     return f"{hectares:.1f} ha" if hectares < 100 else f"{hectares / 100:.2f} km²"
 
 
-def place_text(longitude: float, latitude: float) -> str:
-    """Return a place to ten metres.
+def place_text(longitude: float, latitude: float, digits: int = PLACE_DIGITS) -> str:
+    """Return a place, longitude first, with so many decimals of its degrees.
 
     >>> place_text(54.2, -38.51234)
     '54.2000°E 38.5123°S'
     """
-    return f"{abs(longitude):.4f}°{'E' if longitude >= 0 else 'W'} {abs(latitude):.4f}°{'N' if latitude >= 0 else 'S'}"
+    east, north = "E" if longitude >= 0 else "W", "N" if latitude >= 0 else "S"
+    return f"{abs(longitude):.{digits}f}°{east} {abs(latitude):.{digits}f}°{north}"
+
+
+def time_text(when: datetime | None) -> str:
+    """Return when something was seen, to the minute."""
+    return "time unknown" if when is None else f"{when:%Y-%m-%d %H:%M} UTC"
+
+
+def speed_text(speed_m_s: float) -> str:
+    """Return a wind speed.
+
+    >>> speed_text(4.24)
+    '4.2 m/s'
+    """
+    return f"{speed_m_s:.1f} m/s"
+
+
+def wind_text(speed_m_s: float, from_deg: float) -> str:
+    """Return a wind: how fast, and where from in degrees from north.
+
+    >>> wind_text(4.24, 359.7)
+    '4.2 m/s from 0°'
+    """
+    return f"{speed_text(speed_m_s)} from {round(from_deg) % 360}°"
+
+
+def chance_text(probability: float) -> str:
+    """Return the number of a probability; nothing is certain.
+
+    >>> chance_text(0.734), chance_text(0.9999), chance_text(0.0001)
+    ('0.73', 'above 0.99', 'below 0.01')
+    """
+    if probability > 0.99:
+        return "above 0.99"
+    return "below 0.01" if probability < 0.01 else f"{probability:.2f}"
 
 
 def probability_text(probability: float) -> str:
-    """Return a probability; nothing is certain.
+    """Return a probability as `chance_text` words it, with what it is.
 
-    >>> probability_text(0.734), probability_text(0.9999), probability_text(0.0001)
-    ('probability 0.73', 'probability above 0.99', 'probability below 0.01')
+    >>> probability_text(0.734)
+    'probability 0.73'
     """
-    if probability > 0.99:
-        return "probability above 0.99"
-    return "probability below 0.01" if probability < 0.01 else f"probability {probability:.2f}"
+    return f"probability {chance_text(probability)}"
+
+
+def false_alarm_text(probability: float) -> str:
+    """Return the probability that noise alone makes such a detection, in percent: those that count are small.
+
+    >>> false_alarm_text(0.004), false_alarm_text(0.00001)
+    ('0.40 %', 'below 0.01 %')
+    """
+    percent = 100.0 * probability
+    return "below 0.01 %" if percent < 0.01 else f"{digits_text(percent)} %"
+
+
+def match_text(status: str) -> str:
+    """Return in words what the inventories say of a detection.
+
+    >>> match_text("ambiguous")
+    'several sources possible'
+    """
+    return MATCH_TEXTS.get(status, status.replace("_", " "))
 
 
 def platform_text(platform: str) -> str:

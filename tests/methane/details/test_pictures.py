@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from matplotlib.figure import Figure
 from PIL import Image
+from plumewatch.gases import CH4
+from plumewatch.maps.content import MapRows, map_content
 from plumewatch.maps.map_file import MAX_PICTURE_BYTES
 from plumewatch.methane.anomalies import ForestSettings
 from plumewatch.methane.cut_offs import compute_cut_off
@@ -22,15 +24,16 @@ from plumewatch.methane.details.enhancement_raster import enhancement_cog
 from plumewatch.methane.details.facts import references_text
 from plumewatch.methane.details.picture_window import frame_picture
 from plumewatch.methane.details.pictures import draw_plume, plume_figure
+from plumewatch.methane.details.scene_content import MethodRows, scene_content
 from plumewatch.methane.evaluation.scenes import PlantedPlume, simulate_area
 from plumewatch.methane.mask_window import window_around
 from plumewatch.methane.passes import Pass, grid_pass
 from plumewatch.methane.plumes import Plume
 from plumewatch.methane.search import PassResult, search_pass
 from plumewatch.methane.thresholds import thresholds
-from plumewatch.pages.wording import area_text, mass_text, place_text, probability_text, rate_text, status_text
+from plumewatch.pages.wording import place_text, rate_text
 from plumewatch.statuses import ACCEPTED, SURFACE_CHANGE
-from plumewatch.tables import PIXELS
+from plumewatch.tables import ANOMALIES, MATCHES, PIXELS, PLUMES, SOURCES
 from plumewatch.wind.at_point import WindAtPoint
 from pyproj import Transformer
 from rio_cogeo.cogeo import cog_validate
@@ -74,7 +77,8 @@ def test_a_picture_says_what_was_found(plume: Plume, result: PassResult) -> None
     e = plume.emission
     assert e is not None
     for word in (
-        f"{rate_text(e.emission_kg_h)} CH₄ (68 %: {rate_text(e.low_kg_h)} to {rate_text(e.high_kg_h)})",
+        f"Methane: {rate_text(CH4, e.emission_kg_h)}, "
+        f"{rate_text(CH4, e.low_kg_h)} to {rate_text(CH4, e.high_kg_h)} (68 %)",
         "Accepted, probability",
         "Sentinel-2A, 2025-08-",
         "07:15 UTC",
@@ -87,6 +91,27 @@ def test_a_picture_says_what_was_found(plume: Plume, result: PassResult) -> None
         assert word in said
 
 
+def test_a_plume_reads_the_same_on_its_picture_its_map_and_the_page_of_its_scene(
+    plume: Plume, result: PassResult
+) -> None:
+    table = PLUMES.from_pylist([{k: v for k, v in plume.table_row.items() if k in PLUMES.schema.names}])
+    rows = MapRows(table.append_column("area", [["here"]]), MATCHES.empty(), SOURCES.empty())
+    [shown] = map_content(CH4, "2025-08-31", rows)["detections"]
+    scene_id, row = plume.table_row["scene_id"], {"row": 0, "col": 0, "score": 0.5, "cluster": -1}
+    anomaly = row | {"scene_id": scene_id, "longitude": plume.longitude, "latitude": plume.latitude}
+    methods = [MethodRows("multi_pass", table)]
+    [method] = scene_content("here", "2025-08-31", scene_id, ANOMALIES.from_pylist([anomaly]), methods)["methods"]
+    [candidate] = method["candidates"]
+    facts = dict(shown["facts"])
+    said, told = texts(plume, result), f"{candidate['facts']} {candidate['place']}"
+    assert (method["rate"], method["interval"]) == (shown["rate_text"], shown["interval_text"])
+    assert method["best"] == facts["probability"]
+    for text in (f"{shown['rate_text']}, {shown['interval_text']}", shown["certainty_text"], facts["place"]):
+        assert text in said and text in told
+    assert f"{facts['methane']} of methane" in told and f"of methane on {facts['extent']}" in said
+    assert f"wind {facts['wind']}" in said and shown["time"] in said
+
+
 def test_a_refused_one_says_why_and_gives_no_rate_as_a_fact(plume: Plume, result: PassResult) -> None:
     said = texts(with_mask(plume, plume.candidate.mask, SURFACE_CHANGE), result)
     assert "Refused: it changed as ground or cloud do" in said and "If it were methane: " in said
@@ -94,7 +119,7 @@ def test_a_refused_one_says_why_and_gives_no_rate_as_a_fact(plume: Plume, result
 
 def test_without_wind_it_has_a_table_of_rates(plume: Plume, result: PassResult) -> None:
     said = texts(replace(plume, wind=None, emission=None), result)
-    assert "No wind, no rate" in said and "rate per wind speed" in said
+    assert "Methane: no rate (no wind)" in said and "rate per wind speed" in said
     assert [line.split(":")[0] for line in said.splitlines() if "m/s:" in line] == ["2 m/s", "4 m/s", "6 m/s", "8 m/s"]
 
 
@@ -234,15 +259,5 @@ def test_the_raster_is_a_valid_cog_in_its_place(
             assert (at_row - 0.5, at_col - 0.5) == pytest.approx((row, col), abs=0.1)
 
 
-def test_words_and_numbers() -> None:
-    assert [rate_text(r) for r in (0.0, 870.0, 5230.0, 43_100.0, 1.2e6)] == [
-        "0 kg/h", "870 kg/h", "5.2 t/h", "43 t/h", "1200 t/h",
-    ]  # fmt: skip
-    assert [mass_text(m) for m in (523.4, 9_999.0, 23_400.0)] == ["523 kg", "9,999 kg", "23.4 t"]
-    assert [area_text(a) for a in (36_000.0, 2_360_000.0)] == ["3.6 ha", "2.36 km²"]
-    assert [probability_text(p) for p in (0.734, 0.9999, 0.0)] == [
-        "probability 0.73", "probability above 0.99", "probability below 0.01",
-    ]  # fmt: skip
-    assert place_text(54.2, -38.51234) == "54.2000°E 38.5123°S"
-    assert status_text("too_bright") == "refused: too bright" and status_text(ACCEPTED) == "accepted"
+def test_references_are_counted_and_dated() -> None:
     assert references_text(()) == "no reference: compared with its own surroundings"

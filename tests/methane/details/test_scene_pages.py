@@ -7,16 +7,16 @@ import hashlib
 import json
 import re
 from datetime import UTC, datetime
-from html.parser import HTMLParser
-from importlib import resources
 from urllib.parse import unquote
 
 import numpy as np
 import pytest
 import shapely
+from browser import Elements, content_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from plumewatch import storage
+from plumewatch.gases import CH4
 from plumewatch.maps.map_file import write_map
 from plumewatch.methane.details.scene_content import MAX_CANDIDATES, METHODS, MethodRows, scene_content
 from plumewatch.methane.details.scene_pages import render_scene, scene_page_path, write_scene_pages
@@ -65,31 +65,8 @@ def pages_of(root: str) -> list[str]:
     return write_scene_pages(*roots, AREA, DAY)
 
 
-class Elements(HTMLParser):
-    """Start tags and the text of scripts, as a browser splits them."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[tuple[str, dict]] = []
-        self.scripts: list[tuple[dict, str]] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag == "script":
-            self.scripts.append((dict(attrs), ""))
-
-    def handle_data(self, data: str) -> None:
-        if self.cdata_elem == "script":
-            self.scripts[-1] = (self.scripts[-1][0], self.scripts[-1][1] + data)
-
-
-def content_in(page: str) -> dict:
-    return json.loads(next(text for attrs, text in Elements(page).scripts if attrs.get("id") == "content"))
-
-
 def content_at(path: str) -> dict:
-    return content_in(storage.read_bytes(path).decode())
+    return content_of(storage.read_bytes(path).decode())
 
 
 @pytest.fixture
@@ -141,7 +118,7 @@ def test_the_table_says_what_each_method_says(stored: str) -> None:
     assert list(by_name) == list(METHODS)
     multi = by_name["multi_pass"]
     assert (multi["n_candidates"], multi["n_accepted"], multi["best"]) == ("4", "1", "0.99")
-    assert (multi["rate"], multi["interval"]) == ("5.2 t/h", "3.1 t/h to 7.8 t/h")
+    assert (multi["rate"], multi["interval"]) == ("5.2 t/h", "3.1 t/h to 7.8 t/h (68 %)")
     assert (multi["refused"], multi["state"]) == ("2 surface change, 1 too small", "searched")
     assert [c["id"] for c in multi["candidates"]] == ["p1", "p2", "p3", "p4"]
     first = multi["candidates"][0]
@@ -204,7 +181,7 @@ def test_the_same_rows_give_the_same_bytes_and_hold_at_most_so_many_candidates(s
     store(stored, "multi_pass", [plume(f"{n:016x}", "S2A_X", "too_small", probability=n / 999) for n in range(130)])
     first = storage.read_bytes(pages_of(stored)[0])
     assert storage.read_bytes(pages_of(stored)[0]) == first
-    multi = content_in(first.decode())["methods"][0]
+    multi = content_of(first.decode())["methods"][0]
     assert len(multi["candidates"]) == MAX_CANDIDATES and multi["more"] == "and 30 weaker ones"
     assert multi["candidates"][0]["id"] == f"{129:016x}" and multi["n_candidates"] == "130"
 
@@ -234,7 +211,7 @@ def test_names_of_strangers_stay_text_and_files_stay_in_their_folder(storage_roo
     assert [attrs.get("id") for attrs, _ in elements.scripts] == ["content", None]
     assert not [tag for tag, attrs in elements.tags if any(name.startswith("on") for name in attrs)]
     assert not [tag for tag, _ in elements.tags if tag in ("img", "iframe", "link", "object", "base")]
-    content = content_in(page)
+    content = content_of(page)
     assert content["scene_id"] == NASTY and content["methods"][0]["candidates"][0]["id"] == NASTY
 
 
@@ -248,7 +225,7 @@ def test_any_name_leaves_the_page_whole(text: str) -> None:
     content = scene_content(text, text, text, rows, [MethodRows("multi_pass", plumes)])
     elements = Elements(render_scene(content))
     assert len(elements.scripts) == 2 and sum(tag == "h1" for tag, _ in elements.tags) == 1
-    assert content_in(render_scene(content)) == json.loads(json.dumps(content))
+    assert content_of(render_scene(content)) == json.loads(json.dumps(content))
     assert re.fullmatch(r"\.\./\.\./\.\./method=multi_pass/area=[^/]*/date=[^/]*",
                         "/".join(_link(content).split("/")[:-1]))  # fmt: skip
 
@@ -273,15 +250,11 @@ def test_only_the_page_s_own_program_may_run_and_nothing_may_be_loaded(stored: s
     assert f"script-src 'sha256-{digest}'" in policy and policy.startswith("default-src 'none'")
     assert not [attrs for _, attrs in elements.tags if {"src", "href", "srcset", "action"} & attrs.keys()]
     assert not re.findall(r"https?:|//[a-z]", page.replace("/* ", ""))
-    script = (resources.files("plumewatch.methane.details") / "scene.js").read_text()
-    assert not re.findall(
-        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|setHTML|\beval\b|new Function|fetch\(|XMLHttp", script
-    )
 
 
 def test_the_map_links_to_the_page_of_the_scene(stored: str) -> None:
     def links() -> dict:
-        return content_at(write_map("ch4", DAY, stored))["scene_pages"]
+        return content_at(write_map(CH4, DAY, stored))["scene_pages"]
 
     assert links() == {}
     pages_of(stored)

@@ -8,20 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from plumewatch.gases import CH4
 from plumewatch.methane.cases.published import ALL_TEAMS, DETECTED, NOT_DETECTED, NOTHING_RELEASED_KG_H, error_percent
+from plumewatch.pages.page import render_head
+from plumewatch.pages.wording import chance_text, interval_text, platform_text
 from plumewatch.statuses import ACCEPTED
 
 US = "Plumewatch"
 JUDGED = (DETECTED, NOT_DETECTED)
 TITLE = "Published methane emissions beside what Plumewatch finds"
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 STYLE = (
     "body{font:14px/1.4 sans-serif;margin:2em;max-width:110em}table{border-collapse:collapse;margin:1em 0}"
     "th,td{border:1px solid #bbb;padding:.25em .5em;text-align:left;vertical-align:top}th{background:#eee}"
-)
-HEADER = (
-    '<meta charset="utf-8">'
-    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-    f"<title>{TITLE}</title><style>{STYLE}</style>"
 )
 SCORE_COLUMNS = ("team", "releases seen", "median |error|", "mean |error|", "false alarms")
 CASE_COLUMNS = (
@@ -72,7 +71,7 @@ def render_cases(rows: Sequence[Row]) -> str:
     """Return the page of rows of the table `validation` (with `case`); the same rows give the same page."""
     rows = sorted(rows, key=lambda row: (row["metered_kg_h"] is None, row["observed_on"], row["case"]))
     judged = [row for row in rows if row["outcome"] in JUDGED]
-    parts = [f"<h1>{TITLE}</h1>", f"<p>{_sentence(rows)}</p>"]
+    parts = [render_head(TITLE, _sentence(rows), STYLE, POLICY)]
     if judged:
         parts += [
             "<h2>Metered releases, Sentinel-2 passes that Plumewatch judged</h2>",
@@ -85,8 +84,7 @@ def render_cases(rows: Sequence[Row]) -> str:
         "<h2>Sources</h2>",
         _sources(rows),
     ]
-    body = "\n".join(parts)
-    return f'<!doctype html>\n<html lang="en">\n<head>{HEADER}</head>\n<body>\n{body}\n</body>\n</html>\n'
+    return "\n".join([*parts, "</body>", "</html>", ""])
 
 
 def _is_sentinel2(row: Row) -> bool:
@@ -124,7 +122,7 @@ def _sentence(rows: Sequence[Row]) -> str:
     }
     told = ", ".join(f"{outcome} {n}" for outcome, n in counts.items()) or "none"
     error = "" if ours.median_error_percent is None else f", median |error| {ours.median_error_percent:.0f} %"
-    return html.escape(
+    return (
         f"{len(rows)} cases ({told}). Metered releases seen: {ours.detected} of {ours.released}{error}. "
         f"False alarms: {ours.false_alarms} of {ours.empty} passes without a release "
         f"(metered at most {NOTHING_RELEASED_KG_H:g} kg/h)."
@@ -153,12 +151,12 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (
         row["case"],
         row["site"],
-        row["platform"] or "Sentinel-2",
+        platform_text(row["platform"] or "sentinel-2"),
         row["outcome"] + status,
         _kg_h(row["metered_kg_h"]),
-        rate or (row["emission_status"] or ""),
+        rate or interval_text(CH4, None, None, row["emission_status"]),
         _signed_percent(row["error_percent"]),
-        "" if row["probability"] is None else f"{row['probability']:.2f}",
+        "" if row["probability"] is None else chance_text(row["probability"]),
         "" if row["distance_km"] is None else f"{row['distance_km']:.2f}",
         _kg_h(row["detection_limit_kg_h"]),
         "; ".join(_estimate(estimate) for estimate in row["published"] or ()),

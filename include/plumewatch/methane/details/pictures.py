@@ -17,6 +17,7 @@ from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from plumewatch.gases import CH4
 from plumewatch.methane.cut_offs import compute_cut_off
 from plumewatch.methane.details.facts import SHOWN_WINDS_M_S, emission_by_wind_kg_h, references_text
 from plumewatch.methane.details.figure_png import palette_png
@@ -28,14 +29,18 @@ from plumewatch.methane.smoothing import TINY, Array, robust_sigma, smooth
 from plumewatch.methane.thresholds import thresholds
 from plumewatch.pages.wording import (
     area_text,
+    emission_text,
     mass_text,
     place_text,
     platform_text,
     probability_text,
     rate_text,
+    speed_text,
     status_text,
+    time_text,
+    wind_text,
 )
-from plumewatch.statuses import ACCEPTED
+from plumewatch.statuses import ACCEPTED, NO_WIND
 
 SIZE_INCHES, DPI = (8.4, 7.0), 100
 # Left, bottom, width, height in shares of the figure; panels are squares.
@@ -182,7 +187,7 @@ def _draw_wind(axes: Axes, window: PictureWindow, plume: Plume) -> None:
     at = min(CORNERS, key=lambda corner: window.share_near(plume.candidate.mask, *corner))
     if plume.wind is None:
         rates = emission_by_wind_kg_h(plume.mass, SHOWN_WINDS_M_S, thresholds())
-        lines = [f"{u:g} m/s: {rate_text(rate):>8}" for u, rate in rates.items()]
+        lines = [f"{u:g} m/s: {rate_text(CH4, rate):>8}" for u, rate in rates.items()]
         text = "\n".join(["no wind:", "rate per wind speed", *lines])
         box = {"facecolor": "white", "alpha": 0.9, "edgecolor": "#4b5b69", "boxstyle": "round,pad=0.4"}
         ha, va = "right" if at[0] > 0.5 else "left", "top" if at[1] > 0.5 else "bottom"
@@ -194,7 +199,7 @@ def _draw_wind(axes: Axes, window: PictureWindow, plume: Plume) -> None:
         tail, head = (at[0] - u / 2, at[1] - v / 2), (at[0] + u / 2, at[1] + v / 2)
         arrow = {"arrowstyle": "-|>", "color": "cyan", "lw": 2.4, "mutation_scale": 18, "path_effects": HALO}
         axes.annotate("", xy=head, xytext=tail, xycoords="axes fraction", arrowprops=arrow)
-    text = f"wind {plume.wind.speed_m_s:.1f} m/s"
+    text = f"wind {speed_text(plume.wind.speed_m_s)}"
     below = at[1] - abs(plume.wind.wind_v_m_s) / max(plume.wind.speed_m_s, TINY) * ARROW_LENGTH / 2 - 0.02
     axes.text(at[0], below, text, transform=axes.transAxes, ha="center", va="top", **_label())
 
@@ -217,19 +222,17 @@ def _draw_scale(axes: Axes, window: PictureWindow, pixel_size_m: float) -> None:
 def _write_head(figure: Figure, plume: Plume, target: Pass, detection: Detection, references: Sequence[Pass]) -> None:
     candidate, e = plume.candidate, plume.emission
     verdict = status_text(candidate.status)
-    if e is None:
-        rate = "No wind, no rate"
-    else:
-        would = "" if candidate.status == ACCEPTED else "If it were methane: "
-        rate = f"{would}{rate_text(e.emission_kg_h)} CH₄ (68 %: {rate_text(e.low_kg_h)} to {rate_text(e.high_kg_h)})"
+    subject = "Methane" if candidate.status == ACCEPTED else "If it were methane"
+    emission = (None, None, None, NO_WIND) if e is None else (e.emission_kg_h, e.low_kg_h, e.high_kg_h)
+    rate = f"{subject}: {emission_text(CH4, *emission)}"
     chance = "" if candidate.probability is None else f", {probability_text(candidate.probability)}"
-    wind = "" if plume.wind is None else f" · wind {plume.wind.speed_m_s:.1f} m/s from {plume.wind.from_deg:.0f}°"
+    wind = "" if plume.wind is None else f" · wind {wind_text(plume.wind.speed_m_s, plume.wind.from_deg)}"
     strength = "" if candidate.significance is None else f" · {candidate.significance:.1f} sigma"
-    time = "time unknown" if target.observed_at_utc is None else f"{target.observed_at_utc:%Y-%m-%d %H:%M} UTC"
     error = f" ± {mass_text(plume.mass.ime_sigma_kg)}" if np.isfinite(plume.mass.ime_sigma_kg) else ""
     colour = "#00614a" if candidate.status == ACCEPTED else "#8a3b00"
     cut = compute_cut_off(candidate.mask, np.isfinite(target.b11), detection.valid).text
-    where = f"{platform_text(target.platform)}, {time} · {place_text(plume.longitude, plume.latitude)}{wind}"
+    seen = f"{platform_text(target.platform)}, {time_text(target.observed_at_utc)}"
+    where = f"{seen} · {place_text(plume.longitude, plume.latitude)}{wind}"
     mass = f"{mass_text(plume.mass.ime_kg)}{error} of methane on {area_text(plume.mass.area_m2)}"
     what = f"{mass}{strength} · {references_text(references)}"
     left = 0.012

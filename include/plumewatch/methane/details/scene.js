@@ -261,7 +261,7 @@
   function fill() {
     for (const m of content.methods) {
       const own = candidates.filter((c) => c.method === m.method), first = own[0];
-      const head = make("th", { scope: "row", textContent: m.method }, make("small", { textContent: m.name.replace(` (${m.method})`, "") + (["searched", "not run"].includes(m.state) ? "" : ": " + m.state) }));
+      const head = make("th", { scope: "row", textContent: m.method }, make("small", { textContent: m.name }));
       const place = make("td");
       if (first) {
         const link = make("button", { type: "button", className: "link", textContent: first.place });
@@ -274,10 +274,10 @@
       if (!own.length) continue;
       const list = make("ol", {}, ...own.map(candidateItem));
       if (m.more) list.append(make("li", {}, make("p", { className: "soft", textContent: m.more })));
-      element("lists").append(make("details", { open: own.some((c) => c.is_accepted) }, make("summary", { textContent: `${m.method}: ${m.n_candidates} candidate${own.length === 1 ? "" : "s"}` }), list));
+      element("lists").append(make("details", { open: own.some((c) => c.is_accepted) }, make("summary", { textContent: m.heading }), list));
     }
-    element("noise-text").textContent = `noise (${content.n_noise})`;
-    element("cluster-text").textContent = `clusters (${content.n_clusters})`;
+    element("noise-text").textContent = content.noise_text;
+    element("cluster-text").textContent = content.clusters_text;
     for (const colour of COLOURS.slice(0, Math.min(5, content.n_clusters))) {
       const square = make("i");
       square.style.background = colour;

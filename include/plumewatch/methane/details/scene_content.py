@@ -17,12 +17,15 @@ import shapely
 from numpy.typing import NDArray
 
 from plumewatch.constants import EARTH_RADIUS_KM
-from plumewatch.gases import ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS
+from plumewatch.gases import CH4, ISOLATION_FOREST
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.methane.anomalies import NOISE
 from plumewatch.pages.wording import (
     METHOD_TEXTS,
     area_text,
+    chance_text,
+    emission_text,
+    interval_text,
     mass_text,
     place_text,
     probability_text,
@@ -33,7 +36,7 @@ from plumewatch.statuses import ACCEPTED, FAILED, NO_INPUT, NO_REFERENCE, SEARCH
 
 Row = Mapping[str, Any]
 
-METHODS = (MULTI_PASS, SINGLE_PASS, ISOLATION_FOREST)
+METHODS = CH4.methods
 MAX_CANDIDATES = 100  # of a method: more outlines hide the scene and swell the file
 UNITS_PER_DEGREE = 1_000_000  # places are whole numbers of a tenth of a metre
 SCORE_UNITS = 10_000
@@ -46,6 +49,7 @@ OUTCOME_TEXTS = {
     FAILED: "failed",
 }
 NOT_RUN = "not run"
+NOT_RATED = "not rated"
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,8 @@ def scene_content(
         },
         "n_clusters": n_clusters,
         "n_noise": n_noise,
+        "clusters_text": f"clusters ({n_clusters:,})",
+        "noise_text": f"noise ({n_noise:,})",
         "methods": [_method(area, date, scene_id, rows, origin) for rows in methods],
     }
 
@@ -110,33 +116,30 @@ def _method(area: str, date: str, scene_id: str, rows: MethodRows, origin: tuple
     """Return the table row of a method, and its candidates."""
     facts = {"method": rows.method, "name": METHOD_TEXTS[rows.method], "candidates": []}
     if rows.plumes is None:
-        return (
-            facts
-            | dict.fromkeys(("n_candidates", "n_accepted", "best", "rate", "interval", "refused", "more"), "")
-            | {"state": NOT_RUN}
-        )
+        unknown = ("heading", "n_candidates", "n_accepted", "best", "rate", "interval", "refused", "more")
+        return facts | dict.fromkeys(unknown, "") | {"state": NOT_RUN}
     found = [_known(row) for row in rows.plumes.to_pylist() if row["scene_id"] == scene_id]
     found.sort(key=_strongest_first)
     refused = Counter(row["status"] for row in found if row["status"] not in (ACCEPTED, UNRATED))
     rated = [row["probability"] for row in found if row["probability"] is not None]
     is_unrated = rows.method == ISOLATION_FOREST
+    state = _state(scene_id, rows.observations)
     folder = "/".join(["../../..", *(f"{k}={quote(v, safe='')}" for k, v in
                                      (("method", rows.method), ("area", area), ("date", date)))])  # fmt: skip
+    plume = found[0] if found and found[0]["status"] == ACCEPTED else None  # of what isn't one no rate is said
     return facts | {
-        "state": _state(scene_id, rows.observations),
+        "name": facts["name"] if state == OUTCOME_TEXTS[SEARCHED] else f"{facts['name']}: {state}",
+        "state": state,
+        "heading": f"{rows.method}: {len(found)} candidate{'' if len(found) == 1 else 's'}",
         "n_candidates": str(len(found)),
-        "n_accepted": "not rated" if is_unrated else str(sum(row["status"] == ACCEPTED for row in found)),
-        "best": "not rated" if is_unrated else _best(rated),
-        "rate": _rate(found[0]) if found else "",
-        "interval": _interval(found[0]) if found else "",
+        "n_accepted": NOT_RATED if is_unrated else str(sum(row["status"] == ACCEPTED for row in found)),
+        "best": NOT_RATED if is_unrated else chance_text(max(rated)) if rated else "",
+        "rate": rate_text(CH4, plume["emission_kg_h"]) if plume else "",
+        "interval": interval_text(CH4, *_emission(plume)[1:]) if plume else "",
         "refused": ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in sorted(refused.items())),
         "candidates": [_candidate(row, origin, folder, rows.files) for row in found[:MAX_CANDIDATES]],
         "more": "" if len(found) <= MAX_CANDIDATES else f"and {len(found) - MAX_CANDIDATES} weaker ones",
     }
-
-
-def _best(probabilities: Sequence[float]) -> str:
-    return probability_text(max(probabilities)).removeprefix("probability ") if probabilities else ""
 
 
 def _known(row: Row) -> dict[str, Any]:
@@ -155,32 +158,24 @@ def _state(scene_id: str, observations: Sequence[Row]) -> str:
     return OUTCOME_TEXTS.get(outcome, outcome.replace("_", " "))
 
 
-def _rate(row: Row) -> str:
-    """Return the rate of a plume; of what isn't one nothing is said."""
-    if row["status"] != ACCEPTED:
-        return ""
-    return "no wind" if row["emission_kg_h"] is None else rate_text(row["emission_kg_h"])
-
-
-def _interval(row: Row) -> str:
-    low, high = row["emission_kg_h_low"], row["emission_kg_h_high"]
-    return "" if None in (low, high) or row["status"] != ACCEPTED else f"{rate_text(low)} to {rate_text(high)}"
+def _emission(row: Row) -> tuple[Any, ...]:
+    return tuple(row[f"emission_{name}"] for name in ("kg_h", "kg_h_low", "kg_h_high", "status"))
 
 
 def _candidate(row: Row, origin: tuple[float, float], folder: str, files: Collection[str]) -> dict[str, Any]:
-    name = row["plume_id"]
+    name, is_accepted = row["plume_id"], row["status"] == ACCEPTED
+    doubt = "" if is_accepted else ", if it is some"
     facts = [
         "" if row["probability"] is None else probability_text(row["probability"]),
-        "" if row["ime_kg"] is None else f"{mass_text(row['ime_kg'])} of methane, if it is some"
-        if row["status"] != ACCEPTED else f"{mass_text(row['ime_kg'])} of methane",
+        "" if row["ime_kg"] is None else f"{mass_text(row['ime_kg'])} of methane{doubt}",
         "" if row["area_m2"] is None else area_text(row["area_m2"]),
-        " ".join(text for text in (_rate(row), f"({_interval(row)})" if _interval(row) else "") if text),
-    ]  # fmt: skip
+        emission_text(CH4, *_emission(row)) if is_accepted else "",
+    ]
     return {
         "id": name,
         "place": place_text(row["longitude"], row["latitude"]),
         "at": _in_units(np.array([row["longitude"]]), np.array([row["latitude"]]), origin)[0].tolist(),
-        "is_accepted": row["status"] == ACCEPTED,
+        "is_accepted": is_accepted,
         "status": status_text(row["status"]),
         "facts": ", ".join(fact for fact in facts if fact),
         "outline": _outline(row["geometry"], origin),
