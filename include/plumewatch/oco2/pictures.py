@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from plumewatch.gases import CO2
 from plumewatch.geodesy import local_offset_km
 from plumewatch.oco2.fit import SQRT_2_PI
+from plumewatch.pages.wording import emission_text, false_alarm_text, place_text, speed_text, time_text
 
 SIZE_INCHES, DPI = (11.0, 4.6), 100
 CURVE_POINTS = 400
@@ -35,11 +38,8 @@ def draw_peak(details: Mapping[str, Any]) -> bytes:
 
 
 def _title(details: Mapping[str, Any]) -> str:
-    return (
-        f"OCO-2 orbit {details['orbit']}, {details['observed_at_utc'][:16]} UTC, "
-        f"{abs(details['latitude']):.2f}° {'N' if details['latitude'] >= 0 else 'S'} "
-        f"{abs(details['longitude']):.2f}° {'E' if details['longitude'] >= 0 else 'W'}"
-    )
+    seen_at = time_text(datetime.fromisoformat(details["observed_at_utc"]))
+    return f"OCO-2 orbit {details['orbit']}, {seen_at}, {place_text(details['longitude'], details['latitude'])}"
 
 
 def _draw_section(axes: Axes, details: Mapping[str, Any]) -> None:
@@ -64,22 +64,17 @@ def _draw_section(axes: Axes, details: Mapping[str, Any]) -> None:
 
 
 def _numbers(details: Mapping[str, Any]) -> str:
+    amplitude, low, high = (details[f"amplitude_ppm_km{end}"] for end in ("", "_low", "_high"))
+    rate, least, most = (details[f"emission_kt_h{end}"] for end in ("", "_low", "_high"))
     lines = [
-        f"amplitude {_interval(details, 'amplitude_ppm_km', 0)} ppm km",
+        f"CO₂: {emission_text(CO2, rate, least, most, details['emission_status'])}",
+        f"amplitude {amplitude:.0f} ppm km, {low:.0f} to {high:.0f} (68 %)",
         f"height {details['height_ppm']:.2f} ppm, σ {details['sigma_km']:.1f} km",
-        f"false alarm {details['false_alarm_probability']:.2g} per 600 km",
+        f"false alarm {false_alarm_text(details['false_alarm_probability'])} in 600 km",
     ]
-    if details["emission_kt_h"] is None:
-        lines.append(f"no emission: {details['emission_status']}")
-    else:
-        lines.append(f"emission {_interval(details, 'emission_kt_h', 1)} kt CO₂/h")
     if details["wind_source"]:
         lines.append(f"wind {details['wind_source']}")
     return "\n".join(lines)
-
-
-def _interval(details: Mapping[str, Any], name: str, digits: int) -> str:
-    return f"{details[name]:.{digits}f} ({details[f'{name}_low']:.{digits}f} to {details[f'{name}_high']:.{digits}f})"
 
 
 def _draw_map(axes: Axes, details: Mapping[str, Any], figure: Figure) -> None:
@@ -112,4 +107,4 @@ def _draw_wind(axes: Axes, details: Mapping[str, Any], length_km: float) -> None
         "", xy=(u / speed * length_km, v / speed * length_km), xytext=(0.0, 0.0),
         arrowprops={"arrowstyle": "-|>", "color": WIND_COLOUR, "lw": 1.8, "mutation_scale": 16},
     )  # fmt: skip
-    axes.set_title(f"wind {speed:.1f} m/s", fontsize=9)
+    axes.set_title(f"wind {speed_text(speed)}", fontsize=9)
