@@ -92,17 +92,13 @@ def fetch_wind(key: str) -> None:
         summary.path = settings.table_root("wind") if settings.wind else "no wind source: PLUMEWATCH_WIND is empty"
         if settings.wind:
             months = months_touched(settings.table_root("soundings"), key)
-            for month in months:
-                summary.add(make_peaks(key, month, peaks_path=peaks, details_path=None, wind_path=None))
+            summary.add(make_peaks(key, months, peaks_path=peaks, details_path=None, wind_path=None))
             summary.written, summary.failed = fetch_peak_wind(settings, peaks, months, failure_book(), key)
 
 
 @task(outlets=[PEAKS], trigger_rule="all_done_min_one_success")  # after soundings, with or without their wind
 def detect_peaks(key: str, outlet_events: Any = None) -> None:
-    """Scan each orbit for peaks, with the wind that is stored, and hand on the months that this changes.
-
-    A neighbour of the month is among them where an orbit reaches over the month's end.
-    """
+    """Scan each orbit for peaks, with the wind that is stored, and hand on the months that this changes."""
     from plumewatch.oco2.granules.soundings import months_touched
     from plumewatch.oco2.granules.staging import unstage
 
@@ -110,8 +106,7 @@ def detect_peaks(key: str, outlet_events: Any = None) -> None:
     with summarised() as summary:
         summary.path = settings.table_root("peaks")
         months = months_touched(settings.table_root("soundings"), key)
-        for month in months:
-            summary.add(make_peaks(key, month))
+        summary.add(make_peaks(key, months))
         if not get_current_context()["params"]["keep_granules"]:
             unstage(settings, key)
         outlet_events[PEAKS].add_partitions(months)

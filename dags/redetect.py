@@ -57,9 +57,8 @@ def redetect_co2(outlet_events: Any = None) -> None:
     with summarised() as summary:
         keys, methods = _wanted(CO2, "soundings" if _methods(CO2) else "peaks")
         own_key = partition_key(get_current_context(), MONTH)
-        for key in keys:
-            for method in methods:
-                summary.add(make_peaks(own_key, key, method=method))
+        for method in methods:
+            summary.add(make_peaks(own_key, keys, method=method))
         summary.path = load_settings().table_root("peaks")
     outlet_events[PEAKS].add_partitions(keys)
 

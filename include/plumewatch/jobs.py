@@ -46,6 +46,10 @@ class JobResult:
     failed: int = 0
     """Files, scenes or partitions that could not be used."""
 
+    def __add__(self, other: JobResult) -> JobResult:
+        read, written = self.rows_read + other.rows_read, self.rows_written + other.rows_written
+        return JobResult(read, written, self.failed + other.failed)
+
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say under whose name failed inputs are recorded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from plumewatch.jobs import JobResult
@@ -11,8 +12,8 @@ from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.spark import run_spark_job
 
 
-def make_peaks(key: str, month: str, **options: Any) -> JobResult:
-    """Find the peaks of a month, with the stored wind; failures are recorded under `key`, the key of the run."""
+def make_peaks(key: str, months: Iterable[str], **options: Any) -> JobResult:
+    """Find the peaks of months, with the stored wind; failures are recorded under `key`, the key of the run."""
     settings = load_settings()
     paths = {
         "soundings_path": settings.table_root(SOUNDINGS.name),
@@ -20,4 +21,7 @@ def make_peaks(key: str, month: str, **options: Any) -> JobResult:
         "details_path": settings.table_root("peak_details"),
         "wind_path": settings.table_root(WIND.name),
     }
-    return run_spark_job("detect_co2_peaks", key=key, month=month, **paths | options)
+    total = JobResult(0, 0)
+    for month in months:
+        total += run_spark_job("detect_co2_peaks", key=key, month=month, **paths | options)
+    return total

@@ -175,7 +175,7 @@ def test_spark_jobs_take_everything_by_argument(path: Path) -> None:
 def test_every_folder_of_the_library_says_what_lives_there() -> None:
     folders = {path.parent for path in modules(LIBRARY)} - {LIBRARY}
     for folder in folders:
-        text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+        text = " ".join((folder / "__init__.py").read_text(encoding="utf-8").split())
         assert "May import" in text and "Start reading" in text, folder
 
 
