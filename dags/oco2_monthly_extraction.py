@@ -29,8 +29,6 @@ from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, keep_granules_param
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import log_summary, summarised
 
-PARAMS = {"keep_granules": keep_granules_param()}
-
 
 @task.short_circuit
 def list_granules() -> list[dict[str, Any]]:
@@ -114,7 +112,7 @@ def detect_peaks(key: str, outlet_events: Any = None) -> None:
 
 @dag(
     schedule=MONTHLY,
-    params=PARAMS,
+    params={"keep_granules": keep_granules_param()},
     default_args=DEFAULT_ARGS,
     tags=[*TAGS, CO2.name],
     max_active_runs=1,
