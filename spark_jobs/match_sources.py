@@ -27,7 +27,7 @@ from plumewatch.matching.detections import DETECTIONS, detections_of_peaks, dete
 from plumewatch.matching.match import PAIRS, match_detections
 from plumewatch.matching.rule import matching_rule
 from plumewatch.models import FailedScene
-from plumewatch.oco2.thresholds import thresholds
+from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.spark_session import get_spark
 from plumewatch.statuses import ACCEPTED
 from plumewatch.storage import Partition
@@ -47,7 +47,7 @@ log = logging.getLogger("match_sources")
 
 READ = {CH4.name: detections_of_plumes, CO2.name: detections_of_peaks}
 """From the accepted rows of a gas's table to DETECTIONS."""
-WIND_HEIGHT_M = {CH4.name: SURFACE_WIND_HEIGHT_M, CO2.name: thresholds()["flux"]["plume_height_m"]}
+WIND_HEIGHT_M = {CH4.name: SURFACE_WIND_HEIGHT_M, CO2.name: peak_thresholds().flux.plume_height_m}
 """Height above ground of the wind that carries a gas: that of the wind columns of its table."""
 
 

@@ -14,12 +14,12 @@ from plumewatch.methane.evaluation.scenes import PlantedPlume, SimulatedArea, si
 from plumewatch.methane.passes import Pass, grid_pass
 from plumewatch.methane.plumes import describe_plumes
 from plumewatch.methane.search import PassResult, choose_references, search_pass
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.methane.verdicts import Candidate
 from plumewatch.statuses import ACCEPTED, NO_REFERENCE, SEARCHED, SURFACE_CHANGE
 from plumewatch.wind.at_point import WindAtPoint
 
-LIMITS = thresholds()
+LIMITS = plume_thresholds()
 FOREST = ForestSettings(min_samples=4)
 METHODS = ("multi_pass", "single_pass", "isolation_forest")
 SIZE = 110

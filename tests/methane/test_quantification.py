@@ -17,10 +17,10 @@ from plumewatch.methane.quantification import (
     noise_of_sum,
 )
 from plumewatch.methane.smoothing import robust_sigma
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from scipy import ndimage
 
-LIMITS = thresholds()
+LIMITS = plume_thresholds()
 
 
 def mass_of(ime_kg: float, area_m2: float, sigma_kg: float = 0.0) -> Mass:
@@ -37,9 +37,9 @@ def test_rate_of_the_published_example() -> None:
 def test_interval_is_of_the_wind_and_grows_with_noise() -> None:
     quiet, noisy = (estimate_emission(mass_of(520.0, 360e3, sigma), 3.5, "a", LIMITS) for sigma in (0.0, 300.0))
     half = (quiet.high_kg_h - quiet.low_kg_h) / 2 / quiet.emission_kg_h
-    rule = LIMITS["emission"]
-    of_wind = rule["wind_error"] * 0.33 * 3.5 / 1.605
-    parts = of_wind, rule["retrieval_error"], rule["model_error"]
+    rule = LIMITS.emission
+    of_wind = rule.wind_error * 0.33 * 3.5 / 1.605
+    parts = of_wind, rule.retrieval_error, rule.model_error
     assert half == pytest.approx(np.sqrt(np.square(parts).sum()), abs=0.04) and half > of_wind
     assert noisy.high_kg_h - noisy.low_kg_h > 1.3 * (quiet.high_kg_h - quiet.low_kg_h)
     assert noisy.low_kg_h < noisy.emission_kg_h < noisy.high_kg_h

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 
 import numpy as np
-import yaml
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from plumewatch.constants import EARTH_RADIUS_KM
+from plumewatch.reference.loading import load_values
 
 Floats = NDArray[np.float64]
 
@@ -22,16 +22,32 @@ TJ_PER_GWH = 3.6  # by definition of the watt-hour
 
 
 @dataclass(frozen=True)
+class _Plants:
+    unit_distance_km: float
+    same_plant_km: float
+
+
+@dataclass(frozen=True)
+class _File:
+    version: str
+    emission_factor_t_tj: Mapping[str, float]
+    efficiency: Mapping[str, float]
+    capacity_factor: Mapping[str, float]
+    relative_sigma: Mapping[str, float]
+    plants: _Plants
+
+
+@dataclass(frozen=True)
 class PowerPlantFactors:
     """The numbers of `reference/power_plant_emissions.yaml`, by the project's names of fuels."""
 
     version: str
     """What manifests state as calibration."""
-    emission_t_gwh: dict[str, float]
+    emission_t_gwh: Mapping[str, float]
     """CO2 per generated electricity, tonnes per GWh."""
-    capacity_factor: dict[str, float]
+    capacity_factor: Mapping[str, float]
     """Mean output over capacity."""
-    relative_sigma: dict[str, float]
+    relative_sigma: Mapping[str, float]
     """Standard deviation over emission, by fuel; `from_capacity` where no generation is known."""
     unit_distance_km: float
     """Units no farther apart are one plant."""
@@ -45,15 +61,15 @@ def power_plant_factors() -> PowerPlantFactors:
 
     Coal: 94.6 t/TJ x 3.6 TJ/GWh / 0.36 = 946 t/GWh.
     """
-    raw = yaml.safe_load(resources.files("plumewatch").joinpath("reference", FILE).read_text(encoding="utf-8"))
-    generation = raw["generation"].items()
+    file = load_values(_File, FILE)
+    efficiency = file.efficiency
     return PowerPlantFactors(
-        version=raw["version"],
-        emission_t_gwh={f: v["emission_factor_t_tj"] * TJ_PER_GWH / v["efficiency"] for f, v in generation},
-        capacity_factor={fuel: v["value"] for fuel, v in raw["capacity_factor"].items()},
-        relative_sigma={fuel: v["value"] for fuel, v in raw["relative_sigma"].items()},
-        unit_distance_km=raw["plants"]["unit_distance_km"]["value"],
-        same_plant_km=raw["plants"]["same_plant_km"]["value"],
+        version=file.version,
+        emission_t_gwh={fuel: t * TJ_PER_GWH / efficiency[fuel] for fuel, t in file.emission_factor_t_tj.items()},
+        capacity_factor=file.capacity_factor,
+        relative_sigma=file.relative_sigma,
+        unit_distance_km=file.plants.unit_distance_km,
+        same_plant_km=file.plants.same_plant_km,
     )
 
 

@@ -20,7 +20,7 @@ from plumewatch.gases import ISOLATION_FOREST
 from plumewatch.methane.detection import Detection, enhancement_of
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.references import compare_with_surroundings
-from plumewatch.methane.thresholds import Thresholds
+from plumewatch.methane.thresholds import PlumeThresholds
 from plumewatch.methane.verdicts import Candidate
 from plumewatch.statuses import UNRATED
 
@@ -111,7 +111,7 @@ def _cluster(longitude: NDArray, latitude: NDArray, longitude0: float, settings:
     return labels.astype(np.int32)
 
 
-def detect_isolation_forest(target: Pass, anomalies: Anomalies, limits: Thresholds) -> Detection:
+def detect_isolation_forest(target: Pass, anomalies: Anomalies, limits: PlumeThresholds) -> Detection:
     """Return the clusters as unrated candidates, with the enhancement that one date alone gives."""
     comparison = compare_with_surroundings(target, limits)
     candidates = []

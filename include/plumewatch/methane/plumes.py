@@ -22,7 +22,7 @@ from plumewatch.methane.passes import Pass
 from plumewatch.methane.quantification import Emission, Ground, Mass, compute_mass, estimate_emission
 from plumewatch.methane.references import away_from
 from plumewatch.methane.smoothing import TRUNCATE, Array, Mask, smooth
-from plumewatch.methane.thresholds import Thresholds
+from plumewatch.methane.thresholds import PlumeThresholds
 from plumewatch.methane.verdicts import Candidate
 from plumewatch.statuses import ACCEPTED, DOWNWIND_PIECE, NO_WIND, RATED
 from plumewatch.wind.at_point import WindAtPoint
@@ -100,7 +100,7 @@ def _stronger_end(offset: NDArray[np.float64], weight: NDArray[np.float64]) -> N
 
 
 def describe_plumes(
-    area: str, target: Pass, references: Sequence[Pass], detection: Detection, wind_of: WindOf, limits: Thresholds
+    area: str, target: Pass, references: Sequence[Pass], detection: Detection, wind_of: WindOf, limits: PlumeThresholds
 ) -> list[Plume]:
     """Return all candidates of a detection as plumes, in its order."""
     if not detection.candidates:
@@ -112,7 +112,7 @@ def describe_plumes(
     return _refuse_downwind_pieces(plumes, target.pixel_size_m, limits)
 
 
-def _refuse_downwind_pieces(plumes: list[Plume], pixel_size_m: float, limits: Thresholds) -> list[Plume]:
+def _refuse_downwind_pieces(plumes: list[Plume], pixel_size_m: float, limits: PlumeThresholds) -> list[Plume]:
     """Return the plumes; refused are those that are the far part of another, which thinned out and came back."""
     kept: list[Plume] = []
     result = []
@@ -127,22 +127,22 @@ def _refuse_downwind_pieces(plumes: list[Plume], pixel_size_m: float, limits: Th
     return result
 
 
-def _is_downwind_piece(piece: Plume, plume: Plume, pixel_size_m: float, limits: Thresholds) -> bool:
+def _is_downwind_piece(piece: Plume, plume: Plume, pixel_size_m: float, limits: PlumeThresholds) -> bool:
     if plume.wind is None or not plume.wind.speed_m_s or piece.mass.ime_kg >= plume.mass.ime_kg:
         return False
-    levels = limits["candidates"]
+    levels = limits.candidates
     offset = local_offset_km(plume.longitude, plume.latitude, piece.longitude, piece.latitude)
     east_m, north_m = (METRES_PER_KM * float(part) for part in offset)
     u, v = (part / plume.wind.speed_m_s for part in (plume.wind.wind_u_m_s, plume.wind.wind_v_m_s))
     along, across = u * east_m + v * north_m, abs(v * east_m - u * north_m)
-    within = levels["downwind_width_m"] + np.tan(np.radians(levels["downwind_angle_deg"])) * along
+    within = levels.downwind_width_m + np.tan(np.radians(levels.downwind_angle_deg)) * along
     gap_px = ndimage.distance_transform_edt(~plume.candidate.mask)[piece.candidate.mask].min()
-    return bool(along > 0.0 and across <= within and gap_px * pixel_size_m <= levels["downwind_gap_m"])
+    return bool(along > 0.0 and across <= within and gap_px * pixel_size_m <= levels.downwind_gap_m)
 
 
 def _describe(
     area: str, target: Pass, references: Sequence[Pass], detection: Detection, candidate: Candidate, ground: Ground,
-    wind_of: WindOf, limits: Thresholds,
+    wind_of: WindOf, limits: PlumeThresholds,
 ) -> Plume:  # fmt: skip
     mask, enhancement = candidate.mask, detection.enhancement_mol_m2
     around = window_around(mask, 0)

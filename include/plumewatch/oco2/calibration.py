@@ -24,7 +24,7 @@ from plumewatch.errors import ConfigurationError
 from plumewatch.oco2 import null_distribution as null
 from plumewatch.oco2.peaks import find_peaks
 from plumewatch.oco2.scan import scan_track, scan_widths
-from plumewatch.oco2.thresholds import thresholds
+from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track, straight_track
 from plumewatch.statuses import ACCEPTED
 
@@ -140,7 +140,7 @@ def find_candidates(track: Track, law: null.NullDistribution) -> Candidates:
 
 def _reached(candidates: list[Candidates]) -> Floats:
     """c(sigma) at the scan's widths: a smooth curve through what is seldom exceeded in each class of width."""
-    edges = np.geomspace(scan_widths()[0], thresholds()["candidates"]["max_sigma_km"], WIDTH_BINS + 1)
+    edges = np.geomspace(scan_widths()[0], peak_thresholds().candidates.max_sigma_km, WIDTH_BINS + 1)
     sigma, level = np.sqrt(edges[1:] * edges[:-1]), np.empty(WIDTH_BINS)
     for k in range(WIDTH_BINS):
         largest = []

@@ -24,7 +24,7 @@ from plumewatch.oco2.null_distribution import NullDistribution, null_distributio
 from plumewatch.oco2.peaks import Peak, PeakSearch, find_peaks
 from plumewatch.oco2.plume_wind import PlumeWind, surface_to_plume_height, wind_of_products, wind_of_soundings
 from plumewatch.oco2.seed_method import find_peaks_seed
-from plumewatch.oco2.thresholds import thresholds
+from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track, compute_track
 from plumewatch.statuses import ACCEPTED, DETECTION_STAGE, NO_INPUT, SEARCHED
 
@@ -60,7 +60,7 @@ class OrbitDetections:
 
 def calibration_version() -> str:
     """Return which thresholds and which null distribution are in use."""
-    return f"{thresholds().version} {null_distribution().version}"
+    return f"{peak_thresholds().version} {null_distribution().version}"
 
 
 def detect_peaks(
@@ -90,7 +90,7 @@ def _detected(track: Track, peak: Peak, method: str, wind: pa.Table | None) -> D
 
 def _section(track: Track, peak: Peak, wind: pa.Table | None) -> tuple[Section, PlumeWind]:
     """Wind at plume height, pressure and water at the peak, and what the wind was made from."""
-    within = max(thresholds()["flux"]["mean_within_km"], peak.fit.sigma_km)
+    within = max(peak_thresholds().flux.mean_within_km, peak.fit.sigma_km)
     at = track.near(float(track.distance_km[peak.index]), within)
     plume_wind = _wind_of_files(track, peak.index, wind) or wind_of_soundings(track, at)
     bearing = track.bearing_deg(float(track.distance_km[peak.index]))

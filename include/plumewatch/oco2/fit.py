@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-from plumewatch.oco2.thresholds import thresholds
+from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track
 
 Floats = NDArray[np.float64]
@@ -125,8 +125,8 @@ class BestFit:
 
 def find_best(track: Track, centre_km: float, sigma_km: float) -> BestFit | None:
     """Return the best fit near a centre and width, None where no positive height fits."""
-    settings = thresholds()["fit"]
-    size = settings["half_window_km"], settings["background_degree"]
+    settings = peak_thresholds().fit
+    size = settings.half_window_km, settings.background_degree
     window = Window.of(track, centre_km, *size)
     first = window.best_near(centre_km, sigma_km) if window else None
     window = Window.of(track, first.centre_km, *size) if first else None  # the window moves with the centre, once
@@ -136,8 +136,8 @@ def find_best(track: Track, centre_km: float, sigma_km: float) -> BestFit | None
 
 def statistic_at(track: Track, centre_km: float, sigma_km: float) -> float:
     """Return the height in units of its formal error with centre and width held fast; 0 where it isn't positive."""
-    settings = thresholds()["fit"]
-    window = Window.of(track, centre_km, settings["half_window_km"], settings["background_degree"])
+    settings = peak_thresholds().fit
+    window = Window.of(track, centre_km, settings.half_window_km, settings.background_degree)
     if window is None:
         return 0.0
     best = window.evaluate(np.array([centre_km]), np.array([sigma_km])).candidate(0)
@@ -147,7 +147,7 @@ def statistic_at(track: Track, centre_km: float, sigma_km: float) -> float:
 def _alternatives(track: Track, best: Candidate) -> list[float]:
     """Amplitudes by the other windows and backgrounds, started from the best fit; 0 where they find nothing."""
     amplitudes = []
-    for half_window_km, degree in thresholds()["fit"]["alternatives"]:
+    for half_window_km, degree in peak_thresholds().fit.alternatives:
         window = Window.of(track, best.centre_km, half_window_km, degree)
         other = window.best_near(best.centre_km, best.sigma_km) if window else None
         amplitudes.append(other.amplitude_ppm_km if other else 0.0)
@@ -178,9 +178,9 @@ def interval_at(window: Window, best: Candidate, leverage: float) -> tuple[float
 
 
 def _widths(sigma_km: float, factor: float, count: int) -> Floats:
-    settings = thresholds()["fit"]
+    settings = peak_thresholds().fit
     widths = sigma_km * np.geomspace(1.0 / factor, factor, count)
-    return np.unique(np.clip(widths, settings["min_sigma_km"], settings["max_sigma_km"]))
+    return np.unique(np.clip(widths, settings.min_sigma_km, settings.max_sigma_km))
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,7 @@ class Window:
         Without `is_shared` all errors count as independent.
         """
         at = track.near(centre_km, half_window_km)
-        _, bins = np.unique(np.floor(track.distance_km[at] / thresholds()["track"]["bin_km"]), return_inverse=True)
+        _, bins = np.unique(np.floor(track.distance_km[at] / peak_thresholds().track.bin_km), return_inverse=True)
         if not len(at) or bins.max() + 1 <= degree + 1 + N_GAUSSIAN:
             return None
         w, origin = track.weight[at], float(np.median(track.xco2_ppm[at]))
@@ -294,7 +294,7 @@ class Window:
 
     def best_near(self, centre_km: float, sigma_km: float) -> Candidate | None:
         """Return the best fit near a start, None where no height is positive."""
-        bin_km = thresholds()["track"]["bin_km"]
+        bin_km = peak_thresholds().track.bin_km
         reach = max(SEARCH_SIGMAS * sigma_km, bin_km * SEARCH_CENTRES / 2)
         centres = centre_km + np.linspace(-reach, reach, SEARCH_CENTRES)
         widths = _widths(sigma_km, SEARCH_FACTOR, SEARCH_WIDTHS)
@@ -324,7 +324,7 @@ class Window:
         template = self._template(np.array([best.centre_km]), np.array([best.sigma_km]))[0]
         residual = self.left - best.height_ppm * template
         n_parameters = self.degree + 1 + N_GAUSSIAN
-        _, block = np.unique(np.floor(self.distance_km / thresholds()["fit"]["noise_block_km"]), return_inverse=True)
+        _, block = np.unique(np.floor(self.distance_km / peak_thresholds().fit.noise_block_km), return_inverse=True)
         blocks = self.whitening @ (block[:, None] == np.arange(block.max() + 1)).astype(float)
         means = (residual @ blocks) ** 2 / np.sum(blocks**2, axis=0)
         return max(self._single_variance(best), float(means.sum()) / max(len(means) - n_parameters, 1))
@@ -342,8 +342,8 @@ class Window:
 
 def _whitening(distance_km: Floats, weight: Floats, variance_ppm2: float) -> Floats:
     """W of 1-km means of soundings whose errors have this variance and share a part of it with their neighbours."""
-    settings = thresholds()["fit"]
+    settings = peak_thresholds().fit
     apart = np.abs(distance_km[:, None] - distance_km)
-    shared = settings["shared_variance"] * variance_ppm2 * np.exp(-apart / settings["shared_km"])
+    shared = settings.shared_variance * variance_ppm2 * np.exp(-apart / settings.shared_km)
     lower = np.linalg.cholesky(np.diag(1.0 / weight) + shared)
     return np.asarray(solve_triangular(lower, np.eye(len(weight)), lower=True))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from plumewatch.constants import MOLAR_MASS_CO2_KG_MOL, MOLAR_MASS_DRY_AIR_KG_MOL, STANDARD_GRAVITY_M_S2
-from plumewatch.oco2.thresholds import thresholds
+from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.statuses import NO_WIND, RATED, WIND_ALONG_TRACK, WIND_TOO_WEAK
 
 Floats = NDArray[np.float64]
@@ -111,14 +111,14 @@ def estimate_emission(amplitude_ppm_km: float, low: float, high: float, section:
     make of the flux. The wind's error is 1 m/s or a fifth of the wind, where that is more, and no less than the spread
     of the products. The error of water vapour is below 0.1 % of the flux and left out.
     """
-    settings = thresholds()["flux"]
+    settings = peak_thresholds().flux
     speed, across = section.wind_speed_m_s, section.wind_across_track_m_s
     dry_air = float(compute_dry_air_kg_m2(section.surface_pressure_hpa, section.tcwv_kg_m2))
     if not np.isfinite([across, dry_air]).all() or min(dry_air, section.surface_pressure_hpa) <= 0:
         return Emission(NO_WIND)
-    if speed < settings["min_wind_m_s"]:
+    if speed < settings.min_wind_m_s:
         return Emission(WIND_TOO_WEAK)
-    if across < speed * np.sin(np.radians(settings["min_angle_deg"])):
+    if across < speed * np.sin(np.radians(settings.min_angle_deg)):
         return Emission(WIND_ALONG_TRACK)
 
     def flux(amplitude: float) -> float:
@@ -138,8 +138,8 @@ def relative_error_of_air(section: Section) -> float:
 
     A wind of 4 m/s across the track, known at its height, and 1000 hPa: hypot(1 / 4, 4 / 1000) = 0.25.
     """
-    settings = thresholds()["flux"]
+    settings = peak_thresholds().flux
     speed, across = section.wind_speed_m_s, section.wind_across_track_m_s
-    wind_error = max(settings["wind_error_m_s"], settings["wind_error_fraction"] * speed, section.wind_spread_m_s)
-    pressure_error = settings["pressure_error_hpa"] / section.surface_pressure_hpa
+    wind_error = max(settings.wind_error_m_s, settings.wind_error_fraction * speed, section.wind_spread_m_s)
+    pressure_error = settings.pressure_error_hpa / section.surface_pressure_hpa
     return float(np.linalg.norm([wind_error / across, section.height_factor_error, pressure_error]))

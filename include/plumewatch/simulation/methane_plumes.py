@@ -5,9 +5,7 @@ Written apart from `plumewatch.methane` on purpose: what the pipeline finds is j
 
 from __future__ import annotations
 
-import json
 from functools import cache
-from importlib import resources
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +13,7 @@ from scipy.interpolate import RegularGridInterpolator
 from scipy.special import erf
 
 from plumewatch.constants import MOLAR_MASS_CH4_KG_MOL, SECONDS_PER_HOUR
+from plumewatch.reference.loading import read_reference
 from plumewatch.simulation.random_streams import correlated_field, correlated_series
 
 TRANSMITTANCE_FILE = "sentinel2_ch4_transmittance.json"
@@ -86,8 +85,7 @@ def _puffs(
 
 @cache
 def _transmittance(unit: str, band: str) -> RegularGridInterpolator:
-    text = resources.files("plumewatch.reference").joinpath(TRANSMITTANCE_FILE).read_text()
-    table = json.loads(text)
+    table = read_reference(TRANSMITTANCE_FILE)
     return RegularGridInterpolator((table["amf"], table["omega_mol_m2"]), np.log(table[f"{unit}_{band}"]))
 
 

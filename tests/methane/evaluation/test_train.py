@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from plumewatch.methane.evaluation.train import Example, examples_of, fit, plume_share
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import NOT_SIGNIFICANT
 
 SLOPE, INTERCEPT = 2.0, -1.0
@@ -40,5 +40,5 @@ def test_share_at_a_prior() -> None:
 
 def test_features_of_a_training_scene_are_those_of_the_model() -> None:
     found = next(filter(None, map(examples_of, range(6))))
-    model = thresholds()["probability"]["multi_pass"]
+    model = plume_thresholds().probability.multi_pass
     assert {"intercept", *found[0].features} == set(model)

@@ -21,7 +21,7 @@ from plumewatch.catalogues.stac import read_item
 from plumewatch.errors import PlumewatchError, ServiceError, redact
 from plumewatch.failed_scenes import heal_scenes, record_failed_scenes
 from plumewatch.methane.cases.published import FILE, PublishedCase, read_cases, select_cases
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.models import Area, FailedScene
 from plumewatch.sentinel2.bands import METHANE_BANDS, find_asset
 from plumewatch.sentinel2.ingest import SCENES
@@ -151,7 +151,7 @@ def search_cases(
 def _search_case(settings: Settings, case: PublishedCase, found: CaseSearch) -> CaseNote:
     """Add the scenes of a case to those `found`."""
     day = date.fromisoformat(case.observed_on)
-    first = day - timedelta(days=thresholds()["references"]["max_days_back"])
+    first = day - timedelta(days=plume_thresholds().references.max_days_back)
     result = search_scenes(case_area(case.area), first, day, settings.stac_api)
     found.failed += [failure for failure in result.failed if failure not in found.failed]
     shown = [ref for ref in result.scenes if ref.observed_at_utc.date() == day and _is_pass(case, ref)]

@@ -22,7 +22,7 @@ from plumewatch.methane.cases.page import render_cases
 from plumewatch.methane.cases.published import NOT_DETECTED, PublishedCase, compare_case, read_cases
 from plumewatch.methane.cases.scenes import CaseNote
 from plumewatch.methane.passes import DEFAULT_PIXEL_SIZE_M
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import FAILED, NO_INPUT, NO_REFERENCE, SKIPPED_CLOUD
 from plumewatch.storage import Partition
 from plumewatch.tables import PIXELS, PLUMES, VALIDATION
@@ -159,7 +159,7 @@ def validate_case(
         {"case": case.case_id},
         VALIDATION.from_pylist([row]),
         inputs=inputs,
-        settings={"calibration": thresholds().version},
+        settings={"calibration": plume_thresholds().version},
         counts={row["outcome"]: 1},
         extra={"provenance": case.provenance},
     )
@@ -218,7 +218,7 @@ def _reason(
         return {}
     if failed:
         return {"outcome": FAILED, "missing": "; ".join(failed)}
-    days_back = thresholds()["references"]["max_days_back"]
+    days_back = plume_thresholds().references.max_days_back
     if found is None:
         wanted = f"pixels of {case.platform or 'Sentinel-2'} on {case.observed_on} in an area that holds the site, "
         wanted += f"and of earlier dates, at most {days_back} days before"

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from scipy import ndimage
 
 from plumewatch.methane.evaluation.measure import Trial, footprint, search, simulate_setting
-from plumewatch.methane.thresholds import Thresholds
+from plumewatch.methane.thresholds import PlumeThresholds
 from plumewatch.statuses import ACCEPTED
 
 OF_EACH_KIND = 6
@@ -30,7 +30,7 @@ def choose_trials(trials: Sequence[Trial], count: int = OF_EACH_KIND) -> dict[st
     return {kind: some[:: max(1, -(-len(some) // count))] for kind, some in kinds.items()}
 
 
-def draw_pictures(trials: Sequence[Trial], folder: Path, limits: Thresholds) -> list[Path]:
+def draw_pictures(trials: Sequence[Trial], folder: Path, limits: PlumeThresholds) -> list[Path]:
     """Simulate and search the chosen trials again and write a PNG of each into the folder; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
@@ -41,7 +41,7 @@ def draw_pictures(trials: Sequence[Trial], folder: Path, limits: Thresholds) -> 
     return files
 
 
-def _figure(kind: str, trial: Trial, limits: Thresholds) -> Figure:
+def _figure(kind: str, trial: Trial, limits: PlumeThresholds) -> Figure:
     """Return band 11 and the smoothed enhancement with the truth's outline (blue) and the candidates' (black, grey)."""
     area, wind = simulate_setting(trial.setting)
     result = search(area, wind, limits)

@@ -18,7 +18,7 @@ from plumewatch.methane.evaluation.ground import DESERT, FIELDS
 from plumewatch.methane.evaluation.measure import Setting, footprint, is_visible, lies_on, search, simulate_setting
 from plumewatch.methane.evaluation.seeds import TRAINING
 from plumewatch.methane.probability import features_of
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import MASKED_EDGE, SURFACE_CHANGE, TOO_SMALL
 
 SIZE_PX = 200
@@ -60,7 +60,7 @@ def examples_of(number: int) -> list[Example]:
     if not is_visible(area):
         return []
     inside = footprint(area.column_mol_m2)
-    found = [plume.candidate for plume in search(area, wind, thresholds()).plumes]
+    found = [plume.candidate for plume in search(area, wind, plume_thresholds()).plumes]
     return [
         Example(features_of(c.significance or 0.0, c.tests), c.status, lies_on(c.mask, inside), is_planted)
         for c in found
@@ -94,7 +94,7 @@ def training_lines(scenes: int, processes: int) -> list[str]:
     with ProcessPoolExecutor(processes) as pool:
         by_scene = list(pool.map(examples_of, range(scenes), chunksize=8))
     examples = [example for scene in by_scene for example in scene]
-    prior = thresholds()["probability"]["prior"]
+    prior = plume_thresholds().probability.prior
     judged = [example for example in examples if example.status not in REFUSED]
     refused = {status: [e for e in examples if e.status == status] for status in REFUSED}
     return [
