@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from plumewatch import jobs, storage
+from plumewatch.constants import METRES_PER_KM
 from plumewatch.errors import InputError
 from plumewatch.gases import CH4, CO2, GASES, Gas
 from plumewatch.matching.detections import DETECTIONS, detections_of_peaks, detections_of_plumes, with_wind
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 STAGE = "matching"
 SOURCE_COLUMNS = ("source_id", "inventory", "longitude", "latitude", "emission_t_y")
-METRES_PER_KM = 1000.0
 
 log = logging.getLogger("match_sources")
 

@@ -12,7 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from plumewatch.constants import EARTH_RADIUS_KM
+from plumewatch.geodesy import distance_to_chord, unit_vectors
 from plumewatch.reference.loading import load_values
 
 Floats = NDArray[np.float64]
@@ -73,26 +73,15 @@ def power_plant_factors() -> PowerPlantFactors:
     )
 
 
-def unit_sphere(longitude: ArrayLike, latitude: ArrayLike) -> Floats:
-    """Return points on the unit sphere, shape (n, 3): distances there have no antimeridian and no poles."""
-    lon, lat = np.radians(np.asarray(longitude, float)), np.radians(np.asarray(latitude, float))
-    return np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
-
-
-def chord(distance_km: float) -> float:
-    """Return the straight distance on the unit sphere of a great-circle distance."""
-    return float(2 * np.sin(distance_km / (2 * EARTH_RADIUS_KM)))
-
-
 def cluster(longitude: ArrayLike, latitude: ArrayLike, distance_km: float) -> NDArray[np.int64]:
     """Return the number of each point's group: points joined by steps of at most `distance_km` are one group.
 
     Groups are numbered in the order of their first point.
     """
-    points = unit_sphere(longitude, latitude)
+    points = unit_vectors(longitude, latitude)
     if not len(points):
         return np.zeros(0, np.int64)
-    pairs = cKDTree(points).query_pairs(chord(distance_km), output_type="ndarray")
+    pairs = cKDTree(points).query_pairs(distance_to_chord(distance_km), output_type="ndarray")
     links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(points), len(points)))
     label = connected_components(links, directed=False)[1]
     _, first, group = np.unique(label, return_index=True, return_inverse=True)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plumewatch.gases import ISOLATION_FOREST
+from plumewatch.geodesy import wrap_longitude
 from plumewatch.methane.detection import Detection, enhancement_of
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.references import compare_with_surroundings
@@ -104,7 +105,7 @@ def _cluster(longitude: NDArray, latitude: NDArray, longitude0: float, settings:
 
     if not len(longitude):
         return np.zeros(0, np.int32)
-    east = ((longitude - longitude0 + 180.0) % 360.0 - 180.0) * np.cos(np.radians(np.median(latitude)))
+    east = wrap_longitude(longitude - longitude0) * np.cos(np.radians(np.median(latitude)))
     labels = DBSCAN(eps=settings.eps_deg, min_samples=settings.min_samples).fit_predict(
         np.column_stack([east, latitude])
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import ndimage
 
+from plumewatch.constants import MAD_TO_SIGMA
 from plumewatch.gases import MULTI_PASS, SINGLE_PASS
 from plumewatch.methane.alignment import align, beside_gaps
 from plumewatch.methane.candidates import find_regions
@@ -28,7 +29,6 @@ from plumewatch.methane.references import (
 )
 from plumewatch.methane.retrieval import enhancement_per_signal, estimate_enhancement
 from plumewatch.methane.smoothing import (
-    MAD_TO_SIGMA,
     Array,
     Mask,
     least_noise,

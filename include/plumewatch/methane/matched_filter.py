@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from plumewatch.geodesy import angle_between_deg
 from plumewatch.methane.smoothing import Array, Mask, robust_sigma
 from plumewatch.methane.thresholds import PlumeThresholds
 
@@ -73,7 +74,7 @@ def plume_templates(
     rule = limits.templates
     steps = np.arange(0.0, 360.0, DIRECTION_STEP_DEG)
     if wind_towards_deg is not None:
-        off = np.abs((steps - wind_towards_deg + 180.0) % 360.0 - 180.0)
+        off = angle_between_deg(steps, wind_towards_deg)
         near = off <= rule.wind_direction_range_deg
         steps = steps[near][np.argsort(off[near], kind="stable")]
     shape = (pixel_size_m, rule.source_width_m, rule.growth)

@@ -12,6 +12,7 @@ import shapely
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from plumewatch.constants import METRES_PER_KM
 from plumewatch.geodesy import local_offset_km
 from plumewatch.methane.alignment import DERIVATIVES_PX
 from plumewatch.methane.cut_offs import compute_cut_off
@@ -34,7 +35,6 @@ ORIGIN_SCALE_PX = 2.0  # averaged so that single noisy pixels don't count
 ORIGIN_MARGIN_PX = round(TRUNCATE * ORIGIN_SCALE_PX)  # pixels further off have no part in the averages of the mask
 ORIGIN_SHARE = 0.05  # the first twentieth of the weight along the wind lies around the source, whatever the length
 END_SHARE = 0.15  # the same without wind, of either end: more, as the end itself is in question
-METRES_PER_KM = 1000.0
 
 
 @dataclass(frozen=True, eq=False)

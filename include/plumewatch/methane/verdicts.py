@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import ndimage
 
+from plumewatch.geodesy import angle_between_deg
 from plumewatch.methane.candidates import Region
 from plumewatch.methane.likeness import compare_shapes
 from plumewatch.methane.mask_window import window_around
@@ -137,7 +138,7 @@ def run_tests(region: Region, target: Pass, search: SearchResult, limits: PlumeT
     boundary = mask & ~ndimage.binary_erosion(mask)
     off = 0.0
     if template.towards_deg is not None and search.wind_towards_deg is not None:
-        off = abs((template.towards_deg - search.wind_towards_deg + 180.0) % 360.0 - 180.0)
+        off = float(angle_between_deg(template.towards_deg, search.wind_towards_deg))
     return shape_tests(region.mask, target, search, limits) | {
         "n_references": float(comparison.n_references),
         "lowest_significance_in_scene": search.matches.lowest_z,

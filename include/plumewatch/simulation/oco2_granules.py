@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plumewatch.constants import SECONDS_PER_DAY
 from plumewatch.geodesy import destination
 from plumewatch.simulation.oco2_lite_file import write_lite_file
 from plumewatch.simulation.oco2_orbits import FOOTPRINT_KM, FRAMES_PER_S
@@ -28,7 +29,6 @@ MILLISECONDS = np.array([0, 300, 700])  # how ids and dates write the thirds of 
 X2019_SLOPE, X2019_OFFSET_PPM = 1.00079, -0.142  # WMO scale X2019 from X2007, Hall et al. 2021
 RAW_BIAS_PPM = 1.8
 ORBITS_OF_CYCLE, DAYS_OF_CYCLE = 233, 16
-SECONDS_PER_DAY = 86400
 COORDINATES = {"levels": 20, "bands": 3, "vertices": 4, "footprints": 8}
 APRIORI_PPM, ITERATIONS, DEM_POINTS = 423.8, 3, 400  # the same everywhere: nothing reads them
 VIEW_ZENITH_DEG = {NADIR: 0.35, GLINT: 24.0}

@@ -13,6 +13,7 @@ import shapely
 from numpy.typing import NDArray
 from rasterio.transform import Affine
 
+from plumewatch.constants import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from plumewatch.simulation import stac_catalogue, surfaces
 from plumewatch.simulation.methane_plumes import air_mass_factor, plume_column_mol_m2, transmittance
 from plumewatch.simulation.random_streams import random_stream
@@ -104,7 +105,7 @@ def write_scenes(
     middle = (west + SCENE_SIZE * CELL_M / 2, north - SCENE_SIZE * CELL_M / 2)
     free = [(p.source.x_m - middle[0], p.source.y_m - middle[1]) for p in plumes]
     ground = surfaces.make_ground(seed, area.name, SCENE_SIZE, free, CLEARANCE_M)
-    days = [area.time_of(a).timestamp() / 86400.0 for a in area.acquisitions]
+    days = [area.time_of(a).timestamp() / SECONDS_PER_DAY for a in area.acquisitions]
     by_date = {plume.acquisition.date: plume for plume in plumes}
     scenes, planted, items = [], [], []
     for number, acquisition in enumerate(area.acquisitions):
@@ -153,7 +154,7 @@ def _outline(area: SimulatedArea, column: NDArray[np.float64]) -> list[list[floa
 def _column(seed: int, area: SimulatedArea, plume: PlannedPlume, wind: WindField) -> NDArray[np.float64]:
     """Methane column of a plume on the scene's cells, mol/m2, row 0 in the north."""
     time = plume.observed_at_utc
-    hour = time.hour + time.minute / 60.0 + time.second / 3600.0
+    hour = time.hour + time.minute / 60.0 + time.second / SECONDS_PER_HOUR
     u, v = (float(c) for c in wind.at(plume.source.longitude, plume.source.latitude, hour))
     west, north = area.corner
     x_edges = west + np.arange(SCENE_SIZE + 1) * CELL_M

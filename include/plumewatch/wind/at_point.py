@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
-from plumewatch.constants import EARTH_RADIUS_KM
+from plumewatch.geodesy import chord_to_distance_km, unit_vectors
 from plumewatch.wind.profile import height_factor, is_plausible, levels_around, share_of_upper
 
 Floats = NDArray[np.float64]
@@ -295,17 +295,12 @@ def _in_space(rows: _Rows, slot: Floats, lon: Floats, lat: Floats) -> tuple[Floa
 
 def _nearest(field: _Rows, lon: Floats, lat: Floats) -> tuple[NDArray[np.intp], Floats]:
     """The four nearest rows of each point and their inverse squared distances, 0 beyond the limit: (points, 4)."""
-    chord, index = cKDTree(_unit_sphere(field.lon, field.lat)).query(_unit_sphere(lon, lat), k=NEIGHBOURS)
-    distance_km = 2 * EARTH_RADIUS_KM * np.arcsin(np.minimum(chord / 2, 1.0))  # inf where there are fewer rows
+    chord, index = cKDTree(unit_vectors(field.lon, field.lat)).query(unit_vectors(lon, lat), k=NEIGHBOURS)
+    distance_km = chord_to_distance_km(chord)  # the chord is inf where there are fewer rows
     weight = np.where(
         np.isfinite(chord) & (distance_km <= MAX_DISTANCE_KM), 1 / np.maximum(distance_km, 1e-6) ** 2, 0.0
     )
     return np.minimum(index, len(field.lon) - 1), weight
-
-
-def _unit_sphere(lon: Floats, lat: Floats) -> Floats:
-    lon, lat = np.radians(lon), np.radians(lat)
-    return np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from plumewatch import storage
 from plumewatch.catalogues.stac import read_item
 from plumewatch.errors import PlumewatchError, ServiceError, redact
 from plumewatch.failed_scenes import heal_scenes, record_failed_scenes
+from plumewatch.geodesy import utm_epsg
 from plumewatch.methane.cases.published import FILE, PublishedCase, read_cases, select_cases
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.models import Area, FailedScene
@@ -93,8 +94,7 @@ def case_area(name: str) -> Area:
     cases = [case for case in read_cases() if case.area == name]
     first = cases[0]
     zones = [int(case.tile[:2]) for case in cases if case.is_sentinel2 and case.tile]
-    zone = zones[0] if zones else int((first.longitude + 180.0) // 6.0) + 1  # UTM zones are 6 degrees wide
-    epsg = (32600 if first.latitude >= 0 else 32700) + zone
+    epsg = utm_epsg(first.longitude, first.latitude, zones[0] if zones else None)
     to_utm = Transformer.from_crs("EPSG:4326", f"EPSG:{epsg}", always_xy=True)
     half = SIDE_PX * PIXEL_M / 2
     x, y = (round(metres / PIXEL_M) * PIXEL_M for metres in to_utm.transform(first.longitude, first.latitude))

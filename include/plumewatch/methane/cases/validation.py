@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from plumewatch import storage
+from plumewatch.constants import KM_PER_DEGREE, METRES_PER_KM
 from plumewatch.errors import PlumewatchError, redact
 from plumewatch.failed_scenes import read_failed_scenes
 from plumewatch.gases import MULTI_PASS
@@ -30,7 +31,6 @@ from plumewatch.tables import PIXELS, PLUMES, VALIDATION
 PAGE = "maps/published_cases.html"
 """The readable summary, below the storage root."""
 BOX_KM = 0.5  # around a site: what must be clear so that a plume of 1 t/h can be seen
-KM_PER_DEGREE = 111.195  # of latitude, on the mean sphere
 MIN_CLEAR_AROUND = 0.5  # chosen: below, nothing seen is no statement on the site
 PASS_LASTS = timedelta(minutes=2)  # tiles of one pass are seconds apart, passes of one day an orbit (100 minutes)
 COLUMNS = (
@@ -119,7 +119,7 @@ def _pixels_in(partition: Partition, case: PublishedCase) -> SitePixels | None:
     if not rows.num_rows:
         return None
     place = (rows[name].to_numpy() for name in ("longitude", "latitude"))
-    distance_m = great_circle_distance_km(case.longitude, case.latitude, *place) * 1000.0
+    distance_m = great_circle_distance_km(case.longitude, case.latitude, *place) * METRES_PER_KM
     nearest = int(np.argmin(distance_m))
     own = rows.slice(nearest, 1).to_pylist()[0]
     if distance_m[nearest] > (own["pixel_size_m"] or DEFAULT_PIXEL_SIZE_M):
