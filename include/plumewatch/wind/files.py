@@ -16,8 +16,9 @@ from plumewatch.errors import InputError
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.models import FailedScene
 from plumewatch.tables import WIND
-from plumewatch.wind.at_point import MAX_AGE_HOURS, is_usable
 from plumewatch.wind.grids import MARGIN_DEG, Bounds
+from plumewatch.wind.interpolation import MAX_AGE_HOURS
+from plumewatch.wind.rows import is_usable
 
 Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Longitudes and latitudes in degrees."""

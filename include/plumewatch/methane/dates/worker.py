@@ -21,7 +21,7 @@ from plumewatch.methane.search import PassResult, observation_of, search_pass, t
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.models import FailedScene
 from plumewatch.statuses import FAILED
-from plumewatch.wind.at_point import WindField, wind_at
+from plumewatch.wind.at_point import WindLookup, wind_at
 from plumewatch.wind.files import READ_AROUND
 from plumewatch.wind.kept_files import KeptFiles
 
@@ -183,5 +183,5 @@ def _wind_of(target: Pass, work: _Work) -> WindOf:
         lambda failure: work.failures.append(replace(failure, area=work.task.area)),
     )
 
-    winds = WindField.of(rows)
+    winds = WindLookup.of(rows)
     return lambda longitude, latitude: wind_at(winds, longitude, latitude, observed_at)
