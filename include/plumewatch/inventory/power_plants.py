@@ -28,7 +28,7 @@ class _Plants:
 
 
 @dataclass(frozen=True)
-class _File:
+class _PlantValues:
     version: str
     emission_factor_t_tj: Mapping[str, float]
     efficiency: Mapping[str, float]
@@ -61,7 +61,7 @@ def power_plant_factors() -> PowerPlantFactors:
 
     Coal: 94.6 t/TJ x 3.6 TJ/GWh / 0.36 = 946 t/GWh.
     """
-    file = load_values(_File, FILE)
+    file = load_values(_PlantValues, FILE)
     efficiency = file.efficiency
     return PowerPlantFactors(
         version=file.version,

@@ -107,7 +107,7 @@ class _Rows:
 
 
 @dataclass(frozen=True)
-class _File:
+class _MatchingValues:
     version: str
     co2: PeakRule
     ch4: PlumeRule
@@ -132,6 +132,6 @@ class MatchingRule:
 @lru_cache(maxsize=2)
 def matching_rule(gas: str) -> MatchingRule:
     """Return the numbers for `co2` or `ch4` that ship with the library."""
-    file = load_values(_File, FILE)
+    file = load_values(_MatchingValues, FILE)
     by_gas: dict[str, PeakRule | PlumeRule] = {CO2.name: file.co2, CH4.name: file.ch4}
     return MatchingRule(file.version, by_gas[gas], file.status.confirmed_probability, file.rows.min_probability)

@@ -40,7 +40,7 @@ from plumewatch.methane.smoothing import (
 from plumewatch.methane.thresholds import PlumeThresholds
 from plumewatch.methane.verdicts import (
     Candidate,
-    SearchResult,
+    SearchEvidence,
     is_surface_change,
     judge_region,
     shape_tests,
@@ -130,7 +130,7 @@ def _search(
     changed_ground: Mask,
     limits: PlumeThresholds,
     wind_towards_deg: float | None,
-) -> SearchResult:
+) -> SearchEvidence:
     size_m, valid = target.pixel_size_m, comparison.valid
     relative, spread = in_units_of_noise(comparison, noise)
     usual_noise = float(np.median(sampled(noise, valid))) if valid.any() else 1.0
@@ -143,7 +143,7 @@ def _search(
     stands_out = valid & (np.abs(averaged) >= limits.candidates.seed_significance)
     regions = find_regions(matches, averaged, valid, size_m, limits)
     edges = ndimage.maximum_filter(comparison.edge_strength, 3)
-    return SearchResult(
+    return SearchEvidence(
         comparison=comparison,
         local_noise=noise / usual_noise,
         relative=relative,

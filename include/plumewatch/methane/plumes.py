@@ -20,7 +20,7 @@ from plumewatch.methane.detection import Detection
 from plumewatch.methane.grid_place import GridPlace
 from plumewatch.methane.mask_window import window_around
 from plumewatch.methane.passes import Pass
-from plumewatch.methane.quantification import Emission, Ground, Mass, compute_mass, estimate_emission
+from plumewatch.methane.quantification import GroundNoise, Mass, PlumeEmission, compute_mass, estimate_plume_emission
 from plumewatch.methane.references import away_from
 from plumewatch.methane.smoothing import TRUNCATE, Array, Mask, smooth
 from plumewatch.methane.thresholds import PlumeThresholds
@@ -57,7 +57,7 @@ class Plume:
     """Methane in the mask."""
     wind: WindAtPoint | None
     """At the region's centre, None where it is not known."""
-    emission: Emission | None
+    emission: PlumeEmission | None
     """None without wind."""
     geometry: shapely.Geometry
     """Outline in longitude and latitude."""
@@ -107,7 +107,7 @@ def describe_plumes(
         return []
     anywhere = np.logical_or.reduce([candidate.mask for candidate in detection.candidates])
     away = away_from(anywhere, detection.valid, target.pixel_size_m, limits)
-    ground = Ground.of(detection.enhancement_mol_m2, away)
+    ground = GroundNoise.of(detection.enhancement_mol_m2, away)
     plumes = [_describe(area, target, references, detection, c, ground, wind_of, limits) for c in detection.candidates]
     return _refuse_downwind_pieces(plumes, target.pixel_size_m, limits)
 
@@ -141,8 +141,8 @@ def _is_downwind_piece(piece: Plume, plume: Plume, pixel_size_m: float, limits: 
 
 
 def _describe(
-    area: str, target: Pass, references: Sequence[Pass], detection: Detection, candidate: Candidate, ground: Ground,
-    wind_of: WindOf, limits: PlumeThresholds,
+    area: str, target: Pass, references: Sequence[Pass], detection: Detection, candidate: Candidate,
+    ground: GroundNoise, wind_of: WindOf, limits: PlumeThresholds,
 ) -> Plume:  # fmt: skip
     mask, enhancement = candidate.mask, detection.enhancement_mol_m2
     around = window_around(mask, 0)
@@ -161,7 +161,7 @@ def _describe(
         target.place.col0 + col,
     )
     mass = compute_mass(enhancement, mask, ground, target.pixel_size_m, limits)
-    emission = None if wind is None else estimate_emission(mass, wind.speed_m_s, plume_id, limits)
+    emission = None if wind is None else estimate_plume_emission(mass, wind.speed_m_s, plume_id, limits)
     geometry = target.place.polygon(mask)
     table_row = {
         "plume_id": plume_id,

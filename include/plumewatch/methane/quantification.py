@@ -40,7 +40,7 @@ class Mass:
 
 
 @dataclass(frozen=True)
-class Emission:
+class PlumeEmission:
     """The rate of a source."""
 
     emission_kg_h: float
@@ -63,7 +63,7 @@ def effective_wind_m_s(wind_speed_10m_m_s: ArrayLike, limits: PlumeThresholds) -
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
+class GroundNoise:
     """How the noise of a field hangs together where no plume is, up to lags of half the image."""
 
     covariance: Array
@@ -72,7 +72,7 @@ class Ground:
     """Rows and columns that it is known for, either way."""
 
     @classmethod
-    def of(cls, field: Array, plume_free: Mask) -> Ground:
+    def of(cls, field: Array, plume_free: Mask) -> GroundNoise:
         """Take it from a field (height x width) where it is known and no plume is near; values are winsorised."""
         is_known = plume_free & np.isfinite(field)
         if not is_known.any():
@@ -92,7 +92,7 @@ class Ground:
 
 
 def compute_mass(
-    enhancement_mol_m2: Array, mask: Mask, ground: Ground, pixel_size_m: float, limits: PlumeThresholds
+    enhancement_mol_m2: Array, mask: Mask, ground: GroundNoise, pixel_size_m: float, limits: PlumeThresholds
 ) -> Mass:
     """Return the mass of methane in `mask`; its noise is that of such a sum, by the covariance of the `ground`.
 
@@ -114,7 +114,7 @@ def compute_mass(
     return Mass(sums[1], sigma, float(mask.sum() * pixel_size_m**2), (small, as_it_is, large))
 
 
-def noise_of_sum(ground: Ground, mask: Mask) -> float:
+def noise_of_sum(ground: GroundNoise, mask: Mask) -> float:
     """Return the standard deviation of the field's sum over the mask; NaN where no ground tells it.
 
     The sum of the covariance over all pairs of the mask's pixels, which holds the correlation of the noise from pixel
@@ -132,7 +132,9 @@ def noise_of_sum(ground: Ground, mask: Mask) -> float:
     return float(np.sqrt(np.clip((pairs * ground.covariance[lags]).sum(), n_pixels * variance, upper_bound**2)))
 
 
-def estimate_emission(mass: Mass, wind_speed_10m_m_s: float, plume_id: str, limits: PlumeThresholds) -> Emission:
+def estimate_plume_emission(
+    mass: Mass, wind_speed_10m_m_s: float, plume_id: str, limits: PlumeThresholds
+) -> PlumeEmission:
     """Return the rate and its 68 % interval by Monte Carlo over wind, noise, mask, retrieval and the model itself.
 
     The model's own error is that of one look at a source that puffs and meanders, through a mask that holds part of it.
@@ -151,7 +153,7 @@ def estimate_emission(mass: Mass, wind_speed_10m_m_s: float, plume_id: str, limi
     rates = effective_wind_m_s(wind, limits) * (outline + noise) * retrieval * model * SECONDS_PER_HOUR
     low, high = np.quantile(rates, ONE_SIGMA)
     least = 0.0 if rate >= 0.0 else -np.inf  # a mass below its surroundings', which only refused candidates have
-    return Emission(rate, min(max(float(low), least), rate), max(float(high), rate))
+    return PlumeEmission(rate, min(max(float(low), least), rate), max(float(high), rate))
 
 
 def detection_limit_kg_h(

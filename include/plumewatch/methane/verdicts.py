@@ -47,7 +47,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, eq=False)
-class SearchResult:
+class SearchEvidence:
     """What one search gave, and what the tests of its candidates need."""
 
     comparison: Comparison
@@ -72,7 +72,9 @@ class SearchResult:
     """Sharp edges of the ground, and the pixels beside them."""
 
 
-def judge_region(method: str, region: Region, target: Pass, search: SearchResult, limits: PlumeThresholds) -> Candidate:
+def judge_region(
+    method: str, region: Region, target: Pass, search: SearchEvidence, limits: PlumeThresholds
+) -> Candidate:
     """Return the region with what the tests say of it."""
     levels, mask = limits.candidates, region.mask
     tests = run_tests(region, target, search, limits)
@@ -91,7 +93,7 @@ def judge_region(method: str, region: Region, target: Pass, search: SearchResult
     return Candidate(mask, region.significance, scale_m, probability, status, tests)
 
 
-def shape_tests(mask: Mask, target: Pass, search: SearchResult, limits: PlumeThresholds) -> dict[str, float]:
+def shape_tests(mask: Mask, target: Pass, search: SearchEvidence, limits: PlumeThresholds) -> dict[str, float]:
     """Return how the other bands follow the absorption, by name, and how much of the region is changed ground."""
     comparison = search.comparison
     around = window_around(mask, 0)
@@ -121,7 +123,7 @@ def is_surface_change(tests: Mapping[str, float], limits: PlumeThresholds) -> bo
     return False
 
 
-def run_tests(region: Region, target: Pass, search: SearchResult, limits: PlumeThresholds) -> dict[str, float]:
+def run_tests(region: Region, target: Pass, search: SearchEvidence, limits: PlumeThresholds) -> dict[str, float]:
     """Return what a plume and a chance differ by, by name."""
     comparison, template = search.comparison, region.template
     around = window_around(region.mask, 1)

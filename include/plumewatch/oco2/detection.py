@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from plumewatch.gases import CURVE_FIT_SEED, SCAN
 from plumewatch.oco2.flux import (
-    Emission,
+    PeakEmission,
     Section,
     compute_cross_sectional_flux_kt_h,
     compute_wind_across_track,
-    estimate_emission,
+    estimate_peak_emission,
 )
 from plumewatch.oco2.null_distribution import NullDistribution, null_distribution
 from plumewatch.oco2.peaks import Peak, PeakSearch, find_peaks
@@ -81,7 +81,9 @@ def detect_peaks(
 def _detected(track: Track, peak: Peak, method: str, wind: pa.Table | None) -> DetectedPeak:
     section, plume_wind = _section(track, peak, wind)
     fit = peak.fit
-    emission = estimate_emission(fit.amplitude_ppm_km, fit.amplitude_ppm_km_low, fit.amplitude_ppm_km_high, section)
+    emission = estimate_peak_emission(
+        fit.amplitude_ppm_km, fit.amplitude_ppm_km_low, fit.amplitude_ppm_km_high, section
+    )
     row = _row(track, peak, section, emission, plume_wind)
     month = f"{row['observed_at_utc']:%Y-%m}"
     details = _details(track, peak, row, section, plume_wind, method) if peak.status == ACCEPTED else None
@@ -122,7 +124,7 @@ def _time(time_s: float) -> datetime:
     return EPOCH + timedelta(microseconds=round(time_s * 1e6))
 
 
-def _row(track: Track, peak: Peak, section: Section, emission: Emission, plume_wind: PlumeWind) -> dict[str, Any]:
+def _row(track: Track, peak: Peak, section: Section, emission: PeakEmission, plume_wind: PlumeWind) -> dict[str, Any]:
     fit = peak.fit
     return {
         "peak_id": int(track.sounding_id[peak.index]),

@@ -54,7 +54,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Emission:
+class PeakEmission:
     """What a source upwind emits, with its 68 % interval; None unless the status is ok."""
 
     status: str
@@ -109,7 +109,7 @@ def compute_cross_sectional_flux_kt_h(
     return np.asarray(kg_s * KT_H_PER_KG_S, dtype=float)
 
 
-def estimate_emission(amplitude_ppm_km: float, low: float, high: float, section: Section) -> Emission:
+def estimate_peak_emission(amplitude_ppm_km: float, low: float, high: float, section: Section) -> PeakEmission:
     """Return the emission of a peak of an amplitude and its 68 % interval (ppm km), or why there is none.
 
     The interval adds in quadrature what the amplitude's interval and the errors of wind, plume height and pressure
@@ -120,11 +120,11 @@ def estimate_emission(amplitude_ppm_km: float, low: float, high: float, section:
     speed, across = section.wind_speed_m_s, section.wind_across_track_m_s
     dry_air = float(compute_dry_air_kg_m2(section.surface_pressure_hpa, section.tcwv_kg_m2))
     if not np.isfinite([across, dry_air]).all() or min(dry_air, section.surface_pressure_hpa) <= 0:
-        return Emission(NO_WIND)
+        return PeakEmission(NO_WIND)
     if speed < settings.min_wind_m_s:
-        return Emission(WIND_TOO_WEAK)
+        return PeakEmission(WIND_TOO_WEAK)
     if across < speed * np.sin(np.radians(settings.min_angle_deg)):
-        return Emission(WIND_ALONG_TRACK)
+        return PeakEmission(WIND_ALONG_TRACK)
 
     def flux(amplitude: float) -> float:
         return float(
@@ -135,7 +135,7 @@ def estimate_emission(amplitude_ppm_km: float, low: float, high: float, section:
     by_air = emission * relative_error_of_air(section)
     down = float(np.hypot(emission - flux(low), by_air))
     up = float(np.hypot(flux(high) - emission, by_air))
-    return Emission(RATED, emission, max(0.0, emission - down), emission + up)
+    return PeakEmission(RATED, emission, max(0.0, emission - down), emission + up)
 
 
 def relative_error_of_air(section: Section) -> float:

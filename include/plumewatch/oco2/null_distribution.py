@@ -31,7 +31,7 @@ REFERENCE_KM = 600.0  # length of track that a false alarm probability speaks of
 
 
 @dataclass(frozen=True)
-class _File:
+class _NullValues:
     version: str
     spread: tuple[float, ...]
     reached: tuple[float, ...]
@@ -71,7 +71,7 @@ class NullDistribution:
 @lru_cache(maxsize=1)
 def null_distribution() -> NullDistribution:
     """Return the calibration that ships with the library."""
-    file = load_values(_File, FILE)
+    file = load_values(_NullValues, FILE)
     spread, reached = np.array(file.spread), np.array(file.reached)
     return NullDistribution(file.version, spread, reached, file.gumbel_location, file.gumbel_scale)
 

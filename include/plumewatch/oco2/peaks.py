@@ -1,7 +1,8 @@
 """Peaks of xco2 along an orbit: scanned, tested, fitted; one row a plume, rejected candidates with their reason.
 
 Method `scan`: every kilometre and width is tested against a local parabola (`scan.py`); the local maxima that stand out
-are fitted (`fit.py`), compared with what noise reaches (`null_distribution.py`) and pass through the tests of `judge`.
+are fitted (`fit.py`), compared with what noise reaches (`null_distribution.py`) and pass through the tests
+of `judge_peak`.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def _select(track: Track, scan: Scan, spread: Floats, distribution: NullDistribu
         if is_near and probability > settings.accepted_false_alarm_probability:
             continue  # the flank of a plume that noise could make as well: no candidate of its own
         fit = best.with_interval(rest)
-        peak = judge(rest, fit, probability, settings.min_correlation, is_duplicate=is_near)
+        peak = judge_peak(rest, fit, probability, settings.min_correlation, is_duplicate=is_near)
         is_twin = any(abs(fit.centre_km - other.fit.centre_km) <= settings.separation_km for other in found)
         if is_twin and peak.status != ACCEPTED:
             continue  # two maxima of one refused candidate
@@ -130,7 +131,7 @@ def _reach_km(fit: PeakFit) -> float:
     return max(settings.suppression_sigmas * fit.sigma_km, settings.suppression_km)
 
 
-def judge(
+def judge_peak(
     track: Track,
     fit: PeakFit,
     false_alarm_probability: float,

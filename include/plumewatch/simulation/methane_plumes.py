@@ -14,7 +14,7 @@ from scipy.special import erf
 
 from plumewatch.constants import MOLAR_MASS_CH4_KG_MOL, SECONDS_PER_HOUR
 from plumewatch.reference.loading import read_reference
-from plumewatch.simulation.random_streams import correlated_field, correlated_series
+from plumewatch.simulation.random_streams import correlated_series, gaussian_field
 
 TRANSMITTANCE_FILE = "sentinel2_ch4_transmittance.json"
 PUFF_INTERVAL_S = 4.0  # at 5 m/s puffs are one cell of 20 m apart
@@ -72,7 +72,7 @@ def _puffs(
     # Gusts by moment of release (rows) and time since (columns): neighbours in either share their eddies.
     alive = np.tri(count)
     scale = EDDY_TIME_S / PUFF_INTERVAL_S
-    gust = [TURBULENCE_INTENSITY * speed * correlated_field(rng, (count, count), scale) for _ in range(2)]
+    gust = [TURBULENCE_INTENSITY * speed * gaussian_field(rng, (count, count), scale) for _ in range(2)]
     drift, aside = ((g * alive).sum(axis=1) * PUFF_INTERVAL_S for g in gust)
     distance = np.asarray(speed * age, dtype=np.float64)
     x = source[0] + along[0] * (distance + drift) - along[1] * aside

@@ -89,7 +89,7 @@ def usable_rows(file: str, condition: pc.Expression | None = None) -> pa.Table:
     return usable
 
 
-def fetch_wind(
+def copy_wind(
     source_path: str, storage_root: str, day: date, bounds: Sequence[Bounds], on_failure: OnFailure | None = None
 ) -> list[str]:
     """Copy the wind of a day around the bounds into the storage's table `wind`; return the partitions that it wrote.

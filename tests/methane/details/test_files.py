@@ -16,9 +16,9 @@ from plumewatch.methane.anomalies import ForestSettings
 from plumewatch.methane.details.facts import as_plain, emission_by_wind_kg_h, plume_facts
 from plumewatch.methane.details.files import MAX_REFUSED_PICTURES, write_details
 from plumewatch.methane.evaluation.scenes import PlantedPlume, simulate_area
+from plumewatch.methane.pass_search import PassResult, search_pass
 from plumewatch.methane.plumes import Plume
 from plumewatch.methane.quantification import Mass
-from plumewatch.methane.search import PassResult, search_pass
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import ACCEPTED, NOT_SIGNIFICANT, SURFACE_CHANGE, UNRATED
 from plumewatch.wind.at_point import WindAtPoint

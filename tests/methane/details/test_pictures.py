@@ -24,9 +24,9 @@ from plumewatch.methane.details.picture_window import frame_picture
 from plumewatch.methane.details.pictures import draw_plume, plume_figure
 from plumewatch.methane.evaluation.scenes import PlantedPlume, simulate_area
 from plumewatch.methane.mask_window import window_around
+from plumewatch.methane.pass_search import PassResult, search_pass
 from plumewatch.methane.passes import Pass, grid_pass
 from plumewatch.methane.plumes import Plume
-from plumewatch.methane.search import PassResult, search_pass
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.pages.wording import area_text, mass_text, place_text, probability_text, rate_text, status_text
 from plumewatch.statuses import ACCEPTED, SURFACE_CHANGE

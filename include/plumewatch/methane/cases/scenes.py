@@ -27,7 +27,7 @@ from plumewatch.models import Area, FailedScene
 from plumewatch.sentinel2.bands import METHANE_BANDS, find_asset
 from plumewatch.sentinel2.ingest import SCENES
 from plumewatch.sentinel2.scene import SceneRef
-from plumewatch.sentinel2.search import STAGE, SearchResult, search_scenes
+from plumewatch.sentinel2.search import STAGE, FoundScenes, search_scenes
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.settings import Settings
 from plumewatch.wind.product import WindRequest
@@ -176,7 +176,7 @@ def _case_scene(case: PublishedCase, ref: SceneRef, is_shown: bool) -> CaseScene
     return CaseScene(case.area, ref.scene_id, ref.item_href, wind_at)
 
 
-def _what_there_is(case: PublishedCase, result: SearchResult, day: date) -> str:
+def _what_there_is(case: PublishedCase, result: FoundScenes, day: date) -> str:
     of_day = sorted(ref.scene_id for ref in result.scenes if ref.observed_at_utc.date() == day)
     there = ", ".join(of_day) if of_day else "none of that day"
     return f"the catalogue has no scene of {case.platform or 'Sentinel-2'} on {day} (it has {there})"

@@ -17,7 +17,7 @@ from plumewatch.methane.dates.failures import noted
 from plumewatch.methane.dates.task import AreaDates
 from plumewatch.methane.details.files import write_details
 from plumewatch.methane.details.scene_pages import write_scene_pages
-from plumewatch.methane.search import PassResult, anomaly_columns, nothing_to_search
+from plumewatch.methane.pass_search import PassResult, anomaly_columns, nothing_to_search
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.models import FailedScene
 from plumewatch.statuses import ACCEPTED, FAILED

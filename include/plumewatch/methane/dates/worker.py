@@ -15,9 +15,9 @@ from plumewatch.methane.dates.failures import failure_of, noted, pass_name
 from plumewatch.methane.dates.outputs import count_by_status, publish_date, stated_observations, unread_pass
 from plumewatch.methane.dates.stored_passes import RefusedPass, StoredDay, StoredPasses, on_window
 from plumewatch.methane.dates.task import AreaDates
+from plumewatch.methane.pass_search import PassResult, observation_of, search_pass, time_of
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import WindOf
-from plumewatch.methane.search import PassResult, observation_of, search_pass, time_of
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.models import FailedScene
 from plumewatch.statuses import FAILED

@@ -13,10 +13,10 @@ import numpy as np
 
 from plumewatch.constants import SECONDS_PER_HOUR
 from plumewatch.methane.cut_offs import compute_cut_off
+from plumewatch.methane.pass_search import PassResult
 from plumewatch.methane.passes import OTHER_BANDS, Pass
 from plumewatch.methane.plumes import Plume
 from plumewatch.methane.quantification import Mass, effective_wind_m_s
-from plumewatch.methane.search import PassResult
 from plumewatch.methane.thresholds import PlumeThresholds
 from plumewatch.pages.wording import status_text
 

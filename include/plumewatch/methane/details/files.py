@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from plumewatch import storage
 from plumewatch.methane.details.facts import plume_facts
+from plumewatch.methane.pass_search import PassResult
 from plumewatch.methane.plumes import Plume
-from plumewatch.methane.search import PassResult
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import ACCEPTED
 

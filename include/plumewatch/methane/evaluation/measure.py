@@ -18,10 +18,10 @@ from plumewatch.methane.evaluation.forest_score import forest_scores
 from plumewatch.methane.evaluation.ground import DESERT, Texture
 from plumewatch.methane.evaluation.sahara import texture_of_sahara
 from plumewatch.methane.evaluation.scenes import PlantedPlume, SimulatedArea, simulate_area
+from plumewatch.methane.pass_search import PassResult, search_pass
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import Plume
 from plumewatch.methane.retrieval import PLATFORMS
-from plumewatch.methane.search import PassResult, search_pass
 from plumewatch.methane.thresholds import PlumeThresholds
 from plumewatch.statuses import ACCEPTED
 from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M, WindAtPoint
@@ -149,7 +149,7 @@ def run_trial(setting: Setting, limits: PlumeThresholds) -> Trial:
         platform=target.platform,
         wind_m_s=speed,
         is_visible=is_visible(area),
-        candidates=judge(result.plumes, area),
+        candidates=judge_candidates(result.plumes, area),
         detection_limit_kg_h=float(result.observation["detection_limit"] or np.nan),
         n_bare=0 if absorption is None else int(bare_plumes(absorption).max()),
         bare=float("nan") if absorption is None else bare_score(absorption),
@@ -199,7 +199,7 @@ def _sahara(folder: str) -> Texture:
     return texture
 
 
-def judge(plumes: Iterable[Plume], area: SimulatedArea) -> tuple[Judged, ...]:
+def judge_candidates(plumes: Iterable[Plume], area: SimulatedArea) -> tuple[Judged, ...]:
     """Return the candidates and whether each is the planted plume, highest rank first."""
     inside = footprint(area.column_mol_m2)
     judged = []

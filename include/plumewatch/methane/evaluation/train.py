@@ -67,7 +67,7 @@ def examples_of(number: int) -> list[Example]:
     ]
 
 
-def fit(examples: Sequence[Example], prior: float) -> dict[str, float]:
+def fit_coefficients(examples: Sequence[Example], prior: float) -> dict[str, float]:
     """Return the coefficients and the intercept of the logistic model, scenes weighted to the prior."""
     from sklearn.linear_model import LogisticRegression
 
@@ -99,7 +99,7 @@ def training_lines(scenes: int, processes: int) -> list[str]:
     refused = {status: [e for e in examples if e.status == status] for status in REFUSED}
     return [
         f"{scenes} scenes, {len(judged)} candidates, {sum(e.is_plume for e in judged)} of them plumes, prior {prior}",
-        *(f"{name}: {value}" for name, value in fit(judged, prior).items()),
+        *(f"{name}: {value}" for name, value in fit_coefficients(judged, prior).items()),
         *(
             f"refused as {status}: {len(some)}, on a plume {sum(e.is_plume for e in some)}, at the prior a share of"
             f" {plume_share(some, prior):.3f}"

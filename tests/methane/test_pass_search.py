@@ -11,8 +11,8 @@ from plumewatch.gases import MULTI_PASS, SINGLE_PASS
 from plumewatch.methane.anomalies import ForestSettings
 from plumewatch.methane.detection import detect_multi_pass
 from plumewatch.methane.evaluation.scenes import PlantedPlume, SimulatedArea, simulate_area
+from plumewatch.methane.pass_search import PassResult, choose_references, nothing_to_search, search_pass, time_of
 from plumewatch.methane.passes import Pass
-from plumewatch.methane.search import PassResult, choose_references, nothing_to_search, search_pass, time_of
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import NO_INPUT, NO_REFERENCE, SEARCHED, SKIPPED_CLOUD
 from plumewatch.wind.at_point import WindAtPoint
