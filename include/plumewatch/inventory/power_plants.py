@@ -15,8 +15,6 @@ from scipy.spatial import cKDTree
 from plumewatch.geodesy import distance_to_chord, unit_vectors
 from plumewatch.reference.loading import load_values
 
-Floats = NDArray[np.float64]
-
 FILE = "power_plant_emissions.yaml"
 TJ_PER_GWH = 3.6  # by definition of the watt-hour
 

@@ -4,7 +4,7 @@ Methane absorbs in band 12 (2.2 um) and hardly in band 11 (1.6 um). With R = (B1
 of the same ground without plume, M = R / R_ref is the transmittance T12 / T11 of the additional methane, and y = 1 - M
 the signal that is turned into a column enhancement by a radiative table per satellite and air mass factor. References:
 Varon et al. 2021, doi:10.5194/amt-14-2771-2021 (band-pass retrieval); Irakulis-Loitxate et al. 2022,
-doi:10.1021/acs.est.1c04873 (ratio form). `fractional_change` has the other forms: MBSP, MBMP, SBMP.
+doi:10.1021/acs.est.1c04873 (ratio form). `fractional_change` has the other forms: MBSP and MBMP.
 
 The inverse is convex, so noise doesn't average out of it altogether: see `compute_noise_bias`.
 """

@@ -32,9 +32,6 @@ from plumewatch.statuses import (
 
 Floats = NDArray[np.float64]
 
-STATUSES = (
-    ACCEPTED, TOO_NARROW, TOO_WIDE, SHOULDERS_EMPTY, LOW_CORRELATION, CURVED_BACKGROUND, DUPLICATE, NOT_SIGNIFICANT,
-)  # fmt: skip
 MAX_SIGNIFICANCE = 38.0  # one-sided normal z of the smallest positive f64
 
 
@@ -51,7 +48,7 @@ class Peak:
     correlation: float
     """Of soundings and model within 4 sigma."""
     status: str
-    """One of STATUSES."""
+    """accepted, or the first test that it fails."""
 
     @property
     def significance(self) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -43,8 +42,6 @@ WRITTEN = pa.schema(
 """What a worker says of a task: the file it wrote (null where no row was left), or a JSON list of failed scenes."""
 
 WRITTEN_DDL = ", ".join(f"{f.name} {'string' if f.type == pa.string() else 'bigint'}" for f in WRITTEN)
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,6 @@ from plumewatch.simulation.random_streams import gaussian_field, random_stream
 
 SCL_NODATA, SCL_SHADOW, SCL_VEGETATION, SCL_BARE, SCL_WATER = 0, 3, 4, 5, 6
 SCL_CLOUD_MEDIUM, SCL_CLOUD_HIGH, SCL_CIRRUS = 8, 9, 10
-CLOUD_CLASSES = (SCL_CLOUD_MEDIUM, SCL_CLOUD_HIGH, SCL_CIRRUS)
 
 CELL_M = 20.0
 B11_MEAN, B12_OVER_B11 = 0.52, 0.88  # bright sand, as in Saharan L2A scenes
@@ -165,8 +164,3 @@ def with_noise(surface: Surface, rng: np.random.Generator) -> Surface:
     """Return the surface with the instrument's noise, white from cell to cell and independent between bands."""
     noise = 1.0 + PIXEL_NOISE * rng.standard_normal((2, *surface.b11.shape))
     return replace(surface, b11=surface.b11 * noise[0], b12=surface.b12 * noise[1])
-
-
-def cloud_cover_percent(scl: NDArray[np.uint8]) -> float:
-    """Return the share of cells with data that are cloud or cirrus, as the catalogue states it."""
-    return 100.0 * float(np.isin(scl, CLOUD_CLASSES).sum()) / max(1, int((scl != SCL_NODATA).sum()))

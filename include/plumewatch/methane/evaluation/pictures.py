@@ -19,7 +19,7 @@ SCALE_MOL_M2 = 0.15  # of the colours, either way
 DOTS_PER_INCH = 90
 
 
-def choose_trials(trials: Sequence[Trial], count: int = OF_EACH_KIND) -> dict[str, list[Trial]]:
+def choose_trials(trials: Sequence[Trial]) -> dict[str, list[Trial]]:
     """Return some trials of each kind, evenly taken: the plume found, the visible plume missed, something false."""
     planted = [trial for trial in trials if trial.setting.emission_kg_h and trial.is_visible]
     kinds = {
@@ -27,7 +27,7 @@ def choose_trials(trials: Sequence[Trial], count: int = OF_EACH_KIND) -> dict[st
         "miss": [trial for trial in planted if not trial.hits],
         "false": [trial for trial in trials if trial.false_plumes],
     }
-    return {kind: some[:: max(1, -(-len(some) // count))] for kind, some in kinds.items()}
+    return {kind: some[:: max(1, -(-len(some) // OF_EACH_KIND))] for kind, some in kinds.items()}
 
 
 def draw_pictures(trials: Sequence[Trial], folder: Path, limits: PlumeThresholds) -> list[Path]:
