@@ -21,13 +21,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from plumewatch import jobs, storage
+from plumewatch.constants import METRES_PER_KM
 from plumewatch.errors import InputError
 from plumewatch.failures import FailedScene, NothingDone
 from plumewatch.gases import CH4, CO2, GASES, Gas
 from plumewatch.matching.detections import DETECTIONS, detections_of_peaks, detections_of_plumes, with_wind
 from plumewatch.matching.match import PAIRS, match_detections
 from plumewatch.matching.rule import matching_rule
-from plumewatch.oco2.thresholds import thresholds
+from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.spark_session import get_spark
 from plumewatch.statuses import ACCEPTED, MATCHING_STAGE
 from plumewatch.storage import Partition
@@ -39,14 +40,13 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 SOURCE_COLUMNS = ("source_id", "inventory", "longitude", "latitude", "emission_t_y")
-METRES_PER_KM = 1000.0
 
 log = logging.getLogger("match_sources")
 
 
 READ = {CH4.name: detections_of_plumes, CO2.name: detections_of_peaks}
 """From the accepted rows of a gas's table to DETECTIONS."""
-WIND_HEIGHT_M = {CH4.name: SURFACE_WIND_HEIGHT_M, CO2.name: thresholds()["flux"]["plume_height_m"]}
+WIND_HEIGHT_M = {CH4.name: SURFACE_WIND_HEIGHT_M, CO2.name: peak_thresholds().flux.plume_height_m}
 """Height above ground of the wind that carries a gas: that of the wind columns of its table."""
 
 

@@ -24,14 +24,14 @@ from plumewatch.rasters.scene_store import ScenePaths, list_scenes
 from plumewatch.sentinel2.bands import CLEAR_CLASSES, CLOUD_DILATION_M, LAST_CLASS
 from plumewatch.sentinel2.pixel_files import WRITTEN_DDL, write_pixel_files
 from plumewatch.sentinel2.pixel_plan import (
-    Partition,
+    PixelPartition,
     PixelSettings,
     plan_partition,
     plan_tasks,
     plan_windows,
     window_envelope,
 )
-from plumewatch.sentinel2.pixels import Window
+from plumewatch.sentinel2.pixels import CellWindow
 from plumewatch.sentinel2.stored_scene import StoredScene, read_scene
 from plumewatch.spark_session import get_spark
 from plumewatch.statuses import PIXELS_STAGE
@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     areas = _areas(arguments.areas_path)
     to_do, failures = _plan(_list(arguments, areas), areas)
     rows_read = rows_written = 0
-    published: list[Partition] = []
+    published: list[PixelPartition] = []
     while to_do:
         answers = _write(get_spark("rasters_to_pixels"), to_do, areas, arguments.pixels_path, settings)
         again = []
@@ -148,7 +148,7 @@ def _list(arguments: argparse.Namespace, areas: Areas) -> list[ScenePaths]:
     return known
 
 
-def _plan(found: Sequence[ScenePaths], areas: Areas) -> tuple[list[Partition], list[jobs.KeyedFailure]]:
+def _plan(found: Sequence[ScenePaths], areas: Areas) -> tuple[list[PixelPartition], list[jobs.KeyedFailure]]:
     """Read what each scene is, and put those of an area and date on one grid."""
     by_key: dict[Key, list[StoredScene]] = {}
     failures: list[jobs.KeyedFailure] = []
@@ -174,7 +174,7 @@ def _plan(found: Sequence[ScenePaths], areas: Areas) -> tuple[list[Partition], l
 
 
 def _write(
-    spark: SparkSession, partitions: Sequence[Partition], areas: Areas, root: str, settings: PixelSettings
+    spark: SparkSession, partitions: Sequence[PixelPartition], areas: Areas, root: str, settings: PixelSettings
 ) -> dict[Key, list[dict[str, Any]]]:
     """Let the workers write the files of the partitions, and return what they say."""
     windows = _windows(spark, partitions, areas)
@@ -198,8 +198,8 @@ def _write(
 
 
 def _windows(
-    spark: SparkSession, partitions: Sequence[Partition], areas: Areas
-) -> dict[Key, list[tuple[Window, bool]]]:
+    spark: SparkSession, partitions: Sequence[PixelPartition], areas: Areas
+) -> dict[Key, list[tuple[CellWindow, bool]]]:
     """The windows of each partition that meet its area, each with whether the area contains it whole."""
     planned = {(p.area, p.date): plan_windows(p) for p in partitions}
     if areas is None:
@@ -214,9 +214,9 @@ def _windows(
         spark.createDataFrame(rows, WINDOWS_DDL), spark.createDataFrame(outlines, "name string, outline binary")
     )
     columns = ("area", "date", "row", "col", "height", "width", "is_inside")
-    found: dict[Key, list[tuple[Window, bool]]] = {}
+    found: dict[Key, list[tuple[CellWindow, bool]]] = {}
     for row in met.select(*columns).orderBy(*columns[:4]).toArrow().to_pylist():
-        window = Window(row["row"], row["col"], row["height"], row["width"])
+        window = CellWindow(row["row"], row["col"], row["height"], row["width"])
         found.setdefault((row["area"], row["date"]), []).append((window, row["is_inside"]))
     return found
 
@@ -226,7 +226,10 @@ def _failures_of(answer: Mapping[str, Any]) -> list[FailedScene]:
 
 
 def _publish(
-    arguments: argparse.Namespace, settings: PixelSettings, partition: Partition, written: Sequence[Mapping[str, Any]]
+    arguments: argparse.Namespace,
+    settings: PixelSettings,
+    partition: PixelPartition,
+    written: Sequence[Mapping[str, Any]],
 ) -> int:
     """Make the workers' files the partition, and return its number of rows."""
     rows, clear, no_data = (sum(row[name] for row in written) for name in ("rows", "clear", "no_data"))

@@ -217,10 +217,10 @@ def _first_sources(root: str, gas: str, names: dict[str, str]) -> dict[str, str 
 
 def _expected_plumes(root: str) -> float:
     """Unplanted plumes to expect: the stated rate x what was searched."""
-    from plumewatch.methane.thresholds import thresholds
+    from plumewatch.methane.thresholds import plume_thresholds
     from plumewatch.tables import PIXELS
 
-    rate = thresholds()["expected_false_plumes"]["multi_pass_desert"]
+    rate = plume_thresholds().expected_false_plumes.multi_pass_desert
     searched = {(r["area"], key) for r, key in _searched(root, CH4.name)}
     partitions = storage.list_partitions(PIXELS, storage.join(root, PIXELS.name))
     pixels = sum(

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from plumewatch import storage
+from plumewatch.constants import METRES_PER_KM
 from plumewatch.errors import ConfigurationError, InputError
-from plumewatch.geodesy import great_circle_distance_km
+from plumewatch.geodesy import great_circle_distance_km, utm_epsg
 from plumewatch.models import Area, Grid
 
 SUFFIXES = (".geojson", ".json", ".gpkg", ".shp")
@@ -89,8 +90,7 @@ def grid_of(area: Area) -> Grid:
 def _epsg(area: Area) -> int:
     if area.crs is None:
         centre = area.geometry.centroid
-        zone = int((centre.x + 180.0) // 6.0) % 60 + 1  # UTM zones are 6 degrees wide, zone 1 starts at 180 W
-        return (32600 if centre.y >= 0 else 32700) + zone
+        return utm_epsg(centre.x, centre.y)
     match = re.fullmatch(r"(?i)(?:EPSG:)?(\d{4,6})", area.crs)
     if not match:
         raise InputError(
@@ -198,7 +198,7 @@ def _resolution_m(geometry: Any, properties: dict[str, Any]) -> float | None:
     middle = (south + north) / 2
     wide_km = great_circle_distance_km(west, middle, (west + east) / 2, middle) * 2
     high_km = great_circle_distance_km(west, south, west, north)
-    return float(max(wide_km / width, high_km / height)) * 1000.0
+    return float(max(wide_km / width, high_km / height)) * METRES_PER_KM
 
 
 def _number(value: Any) -> float | None:

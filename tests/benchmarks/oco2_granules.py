@@ -18,10 +18,10 @@ import netCDF4
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import yaml
 from figures import Figure
 from jobs import load_job
 from orbits import MONTH_START, orbits_of_day, simulate_orbit
+from plumewatch.reference.loading import read_reference
 from plumewatch.simulation.oco2_granules import granule_name
 from plumewatch.simulation.oco2_lite_file import FORMAT_FILE, GROWING, write_lite_file
 from plumewatch.spark_session import get_spark
@@ -90,10 +90,9 @@ def read_variables(file: str, paths: Sequence[str]) -> int:
 
 def _paths(file: str) -> list[str]:
     """The variables of a file that the job reads."""
-    text = resources.files("plumewatch").joinpath("reference", "oco2_lite_variables.yaml").read_text(encoding="utf-8")
     found = []
     with netCDF4.Dataset(file) as dataset:
-        for entry in yaml.safe_load(text)["variables"].values():
+        for entry in read_reference("oco2_lite_variables.yaml")["variables"].values():
             for path in entry["paths"]:
                 with suppress(IndexError):
                     dataset[path]

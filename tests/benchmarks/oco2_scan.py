@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from figures import Figure, time_in_turns
 from orbits import simulate_orbit
-from plumewatch.oco2.evaluation.seed_step import EVERY, first_guess, fit, frame_of, select, whole_step
+from plumewatch.oco2.evaluation.seed_step import EVERY, first_guess, fit_line_and_gaussian, frame_of, select, whole_step
 from plumewatch.oco2.peaks import find_peaks
 from plumewatch.oco2.scan import scan_track
 from plumewatch.oco2.track import compute_track
@@ -32,7 +32,7 @@ def scan_against_the_seed() -> Iterator[Figure]:
     steps = [
         partial(scan_track, track.distance_km, track.xco2_ppm, track.weight),
         partial(find_peaks, track),
-        lambda: [fit(*arrays) for arrays in converged],
+        lambda: [fit_line_and_gaussian(*arrays) for arrays in converged],
         lambda: [whole_step(orbit, i) for i in sample],
     ]
     scan_s, search_s, converged_s, step_s = time_in_turns(steps, ROUNDS)

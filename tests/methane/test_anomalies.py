@@ -13,7 +13,7 @@ from plumewatch.methane.anomalies import NOISE, Anomalies, ForestSettings, detec
 from plumewatch.methane.evaluation.scenes import simulate_area
 from plumewatch.methane.grid_place import FittedPlace
 from plumewatch.methane.passes import Pass
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import UNRATED
 
 SIZE = 120
@@ -71,7 +71,7 @@ def test_noise_is_kept_and_clusters_are_numbered_without_gaps(target: Pass) -> N
     assert len(found.row) == pytest.approx(0.03 * SIZE**2, rel=0.02)
     clusters = np.unique(found.cluster)
     assert clusters[0] == NOISE and list(clusters[1:]) == list(range(len(clusters) - 1))
-    detection = detect_isolation_forest(target, found, thresholds())
+    detection = detect_isolation_forest(target, found, plume_thresholds())
     assert [c.status for c in detection.candidates] == [UNRATED] * (len(clusters) - 1)
     assert sum(c.mask.sum() for c in detection.candidates) == (found.cluster != NOISE).sum()
 
@@ -92,7 +92,7 @@ def test_equal_pixels_have_no_anomaly_and_no_pixel_neither(target: Pass) -> None
         found = find_anomalies(one, ForestSettings())
         assert len(found.row) == len(found.score) == len(found.cluster) == len(found.longitude) == 0
         if one.is_usable.any():
-            assert detect_isolation_forest(one, found, thresholds()).candidates == ()
+            assert detect_isolation_forest(one, found, plume_thresholds()).candidates == ()
 
 
 def test_neighbours_are_as_near_in_the_east_as_in_the_north(target: Pass) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,20 +11,18 @@ from hypothesis import strategies as st
 from plumewatch.methane.candidates import Region, find_regions
 from plumewatch.methane.matched_filter import Matches, Template, match_templates, plume_templates, round_template, wedge
 from plumewatch.methane.smoothing import robust_sigma, smooth
-from plumewatch.methane.thresholds import Thresholds, thresholds
+from plumewatch.methane.thresholds import PlumeThresholds, plume_thresholds
 
 PIXEL_M = 20.0
 SHAPE = (120, 160)
 EAST = wedge(90.0, 500.0, PIXEL_M, 18.0, 0.17)
 
 
-def _limits() -> Thresholds:
+def _limits() -> PlumeThresholds:
     """The shipped ones, with the levels that these tests count on."""
-    sections = deepcopy(thresholds().sections)
-    sections["candidates"] |= {
-        "seed_significance": 4.0, "mask_significance": 1.5, "bridge_m": 300, "same_plume_share": 0.2
-    }  # fmt: skip
-    return Thresholds("test", sections)
+    shipped = plume_thresholds()
+    levels = {"seed_significance": 4.0, "mask_significance": 1.5, "bridge_m": 300, "same_plume_share": 0.2}
+    return replace(shipped, candidates=replace(shipped.candidates, **levels))
 
 
 LIMITS = _limits()

@@ -12,11 +12,11 @@ from plumewatch.methane.detection import Detection, detect_multi_pass, detect_si
 from plumewatch.methane.evaluation.scenes import PlantedPlume, SimulatedArea, plume_column, simulate_area
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.retrieval import PLATFORMS, compute_transmittance
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import ACCEPTED, MASKED_EDGE, NOT_SIGNIFICANT, SURFACE_CHANGE, TOO_SMALL
 from scipy import ndimage
 
-LIMITS = thresholds()
+LIMITS = plume_thresholds()
 SIZE = 180
 RNG_SEED = 11
 
@@ -100,7 +100,7 @@ def test_a_region_along_a_cloud_is_refused(calm: SimulatedArea) -> None:
 
 
 def test_a_region_below_a_hectare_is_too_small(calm: SimulatedArea) -> None:
-    least = LIMITS["candidates"]["min_area_m2"]
+    least = LIMITS.candidates.min_area_m2
     areas = {
         is_small: [c.mask.sum() * 400.0 for c in search(calm).candidates if (c.status == TOO_SMALL) == is_small]
         for is_small in (True, False)
@@ -112,7 +112,7 @@ def test_a_region_below_a_hectare_is_too_small(calm: SimulatedArea) -> None:
 
 def test_what_is_not_probable_is_a_row_with_its_reason(calm: SimulatedArea) -> None:
     candidates = [*search(calm).candidates, *search(calm, with_gas(calm.passes[-1])).candidates]
-    level = LIMITS["probability"]["accepted"]
+    level = LIMITS.probability.accepted
     weak = [c for c in candidates if c.status == NOT_SIGNIFICANT]
     assert weak and all(0 < c.probability < level for c in weak)
     assert all(c.probability >= level for c in candidates if c.status == ACCEPTED)
@@ -151,7 +151,7 @@ def test_one_date_alone_shows_a_plume_on_even_ground_only() -> None:
     column = plume_column(np.random.default_rng(1), SIZE, PlantedPlume(20_000.0, 90.0, 60.0, 3.0, 0.0))
     gas = compute_transmittance(column, even.platform, even.air_mass_factor)
     found = detect_single_pass(with_bands(even, gas.b11, gas.b12), LIMITS).candidates[0]
-    assert found.mask[86:94, 60:75].any() and found.significance > 2 * LIMITS["candidates"]["seed_significance"]
+    assert found.mask[86:94, 60:75].any() and found.significance > 2 * LIMITS.candidates.seed_significance
     assert not accepted(detect_single_pass(even, LIMITS))
     assert not accepted(detect_single_pass(with_bands(textured, gas.b11, gas.b12), LIMITS))
 
@@ -225,7 +225,7 @@ def test_strongest_first_and_scale_only_of_round_templates(calm: SimulatedArea) 
     for candidate in candidates:
         assert (candidate.scale_m is None) == (candidate.tests["is_round"] == 0.0)
         assert 0.0 <= candidate.probability <= 1.0 and candidate.tests["n_pixels"] == candidate.mask.sum()
-        assert candidate.significance >= LIMITS["candidates"]["seed_significance"]
+        assert candidate.significance >= LIMITS.candidates.seed_significance
 
 
 def test_predicted_significance_of_a_steady_plume_is_that_of_a_planted_one(calm: SimulatedArea) -> None:
@@ -243,8 +243,8 @@ def test_predicted_significance_of_a_steady_plume_is_that_of_a_planted_one(calm:
 
 def test_noise_is_stated_by_scale(calm: SimulatedArea) -> None:
     detection = search(calm)
-    assert set(detection.noise_mol_m2) == {LIMITS["smoothing"]["mask_m"]}
-    assert 0.001 < detection.noise_mol_m2[LIMITS["smoothing"]["mask_m"]] < 0.05
+    assert set(detection.noise_mol_m2) == {LIMITS.smoothing.mask_m}
+    assert 0.001 < detection.noise_mol_m2[LIMITS.smoothing.mask_m] < 0.05
     assert detection.significance_per_mol_m > 0 and detection.method == "multi_pass"
 
 

@@ -14,12 +14,12 @@ from plumewatch.methane.evaluation.scenes import PlantedPlume, plume_column, sim
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.retrieval import compute_transmittance, enhancement_per_signal, estimate_enhancement
 from plumewatch.methane.smoothing import Array, Mask, slow_part
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.methane.verdicts import Candidate
 from plumewatch.statuses import ACCEPTED
 from scipy import ndimage
 
-LIMITS = thresholds()
+LIMITS = plume_thresholds()
 SIZE, BACKGROUND_PX, NOISE = 200, 25.0, 0.055
 
 

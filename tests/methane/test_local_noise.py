@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from plumewatch.methane.local_noise import compute_local_noise, in_units_of_noise
 from plumewatch.methane.references import Comparison
 from plumewatch.methane.smoothing import robust_sigma, smooth
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 
-LIMITS = thresholds()
+LIMITS = plume_thresholds()
 PIXEL_M = 20.0
 SHAPE = (160, 150)
 NOISE = 0.003

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from plumewatch.methane.matched_filter import (
     wedge,
 )
 from plumewatch.methane.smoothing import robust_sigma
-from plumewatch.methane.thresholds import Thresholds, thresholds
+from plumewatch.methane.thresholds import PlumeThresholds, plume_thresholds
 from scipy import ndimage, signal
 
 PIXEL_M = 20.0
@@ -30,12 +30,11 @@ WHITE, RED = "white", "red"
 
 
 @pytest.fixture(scope="module")
-def limits() -> Thresholds:
+def limits() -> PlumeThresholds:
     """The shipped ones, with templates and limits that these tests count on."""
-    sections = deepcopy(thresholds().sections)
-    sections["templates"] |= {"lengths_m": [500, 1200], "round_m": [30, 60], "wind_direction_range_deg": 45}
-    sections["templates"] |= {"clip": 4.0, "min_coverage": 0.4}
-    return Thresholds("test", sections)
+    shipped = plume_thresholds()
+    shapes = {"lengths_m": (500, 1200), "round_m": (30, 60), "wind_direction_range_deg": 45}
+    return replace(shipped, templates=replace(shipped.templates, **shapes, clip=4.0, min_coverage=0.4))
 
 
 def noise_field(seed: int, colour: str = WHITE, shape: tuple[int, int] = (SIZE, SIZE)) -> np.ndarray:
@@ -62,7 +61,7 @@ def ground_with_gaps() -> np.ndarray:
     return ndimage.gaussian_filter(np.random.default_rng(9).standard_normal((183, 146)), 8.0) > -0.01
 
 
-def match(field: np.ndarray, limits: Thresholds, towards: float | None = 60.0, **more: object) -> Matches:
+def match(field: np.ndarray, limits: PlumeThresholds, towards: float | None = 60.0, **more: object) -> Matches:
     valid = more.pop("valid", np.ones(field.shape, bool))
     templates = more.pop("templates", None) or plume_templates(PIXEL_M, towards, limits)
     return match_templates(field, valid, templates, limits, **more)
@@ -112,7 +111,7 @@ def test_round_template_is_a_gaussian_of_unit_norm() -> None:
     assert template.footprint[middle, middle] and not template.footprint[0, 0]
 
 
-def test_wind_narrows_the_directions(limits: Thresholds) -> None:
+def test_wind_narrows_the_directions(limits: PlumeThresholds) -> None:
     free, blown = plume_templates(PIXEL_M, None, limits), plume_templates(PIXEL_M, 350.0, limits)
     directions = {t.towards_deg for t in blown if t.towards_deg is not None}
     assert directions == {315.0, 330.0, 345.0, 0.0, 15.0, 30.0}
@@ -122,9 +121,9 @@ def test_wind_narrows_the_directions(limits: Thresholds) -> None:
 
 @pytest.mark.parametrize("towards", [60.0, None])
 def test_a_steady_plume_in_white_noise_has_the_significance_of_theory(
-    limits: Thresholds, towards: float | None
+    limits: PlumeThresholds, towards: float | None
 ) -> None:
-    truth = wedge(60.0, 500.0, PIXEL_M, 18.0, limits["templates"]["growth"])
+    truth = wedge(60.0, 500.0, PIXEL_M, 18.0, limits.templates.growth)
     amplitude = 14.0  # signal . template / sigma, as the template's norm and sigma are 1
     at_source = []
     for seed in range(SEEDS):
@@ -137,7 +136,7 @@ def test_a_steady_plume_in_white_noise_has_the_significance_of_theory(
     assert np.mean(at_source) == pytest.approx(amplitude, rel=0.1)
 
 
-def test_the_response_to_noise_alone_has_a_spread_of_one(limits: Thresholds) -> None:
+def test_the_response_to_noise_alone_has_a_spread_of_one(limits: PlumeThresholds) -> None:
     for colour in (WHITE, RED):
         template = plume_templates(PIXEL_M, 60.0, limits)[5]
         matches = match(noise_field(3, colour), limits, templates=(template,))
@@ -145,8 +144,8 @@ def test_the_response_to_noise_alone_has_a_spread_of_one(limits: Thresholds) -> 
         assert -7 < matches.lowest_z < -2 and matches.z.max() < 7
 
 
-def test_whitening_gains_in_correlated_noise(limits: Thresholds) -> None:
-    truth = wedge(60.0, 500.0, PIXEL_M, 18.0, limits["templates"]["growth"])
+def test_whitening_gains_in_correlated_noise(limits: PlumeThresholds) -> None:
+    truth = wedge(60.0, 500.0, PIXEL_M, 18.0, limits.templates.growth)
     whitened, plain = [], []
     for seed in range(SEEDS):
         field = noise_field(seed, RED) + 14.0 * planted(truth)
@@ -174,7 +173,7 @@ def test_what_stands_out_does_not_count_as_noise() -> None:
     assert noise_power(field, valid, size).max() < 1.5 * without.max()
 
 
-def test_predicted_significance_is_the_measured_one(limits: Thresholds) -> None:
+def test_predicted_significance_is_the_measured_one(limits: PlumeThresholds) -> None:
     """`z_per_mol_m` times the line density of a straight plume is the response at its source."""
     noise_of_pixel, line_density = 0.02, 6.0  # mol/m2, mol/m
     templates = plume_templates(PIXEL_M, 60.0, limits)
@@ -191,7 +190,7 @@ def test_predicted_significance_is_the_measured_one(limits: Thresholds) -> None:
         assert np.mean(predicted) == pytest.approx(np.mean(measured), rel=0.12)
 
 
-def test_the_steady_plume_holds_its_line_density(limits: Thresholds) -> None:
+def test_the_steady_plume_holds_its_line_density(limits: PlumeThresholds) -> None:
     column = steady_signal(plume_templates(PIXEL_M, 90.0, limits), PIXEL_M, limits)
     middle = column.shape[0] // 2
     across = column.sum(axis=0) * PIXEL_M
@@ -199,11 +198,11 @@ def test_the_steady_plume_holds_its_line_density(limits: Thresholds) -> None:
     assert across[: middle - 1] == pytest.approx(0.0, abs=1e-6)
 
 
-def test_without_a_signal_nothing_is_predicted(limits: Thresholds) -> None:
+def test_without_a_signal_nothing_is_predicted(limits: PlumeThresholds) -> None:
     assert match(noise_field(1), limits).z_per_mol_m == 0.0
 
 
-def test_a_wild_pixel_is_pulled_in(limits: Thresholds) -> None:
+def test_a_wild_pixel_is_pulled_in(limits: PlumeThresholds) -> None:
     field = noise_field(4)
     field[100, 100] = 4.0
     tame = match(field, limits)
@@ -212,7 +211,7 @@ def test_a_wild_pixel_is_pulled_in(limits: Thresholds) -> None:
     np.testing.assert_allclose(wild.z, tame.z, atol=0.02)
 
 
-def test_no_response_where_too_little_is_seen(limits: Thresholds) -> None:
+def test_no_response_where_too_little_is_seen(limits: PlumeThresholds) -> None:
     template = wedge(90.0, 500.0, PIXEL_M, 18.0, 0.17)
     valid = np.ones((SIZE, SIZE), bool)
     valid[:, 120:] = False
@@ -225,7 +224,7 @@ def test_no_response_where_too_little_is_seen(limits: Thresholds) -> None:
     assert np.isneginf(against[:, 0]).all()  # and out of the image
 
 
-def test_a_half_seen_plume_keeps_the_significance_of_its_seen_half(limits: Thresholds) -> None:
+def test_a_half_seen_plume_keeps_the_significance_of_its_seen_half(limits: PlumeThresholds) -> None:
     template = wedge(90.0, 500.0, PIXEL_M, 18.0, 0.17)
     valid = np.ones((SIZE, SIZE), bool)
     valid[:, SOURCE[1] + 11 :] = False
@@ -239,16 +238,15 @@ def test_a_half_seen_plume_keeps_the_significance_of_its_seen_half(limits: Thres
 
 
 @pytest.mark.parametrize("towards", [None, 90.0, 135.0])
-def test_coverage_on_blocks_is_near_the_exact_convolution(limits: Thresholds, towards: float | None) -> None:
+def test_coverage_on_blocks_is_near_the_exact_convolution(limits: PlumeThresholds, towards: float | None) -> None:
     """Seen by where the response begins: pixels that differ from the exact share's verdict lie near the limit."""
     template = round_template(60.0, PIXEL_M) if towards is None else wedge(towards, 1200.0, PIXEL_M, 18.0, 0.17)
     valid = ground_with_gaps()
     exact = signal.correlate(valid.astype(float), template.values.astype(float) ** 2, mode="same", method="fft")
     field = np.where(valid, noise_field(9, shape=valid.shape), np.float32(0.0))
     for least in (0.3, 0.5):
-        sections = deepcopy(limits.sections)
-        sections["templates"]["min_coverage"] = least
-        seen = np.isfinite(match(field, Thresholds("test", sections), templates=(template,), valid=valid).z)
+        other = replace(limits, templates=replace(limits.templates, min_coverage=least))
+        seen = np.isfinite(match(field, other, templates=(template,), valid=valid).z)
         wrong = valid & (seen != (exact >= least))
         assert wrong.sum() < 0.06 * valid.sum()
         assert np.abs(exact[wrong] - least).mean() < 0.3
@@ -256,7 +254,7 @@ def test_coverage_on_blocks_is_near_the_exact_convolution(limits: Thresholds, to
         assert abs(too_many) < 0.06
 
 
-def test_noise_beside_gaps_is_no_larger_than_elsewhere(limits: Thresholds) -> None:
+def test_noise_beside_gaps_is_no_larger_than_elsewhere(limits: PlumeThresholds) -> None:
     valid, template = ground_with_gaps(), wedge(90.0, 500.0, PIXEL_M, 18.0, 0.17)
     fields = [np.where(valid, noise_field(seed, shape=valid.shape), np.float32(0.0)) for seed in range(40)]
     z = np.stack([match(field, limits, templates=(template,), valid=valid).z for field in fields])
@@ -269,7 +267,7 @@ def test_noise_beside_gaps_is_no_larger_than_elsewhere(limits: Thresholds) -> No
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (7, 33), (33, 7), (61, 47), (20, 150), (101, 101)])
 @pytest.mark.parametrize("towards", [None, 10.0])
 def test_odd_sizes_and_windows_smaller_than_a_template(
-    limits: Thresholds, shape: tuple[int, int], towards: float | None
+    limits: PlumeThresholds, shape: tuple[int, int], towards: float | None
 ) -> None:
     templates = plume_templates(PIXEL_M, towards, limits)
     column = steady_signal(templates, PIXEL_M, limits)
@@ -280,7 +278,7 @@ def test_odd_sizes_and_windows_smaller_than_a_template(
 
 @pytest.mark.filterwarnings("ignore:.*encountered in.*:RuntimeWarning")
 @pytest.mark.parametrize("n_valid", [0, 1])
-def test_nothing_or_one_pixel_to_see(limits: Thresholds, n_valid: int) -> None:
+def test_nothing_or_one_pixel_to_see(limits: PlumeThresholds, n_valid: int) -> None:
     valid = np.zeros((50, 60), bool)
     valid[25, 30] = n_valid
     matches = match(np.where(valid, np.float32(2.0), np.float32(0.0)), limits, valid=valid)
@@ -289,7 +287,7 @@ def test_nothing_or_one_pixel_to_see(limits: Thresholds, n_valid: int) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*encountered in.*:RuntimeWarning")
 @pytest.mark.parametrize("value", [0.0, 1.5, -3.0])
-def test_a_constant_field(limits: Thresholds, value: float) -> None:
+def test_a_constant_field(limits: PlumeThresholds, value: float) -> None:
     matches = match(np.full((90, 70), value, np.float32), limits)
     assert not np.isnan(matches.z).any() and np.isfinite(matches.lowest_z)
 
@@ -304,7 +302,7 @@ def test_any_mask(height: int, width: int, share: float, width_px: float, seed: 
     level = ndimage.gaussian_filter(rng.standard_normal((height, width)), width_px)
     valid = level <= np.quantile(level, share)
     field = np.where(valid, rng.standard_normal((height, width)), 0.0).astype(np.float32)
-    matches = match(field, thresholds(), 60.0, valid=valid)
+    matches = match(field, plume_thresholds(), 60.0, valid=valid)
     assert not np.isnan(matches.z).any() and np.isneginf(matches.z[~valid]).all()
     assert (matches.best >= 0).all() and (matches.best < len(matches.templates)).all()
     assert matches.lowest_z <= 0.0 and matches.z.max() < 1e4

@@ -11,15 +11,15 @@ from plumewatch.methane.anomalies import ForestSettings
 from plumewatch.methane.detection import detect_multi_pass
 from plumewatch.methane.enhancement_bias import unbiased_enhancement
 from plumewatch.methane.evaluation.scenes import PlantedPlume, SimulatedArea, simulate_area
+from plumewatch.methane.pass_search import PassResult, choose_references, search_pass
 from plumewatch.methane.passes import Pass, grid_pass
 from plumewatch.methane.plumes import describe_plumes
-from plumewatch.methane.search import PassResult, choose_references, search_pass
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.methane.verdicts import Candidate
 from plumewatch.statuses import ACCEPTED, NO_REFERENCE, SEARCHED, SURFACE_CHANGE
 from plumewatch.wind.at_point import WindAtPoint
 
-LIMITS = thresholds()
+LIMITS = plume_thresholds()
 FOREST = ForestSettings(min_samples=4)
 METHODS = ("multi_pass", "single_pass", "isolation_forest")
 SIZE = 110

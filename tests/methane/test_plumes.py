@@ -12,15 +12,15 @@ from plumewatch.methane import plumes
 from plumewatch.methane.anomalies import ForestSettings, detect_isolation_forest, find_anomalies
 from plumewatch.methane.detection import Detection
 from plumewatch.methane.evaluation.scenes import PlantedPlume, SimulatedArea, plume_column, simulate_area
+from plumewatch.methane.pass_search import choose_references, search_pass, time_of
 from plumewatch.methane.plumes import describe_plumes, find_origin
-from plumewatch.methane.search import choose_references, search_pass, time_of
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.methane.verdicts import Candidate
 from plumewatch.statuses import ACCEPTED, DOWNWIND_PIECE, NO_REFERENCE, SEARCHED, SKIPPED_CLOUD, UNRATED
 from plumewatch.tables import PLUMES
 from plumewatch.wind.at_point import WindAtPoint
 
-LIMITS = thresholds()
+LIMITS = plume_thresholds()
 SIZE = 180
 WIND = WindAtPoint(2.6, 1.5, 10.0)
 FOREST = ForestSettings()

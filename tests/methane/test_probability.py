@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plumewatch.gases import MULTI_PASS, SINGLE_PASS
 from plumewatch.methane.probability import features_of, probability_of
-from plumewatch.methane.thresholds import Thresholds, thresholds
+from plumewatch.methane.thresholds import PlumeThresholds, plume_thresholds
 
-LIMITS = thresholds()
+LIMITS = plume_thresholds()
 TESTS = {
     "n_references": 5.0, "lowest_significance_in_scene": -4.5, "band_11_correlation": 0.1, "band_11_slope": -0.2,
     "changed_ground_share": 0.0, "masked_edge_share": 0.0, "sharp_ground_share": 0.1, "local_noise": 1.0,
@@ -19,9 +20,8 @@ TESTS = {
 }  # fmt: skip
 
 
-def with_model(**model: float) -> Thresholds:
-    sections = LIMITS.sections | {"probability": LIMITS["probability"] | {MULTI_PASS: model}}
-    return Thresholds("test", sections)
+def with_model(**model: float) -> PlumeThresholds:
+    return replace(LIMITS, probability=replace(LIMITS.probability, multi_pass=model))
 
 
 @pytest.mark.parametrize("method", [MULTI_PASS, SINGLE_PASS])
@@ -33,7 +33,7 @@ def test_it_rises_with_the_significance(method: str) -> None:
 
 @pytest.mark.parametrize("method", [MULTI_PASS, SINGLE_PASS])
 def test_it_is_what_the_file_says(method: str) -> None:
-    model = LIMITS["probability"][method]
+    model = LIMITS.probability.coefficients(method)
     features = features_of(7.0, TESTS)
     log_odds = sum(features.get(name, 1.0) * coefficient for name, coefficient in model.items())
     assert set(model) - {"intercept"} <= set(features)

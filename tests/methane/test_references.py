@@ -13,10 +13,10 @@ from plumewatch.methane.alignment import Aligned, align
 from plumewatch.methane.evaluation.scenes import correlated_field, grid_place
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.references import Comparison, against_ground, compare_with_surroundings, compute_comparison
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from scipy import ndimage
 
-LIMITS = thresholds()
+LIMITS = plume_thresholds()
 PIXEL_M = 20.0
 SIZE = 160
 SHAPE = (SIZE, SIZE)
@@ -246,7 +246,7 @@ def test_references_are_left_out_near_their_clouds_the_target_is_not() -> None:
     hole[60:80, 60:80] = False
     cloudy = align(make_pass(9), (make_pass(0, usable=hole), REFERENCES[1]), LIMITS)
     distance = ndimage.distance_transform_cdt(hole, "chessboard")
-    margin_px = LIMITS["references"]["cloud_margin_m"] / PIXEL_M
+    margin_px = LIMITS.references.cloud_margin_m / PIXEL_M
     np.testing.assert_array_equal(cloudy.valid[0][INSIDE], (distance > margin_px)[INSIDE])
     assert cloudy.valid[1][INSIDE].all()
     covered = align(make_pass(9, usable=hole), REFERENCES, LIMITS)
@@ -310,7 +310,7 @@ def test_one_date_is_compared_with_its_surroundings() -> None:
 def test_a_background_without_the_plume_gives_all_of_it() -> None:
     wide = 0.05 * np.exp(-((ROWS - 80) ** 2) / 300 - (COLS - 80) ** 2 / 300)  # half as wide as the background
     comparison = compare(noise_of([1.0] * 4) + wide)
-    background_px = LIMITS["smoothing"]["background_m"] / PIXEL_M
+    background_px = LIMITS.smoothing.background_m / PIXEL_M
     again = against_ground(comparison, wide < 0.002, background_px)
     core = wide > 0.02
     before, after = (field[core].mean() for field in (comparison.absorption, again.absorption))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from importlib import resources
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,6 +18,7 @@ from plumewatch.methane.retrieval import (
     enhancement_per_signal,
     estimate_enhancement,
 )
+from plumewatch.reference.loading import read_reference
 from scipy.interpolate import CubicSpline
 
 AIR_MASS_FACTORS = (2.0, 2.3, 3.1, 4.0)
@@ -32,8 +30,7 @@ signals = hnp.arrays(np.float64, hnp.array_shapes(max_dims=3, max_side=6), eleme
 
 @pytest.fixture(scope="module")
 def table() -> dict:
-    text = resources.files("plumewatch").joinpath("reference", "sentinel2_ch4_transmittance.json").read_text()
-    return json.loads(text)
+    return read_reference("sentinel2_ch4_transmittance.json")
 
 
 def signal_of(omega: float | np.ndarray, platform: str, amf: float) -> np.ndarray:

@@ -9,11 +9,11 @@ import pytest
 from plumewatch.methane.detection import detect_multi_pass
 from plumewatch.methane.evaluation.scenes import SimulatedArea, simulate_area
 from plumewatch.methane.passes import Pass
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.methane.verdicts import Candidate, is_surface_change
 from plumewatch.statuses import SURFACE_CHANGE, TOO_SMALL
 
-LIMITS = thresholds()
+LIMITS = plume_thresholds()
 SIZE, MIDDLE = 160, 80
 ROWS, COLS = np.indices((SIZE, SIZE))
 FROM_MIDDLE_PX = np.hypot(ROWS - MIDDLE, COLS - MIDDLE)
@@ -40,7 +40,7 @@ def test_an_object_of_three_pixels_is_too_small_however_dark(calm: SimulatedArea
     found = in_the_middle(calm, b12=roof)
     assert found.tests["n_core_pixels"] <= 9
     assert found.status == (SURFACE_CHANGE if drop > MOST_BY_GAS else TOO_SMALL)
-    assert found.probability < LIMITS["probability"]["accepted"]
+    assert found.probability < LIMITS.probability.accepted
 
 
 def test_the_same_mass_spread_out_is_not_too_small(calm: SimulatedArea) -> None:

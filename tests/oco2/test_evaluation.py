@@ -12,9 +12,9 @@ from plumewatch.oco2.evaluation.planted import (
     empty_tracks,
     figures_by_group,
     noise_tracks,
+    peak_recall_lines,
     planted_tracks,
-    recall_lines,
-    run_trials,
+    run_peak_trials,
 )
 
 
@@ -50,13 +50,13 @@ def test_matched_filter_finds_what_is_planted_and_nothing_else(noise: RealNoise)
 
 
 def test_figures_add_up(noise: RealNoise) -> None:
-    trials = run_trials(noise, 2)
+    trials = run_peak_trials(noise, 2)
     reference = [trial.planted.height_ppm >= 1.2 for trial in trials]
     figures = figures_by_group(trials, reference)
     assert figures[None, None].n_trials == 24 and figures[2.0, None].n_trials == 6 and figures[2.0, 4.0].n_trials == 2
     assert figures[None, None].reference_recall == 0.75 and figures[4.0, None].recall == 1.0
     assert figures[4.0, None].error < 0.1 and figures[4.0, None].rows_a_plume == 1.0
-    assert len(recall_lines(figures)) == 1 + len(figures) == 18
+    assert len(peak_recall_lines(figures)) == 1 + len(figures) == 18
     judged = {check.name: check.is_ok for check in checks(0.5, figures)}
     assert not judged["false alarms a track"] and judged["recall at 4.0 ppm"]
 

@@ -6,7 +6,7 @@ from plumewatch.oco2.flux import (
     Section,
     compute_cross_sectional_flux_kt_h,
     compute_wind_across_track,
-    estimate_emission,
+    estimate_peak_emission,
     relative_error_of_air,
 )
 
@@ -35,7 +35,7 @@ def test_wind_across_the_track(bearing: float, expected: float) -> None:
 
 
 def test_interval_adds_amplitude_wind_and_pressure() -> None:
-    emission = estimate_emission(100.0, 90.0, 120.0, section(u=10.0))
+    emission = estimate_peak_emission(100.0, 90.0, 120.0, section(u=10.0))
     assert emission.status == "ok" and emission.emission_kt_h
     per_ppm_km = emission.emission_kt_h / 100.0
     by_air = emission.emission_kt_h * np.hypot(0.2, 4 / 1000)  # a fifth of 10 m/s is more than 1 m/s; 4 hPa of 1000
@@ -46,11 +46,11 @@ def test_interval_adds_amplitude_wind_and_pressure() -> None:
 def test_emission_is_the_flux_of_the_wind_across_the_track() -> None:
     where = section(u=3.0, v=4.0, bearing=-30.0)
     expected = compute_cross_sectional_flux_kt_h(100.0, 1000.0, 20.0, where.wind_across_track_m_s)
-    assert estimate_emission(100.0, 90.0, 110.0, where).emission_kt_h == pytest.approx(float(expected), rel=1e-12)
+    assert estimate_peak_emission(100.0, 90.0, 110.0, where).emission_kt_h == pytest.approx(float(expected), rel=1e-12)
 
 
 def test_a_weak_wind_is_known_to_one_metre_a_second() -> None:
-    emission = estimate_emission(100.0, 100.0, 100.0, section(u=2.5))
+    emission = estimate_peak_emission(100.0, 100.0, 100.0, section(u=2.5))
     assert emission.emission_kt_h_high == pytest.approx((emission.emission_kt_h or 0) * (1 + np.hypot(1 / 2.5, 0.004)))
 
 
@@ -62,7 +62,7 @@ def test_products_that_disagree_and_a_carried_wind_widen_the_interval() -> None:
 
 
 def test_low_end_is_not_negative() -> None:
-    assert estimate_emission(100.0, -50.0, 250.0, section(u=2.5)).emission_kt_h_low == 0.0
+    assert estimate_peak_emission(100.0, -50.0, 250.0, section(u=2.5)).emission_kt_h_low == 0.0
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,6 @@ def test_low_end_is_not_negative() -> None:
     ],
 )
 def test_status(status: str, where: Section) -> None:
-    emission = estimate_emission(100.0, 90.0, 110.0, where)
+    emission = estimate_peak_emission(100.0, 90.0, 110.0, where)
     assert emission.status == status
     assert (emission.emission_kt_h is None) == (status != "ok")

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 import pytest
+from plumewatch.constants import KT_H_PER_KG_S
 from plumewatch.geodesy import destination
-from plumewatch.oco2.flux import KT_H_PER_KG_S, compute_cross_sectional_flux_kt_h
+from plumewatch.oco2.flux import compute_cross_sectional_flux_kt_h
 from plumewatch.oco2.gaussian_plume import (
     PlumeSource,
     column_to_ppm,

@@ -10,7 +10,7 @@ import numpy as np
 from lite_granules import NAME, write_lite
 from planted import Planted, planted_columns
 from plumewatch import storage
-from plumewatch.oco2.archive.listing import list_granules
+from plumewatch.oco2.archive.listing import read_listing
 from plumewatch.oco2.granules.soundings import GranuleTask, OrbitReader, extract_granule, list_orbits, write_seed_csv
 from plumewatch.oco2.orbits.worker import OrbitTask, detect_orbit
 from plumewatch.tables import SOUNDINGS
@@ -23,8 +23,8 @@ def test_granule_to_peak(s3_root: str, tmp_path: Path) -> None:
     local = write_lite(tmp_path / NAME, columns)
     storage.write_bytes(storage.join(s3_root, "granules", NAME), local.read_bytes())
     storage.write_bytes(storage.join(s3_root, "granules", NAME.replace("160831", "160830")), b"<html></html>")
-    good, bad = sorted(list_granules(storage.join(s3_root, "granules")), key=lambda g: -g.date.day)
-    assert list_granules(storage.join(s3_root, "nothing")) == []
+    good, bad = sorted(read_listing(storage.join(s3_root, "granules")).granules, key=lambda g: -g.date.day)
+    assert read_listing(storage.join(s3_root, "nothing")).granules == ()
 
     soundings = storage.join(s3_root, "soundings")
     said = [

@@ -11,7 +11,7 @@ from plumewatch.oco2.null_distribution import null_distribution
 from plumewatch.oco2.peaks import PeakSearch, find_peaks
 from plumewatch.oco2.scan import scan_track, scan_widths
 from plumewatch.oco2.seed_method import find_peaks_seed
-from plumewatch.oco2.thresholds import thresholds
+from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track, compute_track
 
 
@@ -34,14 +34,14 @@ def test_scan_equals_least_squares_in_every_window() -> None:
     rng = np.random.default_rng(5)
     columns = planted_columns(rng, 500, [Planted(260, 2.0, 8.0)])
     track = track_of(columns, rng.random(len(columns["xco2"])) < 0.7)
-    bin_km = thresholds()["track"]["bin_km"]
+    bin_km = peak_thresholds().track.bin_km
     scan = scan_track(track.distance_km, track.xco2_ppm, track.weight)
     for row, at in ((0, 120), (6, 258), (9, 262), (17, 300)):
         # sums are over bins: a sounding counts at the middle of its kilometre
         centre = float(scan.distance_km(at))
         middle = (np.floor(track.distance_km / bin_km) + 0.5) * bin_km
         x = middle - centre
-        here = np.abs(x) < thresholds()["scan"]["half_window_km"] + bin_km / 2
+        here = np.abs(x) < peak_thresholds().scan.half_window_km + bin_km / 2
         design = np.stack([np.exp(-0.5 * (x / scan.sigma_km[row]) ** 2), np.ones(len(x)), x, x**2], axis=1)[here]
         root = np.sqrt(track.weight[here])
         solution, rss, *_ = np.linalg.lstsq(design * root[:, None], track.xco2_ppm[here] * root, rcond=None)

@@ -11,7 +11,7 @@ import pytest
 from plumewatch.errors import InputError
 from plumewatch.oco2.detection import detect_peaks
 from plumewatch.oco2.granules.granule import read_granule
-from plumewatch.simulation.oco2_granules import PlantedPeak, write_granules
+from plumewatch.simulation.oco2_granules import PeakTruth, write_granules
 from plumewatch.simulation.oco2_plan import GRANULES, plan_arcs
 from plumewatch.simulation.oco2_soundings import simulate_arc
 from plumewatch.simulation.wind_fields import WantedWind, make_wind_field
@@ -21,7 +21,7 @@ MUST_FIND_PPM = 2.5
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[PlantedPeak], pa.Table]:
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[PeakTruth], pa.Table]:
     """The planted peaks, and the soundings of all granules that can be read."""
     folder: Path = tmp_path_factory.mktemp("granules")
     arcs, wanted = plan_arcs(SEED), defaultdict(list)
@@ -41,7 +41,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[PlantedPeak], 
     return planted, pa.concat_tables(tables)
 
 
-def test_planted_peaks_are_found_and_little_else(world: tuple[list[PlantedPeak], pa.Table]) -> None:
+def test_planted_peaks_are_found_and_little_else(world: tuple[list[PeakTruth], pa.Table]) -> None:
     planted, soundings = world
     rows = []
     for orbit in pc.unique(soundings["orbit"]).to_pylist():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from plumewatch.models import Grid
 from plumewatch.rasters.scene_store import ScenePaths
 from plumewatch.sentinel2.pixel_plan import is_same_lattice, plan_partition, plan_windows, window_envelope
-from plumewatch.sentinel2.pixels import Window
+from plumewatch.sentinel2.pixels import CellWindow
 from plumewatch.sentinel2.stored_scene import StoredScene
 from pyproj import Transformer
 from sentinel2_scenes import EPSG, NORTH, SIZE_M, WEST
@@ -92,7 +92,7 @@ def test_windows_cover_every_cell_that_a_scene_shows_once(
     ],
 )  # fmt: skip
 def test_the_envelope_of_a_window_holds_its_centres_and_little_more(grid: Grid) -> None:
-    window = Window(37, 11, 512, 512)
+    window = CellWindow(37, 11, 512, 512)
     west, south, east, north = window_envelope(grid, window)
     x = grid.west + (np.arange(window.col, window.col + 512) + 0.5) * grid.resolution_m
     y = grid.north - (np.arange(window.row, window.row + 512) + 0.5) * grid.resolution_m
@@ -102,5 +102,5 @@ def test_the_envelope_of_a_window_holds_its_centres_and_little_more(grid: Grid) 
 
 
 def test_the_envelope_across_the_antimeridian_goes_round_the_world() -> None:
-    west, _, east, _ = window_envelope(Grid(32601, 340_000, 7_000_000, 20.0, 2000, 2000), Window(0, 0, 512, 1024))
+    west, _, east, _ = window_envelope(Grid(32601, 340_000, 7_000_000, 20.0, 2000, 2000), CellWindow(0, 0, 512, 1024))
     assert (west, east) == (-180.0, 180.0)

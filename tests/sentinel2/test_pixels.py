@@ -9,20 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plumewatch.geodesy import great_circle_distance_km
 from plumewatch.models import Grid
-from plumewatch.sentinel2.pixels import SceneCells, Window, compute_coordinates, compute_pixel_rows
+from plumewatch.sentinel2.pixels import CellWindow, SceneCells, compute_coordinates, compute_pixel_rows
 from pyproj import Transformer
 from sentinel2_scenes import EPSG, NORTH, SIZE_M, WEST
 
 GRID = Grid(EPSG, WEST, NORTH, SIZE_M, 40, 30)
 
 
-def exact(grid: Grid, window: Window) -> tuple[np.ndarray, np.ndarray]:
+def exact(grid: Grid, window: CellWindow) -> tuple[np.ndarray, np.ndarray]:
     x = grid.west + (np.arange(window.col, window.col + window.width) + 0.5) * grid.resolution_m
     y = grid.north - (np.arange(window.row, window.row + window.height) + 0.5) * grid.resolution_m
     return Transformer.from_crs(f"EPSG:{grid.epsg}", "EPSG:4326", always_xy=True).transform(*np.meshgrid(x, y))
 
 
-def error_m(grid: Grid, window: Window) -> float:
+def error_m(grid: Grid, window: CellWindow) -> float:
     lon, lat = exact(grid, window)
     found_lon, found_lat = compute_coordinates(grid, window)
     return 1000.0 * float(great_circle_distance_km(lon, lat, found_lon, found_lat).max())
@@ -41,13 +41,13 @@ def error_m(grid: Grid, window: Window) -> float:
     ],
 )
 def test_coordinates_are_right_to_far_below_a_tenth_of_a_pixel(grid: Grid, limit_m: float) -> None:
-    worst = max(error_m(grid, Window(row, col, 37, 300)) for row in (0, 500, 512) for col in (0, 199))
+    worst = max(error_m(grid, CellWindow(row, col, 37, 300)) for row in (0, 500, 512) for col in (0, 199))
     assert worst < limit_m < 0.1 * grid.resolution_m
 
 
 def test_longitudes_stay_in_range_across_the_antimeridian() -> None:
     grid = Grid(32601, 340_000, 7_000_000, 20.0, 2000, 2000)
-    lon, _ = compute_coordinates(grid, Window(0, 0, 512, 1024))
+    lon, _ = compute_coordinates(grid, CellWindow(0, 0, 512, 1024))
     assert lon.min() >= -180 and lon.max() < 180 and lon.min() < -179.9 and lon.max() > 179.9
 
 
@@ -55,8 +55,8 @@ def test_longitudes_stay_in_range_across_the_antimeridian() -> None:
 @given(row=st.integers(0, 300), col=st.integers(0, 300), height=st.integers(1, 130), width=st.integers(1, 130))
 def test_a_cell_lies_where_it_lies_in_whatever_window(row: int, col: int, height: int, width: int) -> None:
     grid = replace(GRID, width=500, height=500)
-    whole = compute_coordinates(grid, Window(0, 0, 500, 500))
-    part = compute_coordinates(grid, Window(row, col, height, width))
+    whole = compute_coordinates(grid, CellWindow(0, 0, 500, 500))
+    part = compute_coordinates(grid, CellWindow(row, col, height, width))
     for one, other in zip(whole, part, strict=True):
         np.testing.assert_array_equal(one[row : row + height, col : col + width], other)
 
@@ -74,14 +74,14 @@ def cells(scene_id: str, shape: tuple[int, int], **changed: object) -> SceneCell
 
 def rows_of(*scenes: SceneCells, inside: np.ndarray | None = None) -> list[dict]:
     shape = scenes[0].is_present.shape
-    window = Window(7, 9, *shape)
+    window = CellWindow(7, 9, *shape)
     inside = np.ones(shape, bool) if inside is None else inside
     return compute_pixel_rows(GRID, window, scenes, *compute_coordinates(GRID, window), inside).to_pylist()
 
 
 def test_a_row() -> None:
     [row] = rows_of(cells("a", (1, 1)))
-    lon, lat = exact(GRID, Window(7, 9, 1, 1))
+    lon, lat = exact(GRID, CellWindow(7, 9, 1, 1))
     assert row.pop("longitude") == pytest.approx(lon[0, 0], abs=1e-6)
     assert row.pop("latitude") == pytest.approx(lat[0, 0], abs=1e-6)
     assert row == {

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from importlib import resources
-
 import numpy as np
 import pytest
 from plumewatch.constants import MOLAR_MASS_CH4_KG_MOL
+from plumewatch.reference.loading import read_reference
 from plumewatch.simulation.methane_plumes import REACH_M, air_mass_factor, plume_column_mol_m2, transmittance
 
 CELL_M = 40.0
@@ -47,7 +45,7 @@ def test_plume_begins_at_its_source_and_meanders() -> None:
 
 
 def test_transmittance_is_the_table_at_its_nodes_and_between() -> None:
-    table = json.loads(resources.files("plumewatch.reference").joinpath("sentinel2_ch4_transmittance.json").read_text())
+    table = read_reference("sentinel2_ch4_transmittance.json")
     omega = np.array(table["omega_mol_m2"])
     for unit in ("S2A", "S2B", "S2C"):
         for band in ("B11", "B12"):

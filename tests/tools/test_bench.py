@@ -18,7 +18,7 @@ sys.path.insert(0, str(bench.FOLDER))
 from figures import Figure
 from orbits import MONTH, simulate_orbit, write_month
 from plumewatch import storage
-from plumewatch.oco2.evaluation.seed_step import first_guess, fit, select, whole_step
+from plumewatch.oco2.evaluation.seed_step import first_guess, fit_line_and_gaussian, select, whole_step
 from plumewatch.oco2.granules.soundings import SEED_COLUMNS, list_orbits
 from plumewatch.tables import SOUNDINGS
 
@@ -95,7 +95,7 @@ def test_the_seeds_step_finds_a_peak_and_nothing_on_flat_ground() -> None:
     window = select(frame, 800)
     assert window is not None and window["x"].abs().max() <= 100
     arrays = (window[name].to_numpy() for name in ("x", "xco2", "xco2_uncert"))
-    slope, _, amplitude, sigma = fit(*arrays, first_guess(window, 800))
+    slope, _, amplitude, sigma = fit_line_and_gaussian(*arrays, first_guess(window, 800))
     assert abs(sigma) == pytest.approx(8.0, rel=0.1) and slope == pytest.approx(0.0, abs=0.01)
     assert amplitude / sigma / np.sqrt(2 * np.pi) == pytest.approx(3.0, rel=0.1)
     assert whole_step(frame, 800) is not None

@@ -15,7 +15,7 @@ from plumewatch.failures import FailedScene
 from plumewatch.settings import Settings
 from plumewatch.tables import WIND
 from plumewatch.wind.at_point import winds_at
-from plumewatch.wind.files import fetch_wind, read_wind_files
+from plumewatch.wind.files import copy_wind, read_wind_files
 from plumewatch.wind.product import requests_at, requests_of_day
 from plumewatch.wind.providers import fetch_wind as fetch_wind_of_setting
 
@@ -86,7 +86,7 @@ def test_a_bad_file_is_named_and_the_others_go_through(tmp_path: Path) -> None:
 
 def test_the_storage_gets_the_day_and_the_hours_that_its_ends_need(tmp_path: Path, storage_root: str) -> None:
     write(tmp_path / "source" / "w.parquet", hourly(DAY - timedelta(days=1), 72))
-    written = fetch_wind(str(tmp_path / "source"), storage_root, date(2025, 8, 31), [OMAN])
+    written = copy_wind(str(tmp_path / "source"), storage_root, date(2025, 8, 31), [OMAN])
     assert [p.rsplit("/", 1)[1] for p in written] == ["date=2025-08-30", "date=2025-08-31", "date=2025-09-01"]
     rows = storage.read_table(WIND, storage.join(storage_root, "wind"))
     hours = {
@@ -101,14 +101,14 @@ def test_each_writer_replaces_only_its_areas_and_a_repetition_changes_nothing(
 ) -> None:
     write(tmp_path / "source" / "w.parquet", hourly(DAY, 24, u=1.0))
     for bounds in (OMAN, PERMIAN):
-        fetch_wind(str(tmp_path / "source"), storage_root, date(2025, 8, 31), [bounds])
+        copy_wind(str(tmp_path / "source"), storage_root, date(2025, 8, 31), [bounds])
     both = storage.read_table(WIND, storage.join(storage_root, "wind"))
     assert both.num_rows == (5 * 5 + 4 * 5) * 24
     for _ in range(2):
-        fetch_wind(str(tmp_path / "source"), storage_root, date(2025, 8, 31), [OMAN, PERMIAN])
+        copy_wind(str(tmp_path / "source"), storage_root, date(2025, 8, 31), [OMAN, PERMIAN])
         assert storage.read_table(WIND, storage.join(storage_root, "wind")).equals(both)
     write(tmp_path / "source" / "w.parquet", hourly(DAY, 24, u=7.0))
-    fetch_wind(str(tmp_path / "source"), storage_root, date(2025, 8, 31), [PERMIAN])
+    copy_wind(str(tmp_path / "source"), storage_root, date(2025, 8, 31), [PERMIAN])
     after = storage.read_table(WIND, storage.join(storage_root, "wind"))
     u_of = {
         west: set(

@@ -80,7 +80,7 @@ def _plants(units: pd.DataFrame) -> pa.Table:
     return SOURCES.from_columns(
         {
             "source_id": "coco2-" + number.astype(str),
-            "name": "CoCO2 " + first["country"] + " " + fuel + " " + place_text(longitude, latitude),
+            "name": "CoCO2 " + first["country"] + " " + fuel + " " + place_texts(longitude, latitude),
             "kind": np.full(len(total), "power_plant"),
             "fuel": fuel.to_numpy(),
             "gas": np.full(len(total), "co2"),
@@ -97,7 +97,7 @@ def _plants(units: pd.DataFrame) -> pa.Table:
     )
 
 
-def place_text(longitude: np.ndarray, latitude: pd.Series) -> pd.Series:
+def place_texts(longitude: np.ndarray, latitude: pd.Series) -> pd.Series:
     """Return places as text, hundredths of a degree: `26.09S 28.97E`."""
     lon, lat = pd.Series(longitude, index=latitude.index), latitude
     north = lat.abs().map("{:.2f}".format) + np.where(lat < 0, "S", "N")

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.spatial import cKDTree
 
-from plumewatch.constants import EARTH_RADIUS_KM
-from plumewatch.inventory.power_plants import chord, power_plant_factors, unit_sphere
+from plumewatch.geodesy import chord_to_distance_km, distance_to_chord, unit_vectors
+from plumewatch.inventory.power_plants import power_plant_factors
 from plumewatch.tables import SOURCES
 
 
@@ -26,16 +26,16 @@ def combine_sources(coco2: pa.Table, gppd: pa.Table, *others: pa.Table) -> pa.Ta
 
 
 def _points(sources: pa.Table) -> np.ndarray:
-    return unit_sphere(sources["longitude"].to_numpy(), sources["latitude"].to_numpy())
+    return unit_vectors(sources["longitude"].to_numpy(), sources["latitude"].to_numpy())
 
 
 def _has_neighbour(sources: pa.Table, others: pa.Table) -> np.ndarray:
-    limit = chord(power_plant_factors().same_plant_km)
+    limit = distance_to_chord(power_plant_factors().same_plant_km)
     return cKDTree(_points(others)).query(_points(sources), distance_upper_bound=limit)[0] <= limit
 
 
 def _named(coco2: pa.Table, gppd: pa.Table) -> pa.Table:
-    limit = chord(power_plant_factors().same_plant_km)
+    limit = distance_to_chord(power_plant_factors().same_plant_km)
     distance, nearest = cKDTree(_points(gppd)).query(_points(coco2), distance_upper_bound=limit)
     is_near = distance <= limit
     plant = gppd.take(pa.array(np.where(is_near, nearest, 0)))
@@ -49,7 +49,7 @@ def _named(coco2: pa.Table, gppd: pa.Table) -> pa.Table:
     near = pc.binary_join_element_wise(coco2["name"], plant["name"], ", near ")
     name = pc.if_else(pa.array(takes_name), plant["name"], pc.if_else(pa.array(is_near), near, coco2["name"]))
     owner = pc.if_else(pa.array(takes_name), plant["owner"], coco2["owner"])
-    distance_km = np.round(2 * EARTH_RADIUS_KM * np.arcsin(np.where(is_near, distance, 0) / 2), 2)
+    distance_km = np.round(chord_to_distance_km(np.where(is_near, distance, 0)), 2)
     ids = plant["source_id"].to_pylist()
     said = pa.array([f"name from {s}, {d} km away" for s, d in zip(ids, distance_km, strict=True)])
     told = pc.binary_join_element_wise(coco2["provenance"], said, "; ")

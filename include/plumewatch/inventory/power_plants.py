@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 
 import numpy as np
-import yaml
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from plumewatch.constants import EARTH_RADIUS_KM
-
-Floats = NDArray[np.float64]
+from plumewatch.geodesy import distance_to_chord, unit_vectors
+from plumewatch.reference.loading import load_values
 
 FILE = "power_plant_emissions.yaml"
 TJ_PER_GWH = 3.6  # by definition of the watt-hour
+
+
+@dataclass(frozen=True)
+class _Plants:
+    unit_distance_km: float
+    same_plant_km: float
+
+
+@dataclass(frozen=True)
+class _PlantValues:
+    version: str
+    emission_factor_t_tj: Mapping[str, float]
+    efficiency: Mapping[str, float]
+    capacity_factor: Mapping[str, float]
+    relative_sigma: Mapping[str, float]
+    plants: _Plants
 
 
 @dataclass(frozen=True)
@@ -27,11 +41,11 @@ class PowerPlantFactors:
 
     version: str
     """What manifests state as calibration."""
-    emission_t_gwh: dict[str, float]
+    emission_t_gwh: Mapping[str, float]
     """CO2 per generated electricity, tonnes per GWh."""
-    capacity_factor: dict[str, float]
+    capacity_factor: Mapping[str, float]
     """Mean output over capacity."""
-    relative_sigma: dict[str, float]
+    relative_sigma: Mapping[str, float]
     """Standard deviation over emission, by fuel; `from_capacity` where no generation is known."""
     unit_distance_km: float
     """Units no farther apart are one plant."""
@@ -45,27 +59,16 @@ def power_plant_factors() -> PowerPlantFactors:
 
     Coal: 94.6 t/TJ x 3.6 TJ/GWh / 0.36 = 946 t/GWh.
     """
-    raw = yaml.safe_load(resources.files("plumewatch").joinpath("reference", FILE).read_text(encoding="utf-8"))
-    generation = raw["generation"].items()
+    file = load_values(_PlantValues, FILE)
+    efficiency = file.efficiency
     return PowerPlantFactors(
-        version=raw["version"],
-        emission_t_gwh={f: v["emission_factor_t_tj"] * TJ_PER_GWH / v["efficiency"] for f, v in generation},
-        capacity_factor={fuel: v["value"] for fuel, v in raw["capacity_factor"].items()},
-        relative_sigma={fuel: v["value"] for fuel, v in raw["relative_sigma"].items()},
-        unit_distance_km=raw["plants"]["unit_distance_km"]["value"],
-        same_plant_km=raw["plants"]["same_plant_km"]["value"],
+        version=file.version,
+        emission_t_gwh={fuel: t * TJ_PER_GWH / efficiency[fuel] for fuel, t in file.emission_factor_t_tj.items()},
+        capacity_factor=file.capacity_factor,
+        relative_sigma=file.relative_sigma,
+        unit_distance_km=file.plants.unit_distance_km,
+        same_plant_km=file.plants.same_plant_km,
     )
-
-
-def unit_sphere(longitude: ArrayLike, latitude: ArrayLike) -> Floats:
-    """Return points on the unit sphere, shape (n, 3): distances there have no antimeridian and no poles."""
-    lon, lat = np.radians(np.asarray(longitude, float)), np.radians(np.asarray(latitude, float))
-    return np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
-
-
-def chord(distance_km: float) -> float:
-    """Return the straight distance on the unit sphere of a great-circle distance."""
-    return float(2 * np.sin(distance_km / (2 * EARTH_RADIUS_KM)))
 
 
 def cluster(longitude: ArrayLike, latitude: ArrayLike, distance_km: float) -> NDArray[np.int64]:
@@ -73,10 +76,10 @@ def cluster(longitude: ArrayLike, latitude: ArrayLike, distance_km: float) -> ND
 
     Groups are numbered in the order of their first point.
     """
-    points = unit_sphere(longitude, latitude)
+    points = unit_vectors(longitude, latitude)
     if not len(points):
         return np.zeros(0, np.int64)
-    pairs = cKDTree(points).query_pairs(chord(distance_km), output_type="ndarray")
+    pairs = cKDTree(points).query_pairs(distance_to_chord(distance_km), output_type="ndarray")
     links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(points), len(points)))
     label = connected_components(links, directed=False)[1]
     _, first, group = np.unique(label, return_index=True, return_inverse=True)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
-from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from plumewatch.gases import CH4, CO2
+from plumewatch.reference.loading import load_values
 
 Floats = NDArray[np.float64]
 
@@ -99,6 +97,25 @@ class PlumeRule:
 
 
 @dataclass(frozen=True)
+class _Status:
+    confirmed_probability: float
+
+
+@dataclass(frozen=True)
+class _Rows:
+    min_probability: float
+
+
+@dataclass(frozen=True)
+class _MatchingValues:
+    version: str
+    co2: PeakRule
+    ch4: PlumeRule
+    status: _Status
+    rows: _Rows
+
+
+@dataclass(frozen=True)
 class MatchingRule:
     """All numbers of matching for one gas."""
 
@@ -115,8 +132,6 @@ class MatchingRule:
 @lru_cache(maxsize=2)
 def matching_rule(gas: str) -> MatchingRule:
     """Return the numbers for `co2` or `ch4` that ship with the library."""
-    raw: dict[str, Any] = yaml.safe_load(resources.files("plumewatch").joinpath("reference", FILE).read_text("utf-8"))
-    kind = {CO2.name: PeakRule, CH4.name: PlumeRule}[gas]
-    position = kind(**{field.name: float(raw[gas][field.name]["value"]) for field in fields(kind)})
-    confirmed, least = raw["status"]["confirmed_probability"]["value"], raw["rows"]["min_probability"]["value"]
-    return MatchingRule(raw["version"], position, confirmed, least)
+    file = load_values(_MatchingValues, FILE)
+    by_gas: dict[str, PeakRule | PlumeRule] = {CO2.name: file.co2, CH4.name: file.ch4}
+    return MatchingRule(file.version, by_gas[gas], file.status.confirmed_probability, file.rows.min_probability)

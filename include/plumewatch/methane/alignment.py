@@ -12,7 +12,7 @@ from plumewatch.methane.passes import Pass
 from plumewatch.methane.registration import Shift, edges_of, estimate_shift, gradient_of, moved_back, without_edges
 from plumewatch.methane.retrieval import compute_log_ratio
 from plumewatch.methane.smoothing import Array, Mask, sampled
-from plumewatch.methane.thresholds import Thresholds
+from plumewatch.methane.thresholds import PlumeThresholds
 
 DERIVATIVES_PX = 2  # second derivatives need two neighbours: a border so wide can't be registered
 
@@ -35,7 +35,7 @@ class Aligned:
     """Cell size."""
 
 
-def align(target: Pass, references: Sequence[Pass], limits: Thresholds) -> Aligned:
+def align(target: Pass, references: Sequence[Pass], limits: PlumeThresholds) -> Aligned:
     """Bring the references onto the target's grid to a fraction of a pixel."""
     searched = target.is_usable & ~target.flares
     log_ratio = compute_log_ratio(target.b11, target.b12, searched)
@@ -96,9 +96,9 @@ def comparable_ground(one: Pass, margin_px: int = DERIVATIVES_PX) -> Mask:
     return inside & one.is_usable & ~one.flares & ~beside_gaps(one.is_usable, margin_px)
 
 
-def cloud_margin_px(target: Pass, limits: Thresholds) -> int:
+def cloud_margin_px(target: Pass, limits: PlumeThresholds) -> int:
     """Return how far off a reference's clouds its pixels count."""
-    return round(limits["references"]["cloud_margin_m"] / target.pixel_size_m)
+    return round(limits.references.cloud_margin_m / target.pixel_size_m)
 
 
 def beside_gaps(usable: Mask, margin_px: int) -> Mask:

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plumewatch.gases import ISOLATION_FOREST
+from plumewatch.geodesy import wrap_longitude
 from plumewatch.methane.detection import Detection, enhancement_of
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.references import compare_with_surroundings
-from plumewatch.methane.thresholds import Thresholds
+from plumewatch.methane.thresholds import PlumeThresholds
 from plumewatch.methane.verdicts import Candidate
 from plumewatch.statuses import UNRATED
 
@@ -104,14 +105,14 @@ def _cluster(longitude: NDArray, latitude: NDArray, longitude0: float, settings:
 
     if not len(longitude):
         return np.zeros(0, np.int32)
-    east = ((longitude - longitude0 + 180.0) % 360.0 - 180.0) * np.cos(np.radians(np.median(latitude)))
+    east = wrap_longitude(longitude - longitude0) * np.cos(np.radians(np.median(latitude)))
     labels = DBSCAN(eps=settings.eps_deg, min_samples=settings.min_samples).fit_predict(
         np.column_stack([east, latitude])
     )
     return labels.astype(np.int32)
 
 
-def detect_isolation_forest(target: Pass, anomalies: Anomalies, limits: Thresholds) -> Detection:
+def detect_isolation_forest(target: Pass, anomalies: Anomalies, limits: PlumeThresholds) -> Detection:
     """Return the clusters as unrated candidates, with the enhancement that one date alone gives."""
     comparison = compare_with_surroundings(target, limits)
     candidates = []

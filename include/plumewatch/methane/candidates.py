@@ -12,7 +12,7 @@ from scipy import ndimage
 from plumewatch.methane.mask_window import Window, window_around
 from plumewatch.methane.matched_filter import Matches, Template
 from plumewatch.methane.smoothing import Array, Mask
-from plumewatch.methane.thresholds import Thresholds
+from plumewatch.methane.thresholds import PlumeThresholds
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Region:
 
 
 def find_regions(
-    matches: Matches, averaged: Array, valid: Mask, pixel_size_m: float, limits: Thresholds
+    matches: Matches, averaged: Array, valid: Mask, pixel_size_m: float, limits: PlumeThresholds
 ) -> list[Region]:
     """Return the regions around all places whose response reaches the seed level, strongest first.
 
@@ -40,15 +40,15 @@ def find_regions(
     the template's footprint; where nothing is, the footprint itself. A place whose template lies mostly on the
     region of a stronger one, or near it, is the same plume.
     """
-    levels = limits["candidates"]
-    labels, _ = ndimage.label(valid & (averaged >= levels["mask_significance"]), structure=np.ones((3, 3)))
+    levels = limits.candidates
+    labels, _ = ndimage.label(valid & (averaged >= levels.mask_significance), structure=np.ones((3, 3)))
     pieces = ndimage.find_objects(labels)
-    bridge_px = round(levels["bridge_m"] / pixel_size_m)
+    bridge_px = round(levels.bridge_m / pixel_size_m)
     taken = np.zeros(valid.shape, bool)
     regions = []
-    for row, col in _places(matches.z, levels["seed_significance"], bridge_px):
+    for row, col in _places(matches.z, levels.seed_significance, bridge_px):
         template = matches.templates[matches.best[row, col]]
-        if _share_inside(template, taken, row, col) > levels["same_plume_share"]:
+        if _share_inside(template, taken, row, col) > levels.same_plume_share:
             continue
         mask = _covered(template, labels, pieces, valid, row, col)
         box = window_around(mask, bridge_px)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import ndimage
 
+from plumewatch.constants import MAD_TO_SIGMA
 from plumewatch.gases import MULTI_PASS, SINGLE_PASS
 from plumewatch.methane.alignment import align, beside_gaps
 from plumewatch.methane.candidates import find_regions
@@ -28,7 +29,6 @@ from plumewatch.methane.references import (
 )
 from plumewatch.methane.retrieval import enhancement_per_signal, estimate_enhancement
 from plumewatch.methane.smoothing import (
-    MAD_TO_SIGMA,
     Array,
     Mask,
     least_noise,
@@ -37,10 +37,10 @@ from plumewatch.methane.smoothing import (
     smooth,
     white_noise_of_average,
 )
-from plumewatch.methane.thresholds import Thresholds
+from plumewatch.methane.thresholds import PlumeThresholds
 from plumewatch.methane.verdicts import (
     Candidate,
-    SearchResult,
+    SearchEvidence,
     is_surface_change,
     judge_region,
     shape_tests,
@@ -71,7 +71,7 @@ class Detection:
 
 
 def detect_multi_pass(
-    target: Pass, references: Sequence[Pass], limits: Thresholds, wind_towards_deg: float | None = None
+    target: Pass, references: Sequence[Pass], limits: PlumeThresholds, wind_towards_deg: float | None = None
 ) -> Detection:
     """Find plumes by the ratio of the target to its references (one or more, on the target's window).
 
@@ -81,16 +81,16 @@ def detect_multi_pass(
     return _detect(MULTI_PASS, target, comparison, limits, wind_towards_deg)
 
 
-def detect_single_pass(target: Pass, limits: Thresholds, wind_towards_deg: float | None = None) -> Detection:
+def detect_single_pass(target: Pass, limits: PlumeThresholds, wind_towards_deg: float | None = None) -> Detection:
     """Find plumes in one date alone: the ratio against that of the surroundings; texture of the ground is its noise."""
     return _detect(SINGLE_PASS, target, compare_with_surroundings(target, limits), limits, wind_towards_deg)
 
 
 def _detect(
-    method: str, target: Pass, comparison: Comparison, limits: Thresholds, wind_towards_deg: float | None
+    method: str, target: Pass, comparison: Comparison, limits: PlumeThresholds, wind_towards_deg: float | None
 ) -> Detection:
     """Search twice: the second time without the ground that changed, against a background without what was found."""
-    smoothing, size_m = limits["smoothing"], target.pixel_size_m
+    smoothing, size_m = limits.smoothing, target.pixel_size_m
     noise = compute_local_noise(comparison, size_m, limits)
     changed = find_changed_ground(comparison, size_m, limits)
     search = _search(target, comparison, noise, changed, limits, wind_towards_deg)
@@ -102,7 +102,7 @@ def _detect(
     if search.regions:
         found = _union([region.mask for region in search.regions], target.shape) | search.stands_out
         ground = away_from(found, comparison.valid, size_m, limits)
-        comparison = against_ground(comparison, ground, smoothing["background_m"] / size_m)
+        comparison = against_ground(comparison, ground, smoothing.background_m / size_m)
     if search.regions or changed.any():  # else a second search would see the same
         # Ground that changed upwards takes part: it may lie under a plume, and its regions are tested as a whole.
         refused = _union([*(one.mask for one in candidates), changed & (comparison.absorption < 0)], target.shape)
@@ -117,7 +117,7 @@ def _detect(
         enhancement_mol_m2=enhancement_of(comparison, target),
         valid=comparison.valid,
         candidates=tuple(sorted(candidates, key=lambda c: -(c.significance or 0.0))),
-        noise_mol_m2={smoothing["mask_m"]: _averaged_noise(comparison, target, limits) * per_signal},
+        noise_mol_m2={smoothing.mask_m: _averaged_noise(comparison, target, limits) * per_signal},
         significance_per_mol_m=search.matches.z_per_mol_m / per_signal,
         reference_weights=comparison.weights,
     )
@@ -128,22 +128,22 @@ def _search(
     comparison: Comparison,
     noise: Array,
     changed_ground: Mask,
-    limits: Thresholds,
+    limits: PlumeThresholds,
     wind_towards_deg: float | None,
-) -> SearchResult:
+) -> SearchEvidence:
     size_m, valid = target.pixel_size_m, comparison.valid
     relative, spread = in_units_of_noise(comparison, noise)
     usual_noise = float(np.median(sampled(noise, valid))) if valid.any() else 1.0
     templates = plume_templates(size_m, wind_towards_deg, limits)
     signal = steady_signal(templates, size_m, limits) / (usual_noise * spread)
     matches = match_templates(relative, valid, templates, limits, signal)
-    mask_px = limits["smoothing"]["mask_m"] / size_m
+    mask_px = limits.smoothing.mask_m / size_m
     averaged = smooth(relative, valid, mask_px).values
     averaged /= max(robust_sigma(averaged, valid) if valid.any() else 0.0, white_noise_of_average(mask_px) / 2)
-    stands_out = valid & (np.abs(averaged) >= limits["candidates"]["seed_significance"])
+    stands_out = valid & (np.abs(averaged) >= limits.candidates.seed_significance)
     regions = find_regions(matches, averaged, valid, size_m, limits)
     edges = ndimage.maximum_filter(comparison.edge_strength, 3)
-    return SearchResult(
+    return SearchEvidence(
         comparison=comparison,
         local_noise=noise / usual_noise,
         relative=relative,
@@ -163,7 +163,7 @@ def enhancement_of(comparison: Comparison, target: Pass) -> Array:
     return estimate_enhancement(signal, target.platform, target.air_mass_factor).astype(np.float32)
 
 
-def find_changed_ground(comparison: Comparison, pixel_size_m: float, limits: Thresholds) -> Mask:
+def find_changed_ground(comparison: Comparison, pixel_size_m: float, limits: PlumeThresholds) -> Mask:
     """Return where band 11 and the ratio changed far more than elsewhere in the scene, band 11 more than the ratio.
 
     No gas does that. Where band 11 alone changed, as on dunes when the sun has moved, a plume can still be seen.
@@ -171,19 +171,19 @@ def find_changed_ground(comparison: Comparison, pixel_size_m: float, limits: Thr
     valid = comparison.valid
     if not valid.any():
         return valid
-    scale_px = limits["smoothing"]["surface_change_scale_m"] / pixel_size_m
+    scale_px = limits.smoothing.surface_change_scale_m / pixel_size_m
     change, absorption = (
         np.abs(smooth(field, valid, scale_px).values) for field in (comparison.brightening, comparison.absorption)
     )
     is_far = valid & (change >= absorption)
     for change_of in (change, absorption):
         usual = max(MAD_TO_SIGMA * float(np.median(sampled(change_of, valid))), least_noise(scale_px))
-        is_far &= change_of >= limits["candidates"]["changed_ground_significance"] * usual
+        is_far &= change_of >= limits.candidates.changed_ground_significance * usual
     return is_far
 
 
-def _averaged_noise(comparison: Comparison, target: Pass, limits: Thresholds) -> float:
-    sigma_px = limits["smoothing"]["mask_m"] / target.pixel_size_m
+def _averaged_noise(comparison: Comparison, target: Pass, limits: PlumeThresholds) -> float:
+    sigma_px = limits.smoothing.mask_m / target.pixel_size_m
     return robust_sigma(smooth(comparison.absorption, comparison.valid, sigma_px).values[comparison.valid])
 
 

@@ -15,12 +15,12 @@ from plumewatch.methane.passes import Pass
 from plumewatch.methane.references import away_from
 from plumewatch.methane.retrieval import compute_noise_bias, compute_transmittance, enhancement_per_signal
 from plumewatch.methane.smoothing import Array, Mask, robust_sigma, slow_part
-from plumewatch.methane.thresholds import Thresholds
+from plumewatch.methane.thresholds import PlumeThresholds
 
 ROUNDS = 2  # each leaves a quarter of what the one before left, of a tenth at first
 
 
-def unbiased_enhancement(detection: Detection, target: Pass, limits: Thresholds) -> Array:
+def unbiased_enhancement(detection: Detection, target: Pass, limits: PlumeThresholds) -> Array:
     """Return the enhancement (mol/m2; NaN where not valid) whose sum over a plume is its mass on average.
 
     As it is where nothing was found.
@@ -31,7 +31,7 @@ def unbiased_enhancement(detection: Detection, target: Pass, limits: Thresholds)
     valid = detection.valid & np.isfinite(detection.enhancement_mol_m2)
     ground = away_from(found, valid, target.pixel_size_m, limits)
     field = without_noise_bias(np.where(valid, detection.enhancement_mol_m2, 0.0), ground, target)
-    background_px = limits["smoothing"]["background_m"] / target.pixel_size_m
+    background_px = limits.smoothing.background_m / target.pixel_size_m
     removals = 2 if detection.method == MULTI_PASS else 1  # of each reference's ratio, then of their mean
     field = with_what_the_background_took(field, valid, ground, background_px, removals)
     return np.where(valid, field, np.float32(np.nan))

@@ -17,29 +17,29 @@ from plumewatch.methane.smoothing import (
     smooth,
     smooth_each,
 )
-from plumewatch.methane.thresholds import Thresholds
+from plumewatch.methane.thresholds import PlumeThresholds
 
 # Classes of the strength of edges as shares of the scene, and their middles: the sharpest percent has its own.
 EDGE_CLASSES = (0.5, 0.75, 0.9, 0.95, 0.98, 0.99)
 EDGE_MIDDLES = (0.25, 0.625, 0.825, 0.925, 0.965, 0.985, 0.995)
 
 
-def compute_local_noise(comparison: Comparison, pixel_size_m: float, limits: Thresholds) -> Array:
+def compute_local_noise(comparison: Comparison, pixel_size_m: float, limits: PlumeThresholds) -> Array:
     """Return the noise of a pixel's absorption, up to one factor for the scene; more where fewer references see it.
 
     From the references where there are two or more, else from the target's own surroundings.
     """
-    smoothing = limits["smoothing"]
+    smoothing = limits.smoothing
     valid = comparison.valid
     if comparison.residuals_valid.any():
         noise = _noise_of_references(comparison, pixel_size_m, limits)
     else:
-        averaged = smooth(comparison.absorption, valid, smoothing["noise_scale_m"] / pixel_size_m)
-        noise = local_noise(averaged.values, valid, smoothing["local_noise_m"] / pixel_size_m)
-    noise = np.maximum(noise, least_noise(smoothing["noise_scale_m"] / pixel_size_m))
+        averaged = smooth(comparison.absorption, valid, smoothing.noise_scale_m / pixel_size_m)
+        noise = local_noise(averaged.values, valid, smoothing.local_noise_m / pixel_size_m)
+    noise = np.maximum(noise, least_noise(smoothing.noise_scale_m / pixel_size_m))
     typical = max(float(np.median(sampled(comparison.variance, valid))), TINY) if valid.any() else 1.0
     noise = (noise * np.sqrt(comparison.variance / typical)).astype(np.float32)
-    return noise * _more_at_edges(comparison, noise, smoothing["noise_scale_m"] / pixel_size_m)
+    return noise * _more_at_edges(comparison, noise, smoothing.noise_scale_m / pixel_size_m)
 
 
 def _more_at_edges(comparison: Comparison, noise: Array, scale_px: float) -> Array:
@@ -75,25 +75,25 @@ def in_units_of_noise(comparison: Comparison, noise: Array) -> tuple[Array, floa
     return (relative / spread).astype(np.float32), spread
 
 
-def _noise_of_references(comparison: Comparison, pixel_size_m: float, limits: Thresholds) -> Array:
+def _noise_of_references(comparison: Comparison, pixel_size_m: float, limits: PlumeThresholds) -> Array:
     """Return the root mean square of the references' averaged residuals, pooled over the neighbourhood.
 
     The largest quarter of the squares is left out at each pixel: a plume in one reference is no noise, ground that
     changes from date to date is. Drawn towards the scene's own, which counts as much as `noise_prior` residuals.
     """
-    smoothing = limits["smoothing"]
-    scale_px = smoothing["noise_scale_m"] / pixel_size_m
+    smoothing = limits.smoothing
+    scale_px = smoothing.noise_scale_m / pixel_size_m
     residuals, known = comparison.residuals, comparison.residuals_valid
     averaged = smooth_each(residuals, known, scale_px)
     typical = [robust_sigma(a, k) ** 2 for a, k in zip(averaged, known, strict=True) if k.any()]
     scene = float(np.mean(typical)) if typical else 0.0
     squares = np.stack([np.where(k, a**2, np.float32(scene)) for a, k in zip(averaged, known, strict=True)])
-    kept = len(squares) - int(smoothing["noise_trim"] * len(squares))
+    kept = len(squares) - int(smoothing.noise_trim * len(squares))
     if kept < len(squares):
         squares = np.partition(squares, kept - 1, axis=0)[:kept]
     mean = squares.mean(axis=0)
     if comparison.valid.any():
         mean *= scene / max(float(np.median(sampled(mean, comparison.valid))), TINY)
-    pooled = ndimage.gaussian_filter(mean, smoothing["noise_pooling"] * scale_px, mode="nearest")
-    prior = smoothing["noise_prior"]
+    pooled = ndimage.gaussian_filter(mean, smoothing.noise_pooling * scale_px, mode="nearest")
+    prior = smoothing.noise_prior
     return np.sqrt((kept * pooled + prior * scene) / (kept + prior))

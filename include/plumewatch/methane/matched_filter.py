@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from plumewatch.geodesy import angle_between_deg
 from plumewatch.methane.smoothing import Array, Mask, robust_sigma
-from plumewatch.methane.thresholds import Thresholds
+from plumewatch.methane.thresholds import PlumeThresholds
 
 Floats = NDArray[np.float64]
 
@@ -66,17 +67,19 @@ class Matches:
     """Response to a straight plume of 1 mol of methane per metre, at the scene's typical noise."""
 
 
-def plume_templates(pixel_size_m: float, wind_towards_deg: float | None, limits: Thresholds) -> tuple[Template, ...]:
+def plume_templates(
+    pixel_size_m: float, wind_towards_deg: float | None, limits: PlumeThresholds
+) -> tuple[Template, ...]:
     """Return round templates and wedges: those near the wind's direction, nearest first; all without a wind."""
-    rule = limits["templates"]
+    rule = limits.templates
     steps = np.arange(0.0, 360.0, DIRECTION_STEP_DEG)
     if wind_towards_deg is not None:
-        off = np.abs((steps - wind_towards_deg + 180.0) % 360.0 - 180.0)
-        near = off <= rule["wind_direction_range_deg"]
+        off = angle_between_deg(steps, wind_towards_deg)
+        near = off <= rule.wind_direction_range_deg
         steps = steps[near][np.argsort(off[near], kind="stable")]
-    shape = (pixel_size_m, rule["source_width_m"], rule["growth"])
-    wedges = [wedge(float(towards), length, *shape) for length in rule["lengths_m"] for towards in steps]
-    return (*(round_template(sigma, pixel_size_m) for sigma in rule["round_m"]), *wedges)
+    shape = (pixel_size_m, rule.source_width_m, rule.growth)
+    wedges = [wedge(float(towards), length, *shape) for length in rule.lengths_m for towards in steps]
+    return (*(round_template(sigma, pixel_size_m) for sigma in rule.round_m), *wedges)
 
 
 @lru_cache(maxsize=256)
@@ -113,17 +116,17 @@ def _steady_plume(
 
 
 def match_templates(
-    field: Array, valid: Mask, templates: Sequence[Template], limits: Thresholds, signal: Floats | None = None
+    field: Array, valid: Mask, templates: Sequence[Template], limits: PlumeThresholds, signal: Floats | None = None
 ) -> Matches:
     """Compare the field (in units of the noise of its place; 0 where not valid) with all templates at all pixels.
 
     Values beyond `clip` sigma are pulled in: one wild pixel is no plume. `signal` is the field of a plume of 1 mol/m,
     its source in the middle cell.
     """
-    rule = limits["templates"]
+    rule = limits.templates
     widest = max(template.values.shape[0] for template in templates)
     size = [fft.next_fast_len(n + widest, real=True) for n in field.shape]
-    spectrum = fft.rfft2(np.clip(field, -rule["clip"], rule["clip"]).astype(np.float32), size)
+    spectrum = fft.rfft2(np.clip(field, -rule.clip, rule.clip).astype(np.float32), size)
     inverse_noise = (1.0 / noise_power(field, valid, size)).astype(np.float32)
     of_signal = None if signal is None else fft.rfft2(signal.astype(np.float32), size)
     cover = _Coverage(valid, widest)
@@ -136,7 +139,7 @@ def match_templates(
         least = LEAST_OF_EXPECTED * float(np.sqrt((np.abs(of_template) ** 2 * inverse_noise).mean()))
         response = _from_middle(fft.irfft2(spectrum * kernel, size), template.values.shape, field.shape)
         coverage = cover.of(template)
-        inside = valid & (coverage >= rule["min_coverage"])
+        inside = valid & (coverage >= rule.min_coverage)
         if not inside.any():
             continue
         response = np.divide(response, np.sqrt(coverage), out=np.zeros_like(response), where=inside)
@@ -212,13 +215,13 @@ def _from_middle(response: NDArray[Any], template_shape: Iterable[int], shape: t
     return response[rows[:, None] % response.shape[0], cols[None, :] % response.shape[1]].astype(np.float32)
 
 
-def steady_signal(templates: Sequence[Template], pixel_size_m: float, limits: Thresholds) -> Floats:
+def steady_signal(templates: Sequence[Template], pixel_size_m: float, limits: PlumeThresholds) -> Floats:
     """Return the column (mol/m2) of a straight plume of 1 mol/m, its source in the middle cell.
 
     It runs where the first of the wedges does, which is the nearest to the wind, and as far as the longest.
     """
-    rule = limits["templates"]
+    rule = limits.templates
     wedges = [template for template in templates if template.towards_deg is not None]
     towards_deg = wedges[0].towards_deg or 0.0
     longest = max(wedge.length_m for wedge in wedges)
-    return _steady_plume(towards_deg, longest, pixel_size_m, rule["source_width_m"], rule["growth"])
+    return _steady_plume(towards_deg, longest, pixel_size_m, rule.source_width_m, rule.growth)

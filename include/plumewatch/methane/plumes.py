@@ -12,6 +12,7 @@ import shapely
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from plumewatch.constants import METRES_PER_KM
 from plumewatch.geodesy import local_offset_km
 from plumewatch.methane.alignment import DERIVATIVES_PX
 from plumewatch.methane.cut_offs import compute_cut_off
@@ -19,10 +20,10 @@ from plumewatch.methane.detection import Detection
 from plumewatch.methane.grid_place import GridPlace
 from plumewatch.methane.mask_window import window_around
 from plumewatch.methane.passes import Pass
-from plumewatch.methane.quantification import Emission, Ground, Mass, compute_mass, estimate_emission
+from plumewatch.methane.quantification import GroundNoise, Mass, PlumeEmission, compute_mass, estimate_plume_emission
 from plumewatch.methane.references import away_from
 from plumewatch.methane.smoothing import TRUNCATE, Array, Mask, smooth
-from plumewatch.methane.thresholds import Thresholds
+from plumewatch.methane.thresholds import PlumeThresholds
 from plumewatch.methane.verdicts import Candidate
 from plumewatch.statuses import ACCEPTED, DOWNWIND_PIECE, NO_WIND, RATED
 from plumewatch.wind.at_point import WindAtPoint
@@ -34,7 +35,6 @@ ORIGIN_SCALE_PX = 2.0  # averaged so that single noisy pixels don't count
 ORIGIN_MARGIN_PX = round(TRUNCATE * ORIGIN_SCALE_PX)  # pixels further off have no part in the averages of the mask
 ORIGIN_SHARE = 0.05  # the first twentieth of the weight along the wind lies around the source, whatever the length
 END_SHARE = 0.15  # the same without wind, of either end: more, as the end itself is in question
-METRES_PER_KM = 1000.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ class Plume:
     """Methane in the mask."""
     wind: WindAtPoint | None
     """At the region's centre, None where it is not known."""
-    emission: Emission | None
+    emission: PlumeEmission | None
     """None without wind."""
     geometry: shapely.Geometry
     """Outline in longitude and latitude."""
@@ -100,19 +100,19 @@ def _stronger_end(offset: NDArray[np.float64], weight: NDArray[np.float64]) -> N
 
 
 def describe_plumes(
-    area: str, target: Pass, references: Sequence[Pass], detection: Detection, wind_of: WindOf, limits: Thresholds
+    area: str, target: Pass, references: Sequence[Pass], detection: Detection, wind_of: WindOf, limits: PlumeThresholds
 ) -> list[Plume]:
     """Return all candidates of a detection as plumes, in its order."""
     if not detection.candidates:
         return []
     anywhere = np.logical_or.reduce([candidate.mask for candidate in detection.candidates])
     away = away_from(anywhere, detection.valid, target.pixel_size_m, limits)
-    ground = Ground.of(detection.enhancement_mol_m2, away)
+    ground = GroundNoise.of(detection.enhancement_mol_m2, away)
     plumes = [_describe(area, target, references, detection, c, ground, wind_of, limits) for c in detection.candidates]
     return _refuse_downwind_pieces(plumes, target.pixel_size_m, limits)
 
 
-def _refuse_downwind_pieces(plumes: list[Plume], pixel_size_m: float, limits: Thresholds) -> list[Plume]:
+def _refuse_downwind_pieces(plumes: list[Plume], pixel_size_m: float, limits: PlumeThresholds) -> list[Plume]:
     """Return the plumes; refused are those that are the far part of another, which thinned out and came back."""
     kept: list[Plume] = []
     result = []
@@ -127,22 +127,22 @@ def _refuse_downwind_pieces(plumes: list[Plume], pixel_size_m: float, limits: Th
     return result
 
 
-def _is_downwind_piece(piece: Plume, plume: Plume, pixel_size_m: float, limits: Thresholds) -> bool:
+def _is_downwind_piece(piece: Plume, plume: Plume, pixel_size_m: float, limits: PlumeThresholds) -> bool:
     if plume.wind is None or not plume.wind.speed_m_s or piece.mass.ime_kg >= plume.mass.ime_kg:
         return False
-    levels = limits["candidates"]
+    levels = limits.candidates
     offset = local_offset_km(plume.longitude, plume.latitude, piece.longitude, piece.latitude)
     east_m, north_m = (METRES_PER_KM * float(part) for part in offset)
     u, v = (part / plume.wind.speed_m_s for part in (plume.wind.wind_u_m_s, plume.wind.wind_v_m_s))
     along, across = u * east_m + v * north_m, abs(v * east_m - u * north_m)
-    within = levels["downwind_width_m"] + np.tan(np.radians(levels["downwind_angle_deg"])) * along
+    within = levels.downwind_width_m + np.tan(np.radians(levels.downwind_angle_deg)) * along
     gap_px = ndimage.distance_transform_edt(~plume.candidate.mask)[piece.candidate.mask].min()
-    return bool(along > 0.0 and across <= within and gap_px * pixel_size_m <= levels["downwind_gap_m"])
+    return bool(along > 0.0 and across <= within and gap_px * pixel_size_m <= levels.downwind_gap_m)
 
 
 def _describe(
-    area: str, target: Pass, references: Sequence[Pass], detection: Detection, candidate: Candidate, ground: Ground,
-    wind_of: WindOf, limits: Thresholds,
+    area: str, target: Pass, references: Sequence[Pass], detection: Detection, candidate: Candidate,
+    ground: GroundNoise, wind_of: WindOf, limits: PlumeThresholds,
 ) -> Plume:  # fmt: skip
     mask, enhancement = candidate.mask, detection.enhancement_mol_m2
     around = window_around(mask, 0)
@@ -161,7 +161,7 @@ def _describe(
         target.place.col0 + col,
     )
     mass = compute_mass(enhancement, mask, ground, target.pixel_size_m, limits)
-    emission = None if wind is None else estimate_emission(mass, wind.speed_m_s, plume_id, limits)
+    emission = None if wind is None else estimate_plume_emission(mass, wind.speed_m_s, plume_id, limits)
     geometry = target.place.polygon(mask)
     table_row = {
         "plume_id": plume_id,

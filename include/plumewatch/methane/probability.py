@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from plumewatch.methane.thresholds import Thresholds
+from plumewatch.methane.thresholds import PlumeThresholds
 
 OFF_WIND_UNIT_DEG = 45.0  # so that the coefficient is of the others' size
 LEAST = 0.05  # of a mean significance, before the logarithm
@@ -26,9 +26,9 @@ def features_of(significance: float, tests: Mapping[str, float]) -> dict[str, fl
     }
 
 
-def probability_of(method: str, significance: float, tests: Mapping[str, float], limits: Thresholds) -> float:
+def probability_of(method: str, significance: float, tests: Mapping[str, float], limits: PlumeThresholds) -> float:
     """Return the probability of methane from a source, by the logistic model of the method."""
-    model = limits["probability"][method]
+    model = limits.probability.coefficients(method)
     features = features_of(significance, tests)
     log_odds = model["intercept"] + sum(
         coefficient * features[name] for name, coefficient in model.items() if name != "intercept"

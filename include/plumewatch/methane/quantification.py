@@ -17,7 +17,7 @@ from scipy import fft, ndimage
 from plumewatch.constants import MOLAR_MASS_CH4_KG_MOL, SECONDS_PER_HOUR
 from plumewatch.methane.mask_window import window_around
 from plumewatch.methane.smoothing import WINSOR_SIGMA, Array, Mask, robust_sigma, sampled
-from plumewatch.methane.thresholds import Thresholds
+from plumewatch.methane.thresholds import PlumeThresholds
 
 Floats = NDArray[np.float64]
 
@@ -40,7 +40,7 @@ class Mass:
 
 
 @dataclass(frozen=True)
-class Emission:
+class PlumeEmission:
     """The rate of a source."""
 
     emission_kg_h: float
@@ -51,19 +51,19 @@ class Emission:
     """Upper end of the 68 % interval."""
 
 
-def effective_wind_m_s(wind_speed_10m_m_s: ArrayLike, limits: Thresholds) -> Floats:
+def effective_wind_m_s(wind_speed_10m_m_s: ArrayLike, limits: PlumeThresholds) -> Floats:
     """Return Ueff = 0.33 U10 + 0.45 in m/s.
 
-    >>> from plumewatch.methane.thresholds import thresholds
-    >>> round(float(effective_wind_m_s(3.5, thresholds())), 3)
+    >>> from plumewatch.methane.thresholds import plume_thresholds
+    >>> round(float(effective_wind_m_s(3.5, plume_thresholds())), 3)
     1.605
     """
-    rule = limits["emission"]
-    return rule["effective_wind_slope"] * np.asarray(wind_speed_10m_m_s, dtype=float) + rule["effective_wind_offset"]
+    rule = limits.emission
+    return rule.effective_wind_slope * np.asarray(wind_speed_10m_m_s, dtype=float) + rule.effective_wind_offset
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
+class GroundNoise:
     """How the noise of a field hangs together where no plume is, up to lags of half the image."""
 
     covariance: Array
@@ -72,7 +72,7 @@ class Ground:
     """Rows and columns that it is known for, either way."""
 
     @classmethod
-    def of(cls, field: Array, plume_free: Mask) -> Ground:
+    def of(cls, field: Array, plume_free: Mask) -> GroundNoise:
         """Take it from a field (height x width) where it is known and no plume is near; values are winsorised."""
         is_known = plume_free & np.isfinite(field)
         if not is_known.any():
@@ -92,14 +92,14 @@ class Ground:
 
 
 def compute_mass(
-    enhancement_mol_m2: Array, mask: Mask, ground: Ground, pixel_size_m: float, limits: Thresholds
+    enhancement_mol_m2: Array, mask: Mask, ground: GroundNoise, pixel_size_m: float, limits: PlumeThresholds
 ) -> Mass:
     """Return the mass of methane in `mask`; its noise is that of such a sum, by the covariance of the `ground`.
 
     `enhancement_mol_m2` (height x width, NaN where not valid) is relative to the surroundings; pixels of the mask
     without a value count as the mean of the others.
     """
-    step = int(limits["emission"]["mask_step_px"])
+    step = limits.emission.mask_step_px
     around = window_around(mask, step)
     near, field = mask[around], enhancement_mol_m2[around]
     smaller = ndimage.binary_erosion(near, iterations=step)
@@ -114,7 +114,7 @@ def compute_mass(
     return Mass(sums[1], sigma, float(mask.sum() * pixel_size_m**2), (small, as_it_is, large))
 
 
-def noise_of_sum(ground: Ground, mask: Mask) -> float:
+def noise_of_sum(ground: GroundNoise, mask: Mask) -> float:
     """Return the standard deviation of the field's sum over the mask; NaN where no ground tells it.
 
     The sum of the covariance over all pairs of the mask's pixels, which holds the correlation of the noise from pixel
@@ -132,30 +132,32 @@ def noise_of_sum(ground: Ground, mask: Mask) -> float:
     return float(np.sqrt(np.clip((pairs * ground.covariance[lags]).sum(), n_pixels * variance, upper_bound**2)))
 
 
-def estimate_emission(mass: Mass, wind_speed_10m_m_s: float, plume_id: str, limits: Thresholds) -> Emission:
+def estimate_plume_emission(
+    mass: Mass, wind_speed_10m_m_s: float, plume_id: str, limits: PlumeThresholds
+) -> PlumeEmission:
     """Return the rate and its 68 % interval by Monte Carlo over wind, noise, mask, retrieval and the model itself.
 
     The model's own error is that of one look at a source that puffs and meanders, through a mask that holds part of it.
     The seed is the plume's id: the same plume has the same interval. IME 520 kg on 0.36 km2 in 3.5 m/s: 5.0 t/h.
     """
-    rule = limits["emission"]
+    rule = limits.emission
     smaller, best, larger = mass.ime_per_length_kg_m
     rate = float(effective_wind_m_s(wind_speed_10m_m_s, limits)) * best * SECONDS_PER_HOUR
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(plume_id.encode()).digest()[:8], "big"))
-    n = int(rule["draws"])
-    wind = np.maximum(0.0, wind_speed_10m_m_s * (1 + rule["wind_error"] * rng.standard_normal(n)))
+    n = rule.draws
+    wind = np.maximum(0.0, wind_speed_10m_m_s * (1 + rule.wind_error * rng.standard_normal(n)))
     outline = np.interp(rng.uniform(-1, 1, n), [-1, 0, 1], [smaller, best, larger])
     noise = mass.ime_sigma_kg / np.sqrt(mass.area_m2) * rng.standard_normal(n)
-    retrieval = 1 + rule["retrieval_error"] * rng.standard_normal(n)
-    model = np.exp(rule["model_error"] * rng.standard_normal(n))
+    retrieval = 1 + rule.retrieval_error * rng.standard_normal(n)
+    model = np.exp(rule.model_error * rng.standard_normal(n))
     rates = effective_wind_m_s(wind, limits) * (outline + noise) * retrieval * model * SECONDS_PER_HOUR
     low, high = np.quantile(rates, ONE_SIGMA)
     least = 0.0 if rate >= 0.0 else -np.inf  # a mass below its surroundings', which only refused candidates have
-    return Emission(rate, min(max(float(low), least), rate), max(float(high), rate))
+    return PlumeEmission(rate, min(max(float(low), least), rate), max(float(high), rate))
 
 
 def detection_limit_kg_h(
-    significance_per_mol_m: float, wind_speed_10m_m_s: float, significance: float, limits: Thresholds
+    significance_per_mol_m: float, wind_speed_10m_m_s: float, significance: float, limits: PlumeThresholds
 ) -> float:
     """Return the rate (kg/h) at which a steady plume reaches `significance`.
 
@@ -165,5 +167,5 @@ def detection_limit_kg_h(
     if not significance_per_mol_m > 0.0:
         return float("nan")
     line_density = significance / significance_per_mol_m
-    carried_m_s = max(wind_speed_10m_m_s, limits["emission"]["effective_wind_offset"])  # in a calm gas spreads too
+    carried_m_s = max(wind_speed_10m_m_s, limits.emission.effective_wind_offset)  # in a calm gas spreads too
     return line_density * carried_m_s * MOLAR_MASS_CH4_KG_MOL * SECONDS_PER_HOUR

@@ -12,7 +12,7 @@ from plumewatch.methane.passes import Pass
 from plumewatch.methane.reference_weights import best_mean, compute_covariance, leave_one_out, without_outliers
 from plumewatch.methane.retrieval import compute_log_ratio
 from plumewatch.methane.smoothing import Array, Mask, slow_part
-from plumewatch.methane.thresholds import Thresholds
+from plumewatch.methane.thresholds import PlumeThresholds
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,22 +41,22 @@ class Comparison:
     """Where `residuals` are known: usable there and in another reference."""
 
 
-def compute_comparison(aligned: Aligned, limits: Thresholds) -> Comparison:
+def compute_comparison(aligned: Aligned, limits: PlumeThresholds) -> Comparison:
     """Compare the target with the mean of its references.
 
     Each difference loses its slow part first, so that gaps of a reference leave no step. At each pixel the references
     that see it get the weights that make the noise of the comparison least; where one stands out of the others, by a
     plume of its own or by a change of its ground, its pixels are left out.
     """
-    smoothing = limits["smoothing"]
-    background_px = smoothing["background_m"] / aligned.pixel_size_m
-    scale_px = smoothing["reference_scale_m"] / aligned.pixel_size_m
+    smoothing = limits.smoothing
+    background_px = smoothing.background_m / aligned.pixel_size_m
+    scale_px = smoothing.reference_scale_m / aligned.pixel_size_m
     valid = aligned.valid
     ratios = np.stack([_without_slow_part(r, v, v, background_px) for r, v in zip(aligned.ratios, valid, strict=True)])
     covariance = compute_covariance(ratios, valid, scale_px)
     weights = 1.0 / np.diag(covariance)
     residuals, known = leave_one_out(ratios, valid, weights) if len(ratios) > 1 else (ratios[:0], valid[:0])
-    usable = without_outliers(ratios, valid, weights, scale_px, limits["candidates"]["reference_significance"])
+    usable = without_outliers(ratios, valid, weights, scale_px, limits.candidates.reference_significance)
     mean = best_mean(usable, covariance)
     any_valid = np.any(usable, axis=0)
     absorption, brightening = (
@@ -80,9 +80,9 @@ def compute_comparison(aligned: Aligned, limits: Thresholds) -> Comparison:
     )
 
 
-def compare_with_surroundings(target: Pass, limits: Thresholds) -> Comparison:
+def compare_with_surroundings(target: Pass, limits: PlumeThresholds) -> Comparison:
     """Compare each pixel of one date with the ground around it: what is left without references."""
-    background_px = limits["smoothing"]["background_m"] / target.pixel_size_m
+    background_px = limits.smoothing.background_m / target.pixel_size_m
     valid = target.is_usable
     log_ratio = compute_log_ratio(target.b11, target.b12, valid)
     none = np.zeros((0, *target.shape), np.float32)
@@ -109,11 +109,11 @@ def against_ground(comparison: Comparison, ground: Mask, background_px: float) -
     return replace(comparison, absorption=absorption, brightening=brightening)
 
 
-def away_from(masks: Mask, valid: Mask, pixel_size_m: float, limits: Thresholds) -> Mask:
+def away_from(masks: Mask, valid: Mask, pixel_size_m: float, limits: PlumeThresholds) -> Mask:
     """Return the valid pixels that are further from `masks` than a plume's faint edge reaches."""
     if not masks.any():
         return valid
-    margin_px = limits["smoothing"]["background_margin_m"] / pixel_size_m
+    margin_px = limits.smoothing.background_margin_m / pixel_size_m
     return valid & (ndimage.distance_transform_edt(~masks) > margin_px)
 
 

@@ -4,17 +4,15 @@ Methane absorbs in band 12 (2.2 um) and hardly in band 11 (1.6 um). With R = (B1
 of the same ground without plume, M = R / R_ref is the transmittance T12 / T11 of the additional methane, and y = 1 - M
 the signal that is turned into a column enhancement by a radiative table per satellite and air mass factor. References:
 Varon et al. 2021, doi:10.5194/amt-14-2771-2021 (band-pass retrieval); Irakulis-Loitxate et al. 2022,
-doi:10.1021/acs.est.1c04873 (ratio form). `fractional_change` has the other forms: MBSP, MBMP, SBMP.
+doi:10.1021/acs.est.1c04873 (ratio form). `fractional_change` has the other forms: MBSP and MBMP.
 
 The inverse is convex, so noise doesn't average out of it altogether: see `compute_noise_bias`.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +20,7 @@ from scipy.interpolate import CubicSpline
 
 from plumewatch.errors import InputError
 from plumewatch.methane.smoothing import sampled
+from plumewatch.reference.loading import read_reference
 
 Floats = NDArray[np.float64]
 
@@ -76,7 +75,7 @@ def compute_air_mass_factor(solar_zenith_deg: ArrayLike, view_zenith_deg: ArrayL
 @lru_cache(maxsize=1)
 def _table() -> dict[str, Floats]:
     """Return the nodes (`omega_mol_m2`, refined, and `amf`) and ln T of each unit and band, amf x omega."""
-    raw = json.loads(resources.files("plumewatch").joinpath("reference", TABLE_FILE).read_bytes())
+    raw = read_reference(TABLE_FILE)
     given, amf = (np.asarray(raw[name], dtype=float) for name in ("omega_mol_m2", "amf"))
     steps = np.arange(PIECES_PER_NODE * (len(given) - 1) + 1) / PIECES_PER_NODE
     omega = np.interp(steps, np.arange(len(given)), given)

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from plumewatch.constants import MAD_TO_SIGMA
+
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 TINY = float(np.finfo(np.float32).tiny)  # below every spread, so that none is divided by 0
-MAD_TO_SIGMA = 1.4826  # of a normal distribution: 1 / Phi^-1(3/4)
 TRUNCATE = 3.0  # Gaussians end at 3 standard deviations: 0.3 % of the weight is beyond
 WINSOR_SIGMA = 3.0  # values further out are pulled in, or left out, where a background, noise or shift is computed
 LEAST_NOISE = 1e-4  # of a pixel's ln ratio: reflectance comes in steps of 1e-4

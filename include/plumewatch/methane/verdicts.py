@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import ndimage
 
+from plumewatch.geodesy import angle_between_deg
 from plumewatch.methane.candidates import Region
 from plumewatch.methane.likeness import compare_shapes
 from plumewatch.methane.mask_window import window_around
@@ -20,7 +21,7 @@ from plumewatch.methane.probability import probability_of
 from plumewatch.methane.references import Comparison
 from plumewatch.methane.retrieval import transmittance_curve
 from plumewatch.methane.smoothing import TINY, Array, Mask
-from plumewatch.methane.thresholds import Thresholds
+from plumewatch.methane.thresholds import PlumeThresholds
 from plumewatch.statuses import ACCEPTED, MASKED_EDGE, NOT_SIGNIFICANT, SURFACE_CHANGE, TOO_SMALL
 
 BAND_11 = "band_11"
@@ -46,7 +47,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, eq=False)
-class SearchResult:
+class SearchEvidence:
     """What one search gave, and what the tests of its candidates need."""
 
     comparison: Comparison
@@ -71,56 +72,58 @@ class SearchResult:
     """Sharp edges of the ground, and the pixels beside them."""
 
 
-def judge_region(method: str, region: Region, target: Pass, search: SearchResult, limits: Thresholds) -> Candidate:
+def judge_region(
+    method: str, region: Region, target: Pass, search: SearchEvidence, limits: PlumeThresholds
+) -> Candidate:
     """Return the region with what the tests say of it."""
-    levels, mask = limits["candidates"], region.mask
+    levels, mask = limits.candidates, region.mask
     tests = run_tests(region, target, search, limits)
     probability = probability_of(method, region.significance, tests, limits)
     reasons = (
         (SURFACE_CHANGE, is_surface_change(tests, limits)),
-        (SURFACE_CHANGE, tests["share_beyond_table"] >= levels["beyond_table_share"]),
-        (TOO_SMALL, tests["n_pixels"] * target.pixel_size_m**2 < levels["min_area_m2"]),
-        (TOO_SMALL, tests["n_core_pixels"] * target.pixel_size_m**2 <= levels["largest_object_area_m2"]),
-        (MASKED_EDGE, tests["masked_edge_share"] > levels["masked_edge_share"]),
-        (NOT_SIGNIFICANT, tests["mean_significance"] <= 0 or not probability >= limits["probability"]["accepted"]),
+        (SURFACE_CHANGE, tests["share_beyond_table"] >= levels.beyond_table_share),
+        (TOO_SMALL, tests["n_pixels"] * target.pixel_size_m**2 < levels.min_area_m2),
+        (TOO_SMALL, tests["n_core_pixels"] * target.pixel_size_m**2 <= levels.largest_object_area_m2),
+        (MASKED_EDGE, tests["masked_edge_share"] > levels.masked_edge_share),
+        (NOT_SIGNIFICANT, tests["mean_significance"] <= 0 or not probability >= limits.probability.accepted),
     )
     status = next((name for name, holds in reasons if holds), ACCEPTED)
-    probability = min(probability, limits["probability"]["refused"].get(status, probability))
+    probability = min(probability, limits.probability.refused.get(status, probability))
     scale_m = region.template.length_m if region.template.towards_deg is None else None
     return Candidate(mask, region.significance, scale_m, probability, status, tests)
 
 
-def shape_tests(mask: Mask, target: Pass, search: SearchResult, limits: Thresholds) -> dict[str, float]:
+def shape_tests(mask: Mask, target: Pass, search: SearchEvidence, limits: PlumeThresholds) -> dict[str, float]:
     """Return how the other bands follow the absorption, by name, and how much of the region is changed ground."""
     comparison = search.comparison
     around = window_around(mask, 0)
     tests = {"changed_ground_share": float(search.changed_ground[around][mask[around]].mean())}
-    scale_px = limits["smoothing"]["surface_change_scale_m"] / target.pixel_size_m
+    scale_px = limits.smoothing.surface_change_scale_m / target.pixel_size_m
     for band, change in {BAND_11: comparison.brightening, **comparison.other_changes}.items():
         likeness = compare_shapes(mask, comparison.absorption, change, comparison.valid, scale_px)
         tests |= {f"{band}_correlation": likeness.correlation, f"{band}_slope": likeness.slope}
     return tests
 
 
-def is_surface_change(tests: Mapping[str, float], limits: Thresholds) -> bool:
+def is_surface_change(tests: Mapping[str, float], limits: PlumeThresholds) -> bool:
     """Whether any band changed in the shape of the absorption.
 
     Less likeness of band 11 is enough on changed ground, or where it changed far more than the absorption.
     """
-    levels = limits["candidates"]
+    levels = limits.candidates
     for band in (name.removesuffix("_slope") for name in tests if name.endswith("_slope")):
-        least = levels["surface_change_correlation"]
-        if band == BAND_11 and tests["changed_ground_share"] > levels["changed_ground_share"]:
-            least = levels["changed_ground_correlation"]
-        elif band == BAND_11 and abs(tests["band_11_slope"]) >= levels["steep_change_slope"]:
-            least = levels["steep_change_correlation"]
+        least = levels.surface_change_correlation
+        if band == BAND_11 and tests["changed_ground_share"] > levels.changed_ground_share:
+            least = levels.changed_ground_correlation
+        elif band == BAND_11 and abs(tests["band_11_slope"]) >= levels.steep_change_slope:
+            least = levels.steep_change_correlation
         is_alike = abs(tests[f"{band}_correlation"]) >= least
-        if is_alike and abs(tests[f"{band}_slope"]) >= levels["surface_change_slope"]:
+        if is_alike and abs(tests[f"{band}_slope"]) >= levels.surface_change_slope:
             return True
     return False
 
 
-def run_tests(region: Region, target: Pass, search: SearchResult, limits: Thresholds) -> dict[str, float]:
+def run_tests(region: Region, target: Pass, search: SearchEvidence, limits: PlumeThresholds) -> dict[str, float]:
     """Return what a plume and a chance differ by, by name."""
     comparison, template = search.comparison, region.template
     around = window_around(region.mask, 1)
@@ -137,7 +140,7 @@ def run_tests(region: Region, target: Pass, search: SearchResult, limits: Thresh
     boundary = mask & ~ndimage.binary_erosion(mask)
     off = 0.0
     if template.towards_deg is not None and search.wind_towards_deg is not None:
-        off = abs((template.towards_deg - search.wind_towards_deg + 180.0) % 360.0 - 180.0)
+        off = float(angle_between_deg(template.towards_deg, search.wind_towards_deg))
     return shape_tests(region.mask, target, search, limits) | {
         "n_references": float(comparison.n_references),
         "lowest_significance_in_scene": search.matches.lowest_z,

@@ -24,7 +24,7 @@ from plumewatch.errors import ConfigurationError
 from plumewatch.oco2 import null_distribution as null
 from plumewatch.oco2.peaks import find_peaks
 from plumewatch.oco2.scan import scan_track, scan_widths
-from plumewatch.oco2.thresholds import thresholds
+from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track, straight_track
 from plumewatch.statuses import ACCEPTED
 
@@ -91,9 +91,9 @@ def _excursions(rng: np.random.Generator, distance_km: Floats) -> Floats:
     return (height * np.exp(-0.5 * ((distance_km[:, None] - place) / width) ** 2)).sum(axis=1)
 
 
-def calibrate(n_tracks: int, seed: int = SEED) -> null.NullDistribution:
+def calibrate(n_tracks: int) -> null.NullDistribution:
     """Return the law of the largest statistic in 600 km over simulated tracks."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     tracks = [simulate_track(rng) for _ in range(n_tracks)]
     usual = np.sqrt(np.median([_mean_square(track) for track in tracks], axis=0))
     plain = null.NullDistribution(VERSION, usual, np.ones_like(usual), *PLAIN_LAW)  # z = T / noise(sigma)
@@ -140,7 +140,7 @@ def find_candidates(track: Track, law: null.NullDistribution) -> Candidates:
 
 def _reached(candidates: list[Candidates]) -> Floats:
     """c(sigma) at the scan's widths: a smooth curve through what is seldom exceeded in each class of width."""
-    edges = np.geomspace(scan_widths()[0], thresholds()["candidates"]["max_sigma_km"], WIDTH_BINS + 1)
+    edges = np.geomspace(scan_widths()[0], peak_thresholds().candidates.max_sigma_km, WIDTH_BINS + 1)
     sigma, level = np.sqrt(edges[1:] * edges[:-1]), np.empty(WIDTH_BINS)
     for k in range(WIDTH_BINS):
         largest = []

@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 
 from plumewatch.gases import CURVE_FIT_SEED, SCAN
 from plumewatch.oco2.flux import (
-    Emission,
+    PeakEmission,
     Section,
     compute_cross_sectional_flux_kt_h,
     compute_wind_across_track,
-    estimate_emission,
+    estimate_peak_emission,
 )
 from plumewatch.oco2.null_distribution import NullDistribution, null_distribution
 from plumewatch.oco2.peaks import Peak, PeakSearch, find_peaks
 from plumewatch.oco2.plume_wind import PlumeWind, surface_to_plume_height, wind_of_products, wind_of_soundings
 from plumewatch.oco2.seed_method import find_peaks_seed
-from plumewatch.oco2.thresholds import thresholds
+from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track, compute_track
 from plumewatch.statuses import ACCEPTED, DETECTION_STAGE, NO_INPUT, SEARCHED
 
@@ -60,7 +60,7 @@ class OrbitDetections:
 
 def calibration_version() -> str:
     """Return which thresholds and which null distribution are in use."""
-    return f"{thresholds().version} {null_distribution().version}"
+    return f"{peak_thresholds().version} {null_distribution().version}"
 
 
 def detect_peaks(
@@ -81,7 +81,9 @@ def detect_peaks(
 def _detected(track: Track, peak: Peak, method: str, wind: pa.Table | None) -> DetectedPeak:
     section, plume_wind = _section(track, peak, wind)
     fit = peak.fit
-    emission = estimate_emission(fit.amplitude_ppm_km, fit.amplitude_ppm_km_low, fit.amplitude_ppm_km_high, section)
+    emission = estimate_peak_emission(
+        fit.amplitude_ppm_km, fit.amplitude_ppm_km_low, fit.amplitude_ppm_km_high, section
+    )
     row = _row(track, peak, section, emission, plume_wind)
     month = f"{row['observed_at_utc']:%Y-%m}"
     details = _details(track, peak, row, section, plume_wind, method) if peak.status == ACCEPTED else None
@@ -90,7 +92,7 @@ def _detected(track: Track, peak: Peak, method: str, wind: pa.Table | None) -> D
 
 def _section(track: Track, peak: Peak, wind: pa.Table | None) -> tuple[Section, PlumeWind]:
     """Wind at plume height, pressure and water at the peak, and what the wind was made from."""
-    within = max(thresholds()["flux"]["mean_within_km"], peak.fit.sigma_km)
+    within = max(peak_thresholds().flux.mean_within_km, peak.fit.sigma_km)
     at = track.near(float(track.distance_km[peak.index]), within)
     plume_wind = _wind_of_files(track, peak.index, wind) or wind_of_soundings(track, at)
     bearing = track.bearing_deg(float(track.distance_km[peak.index]))
@@ -122,7 +124,7 @@ def _time(time_s: float) -> datetime:
     return EPOCH + timedelta(microseconds=round(time_s * 1e6))
 
 
-def _row(track: Track, peak: Peak, section: Section, emission: Emission, plume_wind: PlumeWind) -> dict[str, Any]:
+def _row(track: Track, peak: Peak, section: Section, emission: PeakEmission, plume_wind: PlumeWind) -> dict[str, Any]:
     fit = peak.fit
     return {
         "peak_id": int(track.sounding_id[peak.index]),

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-from plumewatch.oco2.thresholds import thresholds
+from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track
 
 Floats = NDArray[np.float64]
@@ -79,9 +79,9 @@ def fit_peak(track: Track, centre_km: float, sigma_km: float) -> PeakFit | None:
 class BestFit:
     """The best fit near a place, before its interval is known, which takes many times as long."""
 
-    window: Window
+    window: TrackWindow
     """The soundings around it."""
-    candidate: Candidate
+    candidate: FitPoint
     """Centre, width and height."""
 
     @property
@@ -125,36 +125,36 @@ class BestFit:
 
 def find_best(track: Track, centre_km: float, sigma_km: float) -> BestFit | None:
     """Return the best fit near a centre and width, None where no positive height fits."""
-    settings = thresholds()["fit"]
-    size = settings["half_window_km"], settings["background_degree"]
-    window = Window.of(track, centre_km, *size)
+    settings = peak_thresholds().fit
+    size = settings.half_window_km, settings.background_degree
+    window = TrackWindow.of(track, centre_km, *size)
     first = window.best_near(centre_km, sigma_km) if window else None
-    window = Window.of(track, first.centre_km, *size) if first else None  # the window moves with the centre, once
+    window = TrackWindow.of(track, first.centre_km, *size) if first else None  # the window moves with the centre, once
     best = window.best_near(first.centre_km, first.sigma_km) if first and window else None
     return BestFit(window, best) if window and best else None
 
 
 def statistic_at(track: Track, centre_km: float, sigma_km: float) -> float:
     """Return the height in units of its formal error with centre and width held fast; 0 where it isn't positive."""
-    settings = thresholds()["fit"]
-    window = Window.of(track, centre_km, settings["half_window_km"], settings["background_degree"])
+    settings = peak_thresholds().fit
+    window = TrackWindow.of(track, centre_km, settings.half_window_km, settings.background_degree)
     if window is None:
         return 0.0
     best = window.evaluate(np.array([centre_km]), np.array([sigma_km])).candidate(0)
     return max(0.0, window.statistic(best))
 
 
-def _alternatives(track: Track, best: Candidate) -> list[float]:
+def _alternatives(track: Track, best: FitPoint) -> list[float]:
     """Amplitudes by the other windows and backgrounds, started from the best fit; 0 where they find nothing."""
     amplitudes = []
-    for half_window_km, degree in thresholds()["fit"]["alternatives"]:
-        window = Window.of(track, best.centre_km, half_window_km, degree)
+    for half_window_km, degree in peak_thresholds().fit.alternatives:
+        window = TrackWindow.of(track, best.centre_km, half_window_km, degree)
         other = window.best_near(best.centre_km, best.sigma_km) if window else None
         amplitudes.append(other.amplitude_ppm_km if other else 0.0)
     return amplitudes
 
 
-def _profile(window: Window, best: Candidate) -> tuple[float, float]:
+def _profile(window: TrackWindow, best: FitPoint) -> tuple[float, float]:
     """Ends of the 68 % profile-likelihood interval of the amplitude."""
     noise = window.noise_variance(best)
     centres = best.centre_km + best.sigma_km * np.linspace(-PROFILE_SIGMAS, PROFILE_SIGMAS, PROFILE_CENTRES)
@@ -171,20 +171,20 @@ def _profile(window: Window, best: Candidate) -> tuple[float, float]:
     )
 
 
-def interval_at(window: Window, best: Candidate, leverage: float) -> tuple[float, float]:
+def interval_at(window: TrackWindow, best: FitPoint, leverage: float) -> tuple[float, float]:
     """Return the 68 % interval of the amplitude with centre and width held fast."""
     reach = best.sigma_km * SQRT_2_PI * float(np.sqrt(window.noise_variance(best) / leverage))
     return best.amplitude_ppm_km - reach, best.amplitude_ppm_km + reach
 
 
 def _widths(sigma_km: float, factor: float, count: int) -> Floats:
-    settings = thresholds()["fit"]
+    settings = peak_thresholds().fit
     widths = sigma_km * np.geomspace(1.0 / factor, factor, count)
-    return np.unique(np.clip(widths, settings["min_sigma_km"], settings["max_sigma_km"]))
+    return np.unique(np.clip(widths, settings.min_sigma_km, settings.max_sigma_km))
 
 
 @dataclass(frozen=True)
-class Candidate:
+class FitPoint:
     """A point of a grid."""
 
     centre_km: float
@@ -203,7 +203,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Grid:
+class FitGrid:
     """The fit at every point of a grid of centres and widths; all arrays have shape (points,)."""
 
     centre_km: Floats
@@ -217,13 +217,13 @@ class Grid:
     leverage: Floats
     """1 / variance of the height per unit of noise, ppm^-2."""
 
-    def candidate(self, k: int) -> Candidate:
+    def candidate(self, k: int) -> FitPoint:
         """Return point `k`."""
-        return Candidate(*(float(a[k]) for a in (self.centre_km, self.sigma_km, self.height_ppm, self.rss)))
+        return FitPoint(*(float(a[k]) for a in (self.centre_km, self.sigma_km, self.height_ppm, self.rss)))
 
 
 @dataclass(frozen=True)
-class Window:
+class TrackWindow:
     """The soundings near a place, in 1-km means, and the background as an orthonormal basis.
 
     Neighbours share a part of their error, C = 1 / weight + s exp(-distance / L); the means are whitened with W,
@@ -254,13 +254,13 @@ class Window:
     @classmethod
     def of(
         cls, track: Track, centre_km: float, half_window_km: float, degree: int, *, is_shared: bool = True
-    ) -> Window | None:
+    ) -> TrackWindow | None:
         """Return the window around a place, None where it holds too few soundings for the fit.
 
         Without `is_shared` all errors count as independent.
         """
         at = track.near(centre_km, half_window_km)
-        _, bins = np.unique(np.floor(track.distance_km[at] / thresholds()["track"]["bin_km"]), return_inverse=True)
+        _, bins = np.unique(np.floor(track.distance_km[at] / peak_thresholds().track.bin_km), return_inverse=True)
         if not len(at) or bins.max() + 1 <= degree + 1 + N_GAUSSIAN:
             return None
         w, origin = track.weight[at], float(np.median(track.xco2_ppm[at]))
@@ -282,7 +282,7 @@ class Window:
         g = np.exp(-0.5 * x**2) @ self.whitening.T
         return g - (g @ self.basis) @ self.basis.T
 
-    def evaluate(self, centres_km: Floats, widths_km: Floats) -> Grid:
+    def evaluate(self, centres_km: Floats, widths_km: Floats) -> FitGrid:
         """Return the fit at all pairs of centres and widths."""
         centre, sigma = (a.ravel() for a in np.meshgrid(centres_km, widths_km, indexing="ij"))
         g = self._template(centre, sigma)
@@ -290,11 +290,11 @@ class Window:
         overlap = g @ self.left
         height = overlap / leverage
         rss = self.left @ self.left + self.within_rss - np.where(height > 0, height * overlap, 0.0)
-        return Grid(centre, sigma, height, rss, leverage)
+        return FitGrid(centre, sigma, height, rss, leverage)
 
-    def best_near(self, centre_km: float, sigma_km: float) -> Candidate | None:
+    def best_near(self, centre_km: float, sigma_km: float) -> FitPoint | None:
         """Return the best fit near a start, None where no height is positive."""
-        bin_km = thresholds()["track"]["bin_km"]
+        bin_km = peak_thresholds().track.bin_km
         reach = max(SEARCH_SIGMAS * sigma_km, bin_km * SEARCH_CENTRES / 2)
         centres = centre_km + np.linspace(-reach, reach, SEARCH_CENTRES)
         widths = _widths(sigma_km, SEARCH_FACTOR, SEARCH_WIDTHS)
@@ -309,27 +309,27 @@ class Window:
             return None
         return grid.candidate(k)
 
-    def statistic(self, best: Candidate) -> float:
+    def statistic(self, best: FitPoint) -> float:
         """Height in units of its formal error."""
         template = self._template(np.array([best.centre_km]), np.array([best.sigma_km]))[0]
         variance = max(self._single_variance(best), np.finfo(float).tiny)
         return float(best.height_ppm * np.sqrt(template @ template / variance))
 
-    def _single_variance(self, best: Candidate) -> float:
+    def _single_variance(self, best: FitPoint) -> float:
         """Variance of the soundings about the fit in units of their stated one."""
         return best.rss / max(self.n_soundings - self.degree - 1 - N_GAUSSIAN, 1)
 
-    def noise_variance(self, best: Candidate) -> float:
+    def noise_variance(self, best: FitPoint) -> float:
         """Variance of the residuals in units of their stated one, that of long block means where it is larger."""
         template = self._template(np.array([best.centre_km]), np.array([best.sigma_km]))[0]
         residual = self.left - best.height_ppm * template
         n_parameters = self.degree + 1 + N_GAUSSIAN
-        _, block = np.unique(np.floor(self.distance_km / thresholds()["fit"]["noise_block_km"]), return_inverse=True)
+        _, block = np.unique(np.floor(self.distance_km / peak_thresholds().fit.noise_block_km), return_inverse=True)
         blocks = self.whitening @ (block[:, None] == np.arange(block.max() + 1)).astype(float)
         means = (residual @ blocks) ** 2 / np.sum(blocks**2, axis=0)
         return max(self._single_variance(best), float(means.sum()) / max(len(means) - n_parameters, 1))
 
-    def background(self, best: Candidate) -> tuple[float, ...]:
+    def background(self, best: FitPoint) -> tuple[float, ...]:
         """Return the background's coefficients (ppm, powers of km from the fitted centre, constant first)."""
         x = self.distance_km - best.centre_km
         peak = self.whitening @ (best.height_ppm * np.exp(-0.5 * (x / best.sigma_km) ** 2))
@@ -342,8 +342,8 @@ class Window:
 
 def _whitening(distance_km: Floats, weight: Floats, variance_ppm2: float) -> Floats:
     """W of 1-km means of soundings whose errors have this variance and share a part of it with their neighbours."""
-    settings = thresholds()["fit"]
+    settings = peak_thresholds().fit
     apart = np.abs(distance_km[:, None] - distance_km)
-    shared = settings["shared_variance"] * variance_ppm2 * np.exp(-apart / settings["shared_km"])
+    shared = settings.shared_variance * variance_ppm2 * np.exp(-apart / settings.shared_km)
     lower = np.linalg.cholesky(np.diag(1.0 / weight) + shared)
     return np.asarray(solve_triangular(lower, np.eye(len(weight)), lower=True))

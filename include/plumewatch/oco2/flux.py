@@ -7,15 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plumewatch.constants import MOLAR_MASS_CO2_KG_MOL, MOLAR_MASS_DRY_AIR_KG_MOL, STANDARD_GRAVITY_M_S2
-from plumewatch.oco2.thresholds import thresholds
+from plumewatch.constants import (
+    KT_H_PER_KG_S,
+    METRES_PER_KM,
+    MOLAR_MASS_CO2_KG_MOL,
+    MOLAR_MASS_DRY_AIR_KG_MOL,
+    PA_PER_HPA,
+    STANDARD_GRAVITY_M_S2,
+)
+from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.statuses import NO_WIND, RATED, WIND_ALONG_TRACK, WIND_TOO_WEAK
 
 Floats = NDArray[np.float64]
 
-PPM_KM_TO_M = 1e-6 * 1e3  # mole fraction times metres of track
-PA_PER_HPA = 100.0
-KT_H_PER_KG_S = 3600.0 * 1e-6
+PPM_KM_TO_M = 1e-6 * METRES_PER_KM  # mole fraction times metres of track
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Emission:
+class PeakEmission:
     """What a source upwind emits, with its 68 % interval; None unless the status is ok."""
 
     status: str
@@ -96,7 +101,7 @@ def compute_cross_sectional_flux_kt_h(
     molar masses x wind. Zheng et al. 2020, doi:10.5194/acp-20-8501-2020.
 
     >>> round(float(compute_cross_sectional_flux_kt_h(137.96, 848.3, 6.14, 2.035)), 2)
-    13.28
+    13.27
     """
     dry_air_kg_m2 = compute_dry_air_kg_m2(surface_pressure_hpa, tcwv_kg_m2)
     mass_ratio = MOLAR_MASS_CO2_KG_MOL / MOLAR_MASS_DRY_AIR_KG_MOL
@@ -104,22 +109,22 @@ def compute_cross_sectional_flux_kt_h(
     return np.asarray(kg_s * KT_H_PER_KG_S, dtype=float)
 
 
-def estimate_emission(amplitude_ppm_km: float, low: float, high: float, section: Section) -> Emission:
+def estimate_peak_emission(amplitude_ppm_km: float, low: float, high: float, section: Section) -> PeakEmission:
     """Return the emission of a peak of an amplitude and its 68 % interval (ppm km), or why there is none.
 
     The interval adds in quadrature what the amplitude's interval and the errors of wind, plume height and pressure
     make of the flux. The wind's error is 1 m/s or a fifth of the wind, where that is more, and no less than the spread
     of the products. The error of water vapour is below 0.1 % of the flux and left out.
     """
-    settings = thresholds()["flux"]
+    settings = peak_thresholds().flux
     speed, across = section.wind_speed_m_s, section.wind_across_track_m_s
     dry_air = float(compute_dry_air_kg_m2(section.surface_pressure_hpa, section.tcwv_kg_m2))
     if not np.isfinite([across, dry_air]).all() or min(dry_air, section.surface_pressure_hpa) <= 0:
-        return Emission(NO_WIND)
-    if speed < settings["min_wind_m_s"]:
-        return Emission(WIND_TOO_WEAK)
-    if across < speed * np.sin(np.radians(settings["min_angle_deg"])):
-        return Emission(WIND_ALONG_TRACK)
+        return PeakEmission(NO_WIND)
+    if speed < settings.min_wind_m_s:
+        return PeakEmission(WIND_TOO_WEAK)
+    if across < speed * np.sin(np.radians(settings.min_angle_deg)):
+        return PeakEmission(WIND_ALONG_TRACK)
 
     def flux(amplitude: float) -> float:
         return float(
@@ -130,7 +135,7 @@ def estimate_emission(amplitude_ppm_km: float, low: float, high: float, section:
     by_air = emission * relative_error_of_air(section)
     down = float(np.hypot(emission - flux(low), by_air))
     up = float(np.hypot(flux(high) - emission, by_air))
-    return Emission(RATED, emission, max(0.0, emission - down), emission + up)
+    return PeakEmission(RATED, emission, max(0.0, emission - down), emission + up)
 
 
 def relative_error_of_air(section: Section) -> float:
@@ -138,8 +143,8 @@ def relative_error_of_air(section: Section) -> float:
 
     A wind of 4 m/s across the track, known at its height, and 1000 hPa: hypot(1 / 4, 4 / 1000) = 0.25.
     """
-    settings = thresholds()["flux"]
+    settings = peak_thresholds().flux
     speed, across = section.wind_speed_m_s, section.wind_across_track_m_s
-    wind_error = max(settings["wind_error_m_s"], settings["wind_error_fraction"] * speed, section.wind_spread_m_s)
-    pressure_error = settings["pressure_error_hpa"] / section.surface_pressure_hpa
+    wind_error = max(settings.wind_error_m_s, settings.wind_error_fraction * speed, section.wind_spread_m_s)
+    pressure_error = settings.pressure_error_hpa / section.surface_pressure_hpa
     return float(np.linalg.norm([wind_error / across, section.height_factor_error, pressure_error]))

@@ -9,25 +9,28 @@ across the wind is the emission F. Nassar et al. 2017, doi:10.1002/2017GL074702.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
-from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
-from plumewatch.constants import MOLAR_MASS_CO2_KG_MOL, MOLAR_MASS_DRY_AIR_KG_MOL, STANDARD_GRAVITY_M_S2
+from plumewatch.constants import (
+    KT_H_PER_KG_S,
+    METRES_PER_KM,
+    MOLAR_MASS_CO2_KG_MOL,
+    MOLAR_MASS_DRY_AIR_KG_MOL,
+    PA_PER_HPA,
+    STANDARD_GRAVITY_M_S2,
+)
 from plumewatch.geodesy import local_offset_km
-from plumewatch.oco2.flux import KT_H_PER_KG_S, PA_PER_HPA
+from plumewatch.reference.loading import load_values
 
 Floats = NDArray[np.float64]
 
 FILE = "oco2_gaussian_plume.yaml"
-M_PER_KM = 1e3
 PPM_PER_FRACTION = 1e6
 SQRT_2_PI = math.sqrt(2.0 * math.pi)
 
@@ -46,12 +49,65 @@ class PlumeSource:
     """Extent across the wind; 0 is a stack."""
 
 
+@dataclass(frozen=True)
+class SpreadLaw:
+    """How the plume widens."""
+
+    reference_m: float
+    exponent: float
+    width_sigmas: float
+
+
+@dataclass(frozen=True)
+class PlumeSearch:
+    """What is tried, and what a plume must have to be found."""
+
+    rotation_deg: float
+    rotation_step_deg: float
+    n_stabilities: int
+    max_downwind_km: float
+    min_soundings: int
+    min_plume_soundings: int
+    min_leverage: float
+    footprint_along_km: float
+    footprint_across_km: float
+
+
+@dataclass(frozen=True)
+class BackgroundRule:
+    """The background under the plume."""
+
+    half_window_km: float
+    degree: int
+    alternatives: tuple[tuple[float, int], ...]
+    """Half window (km) and degree of the other fits whose spread enters the interval."""
+    noise_block_km: float
+
+
+@dataclass(frozen=True)
+class ErrorShares:
+    """Errors that the soundings don't tell."""
+
+    other_sources_fraction: float
+
+
+@dataclass(frozen=True)
+class PlumeConstants:
+    """The values of `reference/oco2_gaussian_plume.yaml`; units and sources are there."""
+
+    version: str
+    spread: SpreadLaw
+    stability: Mapping[str, float]
+    """Spread a in m at 1 km by Pasquill-Gifford class."""
+    search: PlumeSearch
+    background: BackgroundRule
+    errors: ErrorShares
+
+
 @lru_cache(maxsize=1)
-def plume_constants() -> dict[str, dict[str, Any]]:
-    """Return the values of `reference/oco2_gaussian_plume.yaml` by section and name."""
-    raw = yaml.safe_load(resources.files("plumewatch").joinpath("reference", FILE).read_text(encoding="utf-8"))
-    sections = {name: entries for name, entries in raw.items() if name != "version"}
-    return {s: {name: entry["value"] for name, entry in entries.items()} for s, entries in sections.items()}
+def plume_constants() -> PlumeConstants:
+    """Return the values that ship with the library."""
+    return load_values(PlumeConstants, FILE)
 
 
 def stability_m(stability: str | float) -> float:
@@ -64,7 +120,7 @@ def stability_m(stability: str | float) -> float:
         if not 0 < stability < math.inf:
             raise ValueError(f"stability {stability}; allowed: a positive spread in m at 1 km, or a class A to F")
         return float(stability)
-    classes = plume_constants()["stability"]
+    classes = plume_constants().stability
     if stability not in classes:
         raise ValueError(f"stability {stability!r}; allowed: {', '.join(classes)}, or a spread in m at 1 km")
     return float(classes[stability])
@@ -78,11 +134,11 @@ def compute_spread_km(downwind_km: ArrayLike, stability: ArrayLike, width_km: Ar
     >>> round(float(compute_spread_km(50.0, 104.0)), 3)
     3.435
     """
-    spread = plume_constants()["spread"]
-    exponent, reference_km = spread["exponent"], spread["reference_m"] / M_PER_KM
-    a_km = np.asarray(stability, dtype=float) / M_PER_KM
+    spread = plume_constants().spread
+    exponent, reference_km = spread.exponent, spread.reference_m / METRES_PER_KM
+    a_km = np.asarray(stability, dtype=float) / METRES_PER_KM
     ratio = np.maximum(np.asarray(downwind_km, dtype=float), 0.0) / reference_km
-    ratio = ratio + (np.asarray(width_km, dtype=float) / (spread["width_sigmas"] * a_km)) ** (1.0 / exponent)
+    ratio = ratio + (np.asarray(width_km, dtype=float) / (spread.width_sigmas * a_km)) ** (1.0 / exponent)
     return np.asarray(a_km * ratio**exponent, dtype=float)
 
 
@@ -103,12 +159,12 @@ def compute_plume_kg_m2(
     1 kt/h in a wind of 5 m/s, on the axis 50 km downwind in class C: 277.8 kg/s / (sqrt(2 pi) 3435 m 5 m/s).
 
     >>> round(float(compute_plume_kg_m2(50.0, 0.0, 1.0, 5.0, 104.0)), 6)
-    0.006453
+    0.006452
     """
     x = np.asarray(downwind_km, dtype=float)
     is_downwind = x > 0
     sigma_km = compute_spread_km(np.where(is_downwind, x, 1.0), stability, width_km)
-    shape = _share_across(np.asarray(crosswind_km, dtype=float), sigma_km, np.asarray(footprint_km)) / M_PER_KM
+    shape = _share_across(np.asarray(crosswind_km, dtype=float), sigma_km, np.asarray(footprint_km)) / METRES_PER_KM
     kg_s = np.asarray(emission_kt_h, dtype=float) / KT_H_PER_KG_S
     return np.where(is_downwind, kg_s / np.asarray(wind_speed_m_s, dtype=float) * shape, 0.0)
 
@@ -125,7 +181,7 @@ def column_to_ppm(surface_pressure_hpa: ArrayLike, tcwv_kg_m2: ArrayLike) -> Flo
     """Return how many ppm of XCO2 one kg of CO2 a m2 is: 1e6 (M_air / M_CO2) / (p / g - TCWV); both broadcast.
 
     >>> round(float(column_to_ppm(980.0, 20.0)), 2)
-    66.0
+    65.99
     """
     dry_air_kg_m2 = np.asarray(surface_pressure_hpa) * PA_PER_HPA / STANDARD_GRAVITY_M_S2 - np.asarray(tcwv_kg_m2)
     return PPM_PER_FRACTION * (MOLAR_MASS_DRY_AIR_KG_MOL / MOLAR_MASS_CO2_KG_MOL) / dry_air_kg_m2

@@ -14,21 +14,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 
 import numpy as np
-import yaml
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import maximum_filter1d
 
 from plumewatch.constants import MEDIAN_OF_ABSOLUTE_NORMAL
 from plumewatch.oco2.scan import Scan, scan_widths
-from plumewatch.oco2.thresholds import thresholds
+from plumewatch.oco2.thresholds import peak_thresholds
+from plumewatch.reference.loading import load_values
 
 Floats = NDArray[np.float64]
 
 FILE = "oco2_null_distribution.yaml"
 REFERENCE_KM = 600.0  # length of track that a false alarm probability speaks of
+
+
+@dataclass(frozen=True)
+class _NullValues:
+    version: str
+    spread: tuple[float, ...]
+    reached: tuple[float, ...]
+    gumbel_location: float
+    gumbel_scale: float
 
 
 @dataclass(frozen=True)
@@ -63,14 +71,9 @@ class NullDistribution:
 @lru_cache(maxsize=1)
 def null_distribution() -> NullDistribution:
     """Return the calibration that ships with the library."""
-    raw = yaml.safe_load(resources.files("plumewatch").joinpath("reference", FILE).read_text(encoding="utf-8"))
-    return NullDistribution(
-        raw["version"],
-        np.array(raw["spread"]["value"]),
-        np.array(raw["reached"]["value"]),
-        float(raw["gumbel_location"]["value"]),
-        float(raw["gumbel_scale"]["value"]),
-    )
+    file = load_values(_NullValues, FILE)
+    spread, reached = np.array(file.spread), np.array(file.reached)
+    return NullDistribution(file.version, spread, reached, file.gumbel_location, file.gumbel_scale)
 
 
 def estimate_spread(scan: Scan, usual: Floats) -> Floats:
@@ -79,20 +82,20 @@ def estimate_spread(scan: Scan, usual: Floats) -> Floats:
     1.4826 x median of |t|, so that few plumes don't count; stretches around strong maxima are left out unless they are
     most of the track. Short tracks lean on the `usual` spread, by the ratio of their length to `noise.prior_km`.
     """
-    settings = thresholds()["noise"]
+    settings = peak_thresholds().noise
     own = _mixed(scan, np.isfinite(scan.statistic), usual)
     z = np.max(np.nan_to_num(scan.statistic, nan=-np.inf) / own[:, None], axis=0, initial=-np.inf)
-    reach = 2 * round(thresholds()["scan"]["half_window_km"] / scan.bin_km) + 1
-    near_plume = maximum_filter1d(z, reach, mode="nearest") > settings["plume_statistic"] if len(z) else z > 0
+    reach = 2 * round(peak_thresholds().scan.half_window_km / scan.bin_km) + 1
+    near_plume = maximum_filter1d(z, reach, mode="nearest") > settings.plume_statistic if len(z) else z > 0
     plume_free = np.isfinite(scan.statistic) & ~near_plume
-    if plume_free.sum() < settings["min_plume_free"] * np.isfinite(scan.statistic).sum():
+    if plume_free.sum() < settings.min_plume_free * np.isfinite(scan.statistic).sum():
         return own
     return _mixed(scan, plume_free, usual)
 
 
 def _mixed(scan: Scan, counts: NDArray[np.bool_], usual: Floats) -> Floats:
     """Spread over the bins that count, mixed with the usual one by length."""
-    prior_km = thresholds()["noise"]["prior_km"]
+    prior_km = peak_thresholds().noise.prior_km
     length_km = counts.sum(axis=1) * scan.bin_km
     absolute = np.where(counts, np.abs(scan.statistic), np.nan)
     own = np.zeros(len(usual))

@@ -1,7 +1,8 @@
 """Peaks of xco2 along an orbit: scanned, tested, fitted; one row a plume, rejected candidates with their reason.
 
 Method `scan`: every kilometre and width is tested against a local parabola (`scan.py`); the local maxima that stand out
-are fitted (`fit.py`), compared with what noise reaches (`null_distribution.py`) and pass through the tests of `judge`.
+are fitted (`fit.py`), compared with what noise reaches (`null_distribution.py`) and pass through the tests
+of `judge_peak`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from scipy.special import ndtri
 from plumewatch.oco2.fit import SQRT_2_PI, PeakFit, find_best
 from plumewatch.oco2.null_distribution import NullDistribution, estimate_spread, null_distribution
 from plumewatch.oco2.scan import Scan, scan_track
-from plumewatch.oco2.thresholds import thresholds
+from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track
 from plumewatch.statuses import (
     ACCEPTED,
@@ -31,9 +32,6 @@ from plumewatch.statuses import (
 
 Floats = NDArray[np.float64]
 
-STATUSES = (
-    ACCEPTED, TOO_NARROW, TOO_WIDE, SHOULDERS_EMPTY, LOW_CORRELATION, CURVED_BACKGROUND, DUPLICATE, NOT_SIGNIFICANT,
-)  # fmt: skip
 MAX_SIGNIFICANCE = 38.0  # one-sided normal z of the smallest positive f64
 
 
@@ -50,7 +48,7 @@ class Peak:
     correlation: float
     """Of soundings and model within 4 sigma."""
     status: str
-    """One of STATUSES."""
+    """accepted, or the first test that it fails."""
 
     @property
     def significance(self) -> float:
@@ -87,29 +85,29 @@ def find_peaks(track: Track, distribution: NullDistribution | None = None) -> Pe
 
 def _select(track: Track, scan: Scan, spread: Floats, distribution: NullDistribution) -> list[Peak]:
     """Candidates from the strongest on: what lies within reach of an accepted peak is its duplicate."""
-    settings = thresholds()["candidates"]
+    settings = peak_thresholds().candidates
     scanned = np.nan_to_num(scan.statistic, nan=-np.inf) / (spread * distribution.reached)[:, None]
-    lowest = settings["scan_share"] * distribution.threshold(settings["false_alarm_probability"])
+    lowest = settings.scan_share * distribution.threshold(settings.false_alarm_probability)
     accepted: list[PeakFit] = []
     found: list[Peak] = []
     rest = track  # without the accepted peaks, which would count as noise of their neighbours
-    for bin_index in _local_maxima(scanned.max(axis=0), lowest, round(settings["separation_km"] / scan.bin_km)):
+    for bin_index in _local_maxima(scanned.max(axis=0), lowest, round(settings.separation_km / scan.bin_km)):
         width = scan.sigma_km[np.argmax(scanned[:, bin_index])]
         best = find_best(rest, float(scan.distance_km(bin_index)), float(width))
         if best is None:
             continue  # too few soundings for the quadratic background, or nothing but the background's curvature
         z = distribution.normalised(best.statistic, best.sigma_km, spread)
         probability = float(distribution.false_alarm_probability(z))
-        if probability > settings["false_alarm_probability"]:
+        if probability > settings.false_alarm_probability:
             continue  # not worth a row
-        if any(abs(best.centre_km - other.centre_km) <= settings["separation_km"] for other in accepted):
+        if any(abs(best.centre_km - other.centre_km) <= settings.separation_km for other in accepted):
             continue  # its fit leads to that plume itself
         is_near = any(abs(best.centre_km - other.centre_km) <= _reach_km(other) for other in accepted)
-        if is_near and probability > settings["accepted_false_alarm_probability"]:
+        if is_near and probability > settings.accepted_false_alarm_probability:
             continue  # the flank of a plume that noise could make as well: no candidate of its own
         fit = best.with_interval(rest)
-        peak = judge(rest, fit, probability, settings["min_correlation"], is_duplicate=is_near)
-        is_twin = any(abs(fit.centre_km - other.fit.centre_km) <= settings["separation_km"] for other in found)
+        peak = judge_peak(rest, fit, probability, settings.min_correlation, is_duplicate=is_near)
+        is_twin = any(abs(fit.centre_km - other.fit.centre_km) <= settings.separation_km for other in found)
         if is_twin and peak.status != ACCEPTED:
             continue  # two maxima of one refused candidate
         found.append(peak)
@@ -126,11 +124,11 @@ def _local_maxima(z: Floats, lowest: float, separation: int) -> list[int]:
 
 
 def _reach_km(fit: PeakFit) -> float:
-    settings = thresholds()["candidates"]
-    return max(settings["suppression_sigmas"] * fit.sigma_km, settings["suppression_km"])
+    settings = peak_thresholds().candidates
+    return max(settings.suppression_sigmas * fit.sigma_km, settings.suppression_km)
 
 
-def judge(
+def judge_peak(
     track: Track,
     fit: PeakFit,
     false_alarm_probability: float,
@@ -143,16 +141,16 @@ def judge(
 
     `index` is its sounding; the one nearest the centre where None.
     """
-    settings = thresholds()["candidates"]
+    settings = peak_thresholds().candidates
     r = correlation(track, fit)
     failed = {
-        TOO_NARROW: fit.sigma_km < thresholds()["scan"]["min_sigma_km"],
-        TOO_WIDE: fit.sigma_km > settings["max_sigma_km"],
+        TOO_NARROW: fit.sigma_km < peak_thresholds().scan.min_sigma_km,
+        TOO_WIDE: fit.sigma_km > settings.max_sigma_km,
         SHOULDERS_EMPTY: not has_shoulders(track, fit),
         LOW_CORRELATION: not r >= min_correlation,
         CURVED_BACKGROUND: fit.amplitude_ppm_km_low <= 0,
         DUPLICATE: is_duplicate,
-        NOT_SIGNIFICANT: false_alarm_probability > settings["accepted_false_alarm_probability"],
+        NOT_SIGNIFICANT: false_alarm_probability > settings.accepted_false_alarm_probability,
     }
     status = next((reason for reason, is_so in failed.items() if is_so), ACCEPTED)
     if index is None:
@@ -165,9 +163,9 @@ def has_shoulders(track: Track, fit: PeakFit) -> bool:
 
     The bands are 0 to 1 and 2 to 3 sigma on both sides; the number wanted in each is sigma in km, rounded down.
     """
-    settings = thresholds()["candidates"]
+    settings = peak_thresholds().candidates
     x = (track.distance_km - fit.centre_km) / fit.sigma_km
-    inner, outer = settings["shoulder_inner"], settings["shoulder_outer"]
+    inner, outer = settings.shoulder_inner, settings.shoulder_outer
     bands = ((-1.0, 0.0), (0.0, 1.0), (-outer, -inner), (inner, outer))
     wanted = max(1, int(fit.sigma_km))
     return all(np.count_nonzero((x >= low) & (x <= high)) >= wanted for low, high in bands)
@@ -175,7 +173,7 @@ def has_shoulders(track: Track, fit: PeakFit) -> bool:
 
 def correlation(track: Track, fit: PeakFit) -> float:
     """Return Pearson's correlation of soundings and model within 4 sigma, NaN where either is constant."""
-    at = track.near(fit.centre_km, thresholds()["candidates"]["correlation_sigmas"] * fit.sigma_km)
+    at = track.near(fit.centre_km, peak_thresholds().candidates.correlation_sigmas * fit.sigma_km)
     y, model = track.xco2_ppm[at], fit.model_ppm(track.distance_km[at])
     if len(at) < 2 or np.ptp(y) == 0 or np.ptp(model) == 0:
         return float("nan")
@@ -188,10 +186,10 @@ def search_limits(scan: Scan, spread: Floats, distribution: NullDistribution) ->
     The limit is the amplitude h sigma sqrt(2 pi) of a peak of the typical width that would just be accepted. Its T is h
     over the scan's median formal error and usual spread: the fit's formal error knows that neighbours err alike.
     """
-    sigma_km = thresholds()["flux"]["typical_sigma_km"]
+    sigma_km = peak_thresholds().flux.typical_sigma_km
     row = int(np.argmin(np.abs(np.log(scan.sigma_km / sigma_km))))
     error = scan.height_error_ppm[row][np.isfinite(scan.height_error_ppm[row])]
-    z = distribution.threshold(thresholds()["candidates"]["accepted_false_alarm_probability"])
+    z = distribution.threshold(peak_thresholds().candidates.accepted_false_alarm_probability)
     wanted = z / distribution.normalised(1.0, sigma_km, spread)
     limit = wanted * distribution.spread[row] * np.median(error) * sigma_km * SQRT_2_PI if len(error) else np.nan
     return float(np.isfinite(scan.statistic).any(axis=0).mean()), float(limit)

@@ -15,7 +15,7 @@ from plumewatch.oco2.gaussian_plume import (
     compute_spread_km,
     plume_constants,
 )
-from plumewatch.oco2.thresholds import thresholds
+from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track
 
 Floats = NDArray[np.float64]
@@ -41,13 +41,13 @@ class PlumeGrid:
     @classmethod
     def first(cls, max_rotation_deg: float, held_m: float | None) -> PlumeGrid:
         """Return the grid that a search begins with; one stability where it is held."""
-        search, classes = plume_constants()["search"], plume_constants()["stability"].values()
-        steps = math.ceil(max_rotation_deg / search["rotation_step_deg"])
+        search, classes = plume_constants().search, plume_constants().stability.values()
+        steps = math.ceil(max_rotation_deg / search.rotation_step_deg)
         rotations = np.linspace(-max_rotation_deg, max_rotation_deg, 2 * steps + 1)
         if held_m is not None:
             return cls(rotations, np.array([held_m]), max_rotation_deg, (held_m, held_m))
         low, high = min(classes), max(classes)
-        return cls(rotations, np.geomspace(low, high, search["n_stabilities"]), max_rotation_deg, (low, high))
+        return cls(rotations, np.geomspace(low, high, search.n_stabilities), max_rotation_deg, (low, high))
 
     def within(self, rotations: Floats, stabilities: Floats) -> PlumeGrid:
         """Return another grid inside the same limits."""
@@ -105,7 +105,7 @@ class PlumeWindow:
         if len(at) <= degree + 1 + N_GEOMETRY + 1:
             return None
         # The stated errors alone: the track's weights distrust what stands out of its neighbours, as narrow plumes do.
-        root = 1.0 / np.maximum(track.uncertainty_ppm[at], thresholds()["scan"]["min_uncertainty_ppm"])
+        root = 1.0 / np.maximum(track.uncertainty_ppm[at], peak_thresholds().scan.min_uncertainty_ppm)
         x = (track.distance_km[at] - centre_km) / half_window_km
         basis, _ = np.linalg.qr(root[:, None] * x[:, None] ** np.arange(degree + 1))
         y = root * (track.xco2_ppm[at] - np.median(track.xco2_ppm[at]))
@@ -118,7 +118,7 @@ class PlumeWindow:
 
     def noise_variance(self, residual: Floats) -> float:
         """Return the variance of weighted residuals in units of their stated one, of block means where it is larger."""
-        block_km = plume_constants()["background"]["noise_block_km"]
+        block_km = plume_constants().background.noise_block_km
         n_parameters = self.basis.shape[1] + 1 + N_GEOMETRY
         single = float(residual @ residual) / max(len(residual) - n_parameters, 1)
         _, block = np.unique(np.floor(self.distance_km / block_km), return_inverse=True)
@@ -155,9 +155,9 @@ class Plumes:
 
         The side of the square with the variance that the turned rectangle has across the wind.
         """
-        search = plume_constants()["search"]
+        search = plume_constants().search
         angle = np.radians(self.wind_towards_deg + rotation_deg[:, None] - self.track.heading_deg[at])
-        return np.hypot(search["footprint_along_km"] * np.sin(angle), search["footprint_across_km"] * np.cos(angle))
+        return np.hypot(search.footprint_along_km * np.sin(angle), search.footprint_across_km * np.cos(angle))
 
     def ppm(self, source: PlumeSource, emission_kt_h: float, at: NDArray[np.intp], grid: PlumeGrid) -> Floats:
         """Return the enhancement by a source, shape (rotations, stabilities, soundings)."""
@@ -171,7 +171,7 @@ class Plumes:
         x, y = (a[:, None] for a in self.frame_km(self.source, at, grid.rotation_deg))
         half_footprint_km = self.footprint_km(at, grid.rotation_deg)[:, None] / 2.0
         reach_km = np.maximum(compute_spread_km(x, grid.stability_m[:, None], self.source.width_km), half_footprint_km)
-        return (x > 0) & (x <= plume_constants()["search"]["max_downwind_km"]) & (np.abs(y) <= reach_km)
+        return (x > 0) & (x <= plume_constants().search.max_downwind_km) & (np.abs(y) <= reach_km)
 
     def crossing_km(self) -> float | None:
         """Return the along-track distance where the plume's axis passes, None where that is out of reach or upwind.
@@ -180,7 +180,7 @@ class Plumes:
         """
         x, y = (a[0] for a in self.frame_km(self.source, slice(None), np.zeros(1)))
         off_deg = np.abs(np.degrees(np.arctan2(y, x)))
-        off_deg[np.hypot(x, y) > plume_constants()["search"]["max_downwind_km"]] = np.inf
+        off_deg[np.hypot(x, y) > plume_constants().search.max_downwind_km] = np.inf
         if off_deg.min(initial=np.inf) >= OTHER_SIDE_DEG:
             return None
         return float(self.track.distance_km[int(np.argmin(off_deg))])
@@ -219,13 +219,13 @@ class PlumeFits:
 
 def solve(plumes: Plumes, window: PlumeWindow, grid: PlumeGrid) -> PlumeFits:
     """Return the fits of all pairs of the grid."""
-    search = plume_constants()["search"]
+    search = plume_constants().search
     raw = plumes.ppm(plumes.source, 1.0, window.at, grid)
     plume = window.reduced(raw)
     full = np.einsum("...k,...k->...", raw * window.root_weight, raw * window.root_weight)
     leverage = np.einsum("...k,...k->...", plume, plume)
-    is_possible = leverage > search["min_leverage"] * full
-    is_possible &= np.count_nonzero(plumes.is_under(window.at, grid), axis=-1) >= search["min_plume_soundings"]
+    is_possible = leverage > search.min_leverage * full
+    is_possible &= np.count_nonzero(plumes.is_under(window.at, grid), axis=-1) >= search.min_plume_soundings
     leverage = np.where(is_possible, leverage, 1.0)
     other = np.zeros_like(plume)
     for source in plumes.others:

@@ -29,7 +29,7 @@ from plumewatch.oco2.gaussian_plume import (
 )
 from plumewatch.oco2.plume_fit import PlumeFit, PlumeFits, PlumeGrid, Plumes, PlumeWindow, search_best, solve
 from plumewatch.oco2.plume_wind import wind_of_soundings
-from plumewatch.oco2.thresholds import thresholds
+from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track, compute_track
 from plumewatch.statuses import NO_WIND, RATED, WIND_TOO_WEAK
 
@@ -113,7 +113,7 @@ def estimate_source_emission(
     if wind is not None:
         return invert_plume(track, source, wind, others, stability=stability)
     away_km = great_circle_distance_km(source.longitude, source.latitude, track.longitude, track.latitude)
-    near = np.flatnonzero(away_km <= plume_constants()["search"]["max_downwind_km"])
+    near = np.flatnonzero(away_km <= plume_constants().search.max_downwind_km)
     if not len(near):
         return PlumeInversion(NOT_DOWNWIND)
     carried = wind_of_soundings(track, near)
@@ -125,8 +125,8 @@ def estimate_source_emission(
 
 def usual_wind_error_m_s(wind_speed_m_s: float) -> float:
     """Return the 68 % error of a wind speed of which nothing else is known: 1 m/s, a fifth where that is more."""
-    flux = thresholds()["flux"]
-    return max(float(flux["wind_error_m_s"]), float(flux["wind_error_fraction"]) * wind_speed_m_s)
+    flux = peak_thresholds().flux
+    return max(float(flux.wind_error_m_s), flux.wind_error_fraction * wind_speed_m_s)
 
 
 def invert_plume(
@@ -146,25 +146,25 @@ def invert_plume(
     direction. `stability` (class A to F or a in m) is searched where None, else held. A direction or a stability that
     is held adds nothing to the interval.
     """
-    search = plume_constants()["search"]
+    search = plume_constants().search
     speed = math.hypot(*wind)
     if not math.isfinite(speed):
         return PlumeInversion(NO_WIND)
-    if speed < thresholds()["flux"]["min_wind_m_s"]:
+    if speed < peak_thresholds().flux.min_wind_m_s:
         return PlumeInversion(WIND_TOO_WEAK, wind_speed_m_s=speed)
     away_km = great_circle_distance_km(source.longitude, source.latitude, track.longitude, track.latitude)
-    near = away_km <= search["max_downwind_km"]
+    near = away_km <= search.max_downwind_km
     column = column_to_ppm(_known(track.surface_pressure_hpa, near), _known(track.tcwv_kg_m2, near))
     if not np.isfinite(column).all():
         return PlumeInversion(NO_WIND, wind_speed_m_s=speed)
-    limit = search["rotation_deg"] if max_rotation_deg is None else abs(max_rotation_deg)
+    limit = search.rotation_deg if max_rotation_deg is None else abs(max_rotation_deg)
     plumes = Plumes(track, column, source, tuple(others), speed, wind_direction_deg(*wind))
     grid = PlumeGrid.first(limit, None if stability is None else stability_m(stability))
     centre_km = plumes.crossing_km()
     if centre_km is None:
         return PlumeInversion(NOT_DOWNWIND, wind_speed_m_s=speed)
     window = PlumeWindow.of(track, centre_km, *_background())
-    if window is None or len(window.at) < search["min_soundings"]:
+    if window is None or len(window.at) < search.min_soundings:
         return PlumeInversion(TOO_FEW_SOUNDINGS, wind_speed_m_s=speed, n_soundings=len(window.at) if window else 0)
     best = search_best(plumes, window, grid)
     if best is None:
@@ -181,8 +181,8 @@ def _known(values: Floats, near: NDArray[np.bool_]) -> Floats:
 
 
 def _background() -> tuple[float, int]:
-    background = plume_constants()["background"]
-    return background["half_window_km"], background["degree"]
+    background = plume_constants().background
+    return background.half_window_km, background.degree
 
 
 # --- the interval
@@ -232,7 +232,7 @@ def _errors(
         rotation=_half_range(by_rotation, best, noise),
         stability=_half_range(by_stability, best, noise),
         background=_background_spread(plumes, track, window, here, best),
-        other_sources=plume_constants()["errors"]["other_sources_fraction"] * abs(best.by_others_kt_h),
+        other_sources=plume_constants().errors.other_sources_fraction * abs(best.by_others_kt_h),
     )
 
 
@@ -245,7 +245,7 @@ def _half_range(profile: PlumeFits, best: PlumeFit, noise: float) -> float:
 def _background_spread(plumes: Plumes, track: Track, window: PlumeWindow, here: PlumeGrid, best: PlumeFit) -> float:
     """Standard deviation of the emission between backgrounds, direction and stability held."""
     emissions = [best.emission_kt_h]
-    for half_window_km, degree in plume_constants()["background"]["alternatives"]:
+    for half_window_km, degree in plume_constants().background.alternatives:
         other = PlumeWindow.of(track, window.centre_km, half_window_km, degree)
         solved = solve(plumes, other, here) if other else None
         if solved is not None and solved.is_possible[0, 0]:

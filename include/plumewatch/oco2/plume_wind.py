@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from plumewatch.oco2.flux import compute_wind_across_track
-from plumewatch.oco2.thresholds import thresholds
+from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track
 from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M, WindAtPoint, wind_of_each_product
 from plumewatch.wind.profile import exponent, height_factor, height_factor_error
@@ -87,7 +87,7 @@ def wind_of_products(wind: pa.Table, longitude: float, latitude: float, observed
     None where no product has a row near enough in space and time.
     """
     where = longitude, latitude, observed_at_utc
-    found = wind_of_each_product(wind, *where, thresholds()["flux"]["plume_height_m"])
+    found = wind_of_each_product(wind, *where, peak_thresholds().flux.plume_height_m)
     if not found:
         return None
     first, *others = found
@@ -101,7 +101,7 @@ def wind_of_soundings(track: Track, at: NDArray[np.intp]) -> PlumeWind:
 
     10-m winds of (5, 0) and (7, 0) m/s: 6 m/s, times 1.294 at 250 m.
     """
-    height = thresholds()["flux"]["plume_height_m"]
+    height = peak_thresholds().flux.plume_height_m
     u, v = track.wind_u_m_s[at], track.wind_v_m_s[at]
     both = np.isfinite(u) & np.isfinite(v)
     mean_u, mean_v = (float(c[both].mean()) if both.any() else math.nan for c in (u, v))
@@ -114,4 +114,4 @@ def wind_of_soundings(track: Track, at: NDArray[np.intp]) -> PlumeWind:
 
 def surface_to_plume_height() -> float:
     """Return by what a 10-m wind is multiplied to be the wind at plume height: 1.294 at 250 m."""
-    return float(height_factor(SURFACE_WIND_HEIGHT_M, thresholds()["flux"]["plume_height_m"]))
+    return float(height_factor(SURFACE_WIND_HEIGHT_M, peak_thresholds().flux.plume_height_m))

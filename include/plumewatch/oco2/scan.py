@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from plumewatch.oco2.thresholds import thresholds
+from plumewatch.oco2.thresholds import peak_thresholds
 
 Floats = NDArray[np.float64]
 
@@ -57,8 +57,8 @@ class _Bins:
 
 def scan_widths() -> Floats:
     """Return the widths (sigma, km) that are scanned, log-spaced."""
-    settings = thresholds()["scan"]
-    return np.geomspace(settings["min_sigma_km"], settings["max_sigma_km"], settings["n_sigmas"])
+    settings = peak_thresholds().scan
+    return np.geomspace(settings.min_sigma_km, settings.max_sigma_km, settings.n_sigmas)
 
 
 def scan_track(distance_km: Floats, xco2_ppm: Floats, weight: Floats) -> Scan:
@@ -66,12 +66,12 @@ def scan_track(distance_km: Floats, xco2_ppm: Floats, weight: Floats) -> Scan:
 
     A track of 20,000 km with 64,000 soundings takes about 0.1 s.
     """
-    sigma, bin_km = scan_widths(), float(thresholds()["track"]["bin_km"])
+    sigma, bin_km = scan_widths(), float(peak_thresholds().track.bin_km)
     bins = _binned(distance_km, xco2_ppm, weight, bin_km)
     shape = (len(sigma), len(bins.weight))
     statistic, error = np.full(shape, np.nan), np.full(shape, np.nan)
     if shape[1]:
-        windows = _Windows(bins, thresholds()["scan"]["half_window_km"], bin_km)
+        windows = _Windows(bins, peak_thresholds().scan.half_window_km, bin_km)
         for row, width in enumerate(sigma):
             statistic[row], error[row] = windows.test(width)
     return Scan(bins.start_km, bin_km, sigma, statistic, error)
@@ -133,15 +133,15 @@ class _Windows:
 
     def test(self, sigma_km: float) -> tuple[Floats, Floats]:
         """Statistic and formal error of the height (ppm) of one width, NaN where it can't be tested."""
-        settings = thresholds()["scan"]
+        settings = peak_thresholds().scan
         g: Floats = np.exp(-0.5 * (self._x * self._reach_km / sigma_km) ** 2)
         moments, gg = self._moments(self._weight, g), self._sums(self._weight, g * g)
         gg_left = gg - self._of_background(moments, moments)
         gy_left = self._sums(self._weighted, g) - self._of_background(moments, self._y)
         testable = (
             self._has_background
-            & (self._count >= settings["min_soundings"])
-            & (gg_left > settings["min_leverage"] * self._full_leverage(g) * np.maximum(gg, SINGULAR))
+            & (self._count >= settings.min_soundings)
+            & (gg_left > settings.min_leverage * self._full_leverage(g) * np.maximum(gg, SINGULAR))
         )
         gg_left = np.where(testable, gg_left, 1.0)
         height = gy_left / gg_left

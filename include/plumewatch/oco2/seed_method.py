@@ -14,11 +14,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from plumewatch.oco2.fit import PeakFit, Window, interval_at, statistic_at
+from plumewatch.oco2.fit import PeakFit, TrackWindow, interval_at, statistic_at
 from plumewatch.oco2.null_distribution import NullDistribution, estimate_spread, null_distribution
-from plumewatch.oco2.peaks import PeakSearch, judge, search_limits
+from plumewatch.oco2.peaks import PeakSearch, judge_peak, search_limits
 from plumewatch.oco2.scan import scan_track
-from plumewatch.oco2.thresholds import thresholds
+from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track
 from plumewatch.statuses import ACCEPTED
 
@@ -31,31 +31,31 @@ REFINED = 21  # widths between the neighbours of the best one
 
 def find_peaks_seed(track: Track, distribution: NullDistribution | None = None) -> PeakSearch:
     """Return what the seed's rules keep, `accepted` where noise seldom reaches it too."""
-    settings = thresholds()["seed_method"]
+    settings = peak_thresholds().seed_method
     distribution = distribution or null_distribution()
     scan = scan_track(track.distance_km, track.xco2_ppm, track.weight)
-    if len(track) < settings["min_orbit_soundings"] or not np.isfinite(scan.statistic).any():
+    if len(track) < settings.min_orbit_soundings or not np.isfinite(scan.statistic).any():
         return PeakSearch((), 0.0, float("nan"))
     spread = estimate_spread(scan, distribution.spread)
     as_stated = replace(track, weight=track.uncertainty_ppm**-2)
     peaks = []
-    for index in range(0, len(track), settings["every_nth_sounding"]):
+    for index in range(0, len(track), settings.every_nth_sounding):
         fit = _converged_fit(as_stated, float(track.distance_km[index]))
-        if fit is None or judge(track, fit, 0.0, settings["min_correlation"], index=index).status != ACCEPTED:
+        if fit is None or judge_peak(track, fit, 0.0, settings.min_correlation, index=index).status != ACCEPTED:
             continue
         # The law of what noise reaches is one of the scan's own fit.
         fit = replace(fit, statistic=statistic_at(track, fit.centre_km, fit.sigma_km))
         z = distribution.normalised(fit.statistic, fit.sigma_km, spread)
         probability = float(distribution.false_alarm_probability(z))
-        peaks.append(judge(track, fit, probability, settings["min_correlation"], index=index))
+        peaks.append(judge_peak(track, fit, probability, settings.min_correlation, index=index))
     return PeakSearch(tuple(peaks), *search_limits(scan, spread, distribution))
 
 
 def _converged_fit(track: Track, centre_km: float) -> PeakFit | None:
     """The best width at a centre, None where the window is too empty or the best height isn't positive."""
-    half_window_km = thresholds()["seed_method"]["half_window_km"]
-    window = Window.of(track, centre_km, half_window_km, BACKGROUND_DEGREE, is_shared=False)
-    if window is None or window.n_soundings < thresholds()["seed_method"]["min_window_soundings"]:
+    half_window_km = peak_thresholds().seed_method.half_window_km
+    window = TrackWindow.of(track, centre_km, half_window_km, BACKGROUND_DEGREE, is_shared=False)
+    if window is None or window.n_soundings < peak_thresholds().seed_method.min_window_soundings:
         return None
     widths = WIDTHS_KM
     for _ in range(2):

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from plumewatch.constants import EARTH_RADIUS_KM, MEDIAN_OF_ABSOLUTE_NORMAL
-from plumewatch.geodesy import wrap_longitude
-from plumewatch.oco2.thresholds import thresholds
+from plumewatch.geodesy import unit_vectors, wrap_longitude
+from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.wind.profile import is_plausible
 
 Floats = NDArray[np.float64]
@@ -81,7 +81,7 @@ class Track:
         x = self.distance_km[at] - self.distance_km[at].mean() if len(at) else np.empty(0)
         if not len(x) or not x.any():
             return float("nan")
-        points = _unit_vectors(self.longitude[at], self.latitude[at])
+        points = unit_vectors(self.longitude[at], self.latitude[at])
         east, north = _axes(_normalised(points.mean(axis=0)))
         slope = x @ points
         return float(np.degrees(np.arctan2(slope @ east, slope @ north)) % 360.0)
@@ -103,7 +103,7 @@ def compute_track(soundings: pa.Table) -> Track:
     is_known |= {"wind_u_m_s": has_wind, "wind_v_m_s": has_wind}
     value |= {name: np.where(known, value[name], np.nan) for name, known in is_known.items()}
     time_s = rows["observed_at_utc"].cast(pa.int64()).to_numpy() * MICROSECONDS
-    points = _unit_vectors(value["longitude"], value["latitude"])
+    points = unit_vectors(value["longitude"], value["latitude"])
     distance_km, across_km, heading_deg = _along_and_across(time_s, points)
     uncertainty_ppm = _uncertainty(value.pop("xco2_uncertainty_ppm"))
     return Track(
@@ -148,19 +148,19 @@ def robust_weights(distance_km: Floats, xco2_ppm: Floats, uncertainty_ppm: Float
     deviation of such distances further around. Where coverage is so sparse that the neighbours span more than a peak's
     core, nothing can stand out of them and the weight stays 1.
     """
-    settings = thresholds()["robust"]
+    settings = peak_thresholds().robust
     order = np.argsort(distance_km, kind="stable")
     value = xco2_ppm[order]
     if not len(value):
         return np.empty(0)
-    residual = np.abs(value - median_filter(value, settings["neighbours"], mode="nearest"))
-    half, at = settings["neighbours"] // 2, np.arange(len(value))
+    residual = np.abs(value - median_filter(value, settings.neighbours, mode="nearest"))
+    half, at = settings.neighbours // 2, np.arange(len(value))
     x = distance_km[order]
     span_km = x[np.minimum(at + half, len(value) - 1)] - x[np.maximum(at - half, 0)]
-    residual[span_km > settings["max_span_km"]] = 0.0
-    usual = median_filter(residual[:: settings["every"]], settings["around"], mode="nearest")
-    usual = np.repeat(usual, settings["every"])[: len(value)] / MEDIAN_OF_ABSOLUTE_NORMAL
-    limit = settings["huber_k"] * np.maximum(usual, thresholds()["scan"]["min_uncertainty_ppm"])
+    residual[span_km > settings.max_span_km] = 0.0
+    usual = median_filter(residual[:: settings.every], settings.around, mode="nearest")
+    usual = np.repeat(usual, settings.every)[: len(value)] / MEDIAN_OF_ABSOLUTE_NORMAL
+    limit = settings.huber_k * np.maximum(usual, peak_thresholds().scan.min_uncertainty_ppm)
     weight = np.empty(len(value))
     weight[order] = np.minimum(1.0, limit / np.maximum(residual, limit))
     return weight / uncertainty_ppm**2
@@ -175,7 +175,7 @@ def _is_usable(soundings: pa.Table) -> pa.ChunkedArray:
 
 
 def _is_within(values: Floats, name: str) -> NDArray[np.bool_]:
-    low, high = thresholds()["plausible"][name]
+    low, high = peak_thresholds().plausible[name]
     return (values >= low) & (values <= high)
 
 
@@ -186,12 +186,7 @@ def _floats(column: pa.ChunkedArray) -> Floats:
 def _uncertainty(uncertainty_ppm: Floats) -> Floats:
     known = np.isfinite(uncertainty_ppm) & (uncertainty_ppm > 0)
     usual = np.median(uncertainty_ppm[known]) if known.any() else 1.0
-    return np.maximum(np.where(known, uncertainty_ppm, usual), thresholds()["scan"]["min_uncertainty_ppm"])
-
-
-def _unit_vectors(longitude: Floats, latitude: Floats) -> Floats:
-    lon, lat = np.radians(longitude), np.radians(latitude)
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+    return np.maximum(np.where(known, uncertainty_ppm, usual), peak_thresholds().scan.min_uncertainty_ppm)
 
 
 def _normalised(vectors: Floats) -> Floats:
@@ -209,7 +204,7 @@ def _along_and_across(time_s: Floats, points: Floats) -> tuple[Floats, Floats, F
     """Distance along the track and to its right (km), and direction of flight, of soundings in the order of time."""
     if not len(time_s):
         return np.empty(0), np.empty(0), np.empty(0)
-    _, knot = np.unique(np.floor((time_s - time_s[0]) / thresholds()["track"]["knot_s"]), return_inverse=True)
+    _, knot = np.unique(np.floor((time_s - time_s[0]) / peak_thresholds().track.knot_s), return_inverse=True)
     count = np.bincount(knot)
     centre = _normalised(np.stack([np.bincount(knot, column) for column in points.T], axis=-1))
     time = np.bincount(knot, time_s - time_s[0]) / count

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
-from importlib import resources
 from typing import Any
 
-_REFERENCE: dict[str, Any] = json.loads(resources.files("plumewatch.reference").joinpath("sentinel2.json").read_text())
+from plumewatch.reference.loading import read_reference
+
+_REFERENCE: dict[str, Any] = read_reference("sentinel2.json")
 _CLASSES = _REFERENCE["scene_classification"]
 _REFLECTANCE = _REFERENCE["reflectance"]
 

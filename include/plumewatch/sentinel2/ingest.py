@@ -18,7 +18,7 @@ from plumewatch.models import Area
 from plumewatch.observations import write_observations
 from plumewatch.rasters.scene_store import withdraw_scene
 from plumewatch.sentinel2.scene import SceneRef
-from plumewatch.sentinel2.search import SearchResult, SkippedScene, search_scenes
+from plumewatch.sentinel2.search import FoundScenes, SkippedScene, search_scenes
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.settings import Settings
 from plumewatch.statuses import FAILED, FETCH_STAGE, NO_INPUT, SEARCH_STAGE, SKIPPED_DUPLICATE
@@ -172,7 +172,7 @@ def _areas(settings: Settings) -> list[Area]:
 
 def _search_areas(
     settings: Settings, names: Sequence[str], first: date, last: date, key: str, found: DaySearch
-) -> Iterable[tuple[Area, SearchResult]]:
+) -> Iterable[tuple[Area, FoundScenes]]:
     areas = select_areas(_areas(settings), list(names))
     if not areas:
         log.warning("no areas in %s", " or ".join(settings.area_folders))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -25,7 +24,7 @@ from plumewatch.rasters.reading import open_raster
 from plumewatch.sentinel2.bands import METHANE_BANDS, NO_DATA_CLASS
 from plumewatch.sentinel2.clouds import compute_clear_mask
 from plumewatch.sentinel2.pixel_plan import PixelSettings, is_same_grid, offset_px
-from plumewatch.sentinel2.pixels import SceneCells, Window, compute_coordinates, compute_pixel_rows
+from plumewatch.sentinel2.pixels import CellWindow, SceneCells, compute_coordinates, compute_pixel_rows
 from plumewatch.sentinel2.stored_scene import StoredScene, raster_grid
 from plumewatch.statuses import PIXELS_STAGE
 from plumewatch.tables import PIXELS
@@ -45,8 +44,6 @@ WRITTEN = pa.schema(
 """What a worker says of a task: the file it wrote (null where no row was left), or a JSON list of failed scenes."""
 
 WRITTEN_DDL = ", ".join(f"{f.name} {'string' if f.type == pa.string() else 'bigint'}" for f in WRITTEN)
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +68,7 @@ def write_pixel_file(task: Mapping[str, Any]) -> dict[str, Any]:
     grid = Grid(**task["grid"])
     settings = PixelSettings(tuple(task["settings"]["clear_classes"]), task["settings"]["cloud_dilation_m"])
     outline = None if task["outline"] is None else shapely.from_wkb(bytes.fromhex(task["outline"]))
-    windows = [(Window(**window), is_inside) for window, is_inside in task["windows"]]
+    windows = [(CellWindow(**window), is_inside) for window, is_inside in task["windows"]]
     cells: list[list[SceneCells]] = [[] for _ in windows]
     failures = []
     for scene in map(StoredScene.from_dict, task["scenes"]):
@@ -104,7 +101,7 @@ def write_pixel_file(task: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _rows(grid: Grid, window: Window, shown: list[SceneCells], outline: Any) -> pa.Table:
+def _rows(grid: Grid, window: CellWindow, shown: list[SceneCells], outline: Any) -> pa.Table:
     longitude, latitude = compute_coordinates(grid, window)
     is_inside = np.ones(longitude.shape, bool)
     if outline is not None:
@@ -114,7 +111,7 @@ def _rows(grid: Grid, window: Window, shown: list[SceneCells], outline: Any) -> 
 
 
 def _read_scene(
-    scene: StoredScene, grid: Grid, windows: list[Window], settings: PixelSettings
+    scene: StoredScene, grid: Grid, windows: list[CellWindow], settings: PixelSettings
 ) -> Iterator[SceneCells | None]:
     """Yield what the scene shows in each window, None where its rasters don't reach."""
     with ExitStack() as stack:
@@ -134,7 +131,7 @@ def _read_scene(
 
 
 def _read_window(
-    scene: StoredScene, rasters: _Rasters, grid: Grid, window: Window, settings: PixelSettings
+    scene: StoredScene, rasters: _Rasters, grid: Grid, window: CellWindow, settings: PixelSettings
 ) -> SceneCells | None:
     row, col = offset_px(grid, scene.grid)
     top, left = max(window.row - row, 0), max(window.col - col, 0)
@@ -191,7 +188,7 @@ class _Piece:
 class _Place:
     """Where a piece lies on a window: its first row and column there may be negative (the margin)."""
 
-    on: Window
+    on: CellWindow
     row: int
     col: int
 

@@ -14,7 +14,7 @@ from plumewatch.errors import InputError
 from plumewatch.failures import FailedScene
 from plumewatch.models import Grid
 from plumewatch.rasters.regrid import lonlat_bounds
-from plumewatch.sentinel2.pixels import Window
+from plumewatch.sentinel2.pixels import CellWindow
 from plumewatch.sentinel2.stored_scene import StoredScene
 from plumewatch.statuses import PIXELS_STAGE
 
@@ -35,7 +35,7 @@ class PixelSettings:
 
 
 @dataclass(frozen=True)
-class Partition:
+class PixelPartition:
     """The scenes of one area and date that share a grid."""
 
     area: str
@@ -49,13 +49,13 @@ class Partition:
     scenes: tuple[StoredScene, ...]
     """Sorted by id."""
 
-    def without(self, scene_ids: set[str]) -> Partition | None:
+    def without(self, scene_ids: set[str]) -> PixelPartition | None:
         """Return the partition without the scenes called so, None where no scene is left."""
         rest = tuple(s for s in self.scenes if s.paths.scene_id not in scene_ids)
         return replace(self, scenes=rest) if rest else None
 
 
-def plan_partition(scenes: Sequence[StoredScene], area_grid: Grid | None) -> tuple[Partition, list[FailedScene]]:
+def plan_partition(scenes: Sequence[StoredScene], area_grid: Grid | None) -> tuple[PixelPartition, list[FailedScene]]:
     """Return the scenes of one area and date on one grid, and those that don't fit with the others.
 
     They fit where their coordinate system, cell size and cell edges are those of the area's grid, if any scene's are,
@@ -73,7 +73,7 @@ def plan_partition(scenes: Sequence[StoredScene], area_grid: Grid | None) -> tup
     failed = [_misfit(s, wanted) for s in scenes if s not in good]
     grid = area_grid if area_grid and on_area_grid else _union([s.grid for s in good])
     first = scenes[0].paths
-    return Partition(first.area, first.date, grid, bool(on_area_grid), tuple(good)), failed
+    return PixelPartition(first.area, first.date, grid, bool(on_area_grid), tuple(good)), failed
 
 
 def is_same_grid(grid: Grid, other: Grid) -> bool:
@@ -102,7 +102,7 @@ def offset_px(grid: Grid, other: Grid) -> tuple[int, int]:
     )
 
 
-def plan_windows(partition: Partition) -> list[Window]:
+def plan_windows(partition: PixelPartition) -> list[CellWindow]:
     """Return the windows of 512 x 512 cells, cut at the edges of the grid, that scenes of the partition reach into."""
     grid = partition.grid
     reached: set[tuple[int, int]] = set()
@@ -112,7 +112,7 @@ def plan_windows(partition: Partition) -> list[Window]:
         for i in range(max(row, 0) // WINDOW_PX, -(-last_row // WINDOW_PX)):
             reached.update((i, j) for j in range(max(col, 0) // WINDOW_PX, -(-last_col // WINDOW_PX)))
     return [
-        Window(
+        CellWindow(
             row := i * WINDOW_PX,
             col := j * WINDOW_PX,
             min(WINDOW_PX, grid.height - row),
@@ -122,7 +122,7 @@ def plan_windows(partition: Partition) -> list[Window]:
     ]
 
 
-def window_envelope(grid: Grid, window: Window) -> tuple[float, float, float, float]:
+def window_envelope(grid: Grid, window: CellWindow) -> tuple[float, float, float, float]:
     """Return west, south, east, north (degrees) around a window's cells; all longitudes across the antimeridian."""
     size = grid.resolution_m
     part = replace(
@@ -137,8 +137,8 @@ def window_envelope(grid: Grid, window: Window) -> tuple[float, float, float, fl
 
 
 def plan_tasks(
-    partition: Partition,
-    windows: Sequence[tuple[Window, bool]],
+    partition: PixelPartition,
+    windows: Sequence[tuple[CellWindow, bool]],
     outline: bytes | None,
     folder: str,
     settings: PixelSettings,

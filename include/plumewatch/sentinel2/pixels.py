@@ -24,7 +24,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Window:
+class CellWindow:
     """A rectangle of cells of an area's grid."""
 
     row: int
@@ -69,7 +69,7 @@ class SceneCells:
     """Where there is a cloud probability."""
 
 
-def compute_coordinates(grid: Grid, window: Window) -> tuple[Floats, Floats]:
+def compute_coordinates(grid: Grid, window: CellWindow) -> tuple[Floats, Floats]:
     """Return longitude and latitude (degrees, height x width) of the centres of a window's cells.
 
     Exact on a lattice of about 1280 m that is fixed to the grid, bilinear in between: the error grows with the square
@@ -107,7 +107,7 @@ def _lattice(first: int, length: int, step: int) -> tuple[NDArray[np.int64], NDA
 
 
 def compute_pixel_rows(
-    grid: Grid, window: Window, scenes: Sequence[SceneCells], longitude: Floats, latitude: Floats, is_inside: Mask
+    grid: Grid, window: CellWindow, scenes: Sequence[SceneCells], longitude: Floats, latitude: Floats, is_inside: Mask
 ) -> pa.Table:
     """Return the rows of the pixel table of one overpass in a window, sorted by row and column.
 

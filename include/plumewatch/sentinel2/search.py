@@ -32,7 +32,7 @@ class SkippedScene:
 
 
 @dataclass(frozen=True)
-class SearchResult:
+class FoundScenes:
     """What a catalogue has of an area."""
 
     scenes: tuple[SceneRef, ...]
@@ -50,7 +50,7 @@ class SearchResult:
         return tuple(ref.scene_id for ref in self.scenes if ref.cloud_cover is None)
 
 
-def search_scenes(area: Area, start: date, end: date, stac_api: str) -> SearchResult:
+def search_scenes(area: Area, start: date, end: date, stac_api: str) -> FoundScenes:
     """Return the scenes of an area from `start` to `end`, both included (UTC dates).
 
     The catalogue is the area's own or else `stac_api`, the collection the area's or else sentinel-2-l2a. Cloud cover
@@ -77,7 +77,7 @@ def search_scenes(area: Area, start: date, end: date, stac_api: str) -> SearchRe
     return _choose(area, list(refs.values()), failed)
 
 
-def _choose(area: Area, refs: list[SceneRef], failed: list[FailedScene]) -> SearchResult:
+def _choose(area: Area, refs: list[SceneRef], failed: list[FailedScene]) -> FoundScenes:
     newest, replaced = select_newest(refs)
     skipped = [SkippedScene(r, SKIPPED_DUPLICATE, "a newer product of the same acquisition is used") for r in replaced]
     clear = []
@@ -88,7 +88,7 @@ def _choose(area: Area, refs: list[SceneRef], failed: list[FailedScene]) -> Sear
         else:
             clear.append(ref)
     scenes, beyond = _at_most(clear, area.max_items)
-    result = SearchResult(
+    result = FoundScenes(
         scenes=tuple(sorted(scenes, key=_by_time)),
         skipped=tuple(sorted(skipped, key=lambda s: _by_time(s.scene))),
         failed=tuple(sorted(failed, key=lambda f: f.scene_id)),

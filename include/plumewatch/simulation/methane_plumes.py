@@ -5,9 +5,7 @@ Written apart from `plumewatch.methane` on purpose: what the pipeline finds is j
 
 from __future__ import annotations
 
-import json
 from functools import cache
-from importlib import resources
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +13,8 @@ from scipy.interpolate import RegularGridInterpolator
 from scipy.special import erf
 
 from plumewatch.constants import MOLAR_MASS_CH4_KG_MOL, SECONDS_PER_HOUR
-from plumewatch.simulation.random_streams import correlated_field, correlated_series
+from plumewatch.reference.loading import read_reference
+from plumewatch.simulation.random_streams import correlated_series, gaussian_field
 
 TRANSMITTANCE_FILE = "sentinel2_ch4_transmittance.json"
 PUFF_INTERVAL_S = 4.0  # at 5 m/s puffs are one cell of 20 m apart
@@ -73,7 +72,7 @@ def _puffs(
     # Gusts by moment of release (rows) and time since (columns): neighbours in either share their eddies.
     alive = np.tri(count)
     scale = EDDY_TIME_S / PUFF_INTERVAL_S
-    gust = [TURBULENCE_INTENSITY * speed * correlated_field(rng, (count, count), scale) for _ in range(2)]
+    gust = [TURBULENCE_INTENSITY * speed * gaussian_field(rng, (count, count), scale) for _ in range(2)]
     drift, aside = ((g * alive).sum(axis=1) * PUFF_INTERVAL_S for g in gust)
     distance = np.asarray(speed * age, dtype=np.float64)
     x = source[0] + along[0] * (distance + drift) - along[1] * aside
@@ -86,8 +85,7 @@ def _puffs(
 
 @cache
 def _transmittance(unit: str, band: str) -> RegularGridInterpolator:
-    text = resources.files("plumewatch.reference").joinpath(TRANSMITTANCE_FILE).read_text()
-    table = json.loads(text)
+    table = read_reference(TRANSMITTANCE_FILE)
     return RegularGridInterpolator((table["amf"], table["omega_mol_m2"]), np.log(table[f"{unit}_{band}"]))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plumewatch.constants import SECONDS_PER_DAY
 from plumewatch.geodesy import destination
 from plumewatch.simulation.oco2_lite_file import write_lite_file
 from plumewatch.simulation.oco2_orbits import FOOTPRINT_KM, FRAMES_PER_S
@@ -28,7 +29,6 @@ MILLISECONDS = np.array([0, 300, 700])  # how ids and dates write the thirds of 
 X2019_SLOPE, X2019_OFFSET_PPM = 1.00079, -0.142  # WMO scale X2019 from X2007, Hall et al. 2021
 RAW_BIAS_PPM = 1.8
 ORBITS_OF_CYCLE, DAYS_OF_CYCLE = 233, 16
-SECONDS_PER_DAY = 86400
 COORDINATES = {"levels": 20, "bands": 3, "vertices": 4, "footprints": 8}
 APRIORI_PPM, ITERATIONS, DEM_POINTS = 423.8, 3, 400  # the same everywhere: nothing reads them
 VIEW_ZENITH_DEG = {NADIR: 0.35, GLINT: 24.0}
@@ -44,7 +44,7 @@ Values = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class PlantedPeak:
+class PeakTruth:
     """A peak that was planted, as the truth lists it."""
 
     orbit: int
@@ -95,7 +95,7 @@ def granule_name(date: str) -> str:
     return f"oco2_LtCO2_{day:%y%m%d}_{BUILD}_{day + PROCESSING_DELAY:%y%m%d%H%M%S}s.nc4"
 
 
-def write_granules(folder: Path, seed: int, arcs: Iterable[Soundings]) -> list[PlantedPeak]:
+def write_granules(folder: Path, seed: int, arcs: Iterable[Soundings]) -> list[PeakTruth]:
     """Write one file a UTC day of GRANULES and the HTML page, and return the peaks that they hold, in order of time."""
     arcs = list(arcs)
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def write_granules(folder: Path, seed: int, arcs: Iterable[Soundings]) -> list[P
     return [_planted(arc, arc.planned.peak) for arc in arcs if arc.planned.peak]
 
 
-def _planted(arc: Soundings, peak: PlannedPeak) -> PlantedPeak:
+def _planted(arc: Soundings, peak: PlannedPeak) -> PeakTruth:
     nearest = int(np.argmin(np.where(arc.quality_flag == GOOD, np.abs(arc.along_km), np.inf)))
     factor = float(height_factor(SURFACE_WIND_HEIGHT_M, PLUME_HEIGHT_M))
     u, v = factor * float(arc.wind_u_m_s[nearest]), factor * float(arc.wind_v_m_s[nearest])
@@ -115,7 +115,7 @@ def _planted(arc: Soundings, peak: PlannedPeak) -> PlantedPeak:
     across = float(abs(u * np.cos(heading) - v * np.sin(heading)))
     amplitude = peak.height_ppm * peak.sigma_km * float(np.sqrt(2.0 * np.pi))
     pressure, vapour = float(arc.pressure_hpa[nearest]), float(arc.vapour_kg_m2[nearest])
-    return PlantedPeak(
+    return PeakTruth(
         orbit=arc.orbit,
         month=f"{peak.observed_at_utc:%Y-%m}",
         granule=granule_name(f"{peak.observed_at_utc:%Y-%m-%d}"),

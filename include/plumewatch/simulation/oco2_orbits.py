@@ -11,11 +11,12 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from plumewatch.constants import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from plumewatch.geodesy import destination, great_circle_distance_km, initial_bearing_deg, wrap_longitude
 
 INCLINATION = np.radians(98.2)
-PERIOD_S = 16.0 * 86400.0 / 233.0  # 233 orbits in 16 days
-DAY_S = 86400.0  # a sun-synchronous orbit sees the Earth turn once a solar day
+PERIOD_S = 16.0 * SECONDS_PER_DAY / 233.0  # 233 orbits in 16 days
+DAY_S = float(SECONDS_PER_DAY)  # a sun-synchronous orbit sees the Earth turn once a solar day
 NODE_LOCAL_TIME_H = 13.6  # of the ascending node
 FRAMES_PER_S = 3
 FOOTPRINTS = 8
@@ -70,7 +71,7 @@ def heading_at(latitude: float) -> float:
 def passing_time(longitude: float, latitude: float, date: str) -> datetime:
     """Return when on a UTC date the orbit that passes northwards over a place does so."""
     angle = track_angle_rad(latitude)
-    since_node_h = float(angle) / (2 * np.pi) * PERIOD_S / 3600.0
+    since_node_h = float(angle) / (2 * np.pi) * PERIOD_S / SECONDS_PER_HOUR
     hours = NODE_LOCAL_TIME_H - node_longitude(longitude, latitude) / 15.0 + since_node_h
     return datetime.fromisoformat(date).replace(tzinfo=UTC) + timedelta(hours=hours % 24.0)
 
@@ -78,7 +79,7 @@ def passing_time(longitude: float, latitude: float, date: str) -> datetime:
 def longitude_at_midnight(latitude: float) -> float:
     """Return the longitude at which an orbit crosses the latitude at 00:00 UTC."""
     angle = track_angle_rad(latitude)
-    node_hours = NODE_LOCAL_TIME_H + float(angle) / (2 * np.pi) * PERIOD_S / 3600.0
+    node_hours = NODE_LOCAL_TIME_H + float(angle) / (2 * np.pi) * PERIOD_S / SECONDS_PER_HOUR
     return float(wrap_longitude(15.0 * node_hours + float(_east_of_node_deg(angle))))
 
 

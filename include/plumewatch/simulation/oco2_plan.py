@@ -12,8 +12,11 @@ import numpy as np
 
 from plumewatch.constants import (
     HOURS_PER_YEAR,
+    KT_H_PER_KG_S,
+    METRES_PER_KM,
     MOLAR_MASS_CO2_KG_MOL,
     MOLAR_MASS_DRY_AIR_KG_MOL,
+    PA_PER_HPA,
     STANDARD_GRAVITY_M_S2,
 )
 from plumewatch.geodesy import destination, wrap_longitude
@@ -44,9 +47,6 @@ STRONG_RANGES = ((2.6, 3.4), (4.0, 8.0), (2.55, 4.0), (0.85, 1.22))
 WEAK_RANGES = ((0.3, 0.4), (4.2, 8.0), (2.6, 5.0), (0.8, 1.25))
 DRAWS = 20000
 PPM = 1e-6
-KM_TO_M = 1e3
-HPA_TO_PA = 100.0
-KG_S_TO_KT_H = 3600.0 / 1e6
 WATER_VAPOUR_KG_M2, WATER_SCALE_HEIGHT_M = 28.0, 2200.0
 SEA_LEVEL_HPA = 1013.25
 
@@ -190,9 +190,9 @@ def emission_kt_h(amplitude_ppm_km: float, surface_pressure: float, tcwv_kg_m2: 
     F = A M_CO2 / M_air (p_s / g - w) U_across, with A in ppm km (height x sigma x sqrt(2 pi)), p_s in hPa, w in kg/m2.
     A = 137.96 ppm km, 848.3 hPa, 6.14 kg/m2 and 2.035 m/s give 13.27 kt/h (Zheng et al., Atmos. Chem. Phys. 20, 8501).
     """
-    dry_air = surface_pressure * HPA_TO_PA / STANDARD_GRAVITY_M_S2 - tcwv_kg_m2
-    amplitude = amplitude_ppm_km * PPM * KM_TO_M
-    return amplitude * MOLAR_MASS_CO2_KG_MOL / MOLAR_MASS_DRY_AIR_KG_MOL * dry_air * wind_across_m_s * KG_S_TO_KT_H
+    dry_air = surface_pressure * PA_PER_HPA / STANDARD_GRAVITY_M_S2 - tcwv_kg_m2
+    amplitude = amplitude_ppm_km * PPM * METRES_PER_KM
+    return amplitude * MOLAR_MASS_CO2_KG_MOL / MOLAR_MASS_DRY_AIR_KG_MOL * dry_air * wind_across_m_s * KT_H_PER_KG_S
 
 
 def plan_arcs(seed: int) -> list[PlannedArc]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from plumewatch.constants import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from plumewatch.simulation.oco2_orbits import FOOTPRINTS, FRAMES_PER_S, Arc, make_arc, swath
 from plumewatch.simulation.oco2_plan import PlannedArc, surface_pressure_hpa, water_vapour_kg_m2
 from plumewatch.simulation.random_streams import autoregressive_series, correlated_series, random_stream
@@ -150,10 +151,10 @@ def _background(rng: np.random.Generator, arc: Arc) -> Floats:
 def _wind(arc: Arc, lon: Floats, lat: Floats, winds: dict[str, WindField]) -> tuple[Floats, Floats]:
     u, v = np.empty(lon.shape), np.empty(lon.shape)
     seconds = arc.thirds / FRAMES_PER_S
-    day = np.floor(seconds / 86400.0).astype("datetime64[D]")
+    day = np.floor(seconds / SECONDS_PER_DAY).astype("datetime64[D]")
     for date in np.unique(day):
         here = day == date
-        hour = (seconds[here] - date.astype("datetime64[s]").astype(np.int64)) / 3600.0
+        hour = (seconds[here] - date.astype("datetime64[s]").astype(np.int64)) / SECONDS_PER_HOUR
         u[here], v[here] = winds[str(date)].at(lon[here], lat[here], hour[:, None])
     return u, v
 

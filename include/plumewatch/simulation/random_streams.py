@@ -21,7 +21,7 @@ def random_stream(seed: int, *names: object) -> np.random.Generator:
     return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
 
 
-def correlated_field(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> NDArray[np.float64]:
+def gaussian_field(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> NDArray[np.float64]:
     """Return a Gaussian random field of mean 0 and standard deviation 1, (rows, columns), periodic.
 
     White noise smoothed by a Gaussian of standard deviation `scale` (cells): two cells d apart correlate by
@@ -35,7 +35,7 @@ def correlated_field(rng: np.random.Generator, shape: tuple[int, int], scale: fl
 
 
 def correlated_series(rng: np.random.Generator, length: int, scale: float) -> NDArray[np.float64]:
-    """Return a Gaussian series of mean 0 and standard deviation 1; `scale` as in `correlated_field`, in steps."""
+    """Return a Gaussian series of mean 0 and standard deviation 1; `scale` as in `gaussian_field`, in steps."""
     padded = length + int(np.ceil(8 * scale)) + 1
     frequency = np.fft.rfftfreq(padded)
     transfer = np.exp(-2.0 * (np.pi * scale * frequency) ** 2)

@@ -45,7 +45,7 @@ class Acquisition:
 
 
 @dataclass(frozen=True)
-class SimulatedArea:
+class PlannedArea:
     """An area of interest and how Sentinel-2 sees it."""
 
     name: str
@@ -97,7 +97,7 @@ class SimulatedArea:
 
 
 # One orbit is seen every ten days by each unit; S2C follows S2B after five, S2A after three; the neighbour after seven.
-HASSI_MESSAOUD = SimulatedArea(
+HASSI_MESSAOUD = PlannedArea(
     name="hassi_messaoud",
     title="Hassi Messaoud oil field, Algeria",
     longitude=5.93,
@@ -118,7 +118,7 @@ HASSI_MESSAOUD = SimulatedArea(
         Acquisition("2025-09-06", "S2B", True, plume="strong-1"),
     ),
 )
-QARN_ALAM = SimulatedArea(
+QARN_ALAM = PlannedArea(
     name="qarn_alam",
     title="Qarn Alam oil field, Oman",
     longitude=57.05,
@@ -182,7 +182,7 @@ class PlannedPlume:
     """Towards north."""
 
 
-def plan_sources(seed: int, area: SimulatedArea) -> list[MethaneSource]:
+def plan_sources(seed: int, area: PlannedArea) -> list[MethaneSource]:
     """Return the listed sources of an area, apart from each other and away from its edge."""
     rng = random_stream(seed, "sources", area.name)
     centre = area.to_utm.transform(area.longitude, area.latitude)
@@ -204,7 +204,7 @@ def plan_sources(seed: int, area: SimulatedArea) -> list[MethaneSource]:
     return sources
 
 
-def plan_plumes(seed: int, area: SimulatedArea, sources: list[MethaneSource]) -> list[PlannedPlume]:
+def plan_plumes(seed: int, area: PlannedArea, sources: list[MethaneSource]) -> list[PlannedPlume]:
     """Return the plumes of an area in order of time, each with a wind of its own."""
     by_role = {source.role: source for source in sources}
     plumes = []

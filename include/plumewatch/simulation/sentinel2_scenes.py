@@ -13,10 +13,11 @@ import shapely
 from numpy.typing import NDArray
 from rasterio.transform import Affine
 
+from plumewatch.constants import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from plumewatch.simulation import stac_catalogue, surfaces
 from plumewatch.simulation.methane_plumes import air_mass_factor, plume_column_mol_m2, transmittance
 from plumewatch.simulation.random_streams import random_stream
-from plumewatch.simulation.sentinel2_plan import CELL_M, SCENE_SIZE, Acquisition, PlannedPlume, SimulatedArea
+from plumewatch.simulation.sentinel2_plan import CELL_M, SCENE_SIZE, Acquisition, PlannedArea, PlannedPlume
 from plumewatch.simulation.sun import solar_angles_deg
 from plumewatch.simulation.wind_fields import WindField
 
@@ -39,7 +40,7 @@ COG_OPTIONS: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class PlantedPlume:
+class PlumeTruth:
     """A plume that was planted, as the truth lists it."""
 
     area: str
@@ -90,21 +91,21 @@ class WrittenScenes:
 
     scenes: list[WrittenScene]
     """On disk, in order of time."""
-    plumes: list[PlantedPlume]
+    plumes: list[PlumeTruth]
     """What was planted in them."""
     items: list[dict[str, Any]]
     """Their STAC items, not yet written."""
 
 
 def write_scenes(
-    folder: Path, seed: int, area: SimulatedArea, plumes: list[PlannedPlume], winds: dict[str, WindField]
+    folder: Path, seed: int, area: PlannedArea, plumes: list[PlannedPlume], winds: dict[str, WindField]
 ) -> WrittenScenes:
     """Write all scenes of an area below `folder`, that of the collection, each into a folder of its own."""
     west, north = area.corner
     middle = (west + SCENE_SIZE * CELL_M / 2, north - SCENE_SIZE * CELL_M / 2)
     free = [(p.source.x_m - middle[0], p.source.y_m - middle[1]) for p in plumes]
-    ground = surfaces.make_ground(seed, area.name, SCENE_SIZE, free, CLEARANCE_M)
-    days = [area.time_of(a).timestamp() / 86400.0 for a in area.acquisitions]
+    ground = surfaces.make_surface(seed, area.name, SCENE_SIZE, free, CLEARANCE_M)
+    days = [area.time_of(a).timestamp() / SECONDS_PER_DAY for a in area.acquisitions]
     by_date = {plume.acquisition.date: plume for plume in plumes}
     scenes, planted, items = [], [], []
     for number, acquisition in enumerate(area.acquisitions):
@@ -124,9 +125,9 @@ def write_scenes(
     return WrittenScenes(scenes, planted, items)
 
 
-def _planted(scene_id: str, plume: PlannedPlume, footprint: list[list[float]]) -> PlantedPlume:
+def _planted(scene_id: str, plume: PlannedPlume, footprint: list[list[float]]) -> PlumeTruth:
     source = plume.source
-    return PlantedPlume(
+    return PlumeTruth(
         area=source.area,
         date=plume.acquisition.date,
         scene_id=scene_id,
@@ -142,7 +143,7 @@ def _planted(scene_id: str, plume: PlannedPlume, footprint: list[list[float]]) -
     )
 
 
-def _outline(area: SimulatedArea, column: NDArray[np.float64]) -> list[list[float]]:
+def _outline(area: PlannedArea, column: NDArray[np.float64]) -> list[list[float]]:
     """Convex hull of the cells that a plume is in, in longitude and latitude."""
     rows, cols = np.nonzero(column >= min(FOOTPRINT_MOL_M2, column.max()))
     x, y = area.corner[0] + (cols + 0.5) * CELL_M, area.corner[1] - (rows + 0.5) * CELL_M
@@ -150,10 +151,10 @@ def _outline(area: SimulatedArea, column: NDArray[np.float64]) -> list[list[floa
     return _to_degrees(area, list(hull.exterior.coords))
 
 
-def _column(seed: int, area: SimulatedArea, plume: PlannedPlume, wind: WindField) -> NDArray[np.float64]:
+def _column(seed: int, area: PlannedArea, plume: PlannedPlume, wind: WindField) -> NDArray[np.float64]:
     """Methane column of a plume on the scene's cells, mol/m2, row 0 in the north."""
     time = plume.observed_at_utc
-    hour = time.hour + time.minute / 60.0 + time.second / 3600.0
+    hour = time.hour + time.minute / 60.0 + time.second / SECONDS_PER_HOUR
     u, v = (float(c) for c in wind.at(plume.source.longitude, plume.source.latitude, hour))
     west, north = area.corner
     x_edges = west + np.arange(SCENE_SIZE + 1) * CELL_M
@@ -166,13 +167,13 @@ def _column(seed: int, area: SimulatedArea, plume: PlannedPlume, wind: WindField
     return column[::-1]
 
 
-def _on_grid(area: SimulatedArea, lon: float, lat: float, u: float, v: float) -> tuple[float, float]:
+def _on_grid(area: PlannedArea, lon: float, lat: float, u: float, v: float) -> tuple[float, float]:
     """Turn a wind towards east and north into one along the tile's grid, whose north differs from true north."""
     angle = np.radians(_convergence_deg(area, lon, lat))
     return float(u * np.cos(angle) - v * np.sin(angle)), float(u * np.sin(angle) + v * np.cos(angle))
 
 
-def _convergence_deg(area: SimulatedArea, lon: float, lat: float) -> float:
+def _convergence_deg(area: PlannedArea, lon: float, lat: float) -> float:
     """Angle by which a meridian points left of the grid's north."""
     (x0, y0), (x1, y1) = area.to_utm.transform(lon, lat), area.to_utm.transform(lon, lat + 1e-4)
     return float(np.degrees(np.arctan2(x0 - x1, y1 - y0)))
@@ -180,7 +181,7 @@ def _convergence_deg(area: SimulatedArea, lon: float, lat: float) -> float:
 
 def _seen(
     seed: int,
-    area: SimulatedArea,
+    area: PlannedArea,
     acquisition: Acquisition,
     surface: surfaces.Surface,
     column: NDArray[np.float64] | None,
@@ -200,7 +201,7 @@ def _seen(
     return _cut_by_swath(surface) if acquisition.has_swath_edge else surface
 
 
-def _sun(area: SimulatedArea, acquisition: Acquisition) -> tuple[float, float]:
+def _sun(area: PlannedArea, acquisition: Acquisition) -> tuple[float, float]:
     zenith, azimuth = solar_angles_deg(area.longitude, area.latitude, area.time_of(acquisition).timestamp())
     return float(zenith), float(azimuth)
 
@@ -223,8 +224,8 @@ def _columns(order: int) -> slice:
 
 
 def _facts(
-    area: SimulatedArea, acquisition: Acquisition, tile: str, order: int, surface: surfaces.Surface
-) -> stac_catalogue.SceneFacts:
+    area: PlannedArea, acquisition: Acquisition, tile: str, order: int, surface: surfaces.Surface
+) -> stac_catalogue.ItemFacts:
     columns = _columns(order)
     scl = surface.scl[:, columns]
     west, north = area.corner[0] + columns.start * CELL_M, area.corner[1]
@@ -232,7 +233,7 @@ def _facts(
     classes, counts = np.unique(scl[with_data], return_counts=True)
     time = area.time_of(acquisition)
     zenith, azimuth = _sun(area, acquisition)
-    return stac_catalogue.SceneFacts(
+    return stac_catalogue.ItemFacts(
         unit=acquisition.unit,
         tile=tile,
         observed_at_utc=time + order * NEXT_TILE_LATER,
@@ -251,7 +252,7 @@ def _facts(
 
 
 def _footprint(
-    area: SimulatedArea, west: float, north: float, shape: tuple[int, ...], has_swath_edge: bool
+    area: PlannedArea, west: float, north: float, shape: tuple[int, ...], has_swath_edge: bool
 ) -> list[list[float]]:
     south, east = north - shape[0] * CELL_M, west + shape[1] * CELL_M
     cut = SWATH_EDGE_SHARE * SCENE_SIZE * CELL_M if has_swath_edge else 0.0
@@ -261,14 +262,14 @@ def _footprint(
     return _to_degrees(area, [*corners, corners[0]])
 
 
-def _to_degrees(area: SimulatedArea, points: list[Any]) -> list[list[float]]:
+def _to_degrees(area: PlannedArea, points: list[Any]) -> list[list[float]]:
     x, y = np.array(points, dtype=float).T
     lon, lat = area.to_utm.transform(x, y, direction="INVERSE")
     return np.round(np.column_stack([lon, lat]), 7).tolist()
 
 
 def _write_rasters(
-    folder: Path, facts: stac_catalogue.SceneFacts, surface: surfaces.Surface, acquisition: Acquisition
+    folder: Path, facts: stac_catalogue.ItemFacts, surface: surfaces.Surface, acquisition: Acquisition
 ) -> None:
     columns = slice(SCENE_SIZE - facts.shape[1], SCENE_SIZE)
     folder.mkdir(parents=True, exist_ok=True)

@@ -45,7 +45,7 @@ SCL_PROPERTIES = {
 
 
 @dataclass(frozen=True)
-class SceneFacts:
+class ItemFacts:
     """What an item says about its scene."""
 
     unit: str
@@ -83,7 +83,7 @@ class SceneFacts:
         return f"{self.unit}_{self.tile}_{self.observed_at_utc:%Y%m%d}_0_L2A"
 
 
-def stac_item(facts: SceneFacts) -> dict[str, Any]:
+def stac_item(facts: ItemFacts) -> dict[str, Any]:
     """Return the item of a scene; its links and assets are relative to the item's own file."""
     ring = facts.footprint
     lons, lats = [p[0] for p in ring], [p[1] for p in ring]
@@ -109,7 +109,7 @@ def _stamp(time: datetime, pattern: str = "%Y-%m-%dT%H:%M:%S.%f") -> str:
     return time.strftime(pattern)[:-3] + "Z"
 
 
-def _properties(facts: SceneFacts) -> dict[str, Any]:
+def _properties(facts: ItemFacts) -> dict[str, Any]:
     generated = facts.datatake_at_utc + PROCESSING_DELAY
     updated = _stamp(generated + timedelta(hours=1))
     baseline = "N" + BASELINE.replace(".", "")
@@ -145,7 +145,7 @@ def _properties(facts: SceneFacts) -> dict[str, Any]:
     }
 
 
-def _asset(key: str, facts: SceneFacts) -> dict[str, Any]:
+def _asset(key: str, facts: ItemFacts) -> dict[str, Any]:
     file, title, data_type, roles, band = ASSETS[key]
     raster: dict[str, Any] = {"nodata": 0, "data_type": data_type, "spatial_resolution": 20}
     asset: dict[str, Any] = {"href": f"./{file}", "type": COG_TYPE, "title": title, "gsd": 20, "roles": roles}

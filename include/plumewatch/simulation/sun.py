@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from plumewatch.constants import SECONDS_PER_DAY
+
 J2000 = datetime(2000, 1, 1, 12, tzinfo=UTC)
-SECONDS_PER_DAY = 86400.0
 
 Floats = NDArray[np.float64]
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from plumewatch.simulation.random_streams import correlated_field, random_stream
+from plumewatch.simulation.random_streams import gaussian_field, random_stream
 
 SCL_NODATA, SCL_SHADOW, SCL_VEGETATION, SCL_BARE, SCL_WATER = 0, 3, 4, 5, 6
 SCL_CLOUD_MEDIUM, SCL_CLOUD_HIGH, SCL_CIRRUS = 8, 9, 10
-CLOUD_CLASSES = (SCL_CLOUD_MEDIUM, SCL_CLOUD_HIGH, SCL_CIRRUS)
 
 CELL_M = 20.0
 B11_MEAN, B12_OVER_B11 = 0.52, 0.88  # bright sand, as in Saharan L2A scenes
@@ -55,7 +54,7 @@ class Surface:
     """Probability of cloud."""
 
 
-def make_ground(seed: int, area: str, size: int, free_m: list[tuple[float, float]], clearance_m: float) -> Surface:
+def make_surface(seed: int, area: str, size: int, free_m: list[tuple[float, float]], clearance_m: float) -> Surface:
     """Return the ground of an area, size x size cells: sand, a road, three fields and a pond.
 
     Fields and the pond keep `clearance_m` away from the points `free_m` (x, y from the centre, metres, north up).
@@ -83,7 +82,7 @@ def make_ground(seed: int, area: str, size: int, free_m: list[tuple[float, float
 
 
 def _textures(rng: np.random.Generator, shape: tuple[int, int], parts: tuple[tuple[float, float], ...]) -> Floats:
-    return np.asarray(sum(sd * correlated_field(rng, shape, scale / CELL_M) for scale, sd in parts))
+    return np.asarray(sum(sd * gaussian_field(rng, shape, scale / CELL_M) for scale, sd in parts))
 
 
 def _coordinates_m(size: int) -> tuple[Floats, Floats]:
@@ -124,9 +123,9 @@ def on_date(
         common += growth * _textures(rng, shape, COMMON_CHANGE)
         ratio += growth * _textures(rng, shape, RATIO_CHANGE)
     pattern = random_stream(seed, "pattern", area)
-    ratio += UNIT_TEXTURE[unit] * correlated_field(pattern, shape, 300.0 / CELL_M)
+    ratio += UNIT_TEXTURE[unit] * gaussian_field(pattern, shape, 300.0 / CELL_M)
     if is_side_view:
-        ratio += SIDE_VIEW_TEXTURE * correlated_field(pattern, shape, 200.0 / CELL_M)
+        ratio += SIDE_VIEW_TEXTURE * gaussian_field(pattern, shape, 200.0 / CELL_M)
     gain = 1.0 + SCENE_GAIN * random_stream(seed, "gain", area, number).standard_normal(2)
     b11 = ground.b11 * gain[0] * np.exp(common)
     return replace(ground, b11=b11, b12=ground.b12 * gain[1] * np.exp(common + ratio))
@@ -134,7 +133,7 @@ def on_date(
 
 def under_clouds(surface: Surface, rng: np.random.Generator, fraction: float) -> Surface:
     """Return the surface with the given share of cells under cloud, each cloud with its shadow."""
-    field = correlated_field(rng, surface.b11.shape, CLOUD_SCALE_M / CELL_M)
+    field = gaussian_field(rng, surface.b11.shape, CLOUD_SCALE_M / CELL_M)
     depth = (1.0 - _rank(field)) / fraction  # 0 in the core, 1 at the edge of the cloud, above 1 outside
     opacity = np.interp(depth, [0.0, CLOUD_CORE, CLOUD_BODY, 1.0], [1.0, OPACITY_CORE, OPACITY_BODY, OPACITY_EDGE])
     cloudy = depth <= 1.0
@@ -165,8 +164,3 @@ def with_noise(surface: Surface, rng: np.random.Generator) -> Surface:
     """Return the surface with the instrument's noise, white from cell to cell and independent between bands."""
     noise = 1.0 + PIXEL_NOISE * rng.standard_normal((2, *surface.b11.shape))
     return replace(surface, b11=surface.b11 * noise[0], b12=surface.b12 * noise[1])
-
-
-def cloud_cover_percent(scl: NDArray[np.uint8]) -> float:
-    """Return the share of cells with data that are cloud or cirrus, as the catalogue states it."""
-    return 100.0 * float(np.isin(scl, CLOUD_CLASSES).sum()) / max(1, int((scl != SCL_NODATA).sum()))

@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from plumewatch import storage
+from plumewatch.constants import SECONDS_PER_HOUR
 from plumewatch.geodesy import great_circle_distance_km, wrap_longitude
 from plumewatch.simulation.random_streams import random_stream
 from plumewatch.tables import TIME, WIND
@@ -112,7 +113,7 @@ def make_wind_field(seed: int, date: str, wanted: Sequence[WantedWind]) -> WindF
 
 
 def _hour(time: datetime) -> float:
-    return time.hour + time.minute / 60.0 + time.second / 3600.0
+    return time.hour + time.minute / 60.0 + time.second / SECONDS_PER_HOUR
 
 
 def _waves(rng: np.random.Generator) -> Floats:

@@ -10,18 +10,18 @@ from typing import Any
 
 from plumewatch import storage
 from plumewatch.simulation.inventories import write_inventories
-from plumewatch.simulation.oco2_granules import PlantedPeak, granule_name, write_granules
+from plumewatch.simulation.oco2_granules import PeakTruth, granule_name, write_granules
 from plumewatch.simulation.oco2_plan import GRANULES, HTML_DATE, MONTH, PlannedArc, plan_arcs, read_power_plants
 from plumewatch.simulation.oco2_soundings import simulate_arc
 from plumewatch.simulation.sentinel2_plan import (
     AREAS,
     MethaneSource,
+    PlannedArea,
     PlannedPlume,
-    SimulatedArea,
     plan_plumes,
     plan_sources,
 )
-from plumewatch.simulation.sentinel2_scenes import PlantedPlume, WrittenScene, write_scenes
+from plumewatch.simulation.sentinel2_scenes import PlumeTruth, WrittenScene, write_scenes
 from plumewatch.simulation.stac_catalogue import COLLECTION, write_catalogue
 from plumewatch.simulation.wind_fields import (
     FILE_HEIGHTS_M,
@@ -95,7 +95,7 @@ def _write_winds(
     return fields
 
 
-def _area_file(area: SimulatedArea) -> dict[str, Any]:
+def _area_file(area: PlannedArea) -> dict[str, Any]:
     west, south, east, north = area.bounds_deg()
     ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
     properties = {
@@ -112,8 +112,8 @@ def _area_file(area: SimulatedArea) -> dict[str, Any]:
 def _truth(
     seed: int,
     scenes: list[WrittenScene],
-    plumes: list[PlantedPlume],
-    peaks: list[PlantedPeak],
+    plumes: list[PlumeTruth],
+    peaks: list[PeakTruth],
     sources: list[MethaneSource],
 ) -> dict[str, Any]:
     """Return all that was planted; the pipeline never reads it."""

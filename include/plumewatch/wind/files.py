@@ -17,8 +17,9 @@ from plumewatch.failures import FailedScene
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.statuses import WIND_STAGE
 from plumewatch.tables import WIND
-from plumewatch.wind.at_point import MAX_AGE_HOURS, is_usable
 from plumewatch.wind.grids import MARGIN_DEG, Bounds
+from plumewatch.wind.interpolation import MAX_AGE_HOURS
+from plumewatch.wind.rows import is_usable
 
 Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Longitudes and latitudes in degrees."""
@@ -88,7 +89,7 @@ def usable_rows(file: str, condition: pc.Expression | None = None) -> pa.Table:
     return usable
 
 
-def fetch_wind(
+def copy_wind(
     source_path: str, storage_root: str, day: date, bounds: Sequence[Bounds], on_failure: OnFailure | None = None
 ) -> list[str]:
     """Copy the wind of a day around the bounds into the storage's table `wind`; return the partitions that it wrote.

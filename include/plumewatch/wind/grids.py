@@ -62,14 +62,14 @@ class GlobalGrid:
         """Degrees, one a row."""
         return self.first_latitude + self.step_latitude * np.arange(self.rows, dtype=np.float64)
 
-    def cut_outs(self, bounds: Bounds, margin_deg: float = MARGIN_DEG) -> list[CutOut]:
+    def cut_outs(self, bounds: Bounds) -> list[CutOut]:
         """Return the blocks that hold all nodes within a margin of the bounds: one, two over the grid's seam."""
         west, south, east, north = bounds
-        ends = [(lat - self.first_latitude) / self.step_latitude for lat in (south - margin_deg, north + margin_deg)]
+        ends = [(lat - self.first_latitude) / self.step_latitude for lat in (south - MARGIN_DEG, north + MARGIN_DEG)]
         first_row, last_row = max(0, math.ceil(min(ends))), min(self.rows - 1, math.floor(max(ends)))
         width = 360.0 if east == west + 360.0 else (east - west) % 360.0
-        offset = (west - margin_deg - self.first_longitude) % 360.0 / self.step_longitude
-        first, last = math.ceil(offset), math.floor(offset + (width + 2 * margin_deg) / self.step_longitude)
+        offset = (west - MARGIN_DEG - self.first_longitude) % 360.0 / self.step_longitude
+        first, last = math.ceil(offset), math.floor(offset + (width + 2 * MARGIN_DEG) / self.step_longitude)
         if last - first + 1 >= self.columns:
             return [CutOut(first_row, last_row, 0, self.columns - 1)]
         first, last = first % self.columns, last - first + first % self.columns

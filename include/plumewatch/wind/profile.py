@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 
 import numpy as np
-import yaml
 from numpy.typing import ArrayLike, NDArray
+
+from plumewatch.reference.loading import load_values
 
 Floats = NDArray[np.float64]
 
 FILE = "wind_profile.yaml"
 
 
-@lru_cache(maxsize=2)
-def _values(section: str) -> dict[str, float]:
-    raw = yaml.safe_load(resources.files("plumewatch").joinpath("reference", FILE).read_text(encoding="utf-8"))
-    return {name: entry["value"] for name, entry in raw[section].items()}
+@dataclass(frozen=True)
+class _Plausible:
+    max_wind_m_s: float
+
+
+@dataclass(frozen=True)
+class _PowerLaw:
+    exponent: float
+    exponent_error: float
+
+
+@dataclass(frozen=True)
+class _Profile:
+    version: str
+    plausible: _Plausible
+    power_law: _PowerLaw
+
+
+@lru_cache(maxsize=1)
+def _profile() -> _Profile:
+    return load_values(_Profile, FILE)
 
 
 def is_plausible(wind_u_m_s: ArrayLike, wind_v_m_s: ArrayLike) -> NDArray[np.bool_]:
@@ -28,12 +46,12 @@ def is_plausible(wind_u_m_s: ArrayLike, wind_v_m_s: ArrayLike) -> NDArray[np.boo
     [True, False]
     """
     speed = np.hypot(np.asarray(wind_u_m_s, dtype=float), np.asarray(wind_v_m_s, dtype=float))
-    return speed <= _values("plausible")["max_wind_m_s"]
+    return speed <= _profile().plausible.max_wind_m_s
 
 
 def exponent() -> float:
     """Return the exponent of the power law, from `reference/wind_profile.yaml`."""
-    return _values("power_law")["exponent"]
+    return _profile().power_law.exponent
 
 
 def height_factor(from_m: ArrayLike, to_m: ArrayLike) -> Floats:
@@ -54,7 +72,7 @@ def height_factor_error(from_m: ArrayLike, to_m: ArrayLike) -> Floats:
     0.097
     """
     ratio = np.asarray(to_m, dtype=float) / np.asarray(from_m, dtype=float)
-    return np.abs(np.log(ratio)) * _values("power_law")["exponent_error"]
+    return np.abs(np.log(ratio)) * _profile().power_law.exponent_error
 
 
 def levels_around(heights_m: Sequence[float], height_m: float) -> tuple[float, ...]:

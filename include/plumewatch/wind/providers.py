@@ -54,7 +54,7 @@ def fetch_wind(settings: Settings, requests: Sequence[WindRequest], on_failure: 
     written: list[str] = []
     for day, of_day in groupby(sorted(requests, key=_day), key=_day):
         bounds = sorted({request.bounds for request in of_day})
-        written += files.fetch_wind(settings.wind, settings.storage_root, day, bounds, on_failure)
+        written += files.copy_wind(settings.wind, settings.storage_root, day, bounds, on_failure)
     return sorted(set(written))
 
 

@@ -31,7 +31,7 @@ from plumewatch.methane.cases.scenes import CaseNote, case_area, search_cases, w
 from plumewatch.methane.cases.validation import PAGE, StoredPixels, partitions_of_cases, validate_case, validate_cases
 from plumewatch.methane.evaluation.scenes import PlantedPlume, simulate_area
 from plumewatch.sentinel2.scene import SceneRef
-from plumewatch.sentinel2.search import SearchResult
+from plumewatch.sentinel2.search import FoundScenes
 from plumewatch.settings import Settings
 from plumewatch.tables import PIXELS, VALIDATION
 from pyproj import Transformer
@@ -206,9 +206,9 @@ def test_scenes_of_the_pass_and_of_the_days_before_are_asked_for(monkeypatch: py
     asked: list[tuple[Any, ...]] = []
     refs = (ref("before", AT - timedelta(days=5)), ref("other_orbit", AT, orbit=127), ref("the_pass", AT))
 
-    def search(area: Any, first: Any, last: Any, api: str) -> SearchResult:
+    def search(area: Any, first: Any, last: Any, api: str) -> FoundScenes:
         asked.append((area.name, str(first), str(last), api))
-        return SearchResult(refs if str(last) == "2021-10-19" else refs[:2])
+        return FoundScenes(refs if str(last) == "2021-10-19" else refs[:2])
 
     monkeypatch.setattr(case_scenes, "search_scenes", search)
     settings = Settings("/nowhere", stac_api="http://catalogue")
@@ -227,7 +227,7 @@ def test_scenes_of_the_pass_and_of_the_days_before_are_asked_for(monkeypatch: py
 def test_a_catalogue_that_is_not_there_is_asked_once_and_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def search(*arguments: Any) -> SearchResult:
+    def search(*arguments: Any) -> FoundScenes:
         asked.append(arguments)
         raise ServiceError("http://catalogue: no answer")
 
@@ -240,7 +240,7 @@ def test_a_catalogue_that_is_not_there_is_asked_once_and_is_no_failure(monkeypat
 
 
 def test_a_catalogue_that_refuses_is_a_failure_of_each_case(monkeypatch: pytest.MonkeyPatch, storage_root: str) -> None:
-    def search(*_: Any) -> SearchResult:
+    def search(*_: Any) -> FoundScenes:
         raise ServiceError("http://catalogue: 403", 403)
 
     monkeypatch.setattr(case_scenes, "search_scenes", search)
@@ -274,7 +274,7 @@ def test_bands_that_methane_leaves_are_fetched_where_the_catalogue_has_them(
 
 
 def test_a_run_fetches_no_more_scenes_than_airflow_maps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(case_scenes, "search_scenes", lambda *_: SearchResult((ref("the_pass", AT), ref("next", AT))))
+    monkeypatch.setattr(case_scenes, "search_scenes", lambda *_: FoundScenes((ref("the_pass", AT), ref("next", AT))))
     monkeypatch.setattr(case_scenes, "MAX_SCENES", 1)
     found = search_cases(Settings("/nowhere"), [], [EHRENBERG], None, True)
     assert not found.scenes and "at most 1 scenes" in str(found.notes[EHRENBERG].missing)

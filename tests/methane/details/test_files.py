@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +16,17 @@ from plumewatch.methane.anomalies import ForestSettings
 from plumewatch.methane.details.facts import as_plain, emission_by_wind_kg_h, plume_facts
 from plumewatch.methane.details.files import MAX_REFUSED_PICTURES, write_details
 from plumewatch.methane.evaluation.scenes import PlantedPlume, simulate_area
+from plumewatch.methane.pass_search import PassResult, search_pass
 from plumewatch.methane.plumes import Plume
 from plumewatch.methane.quantification import Mass
-from plumewatch.methane.search import PassResult, search_pass
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import ACCEPTED, NOT_SIGNIFICANT, SURFACE_CHANGE, UNRATED
 from plumewatch.wind.at_point import WindAtPoint
 
 SIZE = 130
 WIND = WindAtPoint(3.0, 1.0, 10.0, "era5", (10.0,))
 KEYS = {"method": "multi_pass", "area": "field", "date": "2025-08-17"}
-LIMITS = thresholds()
+LIMITS = plume_thresholds()
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_the_json_says_what_the_number_came_from(found: PassResult, tmp_path: Pa
     assert [r["scene_ids"] for r in about["references"]] == [list(p.scene_ids) for p in found.references]
     days = [r["days_before"] for r in about["references"]]
     assert days == sorted(days) and days[0] >= 1 and about["references"][0]["platform"].startswith("sentinel-2")
-    assert about["calibration"] == LIMITS.version and about["thresholds"] == json.loads(json.dumps(LIMITS.sections))
+    assert {"version": about["calibration"], **about["thresholds"]} == json.loads(json.dumps(asdict(LIMITS)))
     assert about["wind"]["speed_m_s"] == pytest.approx(10**0.5) and about["wind"]["product"] == "era5"
     assert about["emission_formula"].startswith("Q = (slope x U10 + offset) x IME / sqrt(area)")
     rule = about["emission_rule"]

@@ -27,10 +27,10 @@ from plumewatch.methane.details.pictures import draw_plume, plume_figure
 from plumewatch.methane.details.scene_content import MethodRows, scene_content
 from plumewatch.methane.evaluation.scenes import PlantedPlume, simulate_area
 from plumewatch.methane.mask_window import window_around
+from plumewatch.methane.pass_search import PassResult, search_pass
 from plumewatch.methane.passes import Pass, grid_pass
 from plumewatch.methane.plumes import Plume
-from plumewatch.methane.search import PassResult, search_pass
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.pages.wording import place_text, rate_text
 from plumewatch.statuses import ACCEPTED, SURFACE_CHANGE
 from plumewatch.tables import ANOMALIES, MATCHES, PIXELS, PLUMES, SOURCES
@@ -46,7 +46,7 @@ WIND = WindAtPoint(2.6, 1.5, 10.0)
 def result() -> PassResult:
     plume = PlantedPlume(9000.0, 90.0, 40.0, WIND.wind_u_m_s, WIND.wind_v_m_s)
     area = simulate_area(41, size=SIZE, n_references=3, plumes=(plume,), clouds=False, reference_plume_share=0.0)
-    limits = thresholds()
+    limits = plume_thresholds()
     wind_of = lambda longitude, latitude: WIND  # noqa: E731
     return search_pass("here", area.passes[-1], area.passes[-2::-1], wind_of, "multi_pass", ForestSettings(), limits)
 

@@ -28,7 +28,15 @@ from plumewatch.methane.evaluation.limits import (
     rate_checks,
     within,
 )
-from plumewatch.methane.evaluation.measure import Judged, Setting, Trial, footprint, is_visible, judge, simulate_setting
+from plumewatch.methane.evaluation.measure import (
+    Judged,
+    Setting,
+    Trial,
+    footprint,
+    is_visible,
+    judge_candidates,
+    simulate_setting,
+)
 from plumewatch.methane.evaluation.pictures import choose_trials
 from plumewatch.methane.evaluation.ranking import (
     BARE,
@@ -241,10 +249,12 @@ def test_one_plume_in_two_pieces_is_found_once_and_not_false(planted: SimulatedA
     elsewhere = candidate(planted, slice(5, 12), slice(5, 12))
     everything = candidate(planted, slice(0, 100), slice(0, 100))
     refused = candidate(planted, slice(48, 53), slice(20, 28), status="surface_change")
-    found = trial(Setting(0, emission_kg_h=5000.0), *judge([*pieces, elsewhere, everything, refused], planted))
+    found = trial(
+        Setting(0, emission_kg_h=5000.0), *judge_candidates([*pieces, elsewhere, everything, refused], planted)
+    )
     assert [c.is_plume for c in found.candidates].count(True) == 3
     assert len(found.hits) == 2 and len(found.false_plumes) == 2 and recall([found]) == 1.0
-    empty = trial(Setting(1, emission_kg_h=5000.0), *judge([elsewhere, refused], planted))
+    empty = trial(Setting(1, emission_kg_h=5000.0), *judge_candidates([elsewhere, refused], planted))
     assert recall([found, empty]) == 0.5
 
 

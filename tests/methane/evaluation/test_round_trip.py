@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from importlib import resources
-
 import numpy as np
 import pytest
 from plumewatch.methane.evaluation.round_trip import (
@@ -19,6 +16,7 @@ from plumewatch.methane.evaluation.round_trip import (
     worst_round_trip_bias,
 )
 from plumewatch.methane.retrieval import PLATFORMS, TABLE_FILE
+from plumewatch.reference.loading import read_reference
 
 PAIRS = 4000
 SEED = 5
@@ -49,7 +47,7 @@ def test_noise_is_as_published_and_its_bias_is_seen_where_it_is_not_corrected() 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_sum_of_exponentials_goes_through_the_table(platform: str) -> None:
-    table = json.loads(resources.files("plumewatch").joinpath("reference", TABLE_FILE).read_bytes())
+    table = read_reference(TABLE_FILE)
     for band in ("B11", "B12"):
         for amf in (2.0, 4.0):
             row = table[f"{PLATFORMS[platform]}_{band}"][table["amf"].index(amf)]

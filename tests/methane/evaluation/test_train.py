@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from plumewatch.methane.evaluation.train import Example, examples_of, fit, plume_share
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.evaluation.train import Example, examples_of, fit_coefficients, plume_share
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import NOT_SIGNIFICANT
 
 SLOPE, INTERCEPT = 2.0, -1.0
@@ -22,12 +22,12 @@ def examples(n: int = 20_000) -> list[Example]:
 
 
 def test_the_planted_model_comes_back() -> None:
-    found = fit(examples(), prior=0.5)
+    found = fit_coefficients(examples(), prior=0.5)
     assert found == pytest.approx({"intercept": INTERCEPT, "x": SLOPE, "chance": 0.0}, abs=0.08)
 
 
 def test_a_prior_moves_the_intercept_by_its_odds() -> None:
-    rarer = fit(examples(), prior=0.05)
+    rarer = fit_coefficients(examples(), prior=0.05)
     assert rarer["intercept"] == pytest.approx(INTERCEPT + np.log(0.05 / 0.95), abs=0.15)
     assert rarer["x"] == pytest.approx(SLOPE, abs=0.15)
 
@@ -40,5 +40,5 @@ def test_share_at_a_prior() -> None:
 
 def test_features_of_a_training_scene_are_those_of_the_model() -> None:
     found = next(filter(None, map(examples_of, range(6))))
-    model = thresholds()["probability"]["multi_pass"]
+    model = plume_thresholds().probability.multi_pass
     assert {"intercept", *found[0].features} == set(model)

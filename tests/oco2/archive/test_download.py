@@ -20,7 +20,7 @@ from earthdata_archive import TOKEN, Archive, serve_archive
 from plumewatch import http
 from plumewatch.errors import ConfigurationError, InputError, PlumewatchError, ServiceError
 from plumewatch.oco2.archive import download as module
-from plumewatch.oco2.archive.download import download
+from plumewatch.oco2.archive.download import download_granule
 from plumewatch.oco2.archive.earthdata import EarthdataSession
 from plumewatch.oco2.archive.file_head import HDF5_MAGIC
 from plumewatch.oco2.archive.listing import StatedContent
@@ -39,7 +39,7 @@ def archive(monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:
 
 def fetch(archive: Archive, folder: Path, stated: StatedContent | None = None, token: str = TOKEN) -> Path:
     with EarthdataSession(token, archive.url) as session:
-        return download(session, f"{archive.url}/data/{NAME}", folder / NAME, stated)
+        return download_granule(session, f"{archive.url}/data/{NAME}", folder / NAME, stated)
 
 
 def ranges(archive: Archive) -> list[str | None]:
@@ -81,7 +81,7 @@ def test_a_killed_process_leaves_a_part_that_the_next_goes_on_with(archive: Arch
         from plumewatch.oco2.archive.earthdata import EarthdataSession
         module.time.sleep = lambda _: (print("broken off", flush=True), signal.pause())
         session = EarthdataSession({TOKEN!r}, {archive.url!r})
-        module.download(session, "{archive.url}/data/{NAME}", Path({str(tmp_path)!r}) / {NAME!r})
+        module.download_granule(session, "{archive.url}/data/{NAME}", Path({str(tmp_path)!r}) / {NAME!r})
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -285,7 +285,7 @@ def test_a_body_that_is_longer_than_stated_is_stopped(tmp_path: Path) -> None:
         EarthdataSession() as session,
         pytest.raises(ServiceError, match="more than the 300000 bytes that the file may have"),
     ):
-        download(session, url, tmp_path / NAME, StatedContent(1, 300_000))
+        download_granule(session, url, tmp_path / NAME, StatedContent(1, 300_000))
     assert len(sent) < 1_500 and list(tmp_path.iterdir()) == []
 
 
@@ -296,13 +296,13 @@ def test_a_body_of_no_stated_length_ends_somewhere(tmp_path: Path, monkeypatch: 
         EarthdataSession() as session,
         pytest.raises(ServiceError, match="more than the 500000 bytes"),
     ):
-        download(session, url, tmp_path / NAME)
+        download_granule(session, url, tmp_path / NAME)
 
 
 def test_a_file_whose_first_bytes_come_one_by_one_is_one(tmp_path: Path) -> None:
     pieces = [*(CONTENT[n : n + 1] for n in range(20)), CONTENT[20:10_000]]
     with serve(pieces) as url, EarthdataSession() as session:
-        assert download(session, url, tmp_path / NAME).read_bytes() == CONTENT[:10_000]
+        assert download_granule(session, url, tmp_path / NAME).read_bytes() == CONTENT[:10_000]
 
 
 def test_an_encoding_that_was_not_asked_for_is_refused(tmp_path: Path) -> None:
@@ -311,7 +311,7 @@ def test_an_encoding_that_was_not_asked_for_is_refused(tmp_path: Path) -> None:
         EarthdataSession() as session,
         pytest.raises(ServiceError, match="sent in the encoding gzip"),
     ):
-        download(session, url, tmp_path / NAME)
+        download_granule(session, url, tmp_path / NAME)
 
 
 def test_a_file_that_is_there_is_compared_too(archive: Archive, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from plumewatch.errors import InputError
-from plumewatch.oco2.archive.listing import list_granules, parse_granule, read_listing
+from plumewatch.oco2.archive.listing import parse_granule, read_listing
 from plumewatch.oco2.archive.versions import collection_of
 
 V10 = "oco2_LtCO2_191012_B10206Ar_200730235637s.nc4"
@@ -74,14 +74,14 @@ def test_each_version_is_an_entry_of_the_table(build: str, version: str) -> None
 def test_a_newer_version_counts_though_it_was_produced_earlier(tmp_path: Path) -> None:
     for name in (V11_2_LATER, V11_3, V10):
         (tmp_path / name).write_bytes(b"x")
-    assert [g.name for g in list_granules(str(tmp_path))] == [V11_3]
+    assert [g.name for g in read_listing(str(tmp_path)).granules] == [V11_3]
 
 
 def test_the_newest_counts_wherever_it_is(tmp_path: Path) -> None:
     for folder, name in (("a", V11_2_LATER), ("b", V11_2), ("c", V10)):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / name).write_bytes(b"x")
-    assert [g.path for g in list_granules(str(tmp_path))] == [str(tmp_path / "a" / V11_2_LATER)]
+    assert [g.path for g in read_listing(str(tmp_path)).granules] == [str(tmp_path / "a" / V11_2_LATER)]
 
 
 def test_other_sensors_and_unknown_builds_are_refused_with_the_reason(folder: Path) -> None:
@@ -95,19 +95,19 @@ def test_other_sensors_and_unknown_builds_are_refused_with_the_reason(folder: Pa
 
 
 def test_month_narrows(folder: Path) -> None:
-    assert [g.name for g in list_granules(str(folder), "2019-11")] == [NEXT_MONTH]
+    assert [g.name for g in read_listing(str(folder), "2019-11").granules] == [NEXT_MONTH]
     assert [r.name for r in read_listing(str(folder), "2019-11").refused] == ["other.nc4"]
-    assert list_granules(str(folder), "2018-01") == []
+    assert read_listing(str(folder), "2018-01").granules == ()
 
 
 def test_a_single_file_is_its_own_listing(folder: Path) -> None:
-    assert [g.name for g in list_granules(str(folder / "deep" / V10))] == [V10]
+    assert [g.name for g in read_listing(str(folder / "deep" / V10)).granules] == [V10]
 
 
 def test_an_empty_folder_has_none_and_an_absent_one_is_an_error(tmp_path: Path) -> None:
-    assert list_granules(str(tmp_path)) == []
+    assert read_listing(str(tmp_path)).granules == ()
     with pytest.raises(InputError, match="no such folder or file"):
-        list_granules(str(tmp_path / "nothing"))
+        read_listing(str(tmp_path / "nothing"))
 
 
 def test_a_day_that_is_no_day_is_refused() -> None:

@@ -165,7 +165,7 @@ def test_damage_inside_the_file_is_refused(tmp_path: Path) -> None:
     middle = len(content) // 2  # most of the file is xco2, which hardly compresses
     content[middle : middle + 500] = bytes(500)
     path.write_bytes(content)
-    assert check_granule(str(path)).n_soundings == len(columns["xco2"])
+    check_granule(str(path))  # looks at no values
     with pytest.raises(InputError, match="damaged"):
         read_granule(str(path))
 
@@ -189,9 +189,8 @@ def test_another_netcdf_file_is_refused(tmp_path: Path) -> None:
         check_granule(str(tmp_path / NAME))
 
 
-def test_check_says_how_many_soundings(tmp_path: Path) -> None:
-    checked = check_granule(str(write_lite(tmp_path / NAME, northward_track(10))))
-    assert checked.n_soundings == 32 and checked.build_id == "B11.2.05"
+def test_a_whole_granule_passes(tmp_path: Path) -> None:
+    check_granule(str(write_lite(tmp_path / NAME, northward_track(10))))
 
 
 def alter(path: Path, name: str, values: Any, **attributes: Any) -> str:

@@ -13,13 +13,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from importlib import resources
 from typing import Any
 
 import shapely
 
 from plumewatch.errors import ConfigurationError, InputError
 from plumewatch.geodesy import great_circle_distance_km
+from plumewatch.reference.loading import read_reference
 from plumewatch.statuses import ACCEPTED, NO_INPUT, SEARCHED
 
 FILE = "methane_published_cases.csv"
@@ -107,8 +107,7 @@ class PublishedCase:
 @lru_cache(maxsize=1)
 def read_cases() -> tuple[PublishedCase, ...]:
     """Return all cases, metered releases first."""
-    text = resources.files("plumewatch").joinpath("reference", FILE).read_text(encoding="utf-8")
-    cases = [_case(row) for row in csv.DictReader(io.StringIO(text))]
+    cases = [_case(row) for row in csv.DictReader(io.StringIO(read_reference(FILE)))]
     return tuple(sorted(cases, key=lambda case: case.metered_kg_h is None))
 
 

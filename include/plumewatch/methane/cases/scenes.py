@@ -20,13 +20,14 @@ from plumewatch import storage
 from plumewatch.catalogues.stac import read_item
 from plumewatch.errors import PlumewatchError, ServiceError, redact
 from plumewatch.failures import FailedScene, FailureBook, went_through
+from plumewatch.geodesy import utm_epsg
 from plumewatch.methane.cases.published import FILE, PublishedCase, read_cases, select_cases
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.models import Area
 from plumewatch.sentinel2.bands import METHANE_BANDS, find_asset
 from plumewatch.sentinel2.ingest import SCENES
 from plumewatch.sentinel2.scene import SceneRef
-from plumewatch.sentinel2.search import SearchResult, search_scenes
+from plumewatch.sentinel2.search import FoundScenes, search_scenes
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.settings import Settings
 from plumewatch.statuses import SEARCH_STAGE
@@ -93,8 +94,7 @@ def case_area(name: str) -> Area:
     cases = [case for case in read_cases() if case.area == name]
     first = cases[0]
     zones = [int(case.tile[:2]) for case in cases if case.is_sentinel2 and case.tile]
-    zone = zones[0] if zones else int((first.longitude + 180.0) // 6.0) + 1  # UTM zones are 6 degrees wide
-    epsg = (32600 if first.latitude >= 0 else 32700) + zone
+    epsg = utm_epsg(first.longitude, first.latitude, zones[0] if zones else None)
     to_utm = Transformer.from_crs("EPSG:4326", f"EPSG:{epsg}", always_xy=True)
     half = SIDE_PX * PIXEL_M / 2
     x, y = (round(metres / PIXEL_M) * PIXEL_M for metres in to_utm.transform(first.longitude, first.latitude))
@@ -151,7 +151,7 @@ def search_cases(
 def _search_case(settings: Settings, case: PublishedCase, found: CaseSearch) -> CaseNote:
     """Add the scenes of a case to those `found`."""
     day = date.fromisoformat(case.observed_on)
-    first = day - timedelta(days=thresholds()["references"]["max_days_back"])
+    first = day - timedelta(days=plume_thresholds().references.max_days_back)
     result = search_scenes(case_area(case.area), first, day, settings.stac_api)
     found.failed += [failure for failure in result.failed if failure not in found.failed]
     shown = [ref for ref in result.scenes if ref.observed_at_utc.date() == day and _is_pass(case, ref)]
@@ -176,7 +176,7 @@ def _case_scene(case: PublishedCase, ref: SceneRef, is_shown: bool) -> CaseScene
     return CaseScene(case.area, ref.scene_id, ref.item_href, wind_at)
 
 
-def _what_there_is(case: PublishedCase, result: SearchResult, day: date) -> str:
+def _what_there_is(case: PublishedCase, result: FoundScenes, day: date) -> str:
     of_day = sorted(ref.scene_id for ref in result.scenes if ref.observed_at_utc.date() == day)
     there = ", ".join(of_day) if of_day else "none of that day"
     return f"the catalogue has no scene of {case.platform or 'Sentinel-2'} on {day} (it has {there})"

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from plumewatch import storage
+from plumewatch.constants import KM_PER_DEGREE, METRES_PER_KM
 from plumewatch.errors import PlumewatchError, redact
 from plumewatch.gases import MULTI_PASS
 from plumewatch.geodesy import great_circle_distance_km
@@ -21,7 +22,7 @@ from plumewatch.methane.cases.page import render_cases
 from plumewatch.methane.cases.published import NOT_DETECTED, PublishedCase, compare_case, read_cases
 from plumewatch.methane.cases.scenes import CaseNote
 from plumewatch.methane.passes import DEFAULT_PIXEL_SIZE_M
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import FAILED, NO_INPUT, NO_REFERENCE, SKIPPED_CLOUD
 from plumewatch.storage import Partition
 from plumewatch.tables import PIXELS, PLUMES, VALIDATION
@@ -29,7 +30,6 @@ from plumewatch.tables import PIXELS, PLUMES, VALIDATION
 PAGE = "maps/published_cases.html"
 """The readable summary, below the storage root."""
 BOX_KM = 0.5  # around a site: what must be clear so that a plume of 1 t/h can be seen
-KM_PER_DEGREE = 111.195  # of latitude, on the mean sphere
 MIN_CLEAR_AROUND = 0.5  # chosen: below, nothing seen is no statement on the site
 PASS_LASTS = timedelta(minutes=2)  # tiles of one pass are seconds apart, passes of one day an orbit (100 minutes)
 COLUMNS = (
@@ -118,7 +118,7 @@ def _pixels_in(partition: Partition, case: PublishedCase) -> SitePixels | None:
     if not rows.num_rows:
         return None
     place = (rows[name].to_numpy() for name in ("longitude", "latitude"))
-    distance_m = great_circle_distance_km(case.longitude, case.latitude, *place) * 1000.0
+    distance_m = great_circle_distance_km(case.longitude, case.latitude, *place) * METRES_PER_KM
     nearest = int(np.argmin(distance_m))
     own = rows.slice(nearest, 1).to_pylist()[0]
     if distance_m[nearest] > (own["pixel_size_m"] or DEFAULT_PIXEL_SIZE_M):
@@ -158,7 +158,7 @@ def validate_case(
         {"case": case.case_id},
         VALIDATION.from_pylist([row]),
         inputs=inputs,
-        settings={"calibration": thresholds().version},
+        settings={"calibration": plume_thresholds().version},
         counts={row["outcome"]: 1},
         extra={"provenance": case.provenance},
     )
@@ -218,7 +218,7 @@ def _reason(
         return {}
     if failed:
         return {"outcome": FAILED, "missing": "; ".join(failed)}
-    days_back = thresholds()["references"]["max_days_back"]
+    days_back = plume_thresholds().references.max_days_back
     if found is None:
         wanted = f"pixels of {case.platform or 'Sentinel-2'} on {case.observed_on} in an area that holds the site, "
         wanted += f"and of earlier dates, at most {days_back} days before"

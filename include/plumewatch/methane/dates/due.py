@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 
 from plumewatch import storage
 from plumewatch.gases import CH4
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.tables import PIXELS, PLUMES
 
 
@@ -19,7 +19,7 @@ def days_to_detect(storage_root: str, key: str) -> list[str]:
     """
     pixels, plumes = (storage.join(storage_root, table.name) for table in (PIXELS, PLUMES))
     of_key = {p.keys["area"]: p for p in storage.list_partitions(PIXELS, pixels, {"date": key})}
-    reach = range(1, thresholds()["references"]["max_days_back"] + 1)
+    reach = range(1, plume_thresholds().references.max_days_back + 1)
     later = [str(date.fromisoformat(key) + timedelta(days=n)) for n in reach]
     days = {key} if of_key else set()
     for partition in storage.list_partitions(PIXELS, pixels, {"area": set(of_key), "date": later}) if of_key else []:

@@ -18,8 +18,8 @@ from plumewatch.methane.dates.noting import noted
 from plumewatch.methane.dates.task import AreaDates
 from plumewatch.methane.details.files import write_details
 from plumewatch.methane.details.scene_pages import write_scene_pages
-from plumewatch.methane.search import PassResult, anomaly_columns, nothing_to_search
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.pass_search import PassResult, anomaly_columns, nothing_to_search
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import ACCEPTED, FAILED
 from plumewatch.tables import ANOMALIES, PLUMES
 
@@ -68,7 +68,7 @@ def _write_plumes(
 ) -> pa.Table:
     """Write the partition of plumes, with what was looked at in its manifest."""
     rows = PLUMES.from_pylist([plume.table_row for result in results for plume in result.plumes])
-    settings = {"calibration": thresholds().version, "wind_path": task.wind_path}
+    settings = {"calibration": plume_thresholds().version, "wind_path": task.wind_path}
     storage.write_partition(
         PLUMES,
         task.plumes_path,

@@ -16,12 +16,12 @@ from plumewatch.methane.dates.noting import failure_of, noted
 from plumewatch.methane.dates.outputs import count_by_status, publish_date, stated_observations, unread_pass
 from plumewatch.methane.dates.stored_passes import RefusedPass, StoredDay, StoredPasses, on_window
 from plumewatch.methane.dates.task import AreaDates
+from plumewatch.methane.pass_search import PassResult, observation_of, search_pass, time_of
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import WindOf
-from plumewatch.methane.search import PassResult, observation_of, search_pass, time_of
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import FAILED
-from plumewatch.wind.at_point import WindField, wind_at
+from plumewatch.wind.at_point import WindLookup, wind_at
 from plumewatch.wind.files import READ_AROUND
 from plumewatch.wind.kept_files import KeptFiles
 
@@ -64,7 +64,7 @@ def detect_area_dates(task: AreaDates, wind: KeptFiles | None = None) -> list[di
     """
     if task.wind_path and wind is None:
         wind = KeptFiles(task.wind_path)
-    days_back = thresholds()["references"]["max_days_back"] if task.method == MULTI_PASS else 0
+    days_back = plume_thresholds().references.max_days_back if task.method == MULTI_PASS else 0
     passes = StoredPasses(task.pixels_root, task.area, task.dates, days_back)
     return [_detect_date(task, day, passes, wind) for day in task.dates]
 
@@ -148,7 +148,7 @@ def _part(one: Pass, stored: StoredDay, method: str) -> str:
 def _search_one(target: Pass, work: _Work) -> PassResult:
     task = work.task
     earlier = _earlier_passes(target, work) if task.method == MULTI_PASS else iter(())
-    return search_pass(task.area, target, earlier, _wind_of(target, work), task.method, task.forest, thresholds())
+    return search_pass(task.area, target, earlier, _wind_of(target, work), task.method, task.forest, plume_thresholds())
 
 
 def _earlier_passes(target: Pass, work: _Work) -> Iterator[Pass]:
@@ -183,5 +183,5 @@ def _wind_of(target: Pass, work: _Work) -> WindOf:
         lambda failure: work.failures.append(replace(failure, area=work.task.area)),
     )
 
-    winds = WindField.of(rows)
+    winds = WindLookup.of(rows)
     return lambda longitude, latitude: wind_at(winds, longitude, latitude, observed_at)

@@ -7,8 +7,8 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
 
-from plumewatch.constants import EARTH_RADIUS_KM
-from plumewatch.geodesy import wrap_longitude
+from plumewatch.constants import EARTH_RADIUS_KM, METRES_PER_KM
+from plumewatch.geodesy import utm_epsg, wrap_longitude
 from plumewatch.methane.details.picture_window import MARGIN_M
 from plumewatch.methane.detection import Detection
 from plumewatch.methane.grid_place import KnownPlace
@@ -18,9 +18,8 @@ from plumewatch.methane.plumes import Plume
 from plumewatch.rasters.cog import cog_bytes
 
 FITTED = 16  # rows and columns of cells that a transform is fitted to
-DEGREES, UTM_NORTH, UTM_SOUTH = 4326, 32600, 32700  # EPSG codes; those of UTM before the zone's number
-UTM_ZONE_DEG = 6.0
-METRES_PER_DEGREE = float(np.radians(EARTH_RADIUS_KM * 1000.0))
+DEGREES = 4326  # EPSG code of longitude and latitude
+METRES_PER_DEGREE = float(np.radians(EARTH_RADIUS_KM * METRES_PER_KM))
 EXACT_PX = 0.01  # what the rounding of coordinates in the pixel table explains
 LEAST_DETERMINANT = 0.1  # of cells in units of their size: below, all of them lie in one line
 
@@ -49,8 +48,7 @@ def georeference(target: Pass, window: Window) -> tuple[str, Affine]:
     row, col = cells.reshape(2, -1)
     longitude, latitude = target.place.longitude_latitude(row, col)
     longitude = longitude[0] + wrap_longitude(longitude - longitude[0])
-    zone = int((wrap_longitude(longitude[0]) + 180.0) // UTM_ZONE_DEG) + 1
-    utm = (UTM_NORTH if latitude[0] >= 0 else UTM_SOUTH) + zone
+    utm = utm_epsg(float(longitude[0]), float(latitude[0]))
     fits = {}
     for epsg in (DEGREES, utm) if target.epsg is None else (target.epsg,):
         to_grid = Transformer.from_crs(f"EPSG:{DEGREES}", f"EPSG:{epsg}", always_xy=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import date, datetime
 from itertools import zip_longest
 from typing import Any
@@ -12,11 +13,11 @@ import numpy as np
 
 from plumewatch.constants import SECONDS_PER_HOUR
 from plumewatch.methane.cut_offs import compute_cut_off
+from plumewatch.methane.pass_search import PassResult
 from plumewatch.methane.passes import OTHER_BANDS, Pass
 from plumewatch.methane.plumes import Plume
 from plumewatch.methane.quantification import Mass, effective_wind_m_s
-from plumewatch.methane.search import PassResult
-from plumewatch.methane.thresholds import Thresholds
+from plumewatch.methane.thresholds import PlumeThresholds
 from plumewatch.pages.wording import status_text
 
 SHOWN_WINDS_M_S = (2.0, 4.0, 6.0, 8.0)  # of the table of rates: where plumes are seen
@@ -25,7 +26,7 @@ FORMULA = "Q = (slope x U10 + offset) x IME / sqrt(area)"
 FORMULA_SOURCE = "Varon et al. 2021, doi:10.5194/amt-14-2771-2021"
 
 
-def plume_facts(result: PassResult, plume: Plume, limits: Thresholds) -> dict[str, Any]:
+def plume_facts(result: PassResult, plume: Plume, limits: PlumeThresholds) -> dict[str, Any]:
     """Return the row of the candidate and what it was made from: references, tests, noise, mass, rate by wind.
 
     The keys are the same for every candidate; what isn't known is None, never NaN.
@@ -60,19 +61,19 @@ def plume_facts(result: PassResult, plume: Plume, limits: Thresholds) -> dict[st
         "wind": _wind(plume),
         "emission_formula": FORMULA,
         "emission_formula_source": FORMULA_SOURCE,
-        "emission_rule": limits["emission"],
+        "emission_rule": asdict(limits.emission),
         "emission_by_wind_kg_h": {
             f"{speed:g} m/s": rate for speed, rate in emission_by_wind_kg_h(plume.mass, SHOWN_WINDS_M_S, limits).items()
         },
         "outline": plume.geometry.__geo_interface__,
         "calibration": limits.version,
-        "thresholds": limits.sections,
+        "thresholds": {name: section for name, section in asdict(limits).items() if name != "version"},
     }
     plain: dict[str, Any] = as_plain(facts)
     return plain
 
 
-def emission_by_wind_kg_h(mass: Mass, speeds_m_s: Sequence[float], limits: Thresholds) -> dict[float, float]:
+def emission_by_wind_kg_h(mass: Mass, speeds_m_s: Sequence[float], limits: PlumeThresholds) -> dict[float, float]:
     """Return the rate that each wind speed at 10 m would give: what is known without one."""
     per_length = mass.ime_per_length_kg_m[1]
     return {u: float(effective_wind_m_s(u, limits)) * per_length * SECONDS_PER_HOUR for u in speeds_m_s}

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from plumewatch import storage
 from plumewatch.methane.details.facts import plume_facts
+from plumewatch.methane.pass_search import PassResult
 from plumewatch.methane.plumes import Plume
-from plumewatch.methane.search import PassResult
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import ACCEPTED
 
 MAX_REFUSED_PICTURES = 3  # of a pass: an operator wants to see why, and hundreds of clouds tell no more
@@ -36,7 +36,7 @@ def write_details(root: str, keys: Mapping[str, str], results: Sequence[PassResu
 
 def _files(result: PassResult, plume: Plume, keys: Mapping[str, str], is_pictured: bool) -> dict[str, bytes]:
     """Return the files of a candidate by the end of their names."""
-    files = {".json": storage.json_bytes(plume_facts(result, plume, thresholds()) | dict(keys))}
+    files = {".json": storage.json_bytes(plume_facts(result, plume, plume_thresholds()) | dict(keys))}
     if result.detection is not None and is_pictured:
         from plumewatch.methane.details.pictures import draw_plume  # matplotlib only where something is drawn
 

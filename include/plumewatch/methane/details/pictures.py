@@ -26,7 +26,7 @@ from plumewatch.methane.detection import Detection
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import Plume
 from plumewatch.methane.smoothing import TINY, Array, robust_sigma, smooth
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.pages.wording import (
     area_text,
     emission_text,
@@ -186,7 +186,7 @@ def _draw_wind(axes: Axes, window: PictureWindow, plume: Plume) -> None:
     """Draw the wind in the corner that holds least of the plume; without wind, what rates it would mean."""
     at = min(CORNERS, key=lambda corner: window.share_near(plume.candidate.mask, *corner))
     if plume.wind is None:
-        rates = emission_by_wind_kg_h(plume.mass, SHOWN_WINDS_M_S, thresholds())
+        rates = emission_by_wind_kg_h(plume.mass, SHOWN_WINDS_M_S, plume_thresholds())
         lines = [f"{u:g} m/s: {rate_text(CH4, rate):>8}" for u, rate in rates.items()]
         text = "\n".join(["no wind:", "rate per wind speed", *lines])
         box = {"facecolor": "white", "alpha": 0.9, "edgecolor": "#4b5b69", "boxstyle": "round,pad=0.4"}

@@ -59,7 +59,7 @@ from plumewatch.methane.evaluation.references_seen import (
 from plumewatch.methane.evaluation.round_trip import round_trip_lines, worst_round_trip_bias
 from plumewatch.methane.evaluation.sahara import pass_of_sahara, texture_of_sahara
 from plumewatch.methane.evaluation.train import training_lines
-from plumewatch.methane.thresholds import Thresholds, thresholds
+from plumewatch.methane.thresholds import PlumeThresholds, plume_thresholds
 from plumewatch.statuses import ACCEPTED
 from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M, WindAtPoint
 
@@ -96,7 +96,7 @@ QUICK = Sizes(empty=6, planted=4, scenes=160, more_plumes=24, forest=40, rates=2
 class Measurement:
     """What the parts share."""
 
-    limits: Thresholds
+    limits: PlumeThresholds
     """Of the detector."""
     sizes: Sizes
     """Numbers of trials."""
@@ -130,7 +130,7 @@ def main() -> None:
     if arguments.scenes:
         sizes = Sizes(**{**vars(sizes), "scenes": arguments.scenes})
     measurement = Measurement(
-        thresholds(), sizes, arguments.processes, _with_sahara(arguments.test_data), arguments.pictures
+        plume_thresholds(), sizes, arguments.processes, _with_sahara(arguments.test_data), arguments.pictures
     )
     missed = 0
     for part in PARTS:

@@ -18,11 +18,11 @@ from plumewatch.methane.evaluation.forest_score import forest_scores
 from plumewatch.methane.evaluation.ground import DESERT, Texture
 from plumewatch.methane.evaluation.sahara import texture_of_sahara
 from plumewatch.methane.evaluation.scenes import PlantedPlume, SimulatedArea, simulate_area
+from plumewatch.methane.pass_search import PassResult, search_pass
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import Plume
 from plumewatch.methane.retrieval import PLATFORMS
-from plumewatch.methane.search import PassResult, search_pass
-from plumewatch.methane.thresholds import Thresholds
+from plumewatch.methane.thresholds import PlumeThresholds
 from plumewatch.statuses import ACCEPTED
 from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M, WindAtPoint
 
@@ -129,7 +129,7 @@ class Trial:
         return tuple(hit.emission_kg_h for hit in self.hits if np.isfinite(hit.emission_kg_h))
 
 
-def run_trials(settings: Iterable[Setting], limits: Thresholds, processes: int) -> list[Trial]:
+def run_trials(settings: Iterable[Setting], limits: PlumeThresholds, processes: int) -> list[Trial]:
     """Run trials in `processes` processes; the result has their order and does not depend on how many there are."""
     if processes == 1:
         return [run_trial(setting, limits) for setting in settings]
@@ -137,7 +137,7 @@ def run_trials(settings: Iterable[Setting], limits: Thresholds, processes: int) 
         return list(pool.map(partial(run_trial, limits=limits), list(settings), chunksize=4))
 
 
-def run_trial(setting: Setting, limits: Thresholds) -> Trial:
+def run_trial(setting: Setting, limits: PlumeThresholds) -> Trial:
     """Simulate an area, search it, and compare with what was planted."""
     area, told = simulate_setting(setting)
     target, earlier = area.passes[-1], area.passes[-2::-1]
@@ -149,7 +149,7 @@ def run_trial(setting: Setting, limits: Thresholds) -> Trial:
         platform=target.platform,
         wind_m_s=speed,
         is_visible=is_visible(area),
-        candidates=judge(result.plumes, area),
+        candidates=judge_candidates(result.plumes, area),
         detection_limit_kg_h=float(result.observation["detection_limit"] or np.nan),
         n_bare=0 if absorption is None else int(bare_plumes(absorption).max()),
         bare=float("nan") if absorption is None else bare_score(absorption),
@@ -180,13 +180,13 @@ def simulate_setting(setting: Setting) -> tuple[SimulatedArea, WindAtPoint]:
     return area, WindAtPoint(float(told * np.sin(turned)), float(told * np.cos(turned)), SURFACE_WIND_HEIGHT_M)
 
 
-def search(area: SimulatedArea, wind: WindAtPoint, limits: Thresholds) -> PassResult:
+def search(area: SimulatedArea, wind: WindAtPoint, limits: PlumeThresholds) -> PassResult:
     """Return what multi_pass makes of the target of an area, in a uniform wind."""
     target, earlier = area.passes[-1], area.passes[-2::-1]
     return search_pass("simulated", target, earlier, lambda *_: wind, MULTI_PASS, ForestSettings(), limits)
 
 
-def search_alone(target: Pass, wind: WindAtPoint, limits: Thresholds) -> PassResult:
+def search_alone(target: Pass, wind: WindAtPoint, limits: PlumeThresholds) -> PassResult:
     """Return what single_pass makes of one pass."""
     return search_pass("real", target, (), lambda *_: wind, SINGLE_PASS, ForestSettings(), limits)
 
@@ -199,7 +199,7 @@ def _sahara(folder: str) -> Texture:
     return texture
 
 
-def judge(plumes: Iterable[Plume], area: SimulatedArea) -> tuple[Judged, ...]:
+def judge_candidates(plumes: Iterable[Plume], area: SimulatedArea) -> tuple[Judged, ...]:
     """Return the candidates and whether each is the planted plume, highest rank first."""
     inside = footprint(area.column_mol_m2)
     judged = []

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from scipy import ndimage
 
 from plumewatch.methane.evaluation.measure import Trial, footprint, search, simulate_setting
-from plumewatch.methane.thresholds import Thresholds
+from plumewatch.methane.thresholds import PlumeThresholds
 from plumewatch.statuses import ACCEPTED
 
 OF_EACH_KIND = 6
@@ -19,7 +19,7 @@ SCALE_MOL_M2 = 0.15  # of the colours, either way
 DOTS_PER_INCH = 90
 
 
-def choose_trials(trials: Sequence[Trial], count: int = OF_EACH_KIND) -> dict[str, list[Trial]]:
+def choose_trials(trials: Sequence[Trial]) -> dict[str, list[Trial]]:
     """Return some trials of each kind, evenly taken: the plume found, the visible plume missed, something false."""
     planted = [trial for trial in trials if trial.setting.emission_kg_h and trial.is_visible]
     kinds = {
@@ -27,10 +27,10 @@ def choose_trials(trials: Sequence[Trial], count: int = OF_EACH_KIND) -> dict[st
         "miss": [trial for trial in planted if not trial.hits],
         "false": [trial for trial in trials if trial.false_plumes],
     }
-    return {kind: some[:: max(1, -(-len(some) // count))] for kind, some in kinds.items()}
+    return {kind: some[:: max(1, -(-len(some) // OF_EACH_KIND))] for kind, some in kinds.items()}
 
 
-def draw_pictures(trials: Sequence[Trial], folder: Path, limits: Thresholds) -> list[Path]:
+def draw_pictures(trials: Sequence[Trial], folder: Path, limits: PlumeThresholds) -> list[Path]:
     """Simulate and search the chosen trials again and write a PNG of each into the folder; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
@@ -41,7 +41,7 @@ def draw_pictures(trials: Sequence[Trial], folder: Path, limits: Thresholds) -> 
     return files
 
 
-def _figure(kind: str, trial: Trial, limits: Thresholds) -> Figure:
+def _figure(kind: str, trial: Trial, limits: PlumeThresholds) -> Figure:
     """Return band 11 and the smoothed enhancement with the truth's outline (blue) and the candidates' (black, grey)."""
     area, wind = simulate_setting(trial.setting)
     result = search(area, wind, limits)

@@ -16,12 +16,11 @@ MOST_FALSE = 0.5  # per 500 x 500 pixels
 EMPTY_PX = 500
 
 
-def empty_settings(ground: str, count: int, test_data: str = "", n_references: int = 8) -> Iterator[Setting]:
+def empty_settings(ground: str, count: int, test_data: str = "") -> Iterator[Setting]:
     """Return areas of 500 x 500 pixels without a plume; the grounds share seeds."""
     for number in range(count):
         yield Setting(
-            judging_seed("false plumes", number), ground, size=EMPTY_PX, n_references=n_references,
-            has_baselines=True, test_data=test_data,
+            judging_seed("false plumes", number), ground, size=EMPTY_PX, has_baselines=True, test_data=test_data,
         )  # fmt: skip
 
 
@@ -56,12 +55,12 @@ def recall(trials: Sequence[Trial]) -> float:
     return float(np.mean([bool(trial.hits) for trial in visible])) if visible else float("nan")
 
 
-def threshold_for(empty: Sequence[Trial], most_false: float = MOST_FALSE) -> tuple[float, float]:
-    """Return the rank (probability, significance) above which areas without a plume give `most_false` per unit.
+def threshold_for(empty: Sequence[Trial]) -> tuple[float, float]:
+    """Return the rank (probability, significance) above which areas without a plume give MOST_FALSE per unit.
 
     Candidates that a test refuses are no plumes at any threshold.
     """
-    allowed = int(most_false * units_of(empty))
+    allowed = int(MOST_FALSE * units_of(empty))
     ranks = sorted((c.rank for trial in empty for c in trial.candidates if _is_open(c.status)), reverse=True)
     return ranks[allowed] if len(ranks) > allowed else (0.0, 0.0)
 

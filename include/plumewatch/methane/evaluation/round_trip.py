@@ -10,11 +10,9 @@ remains is what the retrieval adds.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +27,7 @@ from plumewatch.methane.retrieval import (
     compute_noise_bias,
     estimate_enhancement,
 )
+from plumewatch.reference.loading import read_reference
 
 Floats = NDArray[np.float64]
 
@@ -72,7 +71,7 @@ class RoundTrip:
 @lru_cache(maxsize=64)
 def _weights(platform: str, band: str, air_mass_factor: float) -> Floats:
     """Return the non-negative weights of EXPONENTIALS that give the table's transmittance."""
-    table = json.loads(resources.files("plumewatch").joinpath("reference", TABLE_FILE).read_bytes())
+    table = read_reference(TABLE_FILE)
     nodes = np.asarray(table["omega_mol_m2"])
     logs = CubicSpline(table["amf"], np.log(table[f"{PLATFORMS[platform]}_{band}"]))(air_mass_factor)
     return nnls(np.exp(-np.outer(nodes, EXPONENTIALS)), np.exp(logs))[0]

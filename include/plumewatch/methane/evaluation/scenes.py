@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from plumewatch.constants import KM_PER_DEGREE, METRES_PER_KM
 from plumewatch.methane.evaluation.ground import (
     DESERT,
     FIELDS,
@@ -40,7 +41,6 @@ FIRST_DAY = datetime(2025, 8, 1, 7, 15, tzinfo=UTC)
 DAYS_APART = (2, 3)  # of a place that two orbits see
 RELATIVE_ORBIT, EPSG = 63, 32640
 LONGITUDE, LATITUDE = 54.2, 38.5  # of the middle; the cells are laid out in degrees
-METRES_PER_DEGREE = 111_195.0
 SOLAR_ZENITH_DEG, SOLAR_CHANGE_DEG, VIEW_ZENITH_DEG = (20.0, 45.0), 1.0, (2.0, 9.0)
 
 # What changes from date to date, relative.
@@ -228,7 +228,7 @@ def _as_pass(date: _Date, clear: Mask) -> Pass:
 
 def grid_place(height: int, width: int) -> GridPlace:
     """Return where cells of 20 m lie, as far as a polynomial's first terms: rows and columns count in half sizes."""
-    half_deg = max(height, width) / 2 * PIXEL_M / METRES_PER_DEGREE
+    half_deg = max(height, width) / 2 * PIXEL_M / (KM_PER_DEGREE * METRES_PER_KM)
     coefficients = np.zeros((10, 2))
     coefficients[0] = 0.0, LATITUDE
     coefficients[1, 1] = -half_deg

@@ -18,7 +18,7 @@ from plumewatch.methane.evaluation.ground import DESERT, FIELDS
 from plumewatch.methane.evaluation.measure import Setting, footprint, is_visible, lies_on, search, simulate_setting
 from plumewatch.methane.evaluation.seeds import TRAINING
 from plumewatch.methane.probability import features_of
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import MASKED_EDGE, SURFACE_CHANGE, TOO_SMALL
 
 SIZE_PX = 200
@@ -60,14 +60,14 @@ def examples_of(number: int) -> list[Example]:
     if not is_visible(area):
         return []
     inside = footprint(area.column_mol_m2)
-    found = [plume.candidate for plume in search(area, wind, thresholds()).plumes]
+    found = [plume.candidate for plume in search(area, wind, plume_thresholds()).plumes]
     return [
         Example(features_of(c.significance or 0.0, c.tests), c.status, lies_on(c.mask, inside), is_planted)
         for c in found
     ]
 
 
-def fit(examples: Sequence[Example], prior: float) -> dict[str, float]:
+def fit_coefficients(examples: Sequence[Example], prior: float) -> dict[str, float]:
     """Return the coefficients and the intercept of the logistic model, scenes weighted to the prior."""
     from sklearn.linear_model import LogisticRegression
 
@@ -94,12 +94,12 @@ def training_lines(scenes: int, processes: int) -> list[str]:
     with ProcessPoolExecutor(processes) as pool:
         by_scene = list(pool.map(examples_of, range(scenes), chunksize=8))
     examples = [example for scene in by_scene for example in scene]
-    prior = thresholds()["probability"]["prior"]
+    prior = plume_thresholds().probability.prior
     judged = [example for example in examples if example.status not in REFUSED]
     refused = {status: [e for e in examples if e.status == status] for status in REFUSED}
     return [
         f"{scenes} scenes, {len(judged)} candidates, {sum(e.is_plume for e in judged)} of them plumes, prior {prior}",
-        *(f"{name}: {value}" for name, value in fit(judged, prior).items()),
+        *(f"{name}: {value}" for name, value in fit_coefficients(judged, prior).items()),
         *(
             f"refused as {status}: {len(some)}, on a plume {sum(e.is_plume for e in some)}, at the prior a share of"
             f" {plume_share(some, prior):.3f}"

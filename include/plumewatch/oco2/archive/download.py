@@ -40,7 +40,7 @@ class _Interrupted(Exception):
     """The transfer ended before the file was whole; what has come is kept."""
 
 
-def download(session: EarthdataSession, url: str, target: Path, stated: StatedContent | None = None) -> Path:
+def download_granule(session: EarthdataSession, url: str, target: Path, stated: StatedContent | None = None) -> Path:
     """Bring the HDF5 file at `url` to `target` and return it; one that is there already, and as `stated`, is left.
 
     What has come lies in `<target>.download` until the file is whole, also when the process dies; the next call goes on

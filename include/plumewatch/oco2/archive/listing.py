@@ -154,13 +154,6 @@ def newest_of_each_day(
     )
 
 
-def list_granules(path: str, month: str | None = None) -> list[GranuleRef]:
-    """Return the granules that count, as `read_listing`; what is superseded or refused is named in the log."""
-    listing = read_listing(path, month)
-    log_left_out(listing)
-    return list(listing.granules)
-
-
 def log_left_out(listing: GranuleListing) -> None:
     """Name in the log what a listing leaves out, and why."""
     used = {granule.date: granule.name for granule in listing.granules}

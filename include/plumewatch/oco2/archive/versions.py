@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
-
-import yaml
 
 from plumewatch.errors import InputError
+from plumewatch.reference.loading import read_reference
 
 COLLECTIONS_FILE = "oco2_collections.yaml"
 SENSOR = "oco2"
@@ -42,7 +40,6 @@ class Collection:
 @lru_cache(maxsize=1)
 def collections() -> tuple[Collection, ...]:
     """Return all known collections, newest first."""
-    text = resources.files("plumewatch").joinpath("reference", COLLECTIONS_FILE).read_text(encoding="utf-8")
     return tuple(
         Collection(
             entry["sensor"],
@@ -53,7 +50,7 @@ def collections() -> tuple[Collection, ...]:
             entry["is_searched"],
             entry["is_read"],
         )
-        for entry in yaml.safe_load(text)["collections"]
+        for entry in read_reference(COLLECTIONS_FILE)["collections"]
     )
 
 

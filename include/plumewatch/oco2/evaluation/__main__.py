@@ -23,9 +23,9 @@ from plumewatch.oco2.evaluation.planted import (
     empty_tracks,
     figures_by_group,
     noise_tracks,
+    peak_recall_lines,
     planted_tracks,
-    recall_lines,
-    run_trials,
+    run_peak_trials,
 )
 
 SOUNDINGS_FILE = "oco2/orbit11522/soundings_dist300_800.csv"
@@ -68,9 +68,9 @@ def _measure(source: NoiseSource, n_empty: int, per_cell: int) -> int:
     alarms = count_alarms(source, n_empty) / n_empty
     print(f"\nPlanted peaks in {source.name}: {source.origin}")
     print(f"false alarms on {alarms:.1%} of {n_empty} tracks of {TRACK_KM:.0f} km")
-    figures = figures_by_group(run_trials(source, per_cell), _filter_finds(source, n_empty, per_cell, alarms))
+    figures = figures_by_group(run_peak_trials(source, per_cell), _filter_finds(source, n_empty, per_cell, alarms))
     judged = list(checks(alarms, figures)) if isinstance(source, RealNoise) else []
-    print("\n".join([*recall_lines(figures), *map(str, judged)]), flush=True)
+    print("\n".join([*peak_recall_lines(figures), *map(str, judged)]), flush=True)
     return sum(not check.is_ok for check in judged)
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from plumewatch.oco2.evaluation.noise import NoiseSource
 from plumewatch.oco2.evaluation.planted import PlantedPeak, planted_tracks
 from plumewatch.oco2.fit import PeakFit, fit_peak
-from plumewatch.oco2.flux import Emission, Section, compute_cross_sectional_flux_kt_h, estimate_emission
+from plumewatch.oco2.flux import PeakEmission, Section, compute_cross_sectional_flux_kt_h, estimate_peak_emission
 from plumewatch.oco2.plume_wind import surface_to_plume_height
-from plumewatch.oco2.thresholds import thresholds
+from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.statuses import RATED
 from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M
 from plumewatch.wind.profile import height_factor_error
@@ -31,7 +31,7 @@ def emission_lines(source: NoiseSource, per_cell: int) -> list[str]:
     at plume height has an exponent drawn around the assumed one.
     """
     lines = ["height  trials  rated  median est./true  |error|  68 % interval holds"]
-    trials: dict[float, list[tuple[Emission, float]]] = {}
+    trials: dict[float, list[tuple[PeakEmission, float]]] = {}
     for number, (planted, fit) in enumerate(_fits(source, per_cell)):
         rng = np.random.default_rng([WIND_STREAM, number])
         trials.setdefault(planted.height_ppm, []).append(_trial(rng, planted, fit))
@@ -53,19 +53,21 @@ def _fits(source: NoiseSource, per_cell: int) -> Iterator[tuple[PlantedPeak, Pea
             yield planted, fit
 
 
-def _trial(rng: np.random.Generator, planted: PlantedPeak, fit: PeakFit) -> tuple[Emission, float]:
+def _trial(rng: np.random.Generator, planted: PlantedPeak, fit: PeakFit) -> tuple[PeakEmission, float]:
     """The estimate and the true emission (kt/h), on a track that runs north."""
-    settings = thresholds()["flux"]
+    settings = peak_thresholds().flux
     speed, tilt = rng.uniform(*WIND_M_S), np.radians(rng.uniform(-MAX_TILT_DEG, MAX_TILT_DEG))
     u, v = speed * np.cos(tilt), speed * np.sin(tilt)
     at_plume = surface_to_plume_height()
-    factor_error = float(height_factor_error(SURFACE_WIND_HEIGHT_M, settings["plume_height_m"]))
+    factor_error = float(height_factor_error(SURFACE_WIND_HEIGHT_M, settings.plume_height_m))
     true_factor = at_plume * np.exp(rng.normal(0.0, factor_error))
     truth = compute_cross_sectional_flux_kt_h(planted.amplitude_ppm_km, PRESSURE_HPA, TCWV_KG_M2, u * true_factor)
-    error = max(settings["wind_error_m_s"], settings["wind_error_fraction"] * speed * at_plume) / at_plume
+    error = max(settings.wind_error_m_s, settings.wind_error_fraction * speed * at_plume) / at_plume
     known_u, known_v = u + rng.normal(0.0, error), v + rng.normal(0.0, error)
     section = Section(
         known_u * at_plume, known_v * at_plume, PRESSURE_HPA, TCWV_KG_M2, 0.0, height_factor_error=factor_error
     )
-    estimate = estimate_emission(fit.amplitude_ppm_km, fit.amplitude_ppm_km_low, fit.amplitude_ppm_km_high, section)
+    estimate = estimate_peak_emission(
+        fit.amplitude_ppm_km, fit.amplitude_ppm_km_low, fit.amplitude_ppm_km_high, section
+    )
     return estimate, float(truth)

@@ -20,7 +20,7 @@ from scipy.linalg import toeplitz
 from plumewatch.oco2.evaluation.noise import TRACK_KM
 from plumewatch.oco2.evaluation.planted import PlantedPeak
 from plumewatch.oco2.scan import BACKGROUND_DEGREE, scan_widths
-from plumewatch.oco2.thresholds import thresholds
+from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track
 
 Floats = NDArray[np.float64]
@@ -50,7 +50,7 @@ class MatchedFilter:
     def _kernels_at(self, covariance: Floats, centre_km: float) -> Floats:
         """Kernels of one centre, shape (widths, bins)."""
         x = CENTRES_KM - centre_km
-        half_window_km = thresholds()["scan"]["half_window_km"]
+        half_window_km = peak_thresholds().scan.half_window_km
         at = np.flatnonzero(np.abs(x) <= half_window_km)
         background = (x[at, None] / half_window_km) ** np.arange(BACKGROUND_DEGREE + 1)
         template = np.exp(-0.5 * (x[at, None] / self._sigma_km) ** 2)

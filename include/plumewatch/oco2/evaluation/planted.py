@@ -52,7 +52,7 @@ class PlantedPeak:
 
 
 @dataclass(frozen=True)
-class Trial:
+class PeakTrial:
     """What was made of one planted peak."""
 
     planted: PlantedPeak
@@ -95,17 +95,17 @@ def count_alarms(source: NoiseSource, tracks: int) -> int:
     return sum(any(p.status == ACCEPTED for p in find_peaks(track).peaks) for track in empty_tracks(source, tracks))
 
 
-def run_trials(source: NoiseSource, per_cell: int) -> list[Trial]:
+def run_peak_trials(source: NoiseSource, per_cell: int) -> list[PeakTrial]:
     """Search every planted track, and fit at the planted place."""
     return [_trial(peak, track) for peak, track in planted_tracks(source, per_cell)]
 
 
-def _trial(planted: PlantedPeak, track: Track) -> Trial:
+def _trial(planted: PlantedPeak, track: Track) -> PeakTrial:
     centres = np.array([p.fit.centre_km for p in find_peaks(track).peaks if p.status == ACCEPTED])
     is_right = planted.is_near(centres)
     fit = fit_peak(track, planted.centre_km, planted.sigma_km)
     measured = (fit.amplitude_ppm_km, fit.amplitude_ppm_km_low, fit.amplitude_ppm_km_high) if fit else (np.nan,) * 3
-    return Trial(planted, int(is_right.sum()), int((~is_right).sum()), *measured)
+    return PeakTrial(planted, int(is_right.sum()), int((~is_right).sum()), *measured)
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Figures:
         return self.recall / self.reference_recall if self.reference_recall else np.nan
 
     @classmethod
-    def of(cls, trials: Sequence[Trial], reference: Sequence[bool] | None) -> Figures:
+    def of(cls, trials: Sequence[PeakTrial], reference: Sequence[bool] | None) -> Figures:
         """Sum up trials; `reference` says of each whether the reference method finds it."""
         found = [trial for trial in trials if trial.n_rows]
         ratio = np.array([trial.amplitude_ppm_km / trial.planted.amplitude_ppm_km for trial in trials])
@@ -149,7 +149,7 @@ class Figures:
 
 
 def figures_by_group(
-    trials: Sequence[Trial], reference: Sequence[bool] | None
+    trials: Sequence[PeakTrial], reference: Sequence[bool] | None
 ) -> dict[tuple[float | None, float | None], Figures]:
     """Return the figures of each height and width; None stands for all of them."""
     groups = [(height, sigma) for height in HEIGHTS_PPM for sigma in (*SIGMAS_KM, None)]
@@ -164,7 +164,7 @@ def figures_by_group(
     return figures
 
 
-def recall_lines(figures: Mapping[tuple[float | None, float | None], Figures]) -> list[str]:
+def peak_recall_lines(figures: Mapping[tuple[float | None, float | None], Figures]) -> list[str]:
     """Return a table: recall beside that of a reference method, rows a plume, error of the amplitude, coverage."""
     lines = ["height  width  trials  recall  filter  ratio  rows/plume  unrelated/track  |error|  68 % interval holds"]
     for (height, sigma), f in figures.items():

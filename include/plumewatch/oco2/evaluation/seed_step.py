@@ -3,7 +3,7 @@
 As dataforgoodfr/batch7_satellite_ges (oco2peak 0.0.5) does it: a DataFrame of the orbit in its sixteen columns and the
 distance, every 15th sounding a centre, a window of 200 km by `query`, y = m x + b + A / (sigma sqrt(2 pi)) exp(-x^2 /
 (2 sigma^2)) with the centre held, first guess (0, median, 30 (y_i - median), 10), no bounds, ftol = xtol = 0.5, columns
-given to the fit as they are. `fit` with arrays and SciPy's tolerances is the converged fit.
+given to the fit as they are. `fit_line_and_gaussian` with arrays and SciPy's tolerances is the converged fit.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ def first_guess(window: pd.DataFrame, centre: int) -> tuple[float, float, float,
     return 0.0, float(window["xco2"].median()), FIRST_FACTOR * window.loc[centre, "enhancement"], FIRST_SIGMA_KM
 
 
-def fit(x: Column, y: Column, uncertainty: Column, first: Sequence[float], **tolerances: float) -> Floats | None:
+def fit_line_and_gaussian(
+    x: Column, y: Column, uncertainty: Column, first: Sequence[float], **tolerances: float
+) -> Floats | None:
     """Return slope, intercept, amplitude and sigma, None where the fit fails."""
     try:
         with warnings.catch_warnings():
@@ -89,5 +91,7 @@ def whole_step(orbit: pd.DataFrame, centre: int) -> Floats | None:
     if window is None:
         return None
     columns = window["x"], window["xco2"], window["xco2_uncert"]
-    parameters = fit(*columns, first_guess(window, centre), ftol=LOOSE_TOLERANCE, xtol=LOOSE_TOLERANCE)
+    parameters = fit_line_and_gaussian(
+        *columns, first_guess(window, centre), ftol=LOOSE_TOLERANCE, xtol=LOOSE_TOLERANCE
+    )
     return parameters if parameters is not None and passes(window, parameters) else None

@@ -17,7 +17,6 @@ from plumewatch.oco2.granules.lite_file import (
     find_variables,
     open_lite_file,
     read_values,
-    text_attribute,
 )
 from plumewatch.tables import SOUNDINGS
 
@@ -57,24 +56,13 @@ class GranuleRows:
     """Number of soundings by the first reason that kept each out; reasons that kept none out are absent."""
 
 
-@dataclass(frozen=True)
-class GranuleCheck:
-    """What a quick look at a granule found."""
-
-    n_soundings: int
-    """Soundings in the file."""
-    build_id: str
-    """The file's own BuildId, empty where it states none."""
-
-
-def check_granule(path: str) -> GranuleCheck:
-    """Return size and build of a granule; InputError where it can't be read as one.
+def check_granule(path: str) -> None:
+    """Raise InputError where a file can't be read as a granule.
 
     Looks at the head of the file and at its variables, not at their values.
     """
     with storage.local_copy(path) as local, open_lite_file(local, path) as dataset:
-        found = find_variables(dataset, path)
-        return GranuleCheck(len(found["sounding_id"]), text_attribute(dataset.attrs.get("BuildId", "")))
+        find_variables(dataset, path)
 
 
 def read_granule(path: str, selection: SoundingSelection | None = None) -> GranuleRows:

@@ -12,19 +12,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-import yaml
 from netCDF4 import default_fillvals
 from numpy.typing import NDArray
 
 from plumewatch.errors import InputError
 from plumewatch.oco2.archive.file_head import HDF5_MAGIC, HEAD_BYTES, describe_other_than_hdf5
 from plumewatch.oco2.archive.listing import VARIABLES_FILE
+from plumewatch.reference.loading import read_reference
 
 LITE_FILE = "an OCO-2 Lite NetCDF-4 file"
 FLOAT_BYTES = (4, 8)
@@ -39,8 +38,7 @@ log = logging.getLogger(__name__)
 
 @lru_cache(maxsize=1)
 def _variables() -> dict[str, dict[str, Any]]:
-    text = resources.files("plumewatch").joinpath("reference", VARIABLES_FILE).read_text(encoding="utf-8")
-    return dict(yaml.safe_load(text)["variables"])
+    return dict(read_reference(VARIABLES_FILE)["variables"])
 
 
 @contextmanager

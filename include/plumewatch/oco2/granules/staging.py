@@ -18,7 +18,7 @@ from plumewatch.failures import FailedScene, FailureBook, NothingDone
 from plumewatch.gases import CO2
 from plumewatch.observations import write_observations
 from plumewatch.oco2.archive.cmr import search_granules
-from plumewatch.oco2.archive.download import download
+from plumewatch.oco2.archive.download import download_granule
 from plumewatch.oco2.archive.earthdata import EarthdataSession
 from plumewatch.oco2.archive.listing import (
     GranuleRef,
@@ -160,7 +160,7 @@ def _downloaded(settings: Settings, url: str, name: str, stated: Mapping[str, An
         raise ConfigurationError(NO_TOKEN)
     with EarthdataSession(settings.earthdata_token, settings.cmr_url) as session:
         content = StatedContent(**stated) if stated else None
-        local = download(session, url, downloads_folder(settings) / name, content)
+        local = download_granule(session, url, downloads_folder(settings) / name, content)
     try:
         check_granule(str(local))
     except InputError:

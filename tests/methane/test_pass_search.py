@@ -11,13 +11,13 @@ from plumewatch.gases import MULTI_PASS, SINGLE_PASS
 from plumewatch.methane.anomalies import ForestSettings
 from plumewatch.methane.detection import detect_multi_pass
 from plumewatch.methane.evaluation.scenes import PlantedPlume, SimulatedArea, simulate_area
+from plumewatch.methane.pass_search import PassResult, choose_references, nothing_to_search, search_pass, time_of
 from plumewatch.methane.passes import Pass
-from plumewatch.methane.search import PassResult, choose_references, nothing_to_search, search_pass, time_of
-from plumewatch.methane.thresholds import thresholds
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import NO_INPUT, NO_REFERENCE, SEARCHED, SKIPPED_CLOUD
 from plumewatch.wind.at_point import WindAtPoint
 
-LIMITS = thresholds()
+LIMITS = plume_thresholds()
 FOREST = ForestSettings()
 SIZE = 120
 
@@ -114,14 +114,14 @@ def test_references_are_clear_see_the_same_ground_and_are_the_nearest(calm: Simu
     assert choose_references(target, [cloudy, half, near], LIMITS) == [half, near]
     elsewhere = replace(target, is_usable=~half.is_usable)
     assert choose_references(elsewhere, [half, near], LIMITS) == [near]
-    most = LIMITS["references"]["max_count"]
+    most = LIMITS.references.max_count
     many = [replace(near, relative_orbit=n) for n in range(2 * most)]
     assert [one.relative_orbit for one in choose_references(target, many, LIMITS)] == list(range(most))
 
 
 def test_of_too_many_references_those_of_the_same_orbit_and_satellite_are_kept(calm: SimulatedArea) -> None:
     target, other = calm.passes[-1], calm.passes[0]
-    most = LIMITS["references"]["max_count"]
+    most = LIMITS.references.max_count
     far = [replace(other, relative_orbit=target.relative_orbit + 1)] * most
     alike = [replace(other, platform=target.platform)] * 2
     chosen = choose_references(target, [*far, *alike], LIMITS)

@@ -19,7 +19,7 @@ from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import Plume, WindOf, describe_plumes
 from plumewatch.methane.quantification import detection_limit_kg_h
 from plumewatch.methane.smoothing import Mask, robust_sigma, sampled
-from plumewatch.methane.thresholds import Thresholds
+from plumewatch.methane.thresholds import PlumeThresholds
 from plumewatch.statuses import ACCEPTED, DETECTION_STAGE, NO_INPUT, NO_REFERENCE, SEARCHED, SKIPPED_CLOUD
 from plumewatch.wind.at_point import WindAtPoint
 
@@ -46,13 +46,13 @@ class PassResult:
     """The row of the table `observations`, its time as ISO text."""
 
 
-def choose_references(target: Pass, earlier: Iterable[Pass], limits: Thresholds) -> list[Pass]:
+def choose_references(target: Pass, earlier: Iterable[Pass], limits: PlumeThresholds) -> list[Pass]:
     """Return the `earlier` passes (nearest in time first) that see enough of the target's ground, in their order.
 
     Of more than `max_count` those of the same satellite and relative orbit are preferred, then those of the same orbit,
     then the nearest.
     """
-    rule = limits["references"]
+    rule = limits.references
     ground = comparable_ground(target)
     fit = [candidate for candidate in earlier if _is_fit(target, ground, candidate, limits)]
 
@@ -60,17 +60,17 @@ def choose_references(target: Pass, earlier: Iterable[Pass], limits: Thresholds)
         orbit_differs = fit[index].relative_orbit != target.relative_orbit
         return orbit_differs, orbit_differs or fit[index].platform != target.platform, index
 
-    kept = sorted(sorted(range(len(fit)), key=difference)[: rule["max_count"]])
+    kept = sorted(sorted(range(len(fit)), key=difference)[: rule.max_count])
     return [fit[index] for index in kept]
 
 
-def _is_fit(target: Pass, ground: Mask, candidate: Pass, limits: Thresholds) -> bool:
+def _is_fit(target: Pass, ground: Mask, candidate: Pass, limits: PlumeThresholds) -> bool:
     """Whether a pass sees enough of the target's ground, in a picture that is neither the same nor an empty one."""
-    rule = limits["references"]
-    if candidate.clear_fraction < rule["min_clear_fraction"]:
+    rule = limits.references
+    if candidate.clear_fraction < rule.min_clear_fraction:
         return False
     shared = ground & comparable_ground(candidate, cloud_margin_px(target, limits))
-    if shared.sum() < rule["min_shared_fraction"] * max(1, int(target.is_usable.sum())):
+    if shared.sum() < rule.min_shared_fraction * max(1, int(target.is_usable.sum())):
         return False
     pixels = sampled(np.flatnonzero(shared))
     one, other = (np.log(band.ravel()[pixels]) for band in (target.b11, candidate.b11))
@@ -86,7 +86,7 @@ def search_pass(
     wind_of: WindOf,
     method: str,
     forest: ForestSettings,
-    limits: Thresholds,
+    limits: PlumeThresholds,
 ) -> PassResult:
     """Search one pass by `multi_pass`, `single_pass` or `isolation_forest`.
 
@@ -94,7 +94,7 @@ def search_pass(
     """
     height, width = target.shape
     wind = wind_of(*(float(a) for a in target.place.longitude_latitude((height - 1) / 2, (width - 1) / 2)))
-    if target.clear_fraction < limits["scene"]["min_clear_fraction"]:
+    if target.clear_fraction < limits.scene.min_clear_fraction:
         return PassResult(target, (), None, (), None, observation_of(area, target, SKIPPED_CLOUD, wind))
     references: list[Pass] = []
     anomalies = None
@@ -119,11 +119,11 @@ def search_pass(
     return PassResult(target, tuple(references), detection, tuple(plumes), anomalies, observation)
 
 
-def _detection_limit(detection: Detection, wind: WindAtPoint | None, limits: Thresholds) -> float | None:
+def _detection_limit(detection: Detection, wind: WindAtPoint | None, limits: PlumeThresholds) -> float | None:
     """Return the rate (kg/h) at which half of the plumes are found; None where no wind or no noise tells it."""
     if wind is None or detection.method == ISOLATION_FOREST:
         return None
-    half_found = limits["probability"]["limit_significance"][detection.method]
+    half_found = limits.probability.limit_significance[detection.method]
     limit = detection_limit_kg_h(detection.significance_per_mol_m, wind.speed_m_s, half_found, limits)
     return limit if np.isfinite(limit) else None
 
