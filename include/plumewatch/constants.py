@@ -13,4 +13,4 @@ SECONDS_PER_DAY = 86_400  # by definition, UTC without leap seconds
 KT_H_PER_KG_S = SECONDS_PER_HOUR * 1e-6  # 1 kt is 1e6 kg
 HOURS_PER_YEAR = 8760.0  # 365 days: inventories give tonnes per calendar year
 MEDIAN_OF_ABSOLUTE_NORMAL = 0.6744897501960817  # median of |x| of a standard normal x
-MAD_TO_SIGMA = 1.4826  # 1 / MEDIAN_OF_ABSOLUTE_NORMAL to five digits, with which the methane model was fitted
+MAD_TO_SIGMA = round(1.0 / MEDIAN_OF_ABSOLUTE_NORMAL, 4)  # 1.4826, with which the methane model was fitted
