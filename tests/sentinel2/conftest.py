@@ -1,17 +1,13 @@
-"""Lets the tests import `sentinel2_scenes`, and gives them what several use."""
+"""What several tests of this folder use."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from sentinel2_scenes import SCENE_ID, source_item, write_raster
 
 
