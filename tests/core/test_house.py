@@ -30,7 +30,8 @@ PURE = {
 # Modules of pure rooms that read or write all the same. A new one is a decision, made here.
 READS_OR_WRITES = {
     "sentinel2.ingest", "sentinel2.pixel_files", "sentinel2.pixel_plan", "sentinel2.search", "sentinel2.stack",
-    "sentinel2.stored_scene", "oco2.evaluation.methods", "oco2.evaluation.seed_step", "methane.evaluation.pictures", "methane.evaluation.sahara",
+    "sentinel2.stored_scene", "oco2.evaluation.methods", "oco2.evaluation.seed_step",
+    "methane.evaluation.pictures", "methane.evaluation.sahara",
 }  # fmt: skip
 REACHES_OUT = {
     "requests",
