@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from airflow.sdk import PartitionedAssetTimetable, dag, get_current_context, task
 from plumewatch.gases import CO2
-from plumewatch_airflow.assets import MONTH, PEAKS, partition_key
+from plumewatch.keys import MONTH
+from plumewatch_airflow.assets import PEAKS, partition_key
 from plumewatch_airflow.detection import run_matching, write_results
-from plumewatch_airflow.failed_scenes import report_failures
+from plumewatch_airflow.failures import report_failures
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
 
 

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from airflow.sdk import dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
-from plumewatch_airflow.assets import MONTH, SOURCES, partition_key
+from plumewatch.keys import MONTH
+from plumewatch_airflow.assets import SOURCES, partition_key
 from plumewatch_airflow.connections import load_settings
-from plumewatch_airflow.failed_scenes import failure_recorded, report_failures
+from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
 from plumewatch_airflow.summary import summarised
 
@@ -24,7 +25,6 @@ from plumewatch_airflow.summary import summarised
 @task(outlets=[SOURCES])
 def refresh_sources() -> None:
     """Read all inventory files that are there, and combine them."""
-    from plumewatch.failed_scenes import record_failed_scenes
     from plumewatch.inventory import refresh
 
     context, settings = get_current_context(), load_settings()
@@ -34,7 +34,7 @@ def refresh_sources() -> None:
     with summarised() as summary, failure_recorded(key, "inventories", "read_inventories"):
         summary.path = settings.table_root("sources")
         result = refresh.refresh_sources(settings.inventories, settings.storage_root)
-        record_failed_scenes(settings.storage_root, context["dag"].dag_id, key, context["run_id"], result.failures)
+        failure_book().settle(key, result.failures)
         summary.read, summary.written, summary.failed = (
             sum(result.rows.values()),
             result.rows["combined"],

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from airflow.sdk import PartitionedAssetTimetable, dag, get_current_context, task
 from plumewatch.gases import CH4
-from plumewatch_airflow.assets import DAY, PIXELS, partition_key
+from plumewatch.keys import DAY
+from plumewatch_airflow.assets import PIXELS, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.detection import requested_methods, run_matching, write_results
-from plumewatch_airflow.failed_scenes import report_failures
+from plumewatch_airflow.failures import report_failures
 from plumewatch_airflow.methane import make_plumes
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
 from plumewatch_airflow.summary import summarised

@@ -18,11 +18,13 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import dag, get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch.gases import CO2
-from plumewatch_airflow.assets import MONTH, MONTHLY, PEAKS, partition_key
+from plumewatch.keys import MONTH
+from plumewatch_airflow.assets import MONTHLY, PEAKS, partition_key
+from plumewatch_airflow.co2 import make_peaks
 from plumewatch_airflow.connections import load_settings
-from plumewatch_airflow.failed_scenes import failure_recorded, report_failures
+from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, keep_granules_param
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import log_summary, summarised
@@ -41,11 +43,10 @@ def list_granules() -> list[dict[str, Any]]:
         raise AirflowSkipException(reason)
     with summarised() as summary, failure_recorded(key, "list", "list_granules"):
         found = list_month(settings, key)
-        record_listing(settings, context["dag"].dag_id, context["run_id"], key, found)
+        record_listing(settings, failure_book(), key, found)
         summary.read, summary.written, summary.skipped = found.n_files, len(found.granules), found.n_superseded
         summary.failed = len(found.refused)
-        if found.refused and not found.granules:
-            raise AirflowFailException(f"no granule can be used: {found.refused[0].message}")
+        found.raise_if_all_refused()
         summary.path = settings.granules
     if not found.granules:
         log_summary(context)  # a task that ends its run has no post_execute
@@ -80,40 +81,37 @@ def extract_soundings(granules: list[dict[str, Any]]) -> str:
     return key
 
 
-def scan_orbits(settings: Any, key: str, summary: Any, **paths: str) -> list[str]:
-    """Detect the peaks of the month, and of its neighbours where an orbit reaches over the month's end."""
-    from plumewatch.oco2.granules.soundings import months_touched
-
-    paths["soundings_path"] = settings.table_root("soundings")
-    for month in (months := months_touched(paths["soundings_path"], key)):
-        summary.add(run_spark_job("detect_co2_peaks", key=key, month=month, **paths))  # this run reports its failures
-    return months
-
-
 @task
 def fetch_wind(key: str) -> None:
     """Find the peaks, and bring the wind around them; without a wind source the granules' own serves."""
+    from plumewatch.oco2.granules.soundings import months_touched
     from plumewatch.oco2.orbits.peak_wind import candidates_folder, fetch_peak_wind
 
-    context, settings = get_current_context(), load_settings()
+    settings = load_settings()
     with summarised() as summary, candidates_folder(settings, key) as peaks:
         summary.path = settings.table_root("wind") if settings.wind else "no wind source: PLUMEWATCH_WIND is empty"
         if settings.wind:
-            ids = context["dag"].dag_id, context["run_id"], key
-            months = scan_orbits(settings, key, summary, peaks_path=peaks)
-            summary.written, summary.failed = fetch_peak_wind(settings, peaks, months, *ids)
+            months = months_touched(settings.table_root("soundings"), key)
+            for month in months:
+                summary.add(make_peaks(key, month, peaks_path=peaks, details_path=None, wind_path=None))
+            summary.written, summary.failed = fetch_peak_wind(settings, peaks, months, failure_book(), key)
 
 
 @task(outlets=[PEAKS], trigger_rule="all_done_min_one_success")  # after soundings, with or without their wind
 def detect_peaks(key: str, outlet_events: Any = None) -> None:
-    """Scan each orbit for peaks, with the wind that is stored, and hand on the months that this changes."""
+    """Scan each orbit for peaks, with the wind that is stored, and hand on the months that this changes.
+
+    A neighbour of the month is among them where an orbit reaches over the month's end.
+    """
+    from plumewatch.oco2.granules.soundings import months_touched
     from plumewatch.oco2.granules.staging import unstage
 
     settings = load_settings()
-    paths = {"details_path": settings.table_root("peak_details"), "wind_path": settings.table_root("wind")}
     with summarised() as summary:
-        summary.path = paths["peaks_path"] = settings.table_root("peaks")
-        months = scan_orbits(settings, key, summary, **paths)
+        summary.path = settings.table_root("peaks")
+        months = months_touched(settings.table_root("soundings"), key)
+        for month in months:
+            summary.add(make_peaks(key, month))
         if not get_current_context()["params"]["keep_granules"]:
             unstage(settings, key)
         outlet_events[PEAKS].add_partitions(months)

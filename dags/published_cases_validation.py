@@ -21,9 +21,10 @@ from typing import Any
 
 from airflow.sdk import dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
-from plumewatch_airflow.assets import DAY, partition_key
+from plumewatch.keys import DAY
+from plumewatch_airflow.assets import partition_key
 from plumewatch_airflow.connections import load_settings
-from plumewatch_airflow.failed_scenes import failure_recorded, report_failures
+from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
 from plumewatch_airflow.methane import make_pixels, make_plumes
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, case_params
 from plumewatch_airflow.summary import summarised
@@ -40,7 +41,7 @@ def search_scenes() -> list[dict[str, Any]]:
     key = partition_key(context, DAY)
     with summarised() as summary, failure_recorded(key, "search", "search_scenes"):
         found = search_cases(settings, **context["params"])
-        found.record(settings.storage_root, context["dag"].dag_id, key, context["run_id"])
+        found.record(failure_book(), key)
         summary.read, summary.written, summary.failed = len(found.notes), len(found.scenes), len(found.failed)
     context["ti"].xcom_push(CASES, {case: asdict(note) for case, note in found.notes.items()})
     return [{"key": key, **asdict(scene)} for scene in found.scenes.values()]
@@ -109,9 +110,9 @@ def write_validation() -> None:
     from plumewatch.methane.cases.validation import validate_cases
 
     context, settings = get_current_context(), load_settings()
-    run = context["dag"].dag_id, partition_key(context, DAY), context["run_id"]
+    failures = failure_book().open_rows_of_run(partition_key(context, DAY))
     with summarised() as summary:
-        summary.read = summary.written = len(validate_cases(settings.storage_root, cases_of_run(), *run))
+        summary.read = summary.written = len(validate_cases(settings.storage_root, cases_of_run(), failures))
         summary.path = settings.table_root("validation")
 
 

@@ -15,11 +15,12 @@ from typing import Any
 from airflow.sdk import Param, PartitionedAtRuntime, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch.gases import CH4, CO2, GASES, Gas
-from plumewatch_airflow.assets import MONTH, PEAKS, PIXELS, keys_between, partition_key
+from plumewatch.keys import MONTH
+from plumewatch_airflow.assets import PEAKS, PIXELS, keys_between, partition_key
+from plumewatch_airflow.co2 import make_peaks
 from plumewatch_airflow.connections import load_settings
-from plumewatch_airflow.failed_scenes import report_failures
+from plumewatch_airflow.failures import report_failures
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
-from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import summarised
 
 BOTH = "both"
@@ -53,24 +54,13 @@ def redetect_methane(outlet_events: Any = None) -> None:
 @task(outlets=[PEAKS])
 def redetect_co2(outlet_events: Any = None) -> None:
     """Hand on the stored months of the range, scanned again where methods are given."""
-    settings = load_settings()
     with summarised() as summary:
         keys, methods = _wanted(CO2, "soundings" if _methods(CO2) else "peaks")
         own_key = partition_key(get_current_context(), MONTH)
         for key in keys:
             for method in methods:
-                result = run_spark_job(
-                    "detect_co2_peaks",
-                    key=own_key,
-                    soundings_path=settings.table_root("soundings"),
-                    peaks_path=settings.table_root("peaks"),
-                    details_path=settings.table_root("peak_details"),
-                    wind_path=settings.table_root("wind"),
-                    month=key,
-                    method=method,
-                )
-                summary.add(result)
-        summary.path = settings.table_root("peaks")
+                summary.add(make_peaks(own_key, key, method=method))
+        summary.path = load_settings().table_root("peaks")
     outlet_events[PEAKS].add_partitions(keys)
 
 

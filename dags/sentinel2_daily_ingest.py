@@ -20,9 +20,10 @@ from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
-from plumewatch_airflow.assets import DAILY, DAY, PIXELS, partition_key
+from plumewatch.keys import DAY
+from plumewatch_airflow.assets import DAILY, PIXELS, partition_key
 from plumewatch_airflow.connections import load_settings
-from plumewatch_airflow.failed_scenes import failure_recorded, report_failures
+from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
 from plumewatch_airflow.methane import make_pixels
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, areas_param
 from plumewatch_airflow.summary import log_summary, summarised
@@ -59,7 +60,7 @@ def search_scenes() -> list[dict[str, Any]]:
     with summarised() as summary, failure_recorded(key, "search", "search_scenes"):
         search = search_newest if params["newest"] else search_day
         found = search(settings, key, params["areas"] or [], look_back_days=params["look_back_days"])
-        found.record(settings.storage_root, context["dag"].dag_id, context["run_id"])
+        found.record(failure_book())
         summary.read, summary.written, summary.skipped = found.n_items, len(found.scenes), found.n_skipped
         summary.failed = len(found.failed)
         found.raise_if_all_failed()

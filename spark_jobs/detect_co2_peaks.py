@@ -14,23 +14,27 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from plumewatch import jobs, storage
 from plumewatch.errors import InputError
-from plumewatch.failed_scenes import heal_scenes, read_failed_scenes
+from plumewatch.failures import FailedScene, NothingDone
 from plumewatch.gases import SCAN
-from plumewatch.models import FailedScene
 from plumewatch.oco2.detection import METHODS, calibration_version
-from plumewatch.oco2.granules.soundings import DETECT_STAGE, OnFailure, list_months, list_orbits
-from plumewatch.oco2.orbits.worker import DETECTED, OrbitTask, details_folder, detect_orbits, reports
+from plumewatch.oco2.granules.soundings import OnFailure, list_months, list_orbits
+from plumewatch.oco2.orbits.worker import (
+    DETECTED,
+    OrbitTask,
+    details_folder,
+    detect_orbits,
+    orbits_went_through,
+    reports,
+)
 from plumewatch.spark_session import get_spark
 from plumewatch.statuses import ACCEPTED
 from plumewatch.tables import PEAKS, SOUNDINGS
-from plumewatch.wind.files import STAGE as WIND_STAGE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -42,7 +46,6 @@ DETAILS = re.compile(r"(?P<peak_id>\d+)\.(json|png)")
 log = logging.getLogger("plumewatch.detect_co2_peaks")
 
 Report = Mapping[str, Any]
-Failures = Sequence[tuple[str, FailedScene]]
 """Each with its month."""
 
 
@@ -53,16 +56,10 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--peaks-path", required=True, help="root of the table peaks")
     parser.add_argument("--details-path", help="root of peak_details: JSON and picture of every accepted peak")
     parser.add_argument("--wind-path", help="wind files; the wind of the soundings where they know none")
-    parser.add_argument("--month", type=_month, help="only this month, YYYY-MM (default: all that are present)")
+    parser.add_argument("--month", type=jobs.month, help="only this month, YYYY-MM (default: all that are present)")
     parser.add_argument("--method", choices=sorted(METHODS), default=SCAN, help="default: %(default)s")
     jobs.add_run_arguments(parser)
     return parser.parse_args(argv)
-
-
-def _month(text: str) -> str:
-    if datetime.strptime(text, "%Y-%m").strftime("%Y-%m") != text:
-        raise argparse.ArgumentTypeError(f"{text}; allowed: YYYY-MM")
-    return text
 
 
 def transform(tasks: DataFrame) -> DataFrame:
@@ -82,10 +79,10 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     failures = [(month, failure) for failure in unreadable for month in _months_of(failure, months)]
     failures += _orbit_failures(tasks, orbits, months)
     if (unreadable or failures) and all(report["failure"] for report in orbits):
-        _record(arguments, tasks, failures, months)
-        raise jobs.NothingDone([*unreadable, *(failure for _, failure in failures)])
+        jobs.settle(arguments, arguments.peaks_path, failures, months, orbits_went_through(tasks, arguments.wind_path))
+        raise NothingDone([*unreadable, *(failure for _, failure in failures)])
     failures += _wind_failures(tasks, orbits, months)
-    _record(arguments, tasks, failures, months)
+    jobs.settle(arguments, arguments.peaks_path, failures, months, orbits_went_through(tasks, arguments.wind_path))
     peaks = detected.filter(detected["peak_id"].is_valid())
     written = sum(_publish(arguments, month, peaks, tasks, orbits) for month in months)
     n_failed = len({failure.scene_id for _, failure in failures})
@@ -115,14 +112,18 @@ def _tasks(arguments: argparse.Namespace, months: Sequence[str], on_failure: OnF
     return [OrbitTask(n, orbit, tuple(months), arguments.method, *paths) for n, orbit in enumerate(orbits)]
 
 
-def _orbit_failures(tasks: Sequence[OrbitTask], orbits: Sequence[Report], months: Sequence[str]) -> Failures:
+def _orbit_failures(
+    tasks: Sequence[OrbitTask], orbits: Sequence[Report], months: Sequence[str]
+) -> list[jobs.KeyedFailure]:
     """The orbits that could not be searched, under each of their months."""
     failed = {report["orbit"]: FailedScene(**report["failure"]) for report in orbits if report["failure"]}
     of_orbit = {task.orbit.orbit: task.orbit.months for task in tasks}
     return [(month, failed[orbit]) for orbit in sorted(failed) for month in of_orbit[orbit] if month in months]
 
 
-def _wind_failures(tasks: Sequence[OrbitTask], orbits: Sequence[Report], months: Sequence[str]) -> Failures:
+def _wind_failures(
+    tasks: Sequence[OrbitTask], orbits: Sequence[Report], months: Sequence[str]
+) -> list[jobs.KeyedFailure]:
     """The wind files that could not be used, once under each month of the orbits that wanted them."""
     of_orbit = {task.orbit.orbit: task.orbit.months for task in tasks}
     found = {
@@ -177,24 +178,6 @@ def _remove_other_details(arguments: argparse.Namespace, month: str, rows: pa.Ta
         ours = DETAILS.fullmatch(file.rsplit("/", 1)[-1])
         if ours and ours["peak_id"] not in accepted:
             storage.delete(file)
-
-
-def _record(
-    arguments: argparse.Namespace, tasks: Sequence[OrbitTask], failures: Failures, months: Sequence[str]
-) -> None:
-    """Name what failed under its months, and heal what went through: orbits, and files of this wind path."""
-    for month in sorted({*months, *(month for month, _ in failures)}):
-        failed = [failure for of_month, failure in failures if of_month == month]
-        jobs.record_failures(arguments, arguments.peaks_path, month, failed)
-        good = {name for task in tasks if month in task.orbit.months for name in task.names()}
-        good -= {failure.scene_id for failure in failed}
-        root, key = storage.parent(arguments.peaks_path), arguments.key or month
-        heal_scenes(root, arguments.dag_id, key, [(None, name) for name in sorted(good)], DETECT_STAGE)
-        if arguments.wind_path:
-            rows = read_failed_scenes(root, arguments.dag_id, key).to_pylist()
-            read = {row["scene_id"] for row in rows if (row["asset"] or "").startswith(arguments.wind_path)}
-            good = read - {failure.scene_id for failure in failed}
-            heal_scenes(root, arguments.dag_id, key, [(None, name) for name in sorted(good)], WIND_STAGE)
 
 
 if __name__ == "__main__":

@@ -18,18 +18,17 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from plumewatch import jobs, storage
 from plumewatch.errors import InputError
+from plumewatch.failures import FailedScene, NothingDone, day_in_name, partition_name
 from plumewatch.gases import ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS
 from plumewatch.methane.anomalies import ForestSettings
-from plumewatch.methane.dates.failures import day_of, heal_dates, partition_name
+from plumewatch.methane.dates.noting import dates_went_through
 from plumewatch.methane.dates.plan import plan_runs
 from plumewatch.methane.dates.task import AreaDates
 from plumewatch.methane.dates.worker import REPORT, detect_bins
-from plumewatch.models import FailedScene
 from plumewatch.spark_session import get_spark
 from plumewatch.storage import Partition, Where
 from plumewatch.tables import PIXELS
@@ -55,9 +54,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="detect_methane_plumes.py", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--pixels-path", required=True, help="table pixels, or a partition folder below it")
     parser.add_argument("--plumes-path", required=True, help="root of the table plumes")
-    parser.add_argument("--date", type=_date, help="only this UTC date, YYYY-MM-DD (default: all that are present)")
-    parser.add_argument("--start-date", type=_date, help="only this date and later")
-    parser.add_argument("--end-date", type=_date, help="only this date and earlier")
+    parser.add_argument("--date", type=jobs.day, help="only this UTC date, YYYY-MM-DD (default: all that are present)")
+    parser.add_argument("--start-date", type=jobs.day, help="only this date and later")
+    parser.add_argument("--end-date", type=jobs.day, help="only this date and earlier")
     parser.add_argument("--wind-path", help="wind files; without them rates are null (no_wind)")
     parser.add_argument("--details-path", help="root of plume_details: JSON of every candidate, PNG and COG of plumes")
     parser.add_argument("--anomalies-path", help="root of the table anomalies (isolation_forest writes it)")
@@ -76,13 +75,6 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     if arguments.start_date and arguments.end_date and arguments.start_date > arguments.end_date:
         parser.error("--start-date after --end-date; allowed: a range from the earlier to the later date")
     return arguments
-
-
-def _date(text: str) -> str:
-    try:
-        return str(date.fromisoformat(text))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text}; allowed: a date, YYYY-MM-DD") from error
 
 
 def _count(text: str) -> int:
@@ -137,14 +129,14 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     failures: dict[tuple[str, FailedScene], None] = {}
     for report in reports:
         for failure in (FailedScene(**values) for values in json.loads(report["failures"])):
-            failures[day_of(failure.scene_id) or report["date"], failure] = None
+            failures[day_in_name(failure.scene_id) or report["date"], failure] = None
     written = [report for report in reports if report["rows_written"] is not None]
     for report in written:
         name = partition_name(report["area"], report["date"])
         log.info("%s: %s, %s", name, ", ".join(report["outcomes"]), report["counts"])
     _record(arguments, reports, list(failures))
     if failures and not written:
-        raise jobs.NothingDone([failure for _, failure in failures])
+        raise NothingDone([failure for _, failure in failures])
     rows_read = sum(report["rows_read"] for report in reports)
     return jobs.JobResult(rows_read, sum(report["rows_written"] for report in written), len(failures))
 
@@ -212,21 +204,10 @@ def _record(
     arguments: argparse.Namespace, reports: Sequence[Mapping[str, Any]], failures: Sequence[tuple[str, FailedScene]]
 ) -> None:
     """Record what failed (each with its date), and mark as healed what went through."""
-    for key in sorted({day for day, _ in failures}):
-        jobs.record_failures(arguments, arguments.plumes_path, key, [f for day, f in failures if day == key])
     read = {(report["area"], day) for report in reports for day in report["dates_read"]}
     published = {(report["area"], report["date"]) for report in reports if report["rows_written"] is not None}
-    failed = {(failure.area, failure.scene_id) for _, failure in failures}
-    for key in [arguments.key] if arguments.key else sorted({day for _, day in read | published}):
-        heal_dates(
-            storage.parent(arguments.plumes_path),
-            arguments.dag_id,
-            key,
-            read=read,
-            published=published,
-            method=arguments.method,
-            failed=failed,
-        )
+    over = dates_went_through(read, published, arguments.method)
+    jobs.settle(arguments, arguments.plumes_path, failures, {day for _, day in read | published}, over)
 
 
 if __name__ == "__main__":

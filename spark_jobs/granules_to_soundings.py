@@ -15,17 +15,16 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from plumewatch import jobs, storage
-from plumewatch.failed_scenes import heal_scenes
-from plumewatch.models import FailedScene
+from plumewatch.failures import FailedScene, NothingDone, went_through
 from plumewatch.oco2.archive.listing import GranuleListing, GranuleRef, log_left_out, older_of_day, read_listing
 from plumewatch.oco2.granules.granule import MODES, SURFACES
-from plumewatch.oco2.granules.soundings import EXTRACTED_DDL, STAGE, GranuleTask, extract_granules, write_seed_csv
+from plumewatch.oco2.granules.soundings import EXTRACTED_DDL, GranuleTask, extract_granules, write_seed_csv
 from plumewatch.oco2.granules.stored_soundings import read_stored_files
 from plumewatch.spark_session import get_spark
+from plumewatch.statuses import EXTRACTION_STAGE
 from plumewatch.tables import SOUNDINGS
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ KEPT, READ, STORED, DROPPED = "kept", "read", "kept_stored", "dropped_"
 
 log = logging.getLogger("plumewatch.granules_to_soundings")
 
-Failures = list[tuple[str, FailedScene]]
 """Each with the key under which it is recorded."""
 
 
@@ -44,7 +42,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="granules_to_soundings.py", description=__doc__.split("\n\n")[0])
     parser.add_argument("--granules-path", required=True, help="folder or prefix of Lite files, or one of them")
     parser.add_argument("--soundings-path", required=True, help="root of the table soundings")
-    parser.add_argument("--month", type=_month, help="only granules of this month, YYYY-MM")
+    parser.add_argument("--month", type=jobs.month, help="only granules of this month, YYYY-MM")
     parser.add_argument("--keep-bad-quality", action="store_true", help="also soundings whose quality flag is not 0")
     parser.add_argument("--modes", type=_modes, help="operation modes, such as 0,1 (default: all)")
     parser.add_argument("--surfaces", type=_surfaces, help="land, water or both (default: all)")
@@ -56,17 +54,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _month(text: str) -> str:
-    if datetime.strptime(text, "%Y-%m").strftime("%Y-%m") != text:
-        raise argparse.ArgumentTypeError(f"{text}; allowed: YYYY-MM")
-    return text
-
-
 def _modes(text: str) -> tuple[int, ...]:
-    modes = tuple(sorted({int(mode) for mode in text.split(",")}))
-    if not set(modes) <= set(MODES):
-        raise argparse.ArgumentTypeError(f"{text}; allowed: {', '.join(map(str, MODES))}")
-    return modes
+    known = {str(mode): mode for mode in MODES}
+    if not set(text.split(",")) <= set(known):
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: {', '.join(known)}, with commas")
+    return tuple(sorted({known[mode] for mode in text.split(",")}))
 
 
 def _surfaces(text: str) -> tuple[str, ...]:
@@ -92,12 +84,13 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     ]
     good = [answer for answer in answers if not answer["failure"]]
     absent = {*arguments.keep_stored, *(failure.scene_id for _, failure in failures)}
-    for month in sorted({answer["month"] for answer in good}):
+    months = sorted({answer["month"] for answer in good})
+    for month in months:
         _publish(arguments, listing, month, [answer for answer in good if answer["month"] == month], absent)
-    for key in sorted({key for key, _ in failures}):
-        jobs.record_failures(arguments, arguments.soundings_path, key, [f for k, f in failures if k == key])
+    extracted = went_through(EXTRACTION_STAGE, [(None, answer["name"]) for answer in good])
+    jobs.settle(arguments, arguments.soundings_path, failures, months, extracted)
     if failures and not good:
-        raise jobs.NothingDone([failure for _, failure in failures])
+        raise NothingDone([failure for _, failure in failures])
     read, written = (sum(answer[name] for answer in good) for name in ("n_soundings", "rows"))
     return jobs.JobResult(read, written, len(failures))
 
@@ -131,11 +124,13 @@ def _extract(tasks: Sequence[GranuleTask]) -> list[dict[str, Any]]:
     return sorted(answers, key=lambda answer: answer["name"])
 
 
-def _refused(listing: GranuleListing) -> Failures:
+def _refused(listing: GranuleListing) -> list[jobs.KeyedFailure]:
     return [
         (
             refused.month or jobs.MANUAL,
-            FailedScene.from_exception(refused.error, scene_id=refused.name, stage=STAGE, asset=refused.path),
+            FailedScene.from_exception(
+                refused.error, scene_id=refused.name, stage=EXTRACTION_STAGE, asset=refused.path
+            ),
         )
         for refused in listing.refused
     ]
@@ -177,8 +172,6 @@ def _publish(
             "kept_stored": sorted(file.granule for file in stored),
         },
     )
-    dag_id, key = arguments.dag_id, arguments.key or month
-    heal_scenes(storage.parent(arguments.soundings_path), dag_id, key, [(None, name) for name in names], STAGE)
     if arguments.csv_path:
         log.info("wrote %s", write_seed_csv(arguments.soundings_path, month, arguments.csv_path))
     log.info("%s: %s", path, dict(counts))

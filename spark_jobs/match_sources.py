@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
@@ -22,14 +22,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from plumewatch import jobs, storage
 from plumewatch.errors import InputError
+from plumewatch.failures import FailedScene, NothingDone
 from plumewatch.gases import CH4, CO2, GASES, Gas
 from plumewatch.matching.detections import DETECTIONS, detections_of_peaks, detections_of_plumes, with_wind
 from plumewatch.matching.match import PAIRS, match_detections
 from plumewatch.matching.rule import matching_rule
-from plumewatch.models import FailedScene
 from plumewatch.oco2.thresholds import thresholds
 from plumewatch.spark_session import get_spark
-from plumewatch.statuses import ACCEPTED
+from plumewatch.statuses import ACCEPTED, MATCHING_STAGE
 from plumewatch.storage import Partition
 from plumewatch.tables import COMBINED, MATCHES, SOURCES
 from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M, winds_at
@@ -38,7 +38,6 @@ from plumewatch.wind.files import READ_AROUND, read_wind_files
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-STAGE = "matching"
 SOURCE_COLUMNS = ("source_id", "inventory", "longitude", "latitude", "emission_t_y")
 METRES_PER_KM = 1000.0
 
@@ -81,8 +80,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--wind-path", help="wind files; the wind columns of the detections where absent or empty")
     parser.add_argument("--matches-path", required=True, help="root of the table matches")
     period = parser.add_mutually_exclusive_group()
-    period.add_argument("--date", type=_form("%Y-%m-%d"), help="only this date, YYYY-MM-DD (ch4)")
-    period.add_argument("--month", type=_form("%Y-%m"), help="only this month, YYYY-MM")
+    period.add_argument("--date", type=jobs.day, help="only this date, YYYY-MM-DD (ch4)")
+    period.add_argument("--month", type=jobs.month, help="only this month, YYYY-MM")
     parser.add_argument("--max-distance-km", type=_distance, help="farthest source (default: 100 for co2, 5 for ch4)")
     jobs.add_run_arguments(parser)
     arguments = parser.parse_args(argv)
@@ -91,20 +90,13 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return arguments
 
 
-def _form(form: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if datetime.strptime(text, form).strftime(form) != text:
-            raise ValueError(text)
-        return text
-
-    parse.__name__ = f"{form} value"
-    return parse
-
-
 def _distance(text: str) -> float:
-    distance = float(text)
+    try:
+        distance = float(text)
+    except ValueError:
+        distance = 0.0
     if not 0 < distance < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text}; allowed: kilometres above 0")
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: kilometres above 0")
     return distance
 
 
@@ -139,17 +131,17 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     for period in periods:
         failures = [*period.failures, *bad_sources]
         if period.is_lost:  # what was matched before stays
-            jobs.record_failures(arguments, arguments.matches_path, period.key, failures)
+            jobs.settle(arguments, arguments.matches_path, [(period.key, failure) for failure in failures])
             failed += len(failures)
             continue
         seen = _with_wind_files(period.detections, arguments, failures)
         of_period = pairs.filter(pc.is_in(pairs["detection_id"], seen["detection_id"].combine_chunks()))
         matches = match_detections(seen, of_period, gas.name)
         _write(arguments, gas, period, matches, max_distance_km)
-        jobs.record_failures(arguments, arguments.matches_path, period.key, failures)
+        jobs.settle(arguments, arguments.matches_path, [(period.key, failure) for failure in failures])
         written, failed = written + matches.num_rows, failed + len(failures)
     if periods and all(period.is_lost for period in periods):
-        raise jobs.NothingDone(lost)
+        raise NothingDone(lost)
     return jobs.JobResult(sum(p.rows_read for p in periods) + n_sources, written, failed)
 
 
@@ -171,7 +163,7 @@ def _read_period(gas: Gas, key: str, partitions: list[Partition]) -> Period:
         except InputError as error:
             name = partition.path.removeprefix(storage.parent(storage.table_root(gas.table, partition.path)) + "/")
             area = partition.keys.get("area")
-            failures.append(FailedScene.from_exception(error, scene_id=name, stage=STAGE, area=area))
+            failures.append(FailedScene.from_exception(error, scene_id=name, stage=MATCHING_STAGE, area=area))
     read = pa.concat_tables(rows)
     accepted = read.filter(pc.equal(read["status"], ACCEPTED))
     detections = READ[gas.name](read).append_column("observed_at_utc", accepted["observed_at_utc"])
@@ -198,12 +190,12 @@ def _read_sources(gas: Gas, sources_path: str) -> tuple[pa.Table, list[FailedSce
                 rows = storage.read_parquet(SOURCES, file)
             except InputError as error:
                 name = file.removeprefix(storage.parent(storage.table_root(SOURCES, sources_path)) + "/")
-                failures.append(FailedScene.from_exception(error, scene_id=name, stage=STAGE, asset=file))
+                failures.append(FailedScene.from_exception(error, scene_id=name, stage=MATCHING_STAGE, asset=file))
                 continue
             inventory = pa.repeat(pa.scalar(partition.keys.get("inventory"), pa.string()), rows.num_rows)
             tables.append(rows.append_column("inventory", inventory))
     if failures and not tables:
-        raise jobs.NothingDone(failures)
+        raise NothingDone(failures)
     sources = pa.concat_tables(tables).select((*SOURCE_COLUMNS, "gas"))
     return sources.filter(pc.equal(sources["gas"], gas.name)).select(SOURCE_COLUMNS).combine_chunks(), failures
 

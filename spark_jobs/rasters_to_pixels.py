@@ -11,21 +11,19 @@ import argparse
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
-from datetime import date
+from dataclasses import asdict, astuple
 from typing import Any
 
 import shapely
 from plumewatch import jobs, storage
 from plumewatch.areas import grid_of, read_areas
 from plumewatch.errors import InputError, PlumewatchError
-from plumewatch.failed_scenes import heal_scenes
-from plumewatch.models import Area, FailedScene
+from plumewatch.failures import FailedScene, NothingDone, went_through
+from plumewatch.models import Area
 from plumewatch.rasters.scene_store import ScenePaths, list_scenes
 from plumewatch.sentinel2.bands import CLEAR_CLASSES, CLOUD_DILATION_M, LAST_CLASS
 from plumewatch.sentinel2.pixel_files import WRITTEN_DDL, write_pixel_files
 from plumewatch.sentinel2.pixel_plan import (
-    STAGE,
     Partition,
     PixelSettings,
     plan_partition,
@@ -36,6 +34,7 @@ from plumewatch.sentinel2.pixel_plan import (
 from plumewatch.sentinel2.pixels import Window
 from plumewatch.sentinel2.stored_scene import StoredScene, read_scene
 from plumewatch.spark_session import get_spark
+from plumewatch.statuses import PIXELS_STAGE
 from plumewatch.tables import PIXELS
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import expr
@@ -52,7 +51,6 @@ Key = tuple[str, str]
 """Area and date of a partition."""
 Areas = Mapping[str, Area] | None
 """Areas by name; None: whole rasters are wanted."""
-Failures = list[tuple[str, FailedScene]]
 """Scenes that could not be used, each with its date."""
 
 
@@ -66,7 +64,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         nargs="+",
         help="folders or files of areas of interest: only cells in the area of the partition's name",
     )
-    parser.add_argument("--date", type=_date, help="only this UTC date (YYYY-MM-DD)")
+    parser.add_argument("--date", type=jobs.day, help="only this UTC date (YYYY-MM-DD)")
     parser.add_argument("--clear-classes", type=_classes, default=CLEAR_CLASSES, help="SCL classes (default: 4,5,6,7)")
     parser.add_argument(
         "--cloud-dilation-m",
@@ -99,7 +97,8 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     settings = PixelSettings(tuple(arguments.clear_classes), arguments.cloud_dilation_m)
     areas = _areas(arguments.areas_path)
     to_do, failures = _plan(_list(arguments, areas), areas)
-    rows_read = rows_written = published = 0
+    rows_read = rows_written = 0
+    published: list[Partition] = []
     while to_do:
         answers = _write(get_spark("rasters_to_pixels"), to_do, areas, arguments.pixels_path, settings)
         again = []
@@ -110,14 +109,15 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
             failures += [(partition.date, failure) for failure in bad.values()]
             if not bad:
                 rows_written += _publish(arguments, settings, partition, written)
-                published += 1
+                published.append(partition)
             elif rest := partition.without(set(bad)):
                 again.append(rest)
         to_do = again  # a scene that turned out to be bad is left out of its day as a whole
-    for day in sorted({day for day, _ in failures}):
-        jobs.record_failures(arguments, arguments.pixels_path, day, [f for d, f in failures if d == day])
+    scenes = [(partition.area, scene.paths.scene_id) for partition in published for scene in partition.scenes]
+    dates = {partition.date for partition in published}
+    jobs.settle(arguments, arguments.pixels_path, failures, dates, went_through(PIXELS_STAGE, scenes))
     if failures and not published:
-        raise jobs.NothingDone([failure for _, failure in failures])
+        raise NothingDone([failure for _, failure in failures])
     return jobs.JobResult(rows_read, rows_written, len(failures))
 
 
@@ -148,15 +148,15 @@ def _list(arguments: argparse.Namespace, areas: Areas) -> list[ScenePaths]:
     return known
 
 
-def _plan(found: Sequence[ScenePaths], areas: Areas) -> tuple[list[Partition], Failures]:
+def _plan(found: Sequence[ScenePaths], areas: Areas) -> tuple[list[Partition], list[jobs.KeyedFailure]]:
     """Read what each scene is, and put those of an area and date on one grid."""
     by_key: dict[Key, list[StoredScene]] = {}
-    failures: Failures = []
+    failures: list[jobs.KeyedFailure] = []
     for paths in found:
         try:
             scene = read_scene(paths)
         except (PlumewatchError, OSError) as error:
-            failure = FailedScene.from_exception(error, scene_id=paths.scene_id, stage=STAGE, area=paths.area)
+            failure = FailedScene.from_exception(error, scene_id=paths.scene_id, stage=PIXELS_STAGE, area=paths.area)
             failures.append((paths.date, failure))
             continue
         if scene.has_methane_bands:
@@ -242,20 +242,11 @@ def _publish(
             "cloud_dilation_m": settings.cloud_dilation_m,
             "rows_count_on": "area" if partition.is_on_area_grid else "scenes",
         },
+        extra={"grid": asdict(partition.grid)},
         counts={"clear": clear, "not_clear": rows - clear - no_data, "no_data": no_data},
     )
-    scenes = [(partition.area, scene.paths.scene_id) for scene in partition.scenes]
-    key = arguments.key or partition.date
-    heal_scenes(storage.parent(arguments.pixels_path), arguments.dag_id, key, scenes, STAGE)
-    log.info("area=%s date=%s: %s rows of %s scenes", partition.area, partition.date, rows, len(scenes))
+    log.info("area=%s date=%s: %s rows of %s scenes", partition.area, partition.date, rows, len(partition.scenes))
     return rows
-
-
-def _date(text: str) -> str:
-    try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}; allowed: YYYY-MM-DD") from error
 
 
 def _classes(text: str) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from datetime import UTC, date, datetime
 from plumewatch import storage
 from plumewatch.areas import grid_of, read_areas
 from plumewatch.errors import PlumewatchError, redact
+from plumewatch.keys import AS_WRITTEN, DAY, is_key
 from plumewatch.models import Area
 from plumewatch.oco2.archive.cmr import search_granules
 from plumewatch.oco2.archive.listing import GranuleRef, read_listing
@@ -105,10 +106,9 @@ def read_order(dag_id: str, first: str, last: str, today: date) -> Order:
 
 
 def _date(name: str, text: str) -> date:
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").date()
-    except ValueError:
-        raise BadArguments(f"{name}={text or '(empty)'}; allowed: YYYY-MM-DD. Example: {EXAMPLE}") from None
+    if not is_key(text, DAY):
+        raise BadArguments(f"{name}={text or '(empty)'}; allowed: {AS_WRITTEN[DAY]}. Example: {EXAMPLE}")
+    return date.fromisoformat(text)
 
 
 def cost_of(order: Order, settings: Settings) -> list[str]:

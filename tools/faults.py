@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 from plumewatch import storage
-from plumewatch.failed_scenes import read_failed_scenes
+from plumewatch.failures import FailureBook
 from plumewatch.tables import PIXELS
 
 from tools.airflow_client import AirflowClient, AirflowError, TaskRun
@@ -61,7 +61,7 @@ def _kill_every_try(client: AirflowClient, day: str, areas: list[str], root: str
     say(clock, f"run {state}; {MAPPED}: {mapped}")
     if state != "failed":
         yield f"a scene whose every try was killed leaves the run {state}"
-    rows = [r for r in read_failed_scenes(root, INGEST, day).to_pylist() if r["run_id"] == run_id]
+    rows = FailureBook(root, INGEST, run_id).open_rows_of_run(day)
     for row in rows:
         say(clock, f"failed_scenes: {row['area']} {row['scene_id']} {row['error_class']}: {row['message']}")
     if len(rows) != 1:
@@ -89,7 +89,7 @@ def _kill_the_worker(client: AirflowClient, day: str, areas: list[str], root: st
     state, tasks = _end_of(client, run_id)
     tries = {t.map_index: (t.state, t.try_number) for t in tasks if t.task_id == MAPPED}
     say(clock, f"run {state}; {MAPPED} (state, try): {tries}")
-    open_rows = [r for r in read_failed_scenes(root, INGEST, day).to_pylist() if r["healed_at_utc"] is None]
+    open_rows = FailureBook(root, INGEST, run_id).open_rows(day)
     if state != "success" and not open_rows:
         yield f"the worker's death leaves the run {state} and no row of failed_scenes"
     if not is_killed:

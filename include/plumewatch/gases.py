@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from plumewatch.constants import HOURS_PER_YEAR
+from plumewatch.keys import DAY, MONTH
 from plumewatch.tables import PEAKS, PLUMES, Table
 
 MULTI_PASS, SINGLE_PASS, ISOLATION_FOREST = "multi_pass", "single_pass", "isolation_forest"
@@ -67,7 +68,7 @@ CH4 = Gas(
     id_column="plume_id",
     methods=(MULTI_PASS, SINGLE_PASS, ISOLATION_FOREST),
     details="plume_details",
-    key_format="%Y-%m-%d",
+    key_format=DAY,
     unit="kg/h",
     large_unit="t/h",
     units_per_t_y=1000.0 / HOURS_PER_YEAR,
@@ -80,7 +81,7 @@ CO2 = Gas(
     id_column="peak_id",
     methods=(SCAN, CURVE_FIT_SEED),
     details="peak_details",
-    key_format="%Y-%m",
+    key_format=MONTH,
     unit="kt/h",
     large_unit="Mt/h",
     units_per_t_y=1.0 / (1000.0 * HOURS_PER_YEAR),

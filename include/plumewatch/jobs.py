@@ -11,7 +11,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -19,27 +19,20 @@ from botocore.exceptions import NoCredentialsError
 
 from plumewatch import storage
 from plumewatch.errors import PlumewatchError, redact
-from plumewatch.failed_scenes import record_failed_scenes
-from plumewatch.models import FailedScene
+from plumewatch.failures import Condition, FailedScene, FailureBook, may_heal, never
+from plumewatch.keys import AS_WRITTEN, DAY, MONTH, is_key
 from plumewatch.settings import export_aws_settings
 
 EXIT_GOOD, EXIT_NOTHING_DONE, EXIT_BAD_ARGUMENTS, EXIT_SOME_BAD = 0, 1, 2, 3
 MANUAL = "manual"
 TRY_AGAIN = "may heal when tried again: "
 """Begins the line of exit 1 where a second try makes sense."""
-LASTING_ERRORS = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
-"""Answers of a disk or a bucket that a second try doesn't change."""
 
 log = logging.getLogger("plumewatch.jobs")
 
 
-class NothingDone(PlumewatchError):
-    """Every input failed; retryable where one of them is."""
-
-    def __init__(self, failures: Sequence[FailedScene]) -> None:
-        more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-        super().__init__(failures[0].message + more)
-        self.is_retryable = any(failure.is_retryable for failure in failures)
+KeyedFailure = tuple[str, FailedScene]
+"""A failure and the partition key that it happened in."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +55,40 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--key", help="partition key (default: the partition that failed)")
 
 
-def record_failures(arguments: argparse.Namespace, output_root: str, key: str, failures: Sequence[FailedScene]) -> None:
-    """Write the rows of failed inputs beside the output root, and name each in the log."""
-    for failure in failures:
-        log.error("FAILED %s %s: %s: %s", failure.stage, failure.scene_id, failure.error_class, failure.message)
-    record_failed_scenes(
-        storage.parent(output_root), arguments.dag_id, arguments.key or key, arguments.run_id, failures
-    )
+def day(text: str) -> str:
+    """Return an argument that is a UTC date."""
+    return _key(text, DAY)
+
+
+def month(text: str) -> str:
+    """Return an argument that is a month."""
+    return _key(text, MONTH)
+
+
+def _key(text: str, form: str) -> str:
+    if not is_key(text, form):
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: {AS_WRITTEN[form]}")
+    return text
+
+
+def settle(
+    arguments: argparse.Namespace,
+    output_root: str,
+    failures: Iterable[KeyedFailure] = (),
+    keys: Iterable[str] = (),
+    is_over: Condition = never,
+) -> None:
+    """Record failed inputs beside the output root, under the caller's name, and heal what is over.
+
+    Each failure comes with the partition key that it happened in; `keys` are further ones that were looked at. The
+    argument `--key` goes before them.
+    """
+    by_key: dict[str, dict[FailedScene, None]] = {arguments.key or key: {} for key in keys}
+    for key, failure in failures:
+        by_key.setdefault(arguments.key or key, {})[failure] = None
+    book = FailureBook(storage.parent(output_root), arguments.dag_id, arguments.run_id)
+    for key in sorted(by_key):
+        book.settle(key, list(by_key[key]), is_over)
 
 
 def main(
@@ -91,8 +111,7 @@ def main(
         _say(f"{error}; allowed: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or the connection aws_default")
         sys.exit(EXIT_NOTHING_DONE)
     except OSError as error:
-        may_heal = "" if isinstance(error, LASTING_ERRORS) else TRY_AGAIN
-        _say(f"{may_heal}{type(error).__name__}: {error}")
+        _say(f"{TRY_AGAIN if may_heal(error) else ''}{type(error).__name__}: {error}")
         sys.exit(EXIT_NOTHING_DONE)
     except Exception:
         log.exception("the job has crashed")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from plumewatch.errors import PlumewatchError, redact
-
 
 @dataclass(frozen=True)
 class Area:
@@ -56,6 +54,11 @@ class Grid:
     """Rows."""
 
     @property
+    def crs(self) -> str:
+        """The CRS as `EPSG:...`."""
+        return f"EPSG:{self.epsg}"
+
+    @property
     def transform(self) -> Any:
         """affine.Affine from (column, row) to projected metres."""
         from affine import Affine
@@ -70,53 +73,4 @@ class Grid:
             self.north - self.height * self.resolution_m,
             self.west + self.width * self.resolution_m,
             self.north,
-        )
-
-
-@dataclass(frozen=True)
-class FailedScene:
-    """A scene, granule or file that could not be used, and why."""
-
-    scene_id: str
-    """Scene id; for OCO-2 the granule's name."""
-    stage: str
-    """What was being done: search, fetch, extract, pixels, detect ..."""
-    error_class: str
-    """Name of the exception's class."""
-    message: str
-    """What was found and what is allowed, without secrets."""
-    area: str | None = None
-    """Area of interest, where there is one."""
-    asset: str | None = None
-    """The asset or file in question."""
-    http_status: int | None = None
-    """Answer of the service, where one answered."""
-    attempts: int = 1
-    """How often it was tried."""
-    is_retryable: bool = False
-    """Whether trying again may heal it."""
-
-    @classmethod
-    def from_exception(
-        cls,
-        error: BaseException,
-        *,
-        scene_id: str,
-        stage: str,
-        area: str | None = None,
-        asset: str | None = None,
-        attempts: int = 1,
-    ) -> FailedScene:
-        """Describe `error`; only a PlumewatchError knows whether trying again helps, any other error is retryable."""
-        ours = isinstance(error, PlumewatchError)
-        return cls(
-            scene_id=scene_id,
-            stage=stage,
-            error_class=type(error).__name__,
-            message=redact(str(error))[:2000],
-            area=area,
-            asset=redact(asset or getattr(error, "file", "") or "") or None,
-            http_status=getattr(error, "http_status", None),
-            attempts=attempts,
-            is_retryable=error.is_retryable if ours else True,  # type: ignore[attr-defined]
         )

@@ -11,10 +11,8 @@ import pyarrow.compute as pc
 
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError
+from plumewatch.statuses import OBSERVATION_STAGES
 from plumewatch.tables import OBSERVATIONS
-
-STAGES = ("search", "fetch", "detection")
-"""Who writes: each stage replaces only its own rows."""
 
 
 def write_observations(
@@ -28,8 +26,8 @@ def write_observations(
     orbits: Collection[int] = (),
 ) -> None:
     """Replace the rows of `stage` for the given areas or orbits of a gas and key by `rows` (dicts by column name)."""
-    if stage not in STAGES:
-        raise ConfigurationError(f"stage {stage!r}; allowed: {', '.join(STAGES)}")
+    if stage not in OBSERVATION_STAGES:
+        raise ConfigurationError(f"stage {stage!r}; allowed: {', '.join(OBSERVATION_STAGES)}")
     table = OBSERVATIONS.from_pylist([{**row, "stage": stage} for row in rows])
 
     def owns(existing: pa.Table) -> pa.ChunkedArray:

@@ -8,11 +8,18 @@ NO_INPUT = "no_input"  # the satellite has nothing of it
 NO_REFERENCE = "no_reference"  # no earlier clear date to compare with
 FAILED = "failed"  # could not be used; failed_scenes says why
 
-# observations.stage: who looked; each replaces only its own rows
+# observations.stage: who looked; each replaces only its own rows. failed_scenes.stage: what was being done; there a
+# task of a DAG is a stage by its own name too (fetch_scene, list_granules ...)
 SEARCH_STAGE = "search"
 FETCH_STAGE = "fetch"
-DETECTION_STAGE = "detection"
+DETECTION_STAGE = "detection"  # of plumes; in observations of peaks too
 OBSERVATION_STAGES = (SEARCH_STAGE, FETCH_STAGE, DETECTION_STAGE)
+PIXELS_STAGE = "pixels"
+EXTRACTION_STAGE = "extract"
+PEAKS_STAGE = "detect"
+WIND_STAGE = "wind"
+INVENTORY_STAGE = "inventory"
+MATCHING_STAGE = "matching"
 
 # plumes.status and peaks.status: accepted, or the first reason against it
 ACCEPTED = "accepted"

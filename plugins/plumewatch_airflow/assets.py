@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, timedelta
 from typing import Any
 
 from airflow.sdk import Asset, CronPartitionTimetable
 from airflow.sdk.exceptions import AirflowFailException
+from plumewatch.keys import AS_WRITTEN, DAY, MONTH, is_key
 
 PIXELS = Asset(name="pixels", uri="plumewatch://pixels", group="plumewatch")
 """Pixel tables of a day; partition key YYYY-MM-DD."""
@@ -15,7 +16,6 @@ PEAKS = Asset(name="peaks", uri="plumewatch://peaks", group="plumewatch")
 SOURCES = Asset(name="sources", uri="plumewatch://sources", group="plumewatch")
 """Inventories as tables of sources; not partitioned by time."""
 
-DAY, MONTH = "%Y-%m-%d", "%Y-%m"
 # Midnight crons, offset by one: so a backfill's last day is included, and a day that was run by key isn't run again.
 DAILY = CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=-1, key_format=DAY)
 MONTHLY = CronPartitionTimetable("0 0 1 * *", timezone="UTC", run_offset=-1, key_format=MONTH)
@@ -24,14 +24,8 @@ MONTHLY = CronPartitionTimetable("0 0 1 * *", timezone="UTC", run_offset=-1, key
 def partition_key(context: Any, key_format: str) -> str:
     """Return the key of the run; the day or month of its start where it has none. A malformed one fails for good."""
     key = context.get("partition_key") or context["dag_run"].run_after.astimezone(UTC).strftime(key_format)
-    try:
-        parsed = datetime.strptime(key, key_format)
-    except ValueError:
-        parsed = None
-    if parsed is None or parsed.strftime(key_format) != key:
-        raise AirflowFailException(
-            f"partition key {key!r}; allowed: {'YYYY-MM-DD' if key_format == DAY else 'YYYY-MM'}"
-        )
+    if not is_key(key, key_format):
+        raise AirflowFailException(f"partition key {key!r}; allowed: {AS_WRITTEN[key_format]}")
     return key
 
 

@@ -15,7 +15,7 @@ TAGS = ["plumewatch"]
 CASE_SETS = ["stanford2021", "stanford2022", "stanford2024", "imeo", "varon2021"]
 AREAS_FOLDER = Path(__file__).resolve().parents[2] / "include" / "areas"
 
-# Retried with backoff: half a minute, a minute; what cannot heal is failed at once (failed_scenes.py, spark.py).
+# Retried with backoff: half a minute, a minute; what cannot heal is failed at once (summary.py, spark.py).
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "plumewatch",
     "retries": 2,

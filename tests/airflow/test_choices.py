@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,9 @@ from plumewatch.gases import CH4, CO2, GASES
 from plumewatch.methane.cases.published import read_cases
 from plumewatch.settings import ALERT_CHANNELS, Settings
 
-JOBS = Path(__file__).resolve().parents[2] / "spark_jobs"
+from tools.checkout import CHECKOUT
+
+JOBS = CHECKOUT / "spark_jobs"
 METHODS = [method for gas in GASES.values() for method in gas.methods]
 
 

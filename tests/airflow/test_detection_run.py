@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from plumewatch import storage
-from plumewatch.failed_scenes import read_failed_scenes
+from plumewatch.failures import FailureBook
 from plumewatch.tables import MATCHES, OBSERVATIONS, PEAKS, PIXELS, PLUMES, SOURCES, WIND
 
 pytestmark = pytest.mark.airflow
@@ -56,7 +56,7 @@ def test_a_month_of_granules_becomes_peaks_and_the_page_that_is_no_granule_turns
     assert sorted(states["fetch_granule"]) == ["failed"] + ["success"] * (len(states["fetch_granule"]) - 1)
     assert keys_handed_on(run) == {("peaks", month)}
     [page] = world.truth["bad_files"]["html_granules"]
-    [row] = read_failed_scenes(world.storage_root, EXTRACTION, month).to_pylist()
+    [row] = FailureBook(world.storage_root, EXTRACTION, "any run").rows(month)
     assert row["scene_id"] == page["granule"] and "HTML" in row["message"]
     assert not storage.list_files(f"{world.storage_root}/granules")
     assert not storage.list_files(f"{world.storage_root}/.candidates")

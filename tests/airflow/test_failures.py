@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 from plumewatch.errors import InputError, ServiceError
-from plumewatch.failed_scenes import heal_older, read_failed_scenes, record_failed_scenes
-from plumewatch.models import FailedScene
+from plumewatch.failures import FailedScene, FailureBook, not_seen_again
 
 DAG, KEY = "some_dag", "2025-08-24"
 
@@ -24,33 +23,35 @@ class Task:
 @pytest.fixture
 def context(dagbag: Any, storage_root: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What a running task sees; its storage is empty."""
-    from plumewatch_airflow import failed_scenes, spark
+    from plumewatch_airflow import failures, spark, summary
 
     values = {"dag": Dag, "ti": Task, "run_id": "run2"}
     monkeypatch.setenv("PLUMEWATCH_STORAGE_ROOT", storage_root)
-    monkeypatch.setattr(failed_scenes, "get_current_context", lambda: values)
-    monkeypatch.setattr(spark, "get_current_context", lambda: values)
+    for module in (failures, spark, summary):
+        monkeypatch.setattr(module, "get_current_context", lambda: values)
     return values
 
 
 def open_rows(root: str) -> list[tuple[str | None, str, str, int]]:
-    rows = read_failed_scenes(root, DAG, KEY).to_pylist()
+    rows = FailureBook(root, DAG, "any run").rows(KEY)
     return [(r["area"], r["scene_id"], r["error_class"], r["attempts"]) for r in rows if r["healed_at_utc"] is None]
 
 
 def test_what_heals_is_retried_and_what_cannot_is_not(context: dict[str, Any], storage_root: str) -> None:
     from airflow.sdk.exceptions import AirflowFailException
-    from plumewatch_airflow.failed_scenes import failure_recorded
+    from plumewatch_airflow.failures import failure_recorded
+    from plumewatch_airflow.summary import summarised
 
-    with pytest.raises(ServiceError), failure_recorded(KEY, "s1", "fetch_scene", "a"):
+    with pytest.raises(ServiceError), summarised(), failure_recorded(KEY, "s1", "fetch_scene", "a"):
         raise ServiceError("busy", 503)
-    with pytest.raises(AirflowFailException, match="cut off"), failure_recorded(KEY, "s2", "fetch_scene", "a"):
+    failing = pytest.raises(AirflowFailException, match="cut off")
+    with failing, summarised(), failure_recorded(KEY, "s2", "fetch_scene", "a"):
         raise InputError("x.tif", "cut off", "a whole file")
     assert open_rows(storage_root) == [("a", "s1", "ServiceError", 2), ("a", "s2", "InputError", 2)]
 
 
 def test_a_try_that_goes_well_heals_what_an_earlier_one_left(context: dict[str, Any], storage_root: str) -> None:
-    from plumewatch_airflow.failed_scenes import failure_recorded
+    from plumewatch_airflow.failures import failure_recorded
 
     with pytest.raises(ServiceError), failure_recorded(KEY, "search", "search_scenes"):
         raise ServiceError("busy", 503)
@@ -60,23 +61,25 @@ def test_a_try_that_goes_well_heals_what_an_earlier_one_left(context: dict[str, 
 
 
 def test_scenes_that_died_without_a_word_get_their_row(context: dict[str, Any], storage_root: str) -> None:
-    from plumewatch_airflow.failed_scenes import _reconcile
+    from plumewatch_airflow.failures import reconcile
 
     scenes = [{"key": KEY, "area": "a", "scene_id": f"s{n}"} for n in range(4)]
     told = FailedScene("s1", "fetch_scene", "InputError", "cut off", area="a")
-    record_failed_scenes(storage_root, DAG, KEY, "run2", [told])
+    book = FailureBook(storage_root, DAG, "run2")
+    book.settle(KEY, [told])
     before = FailedScene("s3", "fetch_scene", "ServiceError", "busy", area="a")
-    record_failed_scenes(storage_root, DAG, KEY, "run1", [before])
+    FailureBook(storage_root, DAG, "run1").settle(KEY, [before])
     states = {0: "success", 1: "failed", 2: "failed", 3: "success"}
-    _reconcile(storage_root, DAG, "run2", "fetch_scene", scenes, states)
+    reconcile(book, "fetch_scene", scenes, states)
     assert open_rows(storage_root) == [("a", "s1", "InputError", 1), ("a", "s2", "ProcessDied", 3)]
 
 
 def test_a_run_heals_what_earlier_runs_left_of_what_it_looked_at(storage_root: str) -> None:
     for area in ("a", "b"):
-        record_failed_scenes(storage_root, DAG, KEY, "run1", [FailedScene("x", "matching", "E", "m", area=area)])
-    record_failed_scenes(storage_root, DAG, KEY, "run2", [FailedScene("y", "matching", "E", "m", area="a")])
-    heal_older(storage_root, DAG, KEY, "run2", {"a"})
+        FailureBook(storage_root, DAG, "run1").settle(KEY, [FailedScene("x", "matching", "E", "m", area=area)])
+    book = FailureBook(storage_root, DAG, "run2")
+    book.settle(KEY, [FailedScene("y", "matching", "E", "m", area="a")])
+    book.settle(KEY, is_over=not_seen_again("run2", {"a"}))
     assert [row[:2] for row in open_rows(storage_root)] == [("a", "y"), ("b", "x")]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from earthdata_archive import TOKEN, Archive, serve_archive
 from plumewatch import http, storage
-from plumewatch.failed_scenes import read_failed_scenes
+from plumewatch.failures import FailureBook
 from plumewatch.oco2.archive import download
 from plumewatch.tables import SOUNDINGS
 
@@ -56,7 +56,9 @@ def test_without_a_token_the_month_is_skipped_by_name(
     states = states_of(run)
     assert run.state == "success" and keys_handed_on(run) == set()
     assert states.pop("report_failures") == ["success"] and {s for of in states.values() for s in of} == {"skipped"}
-    assert archive.asked == [] and read_failed_scenes(world.storage_root, EXTRACTION, month_of(world)).num_rows == 0
+    assert (
+        archive.asked == [] and len(FailureBook(world.storage_root, EXTRACTION, "any run").rows(month_of(world))) == 0
+    )
 
 
 def test_a_month_is_downloaded_with_the_connection_s_token_and_cleared_away(
@@ -74,7 +76,7 @@ def test_a_month_is_downloaded_with_the_connection_s_token_and_cleared_away(
     run = run_dag(EXTRACTION, month)
     assert run.state == "failed" and ("peaks", month) in keys_handed_on(run)  # red for the page, and the others went on
     assert set(granules_in(world)) == good and staged(world) == set()
-    failures = {row["scene_id"]: row for row in read_failed_scenes(world.storage_root, EXTRACTION, month).to_pylist()}
+    failures = {row["scene_id"]: row for row in FailureBook(world.storage_root, EXTRACTION, "any run").rows(month)}
     assert set(failures) == {page} and "NASA GESDISC DATA ARCHIVE" in failures[page]["message"]
     assert failures[page]["is_retryable"] is False and failures[page]["stage"] == "fetch_granule"
     assert {headers["authorization"] for headers in archive.downloads()} == {f"Bearer {TOKEN}"}
@@ -95,5 +97,5 @@ def test_a_granule_that_fails_later_keeps_its_soundings_and_downloads_are_kept_o
     manifest = storage.read_manifest(f"{world.storage_root}/soundings/month={month}")
     assert manifest is not None and manifest["kept_stored"] == [lost]
     assert staged(world) == set(archive.objects) - {lost}
-    [row] = [r for r in read_failed_scenes(world.storage_root, EXTRACTION, month).to_pylist() if r["scene_id"] == lost]
+    [row] = [r for r in FailureBook(world.storage_root, EXTRACTION, "any run").rows(month) if r["scene_id"] == lost]
     assert (row["http_status"], row["healed_at_utc"]) == (403, None)

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 from plumewatch import storage
-from plumewatch.failed_scenes import read_failed_scenes
+from plumewatch.failures import FailureBook
 from plumewatch.tables import OBSERVATIONS, PIXELS, PLUMES, WIND
 
 INGEST = "sentinel2_daily_ingest"
@@ -58,7 +58,7 @@ def test_a_truncated_scene_turns_the_run_red_and_stops_nothing(
     assert run.state == "failed" and states["write_pixels"] == ["success"] and states["report_failures"] == ["failed"]
     assert sorted(states["fetch_scene"]) == ["failed"] + ["success"] * (len(scenes_on(world, bad["date"])) - 1)
     assert keys_handed_on(run) == {("pixels", bad["date"])}
-    [row] = read_failed_scenes(world.storage_root, INGEST, bad["date"]).to_pylist()
+    [row] = FailureBook(world.storage_root, INGEST, "any run").rows(bad["date"])
     assert (row["scene_id"], row["area"], row["stage"]) == (bad["scene_id"], bad["area"], "fetch_scene")
     assert row["attempts"] == 1 and row["is_retryable"] is False and "cut off" in row["message"]
     assert (bad["area"], "failed", bad["scene_id"]) in observations(world, bad["date"])
@@ -109,7 +109,7 @@ def test_a_day_that_comes_late_hands_on_the_days_that_refer_to_it(
 def test_an_unknown_area_is_answered_with_the_known_ones(world: Any, run_dag: Callable[..., Any]) -> None:
     run = run_dag(INGEST, "2025-08-22", areas=["atlantis"])
     assert run.state == "failed"
-    [row] = read_failed_scenes(world.storage_root, INGEST, "2025-08-22").to_pylist()
+    [row] = FailureBook(world.storage_root, INGEST, "any run").rows("2025-08-22")
     assert "unknown area atlantis" in row["message"] and all(area in row["message"] for area in areas_of(world))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from plumewatch import http, storage
-from plumewatch.failed_scenes import read_failed_scenes
+from plumewatch.failures import FailureBook
 from plumewatch.methane.cases import published as published_cases
 from plumewatch.methane.cases import scenes as case_scenes
 from plumewatch.methane.cases import validation as case_validation
@@ -102,7 +102,7 @@ def test_an_unknown_case_is_answered_with_the_known_ones(
     assert run.state == "failed" and states["search_scenes"] == ["failed"]
     assert states["detect_plumes"] == ["skipped"]
     key = run.run_after.strftime("%Y-%m-%d")
-    [row] = [r for r in read_failed_scenes(world.storage_root, DAG, key).to_pylist() if r["run_id"] == run.run_id]
+    [row] = [r for r in FailureBook(world.storage_root, DAG, "any run").rows(key) if r["run_id"] == run.run_id]
     assert row["stage"] == "search_scenes" and f"known: {ARIZONA}" in row["message"]
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+from tools.checkout import CHECKOUT
+
+README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 TABLES = {
     "scenes", "pixels", "wind", "observations", "failed_scenes", "soundings", "peaks", "peak_details", "plumes",
     "plume_details", "anomalies", "matches", "maps", "sources", "validation",
@@ -31,7 +32,7 @@ def test_a_row_a_dag_with_what_it_writes(dagbag: Any, dag_id: str) -> None:
 
 
 def test_every_make_target_of_the_readme_exists() -> None:
-    makefile = (Path(__file__).resolve().parents[2] / "Makefile").read_text(encoding="utf-8")
+    makefile = (CHECKOUT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
     told = set(re.findall(r"`make ([a-z]+)", README)) | {"demo", "test"}
     assert told <= targets and targets - {"help"} <= told

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 from types import ModuleType
 
-JOBS = Path(__file__).resolve().parents[2] / "spark_jobs"
+from tools.checkout import CHECKOUT
+
+JOBS = CHECKOUT / "spark_jobs"
 
 
 def load_job(name: str) -> ModuleType:

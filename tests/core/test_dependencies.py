@@ -8,11 +8,11 @@ import sys
 import tomllib
 from collections.abc import Iterable
 from importlib.metadata import packages_distributions
-from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tools.checkout import CHECKOUT
+
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 OWN = {"plumewatch", "plumewatch_airflow", "tools"}
 AIRFLOW = "apache-airflow"  # with its providers one package of many distributions, looked up by module

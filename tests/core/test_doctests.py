@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import doctest
 import importlib
-from pathlib import Path
 
 import pytest
 
-INCLUDE = Path(__file__).resolve().parents[2] / "include"
+from tools.checkout import CHECKOUT
+
+INCLUDE = CHECKOUT / "include"
 EXAMPLES = {
     ".".join(path.relative_to(INCLUDE).with_suffix("").parts).removesuffix(".__init__"): n
     for path in sorted(INCLUDE.rglob("*.py"))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import shapely
 from plumewatch.tables import PEAKS, PLUMES
 
-JOB = Path(__file__).resolve().parents[2] / "spark_jobs" / "match_sources.py"
+from tools.checkout import CHECKOUT
+
+JOB = CHECKOUT / "spark_jobs" / "match_sources.py"
 
 
 def source(source_id: str, lon: float, lat: float, emission_t_y: float, gas: str = "co2") -> dict:

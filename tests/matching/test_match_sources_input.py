@@ -55,7 +55,7 @@ def test_a_source_without_a_stated_emission_spoils_no_detection(job, world, spar
 
 
 def test_what_was_matched_stays_where_nothing_of_a_period_can_be_read(job, world, spark) -> None:
-    from plumewatch.jobs import NothingDone
+    from plumewatch.failures import NothingDone
 
     world.write(SOURCES, {"inventory": "combined"}, [source("well", 54.0, 38.0, 40_000.0, gas="ch4")])
     folder = world.write(PLUMES, {"method": "multi_pass", "area": "a", "date": "2025-08-30"}, [plume("p", 54.0, 38.0)])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -17,7 +16,9 @@ from plumewatch.methane.evaluation.scenes import SimulatedArea
 from plumewatch.methane.passes import Pass
 from plumewatch.tables import PIXELS, WIND
 
-JOB = Path(__file__).resolve().parents[2] / "spark_jobs" / "detect_methane_plumes.py"
+from tools.checkout import CHECKOUT
+
+JOB = CHECKOUT / "spark_jobs" / "detect_methane_plumes.py"
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from plumewatch.methane.anomalies import NOISE, Anomalies, ForestSettings, detect_isolation_forest, find_anomalies
 from plumewatch.methane.evaluation.scenes import simulate_area
-from plumewatch.methane.grid_place import GridPlace
+from plumewatch.methane.grid_place import FittedPlace
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.thresholds import thresholds
 from plumewatch.statuses import UNRATED
@@ -27,7 +27,7 @@ def target() -> Pass:
 def pass_of(template: Pass, b11: np.ndarray, b12: np.ndarray) -> Pass:
     """A pass of these reflectances, cells of 20 m."""
     height, width = b11.shape
-    place = GridPlace(0, 0, height, width, template.place.longitude0, template.place.coefficients)
+    place = FittedPlace(0, 0, height, width, template.place.longitude0, template.place.coefficients)
     return replace(
         template,
         b11=b11.astype(np.float32),

@@ -23,7 +23,9 @@ from plumewatch.oco2.seed_method import find_peaks_seed
 from plumewatch.oco2.track import compute_track
 from plumewatch.tables import PEAKS, SOUNDINGS
 
-JOBS = Path(__file__).resolve().parents[2] / "spark_jobs"
+from tools.checkout import CHECKOUT
+
+JOBS = CHECKOUT / "spark_jobs"
 SEED_KT_H, CONVERGED_KT_H, INVENTORY_KT_H = 13.28, 17.9, 11.84  # published; the same fit converged; upwind sum of CoCO2
 
 

@@ -17,7 +17,9 @@ from plumewatch.inventory.gppd import read_gppd
 from plumewatch.inventory.refresh import refresh_sources
 from plumewatch.tables import MATCHES, PEAKS, SOURCES
 
-JOB = Path(__file__).resolve().parents[2] / "spark_jobs" / "match_sources.py"
+from tools.checkout import CHECKOUT
+
+JOB = CHECKOUT / "spark_jobs" / "match_sources.py"
 HIGHVELD = {
     f"{name} power station" for name in ("kendal", "kriel", "matla", "duvha", "kusile", "hendrina", "komati", "arnot")
 }

@@ -20,7 +20,9 @@ from plumewatch.tables import PIXELS
 from pyproj import Transformer
 from shapely.geometry import mapping
 
-JOB = Path(__file__).resolve().parents[2] / "spark_jobs" / "rasters_to_pixels.py"
+from tools.checkout import CHECKOUT
+
+JOB = CHECKOUT / "spark_jobs" / "rasters_to_pixels.py"
 SCENE_ID = "S2A_29RKH_20200219_0_L2A"
 SOURCE_SIZE_M, CELL_SIZE_M = 200.0, 20.0  # the scene was thinned out; the area's cells divide its pixels
 OUTLINE = shapely.Polygon([(-11.500, 24.700), (-11.400, 24.720), (-11.412, 24.800), (-11.488, 24.787)])

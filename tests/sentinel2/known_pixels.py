@@ -15,7 +15,9 @@ from pyproj import Transformer
 from sentinel2_scenes import EPSG, NORTH, SIZE_M, WEST
 from shapely.geometry import mapping
 
-JOB = Path(__file__).resolve().parents[2] / "spark_jobs" / "rasters_to_pixels.py"
+from tools.checkout import CHECKOUT
+
+JOB = CHECKOUT / "spark_jobs" / "rasters_to_pixels.py"
 TO_LONLAT = Transformer.from_crs(f"EPSG:{EPSG}", "EPSG:4326", always_xy=True)
 RNG = np.random.default_rng(5)
 

@@ -12,7 +12,7 @@ import pytest
 import rasterio
 from known_pixels import classes, image, lonlat_polygon, numbers, pixels, write_area
 from plumewatch.errors import PlumewatchError
-from plumewatch.failed_scenes import read_failed_scenes
+from plumewatch.failures import FailureBook
 from sentinel2_scenes import NORTH, SCENE_ID, WEST, write_stacked
 
 
@@ -20,7 +20,7 @@ class TestBadScenes:
     GOOD = "S2A_40RCN_20250821_0_L2A"
 
     def failures(self, tmp_path: Path, key: str = "2025-08-21") -> list[dict[str, Any]]:
-        return read_failed_scenes(str(tmp_path), "manual", key).to_pylist()
+        return FailureBook(str(tmp_path), "manual", "any run").rows(key)
 
     def write_good(self, scenes: Path) -> np.ndarray:
         b11 = numbers(60, 70)
@@ -120,7 +120,7 @@ class TestBadScenes:
         self.write_good(scenes)
         self.break_no_item(write_stacked(scenes, numbers(9, 9), numbers(9, 9), classes(9, 9)))
         run("--dag-id", "sentinel2_daily_ingest", "--run-id", "r7", "--key", "2025-08-20")
-        [row] = read_failed_scenes(str(tmp_path), "sentinel2_daily_ingest", "2025-08-20").to_pylist()
+        [row] = FailureBook(str(tmp_path), "sentinel2_daily_ingest", "any run").rows("2025-08-20")
         assert row["run_id"] == "r7"
 
     def test_where_nothing_is_good_the_first_reason_is_the_answer(

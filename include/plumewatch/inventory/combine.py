@@ -19,10 +19,10 @@ def combine_sources(coco2: pa.Table, gppd: pa.Table, *others: pa.Table) -> pa.Ta
     takes its name and owner, the others keep their own name with "near" and GPPD's. Arguments and result are rows of
     the table `sources`; ids stay as they are.
     """
-    coco2, gppd, *others = (t.select(SOURCES.schema.names) for t in (coco2, gppd, *others))
+    coco2, gppd, *further = (t.select(SOURCES.schema.names) for t in (coco2, gppd, *others))
     if coco2.num_rows and gppd.num_rows:
         coco2, gppd = _named(coco2, gppd), gppd.filter(pa.array(~_has_neighbour(gppd, coco2)))
-    return SOURCES.conform(pa.concat_tables([coco2, gppd, *others]))
+    return SOURCES.conform(pa.concat_tables([coco2, gppd, *further]))
 
 
 def _points(sources: pa.Table) -> np.ndarray:

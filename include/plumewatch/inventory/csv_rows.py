@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from plumewatch import storage
 from plumewatch.errors import InputError
-from plumewatch.models import FailedScene
+from plumewatch.failures import FailedScene
+from plumewatch.statuses import INVENTORY_STAGE
 
 OnFailure = Callable[[FailedScene], None]
 Text = NDArray[np.object_]
-
-STAGE = "inventory"
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class CsvRows:
             raise failures[min(failures)]
         for bad in sorted(failures):
             name = f"{self.file.rsplit('/', 1)[-1]}:{self.line[bad]}"
-            on_failure(FailedScene.from_exception(failures[bad], scene_id=name, stage=STAGE))  # type: ignore[misc]
+            on_failure(FailedScene.from_exception(failures[bad], scene_id=name, stage=INVENTORY_STAGE))  # type: ignore[misc]
         return self.take(~np.isin(np.arange(len(self)), list(failures)))
 
 

@@ -13,11 +13,12 @@ import pyarrow as pa
 
 from plumewatch import storage
 from plumewatch.errors import InputError
+from plumewatch.failures import FailedScene
 from plumewatch.inventory import coco2, gppd, own_sources
 from plumewatch.inventory.combine import combine_sources
-from plumewatch.inventory.csv_rows import STAGE, OnFailure
+from plumewatch.inventory.csv_rows import OnFailure
 from plumewatch.inventory.power_plants import power_plant_factors
-from plumewatch.models import FailedScene
+from plumewatch.statuses import INVENTORY_STAGE
 from plumewatch.tables import COMBINED, SOURCES
 
 
@@ -72,7 +73,7 @@ def refresh_sources(inventories_path: str, storage_root: str) -> RefreshedSource
             sources = _read(inventory, files, failures)
         except InputError as error:
             name = files[0].rsplit("/", 1)[-1]
-            failures.append(FailedScene.from_exception(error, scene_id=name, stage=STAGE))
+            failures.append(FailedScene.from_exception(error, scene_id=name, stage=INVENTORY_STAGE))
             continue
         _write(root, inventory.name, sources, files)
         rows[inventory.name] = sources.num_rows

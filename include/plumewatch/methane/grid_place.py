@@ -1,16 +1,20 @@
-"""Where the cells of an area's grid lie: longitude and latitude as cubic polynomials in row and column."""
+"""Where the cells of an area's grid lie: as its grid says, or, where nobody says it, as their own places do."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
+from pyproj import Transformer
 
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.methane.mask_window import window_around
 from plumewatch.methane.smoothing import Mask
+from plumewatch.models import Grid
 
 FIT_POINTS = 4096  # pixels that a cubic of 10 terms per coordinate is fitted to
 STRIP_HALF_WIDTH_PX = 0.1  # of what joins the pieces of an outline
@@ -19,8 +23,8 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class GridPlace:
-    """Where the cells of a window of the area's grid lie, as cubic polynomials in row and column."""
+class GridPlace(ABC):
+    """Where the cells of a window of the area's grid lie."""
 
     row0: int
     """Row of the window's first cell on the area's grid."""
@@ -31,15 +35,16 @@ class GridPlace:
     width: int
     """Columns of the window."""
     longitude0: float
-    """Longitude that the fitted ones are relative to, so that an area may lie across the antimeridian."""
-    coefficients: Floats
-    """(10 terms, 2): longitude relative to longitude0, and latitude, in degrees."""
+    """Longitude that others are relative to, so that an area may lie across the antimeridian."""
+
+    @abstractmethod
+    def relative_degrees(self, row: Floats, col: Floats) -> tuple[Floats, Floats]:
+        """Return longitude relative to longitude0, and latitude, of cells counted from the window's first."""
 
     def longitude_latitude(self, row: ArrayLike, col: ArrayLike) -> tuple[Floats, Floats]:
         """Return longitude and latitude in degrees of cells counted from the window's first; its centre is (0, 0)."""
-        terms = _cubic_terms(np.asarray(row, dtype=float), np.asarray(col, dtype=float), self.height, self.width)
-        place = terms @ self.coefficients
-        return wrap_longitude(place[..., 0] + self.longitude0), place[..., 1]
+        east, latitude = self.relative_degrees(np.asarray(row, dtype=float), np.asarray(col, dtype=float))
+        return wrap_longitude(east + self.longitude0), latitude
 
     def polygon(self, mask: Mask) -> shapely.Geometry:
         """Return the outline of the cells of `mask` (height x width) in longitude and latitude, one polygon.
@@ -52,27 +57,72 @@ class GridPlace:
         ends = np.nonzero(edges == -1)[1] + around[1].start
         outline = _joined(shapely.union_all(shapely.box(starts - 0.5, rows - 0.5, ends - 0.5, rows + 0.5)))
 
-        def to_degrees(points: Floats) -> Floats:
-            place = _cubic_terms(points[:, 1], points[:, 0], self.height, self.width) @ self.coefficients
-            return np.column_stack([place[:, 0] + self.longitude0, place[:, 1]])
+        def moved(points: Floats) -> Floats:
+            east, latitude = self.relative_degrees(points[:, 1], points[:, 0])
+            return np.column_stack([east + self.longitude0, latitude])
 
-        return shapely.normalize(shapely.transform(outline, to_degrees))
+        return shapely.normalize(shapely.transform(outline, moved))
 
 
-def fit_grid_place(row: NDArray[np.int64], col: NDArray[np.int64], longitude: Floats, latitude: Floats) -> GridPlace:
-    """Return the smallest window that holds the cells, with its place fitted to theirs.
+@dataclass(frozen=True, eq=False)
+class KnownPlace(GridPlace):
+    """On a grid that the pixel table's manifest states."""
+
+    grid: Grid
+    """The area's."""
+
+    def relative_degrees(self, row: Floats, col: Floats) -> tuple[Floats, Floats]:
+        """Return the places of the grid."""
+        size = self.grid.resolution_m
+        x = self.grid.west + (self.col0 + col + 0.5) * size
+        y = self.grid.north - (self.row0 + row + 0.5) * size
+        longitude, latitude = to_degrees(self.grid.crs).transform(x, y)
+        return wrap_longitude(longitude - self.longitude0), np.asarray(latitude)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedPlace(GridPlace):
+    """On a grid that nobody states, such as that of a table of others: cubic polynomials in row and column."""
+
+    coefficients: Floats
+    """(10 terms, 2): longitude relative to longitude0, and latitude, in degrees."""
+
+    def relative_degrees(self, row: Floats, col: Floats) -> tuple[Floats, Floats]:
+        """Return what was fitted."""
+        place = _cubic_terms(row, col, self.height, self.width) @ self.coefficients
+        return place[..., 0], place[..., 1]
+
+
+@lru_cache(maxsize=8)
+def to_degrees(crs: str) -> Transformer:
+    """Return the transform from projected metres to longitude and latitude."""
+    return Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+
+
+def find_grid_place(
+    row: NDArray[np.int64], col: NDArray[np.int64], longitude: Floats, latitude: Floats, grid: Grid | None = None
+) -> GridPlace:
+    """Return the smallest window that holds the cells, placed by `grid`, or fitted to their own places without one.
 
     `row` and `col` are counted on the area's grid, `longitude` and `latitude` are in degrees; all are one-dimensional,
     a value a cell. Within 100 km a cubic follows UTM to better than a centimetre.
     """
     row0, col0 = int(row.min()), int(col.min())
     height, width = int(row.max()) - row0 + 1, int(col.max()) - col0 + 1
+    window = row0, col0, height, width, float(longitude[0])
+    if grid is not None:
+        return KnownPlace(*window, grid)
     some = np.unique(np.linspace(0, len(row) - 1, FIT_POINTS).astype(np.int64))
-    longitude0 = float(longitude[0])
-    place = np.column_stack([wrap_longitude(longitude[some] - longitude0), latitude[some]])
+    place = np.column_stack([wrap_longitude(longitude[some] - longitude[0]), latitude[some]])
     terms = _cubic_terms((row[some] - row0).astype(float), (col[some] - col0).astype(float), height, width)
     coefficients = np.linalg.lstsq(terms, place, rcond=None)[0].astype(np.float64)
-    return GridPlace(row0, col0, height, width, longitude0, coefficients)
+    return FittedPlace(*window, coefficients)
+
+
+def median_distance_deg(one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> float:
+    """Return the median distance of places near each other, in degrees of latitude."""
+    east = wrap_longitude(one[0] - other[0]) * np.cos(np.radians(other[1]))
+    return float(np.median(np.hypot(east, one[1] - other[1])))
 
 
 def _cubic_terms(row: Floats, col: Floats, height: int, width: int) -> Floats:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from plumewatch.errors import InputError
 from plumewatch.methane.flares import find_flares
-from plumewatch.methane.grid_place import GridPlace, fit_grid_place
+from plumewatch.methane.grid_place import GridPlace, find_grid_place, median_distance_deg
 from plumewatch.methane.retrieval import PLATFORMS, compute_air_mass_factor
 from plumewatch.methane.smoothing import Mask
+from plumewatch.models import Grid
 
 DEFAULT_PIXEL_SIZE_M = 20.0  # bands 11 and 12 of Sentinel-2 (MSI user guide), where the pixel table has no column
 REFLECTANCES = (1e-4, 6.5535)  # one step of the stored integers, and the largest of 16 bits
@@ -33,6 +34,8 @@ COLUMNS = (
 OTHER_BANDS = ("b02", "b03", "b04", "b05", "b06", "b07", "b08", "b8a")
 """Bands that methane doesn't touch: read where the table has them, as what changes in them too is no plume."""
 
+MAX_OFFSET_PX = 0.5  # pixels that lie further off belong to another grid
+CHECKED_POINTS = 512  # of a pass, whose places are compared with those of a grid
 NEVER_NULL = ("scene_id", "platform", "row", "col", "longitude", "latitude")
 
 
@@ -108,8 +111,10 @@ def _rows_of(pixels: pa.Table, platform: str | None, relative_orbit: int | None)
     return pixels.filter(pa.compute.and_kleene(*is_same))
 
 
-def grid_pass(rows: pa.Table, source: str = "pixels") -> Pass:
+def grid_pass(rows: pa.Table, source: str = "pixels", grid: Grid | None = None) -> Pass:
     """Return the rows of one pass on the smallest window that holds them.
+
+    `grid` is what rows and columns count on, where it is known.
 
     Raises InputError, naming `source`, where there is no row, a place is null, or a value is none that a pass can have.
     """
@@ -122,8 +127,10 @@ def grid_pass(rows: pa.Table, source: str = "pixels") -> Pass:
     solar, view = (_median(rows[name]) for name in ("solar_zenith_deg", "view_zenith_deg"))
     air_mass_factor = _checked_air_mass_factor(solar, view, source)
     row, col = (rows[name].to_numpy().astype(np.int64) for name in ("row", "col"))
-    place = fit_grid_place(row, col, rows["longitude"].to_numpy(), rows["latitude"].to_numpy())
+    place = find_grid_place(row, col, rows["longitude"].to_numpy(), rows["latitude"].to_numpy(), grid)
     _check_extent(rows.num_rows, place, source)
+    if grid is not None:
+        _check_grid(rows, place, source)
     cell = (row - place.row0) * place.width + col - place.col0
     shape = (place.height, place.width)
 
@@ -185,6 +192,17 @@ def _checked_air_mass_factor(solar_zenith_deg: float, view_zenith_deg: float, so
         found = f"solar_zenith_deg {solar_zenith_deg:.1f}, view_zenith_deg {view_zenith_deg:.1f}"
         raise InputError(source, found, f"an air mass factor from {AIR_MASS_FACTORS[0]:g} to {AIR_MASS_FACTORS[1]:g}")
     return factor
+
+
+def _check_grid(rows: pa.Table, place: GridPlace, source: str) -> None:
+    """Refuse pixels that lie elsewhere than the grid says that they are stated to be on."""
+    some = pa.array(np.unique(np.linspace(0, rows.num_rows - 1, CHECKED_POINTS).astype(np.int64)))
+    row, col, longitude, latitude = (rows[n].take(some).to_numpy() for n in ("row", "col", "longitude", "latitude"))
+    there = place.longitude_latitude(row - place.row0, col - place.col0)
+    below = place.longitude_latitude(row - place.row0 + 1, col - place.col0)
+    off = median_distance_deg((longitude, latitude), there) / median_distance_deg(below, there)
+    if not off <= MAX_OFFSET_PX:
+        raise InputError(source, f"pixels {off:.1f} cells off the grid of its manifest", "pixels on that grid")
 
 
 def _check_extent(n_rows: int, place: GridPlace, source: str) -> None:

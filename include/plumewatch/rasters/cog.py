@@ -1,41 +1,44 @@
-"""Cloud-Optimized GeoTIFFs as bytes: the same pixels give the same bytes."""
+"""Cloud-Optimized GeoTIFFs as bytes: the same pixels give the same bytes.
+
+By GDAL's own COG driver: rio-cogeo drives the same through a temporary file and adds nothing that is needed here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import rasterio
+from affine import Affine
 from numpy.typing import NDArray
-from rasterio.crs import CRS
 from rasterio.io import MemoryFile
 from rasterio.shutil import copy
 
-from plumewatch.models import Grid
-
 TILE_PX = 512
 INTEGER_PREDICTOR = 2  # differences of neighbours, TIFF 6.0 section 14
+FLOAT_PREDICTOR = 3  # byte planes of floating point, TIFF Technical Note 3
 
 
 def cog_bytes(
-    bands: Mapping[str, NDArray[Any]], grid: Grid, nodata: int, overview_resampling: str, scale: float | None = None
+    bands: Mapping[str, NDArray[Any]],
+    crs: str,
+    transform: Affine,
+    *,
+    nodata: float,
+    overview_resampling: str,
+    scale: float | None = None,
 ) -> bytes:
-    """Return integer bands (height x width, by description) as one Cloud-Optimized GeoTIFF.
+    """Return bands (height x width, of one type, by description) as one Cloud-Optimized GeoTIFF.
 
-    Tiles of 512 pixels, DEFLATE with predictor 2, overviews by `overview_resampling` (AVERAGE, NEAREST) where the
+    Tiles of 512 pixels, DEFLATE with a predictor, overviews by `overview_resampling` (AVERAGE, NEAREST) where the
     raster is larger than a tile; `scale` becomes the tag of each band, with an offset of 0.
     """
     first = next(iter(bands.values()))
     profile = {
-        "driver": "GTiff",
-        "dtype": first.dtype,
-        "count": len(bands),
-        "width": grid.width,
-        "height": grid.height,
-        "crs": CRS.from_epsg(grid.epsg),
-        "transform": grid.transform,
-        "nodata": nodata,
-    }
+        "driver": "GTiff", "dtype": first.dtype, "count": len(bands), "height": first.shape[0], "width": first.shape[1],
+        "crs": crs, "transform": transform, "nodata": nodata,
+    }  # fmt: skip
     with rasterio.Env(), MemoryFile() as plain, MemoryFile() as cog:
         with plain.open(**profile) as target:
             for number, (name, band) in enumerate(bands.items(), 1):
@@ -49,7 +52,7 @@ def cog_bytes(
                 cog.name,
                 driver="COG",
                 COMPRESS="DEFLATE",
-                PREDICTOR=INTEGER_PREDICTOR,
+                PREDICTOR=FLOAT_PREDICTOR if np.issubdtype(first.dtype, np.floating) else INTEGER_PREDICTOR,
                 BLOCKSIZE=TILE_PX,
                 OVERVIEW_RESAMPLING=overview_resampling,
             )

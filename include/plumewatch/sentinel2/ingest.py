@@ -12,34 +12,26 @@ from plumewatch import storage
 from plumewatch.areas import read_areas, select_areas
 from plumewatch.catalogues.stac import read_item
 from plumewatch.errors import ConfigurationError, PlumewatchError
-from plumewatch.failed_scenes import heal_scenes, record_failed_scenes
+from plumewatch.failures import FailedScene, FailureBook, NothingDone, went_through
 from plumewatch.gases import CH4
-from plumewatch.models import Area, FailedScene
+from plumewatch.models import Area
 from plumewatch.observations import write_observations
 from plumewatch.rasters.scene_store import withdraw_scene
 from plumewatch.sentinel2.scene import SceneRef
-from plumewatch.sentinel2.search import STAGE, SearchResult, SkippedScene, search_scenes
+from plumewatch.sentinel2.search import SearchResult, SkippedScene, search_scenes
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.settings import Settings
 from plumewatch.statuses import FAILED, FETCH_STAGE, NO_INPUT, SEARCH_STAGE, SKIPPED_DUPLICATE
 from plumewatch.wind.product import requests_of_day
 from plumewatch.wind.providers import fetch_wind
 
-SEARCH = "search"
+WHOLE_SEARCH = "search"
 """scene_id of a failed_scenes row where a whole search failed, before any scene was known."""
 
 SCENES = "scenes"
 """Folder of the stacked scenes below the storage root."""
 
 log = logging.getLogger(__name__)
-
-
-class NothingFound(PlumewatchError):
-    """No scene to fetch, and what was asked failed; retryable where one of the failures is."""
-
-    def __init__(self, message: str, failures: Sequence[FailedScene]) -> None:
-        super().__init__(message)
-        self.is_retryable = any(failure.is_retryable for failure in failures)
 
 
 @dataclass(frozen=True)
@@ -72,7 +64,7 @@ class DaySearch:
     @property
     def n_items(self) -> int:
         """Items that the catalogues returned."""
-        return len(self.scenes) + len(self.skipped) + sum(f.scene_id != SEARCH for _, f in self.failed)
+        return len(self.scenes) + len(self.skipped) + sum(f.scene_id != WHOLE_SEARCH for _, f in self.failed)
 
     @property
     def n_skipped(self) -> int:
@@ -82,23 +74,24 @@ class DaySearch:
     def raise_if_all_failed(self) -> None:
         """Raise where there is nothing to fetch and something failed: an empty day must not look like a good one."""
         if self.failed and not self.scenes:
-            failures = [failure for _, failure in self.failed]
-            raise NothingFound("; ".join(f"{f.area} {f.scene_id}: {f.message}" for f in failures), failures)
+            raise NothingDone([failure for _, failure in self.failed])
 
-    def record(self, storage_root: str, dag_id: str, run_id: str) -> None:
+    def record(self, book: FailureBook) -> None:
         """Write the observations (nothing there, too cloudy, duplicate) and the failed scenes of the search.
 
         A product that a newer one replaces is withdrawn from the storage: it may have come in before the newer one.
         """
         for key, area, skipped in self.skipped:
             if skipped.outcome == SKIPPED_DUPLICATE:
-                withdraw_scene(storage.join(storage_root, SCENES), area, key, skipped.scene.scene_id)
+                withdraw_scene(storage.join(book.storage_root, SCENES), area, key, skipped.scene.scene_id)
         for key in sorted({key for key, _ in self.searched}):
             areas = {area for day, area in self.searched if day == key}
-            write_observations(storage_root, CH4.name, key, SEARCH_STAGE, self._observations(key, areas), areas=areas)
-            heal_scenes(storage_root, dag_id, key, [(area, SEARCH) for area in areas], STAGE)
+            write_observations(
+                book.storage_root, CH4.name, key, SEARCH_STAGE, self._observations(key, areas), areas=areas
+            )
+            book.settle(key, is_over=went_through(SEARCH_STAGE, [(area, WHOLE_SEARCH) for area in areas]))
         for key in sorted({key for key, _ in self.failed}):
-            record_failed_scenes(storage_root, dag_id, key, run_id, [f for day, f in self.failed if day == key])
+            book.settle(key, [failure for day, failure in self.failed if day == key])
 
     def _observations(self, key: str, areas: set[str]) -> list[dict[str, Any]]:
         rows = [_observation(area, skipped.outcome, skipped.scene) for day, area, skipped in self.skipped if day == key]
@@ -192,8 +185,8 @@ def _search_areas(
                 )
             answered.append((area, search_scenes(area, first, last, settings.stac_api)))
         except PlumewatchError as error:
-            log.error("%s: %s", area.name, error)
-            found.failed.append((key, FailedScene.from_exception(error, scene_id=SEARCH, stage=STAGE, area=area.name)))
+            failure = FailedScene.from_exception(error, scene_id=WHOLE_SEARCH, stage=SEARCH_STAGE, area=area.name)
+            found.failed.append((key, failure))
     return answered
 
 

@@ -19,13 +19,15 @@ from rasterio.windows import Window as RasterWindow
 
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError
-from plumewatch.models import FailedScene, Grid
+from plumewatch.failures import FailedScene
+from plumewatch.models import Grid
 from plumewatch.rasters.reading import open_raster
 from plumewatch.sentinel2.bands import METHANE_BANDS, NO_DATA_CLASS
 from plumewatch.sentinel2.clouds import compute_clear_mask
-from plumewatch.sentinel2.pixel_plan import STAGE, PixelSettings, is_same_grid, offset_px
+from plumewatch.sentinel2.pixel_plan import PixelSettings, is_same_grid, offset_px
 from plumewatch.sentinel2.pixels import SceneCells, Window, compute_coordinates, compute_pixel_rows
 from plumewatch.sentinel2.stored_scene import StoredScene, raster_grid
+from plumewatch.statuses import PIXELS_STAGE
 from plumewatch.tables import PIXELS
 
 WRITTEN = pa.schema(
@@ -77,7 +79,9 @@ def write_pixel_file(task: Mapping[str, Any]) -> dict[str, Any]:
             for found, shown in zip(_read_scene(scene, grid, [w for w, _ in windows], settings), cells, strict=True):
                 shown.extend([] if found is None else [found])
         except (PlumewatchError, OSError) as error:
-            failure = FailedScene.from_exception(error, scene_id=scene.paths.scene_id, stage=STAGE, area=task["area"])
+            failure = FailedScene.from_exception(
+                error, scene_id=scene.paths.scene_id, stage=PIXELS_STAGE, area=task["area"]
+            )
             failures.append(asdict(failure))
     if failures:
         return {**answer, "rows": 0, "clear": 0, "no_data": 0, "cells_read": 0, "failures": json.dumps(failures)}

@@ -11,12 +11,13 @@ from typing import Any
 
 from plumewatch import __version__
 from plumewatch.errors import InputError
-from plumewatch.models import FailedScene, Grid
+from plumewatch.failures import FailedScene
+from plumewatch.models import Grid
 from plumewatch.rasters.regrid import lonlat_bounds
 from plumewatch.sentinel2.pixels import Window
 from plumewatch.sentinel2.stored_scene import StoredScene
+from plumewatch.statuses import PIXELS_STAGE
 
-STAGE = "pixels"
 WINDOW_PX = 512  # the tiles of the rasters
 WINDOWS_IN_TASK = 4  # about a million rows: one row group of one file
 SAME_LATTICE_PX = 0.01  # below what a tenth of a pixel in the coordinates leaves
@@ -183,7 +184,7 @@ def _union(grids: Sequence[Grid]) -> Grid:
 def _misfit(scene: StoredScene, wanted: Grid) -> FailedScene:
     found = f"cells of {_text(scene.grid)}"
     error = InputError(scene.paths.raster("data"), found, f"{_text(wanted)}, as the other scenes of the day")
-    return FailedScene.from_exception(error, scene_id=scene.paths.scene_id, stage=STAGE, area=scene.paths.area)
+    return FailedScene.from_exception(error, scene_id=scene.paths.scene_id, stage=PIXELS_STAGE, area=scene.paths.area)
 
 
 def _text(grid: Grid) -> str:

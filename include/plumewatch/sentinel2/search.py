@@ -9,12 +9,12 @@ from typing import Any
 
 from plumewatch.catalogues.stac import item_href, search_items
 from plumewatch.errors import InputError
-from plumewatch.models import Area, FailedScene
+from plumewatch.failures import FailedScene
+from plumewatch.models import Area
 from plumewatch.sentinel2.scene import SceneRef, scene_ref, select_newest
-from plumewatch.statuses import SKIPPED_CLOUD, SKIPPED_DUPLICATE
+from plumewatch.statuses import SEARCH_STAGE, SKIPPED_CLOUD, SKIPPED_DUPLICATE
 
 DEFAULT_COLLECTION = "sentinel-2-l2a"
-STAGE = "search"
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def search_scenes(area: Area, start: date, end: date, stac_api: str) -> SearchRe
             ref = scene_ref(item, href)
         except InputError as error:
             name = str(item.get("id") or href)
-            failed.append(FailedScene.from_exception(error, scene_id=name, stage=STAGE, area=area.name))
+            failed.append(FailedScene.from_exception(error, scene_id=name, stage=SEARCH_STAGE, area=area.name))
             continue
         in_time = start <= ref.observed_at_utc.date() <= end
         if in_time and item.get("collection") == collection and ref.footprint.intersects(area.geometry):

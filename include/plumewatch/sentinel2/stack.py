@@ -70,12 +70,15 @@ def fetch_scene(item: pystac.Item, area: Area, scenes_root: str) -> str:
         log.info("%s: already stacked", paths.item)
         return paths.item
     stacked = _stack(item, area, grid)
+    place = grid.crs, grid.transform
+    classes, data = {SCENE_CLASSIFICATION: stacked.scl}, stacked.bands
     rasters = {
-        "data": cog_bytes(stacked.bands, grid, NODATA, "AVERAGE", scale=1.0 / QUANTIFICATION),
-        "scl": cog_bytes({SCENE_CLASSIFICATION: stacked.scl}, grid, NO_DATA_CLASS, "NEAREST"),
+        "data": cog_bytes(data, *place, nodata=NODATA, overview_resampling="AVERAGE", scale=1.0 / QUANTIFICATION),
+        "scl": cog_bytes(classes, *place, nodata=NO_DATA_CLASS, overview_resampling="NEAREST"),
     }
     if stacked.cloud is not None:
-        rasters["cloud"] = cog_bytes({CLOUD_PROBABILITY: stacked.cloud}, grid, NO_CLOUD_DATA, "NEAREST")
+        cloud = {CLOUD_PROBABILITY: stacked.cloud}
+        rasters["cloud"] = cog_bytes(cloud, *place, nodata=NO_CLOUD_DATA, overview_resampling="NEAREST")
     facts = SceneFacts(
         area=area,
         grid=grid,

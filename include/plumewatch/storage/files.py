@@ -57,6 +57,7 @@ def exists(path: str) -> bool:
 
 
 def is_there(fs: fsspec.AbstractFileSystem, inner: str) -> bool:
+    """Whether there is something at `inner`, asked so that a bucket says what it denies."""
     try:
         if "/" in inner:
             return bool(fs.exists(inner))

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from plumewatch import storage
 from plumewatch.errors import InputError
+from plumewatch.failures import FailedScene
 from plumewatch.geodesy import wrap_longitude
-from plumewatch.models import FailedScene
+from plumewatch.statuses import WIND_STAGE
 from plumewatch.tables import WIND
 from plumewatch.wind.at_point import MAX_AGE_HOURS, is_usable
 from plumewatch.wind.grids import MARGIN_DEG, Bounds
@@ -23,7 +24,6 @@ Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Longitudes and latitudes in degrees."""
 OnFailure = Callable[[FailedScene], None]
 
-STAGE = "wind"
 UNNAMED_PRODUCT = "files"  # product of rows in a folder that names none
 READ_AROUND = timedelta(hours=2 * MAX_AGE_HOURS)  # both ends of the longest gap that is interpolated
 
@@ -141,7 +141,7 @@ def _report(error: InputError | OSError, asset: str, on_failure: OnFailure | Non
     if on_failure is None:
         raise error
     name = asset.rstrip("/").rsplit("/", 1)[-1]
-    on_failure(FailedScene.from_exception(error, scene_id=name, stage=STAGE, asset=asset))
+    on_failure(FailedScene.from_exception(error, scene_id=name, stage=WIND_STAGE, asset=asset))
 
 
 def _is_between(rows: pa.Table, start: datetime, end: datetime, bounds: Sequence[Bounds]) -> pa.Array:

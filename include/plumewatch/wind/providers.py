@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError, PlumewatchError, ServiceError, redact
-from plumewatch.models import FailedScene
+from plumewatch.failures import FailedScene
 from plumewatch.settings import Settings
+from plumewatch.statuses import WIND_STAGE
 from plumewatch.tables import WIND
 from plumewatch.wind import files
 from plumewatch.wind.era5 import ERA5
@@ -113,7 +114,7 @@ def _report(
         return
     first = min(request.start for request in missing)
     for name, error in [*((p.name, e) for p, e in errors), *([(", ".join(answered), nothing)] if answered else [])]:
-        on_failure(FailedScene.from_exception(error, scene_id=f"{name} {first:%Y-%m-%d}", stage=files.STAGE))
+        on_failure(FailedScene.from_exception(error, scene_id=f"{name} {first:%Y-%m-%d}", stage=WIND_STAGE))
 
 
 def _not_stored(root: str, product: Product, requests: Sequence[WindRequest]) -> list[WindRequest]:

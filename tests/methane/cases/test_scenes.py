@@ -10,6 +10,7 @@ import shapely
 from case_rows import AT, EHRENBERG, KORPEZHE
 from plumewatch.areas import grid_of, read_areas
 from plumewatch.errors import ServiceError
+from plumewatch.failures import FailureBook
 from plumewatch.methane.cases import scenes as case_scenes
 from plumewatch.methane.cases.published import (
     read_cases,
@@ -100,8 +101,11 @@ def test_a_catalogue_that_refuses_is_a_failure_of_each_case(monkeypatch: pytest.
     monkeypatch.setattr(case_scenes, "search_scenes", search)
     found = search_cases(Settings(storage_root), [], [EHRENBERG, KORPEZHE], None, True)
     assert [failure.scene_id for failure in found.failed] == [EHRENBERG, KORPEZHE]
-    found.record(storage_root, "dag", "2026-01-01", "run")
-    rows = validate_cases(storage_root, {c: {"missing": None} for c in found.notes}, "dag", "2026-01-01", "run")
+    book = FailureBook(storage_root, "dag", "run")
+    found.record(book, "2026-01-01")
+    rows = validate_cases(
+        storage_root, {c: {"missing": None} for c in found.notes}, book.open_rows_of_run("2026-01-01")
+    )
     assert {row["outcome"] for row in rows} == {"failed"} and "403" in rows[0]["missing"]
 
 

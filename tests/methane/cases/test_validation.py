@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pytest
 from case_rows import EHRENBERG, KORPEZHE, case_of
 from plumewatch import storage
+from plumewatch.failures import FailedScene
 from plumewatch.methane.cases.published import (
     PublishedCase,
     read_cases,
@@ -21,7 +22,6 @@ from plumewatch.methane.cases.published import (
 from plumewatch.methane.cases.scenes import CaseNote
 from plumewatch.methane.cases.validation import PAGE, StoredPixels, partitions_of_cases, validate_case, validate_cases
 from plumewatch.methane.evaluation.scenes import PlantedPlume, simulate_area
-from plumewatch.models import FailedScene
 from plumewatch.tables import PIXELS, VALIDATION
 
 SIZE = 130
@@ -160,7 +160,7 @@ def test_without_earlier_dates_it_says_how_many_are_stored(
 
 def test_an_empty_storage_says_what_is_missing_of_every_case(storage_root: str) -> None:
     notes = {case.case_id: {"missing": "nothing is fetched, as asked"} for case in read_cases()}
-    rows = validate_cases(storage_root, notes, "dag", "2026-01-01", "run")
+    rows = validate_cases(storage_root, notes, [])
     assert len(rows) == 55 and partitions_of_cases(storage_root, list(notes)) == []
     by_id = {row["case"]: row for row in storage.read_table(VALIDATION, f"{storage_root}/validation").to_pylist()}
     assert by_id[EHRENBERG]["outcome"] == "no_input"

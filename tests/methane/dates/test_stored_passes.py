@@ -13,7 +13,7 @@ from plumewatch import storage
 from plumewatch.errors import InputError
 from plumewatch.methane.dates.stored_passes import StoredPasses, on_window
 from plumewatch.methane.evaluation.scenes import simulate_area
-from plumewatch.methane.grid_place import GridPlace, fit_grid_place
+from plumewatch.methane.grid_place import GridPlace, find_grid_place
 from plumewatch.methane.passes import Pass, grid_pass
 from plumewatch.tables import PIXELS
 
@@ -163,7 +163,7 @@ def _window(place: GridPlace, row0: int, col0: int, height: int, width: int) -> 
     """The same cells, counted from another corner."""
     rows, cols = (a.ravel() for a in np.meshgrid(np.arange(height), np.arange(width), indexing="ij"))
     longitude, latitude = place.longitude_latitude(rows + row0, cols + col0)
-    return fit_grid_place(rows + row0, cols + col0, longitude, latitude)
+    return find_grid_place(rows + row0, cols + col0, longitude, latitude)
 
 
 def test_another_grid_is_refused(one: Pass) -> None:

@@ -10,7 +10,9 @@ from types import ModuleType
 
 import pytest
 
-JOB = Path(__file__).resolve().parents[3] / "spark_jobs" / "detect_methane_plumes.py"
+from tools.checkout import CHECKOUT
+
+JOB = CHECKOUT / "spark_jobs" / "detect_methane_plumes.py"
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError
-from plumewatch.jobs import NothingDone
-from plumewatch.methane.dates.failures import failure_of
+from plumewatch.failures import NothingDone
+from plumewatch.methane.dates.noting import failure_of
 from plumewatch.tables import FAILED_SCENES, PIXELS, PLUMES
 from written_plumes import Run, manifest, sure_plumes
 

@@ -18,7 +18,9 @@ from plumewatch import storage
 from plumewatch.geodesy import destination, wrap_longitude
 from plumewatch.tables import FAILED_SCENES, PEAKS, SOUNDINGS
 
-SPARK_JOBS = Path(__file__).resolve().parents[2] / "spark_jobs"
+from tools.checkout import CHECKOUT
+
+SPARK_JOBS = CHECKOUT / "spark_jobs"
 MONTH = "2016-08"
 LENGTH_KM, CENTRE_KM = 600, 300
 N_SOUNDINGS = int(LENGTH_KM / FRAME_KM) * 8

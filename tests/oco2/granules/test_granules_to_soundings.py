@@ -20,7 +20,9 @@ from plumewatch import jobs, storage
 from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.tables import FAILED_SCENES, SOUNDINGS
 
-JOB = Path(__file__).resolve().parents[2] / "spark_jobs" / "granules_to_soundings.py"
+from tools.checkout import CHECKOUT
+
+JOB = CHECKOUT / "spark_jobs" / "granules_to_soundings.py"
 HTML = b"<html><head><title>Earthdata Login</title></head></html>"
 JULY, AUGUST, AUGUST_OLD = (
     f"oco2_LtCO2_{day}_{build}.nc4"

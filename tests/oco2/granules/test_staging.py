@@ -13,6 +13,7 @@ from earthdata_archive import TOKEN, Archive, serve_archive
 from lite_granules import northward_track, write_lite
 from plumewatch import http, storage
 from plumewatch.errors import ConfigurationError, InputError, ServiceError
+from plumewatch.failures import FailureBook
 from plumewatch.oco2.archive import download
 from plumewatch.oco2.granules.staging import (
     downloads_folder,
@@ -140,11 +141,11 @@ def test_what_an_earlier_run_has_staged_and_nobody_lists_goes(
     archive.add(FIRST, content)
     for name in (FIRST, SECOND):
         storage.write_bytes(storage.join(staging_folder(settings, MONTH), name), content)
-    record_listing(settings, "dag", "run", MONTH, list_month(settings, MONTH))
+    record_listing(settings, FailureBook(settings.storage_root, "dag", "run"), MONTH, list_month(settings, MONTH))
     assert [Path(f).name for f in storage.list_files(staging_folder(settings, MONTH))] == [FIRST]
     own = replace(settings, granules=staging_folder(settings, MONTH))
     storage.write_bytes(storage.join(staging_folder(settings, MONTH), "notes.txt"), b"x")
-    record_listing(own, "dag", "run", MONTH, list_month(own, MONTH))
+    record_listing(own, FailureBook(own.storage_root, "dag", "run"), MONTH, list_month(own, MONTH))
     assert len(storage.list_files(staging_folder(settings, MONTH))) == 2
 
 

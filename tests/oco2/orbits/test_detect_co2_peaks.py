@@ -16,11 +16,13 @@ import pytest
 from planted import Planted, planted_columns, soundings_of
 from plumewatch import jobs, storage
 from plumewatch.errors import InputError, PlumewatchError
-from plumewatch.failed_scenes import read_failed_scenes
+from plumewatch.failures import FailureBook
 from plumewatch.oco2.granules.soundings import list_orbits, months_touched
 from plumewatch.tables import FAILED_SCENES, PEAKS, SOUNDINGS
 
-JOB = Path(__file__).resolve().parents[2] / "spark_jobs" / "detect_co2_peaks.py"
+from tools.checkout import CHECKOUT
+
+JOB = CHECKOUT / "spark_jobs" / "detect_co2_peaks.py"
 AUGUST, SEPTEMBER = "2016-08", "2016-09"
 PLUME = Planted(500, 3.0, 8.0)
 
@@ -197,7 +199,7 @@ def test_a_broken_wind_file_is_named_and_heals(job: ModuleType, soundings: str, 
     assert result.failed == 1 and accepted(soundings)[0]["wind_source"] == "p at 250 m"
 
     def failed(key: str) -> list[tuple[Any, ...]]:
-        rows = read_failed_scenes(storage.parent(soundings), "manual", key).to_pylist()
+        rows = FailureBook(storage.parent(soundings), "manual", "any run").rows(key)
         return [(r["scene_id"], r["stage"], r["healed_at_utc"] is None) for r in rows]
 
     assert failed(AUGUST) == [("broken.parquet", "wind", True)]

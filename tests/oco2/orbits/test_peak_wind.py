@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from plumewatch import http, storage
-from plumewatch.failed_scenes import read_failed_scenes
+from plumewatch.failures import FailureBook
 from plumewatch.oco2.orbits.peak_wind import candidates_folder, fetch_peak_wind, requests_of_peaks
 from plumewatch.settings import Settings
 from plumewatch.tables import PEAKS, WIND
@@ -47,11 +47,13 @@ def wind_of_the_world(folder: Path, day: datetime) -> None:
 
 
 def fetch(settings: Settings) -> tuple[int, int]:
-    return fetch_peak_wind(settings, settings.table_root("peaks"), [MONTH], DAG, RUN, MONTH)
+    return fetch_peak_wind(
+        settings, settings.table_root("peaks"), [MONTH], FailureBook(settings.storage_root, DAG, RUN), MONTH
+    )
 
 
 def failed(root: str) -> list[tuple[str, str, bool]]:
-    rows = read_failed_scenes(root, DAG, MONTH).to_pylist()
+    rows = FailureBook(root, DAG, "any run").rows(MONTH)
     return sorted((row["scene_id"], row["stage"], row["is_retryable"]) for row in rows)
 
 

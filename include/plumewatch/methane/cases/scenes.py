@@ -19,16 +19,17 @@ from shapely.geometry import mapping
 from plumewatch import storage
 from plumewatch.catalogues.stac import read_item
 from plumewatch.errors import PlumewatchError, ServiceError, redact
-from plumewatch.failed_scenes import heal_scenes, record_failed_scenes
+from plumewatch.failures import FailedScene, FailureBook, went_through
 from plumewatch.methane.cases.published import FILE, PublishedCase, read_cases, select_cases
 from plumewatch.methane.thresholds import thresholds
-from plumewatch.models import Area, FailedScene
+from plumewatch.models import Area
 from plumewatch.sentinel2.bands import METHANE_BANDS, find_asset
 from plumewatch.sentinel2.ingest import SCENES
 from plumewatch.sentinel2.scene import SceneRef
-from plumewatch.sentinel2.search import STAGE, SearchResult, search_scenes
+from plumewatch.sentinel2.search import SearchResult, search_scenes
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.settings import Settings
+from plumewatch.statuses import SEARCH_STAGE
 from plumewatch.wind.product import WindRequest
 from plumewatch.wind.providers import fetch_wind
 
@@ -77,12 +78,11 @@ class CaseSearch:
     failed: list[FailedScene] = field(default_factory=list)
     """Searches that failed, and items that cannot be used."""
 
-    def record(self, storage_root: str, dag_id: str, key: str, run_id: str) -> None:
+    def record(self, book: FailureBook, key: str) -> None:
         """Write the rows of failed_scenes, and heal those of cases whose search has gone through now."""
-        record_failed_scenes(storage_root, dag_id, key, run_id, self.failed)
         found = {case_id for case_id, note in self.notes.items() if note.scene_ids}
         healed = [(case.area, case.case_id) for case in read_cases() if case.case_id in found]
-        heal_scenes(storage_root, dag_id, key, healed, STAGE)
+        book.settle(key, self.failed, went_through(SEARCH_STAGE, healed))
 
 
 def case_area(name: str) -> Area:
@@ -142,7 +142,7 @@ def search_cases(
             else:
                 log.error("%s: %s", case.case_id, error)
                 found.failed.append(
-                    FailedScene.from_exception(error, scene_id=case.case_id, stage=STAGE, area=case.area)
+                    FailedScene.from_exception(error, scene_id=case.case_id, stage=SEARCH_STAGE, area=case.area)
                 )
             found.notes[case.case_id] = CaseNote(missing=silent or redact(str(error)))
     return found

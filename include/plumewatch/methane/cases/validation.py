@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 
 from plumewatch import storage
 from plumewatch.errors import PlumewatchError, redact
-from plumewatch.failed_scenes import read_failed_scenes
 from plumewatch.gases import MULTI_PASS
 from plumewatch.geodesy import great_circle_distance_km
 from plumewatch.methane.cases.page import render_cases
@@ -167,11 +166,12 @@ def validate_case(
 
 
 def validate_cases(
-    storage_root: str, notes: Mapping[str, Mapping[str, Any]], dag_id: str, key: str, run_id: str
+    storage_root: str, notes: Mapping[str, Mapping[str, Any]], failures: Sequence[Row]
 ) -> list[dict[str, Any]]:
-    """Write the partitions of some cases (case_id: fields of its CaseNote) and the page of all; return their rows."""
-    failed = read_failed_scenes(storage_root, dag_id, key).to_pylist()
-    failures = [row for row in failed if row["run_id"] == run_id and row["healed_at_utc"] is None]
+    """Write the partitions of some cases (case_id: fields of its CaseNote) and the page of all; return their rows.
+
+    `failures` are the open rows of failed_scenes of this run.
+    """
     cases = [case for case in read_cases() if case.case_id in notes]
     pixels = StoredPixels.of_cases(storage_root, cases)
     rows = [validate_case(storage_root, case, CaseNote(**notes[case.case_id]), failures, pixels) for case in cases]

@@ -17,15 +17,14 @@ import pyarrow as pa
 
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError
-from plumewatch.geodesy import wrap_longitude
-from plumewatch.methane.grid_place import FIT_POINTS, Floats, GridPlace
-from plumewatch.methane.passes import COLUMNS, OTHER_BANDS, Pass, grid_pass, split_passes
+from plumewatch.keys import DAY, is_key
+from plumewatch.methane.grid_place import GridPlace, median_distance_deg
+from plumewatch.methane.passes import CHECKED_POINTS, COLUMNS, MAX_OFFSET_PX, OTHER_BANDS, Pass, grid_pass, split_passes
+from plumewatch.models import Grid
 from plumewatch.tables import PIXELS
 
 READ_COLUMNS = (*COLUMNS, *OTHER_BANDS)  # further bands as far as the files have them
 MAX_KEPT_BYTES = 1 << 30  # of passes in one worker: 30 dates of 1,000 x 1,000 pixels with five further bands
-MAX_OFFSET_PX = 0.5  # a reference whose pixels lie further off belongs to another grid
-CHECKED_POINTS = FIT_POINTS // 8  # of a pass, whose places are compared with those of the window it is laid on
 PIXEL_SIZE_TOLERANCE = 1e-3  # relative: a size that is stored in single precision, or rounded to centimetres
 EMPTY = {"f": np.nan, "b": False, "i": -1, "u": 0}  # what a cell without a pixel holds, by the kind of the array
 
@@ -110,9 +109,10 @@ class StoredPasses:
 
     def _gridded(self, in_passes: list[pa.Table], source: str) -> StoredDay:
         passes, refused = [], []
+        grid = stated_grid(source) if in_passes else None
         for rows in in_passes:
             try:
-                passes.append(grid_pass(rows, source=source))
+                passes.append(grid_pass(rows, source, grid))
             except Exception as error:  # whatever is odd in one pass must not take the others along
                 if len(in_passes) == 1:
                     raise
@@ -131,7 +131,7 @@ class StoredPasses:
         """Return the stored dates that a target may be compared with, nearest first."""
         if self._stored is None:
             area = storage.join(self._root, f"area={self._area}")
-            wanted = {day for other in self._targets if _is_date(other) for day in self.days_before(other)}
+            wanted = {day for other in self._targets if is_key(other, DAY) for day in self.days_before(other)}
             self._stored = frozenset(p.keys["date"] for p in storage.list_partitions(PIXELS, area, {"date": wanted}))
         return [day for day in self.days_before(target) if day in self._stored]
 
@@ -141,7 +141,7 @@ class StoredPasses:
         return [str(date.fromisoformat(target) - timedelta(days=n)) for n in range(1, self._max_days_back + 1)]
 
     def _require_date(self, day: str) -> None:
-        if not _is_date(day):
+        if not is_key(day, DAY):
             raise InputError(self.partition(day), f"date={day}", "date=YYYY-MM-DD")
 
     def _keep(self, day: str, read: StoredDay) -> None:
@@ -151,11 +151,16 @@ class StoredPasses:
             del self._kept[min(self._kept)]
 
 
-def _is_date(text: str) -> bool:
+def stated_grid(partition: str) -> Grid | None:
+    """Return the grid that the manifest of a partition of pixels states, None where it states none."""
+    stated = (storage.read_manifest(partition) or {}).get("grid")
+    if stated is None:
+        return None
     try:
-        return str(date.fromisoformat(text)) == text
-    except ValueError:
-        return False
+        return Grid(**stated)
+    except TypeError as error:
+        allowed = ", ".join(field.name for field in fields(Grid))
+        raise InputError(storage.join(partition, storage.MANIFEST), f"grid {stated!r}", allowed) from error
 
 
 def _arrays(one: Pass) -> dict[str, Any]:
@@ -220,15 +225,9 @@ def _check_place(own: GridPlace, onto: GridPlace, rows: np.ndarray, cols: np.nda
     there = onto.longitude_latitude(row - onto.row0, col - onto.col0)
     along = (0, 1) if onto.width > onto.height else (1, 0)  # of a window of one row only its columns are known
     next_cell = onto.longitude_latitude(row - onto.row0 + along[0], col - onto.col0 + along[1])
-    cell = _distance_deg(next_cell, there)
-    off = _distance_deg((longitude, latitude), there)
+    cell = median_distance_deg(next_cell, there)
+    off = median_distance_deg((longitude, latitude), there)
     if off > MAX_OFFSET_PX * cell:
         raise InputError(
             source, f"pixels {off / cell:.1f} cells off the target's grid", "dates of one area on one grid"
         )
-
-
-def _distance_deg(one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> float:
-    """Return the median distance of places near each other, in degrees of latitude."""
-    east = wrap_longitude(one[0] - other[0]) * np.cos(np.radians(other[1]))
-    return float(np.median(np.hypot(east, one[1] - other[1])))

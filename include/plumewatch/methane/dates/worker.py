@@ -10,8 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from plumewatch.failures import FailedScene, pass_name
 from plumewatch.gases import MULTI_PASS
-from plumewatch.methane.dates.failures import failure_of, noted, pass_name
+from plumewatch.methane.dates.noting import failure_of, noted
 from plumewatch.methane.dates.outputs import count_by_status, publish_date, stated_observations, unread_pass
 from plumewatch.methane.dates.stored_passes import RefusedPass, StoredDay, StoredPasses, on_window
 from plumewatch.methane.dates.task import AreaDates
@@ -19,7 +20,6 @@ from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import WindOf
 from plumewatch.methane.search import PassResult, observation_of, search_pass, time_of
 from plumewatch.methane.thresholds import thresholds
-from plumewatch.models import FailedScene
 from plumewatch.statuses import FAILED
 from plumewatch.wind.at_point import WindField, wind_at
 from plumewatch.wind.files import READ_AROUND

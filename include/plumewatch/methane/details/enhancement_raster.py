@@ -6,20 +6,17 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
-from rasterio import Env
-from rasterio.io import MemoryFile
-from rasterio.shutil import copy
 
 from plumewatch.constants import EARTH_RADIUS_KM
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.methane.details.picture_window import MARGIN_M
 from plumewatch.methane.detection import Detection
+from plumewatch.methane.grid_place import KnownPlace
 from plumewatch.methane.mask_window import Window, window_around
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import Plume
+from plumewatch.rasters.cog import cog_bytes
 
-BLOCK_PX = 256
-FLOAT_PREDICTOR = 3  # TIFF Technical Note 3: byte planes of floating point
 FITTED = 16  # rows and columns of cells that a transform is fitted to
 DEGREES, UTM_NORTH, UTM_SOUTH = 4326, 32600, 32700  # EPSG codes; those of UTM before the zone's number
 UTM_ZONE_DEG = 6.0
@@ -35,24 +32,19 @@ def enhancement_cog(plume: Plume, target: Pass, detection: Detection) -> bytes:
     window = window_around(plume.candidate.mask, round(MARGIN_M / target.pixel_size_m))
     values = detection.enhancement_mol_m2[window]
     crs, transform = georeference(target, window)
-    profile = {
-        "driver": "GTiff", "dtype": "float32", "count": 1, "height": values.shape[0], "width": values.shape[1],
-        "crs": crs, "transform": transform, "nodata": float("nan"),
-    }  # fmt: skip
-    with Env(), MemoryFile() as plain, MemoryFile() as cog:
-        with plain.open(**profile) as raster:
-            raster.write(values.astype(np.float32), 1)
-            raster.set_band_description(1, "enhancement_mol_m2")
-        with plain.open() as source:
-            copy(source, cog.name, driver="COG", COMPRESS="DEFLATE", PREDICTOR=FLOAT_PREDICTOR, BLOCKSIZE=BLOCK_PX)
-        return bytes(cog.read())
+    bands = {"enhancement_mol_m2": values.astype(np.float32)}
+    return cog_bytes(bands, crs, transform, nodata=float("nan"), overview_resampling="AVERAGE")
 
 
 def georeference(target: Pass, window: Window) -> tuple[str, Affine]:
-    """Return the CRS and the transform of a window, fitted to where the pixel table says that its cells are.
+    """Return the CRS and the transform of a window: of the grid where it is known, else fitted to its cells' places.
 
     Where the table names no CRS: degrees or the UTM zone, whichever the cells form a straighter grid in.
     """
+    place = target.place
+    if isinstance(place, KnownPlace):
+        shift = Affine.translation(place.col0 + window[1].start, place.row0 + window[0].start)
+        return place.grid.crs, place.grid.transform @ shift
     cells = np.stack(np.meshgrid(*(np.linspace(w.start, max(w.stop - 1, w.start + 1), FITTED) for w in window)))
     row, col = cells.reshape(2, -1)
     longitude, latitude = target.place.longitude_latitude(row, col)

@@ -27,7 +27,7 @@ from plumewatch.methane.evaluation.ground import (
     make_ground,
 )
 from plumewatch.methane.evaluation.planted import PIXEL_M, PlantedPlume, plume_column
-from plumewatch.methane.grid_place import GridPlace
+from plumewatch.methane.grid_place import FittedPlace, GridPlace
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.retrieval import PLATFORMS, compute_air_mass_factor, compute_transmittance
 from plumewatch.methane.smoothing import Mask
@@ -233,4 +233,4 @@ def grid_place(height: int, width: int) -> GridPlace:
     coefficients[0] = 0.0, LATITUDE
     coefficients[1, 1] = -half_deg
     coefficients[2, 0] = half_deg / np.cos(np.radians(LATITUDE))
-    return GridPlace(0, 0, height, width, LONGITUDE, coefficients)
+    return FittedPlace(0, 0, height, width, LONGITUDE, coefficients)

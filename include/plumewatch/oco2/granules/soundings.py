@@ -6,7 +6,6 @@ import bz2
 import hashlib
 import json
 import logging
-import re
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -22,16 +21,15 @@ from numpy.typing import NDArray
 
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError
-from plumewatch.models import FailedScene
+from plumewatch.failures import FailedScene
+from plumewatch.keys import MONTH, is_key
 from plumewatch.oco2.granules.granule import SoundingSelection, read_granule
 from plumewatch.oco2.track import COLUMNS
+from plumewatch.statuses import EXTRACTION_STAGE, PEAKS_STAGE
 from plumewatch.tables import SOUNDINGS
 
-STAGE = "extract"
-DETECT_STAGE = "detect"
 OTHER_MONTH = "other_month"
 DIGEST_DIGITS = 12
-MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +128,7 @@ def extract_granule(task: Mapping[str, Any]) -> dict[str, Any]:
     try:
         read = read_granule(granule.path, granule.selection)
     except (PlumewatchError, OSError) as error:
-        failure = FailedScene.from_exception(error, scene_id=granule.name, stage=STAGE, asset=granule.path)
+        failure = FailedScene.from_exception(error, scene_id=granule.name, stage=EXTRACTION_STAGE, asset=granule.path)
         return answer | {"n_soundings": 0, "rows": 0, "dropped": "{}", "failure": json.dumps(asdict(failure))}
     in_month = _is_in_month(read.soundings["observed_at_utc"], granule.month)
     rows, dropped = read.soundings, dict(read.dropped)
@@ -206,7 +204,7 @@ def list_months(
         SOUNDINGS, soundings_path, where, lambda error: _report(error, soundings_path, on_failure)
     )
     for partition in at_root:
-        if MONTH.fullmatch(partition.keys["month"]):
+        if is_key(partition.keys["month"], MONTH):
             found.append(partition.keys["month"])
         else:
             error = InputError(partition.path, f"month {partition.keys['month']!r}", "month=YYYY-MM")
@@ -237,7 +235,7 @@ def _report(error: InputError | OSError, asset: str, on_failure: OnFailure | Non
     if on_failure is None:
         raise error
     name = asset.rstrip("/").rsplit("/", 1)[-1]
-    on_failure(FailedScene.from_exception(error, scene_id=name, stage=DETECT_STAGE, asset=asset))
+    on_failure(FailedScene.from_exception(error, scene_id=name, stage=PEAKS_STAGE, asset=asset))
 
 
 def months_touched(soundings_path: str, month: str) -> list[str]:

@@ -14,9 +14,8 @@ from urllib.parse import urlsplit
 
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError, InputError
-from plumewatch.failed_scenes import record_failed_scenes
+from plumewatch.failures import FailedScene, FailureBook, NothingDone
 from plumewatch.gases import CO2
-from plumewatch.models import FailedScene
 from plumewatch.observations import write_observations
 from plumewatch.oco2.archive.cmr import search_granules
 from plumewatch.oco2.archive.download import download
@@ -39,8 +38,6 @@ DOWNLOADS = ".downloads"
 """Folder in it for what is still being downloaded."""
 OWNER_ONLY = 0o700
 """Mode of that folder where others may write beside it."""
-SEARCH = "search"
-"""Stage of files that the listing refuses."""
 NO_ORBIT = 0
 """Stands for the whole month in `observations` where there is no granule, so no orbit; OCO-2 counts orbits from 1."""
 NO_TOKEN = (
@@ -66,6 +63,11 @@ class MonthListing:
     def n_files(self) -> int:
         """Files that were looked at."""
         return len(self.granules) + self.n_superseded + len(self.refused)
+
+    def raise_if_all_refused(self) -> None:
+        """Raise NothingDone where there are files and none can be used: that must not look like an empty month."""
+        if self.refused and not self.granules:
+            raise NothingDone(self.refused)
 
     def scenes(self, month: str) -> list[dict[str, Any]]:
         """Return what the tasks of a run hand on, one a granule: ids, paths and what the archive states."""
@@ -94,18 +96,18 @@ def list_month(settings: Settings, month: str) -> MonthListing:
         listing = read_listing(settings.granules, month)
     log_left_out(listing)
     refused = [
-        FailedScene.from_exception(r.error, scene_id=r.name, stage=SEARCH, asset=r.path) for r in listing.refused
+        FailedScene.from_exception(r.error, scene_id=r.name, stage=SEARCH_STAGE, asset=r.path) for r in listing.refused
     ]
     return MonthListing(listing.granules, len(listing.superseded), refused)
 
 
-def record_listing(settings: Settings, dag_id: str, run_id: str, month: str, listing: MonthListing) -> None:
+def record_listing(settings: Settings, book: FailureBook, month: str, listing: MonthListing) -> None:
     """Write the files that were refused to failed_scenes, and a month without granules to observations.
 
     Also clears away what an earlier run of the month has staged and this listing doesn't name.
     """
     _clear_leftovers(settings, month, {granule.name for granule in listing.granules})
-    record_failed_scenes(settings.storage_root, dag_id, month, run_id, listing.refused)
+    book.settle(month, listing.refused)
     rows = [] if listing.granules else [{"orbit": NO_ORBIT, "outcome": NO_INPUT, "detected": False}]
     write_observations(settings.storage_root, CO2.name, month, SEARCH_STAGE, rows, orbits=[NO_ORBIT])
 

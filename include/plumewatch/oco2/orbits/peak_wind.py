@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from plumewatch import storage
 from plumewatch.errors import PlumewatchError, redact
-from plumewatch.failed_scenes import record_failed_scenes
+from plumewatch.failures import FailedScene, FailureBook
 from plumewatch.gases import SCAN
-from plumewatch.models import FailedScene
 from plumewatch.settings import Settings
-from plumewatch.statuses import ACCEPTED
+from plumewatch.statuses import ACCEPTED, WIND_STAGE
 from plumewatch.tables import PEAKS
-from plumewatch.wind.files import STAGE
 from plumewatch.wind.product import WindRequest, requests_at
 from plumewatch.wind.providers import fetch_wind
 
 CANDIDATES = ".candidates"
-
-log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -34,13 +29,13 @@ def candidates_folder(settings: Settings, key: str) -> Iterator[str]:
 
 
 def fetch_peak_wind(
-    settings: Settings, peaks_path: str, months: Collection[str], dag_id: str, run_id: str, key: str
+    settings: Settings, peaks_path: str, months: Collection[str], book: FailureBook, key: str
 ) -> tuple[int, int]:
     """Bring the wind around the accepted peaks of the months (YYYY-MM) into the table `wind`.
 
     `peaks_path` is the root of peaks that were found, without wind so far, in the form of the table `peaks`.
 
-    What fails is a row of failed_scenes under `dag_id` and `key` (stage `wind`), each source once; nothing is raised
+    What fails is a row of failed_scenes under `key` (stage `wind`), each source once; nothing is raised
     for a wind that can't be had: a peak takes the wind of its granule then. Returns how many partitions were written
     and how many sources failed.
     """
@@ -53,10 +48,8 @@ def fetch_peak_wind(
     try:
         written = fetch_wind(settings, requests_of_peaks(peaks_path, months), note)
     except (PlumewatchError, OSError) as error:
-        note(FailedScene.from_exception(error, scene_id=redact(str(settings.wind)), stage=STAGE))
-    for failure in failures.values():
-        log.error("FAILED %s %s: %s: %s", failure.stage, failure.scene_id, failure.error_class, failure.message)
-    record_failed_scenes(settings.storage_root, dag_id, key, run_id, list(failures.values()))
+        note(FailedScene.from_exception(error, scene_id=redact(str(settings.wind)), stage=WIND_STAGE))
+    book.settle(key, list(failures.values()))
     return len(written), len(failures)
 
 

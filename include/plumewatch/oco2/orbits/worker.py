@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,12 +13,13 @@ import pyarrow as pa
 
 from plumewatch import storage
 from plumewatch.errors import PlumewatchError
-from plumewatch.models import FailedScene
+from plumewatch.failures import Condition, FailedScene, Row, orbit_name
 from plumewatch.oco2.detection import DetectedPeak, detect_peaks
-from plumewatch.oco2.granules.soundings import DETECT_STAGE, OrbitFiles, OrbitReader
+from plumewatch.oco2.granules.soundings import OrbitFiles, OrbitReader
 from plumewatch.oco2.peaks import PeakSearch
 from plumewatch.oco2.pictures import draw_peak
 from plumewatch.oco2.track import Track
+from plumewatch.statuses import PEAKS_STAGE, WIND_STAGE
 from plumewatch.tables import PEAKS
 from plumewatch.wind.files import READ_AROUND, OnFailure, read_wind_files
 
@@ -85,7 +86,7 @@ def detect_orbit(task: OrbitTask, reader: OrbitReader) -> list[dict[str, Any]]:
     except Exception as error:  # what is odd in one orbit must not take the others along
         if not isinstance(error, PlumewatchError | OSError):
             log.exception("%s", orbit_name(task.orbit.orbit))
-        failure = FailedScene.from_exception(error, scene_id=orbit_name(task.orbit.orbit), stage=DETECT_STAGE)
+        failure = FailedScene.from_exception(error, scene_id=orbit_name(task.orbit.orbit), stage=PEAKS_STAGE)
         report["failure"] = asdict(failure)
     else:
         wanted = [peak for peak in found.peaks if peak.month in task.wanted_months]
@@ -97,9 +98,16 @@ def detect_orbit(task: OrbitTask, reader: OrbitReader) -> list[dict[str, Any]]:
     return [*rows, {"orbit": task.orbit.orbit, "orbit_report": json.dumps(report)}]
 
 
-def orbit_name(orbit: int) -> str:
-    """Return what failed_scenes calls an orbit."""
-    return f"orbit {orbit}"
+def orbits_went_through(tasks: Iterable[OrbitTask], wind_path: str | None) -> Condition:
+    """Return the condition for what is over of orbits, of their files, and of wind files below `wind_path`."""
+    names = {name for task in tasks for name in task.names()}
+
+    def is_over(row: Row) -> bool:
+        if row["stage"] == WIND_STAGE:
+            return wind_path is not None and (row["asset"] or "").startswith(wind_path)
+        return row["stage"] == PEAKS_STAGE and row["area"] is None and row["scene_id"] in names
+
+    return is_over
 
 
 def details_folder(details_path: str, method: str, month: str) -> str:

@@ -6,9 +6,8 @@ import pyarrow as pa
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from plumewatch.errors import ConfigurationError, InputError, ServiceError
-from plumewatch.failed_scenes import read_failed_scenes, record_failed_scenes
-from plumewatch.methane.dates.failures import day_of, failure_of, heal_dates, noted, pass_name
-from plumewatch.models import FailedScene
+from plumewatch.failures import FailedScene, FailureBook, day_in_name, pass_name
+from plumewatch.methane.dates.noting import dates_went_through, failure_of, noted
 
 DAG, KEY = "manual", "2025-08-20"
 DATE = f"area=a/date={KEY}"
@@ -32,7 +31,7 @@ def test_only_what_another_try_may_heal_is_retryable(error: Exception, is_retrya
 
 def test_names_tell_their_date() -> None:
     names = [DATE, f"{DATE}/{OF_B}", f"{DATE}/method=multi_pass/plume_details", "data.parquet"]
-    assert [day_of(name) for name in names] == [KEY] * 3 + [""]
+    assert [day_in_name(name) for name in names] == [KEY] * 3 + [""]
     assert pass_name(None, None) == "platform=unknown/relative_orbit=unknown"
 
 
@@ -50,20 +49,18 @@ def test_an_exception_is_noted_and_what_follows_goes_on(caplog: pytest.LogCaptur
 def left_open(root: str, failed: set[str], *, read: bool = True, published: bool = True, method: str = "m") -> set[str]:
     """Heal a date after another run and return the names that are still open."""
     at = {("a", KEY)}
-    heal_dates(
-        root, DAG, KEY, read=at if read else set(), published=at if published else set(), method=method,
-        failed={("a", name) for name in failed},
-    )  # fmt: skip
-    rows = read_failed_scenes(root, DAG, KEY).to_pylist()
-    return {row["scene_id"].removeprefix(DATE) for row in rows if row["healed_at_utc"] is None}
+    again = [failure_of(ValueError("odd"), "a", KEY, name.removeprefix(DATE).removeprefix("/")) for name in failed]
+    book = FailureBook(root, DAG, "another run")
+    book.settle(KEY, again, dates_went_through(at if read else set(), at if published else set(), method))
+    return {row["scene_id"].removeprefix(DATE) for row in book.open_rows(KEY)}
 
 
 @pytest.fixture
 def failed_before(tmp_path: object) -> str:
     root = str(tmp_path)
     parts = ["", OF_B, f"{OF_B}/method=m", "method=m/plume_details", "method=other/plume_details"]
-    record_failed_scenes(root, DAG, KEY, "run", [failure_of(ValueError("odd"), "a", KEY, part) for part in parts])
-    record_failed_scenes(root, DAG, KEY, "run", [failure_of(ValueError("odd"), "b", KEY)])
+    failures = [failure_of(ValueError("odd"), "a", KEY, part) for part in parts]
+    FailureBook(root, DAG, "run").settle(KEY, [*failures, failure_of(ValueError("odd"), "b", KEY)])
     return root
 
 

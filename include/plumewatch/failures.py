@@ -1,0 +1,224 @@
+"""What failed: a row where it fails, healed where it goes through later; `docs/failures.md` tells the whole story.
+
+One way in: a `FailureBook` of a run, whose `settle` records failures and heals what is over. A row is one area, scene
+and stage in the partition of a DAG and key; every DAG that handles the scene merges into it. What heals a row is said
+by a condition on it: `went_through` names what was done, `not_seen_again` is what a whole run says at its end.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+from botocore.exceptions import NoCredentialsError
+
+from plumewatch import storage
+from plumewatch.errors import PlumewatchError, redact
+from plumewatch.tables import FAILED_SCENES
+
+MAX_MESSAGE = 2000
+LASTING = (
+    FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, NoCredentialsError,
+)  # fmt: skip
+"""Answers of a disk or a bucket that a second try doesn't change."""
+
+Row = Mapping[str, Any]
+Condition = Callable[[Row], bool]
+Scene = tuple[str | None, str]
+"""Area (None for OCO-2) and scene id."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FailedScene:
+    """A scene, granule or file that could not be used, and why."""
+
+    scene_id: str
+    """Scene id; for OCO-2 the granule's name."""
+    stage: str
+    """What was being done: search, fetch_scene, extract, pixels, detection ..."""
+    error_class: str
+    """Name of the exception's class."""
+    message: str
+    """What was found and what is allowed, without secrets."""
+    area: str | None = None
+    """Area of interest, where there is one."""
+    asset: str | None = None
+    """The asset or file in question."""
+    http_status: int | None = None
+    """Answer of the service, where one answered."""
+    attempts: int = 1
+    """How often it was tried."""
+    is_retryable: bool = False
+    """Whether trying again may heal it."""
+
+    @classmethod
+    def from_exception(
+        cls,
+        error: BaseException,
+        *,
+        scene_id: str,
+        stage: str,
+        area: str | None = None,
+        asset: str | None = None,
+        attempts: int = 1,
+    ) -> FailedScene:
+        """Describe `error`."""
+        return cls(
+            scene_id=scene_id,
+            stage=stage,
+            error_class=type(error).__name__,
+            message=redact(str(error))[:MAX_MESSAGE],
+            area=area,
+            asset=redact(asset or getattr(error, "file", "") or "") or None,
+            http_status=getattr(error, "http_status", None),
+            attempts=attempts,
+            is_retryable=may_heal(error),
+        )
+
+    @property
+    def identity(self) -> tuple[str | None, str, str]:
+        """What tells its row from others in the partition."""
+        return self.area, self.scene_id, self.stage
+
+
+class NothingDone(PlumewatchError):
+    """Everything that was asked failed; retryable where one of the failures is."""
+
+    def __init__(self, failures: Sequence[FailedScene]) -> None:
+        more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+        super().__init__(failures[0].message + more)
+        self.is_retryable = any(failure.is_retryable for failure in failures)
+
+
+def may_heal(error: BaseException) -> bool:
+    """Return whether trying again makes sense: the project's own errors know; of others all but lasting answers."""
+    if isinstance(error, PlumewatchError):
+        return error.is_retryable
+    return not isinstance(error, LASTING)
+
+
+def partition_name(area: str, day: str) -> str:
+    """Return how failures name a partition of pixels."""
+    return f"area={area}/date={day}"
+
+
+def pass_name(platform: str | None, relative_orbit: int | None) -> str:
+    """Return how failures name a pass of a partition, `unknown` for what the table doesn't say.
+
+    >>> pass_name("sentinel-2b", 63)
+    'platform=sentinel-2b/relative_orbit=63'
+    """
+    orbit = "unknown" if relative_orbit is None else relative_orbit
+    return f"platform={platform or 'unknown'}/relative_orbit={orbit}"
+
+
+def day_in_name(name: str) -> str:
+    """Return the date in the name of a failure, nothing for the name of a file.
+
+    >>> day_in_name("area=hassi/date=2025-08-20/platform=sentinel-2b/relative_orbit=63")
+    '2025-08-20'
+    """
+    return name.partition("/date=")[2].partition("/")[0]
+
+
+def orbit_name(orbit: int) -> str:
+    """Return how failures name an orbit."""
+    return f"orbit {orbit}"
+
+
+def never(row: Row) -> bool:
+    """The condition that heals nothing."""
+    return False
+
+
+def went_through(stage: str, scenes: Iterable[Scene]) -> Condition:
+    """Return the condition for rows of scenes that a stage has done now."""
+    done = {(area, scene_id, stage) for area, scene_id in scenes}
+    return lambda row: _identity(row) in done
+
+
+def not_seen_again(run_id: str, areas: Collection[str] | None, but_stage: str | None = None) -> Condition:
+    """Return the condition for what earlier runs left open, and `run_id`, which looked at all again, did not find.
+
+    `areas` narrows to what was looked at (None: all); rows without an area always count. `but_stage` is left alone: its
+    scenes are settled one by one.
+    """
+
+    def is_over(row: Row) -> bool:
+        looked_at = areas is None or row["area"] is None or row["area"] in areas
+        return row["run_id"] != run_id and row["stage"] != but_stage and looked_at
+
+    return is_over
+
+
+@dataclass(frozen=True)
+class FailureBook:
+    """The table `failed_scenes` as one run writes it."""
+
+    storage_root: str
+    """Where the table is."""
+    dag_id: str
+    """Partition."""
+    run_id: str
+    """The run that fails or heals."""
+
+    def settle(self, key: str, failures: Sequence[FailedScene] = (), is_over: Condition = never) -> None:
+        """Record `failures` under a key, naming each in the log, and mark open rows that are over as healed.
+
+        A scene that failed before keeps the time of its first failure; a healed one is open again. What fails now is
+        not over, whatever the condition says. Nothing is written where nothing changes.
+        """
+        for failure in failures:
+            log.error("FAILED %s %s: %s: %s", failure.stage, failure.scene_id, failure.error_class, failure.message)
+        if not failures and not any(map(is_over, self.open_rows(key))):
+            return
+        now = datetime.now(UTC)
+        failed_now = {failure.identity for failure in failures}
+
+        def change(existing: pa.Table) -> pa.Table:
+            rows = {_identity(row): row for row in existing.to_pylist()}
+            for identity, row in rows.items():
+                if row["healed_at_utc"] is None and identity not in failed_now and is_over(row):
+                    row["healed_at_utc"] = now
+            for failure in failures:
+                rows[failure.identity] = _row(failure, self.run_id, rows.get(failure.identity), now)
+            return FAILED_SCENES.from_pylist(list(rows.values()))
+
+        storage.change_rows(FAILED_SCENES, self._root, {"dag_id": self.dag_id, "key": key}, change)
+
+    def rows(self, key: str) -> list[dict[str, Any]]:
+        """Return the rows of a key, healed ones included."""
+        where = {"dag_id": self.dag_id, "key": key}
+        return storage.read_table(FAILED_SCENES, self._root, FAILED_SCENES.schema.names, where=where).to_pylist()
+
+    def open_rows(self, key: str) -> list[dict[str, Any]]:
+        """Return the rows of a key that nothing has healed, of whatever run."""
+        return [row for row in self.rows(key) if row["healed_at_utc"] is None]
+
+    def open_rows_of_run(self, key: str) -> list[dict[str, Any]]:
+        """Return what this run has recorded and not healed."""
+        return [row for row in self.open_rows(key) if row["run_id"] == self.run_id]
+
+    @property
+    def _root(self) -> str:
+        return storage.join(self.storage_root, FAILED_SCENES.name)
+
+
+def _identity(row: Row) -> tuple[str | None, str, str]:
+    return row["area"], row["scene_id"], row["stage"]
+
+
+def _row(failure: FailedScene, run_id: str, former: Row | None, now: datetime) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        **vars(failure),
+        "first_failed_at_utc": former["first_failed_at_utc"] if former else now,
+        "last_failed_at_utc": now,
+        "healed_at_utc": None,
+    }

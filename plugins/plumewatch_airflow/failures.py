@@ -1,0 +1,103 @@
+"""Failures in a run: recorded where they happen, reconciled at its end, one digest, a red run.
+
+Airflow calls no callback for a task instance that is killed on its last try, and a run is green when its leaf is; so
+every DAG ends with `report_failures`, which asks for the states itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from airflow.sdk import get_current_context, task
+from airflow.sdk.exceptions import AirflowFailException
+from plumewatch.failures import FailedScene, FailureBook, not_seen_again, went_through
+
+from plumewatch_airflow.alerts import Digest, DigestNotifier
+from plumewatch_airflow.assets import partition_key
+from plumewatch_airflow.connections import load_settings
+from plumewatch_airflow.params import DEFAULT_ARGS
+from plumewatch_airflow.summary import summarised
+
+FAILED_STATES = ("failed", "upstream_failed")
+
+
+def failure_book() -> FailureBook:
+    """Return the book of failures of this run."""
+    context = get_current_context()
+    return FailureBook(load_settings().storage_root, context["dag"].dag_id, context["run_id"])
+
+
+@contextmanager
+def failure_recorded(key: str, scene_id: str, stage: str, area: str | None = None) -> Iterator[None]:
+    """Record an exception of the block as a failure; a block that goes well heals what an earlier try left."""
+    book = failure_book()
+    try:
+        yield
+    except Exception as error:
+        attempts = get_current_context()["ti"].try_number
+        failure = FailedScene.from_exception(error, scene_id=scene_id, stage=stage, area=area, attempts=attempts)
+        book.settle(key, [failure])
+        raise
+    book.settle(key, is_over=went_through(stage, [(area, scene_id)]))
+
+
+@task(trigger_rule="all_done", retries=0)
+def report_failures(
+    key_format: str, scenes: Sequence[dict[str, Any]] | None = None, mapped_task: str | None = None
+) -> None:
+    """Reconcile the states of the run with failed_scenes, send one digest, and turn the run red where anything failed.
+
+    `scenes` are what `mapped_task` was expanded over: dicts with `key`, `scene_id` and `area`.
+    """
+    context, book = get_current_context(), failure_book()
+    ti, scenes = context["ti"], scenes or []
+    with summarised() as summary:
+        states = ti.get_task_states(dag_id=book.dag_id, run_ids=[book.run_id])[book.run_id]
+        indices = {name: _map_index(name, mapped_task) for name in states}
+        if mapped_task:
+            of_scene = {index: states[name] for name, index in indices.items() if index is not None}
+            reconcile(book, mapped_task, scenes, of_scene)
+        keys = sorted({partition_key(context, key_format), *(scene["key"] for scene in scenes)})
+        tasks = sorted(n for n, s in states.items() if s == "failed" and n != ti.task_id and indices[n] is None)
+        if not tasks:
+            areas = {scene["area"] for scene in scenes if scene["area"]} or None
+            for key in keys:
+                book.settle(key, is_over=not_seen_again(book.run_id, areas, but_stage=mapped_task))
+        failures = [row for key in keys for row in book.open_rows_of_run(key)]
+        summary.read, summary.failed = len(scenes), len(failures) + len(tasks)
+        if failures or tasks:
+            digest = Digest(book.dag_id, book.run_id, ", ".join(keys), failures, tasks)
+            DigestNotifier(digest).notify(context)
+            raise AirflowFailException(digest.title)
+
+
+def reconcile(book: FailureBook, stage: str, scenes: Sequence[dict[str, Any]], states: dict[int, str]) -> None:
+    """Heal the rows of scenes that went through; give a row to those whose process died before it could write one.
+
+    `states` are those of the mapped task of that name, by the position in `scenes`.
+    """
+    for key in sorted({scene["key"] for scene in scenes}):
+        of_key = [(scene, states.get(index)) for index, scene in enumerate(scenes) if scene["key"] == key]
+        good = [(scene["area"], scene["scene_id"]) for scene, state in of_key if state == "success"]
+        told = {(row["area"], row["scene_id"]) for row in book.open_rows_of_run(key) if row["stage"] == stage}
+        failed = [scene for scene, state in of_key if state in FAILED_STATES]
+        silent = [scene for scene in failed if (scene["area"], scene["scene_id"]) not in told]
+        book.settle(key, [_died(scene, stage) for scene in silent], went_through(stage, good))
+
+
+def _died(scene: dict[str, Any], stage: str) -> FailedScene:
+    message = "the process ended without a word: killed, or out of memory; trying again may help"
+    tries = DEFAULT_ARGS["retries"] + 1
+    return FailedScene(
+        scene["scene_id"], stage, "ProcessDied", message, area=scene["area"], attempts=tries, is_retryable=True
+    )
+
+
+def _map_index(name: str, mapped_task: str | None) -> int | None:
+    """The index in a name such as fetch_scene_3; None for other tasks."""
+    prefix = f"{mapped_task}_"
+    if not mapped_task or not name.startswith(prefix) or not name[len(prefix) :].isdigit():
+        return None
+    return int(name[len(prefix) :])
