@@ -15,7 +15,7 @@ soundings stay, without wind peaks take the granules' own. Downloads are deleted
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from airflow.sdk import dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
@@ -56,7 +56,7 @@ def fetch_granule(scene: dict[str, Any]) -> None:
     """Check one granule and stage it for the extraction; what comes from the archive is downloaded, resumably."""
     from plumewatch.oco2.granules.staging import stage_granule
 
-    get_current_context()["granule_label"] = scene["scene_id"]
+    cast(dict, get_current_context())["granule_label"] = scene["scene_id"]
     with summarised() as summary, failure_recorded(scene["key"], scene["scene_id"], "fetch_granule"):
         summary.read = 1
         summary.path = stage_granule(load_settings(), scene["key"], scene["path"], scene["stated"])
@@ -120,9 +120,9 @@ def detect_peaks(key: str, outlet_events: Any = None) -> None:
 )
 def oco2_monthly_extraction() -> None:
     """List, fetch each granule, extract, bring the wind, detect, report."""
-    granules = list_granules()
+    granules: Any = list_granules()
     fetched = fetch_granule.expand(scene=granules)
-    key = extract_soundings(granules)
+    key: Any = extract_soundings(granules)
     reported = report_failures(MONTH, scenes=granules, mapped_task="fetch_granule")
     fetched >> key >> fetch_wind(key) >> detect_peaks(key) >> reported
 

@@ -17,7 +17,7 @@ the row, and the run is green. Landsat's cases are rows `not_sentinel2`. The lis
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from airflow.sdk import dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
@@ -57,7 +57,7 @@ def fetch_scene(scene: dict[str, Any]) -> None:
     """Stack one scene on the grid of its site's area; one that is there already, whole, is left."""
     from plumewatch.methane.cases.scenes import fetch_case_scene
 
-    get_current_context()["scene_label"] = f"{scene['area']} {scene['scene_id']}"
+    cast(dict, get_current_context())["scene_label"] = f"{scene['area']} {scene['scene_id']}"
     with summarised() as summary, failure_recorded(scene["key"], scene["scene_id"], "fetch_scene", scene["area"]):
         summary.path = fetch_case_scene(load_settings(), scene["area"], scene["item_href"])
         summary.read = summary.written = 1
@@ -98,7 +98,7 @@ def find_pixels() -> list[str]:
 @task(map_index_template="{{ pixels_label }}", max_active_tis_per_dagrun=1)  # each is a Spark job
 def detect_plumes(pixels: str) -> None:
     """Detect the plumes of one area and date, as the daily detection does."""
-    context = get_current_context()
+    context: Any = get_current_context()
     context["pixels_label"] = pixels
     with summarised() as summary:
         summary.add(make_plumes(partition_key(context, DAY), f"pixels/{pixels}"))
@@ -119,7 +119,8 @@ def write_validation() -> None:
 @dag(params=case_params(), default_args=DEFAULT_ARGS, tags=[*TAGS, "methane"], max_active_runs=1, doc_md=__doc__)
 def published_cases_validation() -> None:
     """Search, fetch, wind, pixels, detect each pass, compare, report."""
-    scenes, stored = search_scenes(), find_pixels()
+    scenes: Any = search_scenes()
+    stored = find_pixels()
     [fetch_scene.expand(scene=scenes), fetch_wind(scenes)] >> write_pixels(scenes) >> stored
     reported = report_failures(DAY, scenes=scenes, mapped_task="fetch_scene")
     detect_plumes.expand(pixels=stored) >> write_validation() >> reported

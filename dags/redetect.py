@@ -29,7 +29,7 @@ METHODS = [method for gas in GASES.values() for method in gas.methods]
 PARAMS = {
     "from": Param(type="string", format="date", title="From", description_md="First day."),
     "to": Param(type="string", format="date", title="To", description_md="Last day, included."),
-    "gas": Param(BOTH, enum=[BOTH, *GASES], title="Gas"),
+    "gas": Param(BOTH, enum=[BOTH, *GASES], title="Gas", description_md="One of them, or both."),
     "methods": Param(
         [],
         type=["array", "null"],

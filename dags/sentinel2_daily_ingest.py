@@ -16,7 +16,7 @@ A scene that fails is a row of `failed_scenes`; the others go on, and the run is
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from airflow.sdk import Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
@@ -74,7 +74,7 @@ def fetch_scene(scene: dict[str, Any]) -> None:
     """Stack one scene to a COG with its STAC item; one that is there already, whole, is left."""
     from plumewatch.sentinel2.ingest import fetch_area_scene
 
-    get_current_context()["scene_label"] = f"{scene['area']} {scene['scene_id']}"
+    cast(dict, get_current_context())["scene_label"] = f"{scene['area']} {scene['scene_id']}"
     with summarised() as summary, failure_recorded(scene["key"], scene["scene_id"], "fetch_scene", scene["area"]):
         summary.read = 1
         summary.path = fetch_area_scene(load_settings(), scene["area"], scene["item"])
@@ -115,7 +115,7 @@ def write_pixels(scenes: list[dict[str, Any]], outlet_events: Any = None) -> Non
 )
 def sentinel2_daily_ingest() -> None:
     """Search, fetch each scene, wind, pixels, report."""
-    scenes = search_scenes()
+    scenes: Any = search_scenes()
     fetched = fetch_scene.expand(scene=scenes)
     pixels = write_pixels(scenes)
     [fetched, fetch_wind(scenes)] >> pixels >> report_failures(DAY, scenes=scenes, mapped_task="fetch_scene")

@@ -122,7 +122,8 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     max_distance_km = arguments.max_distance_km or matching_rule(gas.name).position.max_distance_km
     periods = [_read_period(gas, *found) for found in _partitions(gas, arguments).items()]
     detections = pa.concat_tables([p.detections for p in periods]) if periods else DETECTIONS.empty_table()
-    pairs, n_sources, bad_sources = PAIRS.empty_table(), 0, []
+    pairs, n_sources = PAIRS.empty_table(), 0
+    bad_sources: list[FailedScene] = []
     if detections.num_rows:
         sources, bad_sources = _read_sources(gas, arguments.sources_path)
         pairs, n_sources = _pairs(sources, detections, max_distance_km), sources.num_rows
@@ -220,6 +221,10 @@ def _with_wind_files(detections: pa.Table, arguments: argparse.Namespace, failur
     u, v = np.full(len(lon), np.nan), np.full(len(lon), np.nan)
     days = observed.astype("datetime64[D]")
     bad_files: dict[str, FailedScene] = {}
+
+    def keep(failure: FailedScene) -> None:
+        bad_files.setdefault(failure.asset or failure.scene_id, failure)
+
     for day in np.unique(days[~np.isnat(days)]):
         of_day = np.flatnonzero(days == day)
         start = datetime.combine(day.item(), time(), UTC)
@@ -228,7 +233,7 @@ def _with_wind_files(detections: pa.Table, arguments: argparse.Namespace, failur
             start - READ_AROUND,
             start + timedelta(days=1) + READ_AROUND,
             points=(lon[of_day], lat[of_day]),
-            on_failure=lambda failure: bad_files.setdefault(failure.asset or failure.scene_id, failure),
+            on_failure=keep,
         )
         found = winds_at(wind, lon[of_day], lat[of_day], observed[of_day], height_m)
         u[of_day], v[of_day] = found.wind_u_m_s, found.wind_v_m_s

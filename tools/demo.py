@@ -34,10 +34,8 @@ from tools.supervisor import AlreadyRunning, Service, ServiceFailed, Supervisor
 from tools.up import CannotStart, prepare_spark
 
 AIRFLOW_PORT = 8080
-INGEST, EXTRACTION = "sentinel2_daily_ingest", "oco2_monthly_extraction"
-INVENTORIES = "inventory_refresh"
-DETECTIONS = ("co2_detection_and_matching", "methane_detection_and_matching")
-DAG_IDS = (INVENTORIES, EXTRACTION, INGEST, *DETECTIONS)
+INGEST, EXTRACTION, INVENTORIES = "sentinel2_daily_ingest", "oco2_monthly_extraction", "inventory_refresh"
+DAG_IDS = (INVENTORIES, EXTRACTION, "co2_detection_and_matching", INGEST, "methane_detection_and_matching")
 TIMEOUT_S = 1200.0
 POLL_S = 1.0
 QUIET_POLLS = 3
@@ -285,8 +283,8 @@ def _say_where_time_went(clock: Clock, runs: Sequence[Run], tasks: Sequence[Task
             )
             if task.scheduled_at:
                 waited += (task.started_at - task.scheduled_at).total_seconds()
-    for name, seconds in sorted(by_task.items(), key=lambda item: -sum(item[1]))[:8]:
-        print(f"  {sum(seconds):6.1f} s  {name} x {len(seconds)}")
+    for name, each in sorted(by_task.items(), key=lambda item: -sum(item[1]))[:8]:
+        print(f"  {sum(each):6.1f} s  {name} x {len(each)}")
     print(f"  {waited:6.1f} s  waiting for the scheduler and a free slot")
 
 

@@ -12,10 +12,11 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 
 from plumewatch.errors import ConfigurationError
+from plumewatch.reference.loading import read_reference
 from plumewatch.settings import CHECKOUT
 
 CACHE = CHECKOUT / ".cache"
@@ -73,22 +74,27 @@ def jars() -> list[Path]:
 
 def jars_folder() -> Path:
     """Return the folder of the jars that this version needs; before the first use it doesn't exist."""
-    return CACHE / "spark" / f"jars-{_digest(_ivy_file().read_bytes())}"
+    return CACHE / "spark" / f"jars-{_digest(_ivy_text().encode())}"
 
 
-def _ivy_file() -> Path:
-    return Path(str(resources.files("plumewatch.reference") / "spark_jars.xml"))
+def _ivy_text() -> str:
+    """What Ivy resolves, with Sedona's jar in the version of its package."""
+    return read_reference("spark_jars.xml").replace("@sedona@", metadata.version("apache-sedona"))
 
 
 def _resolve_jars(folder: Path) -> None:
     log.info("resolving the jars of Sedona and s3a (109 MB, once)")
     ivy = next((spark_home() / "jars").glob("ivy-*.jar"))
     aside = folder.with_name(f"{folder.name}.{os.getpid()}")
+    ivy_file = aside.with_suffix(".xml")
+    ivy_file.parent.mkdir(parents=True, exist_ok=True)
+    ivy_file.write_text(_ivy_text(), encoding="utf-8")
     command = [
-        str(require_java()), "-jar", str(ivy), "-warn", "-cache", str(CACHE / "ivy"), "-ivy", str(_ivy_file()),
+        str(require_java()), "-jar", str(ivy), "-warn", "-cache", str(CACHE / "ivy"), "-ivy", str(ivy_file),
         "-types", "jar", "-retrieve", f"{aside}/[artifact]-[revision].[ext]",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    ivy_file.unlink()
     if done.returncode or not any(aside.glob("*.jar")):
         shutil.rmtree(aside, ignore_errors=True)
         problem = [

@@ -49,7 +49,8 @@ def summarised() -> Iterator[Summary]:
 
     An error of the project that cannot heal ends the task for good: trying again would only delay the alert.
     """
-    summary: Summary = get_current_context().setdefault(KEY, Summary())  # type: ignore[typeddict-item]
+    context: Any = get_current_context()
+    summary: Summary = context.setdefault(KEY, Summary())
     try:
         yield summary
     except BaseException as error:

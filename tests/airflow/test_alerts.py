@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+from plumewatch.errors import ConfigurationError, ServiceError
 
 FAILURE = {
     "area": "hassi", "scene_id": "S2A_X", "stage": "fetch_scene", "attempts": 3, "is_retryable": True,
@@ -79,16 +80,16 @@ def test_a_channel_that_fails_is_raised_after_the_others_have_sent(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     url, _ = webhook
-    with caplog.at_level(logging.ERROR, logger="plumewatch.alert"), pytest.raises(Exception, match="500"):
+    with caplog.at_level(logging.ERROR, logger="plumewatch.alert"), pytest.raises(ServiceError, match="500"):
         send(digest, monkeypatch, "webhook,log", f"{url}/broken")
     assert any("ALERT" in record.getMessage() for record in caplog.records)
 
 
 def test_a_channel_without_a_recipient_says_so(digest: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Exception, match="PLUMEWATCH_ALERT_TO is empty"):
+    with pytest.raises(ConfigurationError, match="PLUMEWATCH_ALERT_TO is empty"):
         send(digest, monkeypatch, "webhook", "")
 
 
 def test_an_unknown_channel_is_refused(digest: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Exception, match="allowed: log, smtp"):
+    with pytest.raises(ConfigurationError, match="allowed: log, smtp"):
         send(digest, monkeypatch, "pigeon", "x")

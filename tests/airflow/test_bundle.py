@@ -46,3 +46,11 @@ def test_the_assets_hand_on(dagbag: Any) -> None:
 def test_params_of_the_trigger_form(dagbag: Any) -> None:
     assert set(dagbag.dags["sentinel2_daily_ingest"].params) == {"areas", "newest", "look_back_days"}
     assert set(dagbag.dags["redetect"].params) == {"from", "to", "gas", "methods"}
+
+
+def test_every_param_has_a_title_and_says_what_it_does(dagbag: Any) -> None:
+    schemas = {
+        (dag_id, name): dag.params.get_param(name).schema for dag_id, dag in dagbag.dags.items() for name in dag.params
+    }
+    assert len(schemas) > 10
+    assert [at for at, schema in schemas.items() if not (schema.get("title") and schema.get("description_md"))] == []

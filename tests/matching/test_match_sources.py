@@ -1,4 +1,4 @@
-"""The job: which detections meet which sources, which partitions it writes, what it refuses."""
+"""The job: which detections meet which sources, and which partitions it writes."""
 
 from __future__ import annotations
 
@@ -7,123 +7,14 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pyarrow as pa
 import pytest
-import shapely
+from detections_and_sources import JOB, peak, plume, source
 from plumewatch import storage
-from plumewatch.errors import InputError
 from plumewatch.geodesy import destination, great_circle_distance_km
-from plumewatch.tables import FAILED_SCENES, MATCHES, PEAKS, PLUMES, SOURCES, WIND
-
-from tools.checkout import CHECKOUT
-
-JOB = CHECKOUT / "spark_jobs" / "match_sources.py"
-
-
-@pytest.fixture(scope="module")
-def job() -> ModuleType:
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("match_sources", JOB)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["match_sources"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def source(source_id: str, lon: float, lat: float, emission_t_y: float, gas: str = "co2") -> dict:
-    return {
-        "source_id": source_id,
-        "name": source_id,
-        "kind": "power_plant",
-        "fuel": "coal",
-        "gas": gas,
-        "emission_t_y": emission_t_y,
-        "emission_t_y_sigma": emission_t_y / 5,
-        "year": 2018,
-        "longitude": lon,
-        "latitude": lat,
-    }
-
-
-def peak(
-    peak_id: int,
-    lon: float,
-    lat: float,
-    u: float | None,
-    v: float | None,
-    status: str = "accepted",
-    kt_h: float | None = 2.0,
-) -> dict:
-    row = dict.fromkeys(PEAKS.schema.names)
-    at = datetime.strptime(str(peak_id)[:12], "%Y%m%d%H%M").replace(tzinfo=UTC)
-    row |= {"peak_id": peak_id, "orbit": 1, "observed_at_utc": at, "longitude": lon, "latitude": lat, "status": status}
-    row |= {"wind_u_m_s": u, "wind_v_m_s": v, "emission_status": "ok" if kt_h else "no_wind"}
-    return row | {
-        "emission_kt_h": kt_h,
-        "emission_kt_h_low": kt_h and kt_h / 2,
-        "emission_kt_h_high": kt_h and kt_h * 2,
-    }
-
-
-def plume(
-    plume_id: str,
-    lon: float,
-    lat: float,
-    status: str = "accepted",
-    speed: float | None = 4.0,
-    when: datetime | None = None,
-) -> dict:
-    row = dict.fromkeys(PLUMES.schema.names)
-    row |= {
-        "plume_id": plume_id,
-        "scene_id": "S2",
-        "observed_at_utc": when,
-        "reference_scene_ids": [],
-        "status": status,
-    }
-    row |= {"longitude": lon, "latitude": lat, "wind_speed_10m_m_s": speed, "wind_from_deg": speed and 270.0}
-    return row | {
-        "emission_kg_h": 5000.0,
-        "emission_kg_h_low": 3000.0,
-        "emission_kg_h_high": 8000.0,
-        "emission_status": "ok",
-        "geometry": shapely.Point(lon, lat).buffer(0.01).wkb,
-    }
-
-
-@pytest.fixture
-def world(storage_root: str):
-    """Writes tables below a storage root and runs the job on them."""
-
-    class World:
-        root = storage_root
-
-        def path(self, *parts: str) -> str:
-            return storage.join(storage_root, *parts)
-
-        def write(self, table, keys: dict, rows: list[dict]) -> str:
-            return storage.write_partition(table, self.path(table.name), keys, table.from_pylist(rows))
-
-        def matches(self, gas: str, period: str) -> list[dict]:
-            return storage.read_table(MATCHES, self.path("matches"), where={"gas": gas, "period": period}).to_pylist()
-
-        def run(self, job, gas: str, detections: str, *more: str):
-            arguments = [
-                "--detections-path",
-                self.path(detections),
-                "--gas",
-                gas,
-                "--matches-path",
-                self.path("matches"),
-            ]
-            sources = [] if "--sources-path" in more else ["--sources-path", self.path("sources")]
-            return job.run(job.parse_arguments([*arguments, *sources, *more]))
-
-    return World()
+from plumewatch.tables import MATCHES, PEAKS, PLUMES, SOURCES, WIND
 
 
 def test_sedona_finds_the_pairs_that_the_formula_finds_poles_and_antimeridian_included(job, spark) -> None:
@@ -260,40 +151,6 @@ def test_without_any_wind_only_the_distance_counts(job, spark, world) -> None:
     assert rows[0]["distance_km"] == pytest.approx(7.15, abs=0.01)
 
 
-def test_combined_beside_others_is_refused_unless_one_is_named(job, spark, world) -> None:
-    world.write(PEAKS, {"method": "scan", "month": "2025-08"}, [peak(2025083112000011, 10.0, 50.0, 5.0, 0.0)])
-    for inventory in ("combined", "coco2", "gppd"):
-        world.write(SOURCES, {"inventory": inventory}, [source("upwind", 9.7, 50.0, 2e7)])
-    with pytest.raises(InputError, match=r"combined beside.*coco2, gppd.*inventory=combined"):
-        world.run(job, "co2", "peaks")
-    world.run(job, "co2", "peaks", "--sources-path", world.path("sources/inventory=gppd"))
-    assert {r["inventory"] for r in world.matches("co2", "2025-08")} == {"gppd", None}
-    with pytest.raises(InputError, match="no sources"):
-        world.run(job, "co2", "peaks", "--sources-path", world.path("nowhere"))
-
-
-def test_a_bad_partition_is_recorded_and_the_others_are_matched(job, spark, world) -> None:
-    for area in ("a", "b"):
-        world.write(
-            PLUMES, {"method": "multi_pass", "area": area, "date": "2025-08-31"}, [plume(f"{area}1", 56.0, 22.0)]
-        )
-    world.write(SOURCES, {"inventory": "combined"}, [source("well", 56.001, 22.0, 4e4, "ch4")])
-    storage.write_bytes(world.path("plumes/method=multi_pass/area=b/date=2025-08-31/data.parquet"), b"<html>")
-    result = world.run(job, "ch4", "plumes")
-    assert result.failed == 1
-    assert {r["detection_id"] for r in world.matches("ch4", "2025-08-31")} == {"a1"}
-    failed = storage.read_table(FAILED_SCENES, world.path("failed_scenes")).to_pylist()
-    assert [(r["dag_id"], r["key"], r["area"], r["stage"]) for r in failed] == [
-        ("manual", "2025-08-31", "b", "matching")
-    ]
-
-
-def test_nothing_that_fits_is_no_error(job, world) -> None:
-    world.write(PEAKS, {"method": "scan", "month": "2025-07"}, [])
-    result = world.run(job, "co2", "peaks", "--month", "2025-08")
-    assert (result.rows_read, result.rows_written, result.failed) == (0, 0, 0)
-
-
 @pytest.mark.parametrize(
     "more",
     [
@@ -339,48 +196,3 @@ def test_a_first_date_without_detections_takes_none_from_the_later_ones(job, wor
     world.run(job, "ch4", "plumes")
     [best] = [m for m in world.matches("ch4", "2025-08-30") if m["rank"] == 1]
     assert best["source_id"] == "well"
-
-
-def test_a_source_without_a_stated_emission_spoils_no_detection(job, world, spark) -> None:
-    rows = [source("known", 54.0, 38.0, 40_000.0, gas="ch4"), source("unknown", 54.002, 38.0, 1.0, gas="ch4")]
-    rows[1]["emission_t_y"] = None
-    world.write(SOURCES, {"inventory": "combined"}, rows)
-    world.write(PLUMES, {"method": "multi_pass", "area": "a", "date": "2025-08-30"}, [plume("p", 54.001, 38.001)])
-    world.run(job, "ch4", "plumes")
-    matches = world.matches("ch4", "2025-08-30")
-    assert sum(m["probability"] for m in matches) == pytest.approx(1.0)
-    assert "known" in {m["source_id"] for m in matches}
-
-
-def test_what_was_matched_stays_where_nothing_of_a_period_can_be_read(job, world, spark) -> None:
-    from plumewatch.failures import NothingDone
-
-    world.write(SOURCES, {"inventory": "combined"}, [source("well", 54.0, 38.0, 40_000.0, gas="ch4")])
-    folder = world.write(PLUMES, {"method": "multi_pass", "area": "a", "date": "2025-08-30"}, [plume("p", 54.0, 38.0)])
-    world.run(job, "ch4", "plumes")
-    before = world.matches("ch4", "2025-08-30")
-    storage.write_bytes(f"{folder}/data.parquet", b"PAR1")
-    with pytest.raises(NothingDone):
-        world.run(job, "ch4", "plumes")
-    assert before and world.matches("ch4", "2025-08-30") == before
-
-
-def test_a_broken_file_of_sources_leaves_the_others(job, world, spark) -> None:
-    world.write(SOURCES, {"inventory": "own_sources"}, [source("well", 54.0, 38.0, 40_000.0, gas="ch4")])
-    broken = world.write(SOURCES, {"inventory": "gppd"}, [source("x", 1.0, 1.0, 1.0, gas="ch4")])
-    storage.write_bytes(f"{broken}/data.parquet", b"PAR1")
-    world.write(PLUMES, {"method": "multi_pass", "area": "a", "date": "2025-08-30"}, [plume("p", 54.0, 38.0)])
-    assert world.run(job, "ch4", "plumes").failed == 1
-    assert "well" in {m["source_id"] for m in world.matches("ch4", "2025-08-30")}
-    [row] = storage.read_table(FAILED_SCENES, world.path("failed_scenes")).to_pylist()
-    assert "inventory=gppd" in row["scene_id"]
-
-
-def test_rows_outside_of_partition_folders_and_files_are_refused(job, world, spark) -> None:
-    storage.write_parquet(PEAKS, world.path("peaks", "data.parquet"), PEAKS.empty())
-    with pytest.raises(InputError, match="rows outside of method="):
-        world.run(job, "co2", "peaks")
-    with pytest.raises(InputError, match="a file"):
-        world.run(job, "co2", "peaks/data.parquet")
-    with pytest.raises(InputError, match="no such folder"):
-        world.run(job, "co2", "nowhere")

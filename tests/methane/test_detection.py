@@ -68,8 +68,7 @@ def test_enhancement_inside_the_mask_is_what_was_planted() -> None:
 
 def test_nothing_is_found_where_nothing_is(calm: SimulatedArea) -> None:
     detection = search(calm)
-    assert detection.valid.mean() > 0.9 and not accepted(detection)
-    assert all(candidate.status != ACCEPTED for candidate in detection.candidates)
+    assert detection.valid.mean() > 0.9 and len(detection.candidates) > 5 and not accepted(detection)
 
 
 def test_a_plume_in_some_references_does_not_hide_one() -> None:

@@ -1,18 +1,21 @@
-"""Lets the tests import `sentinel2_scenes`, and gives them what several use."""
+"""Lets the tests import `known_pixels`, and gives them what several use."""
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from numpy.typing import NDArray
+from sentinel2_scenes import SCENE_ID, source_item, write_raster
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from sentinel2_scenes import SCENE_ID, source_item, write_raster
+from known_pixels import JOB
 
 
 @pytest.fixture
@@ -27,3 +30,28 @@ def source(tmp_path: Path) -> Callable[..., dict[str, Any]]:
         return source_item(hrefs, **item)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def job() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("rasters_to_pixels", JOB)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def run(job: ModuleType, spark: object, tmp_path: Path) -> Callable[..., Any]:
+    """Run the job on the scenes of this test, and return what it says."""
+
+    def call(*arguments: object, scenes: Path | None = None) -> Any:
+        argv = ["--scenes-path", str(scenes or tmp_path / "scenes"), "--pixels-path", str(tmp_path / "pixels")]
+        return job.run(job.parse_arguments([*argv, "--cloud-dilation-m", "0", *map(str, arguments)]))
+
+    return call
+
+
+@pytest.fixture
+def scenes(tmp_path: Path) -> Path:
+    (tmp_path / "scenes").mkdir()
+    return tmp_path / "scenes"

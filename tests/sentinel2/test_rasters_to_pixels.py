@@ -2,96 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import rasterio
 import shapely
+from known_pixels import JOB, RNG, centres, classes, image, lonlat_polygon, numbers, pixels, write_area
 from plumewatch import storage
 from plumewatch.areas import grid_of, read_areas
-from plumewatch.errors import InputError, PlumewatchError
-from plumewatch.failures import FailureBook
+from plumewatch.errors import InputError
 from plumewatch.tables import PIXELS
-from pyproj import Transformer
-from sentinel2_scenes import EPSG, NORTH, SCENE_ID, SIZE_M, WEST, write_stacked
-from shapely.geometry import mapping
-
-from tools.checkout import CHECKOUT
-
-JOB = CHECKOUT / "spark_jobs" / "rasters_to_pixels.py"
-TO_LONLAT = Transformer.from_crs(f"EPSG:{EPSG}", "EPSG:4326", always_xy=True)
-RNG = np.random.default_rng(5)
-
-
-@pytest.fixture(scope="module")
-def job() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("rasters_to_pixels", JOB)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def run(job: ModuleType, spark: object, tmp_path: Path) -> Callable[..., Any]:
-    """Run the job on the scenes of this test, and return what it says."""
-
-    def call(*arguments: object, scenes: Path | None = None) -> Any:
-        argv = ["--scenes-path", str(scenes or tmp_path / "scenes"), "--pixels-path", str(tmp_path / "pixels")]
-        return job.run(job.parse_arguments([*argv, "--cloud-dilation-m", "0", *map(str, arguments)]))
-
-    return call
-
-
-@pytest.fixture
-def scenes(tmp_path: Path) -> Path:
-    (tmp_path / "scenes").mkdir()
-    return tmp_path / "scenes"
-
-
-def numbers(*shape: int) -> np.ndarray:
-    return RNG.integers(1, 9000, shape).astype(np.uint16)
-
-
-def classes(*shape: int) -> np.ndarray:
-    return np.full(shape, 5, np.uint8)
-
-
-def pixels(tmp_path: Path) -> pa.Table:
-    return storage.read_table(PIXELS, str(tmp_path / "pixels"))
-
-
-def image(table: pa.Table, column: str, shape: tuple[int, int], fill: Any = -1) -> np.ndarray:
-    """A column laid out by row and column."""
-    values = table[column].to_numpy()
-    whole = np.full(shape, fill, dtype=np.result_type(values.dtype, np.min_scalar_type(fill)))
-    whole[table["row"].to_numpy(), table["col"].to_numpy()] = values
-    return whole
-
-
-def centres(height: int, width: int, west: float = WEST, north: float = NORTH) -> tuple[np.ndarray, np.ndarray]:
-    x, y = np.meshgrid(west + (np.arange(width) + 0.5) * SIZE_M, north - (np.arange(height) + 0.5) * SIZE_M)
-    return TO_LONLAT.transform(x, y)
-
-
-def write_area(path: Path, outline: Any, name: str = "dune", **properties: Any) -> Path:
-    feature = {"type": "Feature", "geometry": mapping(outline), "properties": {"name": name, **properties}}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
-    return path
-
-
-def lonlat_polygon(*corners: tuple[float, float]) -> Any:
-    """A polygon of (column, row) corners in cells."""
-    return shapely.Polygon([TO_LONLAT.transform(WEST + c * SIZE_M, NORTH - r * SIZE_M) for c, r in corners])
+from sentinel2_scenes import EPSG, SCENE_ID, SIZE_M, WEST, write_stacked
 
 
 def test_a_whole_raster(run: Callable, scenes: Path, tmp_path: Path) -> None:
@@ -220,130 +148,6 @@ def test_an_area_that_meets_no_raster_is_an_empty_partition(run: Callable, scene
     manifest = storage.read_manifest(str(tmp_path / "pixels/area=dune/date=2025-08-21"))
     assert (manifest["rows"], len(manifest["files"])) == (0, 1)
     assert pixels(tmp_path).num_rows == 0
-
-
-class TestBadScenes:
-    GOOD = "S2A_40RCN_20250821_0_L2A"
-
-    def failures(self, tmp_path: Path, key: str = "2025-08-21") -> list[dict[str, Any]]:
-        return FailureBook(str(tmp_path), "manual", "any run").rows(key)
-
-    def write_good(self, scenes: Path) -> np.ndarray:
-        b11 = numbers(60, 70)
-        write_stacked(scenes, b11, b11, classes(60, 70), scene_id=self.GOOD)
-        return b11
-
-    def break_truncated(self, folder: Path) -> str:
-        path = folder / f"{SCENE_ID}.tif"
-        path.write_bytes(path.read_bytes()[:-2000])
-        return "cut off"
-
-    def break_no_raster(self, folder: Path) -> str:
-        (folder / f"{SCENE_ID}.tif").write_text("<html>expired</html>")
-        return "no raster"
-
-    def break_no_classes(self, folder: Path) -> str:
-        (folder / f"{SCENE_ID}_scl.tif").unlink()
-        return "_scl.tif: no such file"
-
-    def break_no_item(self, folder: Path) -> str:
-        (folder / f"{SCENE_ID}.json").unlink()
-        return "never published whole"
-
-    def break_item(self, folder: Path) -> str:
-        (folder / f"{SCENE_ID}.json").write_text("{")
-        return "not JSON"
-
-    def break_day(self, folder: Path) -> str:
-        path = folder / f"{SCENE_ID}.json"
-        path.write_text(path.read_text().replace('"datetime": "2025', '"datetime": "2024'))
-        return "datetime 2024-08"
-
-    def break_names(self, folder: Path) -> str:
-        with rasterio.open(folder / f"{SCENE_ID}.tif", "r+") as target:
-            target.descriptions = ("one", "two")
-        return "bands described as"
-
-    def break_scale(self, folder: Path) -> str:
-        with rasterio.open(folder / f"{SCENE_ID}.tif", "r+") as target:
-            target.scales = (1.0, 1.0)
-        return "without scale"
-
-    def break_grid(self, folder: Path) -> str:
-        for path in folder.glob(f"{SCENE_ID}*.tif"):
-            with rasterio.open(path, "r+") as target:
-                target.crs = "EPSG:32639"
-        return "EPSG:32639"
-
-    def break_lattice(self, folder: Path) -> str:
-        for path in folder.glob(f"{SCENE_ID}*.tif"):
-            with rasterio.open(path, "r+") as target:
-                target.transform = rasterio.Affine(20, 0, WEST + 7, 0, -20, NORTH)
-        return "from 500007.00 E"
-
-    def break_classes_grid(self, folder: Path) -> str:
-        with rasterio.open(folder / f"{SCENE_ID}_scl.tif", "r+") as target:
-            target.transform = rasterio.Affine(20, 0, WEST + 20, 0, -20, NORTH)
-        return "another grid than the bands"
-
-    def test_bad_scenes_are_named_and_left_out_whole(self, run: Callable, scenes: Path, tmp_path: Path) -> None:
-        """Each day has a good scene and one that is broken in its own way; the last day is all good."""
-        cases = sorted(name.removeprefix("break_") for name in dir(self) if name.startswith("break_"))
-        expected = {}
-        for number, how in enumerate([*cases, None], 10):
-            day = f"2025-08-{number}"
-            good = numbers(60, 70)
-            write_stacked(scenes, good, good, classes(60, 70), scene_id=self.GOOD, date=day)
-            if how is not None:
-                # Taller than a window, so that its first window can be read and the cut-off one cannot. Of two scenes
-                # on different grids neither is in the majority, and the good one comes first by its id.
-                folder = write_stacked(scenes, numbers(700, 70), numbers(700, 70), classes(700, 70), date=day)
-                expected[day] = good, getattr(self, f"break_{how}")(folder)
-        result = run()
-        assert (len(cases), result.failed, result.rows_written) == (11, 11, 12 * 4200)
-        found = pixels(tmp_path)
-        for day, (good, text) in expected.items():
-            rows = found.filter(pa.compute.equal(found["date"], day))
-            np.testing.assert_array_equal(image(rows, "b11", good.shape), (good / 1e4).astype(np.float32))
-            [failure] = self.failures(tmp_path, day)
-            assert (failure["area"], failure["scene_id"], failure["stage"]) == ("dune", SCENE_ID, "pixels")
-            assert (failure["is_retryable"], failure["healed_at_utc"]) == (False, None)
-            assert text in failure["message"], day
-
-    def test_a_scene_that_has_recovered_is_healed(self, run: Callable, scenes: Path, tmp_path: Path) -> None:
-        self.write_good(scenes)
-        folder = write_stacked(scenes, numbers(9, 9), numbers(9, 9), classes(9, 9))
-        self.break_no_classes(folder)
-        assert run().failed == 1
-        write_stacked(scenes, numbers(9, 9), numbers(9, 9), classes(9, 9))
-        assert run().failed == 0
-        [failure] = self.failures(tmp_path)
-        assert failure["healed_at_utc"] is not None
-
-    def test_failures_are_recorded_under_the_name_of_the_caller(
-        self, run: Callable, scenes: Path, tmp_path: Path
-    ) -> None:
-        self.write_good(scenes)
-        self.break_no_item(write_stacked(scenes, numbers(9, 9), numbers(9, 9), classes(9, 9)))
-        run("--dag-id", "sentinel2_daily_ingest", "--run-id", "r7", "--key", "2025-08-20")
-        [row] = FailureBook(str(tmp_path), "sentinel2_daily_ingest", "any run").rows("2025-08-20")
-        assert row["run_id"] == "r7"
-
-    def test_where_nothing_is_good_the_first_reason_is_the_answer(
-        self, run: Callable, scenes: Path, tmp_path: Path
-    ) -> None:
-        self.break_no_raster(write_stacked(scenes, numbers(9, 9), numbers(9, 9), classes(9, 9)))
-        with pytest.raises(PlumewatchError, match=rf"{SCENE_ID}\.tif: .*no raster.*; allowed: a complete GeoTIFF"):
-            run()
-        assert len(self.failures(tmp_path)) == 1
-        assert not (tmp_path / "pixels").exists()
-
-    def test_an_empty_partition_is_a_good_one(self, run: Callable, scenes: Path, tmp_path: Path) -> None:
-        self.write_good(scenes)
-        self.break_item(write_stacked(scenes, numbers(9, 9), numbers(9, 9), classes(9, 9), date="2025-08-23"))
-        far = write_area(tmp_path / "areas.geojson", lonlat_polygon((500, 500), (509, 500), (509, 509)))
-        result = run("--areas-path", far)
-        assert (result.rows_written, result.failed) == (0, 1)
 
 
 def test_scale_and_offset_are_applied(run: Callable, scenes: Path, tmp_path: Path) -> None:

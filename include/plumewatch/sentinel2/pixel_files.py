@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -55,7 +55,7 @@ class _Rasters:
     cloud: DatasetReader | None
 
 
-def write_pixel_files(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def write_pixel_files(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Do the tasks in the first column of each batch (JSON of `plan_tasks`): the function of a mapInArrow."""
     for batch in batches:
         done = [write_pixel_file(json.loads(task)) for task in batch.column(0).to_pylist()]

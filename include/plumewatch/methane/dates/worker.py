@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -42,7 +42,7 @@ where the date failed), outcomes of its passes, and as JSON its plumes by status
 partitions that it wrote."""
 
 
-def detect_bins(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def detect_bins(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Do the tasks in the column `tasks` of each batch (lists of JSON of AreaDates): the function of a mapInArrow.
 
     The tasks of a list share the wind files, which hold the wind around all areas.

@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -109,7 +109,7 @@ EXTRACTED = pa.schema(
 EXTRACTED_DDL = ", ".join(f"{f.name} {'string' if f.type == pa.string() else 'bigint'}" for f in EXTRACTED)
 
 
-def extract_granules(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def extract_granules(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Do the tasks in the first column of each batch (JSON of GranuleTask): the function of a mapInArrow."""
     for batch in batches:
         done = [extract_granule(json.loads(task)) for task in batch.column(0).to_pylist()]

@@ -66,7 +66,7 @@ peak_id whose `orbit_report` (JSON) has the number of soundings, the observation
 wind files that could not be used."""
 
 
-def detect_orbits(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def detect_orbits(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Do the tasks in the column `task` of each batch (JSON of OrbitTask): the function of a mapInArrow."""
     reader = OrbitReader()
     for batch in batches:

@@ -1,0 +1,107 @@
+"""One-file partitions and published partitions, on a folder and on a real S3 server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pytest
+from plumewatch import storage
+from plumewatch.errors import ConfigurationError, InputError
+from plumewatch.tables import PIXELS, SOURCES
+from stored_rows import sources
+
+
+def test_a_partition_is_one_file_and_a_manifest_and_comes_back_equal(root: str) -> None:
+    path = storage.write_partition(
+        SOURCES,
+        f"{root}/sources",
+        {"inventory": "coco2"},
+        sources("b", "a"),
+        inputs=["x.csv"],
+        settings={"calibration": "c1"},
+        counts={"all": 2},
+    )
+    names = sorted(f.rsplit("/", 1)[-1] for f in storage.list_files(path))
+    assert names == ["_manifest.json", "data.parquet"]
+    manifest = storage.read_manifest(path)
+    assert manifest and {"files", "rows", "inputs", "settings", "versions", "counts"} <= manifest.keys()
+    assert manifest["rows"] == 2 and manifest["versions"]["calibration"] == "c1"
+    rows = storage.read_table(SOURCES, f"{root}/sources")
+    assert rows["source_id"].to_pylist() == ["a", "b"] and set(rows["inventory"].to_pylist()) == {"coco2"}
+    assert rows.schema.names == SOURCES.full_schema().names
+
+
+def test_replacing_a_partition_leaves_the_others_and_no_other_file(root: str) -> None:
+    for name in ("coco2", "gppd"):
+        storage.write_partition(SOURCES, f"{root}/sources", {"inventory": name}, sources(name))
+    storage.write_partition(SOURCES, f"{root}/sources", {"inventory": "coco2"}, sources("new"))
+    assert sorted(storage.read_table(SOURCES, f"{root}/sources")["source_id"].to_pylist()) == ["gppd", "new"]
+    assert len(storage.list_files(f"{root}/sources", ".parquet")) == 2
+
+
+@pytest.mark.parametrize("below", ["", "inventory=coco2", "inventory=none"])
+def test_a_path_is_the_root_or_a_partition_below_it(root: str, below: str) -> None:
+    storage.write_partition(SOURCES, f"{root}/sources", {"inventory": "coco2"}, sources("a"))
+    rows = storage.read_table(SOURCES, storage.join(root, "sources", below) if below else f"{root}/sources")
+    assert rows["inventory"].to_pylist() == ([] if below == "inventory=none" else ["coco2"])
+
+
+def test_nothing_there_is_a_table_without_rows(root: str) -> None:
+    rows = storage.read_table(SOURCES, f"{root}/sources", ["source_id", "inventory"])
+    assert rows.num_rows == 0 and rows.column_names == ["source_id", "inventory"]
+
+
+def test_where_columns_and_filter(root: str) -> None:
+    for name in ("a", "b"):
+        storage.write_partition(SOURCES, f"{root}/sources", {"inventory": name}, sources(f"{name}1", f"{name}2"))
+    rows = storage.read_table(
+        SOURCES, f"{root}/sources", ["source_id"], where={"inventory": {"a"}}, filter=pc.field("source_id") == "a2"
+    )
+    assert rows.to_pydict() == {"source_id": ["a2"]}
+
+
+def test_readers_see_only_what_the_manifest_lists(root: str) -> None:
+    keys = {"area": "x", "date": "2025-01-01"}
+    folder = storage.partition_path(f"{root}/pixels", keys)
+    pixel = {
+        "scene_id": "s",
+        "platform": "sentinel-2a",
+        "row": 0,
+        "col": 0,
+        "longitude": 0.0,
+        "latitude": 0.0,
+        "b11": 0.5,
+        "b12": 0.4,
+        "b_diff": 0.1,
+        "scl": 5,
+        "is_clear": True,
+        "solar_zenith_deg": 30.0,
+        "view_zenith_deg": 5.0,
+    }
+    table = PIXELS.from_pylist([pixel])
+    for name in ("one.parquet", "died.parquet"):
+        storage.write_parquet(PIXELS, f"{folder}/{name}", table)
+    assert storage.read_table(PIXELS, f"{root}/pixels").num_rows == 2  # no manifest yet: plain Parquet of somebody else
+    storage.publish_partition(PIXELS, f"{root}/pixels", keys, ["one.parquet"], 1)
+    assert storage.read_table(PIXELS, f"{root}/pixels").num_rows == 1
+
+
+def test_a_published_partition_without_rows_is_an_empty_file_with_the_schema(root: str) -> None:
+    storage.publish_partition(PIXELS, f"{root}/pixels", {"area": "x", "date": "2025-01-01"}, [], 0)
+    [file] = storage.list_files(f"{root}/pixels", ".parquet")
+    assert storage.read_parquet(PIXELS, file).schema.names == PIXELS.schema.names
+
+
+def test_a_manifest_that_lists_a_missing_file_is_named(tmp_path: Path) -> None:
+    path = Path(storage.write_partition(SOURCES, str(tmp_path / "sources"), {"inventory": "x"}, sources("a")))
+    (path / "data.parquet").unlink()
+    with pytest.raises(InputError, match="no such file, though its manifest lists it"):
+        storage.read_table(SOURCES, str(tmp_path / "sources"))
+
+
+def test_keys_that_cannot_work_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="allowed: keys inventory"):
+        storage.write_partition(SOURCES, str(tmp_path), {"area": "x"}, sources("a"))
+    with pytest.raises(ConfigurationError, match="without '/'"):
+        storage.write_partition(SOURCES, str(tmp_path), {"inventory": "../x"}, sources("a"))
