@@ -18,7 +18,8 @@ JOB = CHECKOUT / "spark_jobs" / "detect_methane_plumes.py"
 @pytest.mark.parametrize(
     "arguments",
     [["--date", "2025-08-20", "--end-date", "2025-08-21"], ["--date", "20 August"], ["--contamination", "0.7"],
-     ["--date", "2025-02-30"], ["--start-date", "2025-08-21", "--end-date", "2025-08-20"], ["--method", "magic"],
+     ["--date", "2025-02-30"], ["--date", "20250820"],
+     ["--start-date", "2025-08-21", "--end-date", "2025-08-20"], ["--method", "magic"],
      *(["--eps", text] for text in ("-1", "0", "inf", "nan", "1e309", "181", "wide")),
      *(["--contamination", text] for text in ("0", "nan", "inf", "-0.1", "0.51", "few")),
      *(["--min-samples", text] for text in ("0", "-3", "1.5", "nan", "inf", "99999999999", "many")),
@@ -35,7 +36,7 @@ def test_bad_arguments_are_refused(job: ModuleType, arguments: list[str], capsys
 
 def test_good_arguments_are_taken(job: ModuleType) -> None:
     forest = ["--eps", "1e-3", "--contamination", "0.5", "--min-samples", "1", "--batch-size", "1"]
-    taken = job.parse_arguments(["--pixels-path", "a", "--plumes-path", "b", "--date", "20250820", *forest])
+    taken = job.parse_arguments(["--pixels-path", "a", "--plumes-path", "b", "--date", "2025-08-20", *forest])
     assert (taken.eps, taken.contamination, taken.min_samples, taken.batch_size) == (0.001, 0.5, 1, 1)
     assert taken.date == "2025-08-20"
 
