@@ -180,15 +180,22 @@ def test_every_folder_of_the_library_says_what_lives_there() -> None:
 
 
 def test_modules_fit_a_head_and_folders_a_glance() -> None:
-    files = [
-        p
-        for folder in ("include", "plugins", "dags", "spark_jobs", "tools", "tests")
-        for p in modules(CHECKOUT / folder)
-    ]
-    long = {str(p.relative_to(CHECKOUT)): n for p in files if (n := len(p.read_text().splitlines())) > MAX_LINES}
-    assert long == {}
+    """Prints what it counts, for `make test ARGS="tests/core/test_house.py -k glance -rP"`."""
+    code = [p for folder in ("include", "plugins", "dags", "spark_jobs", "tools") for p in modules(CHECKOUT / folder)]
+    lines = {
+        str(p.relative_to(CHECKOUT)): len(p.read_text().splitlines()) for p in [*code, *modules(CHECKOUT / "tests")]
+    }
     levels = {str(f.relative_to(LIBRARY)): len(list(f.glob("*.py"))) for f in LIBRARY.rglob("*") if f.is_dir()}
+    arrows = [(one, other) for one in BY_NAME for other in library_imports(one)]
+    back_up = [arrow for arrow in arrows if ROOMS.index(room(arrow[1])) > ROOMS.index(room(arrow[0]))]
+    circles = [arrow for arrow in arrows if arrow[0] in reached(arrow[1])]
+    print(f"{len(BY_NAME)} modules, {len(arrows)} imports: {len(back_up)} back up, {len(circles)} in circles")
+    print("longest modules:", sorted(((n, file) for file, n in lines.items()), reverse=True)[:3])
+    print("fullest levels:", sorted(((n, folder) for folder, n in levels.items()), reverse=True)[:3])
+    print("lines of code without tests:", sum(lines[str(p.relative_to(CHECKOUT))] for p in code))
+    assert {file: n for file, n in lines.items() if n > MAX_LINES} == {}
     assert {folder: n for folder, n in levels.items() if n > MAX_MODULES} == {}
+    assert back_up == circles == []
 
 
 def test_tests_are_no_package() -> None:
