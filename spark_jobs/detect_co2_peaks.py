@@ -20,8 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from plumewatch import jobs, storage
 from plumewatch.errors import InputError
-from plumewatch.failures import FailedScene, NothingDone
+from plumewatch.failures import NothingDone
 from plumewatch.gases import SCAN
+from plumewatch.models import FailedScene
 from plumewatch.oco2.detection import METHODS, calibration_version
 from plumewatch.oco2.granules.soundings import OnFailure, list_months, list_orbits
 from plumewatch.oco2.orbits.worker import (

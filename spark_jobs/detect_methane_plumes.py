@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from plumewatch import jobs, storage
 from plumewatch.errors import InputError
-from plumewatch.failures import FailedScene, NothingDone, day_in_name, partition_name
+from plumewatch.failures import NothingDone, day_of_failure, partition_name
 from plumewatch.gases import ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS
 from plumewatch.methane.anomalies import ForestSettings
 from plumewatch.methane.dates.noting import dates_went_through
 from plumewatch.methane.dates.plan import plan_runs
 from plumewatch.methane.dates.task import AreaDates
 from plumewatch.methane.dates.worker import REPORT, detect_bins
+from plumewatch.models import FailedScene
 from plumewatch.spark_session import get_spark
 from plumewatch.storage import Partition, Where
 from plumewatch.tables import PIXELS
@@ -129,7 +130,7 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     failures: dict[tuple[str, FailedScene], None] = {}
     for report in reports:
         for failure in (FailedScene(**values) for values in json.loads(report["failures"])):
-            failures[day_in_name(failure.scene_id) or report["date"], failure] = None
+            failures[day_of_failure(failure.scene_id) or report["date"], failure] = None
     written = [report for report in reports if report["rows_written"] is not None]
     for report in written:
         name = partition_name(report["area"], report["date"])

@@ -18,7 +18,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from plumewatch import jobs, storage
-from plumewatch.failures import FailedScene, NothingDone, went_through
+from plumewatch.failures import NothingDone, went_through
+from plumewatch.models import FailedScene
 from plumewatch.oco2.archive.listing import GranuleListing, GranuleRef, log_left_out, older_of_day, read_listing
 from plumewatch.oco2.granules.granule import MODES, SURFACES
 from plumewatch.oco2.granules.soundings import EXTRACTED_DDL, GranuleTask, extract_granules, write_seed_csv

@@ -23,11 +23,12 @@ import pyarrow.compute as pc
 from plumewatch import jobs, storage
 from plumewatch.constants import METRES_PER_KM
 from plumewatch.errors import InputError
-from plumewatch.failures import FailedScene, NothingDone
+from plumewatch.failures import NothingDone
 from plumewatch.gases import CH4, CO2, GASES, Gas
 from plumewatch.matching.detections import DETECTIONS, detections_of_peaks, detections_of_plumes, with_wind
 from plumewatch.matching.match import PAIRS, match_detections
 from plumewatch.matching.rule import matching_rule
+from plumewatch.models import FailedScene
 from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.spark_session import get_spark
 from plumewatch.statuses import ACCEPTED, MATCHING_STAGE

@@ -18,8 +18,8 @@ import shapely
 from plumewatch import jobs, storage
 from plumewatch.areas import grid_of, read_areas
 from plumewatch.errors import InputError, PlumewatchError
-from plumewatch.failures import FailedScene, NothingDone, went_through
-from plumewatch.models import Area
+from plumewatch.failures import NothingDone, went_through
+from plumewatch.models import Area, FailedScene
 from plumewatch.rasters.scene_store import ScenePaths, list_scenes
 from plumewatch.sentinel2.bands import CLEAR_CLASSES, CLOUD_DILATION_M, LAST_CLASS
 from plumewatch.sentinel2.pixel_files import WRITTEN_DDL, write_pixel_files

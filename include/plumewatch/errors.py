@@ -58,6 +58,17 @@ class LockTimeout(PlumewatchError):
     is_retryable = True
 
 
+LASTING = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+"""Answers of a disk or a bucket that a second try doesn't change."""
+
+
+def may_heal(error: BaseException) -> bool:
+    """Return whether trying again makes sense: the project's own errors know; of others all but lasting answers."""
+    if isinstance(error, PlumewatchError):
+        return error.is_retryable
+    return not isinstance(error, LASTING)
+
+
 def redact(text: str) -> str:
     """Return `text` without signatures, tokens and passwords, so that it may be stored and shown.
 

@@ -14,17 +14,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-from botocore.exceptions import NoCredentialsError
 
 from plumewatch import storage
-from plumewatch.errors import PlumewatchError, redact
+from plumewatch.errors import PlumewatchError
+from plumewatch.models import FailedScene
 from plumewatch.tables import FAILED_SCENES
-
-MAX_MESSAGE = 2000
-LASTING = (
-    FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, NoCredentialsError,
-)  # fmt: skip
-"""Answers of a disk or a bucket that a second try doesn't change."""
 
 Row = Mapping[str, Any]
 Condition = Callable[[Row], bool]
@@ -34,73 +28,13 @@ Scene = tuple[str | None, str]
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class FailedScene:
-    """A scene, granule or file that could not be used, and why."""
-
-    scene_id: str
-    """Scene id; for OCO-2 the granule's name."""
-    stage: str
-    """What was being done: search, fetch_scene, extract, pixels, detection ..."""
-    error_class: str
-    """Name of the exception's class."""
-    message: str
-    """What was found and what is allowed, without secrets."""
-    area: str | None = None
-    """Area of interest, where there is one."""
-    asset: str | None = None
-    """The asset or file in question."""
-    http_status: int | None = None
-    """Answer of the service, where one answered."""
-    attempts: int = 1
-    """How often it was tried."""
-    is_retryable: bool = False
-    """Whether trying again may heal it."""
-
-    @classmethod
-    def from_exception(
-        cls,
-        error: BaseException,
-        *,
-        scene_id: str,
-        stage: str,
-        area: str | None = None,
-        asset: str | None = None,
-        attempts: int = 1,
-    ) -> FailedScene:
-        """Describe `error`."""
-        return cls(
-            scene_id=scene_id,
-            stage=stage,
-            error_class=type(error).__name__,
-            message=redact(str(error))[:MAX_MESSAGE],
-            area=area,
-            asset=redact(asset or getattr(error, "file", "") or "") or None,
-            http_status=getattr(error, "http_status", None),
-            attempts=attempts,
-            is_retryable=may_heal(error),
-        )
-
-    @property
-    def identity(self) -> tuple[str | None, str, str]:
-        """What tells its row from others in the partition."""
-        return self.area, self.scene_id, self.stage
-
-
 class NothingDone(PlumewatchError):
     """Everything that was asked failed; retryable where one of the failures is."""
 
     def __init__(self, failures: Sequence[FailedScene]) -> None:
         more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-        super().__init__(failures[0].message + more)
+        super().__init__(f"{failures[0].where}: {failures[0].message}{more}")
         self.is_retryable = any(failure.is_retryable for failure in failures)
-
-
-def may_heal(error: BaseException) -> bool:
-    """Return whether trying again makes sense: the project's own errors know; of others all but lasting answers."""
-    if isinstance(error, PlumewatchError):
-        return error.is_retryable
-    return not isinstance(error, LASTING)
 
 
 def partition_name(area: str, day: str) -> str:
@@ -118,10 +52,10 @@ def pass_name(platform: str | None, relative_orbit: int | None) -> str:
     return f"platform={platform or 'unknown'}/relative_orbit={orbit}"
 
 
-def day_in_name(name: str) -> str:
+def day_of_failure(name: str) -> str:
     """Return the date in the name of a failure, nothing for the name of a file.
 
-    >>> day_in_name("area=hassi/date=2025-08-20/platform=sentinel-2b/relative_orbit=63")
+    >>> day_of_failure("area=hassi/date=2025-08-20/platform=sentinel-2b/relative_orbit=63")
     '2025-08-20'
     """
     return name.partition("/date=")[2].partition("/")[0]
@@ -175,7 +109,7 @@ class FailureBook:
         not over, whatever the condition says. Nothing is written where nothing changes.
         """
         for failure in failures:
-            log.error("FAILED %s %s: %s: %s", failure.stage, failure.scene_id, failure.error_class, failure.message)
+            log.error("FAILED %s %s: %s: %s", failure.stage, failure.where, failure.error_class, failure.message)
         if not failures and not any(map(is_over, self.open_rows(key))):
             return
         now = datetime.now(UTC)

@@ -18,9 +18,10 @@ from typing import NoReturn
 from botocore.exceptions import NoCredentialsError
 
 from plumewatch import storage
-from plumewatch.errors import PlumewatchError, redact
-from plumewatch.failures import Condition, FailedScene, FailureBook, may_heal, never
+from plumewatch.errors import PlumewatchError, may_heal, redact
+from plumewatch.failures import Condition, FailureBook, never
 from plumewatch.keys import AS_WRITTEN, DAY, MONTH, is_key
+from plumewatch.models import FailedScene
 from plumewatch.settings import export_aws_settings
 
 EXIT_GOOD, EXIT_NOTHING_DONE, EXIT_BAD_ARGUMENTS, EXIT_SOME_BAD = 0, 1, 2, 3

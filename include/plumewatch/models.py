@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from plumewatch.errors import may_heal, redact
+
+MAX_MESSAGE = 2000  # characters of an error that a row of failed_scenes holds
+
+OnFailure = Callable[["FailedScene"], None]
+"""What a reader tells of what it can't use, and goes on."""
 
 
 @dataclass(frozen=True)
@@ -74,3 +82,61 @@ class Grid:
             self.west + self.width * self.resolution_m,
             self.north,
         )
+
+
+@dataclass(frozen=True)
+class FailedScene:
+    """A scene, granule or file that could not be used, and why."""
+
+    scene_id: str
+    """Scene id; for OCO-2 the granule's name."""
+    stage: str
+    """What was being done: search, fetch_scene, extract, pixels, detection ..."""
+    error_class: str
+    """Name of the exception's class."""
+    message: str
+    """What was found and what is allowed, without secrets."""
+    area: str | None = None
+    """Area of interest, where there is one."""
+    asset: str | None = None
+    """The asset or file in question."""
+    http_status: int | None = None
+    """Answer of the service, where one answered."""
+    attempts: int = 1
+    """How often it was tried."""
+    is_retryable: bool = False
+    """Whether trying again may heal it."""
+
+    @classmethod
+    def from_exception(
+        cls,
+        error: BaseException,
+        *,
+        scene_id: str,
+        stage: str,
+        area: str | None = None,
+        asset: str | None = None,
+        attempts: int = 1,
+    ) -> FailedScene:
+        """Describe `error`."""
+        return cls(
+            scene_id=scene_id,
+            stage=stage,
+            error_class=type(error).__name__,
+            message=redact(str(error))[:MAX_MESSAGE],
+            area=area,
+            asset=redact(asset or getattr(error, "file", "") or "") or None,
+            http_status=getattr(error, "http_status", None),
+            attempts=attempts,
+            is_retryable=may_heal(error),
+        )
+
+    @property
+    def where(self) -> str:
+        """Area, where there is one, and scene."""
+        return f"{self.area} {self.scene_id}" if self.area else self.scene_id
+
+    @property
+    def identity(self) -> tuple[str | None, str, str]:
+        """What tells its row from others in the partition."""
+        return self.area, self.scene_id, self.stage

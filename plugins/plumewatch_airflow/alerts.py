@@ -12,11 +12,10 @@ from typing import Any
 
 from airflow.sdk import BaseNotifier
 from plumewatch.errors import ConfigurationError, ServiceError
+from plumewatch.http import TIMEOUT_S, http_session
 from plumewatch.settings import Settings
 
 from plumewatch_airflow.connections import load_settings
-
-TIMEOUT_S = 30.0
 
 log = logging.getLogger("plumewatch.alert")
 
@@ -88,7 +87,8 @@ def to_webhook(digest: Digest, settings: Settings) -> None:
 
     url = _recipient("webhook", settings)
     try:
-        answer = requests.post(url, json={"title": digest.title, "text": digest.text}, timeout=TIMEOUT_S)
+        with http_session() as session:
+            answer = session.post(url, json={"title": digest.title, "text": digest.text}, timeout=TIMEOUT_S)
     except requests.RequestException as error:
         raise ServiceError(f"webhook: {type(error).__name__}") from None  # its text holds the URL, which is a secret
     if not answer.ok:

@@ -12,7 +12,8 @@ from typing import Any
 
 from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
-from plumewatch.failures import FailedScene, FailureBook, not_seen_again, went_through
+from plumewatch.failures import FailureBook, not_seen_again, went_through
+from plumewatch.models import FailedScene
 
 from plumewatch_airflow.alerts import Digest, DigestNotifier
 from plumewatch_airflow.assets import partition_key
@@ -31,16 +32,19 @@ def failure_book() -> FailureBook:
 
 @contextmanager
 def failure_recorded(key: str, scene_id: str, stage: str, area: str | None = None) -> Iterator[None]:
-    """Record an exception of the block as a failure; a block that goes well heals what an earlier try left."""
+    """Record an exception of the block as a failure; a block that goes well heals what an earlier try left.
+
+    It stands inside `summarised`, which decides whether the task is tried again.
+    """
     book = failure_book()
     try:
         yield
+        book.settle(key, is_over=went_through(stage, [(area, scene_id)]))
     except Exception as error:
         attempts = get_current_context()["ti"].try_number
         failure = FailedScene.from_exception(error, scene_id=scene_id, stage=stage, area=area, attempts=attempts)
         book.settle(key, [failure])
         raise
-    book.settle(key, is_over=went_through(stage, [(area, scene_id)]))
 
 
 @task(trigger_rule="all_done", retries=0)

@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException
-from plumewatch.errors import PlumewatchError, redact
+from plumewatch.errors import may_heal, redact
 from plumewatch.jobs import JobResult
 
 KEY = "plumewatch_summary"
@@ -47,7 +47,7 @@ class Summary:
 def summarised() -> Iterator[Summary]:
     """Fill the summary that ends the task's log, whether the task goes well or not.
 
-    An error of the project that cannot heal ends the task for good: trying again would only delay the alert.
+    An error that cannot heal ends the task for good: trying again would only delay the alert.
     """
     context: Any = get_current_context()
     summary: Summary = context.setdefault(KEY, Summary())
@@ -55,7 +55,7 @@ def summarised() -> Iterator[Summary]:
         yield summary
     except BaseException as error:
         log_summary(get_current_context())
-        if isinstance(error, PlumewatchError) and not error.is_retryable:
+        if isinstance(error, Exception) and not may_heal(error):
             raise AirflowFailException(f"{type(error).__name__}: {redact(str(error))}") from error
         raise
 

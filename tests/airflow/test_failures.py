@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from plumewatch.errors import InputError, ServiceError
-from plumewatch.failures import FailedScene, FailureBook, not_seen_again
+from plumewatch.failures import FailureBook, not_seen_again
+from plumewatch.models import FailedScene
 
 DAG, KEY = "some_dag", "2025-08-24"
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plumewatch import storage
 from plumewatch.errors import InputError, ServiceError, redact
-from plumewatch.failures import FailedScene, FailureBook, NothingDone, went_through
+from plumewatch.failures import FailureBook, NothingDone, went_through
+from plumewatch.models import FailedScene
 
 DAG, KEY = "sentinel2_daily_ingest", "2025-08-24"
 
@@ -65,7 +66,7 @@ def test_a_run_tells_its_own_failures_from_others(storage_root: str) -> None:
 def test_nothing_done_may_heal_where_one_of_its_failures_may() -> None:
     busy = FailedScene.from_exception(ServiceError("busy", 503), scene_id="s3", stage="fetch_scene")
     assert NothingDone([failure(), busy]).is_retryable and not NothingDone([failure()]).is_retryable
-    assert str(NothingDone([failure(), busy])) == "x.tif: 12 bytes; allowed: a GeoTIFF (and 1 more)"
+    assert str(NothingDone([failure(), busy])) == "a s1: x.tif: 12 bytes; allowed: a GeoTIFF (and 1 more)"
 
 
 def test_retryable_is_what_the_service_says() -> None:

@@ -28,6 +28,14 @@ PURE = {
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference",
     "limit_check", "pages", "methane", "methane.evaluation", "oco2", "oco2.evaluation", "matching", "sentinel2",
 }  # fmt: skip
+# Pure modules of rooms that read or write.
+PURE_MODULES = {
+    "methane.cases.page", "methane.cases.published", "methane.dates.plan", "methane.dates.task",
+    "methane.details.enhancement_raster", "methane.details.facts", "methane.details.figure_png",
+    "methane.details.picture_window", "methane.details.pictures", "maps.content",
+    "maps.detections_shown", "maps.geojson", "maps.sources_shown", "oco2.archive.file_head", "oco2.archive.versions",
+    "rasters.cog", "rasters.regrid", "wind.at_point", "wind.interpolation", "wind.profile", "wind.rows",
+}  # fmt: skip
 # Modules of pure rooms that read or write all the same. A new one is a decision, made here.
 READS_OR_WRITES = {
     "sentinel2.ingest", "sentinel2.pixel_files", "sentinel2.pixel_plan", "sentinel2.search", "sentinel2.stack",
@@ -112,14 +120,15 @@ def room(name: str) -> str:
 
 
 def is_pure(name: str) -> bool:
-    return room(name) in PURE and name not in READS_OR_WRITES and not name.endswith("__main__")
+    is_in_pure_room = room(name) in PURE and name not in READS_OR_WRITES and not name.endswith("__main__")
+    return is_in_pure_room or name in PURE_MODULES
 
 
 def test_there_is_something_to_check() -> None:
     assert len(BY_NAME) > 100 and sum(map(is_pure, BY_NAME)) > 60 and max(len(reached(name)) for name in BY_NAME) > 30
     assert len(modules(CHECKOUT / "dags")) == 7 and len(modules(CHECKOUT / "spark_jobs")) == 5
     assert {room(name) for name in BY_NAME} == set(ROOMS), "a room is missing from the order, or stands in it unused"
-    assert set(BY_NAME) >= READS_OR_WRITES
+    assert set(BY_NAME) >= READS_OR_WRITES | PURE_MODULES
 
 
 @pytest.mark.parametrize("name", BY_NAME)

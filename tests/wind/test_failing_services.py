@@ -10,7 +10,7 @@ import wind_services as services
 from fetched_wind import BOTH, NOON, settings, stored
 from plumewatch import http
 from plumewatch.errors import InputError, ServiceError
-from plumewatch.failures import FailedScene
+from plumewatch.models import FailedScene
 from plumewatch.settings import Settings
 from plumewatch.wind.dap2 import parse_dods
 from plumewatch.wind.product import requests_at

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError, InputError
-from plumewatch.failures import FailedScene
+from plumewatch.models import FailedScene
 from plumewatch.settings import Settings
 from plumewatch.tables import WIND
 from plumewatch.wind.at_point import winds_at

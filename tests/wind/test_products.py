@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 import wind_services as services
 from fetched_wind import BOTH, HOUR, NOON, hours_of, settings, stored
-from plumewatch.failures import FailedScene
+from plumewatch.models import FailedScene
 from plumewatch.wind.at_point import winds_at
 from plumewatch.wind.product import WindRequest, requests_at, requests_of_day
 from plumewatch.wind.providers import PRODUCTS, fetch_wind

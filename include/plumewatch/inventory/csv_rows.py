@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from plumewatch import storage
 from plumewatch.errors import InputError
-from plumewatch.failures import FailedScene
+from plumewatch.models import FailedScene
 from plumewatch.statuses import INVENTORY_STAGE
 
 OnFailure = Callable[[FailedScene], None]

@@ -13,11 +13,11 @@ import pyarrow as pa
 
 from plumewatch import storage
 from plumewatch.errors import InputError
-from plumewatch.failures import FailedScene
 from plumewatch.inventory import coco2, gppd, own_sources
 from plumewatch.inventory.combine import combine_sources
 from plumewatch.inventory.csv_rows import OnFailure
 from plumewatch.inventory.power_plants import power_plant_factors
+from plumewatch.models import FailedScene
 from plumewatch.statuses import INVENTORY_STAGE
 from plumewatch.tables import COMBINED, SOURCES
 

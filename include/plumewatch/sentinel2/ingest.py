@@ -12,9 +12,9 @@ from plumewatch import storage
 from plumewatch.areas import read_areas, select_areas
 from plumewatch.catalogues.stac import read_item
 from plumewatch.errors import ConfigurationError, PlumewatchError
-from plumewatch.failures import FailedScene, FailureBook, NothingDone, went_through
+from plumewatch.failures import FailureBook, NothingDone, went_through
 from plumewatch.gases import CH4
-from plumewatch.models import Area
+from plumewatch.models import Area, FailedScene
 from plumewatch.observations import write_observations
 from plumewatch.rasters.scene_store import withdraw_scene
 from plumewatch.sentinel2.scene import SceneRef

@@ -18,8 +18,7 @@ from rasterio.windows import Window as RasterWindow
 
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError
-from plumewatch.failures import FailedScene
-from plumewatch.models import Grid
+from plumewatch.models import FailedScene, Grid
 from plumewatch.rasters.reading import open_raster
 from plumewatch.sentinel2.bands import METHANE_BANDS, NO_DATA_CLASS
 from plumewatch.sentinel2.clouds import compute_clear_mask

@@ -11,8 +11,7 @@ from typing import Any
 
 from plumewatch import __version__
 from plumewatch.errors import InputError
-from plumewatch.failures import FailedScene
-from plumewatch.models import Grid
+from plumewatch.models import FailedScene, Grid
 from plumewatch.rasters.regrid import lonlat_bounds
 from plumewatch.sentinel2.pixels import CellWindow
 from plumewatch.sentinel2.stored_scene import StoredScene

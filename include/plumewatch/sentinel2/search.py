@@ -9,8 +9,7 @@ from typing import Any
 
 from plumewatch.catalogues.stac import item_href, search_items
 from plumewatch.errors import InputError
-from plumewatch.failures import FailedScene
-from plumewatch.models import Area
+from plumewatch.models import Area, FailedScene
 from plumewatch.sentinel2.scene import SceneRef, scene_ref, select_newest
 from plumewatch.statuses import SEARCH_STAGE, SKIPPED_CLOUD, SKIPPED_DUPLICATE
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from plumewatch import storage
 from plumewatch.errors import InputError
-from plumewatch.failures import FailedScene
 from plumewatch.geodesy import wrap_longitude
+from plumewatch.models import FailedScene
 from plumewatch.statuses import WIND_STAGE
 from plumewatch.tables import WIND
 from plumewatch.wind.grids import MARGIN_DEG, Bounds

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError, PlumewatchError, ServiceError, redact
-from plumewatch.failures import FailedScene
+from plumewatch.models import FailedScene
 from plumewatch.settings import Settings
 from plumewatch.statuses import WIND_STAGE
 from plumewatch.tables import WIND

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 import pytest
 from case_rows import EHRENBERG, KORPEZHE, case_of
 from plumewatch import storage
-from plumewatch.failures import FailedScene
 from plumewatch.methane.cases.published import (
     PublishedCase,
     read_cases,
@@ -22,6 +21,7 @@ from plumewatch.methane.cases.published import (
 from plumewatch.methane.cases.scenes import CaseNote
 from plumewatch.methane.cases.validation import PAGE, StoredPixels, partitions_of_cases, validate_case, validate_cases
 from plumewatch.methane.evaluation.scenes import PlantedPlume, simulate_area
+from plumewatch.models import FailedScene
 from plumewatch.tables import PIXELS, VALIDATION
 
 SIZE = 130

@@ -6,8 +6,9 @@ import pyarrow as pa
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from plumewatch.errors import ConfigurationError, InputError, ServiceError
-from plumewatch.failures import FailedScene, FailureBook, day_in_name, pass_name
+from plumewatch.failures import FailureBook, day_of_failure, pass_name
 from plumewatch.methane.dates.noting import dates_went_through, failure_of, noted
+from plumewatch.models import FailedScene
 
 DAG, KEY = "manual", "2025-08-20"
 DATE = f"area=a/date={KEY}"
@@ -31,7 +32,7 @@ def test_only_what_another_try_may_heal_is_retryable(error: Exception, is_retrya
 
 def test_names_tell_their_date() -> None:
     names = [DATE, f"{DATE}/{OF_B}", f"{DATE}/method=multi_pass/plume_details", "data.parquet"]
-    assert [day_in_name(name) for name in names] == [KEY] * 3 + [""]
+    assert [day_of_failure(name) for name in names] == [KEY] * 3 + [""]
     assert pass_name(None, None) == "platform=unknown/relative_orbit=unknown"
 
 

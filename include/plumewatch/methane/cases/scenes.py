@@ -19,11 +19,11 @@ from shapely.geometry import mapping
 from plumewatch import storage
 from plumewatch.catalogues.stac import read_item
 from plumewatch.errors import PlumewatchError, ServiceError, redact
-from plumewatch.failures import FailedScene, FailureBook, went_through
+from plumewatch.failures import FailureBook, went_through
 from plumewatch.geodesy import utm_epsg
 from plumewatch.methane.cases.published import FILE, PublishedCase, read_cases, select_cases
 from plumewatch.methane.thresholds import plume_thresholds
-from plumewatch.models import Area
+from plumewatch.models import Area, FailedScene
 from plumewatch.sentinel2.bands import METHANE_BANDS, find_asset
 from plumewatch.sentinel2.ingest import SCENES
 from plumewatch.sentinel2.scene import SceneRef

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pyarrow as pa
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from plumewatch.errors import PlumewatchError
-from plumewatch.failures import Condition, FailedScene, Row, day_in_name, may_heal, partition_name
+from plumewatch.errors import PlumewatchError, may_heal
+from plumewatch.failures import Condition, Row, day_of_failure, partition_name
+from plumewatch.models import FailedScene
 from plumewatch.statuses import DETECTION_STAGE
 
 EXPECTED = (PlumewatchError, OSError, pa.ArrowException)  # what a broken file raises
@@ -28,7 +29,8 @@ def failure_of(error: Exception, area: str, day: str, part: str = "") -> FailedS
     """Describe an error on a date, or on a `part` of it; what crashes on the same data crashes on them each time."""
     name = "/".join(filter(None, (partition_name(area, day), part)))
     failure = FailedScene.from_exception(error, scene_id=name, stage=DETECTION_STAGE, area=area)
-    return replace(failure, is_retryable=may_heal(error) and isinstance(error, FROM_OUTSIDE))
+    is_from_outside = isinstance(error, FROM_OUTSIDE) and not isinstance(error, NoCredentialsError)
+    return replace(failure, is_retryable=may_heal(error) and is_from_outside)
 
 
 @contextmanager
@@ -56,7 +58,7 @@ def dates_went_through(read: Collection[AreaDay], published: Collection[AreaDay]
     def is_over(row: Row) -> bool:
         its_method = row["scene_id"].partition("/method=")[2].partition("/")[0]
         done = published if its_method else read
-        went_through = its_method in ("", method) and (row["area"], day_in_name(row["scene_id"])) in done
+        went_through = its_method in ("", method) and (row["area"], day_of_failure(row["scene_id"])) in done
         return row["stage"] == DETECTION_STAGE and went_through
 
     return is_over

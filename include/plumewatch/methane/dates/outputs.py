@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 
 from plumewatch import storage
-from plumewatch.failures import FailedScene
 from plumewatch.gases import ISOLATION_FOREST
 from plumewatch.methane.anomalies import NOISE
 from plumewatch.methane.dates.noting import noted
@@ -20,6 +19,7 @@ from plumewatch.methane.details.files import write_details
 from plumewatch.methane.details.scene_pages import write_scene_pages
 from plumewatch.methane.pass_search import PassResult, anomaly_columns, nothing_to_search
 from plumewatch.methane.thresholds import plume_thresholds
+from plumewatch.models import FailedScene
 from plumewatch.statuses import ACCEPTED, FAILED
 from plumewatch.tables import ANOMALIES, PLUMES
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from plumewatch.failures import FailedScene, pass_name
+from plumewatch.failures import pass_name
 from plumewatch.gases import MULTI_PASS
 from plumewatch.methane.dates.noting import failure_of, noted
 from plumewatch.methane.dates.outputs import count_by_status, publish_date, stated_observations, unread_pass
@@ -20,6 +20,7 @@ from plumewatch.methane.pass_search import PassResult, observation_of, search_pa
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import WindOf
 from plumewatch.methane.thresholds import plume_thresholds
+from plumewatch.models import FailedScene
 from plumewatch.statuses import FAILED
 from plumewatch.wind.at_point import WindLookup, wind_at
 from plumewatch.wind.files import READ_AROUND

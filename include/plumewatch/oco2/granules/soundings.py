@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError
-from plumewatch.failures import FailedScene
 from plumewatch.keys import MONTH, is_key
+from plumewatch.models import FailedScene
 from plumewatch.oco2.granules.granule import SoundingSelection, read_granule
 from plumewatch.oco2.track import COLUMNS
 from plumewatch.statuses import EXTRACTION_STAGE, PEAKS_STAGE

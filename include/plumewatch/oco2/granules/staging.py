@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError, InputError
-from plumewatch.failures import FailedScene, FailureBook, NothingDone
+from plumewatch.failures import FailureBook, NothingDone
 from plumewatch.gases import CO2
+from plumewatch.models import FailedScene
 from plumewatch.observations import write_observations
 from plumewatch.oco2.archive.cmr import search_granules
 from plumewatch.oco2.archive.download import download_granule

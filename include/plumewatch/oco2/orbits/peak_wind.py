@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 from plumewatch import storage
 from plumewatch.errors import PlumewatchError, redact
-from plumewatch.failures import FailedScene, FailureBook
+from plumewatch.failures import FailureBook
 from plumewatch.gases import SCAN
+from plumewatch.models import FailedScene
 from plumewatch.settings import Settings
 from plumewatch.statuses import ACCEPTED, WIND_STAGE
 from plumewatch.tables import PEAKS

@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from plumewatch import storage
 from plumewatch.errors import PlumewatchError
-from plumewatch.failures import Condition, FailedScene, Row, orbit_name
+from plumewatch.failures import Condition, Row, orbit_name
+from plumewatch.models import FailedScene
 from plumewatch.oco2.detection import DetectedPeak, detect_peaks
 from plumewatch.oco2.granules.soundings import OrbitFiles, OrbitReader
 from plumewatch.oco2.peaks import PeakSearch
