@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from plumewatch.geodesy import wrap_longitude
-from plumewatch.inventory.csv_rows import CsvRows, OnFailure, Rule, place_rules, read_csv_rows
+from plumewatch.inventory.csv_rows import OnFailure, Rule, good_rows, numbers, place_rules, read_csv_rows
 from plumewatch.inventory.power_plants import cluster, power_plant_factors
 from plumewatch.tables import SOURCES
 
@@ -36,32 +36,31 @@ def read_coco2(path: str, on_failure: OnFailure | None = None) -> pa.Table:
     `on_failure`.
     """
     rows = read_csv_rows(path, COLUMNS)
-    emission = rows.numbers("co2_emis_ty")
+    emission = numbers(rows["co2_emis_ty"])
     rules = [
-        Rule("ID", pd.Series(rows["ID"]).str.fullmatch(UNIT_ID).to_numpy(bool), "CoCO2_ and a number"),
-        Rule("fuel", np.isin(rows["fuel"].astype(str), FUELS), ", ".join(FUELS)),
+        Rule("ID", rows["ID"].str.fullmatch(UNIT_ID), "CoCO2_ and a number"),
+        Rule("fuel", rows["fuel"].isin(FUELS), ", ".join(FUELS)),
         *place_rules(rows),
         Rule("co2_emis_ty", (emission >= 0) & np.isfinite(emission), "tonnes of CO2 a year, at least 0"),
     ]
-    rows = rows.good(rules, on_failure)
-    emits = rows.numbers("co2_emis_ty") > 0
+    rows = good_rows(rows, path, rules, on_failure)
+    emits = numbers(rows["co2_emis_ty"]) > 0
     log.info("%s: %d of %d units emit", path, emits.sum(), len(rows))
-    return _plants(_units(rows.take(emits))) if emits.any() else SOURCES.empty()
+    return _plants(_units(rows[emits])) if emits.any() else SOURCES.empty()
 
 
-def _units(rows: CsvRows) -> pd.DataFrame:
-    factors = power_plant_factors()
+def _units(rows: pd.DataFrame) -> pd.DataFrame:
     units = pd.DataFrame(
         {
-            "number": pd.Series(rows["ID"]).str.extract(UNIT_ID)[0].astype("int64"),
+            "number": rows["ID"].str.extract(UNIT_ID)[0].astype("int64"),
             "country": rows["ISO3"],
             "fuel": rows["fuel"],
-            "longitude": rows.numbers("longitude"),
-            "latitude": rows.numbers("latitude"),
-            "emission": rows.numbers("co2_emis_ty"),
+            "longitude": numbers(rows["longitude"]),
+            "latitude": numbers(rows["latitude"]),
+            "emission": numbers(rows["co2_emis_ty"]),
         }
     ).sort_values("number", ignore_index=True)
-    units["plant"] = cluster(units["longitude"], units["latitude"], factors.unit_distance_km)
+    units["plant"] = cluster(units["longitude"], units["latitude"], power_plant_factors().plants.unit_distance_km)
     return units
 
 

@@ -30,12 +30,12 @@ def _points(sources: pa.Table) -> np.ndarray:
 
 
 def _has_neighbour(sources: pa.Table, others: pa.Table) -> np.ndarray:
-    limit = distance_to_chord(power_plant_factors().same_plant_km)
+    limit = distance_to_chord(power_plant_factors().plants.same_plant_km)
     return cKDTree(_points(others)).query(_points(sources), distance_upper_bound=limit)[0] <= limit
 
 
 def _named(coco2: pa.Table, gppd: pa.Table) -> pa.Table:
-    limit = distance_to_chord(power_plant_factors().same_plant_km)
+    limit = distance_to_chord(power_plant_factors().plants.same_plant_km)
     distance, nearest = cKDTree(_points(gppd)).query(_points(coco2), distance_upper_bound=limit)
     is_near = distance <= limit
     plant = gppd.take(pa.array(np.where(is_near, nearest, 0)))

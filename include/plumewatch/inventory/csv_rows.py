@@ -1,8 +1,9 @@
-"""Rows of a CSV file as columns of text that know their line, so that a bad row can be named."""
+"""Rows of a CSV file as text, by their line, so that a bad row can be named."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from plumewatch.models import FailedScene
 from plumewatch.statuses import INVENTORY_STAGE
 
 OnFailure = Callable[[FailedScene], None]
-Text = NDArray[np.object_]
 
 
 @dataclass(frozen=True)
@@ -26,60 +26,40 @@ class Rule:
 
     column: str
     """The column that is looked at."""
-    is_good: NDArray[np.bool_]
+    is_good: pd.Series | NDArray[np.bool_]
     """One value a row."""
     allowed: str
     """What a good value is, in words."""
 
 
-@dataclass(frozen=True)
-class CsvRows:
-    """Some columns of a CSV file."""
-
-    file: str
-    """Path of the file."""
-    columns: dict[str, Text]
-    """Stripped text of each column, one value a row."""
-    line: NDArray[np.int64]
-    """Line of the file on which each row ends, from 1."""
-
-    def __getitem__(self, column: str) -> Text:
-        return self.columns[column]
-
-    def __len__(self) -> int:
-        return len(self.line)
-
-    def numbers(self, column: str) -> NDArray[np.float64]:
-        """Return a column as numbers; NaN where it is empty or something else."""
-        return pd.to_numeric(pd.Series(self.columns[column]), errors="coerce").to_numpy(dtype=float)
-
-    def take(self, which: NDArray[np.generic]) -> CsvRows:
-        """Return some of the rows."""
-        return CsvRows(self.file, {name: values[which] for name, values in self.columns.items()}, self.line[which])
-
-    def good(self, rules: Sequence[Rule], on_failure: OnFailure | None) -> CsvRows:
-        """Return the rows that fulfil all rules; report the others by file and line.
-
-        Raises InputError for the first bad row where `on_failure` is None, or where no row is good.
-        """
-        failures: dict[int, InputError] = {}
-        for rule in rules:
-            for row in np.flatnonzero(~rule.is_good).tolist():
-                found = f"{rule.column} is {self.columns[rule.column][row]!r}"
-                failures.setdefault(row, InputError(f"{self.file}:{self.line[row]}", found, rule.allowed))
-        if failures and (on_failure is None or len(failures) == len(self)):
-            raise failures[min(failures)]
-        for bad in sorted(failures):
-            name = f"{self.file.rsplit('/', 1)[-1]}:{self.line[bad]}"
-            on_failure(FailedScene.from_exception(failures[bad], scene_id=name, stage=INVENTORY_STAGE))  # type: ignore[misc]
-        return self.take(~np.isin(np.arange(len(self)), list(failures)))
+def numbers(texts: pd.Series) -> pd.Series:
+    """Return a column as numbers; NaN where it is empty or something else."""
+    return pd.to_numeric(texts, errors="coerce").astype(float)
 
 
-def read_csv_rows(path: str, required: Sequence[str], optional: Sequence[str] = ()) -> CsvRows:
+def good_rows(rows: pd.DataFrame, path: str, rules: Sequence[Rule], on_failure: OnFailure | None) -> pd.DataFrame:
+    """Return the rows of the file `path` that fulfil all rules; report the others by file and line.
+
+    Raises InputError for the first bad row where `on_failure` is None, or where no row is good.
+    """
+    failures: dict[int, InputError] = {}
+    for rule in rules:
+        for line, text in rows.loc[~np.asarray(rule.is_good, bool), rule.column].items():
+            failures.setdefault(line, InputError(f"{path}:{line}", f"{rule.column} is {text!r}", rule.allowed))
+    if failures and (on_failure is None or len(failures) == len(rows)):
+        raise failures[min(failures)]
+    for line in sorted(failures):
+        name = f"{path.rsplit('/', 1)[-1]}:{line}"
+        on_failure(FailedScene.from_exception(failures[line], scene_id=name, stage=INVENTORY_STAGE))  # type: ignore[misc]
+    return rows.drop(index=list(failures))
+
+
+def read_csv_rows(path: str, required: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
     """Read columns of a comma-separated file with a header line, UTF-8, local or on S3; absent optional ones are empty.
 
-    A row with too few or too many fields has empty text in all its columns, which no rule on required columns passes.
-    Raises InputError where the file isn't such a file.
+    The columns are stripped text; the index is the line of the file, from 1, on which each row ends. A row with too few
+    or too many fields has empty text in all its columns, which no rule on required columns passes. Raises InputError
+    where the file isn't such a file.
     """
     try:
         text = storage.read_bytes(path).decode("utf-8-sig")
@@ -98,19 +78,23 @@ def read_csv_rows(path: str, required: Sequence[str], optional: Sequence[str] = 
     except csv.Error as error:
         raise InputError(f"{path}:{reader.line_num}", f"not CSV ({error})", "comma-separated values") from error
     whole = [row if len(row) == len(header) else [""] * len(header) for _, row in rows]
-    columns = {
-        name: np.array(
-            [row[header.index(name)].strip() for row in whole] if name in header else [""] * len(rows), object
-        )
-        for name in (*required, *optional)
-    }
-    return CsvRows(path, columns, np.array([line for line, _ in rows], dtype=np.int64))
+    names = [*required, *optional]
+    table = pd.DataFrame(whole, [line for line, _ in rows], header, dtype=object)
+    return (
+        table.loc[:, ~table.columns.duplicated()].reindex(columns=names, fill_value="").apply(lambda c: c.str.strip())
+    )
 
 
-def place_rules(rows: CsvRows) -> list[Rule]:
+def place_rules(rows: pd.DataFrame) -> list[Rule]:
     """Return the rules of the columns longitude and latitude."""
-    lon, lat = rows.numbers("longitude"), rows.numbers("latitude")
+    lon, lat = numbers(rows["longitude"]), numbers(rows["latitude"])
     return [
         Rule("longitude", (lon >= -180) & (lon <= 180), "degrees from -180 to 180"),
         Rule("latitude", (lat >= -90) & (lat <= 90), "degrees from -90 to 90"),
     ]
+
+
+def digests(rows: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
+    """Return a hash of the texts of each row in some columns, 12 hexadecimal digits."""
+    content = rows[list(columns)].agg("|".join, axis=1)
+    return content.map(lambda text: hashlib.sha256(text.encode()).hexdigest()[:12])

@@ -6,7 +6,6 @@ It lists capacity and generation of power plants; what the fossil ones emit foll
 
 from __future__ import annotations
 
-import hashlib
 import logging
 
 import numpy as np
@@ -14,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from plumewatch.geodesy import wrap_longitude
-from plumewatch.inventory.csv_rows import CsvRows, OnFailure, Rule, place_rules, read_csv_rows
+from plumewatch.inventory.csv_rows import OnFailure, Rule, digests, good_rows, numbers, place_rules, read_csv_rows
 from plumewatch.inventory.power_plants import power_plant_factors
 from plumewatch.tables import SOURCES
 
@@ -45,26 +44,27 @@ def read_gppd(path: str, on_failure: OnFailure | None = None) -> pa.Table:
     """
     rows = read_csv_rows(path, COLUMNS, OPTIONAL)
     # Fuels that emit nothing need no further look; a torn row, which has no name, does.
-    rows = rows.take(np.isin(rows["primary_fuel"].astype(str), list(FOSSIL_FUELS)) | (rows["name"] == ""))
+    rows = rows[rows["primary_fuel"].isin(FOSSIL_FUELS) | (rows["name"] == "")]
     rules = [Rule("name", rows["name"] != "", "a name, and as many fields as the header"), *place_rules(rows)]
     rules += [_quantity(rows, c) for c in ("capacity_mw", "estimated_generation_gwh_2017", "generation_gwh_2017")]
-    return _plants(rows.good(rules, on_failure)) if len(rows) else SOURCES.empty()
+    return _plants(good_rows(rows, path, rules, on_failure), path) if len(rows) else SOURCES.empty()
 
 
-def _quantity(rows: CsvRows, column: str) -> Rule:
-    return Rule(column, (rows[column] == "") | np.isfinite(rows.numbers(column)), "a number or nothing")
+def _quantity(rows: pd.DataFrame, column: str) -> Rule:
+    return Rule(column, (rows[column] == "") | np.isfinite(numbers(rows[column])), "a number or nothing")
 
 
-def _plants(rows: CsvRows) -> pa.Table:
+def _plants(rows: pd.DataFrame, path: str) -> pa.Table:
     factors = power_plant_factors()
-    fuel = pd.Series(rows["primary_fuel"]).map(FOSSIL_FUELS)
-    reported, estimated = rows.numbers("generation_gwh_2017"), rows.numbers("estimated_generation_gwh_2017")
-    stated = np.where(np.isfinite(reported), reported, estimated)
-    from_capacity = rows.numbers("capacity_mw") * GWH_PER_MW_YEAR * fuel.map(factors.capacity_factor)
+    fuel = rows["primary_fuel"].map(FOSSIL_FUELS)
+    reported = numbers(rows["generation_gwh_2017"])
+    is_reported = np.isfinite(reported)
+    stated = reported.where(is_reported, numbers(rows["estimated_generation_gwh_2017"]))
+    from_capacity = numbers(rows["capacity_mw"]) * GWH_PER_MW_YEAR * fuel.map(factors.capacity_factor)
     is_stated = np.isfinite(stated)
-    emission = np.where(is_stated, stated, from_capacity) * fuel.map(factors.emission_t_gwh).to_numpy()
+    emission = np.where(is_stated, stated, from_capacity) * fuel.map(factors.emission_t_gwh)
     sigma = np.where(is_stated, fuel.map(factors.relative_sigma), factors.relative_sigma["from_capacity"])
-    how = np.select([np.isfinite(reported), is_stated], ["reported", "estimated"], "capacity x mean")
+    how = np.select([is_reported, is_stated], ["reported", "estimated"], "capacity x mean")
     plants = pd.DataFrame(
         {
             "source_id": _ids(rows),
@@ -75,23 +75,21 @@ def _plants(rows: CsvRows) -> pa.Table:
             "emission_t_y": emission,
             "emission_t_y_sigma": emission * sigma,
             "year": np.int16(YEAR),
-            "longitude": wrap_longitude(rows.numbers("longitude")),
-            "latitude": rows.numbers("latitude"),
-            "owner": pd.Series(rows["owner"]).replace("", None),
+            "longitude": wrap_longitude(numbers(rows["longitude"])),
+            "latitude": numbers(rows["latitude"]),
+            "owner": rows["owner"].replace("", None),
             "licence": LICENCE,
             "provenance": [f"{PROVENANCE}, {kind} generation {YEAR} x emission factor" for kind in how],
         }
     )
     emits = plants[emission > 0].drop_duplicates("source_id")
-    log.info("%s: %d of %d fossil plants have an emission", rows.file, len(emits), len(plants))
+    log.info("%s: %d of %d fossil plants have an emission", path, len(emits), len(plants))
     return SOURCES.conform(pa.Table.from_pandas(emits, preserve_index=False))
 
 
-def _ids(rows: CsvRows) -> pd.Series:
+def _ids(rows: pd.DataFrame) -> pd.Series:
     """The database's id; where it is absent or given twice, a hash of name, fuel and place (with it)."""
-    columns = ("name", "primary_fuel", "longitude", "latitude")
-    content = pd.Series(["|".join(row) for row in zip(*(rows[c] for c in columns), strict=True)], dtype=str)
-    digest = content.map(lambda text: hashlib.sha256(text.encode()).hexdigest()[:12])
-    number = pd.Series(rows["gppd_idnr"], dtype=str)
+    digest = digests(rows, ("name", "primary_fuel", "longitude", "latitude"))
+    number = rows["gppd_idnr"]
     alone = (number != "") & ~number.duplicated(keep=False)
     return "gppd-" + number.where(alone, number.where(number == "", number + "-") + digest)

@@ -20,19 +20,11 @@ TJ_PER_GWH = 3.6  # by definition of the watt-hour
 
 
 @dataclass(frozen=True)
-class _Plants:
+class _Distances:
     unit_distance_km: float
+    """Units no farther apart are one plant."""
     same_plant_km: float
-
-
-@dataclass(frozen=True)
-class _PlantValues:
-    version: str
-    emission_factor_t_tj: Mapping[str, float]
-    efficiency: Mapping[str, float]
-    capacity_factor: Mapping[str, float]
-    relative_sigma: Mapping[str, float]
-    plants: _Plants
+    """Entries of two inventories no farther apart are taken for one plant."""
 
 
 @dataclass(frozen=True)
@@ -41,34 +33,27 @@ class PowerPlantFactors:
 
     version: str
     """What manifests state as calibration."""
-    emission_t_gwh: Mapping[str, float]
-    """CO2 per generated electricity, tonnes per GWh."""
+    emission_factor_t_tj: Mapping[str, float]
+    """CO2 per burnt energy."""
+    efficiency: Mapping[str, float]
+    """Generated electricity over burnt energy."""
     capacity_factor: Mapping[str, float]
     """Mean output over capacity."""
     relative_sigma: Mapping[str, float]
     """Standard deviation over emission, by fuel; `from_capacity` where no generation is known."""
-    unit_distance_km: float
-    """Units no farther apart are one plant."""
-    same_plant_km: float
-    """Entries of two inventories no farther apart are taken for one plant."""
+    plants: _Distances
+    """What is one plant."""
+
+    @property
+    def emission_t_gwh(self) -> Mapping[str, float]:
+        """CO2 per generated electricity, tonnes per GWh. Coal: 94.6 t/TJ x 3.6 TJ/GWh / 0.36 = 946 t/GWh."""
+        return {fuel: t * TJ_PER_GWH / self.efficiency[fuel] for fuel, t in self.emission_factor_t_tj.items()}
 
 
 @lru_cache(maxsize=1)
 def power_plant_factors() -> PowerPlantFactors:
-    """Return the numbers that ship with the library.
-
-    Coal: 94.6 t/TJ x 3.6 TJ/GWh / 0.36 = 946 t/GWh.
-    """
-    file = load_values(_PlantValues, FILE)
-    efficiency = file.efficiency
-    return PowerPlantFactors(
-        version=file.version,
-        emission_t_gwh={fuel: t * TJ_PER_GWH / efficiency[fuel] for fuel, t in file.emission_factor_t_tj.items()},
-        capacity_factor=file.capacity_factor,
-        relative_sigma=file.relative_sigma,
-        unit_distance_km=file.plants.unit_distance_km,
-        same_plant_km=file.plants.same_plant_km,
-    )
+    """Return the numbers that ship with the library."""
+    return load_values(PowerPlantFactors, FILE)
 
 
 def cluster(longitude: ArrayLike, latitude: ArrayLike, distance_km: float) -> NDArray[np.int64]:

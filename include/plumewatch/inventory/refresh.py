@@ -77,7 +77,8 @@ def refresh_sources(inventories_path: str, storage_root: str) -> RefreshedSource
             continue
         _write(root, inventory.name, sources, files)
         rows[inventory.name] = sources.num_rows
-    combined = combine_sources(*(_stored(root, inventory.name) for inventory in INVENTORIES))
+    stored = (storage.read_table(SOURCES, root, where={"inventory": inventory.name}) for inventory in INVENTORIES)
+    combined = combine_sources(*stored)
     _write(root, COMBINED, combined, [storage.join(root, f"inventory={i.name}") for i in INVENTORIES])
     return RefreshedSources({**rows, COMBINED: combined.num_rows}, tuple(failures))
 
@@ -93,13 +94,7 @@ def _read(inventory: Inventory, files: list[str], failures: list[FailedScene]) -
             files[0], f"{len(files)} files of {inventory.name} ({names})", "one, as they list the same sources"
         )
     sources = pa.concat_tables([inventory.read(file, failures.append) for file in files])
-    first = sources.append_column("row", pa.array(range(sources.num_rows)))
-    kept = first.group_by("source_id").aggregate([("row", "min")])["row_min"]
-    return sources.take(kept)
-
-
-def _stored(root: str, inventory: str) -> pa.Table:
-    return storage.read_table(SOURCES, root, where={"inventory": inventory})
+    return sources.filter(pa.array(~sources["source_id"].to_pandas().duplicated()))
 
 
 def _write(root: str, inventory: str, sources: pa.Table, inputs: list[str]) -> None:

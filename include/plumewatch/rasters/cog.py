@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
@@ -16,8 +15,6 @@ from rasterio.io import MemoryFile
 from rasterio.shutil import copy
 
 TILE_PX = 512
-INTEGER_PREDICTOR = 2  # differences of neighbours, TIFF 6.0 section 14
-FLOAT_PREDICTOR = 3  # byte planes of floating point, TIFF Technical Note 3
 
 
 def cog_bytes(
@@ -52,7 +49,7 @@ def cog_bytes(
                 cog.name,
                 driver="COG",
                 COMPRESS="DEFLATE",
-                PREDICTOR=FLOAT_PREDICTOR if np.issubdtype(first.dtype, np.floating) else INTEGER_PREDICTOR,
+                PREDICTOR="YES",
                 BLOCKSIZE=TILE_PX,
                 OVERVIEW_RESAMPLING=overview_resampling,
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -37,9 +36,6 @@ def read_on_grid(source: DatasetReader, grid: Grid, resampling: Resampling, fill
     if window is None:
         return np.full((grid.height, grid.width), fill, dtype=source.dtypes[0])
     numbers = source.read(1, window=window)
-    repeat = _cells_in_pixel(source, grid)
-    if repeat:
-        return _repeat(numbers, window, source, grid, repeat, fill)
     target = np.full((grid.height, grid.width), fill, dtype=source.dtypes[0])
     reproject(
         numbers,
@@ -50,41 +46,19 @@ def read_on_grid(source: DatasetReader, grid: Grid, resampling: Resampling, fill
         dst_transform=grid.transform,
         dst_crs=CRS.from_epsg(grid.epsg),
         dst_nodata=fill,
-        resampling=resampling,
+        resampling=Resampling.nearest if _lies_in_pixels(grid, source) else resampling,
     )
     return target
 
 
-def _cells_in_pixel(source: DatasetReader, grid: Grid) -> int:
-    """How many cells of the grid make the side of a source pixel; 0 where cells don't lie wholly in pixels."""
+def _lies_in_pixels(grid: Grid, source: DatasetReader) -> bool:
+    """Whether each cell of the grid lies wholly in one pixel of the source."""
     a, b, west, d, e, north = tuple(source.transform)[:6]
     if source.crs.to_epsg() != grid.epsg or b or d or a <= 0 or e != -a:
-        return 0
+        return False
     ratio = a / grid.resolution_m
     shifts = ((west - grid.west) / grid.resolution_m, (north - grid.north) / grid.resolution_m)
-    is_nested = round(ratio) >= 1 and all(abs(x - round(x)) < ALIGNED_PX for x in (ratio, *shifts))
-    return round(ratio) if is_nested else 0
-
-
-def _repeat(
-    numbers: NDArray[Any], window: Window, source: DatasetReader, grid: Grid, repeat: int, fill: int
-) -> NDArray[Any]:
-    fine = numbers.repeat(repeat, axis=0).repeat(repeat, axis=1)
-    west, north = source.transform @ (window.col_off, window.row_off)
-    row = round((grid.north - north) / grid.resolution_m)
-    col = round((west - grid.west) / grid.resolution_m)
-    target = np.full((grid.height, grid.width), fill, dtype=numbers.dtype)
-    to_rows, from_rows = _overlap(grid.height, fine.shape[0], row)
-    to_cols, from_cols = _overlap(grid.width, fine.shape[1], col)
-    target[to_rows, to_cols] = fine[from_rows, from_cols]
-    return target
-
-
-def _overlap(length: int, other_length: int, start: int) -> tuple[slice, slice]:
-    """Where a piece that begins at `start` meets 0..length: as slices of the whole and of the piece."""
-    first, last = max(start, 0), min(start + other_length, length)
-    last = max(first, last)
-    return slice(first, last), slice(first - start, last - start)
+    return round(ratio) >= 1 and all(abs(x - round(x)) < ALIGNED_PX for x in (ratio, *shifts))
 
 
 def _window_of(source: DatasetReader, grid: Grid) -> Window | None:
@@ -92,16 +66,12 @@ def _window_of(source: DatasetReader, grid: Grid) -> Window | None:
     bounds = grid.bounds
     if source.crs.to_epsg() != grid.epsg:
         bounds = transform_bounds(CRS.from_epsg(grid.epsg), source.crs, *bounds, densify_pts=BOUNDS_POINTS)
-    corners = [~source.transform @ (x, y) for x in (bounds[0], bounds[2]) for y in (bounds[1], bounds[3])]
-    pixels_in_cell = (max(c[0] for c in corners) - min(c[0] for c in corners)) / grid.width
-    margin = WARP_MARGIN_PX * max(1.0, pixels_in_cell)
-    first_col, first_row = (math.floor(min(c[axis] for c in corners) - margin) for axis in (0, 1))
-    last_col, last_row = (math.ceil(max(c[axis] for c in corners) + margin) for axis in (0, 1))
-    first_col, first_row = max(first_col, 0), max(first_row, 0)
-    last_col, last_row = min(last_col, source.width), min(last_row, source.height)
-    if last_col <= first_col or last_row <= first_row:
-        return None
-    return Window(first_col, first_row, last_col - first_col, last_row - first_row)
+    corners = np.array([~source.transform @ (x, y) for x in bounds[::2] for y in bounds[1::2]])
+    lower, upper = corners.min(axis=0), corners.max(axis=0)
+    margin = WARP_MARGIN_PX * max(1.0, (upper[0] - lower[0]) / grid.width)
+    first = np.maximum(np.floor(lower - margin), 0).astype(int)
+    last = np.minimum(np.ceil(upper + margin), (source.width, source.height)).astype(int)
+    return Window(*first.tolist(), *(last - first).tolist()) if (last > first).all() else None
 
 
 def lonlat_bounds(grid: Grid) -> tuple[float, float, float, float]:

@@ -16,7 +16,7 @@ from plumewatch.failures import FailureBook, NothingDone, went_through
 from plumewatch.gases import CH4
 from plumewatch.models import Area, FailedScene
 from plumewatch.observations import write_observations
-from plumewatch.rasters.scene_store import withdraw_scene
+from plumewatch.rasters.scene_store import scene_paths, withdraw_scene
 from plumewatch.sentinel2.scene import SceneRef
 from plumewatch.sentinel2.search import FoundScenes, SkippedScene, search_scenes
 from plumewatch.sentinel2.stack import fetch_scene
@@ -159,7 +159,8 @@ def fetch_area_wind(settings: Settings, days: Iterable[tuple[str, str]]) -> list
 
 def record_missing_scenes(settings: Settings, key: str, scenes: Sequence[Mapping[str, Any]]) -> int:
     """Write an observation `failed` for each scene of the day that isn't in the storage; return their number."""
-    missing = [s for s in scenes if not storage.exists(_item_path(settings, key, s["area"], s["scene_id"]))]
+    root = settings.table_root(SCENES)
+    missing = [s for s in scenes if not storage.exists(scene_paths(root, s["area"], key, s["scene_id"]).item)]
     rows = [{"area": s["area"], "scene_id": s["scene_id"], "outcome": FAILED, "detected": False} for s in missing]
     areas = {s["area"] for s in scenes}
     write_observations(settings.storage_root, CH4.name, key, FETCH_STAGE, rows, areas=areas)
@@ -203,7 +204,3 @@ def _observation(area: str, outcome: str, scene: SceneRef | None = None) -> dict
         "clear_fraction": None if scene is None or scene.cloud_cover is None else 1.0 - scene.cloud_cover / 100.0,
         "detected": False,
     }
-
-
-def _item_path(settings: Settings, key: str, area: str, scene_id: str) -> str:
-    return storage.join(settings.table_root(SCENES), f"area={area}", f"date={key}", f"{scene_id}.json")

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.models import FailedScene, Grid
 from plumewatch.rasters.reading import open_raster
+from plumewatch.rasters.scene_store import RASTERS
 from plumewatch.sentinel2.bands import METHANE_BANDS, NO_DATA_CLASS
 from plumewatch.sentinel2.clouds import compute_clear_mask
 from plumewatch.sentinel2.pixel_plan import PixelSettings, is_same_grid, offset_px
@@ -28,30 +29,17 @@ from plumewatch.sentinel2.stored_scene import StoredScene, raster_grid
 from plumewatch.statuses import PIXELS_STAGE
 from plumewatch.tables import PIXELS
 
+COUNTS = ("rows", "clear", "no_data", "cells_read")
 WRITTEN = pa.schema(
     [
-        pa.field("area", pa.string()),
-        pa.field("date", pa.string()),
-        pa.field("file", pa.string()),
-        pa.field("rows", pa.int64()),
-        pa.field("clear", pa.int64()),
-        pa.field("no_data", pa.int64()),
-        pa.field("cells_read", pa.int64()),
-        pa.field("failures", pa.string()),
+        *((name, pa.string()) for name in ("area", "date", "file")),
+        *((name, pa.int64()) for name in COUNTS),
+        ("failures", pa.string()),
     ]
 )
 """What a worker says of a task: the file it wrote (null where no row was left), or a JSON list of failed scenes."""
 
 WRITTEN_DDL = ", ".join(f"{f.name} {'string' if f.type == pa.string() else 'bigint'}" for f in WRITTEN)
-
-
-@dataclass(frozen=True, eq=False)
-class _Rasters:
-    """The open files of one scene."""
-
-    data: DatasetReader
-    scl: DatasetReader
-    cloud: DatasetReader | None
 
 
 def write_pixel_files(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -75,12 +63,10 @@ def write_pixel_file(task: Mapping[str, Any]) -> dict[str, Any]:
             for found, shown in zip(_read_scene(scene, grid, [w for w, _ in windows], settings), cells, strict=True):
                 shown.extend([] if found is None else [found])
         except (PlumewatchError, OSError) as error:
-            failure = FailedScene.from_exception(
-                error, scene_id=scene.paths.scene_id, stage=PIXELS_STAGE, area=task["area"]
-            )
-            failures.append(asdict(failure))
+            name, area = scene.paths.scene_id, task["area"]
+            failures.append(asdict(FailedScene.from_exception(error, scene_id=name, stage=PIXELS_STAGE, area=area)))
     if failures:
-        return {**answer, "rows": 0, "clear": 0, "no_data": 0, "cells_read": 0, "failures": json.dumps(failures)}
+        return {**answer, **dict.fromkeys(COUNTS, 0), "failures": json.dumps(failures)}
     tables = [
         _rows(grid, window, shown, None if is_inside else outline)
         for (window, is_inside), shown in zip(windows, cells, strict=True)
@@ -114,23 +100,20 @@ def _read_scene(
 ) -> Iterator[SceneCells | None]:
     """Yield what the scene shows in each window, None where its rasters don't reach."""
     with ExitStack() as stack:
-        cloud = scene.paths.raster("cloud")
-        rasters = _Rasters(
-            data=stack.enter_context(open_raster(scene.paths.raster("data"))),
-            scl=stack.enter_context(open_raster(scene.paths.raster("scl"))),
-            cloud=stack.enter_context(open_raster(cloud)) if storage.exists(cloud) else None,
-        )
-        for kind in ("data", "scl", "cloud"):
-            source = getattr(rasters, kind)
+        rasters = {}
+        for kind in RASTERS:
             path = scene.paths.raster(kind)
-            if source is not None and not is_same_grid(raster_grid(source, path), scene.grid):
+            if kind == "cloud" and not storage.exists(path):
+                continue
+            rasters[kind] = stack.enter_context(open_raster(path))
+            if not is_same_grid(raster_grid(rasters[kind], path), scene.grid):
                 raise InputError(path, "another grid than the bands", f"the grid of {scene.paths.raster('data')}")
         for window in windows:
             yield _read_window(scene, rasters, grid, window, settings)
 
 
 def _read_window(
-    scene: StoredScene, rasters: _Rasters, grid: Grid, window: CellWindow, settings: PixelSettings
+    scene: StoredScene, rasters: Mapping[str, DatasetReader], grid: Grid, window: CellWindow, settings: PixelSettings
 ) -> SceneCells | None:
     row, col = offset_px(grid, scene.grid)
     top, left = max(window.row - row, 0), max(window.col - col, 0)
@@ -140,18 +123,24 @@ def _read_window(
         return None
     dilation_px = settings.cloud_dilation_m / scene.grid.resolution_m
     margin = math.ceil(dilation_px)  # cloud beyond the window's edge counts too
-    around = _Piece(
-        max(top - margin, 0),
-        max(left - margin, 0),
-        min(bottom + margin, scene.grid.height),
-        min(right + margin, scene.grid.width),
+    first_row, first_col = max(top - margin, 0), max(left - margin, 0)
+    around = RasterWindow.from_slices(
+        (first_row, min(bottom + margin, scene.grid.height)), (first_col, min(right + margin, scene.grid.width))
     )
-    reflectance = _read_reflectance(scene, rasters.data, around)
-    scl = rasters.scl.read(1, window=around.window).astype(np.uint8)
+    reflectance = _read_reflectance(scene, rasters["data"], around)
+    scl = rasters["scl"].read(1, window=around).astype(np.uint8)
     is_valid = np.logical_and.reduce([np.isfinite(reflectance[band]) for band in METHANE_BANDS])
     is_clear = compute_clear_mask(scl, is_valid, settings.clear_classes, dilation_px)
-    place = _Place(window, row + around.top - window.row, col + around.left - window.col)
-    cloud, has_cloud = _read_cloud(rasters.cloud, around, is_valid)
+    cloud, has_cloud = _read_cloud(rasters.get("cloud"), around, is_valid)
+    shown = np.s_[top - first_row : bottom - first_row, left - first_col : right - first_col]
+    row, col = row - window.row, col - window.col
+    place = np.s_[row + top : row + bottom, col + left : col + right]
+
+    def on_window(piece: NDArray[Any], fill: Any) -> NDArray[Any]:
+        whole = np.full((window.height, window.width), fill, dtype=piece.dtype)
+        whole[place] = piece[shown]
+        return whole
+
     return SceneCells(
         scene_id=scene.paths.scene_id,
         platform=scene.platform,
@@ -159,49 +148,20 @@ def _read_window(
         relative_orbit=scene.relative_orbit,
         solar_zenith_deg=scene.solar_zenith_deg,
         view_zenith_deg=scene.view_zenith_deg,
-        is_present=place.on_window(np.ones_like(is_valid), False),
-        is_valid=place.on_window(is_valid, False),
-        is_clear=place.on_window(is_clear, False),
-        reflectance={band: place.on_window(values, np.nan) for band, values in reflectance.items()},
-        scl=place.on_window(scl, NO_DATA_CLASS),
-        cloud=place.on_window(cloud, 0),
-        has_cloud=place.on_window(has_cloud, False),
+        is_present=on_window(np.ones_like(is_valid), False),
+        is_valid=on_window(is_valid, False),
+        is_clear=on_window(is_clear, False),
+        reflectance={band: on_window(values, np.nan) for band, values in reflectance.items()},
+        scl=on_window(scl, NO_DATA_CLASS),
+        cloud=on_window(cloud, 0),
+        has_cloud=on_window(has_cloud, False),
     )
 
 
-@dataclass(frozen=True)
-class _Piece:
-    """A part of a scene's raster, in its own rows and columns."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @property
-    def window(self) -> RasterWindow:
-        return RasterWindow(self.left, self.top, self.right - self.left, self.bottom - self.top)
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where a piece lies on a window: its first row and column there may be negative (the margin)."""
-
-    on: CellWindow
-    row: int
-    col: int
-
-    def on_window(self, piece: NDArray[Any], fill: Any) -> NDArray[Any]:
-        whole = np.full((self.on.height, self.on.width), fill, dtype=piece.dtype)
-        first_row, first_col = max(self.row, 0), max(self.col, 0)
-        shown = piece[first_row - self.row :, first_col - self.col :]
-        cut = shown[: self.on.height - first_row, : self.on.width - first_col]
-        whole[first_row : first_row + cut.shape[0], first_col : first_col + cut.shape[1]] = cut
-        return whole
-
-
-def _read_reflectance(scene: StoredScene, source: DatasetReader, piece: _Piece) -> dict[str, NDArray[np.float32]]:
-    numbers = source.read(window=piece.window)
+def _read_reflectance(
+    scene: StoredScene, source: DatasetReader, window: RasterWindow
+) -> dict[str, NDArray[np.float32]]:
+    numbers = source.read(window=window)
     reflectance = {}
     for band, scale, offset, values in zip(scene.bands, scene.scales, scene.offsets, numbers, strict=True):
         if band:
@@ -212,11 +172,11 @@ def _read_reflectance(scene: StoredScene, source: DatasetReader, piece: _Piece) 
 
 
 def _read_cloud(
-    source: DatasetReader | None, piece: _Piece, is_valid: NDArray[np.bool_]
+    source: DatasetReader | None, window: RasterWindow, is_valid: NDArray[np.bool_]
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     if source is None:
         return np.zeros(is_valid.shape, np.uint8), np.zeros_like(is_valid)
-    percent = source.read(1, window=piece.window).astype(np.uint8)
+    percent = source.read(1, window=window).astype(np.uint8)
     # 0 percent is a probability, whatever the raster declares as no data.
     no_data = source.nodata if source.nodata else -1
     return percent, is_valid & (percent != no_data)

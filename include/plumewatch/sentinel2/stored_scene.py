@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -50,6 +52,8 @@ class StoredScene:
     """See scales."""
     nodata: float
     """Number that means no data."""
+    item_sha256: str
+    """Of the item, which holds the rasters' checksums: names of files follow from it, so versions differ in them."""
 
     @property
     def has_methane_bands(self) -> bool:
@@ -95,6 +99,7 @@ def read_scene(paths: ScenePaths) -> StoredScene:
             scales=scales,
             offsets=offsets,
             nodata=nodata,
+            item_sha256=hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest(),
         )
     except (TypeError, ValueError) as error:
         raise InputError(

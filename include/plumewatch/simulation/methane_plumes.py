@@ -19,9 +19,6 @@ from plumewatch.simulation.random_streams import correlated_series, gaussian_fie
 TRANSMITTANCE_FILE = "sentinel2_ch4_transmittance.json"
 PUFF_INTERVAL_S = 4.0  # at 5 m/s puffs are one cell of 20 m apart
 REACH_M = 9000.0  # puffs are followed so far: beyond the scene
-# Speed of a plume over the 10-m wind. With 1, Q = (0.33 U10 + 0.45) IME / L (Varon et al. 2021), which was fitted to
-# large-eddy simulations, is right to some 20 % for masks from 0.05 mol/m2 on.
-TRANSPORT_PER_WIND = 1.0
 TURBULENCE_INTENSITY = 0.18  # standard deviation of a wind component over its mean, day, flat ground
 EDDY_TIME_S = 60.0  # smoothing scale of the gusts, a few minutes of correlation as in a convective boundary layer
 STACK_WIDTH_M = 12.0  # standard deviation of a puff at the source
@@ -65,8 +62,10 @@ def _puffs(
     source: tuple[float, float], emission_kg_h: float, wind: tuple[float, float], rng: np.random.Generator
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Return x, y, standard deviation (m) and mass (kg) of the puffs at the moment of the image, youngest first."""
-    speed = TRANSPORT_PER_WIND * float(np.hypot(*wind))
-    along = np.asarray(wind, float) / np.hypot(*wind)
+    # At the speed of the 10-m wind Q = (0.33 U10 + 0.45) IME / L (Varon et al. 2021), which was fitted to large-eddy
+    # simulations, is right to some 20 % for masks from 0.05 mol/m2 on.
+    speed = float(np.hypot(*wind))
+    along = np.asarray(wind, float) / speed
     count = int(np.ceil(REACH_M / speed / PUFF_INTERVAL_S))
     age = (np.arange(count) + 0.5) * PUFF_INTERVAL_S
     # Gusts by moment of release (rows) and time since (columns): neighbours in either share their eddies.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from plumewatch.constants import SECONDS_PER_DAY
@@ -31,6 +31,7 @@ RAW_BIAS_PPM = 1.8
 ORBITS_OF_CYCLE, DAYS_OF_CYCLE = 233, 16
 COORDINATES = {"levels": 20, "bands": 3, "vertices": 4, "footprints": 8}
 APRIORI_PPM, ITERATIONS, DEM_POINTS = 423.8, 3, 400  # the same everywhere: nothing reads them
+LISTED_OF_PLANTS = ("name", "longitude", "latitude", "co2_t_y")
 VIEW_ZENITH_DEG = {NADIR: 0.35, GLINT: 24.0}
 HTML_PAGE = """<!DOCTYPE html>
 <html lang="en"><head><title>Earthdata Login</title></head>
@@ -43,48 +44,6 @@ HTML_PAGE = """<!DOCTYPE html>
 Values = NDArray[Any]
 
 
-@dataclass(frozen=True)
-class PeakTruth:
-    """A peak that was planted, as the truth lists it."""
-
-    orbit: int
-    """Orbit number."""
-    month: str
-    """YYYY-MM."""
-    granule: str
-    """Name of the file."""
-    sounding_id: str
-    """Of the good sounding nearest to the centre; 16 digits."""
-    longitude: float
-    """Of the centre, degrees."""
-    latitude: float
-    """Degrees."""
-    observed_at_utc: str
-    """ISO 8601."""
-    height_ppm: float
-    """At the centre."""
-    sigma_km: float
-    """Along the track."""
-    amplitude_ppm_km: float
-    """height x sigma x sqrt(2 pi)."""
-    emission_kt_h: float
-    """CO2, by the cross-sectional flux with this wind and the file's pressure and water vapour at that sounding."""
-    wind_height_m: float
-    """Height above ground of the wind that follows, which carries the smoke; the granule's own is that at 10 m."""
-    wind_u_m_s: float
-    """Towards east, at that sounding."""
-    wind_v_m_s: float
-    """Towards north."""
-    wind_across_track_m_s: float
-    """Its component across the track."""
-    inventory_emission_kt_h: float
-    """Annual mean of all plants at the place."""
-    source_name: str
-    """The greatest of the plants."""
-    plants: list[dict[str, Any]]
-    """All plants of the place: name, longitude, latitude, co2_t_y."""
-
-
 def granule_name(date: str) -> str:
     """Return the file name of a UTC day; the stamp at its end is the time of processing.
 
@@ -95,7 +54,7 @@ def granule_name(date: str) -> str:
     return f"oco2_LtCO2_{day:%y%m%d}_{BUILD}_{day + PROCESSING_DELAY:%y%m%d%H%M%S}s.nc4"
 
 
-def write_granules(folder: Path, seed: int, arcs: Iterable[Soundings]) -> list[PeakTruth]:
+def write_granules(folder: Path, seed: int, arcs: Iterable[Soundings]) -> list[dict[str, Any]]:
     """Write one file a UTC day of GRANULES and the HTML page, and return the peaks that they hold, in order of time."""
     arcs = list(arcs)
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +66,15 @@ def write_granules(folder: Path, seed: int, arcs: Iterable[Soundings]) -> list[P
     return [_planted(arc, arc.planned.peak) for arc in arcs if arc.planned.peak]
 
 
-def _planted(arc: Soundings, peak: PlannedPeak) -> PeakTruth:
+def _planted(arc: Soundings, peak: PlannedPeak) -> dict[str, Any]:
+    """Return a peak as the truth lists it.
+
+    `sounding_id` is that of the good sounding nearest to the centre, which wind, pressure and water vapour are of.
+    `emission_kt_h` is the cross-sectional flux by them and by the wind at `wind_height_m`, which carries the smoke (the
+    granule's own is that at 10 m); `inventory_emission_kt_h` is the annual mean of all plants of the place, the
+    greatest of which is `source_name`. `sigma_km` is along the track, and `amplitude_ppm_km` height x sigma x
+    sqrt(2 pi).
+    """
     nearest = int(np.argmin(np.where(arc.quality_flag == GOOD, np.abs(arc.along_km), np.inf)))
     factor = float(height_factor(SURFACE_WIND_HEIGHT_M, PLUME_HEIGHT_M))
     u, v = factor * float(arc.wind_u_m_s[nearest]), factor * float(arc.wind_v_m_s[nearest])
@@ -115,53 +82,39 @@ def _planted(arc: Soundings, peak: PlannedPeak) -> PeakTruth:
     across = float(abs(u * np.cos(heading) - v * np.sin(heading)))
     amplitude = peak.height_ppm * peak.sigma_km * float(np.sqrt(2.0 * np.pi))
     pressure, vapour = float(arc.pressure_hpa[nearest]), float(arc.vapour_kg_m2[nearest])
-    return PeakTruth(
-        orbit=arc.orbit,
-        month=f"{peak.observed_at_utc:%Y-%m}",
-        granule=granule_name(f"{peak.observed_at_utc:%Y-%m-%d}"),
-        sounding_id=str(_sounding_ids(arc.thirds[nearest : nearest + 1], arc.footprint[nearest : nearest + 1])[0]),
-        longitude=peak.longitude,
-        latitude=peak.latitude,
-        observed_at_utc=peak.observed_at_utc.isoformat(),
-        height_ppm=peak.height_ppm,
-        sigma_km=peak.sigma_km,
-        amplitude_ppm_km=amplitude,
-        emission_kt_h=emission_kt_h(amplitude, pressure, vapour, across),
-        wind_height_m=PLUME_HEIGHT_M,
-        wind_u_m_s=u,
-        wind_v_m_s=v,
-        wind_across_track_m_s=across,
-        inventory_emission_kt_h=peak.inventory_kt_h,
-        source_name=peak.plants[0].name,
-        plants=[
-            {"name": p.name, "longitude": p.longitude, "latitude": p.latitude, "co2_t_y": p.co2_t_y}
-            for p in peak.plants
-        ],
-    )
+    planned = arc.planned
+    return {
+        "orbit": arc.orbit,
+        "month": f"{planned.observed_at_utc:%Y-%m}",
+        "granule": granule_name(f"{planned.observed_at_utc:%Y-%m-%d}"),
+        "sounding_id": str(_sounding_ids(arc.thirds[[nearest]], arc.footprint[[nearest]])[0]),
+        "longitude": planned.longitude,
+        "latitude": planned.latitude,
+        "observed_at_utc": planned.observed_at_utc.isoformat(),
+        "height_ppm": peak.height_ppm,
+        "sigma_km": peak.sigma_km,
+        "amplitude_ppm_km": amplitude,
+        "emission_kt_h": emission_kt_h(amplitude, pressure, vapour, across),
+        "wind_height_m": PLUME_HEIGHT_M,
+        "wind_u_m_s": u,
+        "wind_v_m_s": v,
+        "wind_across_track_m_s": across,
+        "inventory_emission_kt_h": peak.inventory_kt_h,
+        "source_name": peak.plants[0].name,
+        "plants": [{name: getattr(p, name) for name in LISTED_OF_PLANTS} for p in peak.plants],
+    }
 
 
 def _calendar(thirds: Values) -> Values:
     """Return year, month, day, hour, minute, second and millisecond of each time, (n, 7)."""
-    time = (thirds // FRAMES_PER_S).astype("datetime64[s]")
-    month, day = time.astype("datetime64[M]"), time.astype("datetime64[D]")
-    second = (time - day).astype(np.int64)
-    return np.stack(
-        [
-            time.astype("datetime64[Y]").astype(np.int64) + 1970,
-            month.astype(np.int64) % 12 + 1,
-            (day - month.astype("datetime64[D]")).astype(np.int64) + 1,
-            second // 3600,
-            second // 60 % 60,
-            second % 60,
-            MILLISECONDS[thirds % FRAMES_PER_S],
-        ],
-        axis=1,
-    )
+    time = pd.DatetimeIndex((thirds // FRAMES_PER_S).astype("datetime64[s]"))
+    parts = (time.year, time.month, time.day, time.hour, time.minute, time.second)
+    return np.stack([*parts, MILLISECONDS[thirds % FRAMES_PER_S]], axis=1)
 
 
 def _sounding_ids(thirds: Values, footprint: Values) -> Values:
     """Return the 16-digit ids YYYYMMDDhhmmssmf."""
-    parts = _calendar(np.asarray(thirds))
+    parts = _calendar(thirds)
     weights = np.array([10**12, 10**10, 10**8, 10**6, 10**4, 10**2], dtype=np.int64)
     return ((parts[:, :6] @ weights + parts[:, 6] // 100 * 10) + footprint).astype(np.uint64)
 

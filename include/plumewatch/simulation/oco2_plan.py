@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M
 from plumewatch.wind.profile import height_factor
 
 PLANTS_FILE = "power_plants.csv"
+TEXTS = ("place", "role", "name", "country", "iso3", "fuel", "gppd_id")  # its columns; the others are numbers
 MONTH = "2025-08"
 # Date, peaks of 2.5 ppm and more, far smaller peaks, arcs over empty land. The last two share an orbit over midnight.
 GRANULES = (
@@ -93,16 +95,8 @@ class PowerPlant:
 class PlannedPeak:
     """Smoke of one place that an orbit crosses."""
 
-    place: str
-    """Place of the plants."""
     plants: tuple[PowerPlant, ...]
     """All its plants, the greatest first."""
-    longitude: float
-    """Where the track crosses the smoke, degrees."""
-    latitude: float
-    """Degrees."""
-    observed_at_utc: datetime
-    """When."""
     height_ppm: float
     """At the centre."""
     sigma_km: float
@@ -111,8 +105,6 @@ class PlannedPeak:
     """At plume height, towards east."""
     wind_v_m_s: float
     """Towards north."""
-    altitude_m: float
-    """Of the ground."""
 
     @property
     def surface_wind_m_s(self) -> tuple[float, float]:
@@ -148,30 +140,19 @@ def read_power_plants() -> list[PowerPlant]:
     """Return the plants of the world, as listed."""
     text = resources.files("plumewatch.simulation").joinpath(PLANTS_FILE).read_text(encoding="utf-8")
     lines = (line for line in text.splitlines() if not line.startswith("#"))
-    plants = []
-    for row in csv.DictReader(lines):
-        number = {
-            k: float(row[k]) if row[k] else None
-            for k in ("gppd_longitude", "gppd_latitude", "capacity_mw", "generation_gwh_2017")
-        }
-        plants.append(
-            PowerPlant(
-                place=row["place"],
-                role=row["role"],
-                name=row["name"],
-                country=row["country"],
-                iso3=row["iso3"],
-                fuel=row["fuel"],
-                longitude=float(row["longitude"]),
-                latitude=float(row["latitude"]),
-                altitude_m=float(row["altitude_m"]),
-                co2_t_y=float(row["co2_t_y"] or 0.0),
-                coco2_units=int(row["coco2_units"]),
-                gppd_id=row["gppd_id"],
-                **number,
-            )
-        )
-    return plants
+    return [_plant(row) for row in csv.DictReader(lines)]
+
+
+def _plant(row: dict[str, str]) -> PowerPlant:
+    del row["source"]
+    number = {name: float(text) if text else None for name, text in row.items() if name not in TEXTS}
+    values: dict[str, Any] = {
+        **row,
+        **number,
+        "co2_t_y": number["co2_t_y"] or 0.0,
+        "coco2_units": int(row["coco2_units"]),
+    }
+    return PowerPlant(**values)
 
 
 def surface_pressure_hpa(altitude_m: np.ndarray | float) -> np.ndarray:
@@ -248,20 +229,14 @@ def _arc_with_peak(
     towards = heading + rng.choice([-90.0, 90.0]) + tilt
     lon, lat = (float(v) for v in destination(source_lon, source_lat, towards, rng.uniform(*DOWNWIND_KM)))
     speed = across / abs(np.sin(np.radians(towards - heading)))
-    time = passing_time(lon, lat, date)
     peak = PlannedPeak(
-        place=place,
         plants=tuple(members),
-        longitude=lon,
-        latitude=lat,
-        observed_at_utc=time,
         height_ppm=height,
         sigma_km=sigma,
         wind_u_m_s=float(speed * np.sin(np.radians(towards))),
         wind_v_m_s=float(speed * np.cos(np.radians(towards))),
-        altitude_m=members[0].altitude_m,
     )
-    return PlannedArc(lon, lat, time, HALF_ARC_KM, False, peak)
+    return PlannedArc(lon, lat, passing_time(lon, lat, date), HALF_ARC_KM, False, peak)
 
 
 def _peak_shape(

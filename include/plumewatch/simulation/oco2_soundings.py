@@ -136,7 +136,7 @@ def _cloud(rng: np.random.Generator, arc: Arc, planned: PlannedArc) -> Floats:
 def _altitude(rng: np.random.Generator, frames: int, planned: PlannedArc) -> Floats:
     if planned.is_water:
         return np.zeros(frames)
-    level = planned.peak.altitude_m if planned.peak else EMPTY_LAND_ALTITUDE_M
+    level = planned.peak.plants[0].altitude_m if planned.peak else EMPTY_LAND_ALTITUDE_M
     return np.maximum(0.0, level + TERRAIN_M * correlated_series(rng, frames, TERRAIN_KM / FRAME_KM))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from pyproj import Transformer
 
 from plumewatch.simulation.random_streams import random_stream
+from plumewatch.simulation.sun import solar_angles_deg
 
 SCENE_SIZE = 320  # cells a side; the area takes about 250 of them
 CELL_M = 20.0
@@ -58,8 +59,8 @@ class PlannedArea:
     """Of its centre, degrees."""
     epsg: int
     """UTM zone of its tiles."""
-    tiles: tuple[tuple[str, float, float], ...]
-    """MGRS name, left and upper edge (m) of the tiles that may hold it; the first holds it always."""
+    tiles: tuple[str, ...]
+    """MGRS names of the tiles that may hold it; the first holds it always."""
     passes_at: timedelta
     """Time of day (UTC) at which Sentinel-2 passes."""
     orbits: tuple[int, int]
@@ -95,6 +96,11 @@ class PlannedArea:
         """Moment of an acquisition."""
         return datetime.fromisoformat(acquisition.date).replace(tzinfo=UTC) + self.passes_at
 
+    def sun_deg(self, acquisition: Acquisition) -> tuple[float, float]:
+        """Zenith angle and azimuth of the sun at an acquisition."""
+        zenith, azimuth = solar_angles_deg(self.longitude, self.latitude, self.time_of(acquisition).timestamp())
+        return float(zenith), float(azimuth)
+
 
 # One orbit is seen every ten days by each unit; S2C follows S2B after five, S2A after three; the neighbour after seven.
 HASSI_MESSAOUD = PlannedArea(
@@ -103,7 +109,7 @@ HASSI_MESSAOUD = PlannedArea(
     longitude=5.93,
     latitude=31.66,
     epsg=32631,
-    tiles=(("31RGR", 699960.0, 3600000.0),),
+    tiles=("31RGR",),
     passes_at=timedelta(hours=10, minutes=18, seconds=41),
     orbits=(8, 51),
     view_zenith_deg=(3.2, 8.6),
@@ -124,7 +130,7 @@ QARN_ALAM = PlannedArea(
     longitude=57.05,
     latitude=21.37,
     epsg=32640,
-    tiles=(("40QDJ", 399960.0, 2400000.0), ("40QEJ", 499980.0, 2400000.0)),
+    tiles=("40QDJ", "40QEJ"),
     passes_at=timedelta(hours=6, minutes=46, seconds=19),
     orbits=(6, 49),
     view_zenith_deg=(4.1, 9.3),
@@ -174,8 +180,6 @@ class PlannedPlume:
     """Where."""
     acquisition: Acquisition
     """When."""
-    observed_at_utc: datetime
-    """The moment of the image."""
     wind_u_m_s: float
     """10-m wind towards east at the source."""
     wind_v_m_s: float
@@ -212,13 +216,6 @@ def plan_plumes(seed: int, area: PlannedArea, sources: list[MethaneSource]) -> l
         if acquisition.plume:
             rng = random_stream(seed, "plume", area.name, acquisition.date)
             speed, towards = rng.uniform(*WIND_M_S), rng.uniform(0.0, 2.0 * np.pi)
-            plumes.append(
-                PlannedPlume(
-                    by_role[acquisition.plume],
-                    acquisition,
-                    area.time_of(acquisition),
-                    float(speed * np.sin(towards)),
-                    float(speed * np.cos(towards)),
-                )
-            )
+            u, v = float(speed * np.sin(towards)), float(speed * np.cos(towards))
+            plumes.append(PlannedPlume(by_role[acquisition.plume], acquisition, u, v))
     return plumes

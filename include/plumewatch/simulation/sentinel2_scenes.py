@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,14 @@ import shapely
 from numpy.typing import NDArray
 from rasterio.transform import Affine
 
-from plumewatch.constants import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from plumewatch.constants import SECONDS_PER_DAY
 from plumewatch.simulation import stac_catalogue, surfaces
 from plumewatch.simulation.methane_plumes import air_mass_factor, plume_column_mol_m2, transmittance
 from plumewatch.simulation.random_streams import random_stream
 from plumewatch.simulation.sentinel2_plan import CELL_M, SCENE_SIZE, Acquisition, PlannedArea, PlannedPlume
-from plumewatch.simulation.sun import solar_angles_deg
-from plumewatch.simulation.wind_fields import WindField
+from plumewatch.simulation.wind_fields import WindField, hour_of_day
 
 DN_PER_REFLECTANCE = 10000.0  # the offset of baseline 04.00 is already taken off
-DATATAKE_LEAD = timedelta(seconds=22)  # a datatake starts before it reaches the tile
-NEXT_TILE_LATER = timedelta(seconds=4)
 SECOND_TILE_COLUMNS = 240  # the neighbouring tile holds so many columns, from the east
 SWATH_EDGE_SHARE = 0.35  # of the upper and the left edge of the scene that lie outside the swath
 FOOTPRINT_MOL_M2 = 0.02  # a quarter of the noise of a pixel: nothing outside can be taken for the plume
@@ -39,68 +35,14 @@ COG_OPTIONS: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class PlumeTruth:
-    """A plume that was planted, as the truth lists it."""
-
-    area: str
-    """Name of the area."""
-    date: str
-    """YYYY-MM-DD."""
-    scene_id: str
-    """The scene that shows it; of two tiles of a pass the one that holds the whole area."""
-    longitude: float
-    """Of the source, degrees."""
-    latitude: float
-    """Of the source, degrees."""
-    source_name: str
-    """As in the inventory."""
-    emission_kg_h: float
-    """CH4."""
-    inventory_emission_t_y: float
-    """What the inventory says."""
-    wind_u_m_s: float
-    """10-m wind towards east by which it was blown."""
-    wind_v_m_s: float
-    """Towards north."""
-    observed_at_utc: str
-    """ISO 8601."""
-    footprint: list[list[float]]
-    """Closed ring of longitude and latitude around all cells with at least FOOTPRINT_MOL_M2; its far puffs too."""
-
-
-@dataclass(frozen=True)
-class WrittenScene:
-    """A scene on disk."""
-
-    scene_id: str
-    """Its id."""
-    area: str
-    """The area that it was made for."""
-    date: str
-    """YYYY-MM-DD."""
-    cloud_cover_percent: float
-    """As its item says."""
-    truncated_asset: str | None
-    """Asset whose file cannot be read."""
-
-
-@dataclass(frozen=True)
-class WrittenScenes:
-    """All scenes of an area."""
-
-    scenes: list[WrittenScene]
-    """On disk, in order of time."""
-    plumes: list[PlumeTruth]
-    """What was planted in them."""
-    items: list[dict[str, Any]]
-    """Their STAC items, not yet written."""
-
-
 def write_scenes(
     folder: Path, seed: int, area: PlannedArea, plumes: list[PlannedPlume], winds: dict[str, WindField]
-) -> WrittenScenes:
-    """Write all scenes of an area below `folder`, that of the collection, each into a folder of its own."""
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+    """Write all scenes of an area below `folder`, that of the collection, each into a folder of its own.
+
+    Returns the scenes and the plumes planted in them, as the truth lists them in order of time, and the scenes' STAC
+    items, which are not yet written.
+    """
     west, north = area.corner
     middle = (west + SCENE_SIZE * CELL_M / 2, north - SCENE_SIZE * CELL_M / 2)
     free = [(p.source.x_m - middle[0], p.source.y_m - middle[1]) for p in plumes]
@@ -113,34 +55,50 @@ def write_scenes(
         plume = by_date.get(acquisition.date)
         column = _column(seed, area, plume, winds[acquisition.date]) if plume else None
         surface = _seen(seed, area, acquisition, surface, column)
-        tiles = area.tiles if acquisition.has_second_tile else area.tiles[:1]
-        for order, (tile, _, _) in enumerate(tiles):
-            facts = _facts(area, acquisition, tile, order, surface)
-            _write_rasters(folder / facts.scene_id, facts, surface, acquisition)
-            items.append(stac_catalogue.stac_item(facts))
-            cover = items[-1]["properties"]["eo:cloud_cover"]
-            scenes.append(WrittenScene(facts.scene_id, area.name, acquisition.date, cover, acquisition.truncated_asset))
+        for order in range(2 if acquisition.has_second_tile else 1):
+            columns = slice(order * (SCENE_SIZE - SECOND_TILE_COLUMNS), SCENE_SIZE)
+            corner = west + columns.start * CELL_M, north
+            scl = surface.scl[:, columns]
+            outline = _footprint(area, *corner, scl.shape, acquisition.has_swath_edge)
+            item = stac_catalogue.stac_item(area, acquisition, order, corner, scl, outline)
+            _write_rasters(folder / item["id"], area, corner, columns, surface, acquisition.truncated_asset)
+            items.append(item)
+            scenes.append(
+                {
+                    "scene_id": item["id"],
+                    "area": area.name,
+                    "date": acquisition.date,
+                    "cloud_cover_percent": item["properties"]["eo:cloud_cover"],
+                    "truncated_asset": acquisition.truncated_asset,
+                }
+            )
         if plume and column is not None:
-            planted.append(_planted(scenes[-len(tiles)].scene_id, plume, _outline(area, column)))
-    return WrittenScenes(scenes, planted, items)
+            planted.append(_planted(area, plume, column))
+    return scenes, planted, items
 
 
-def _planted(scene_id: str, plume: PlannedPlume, footprint: list[list[float]]) -> PlumeTruth:
+def _planted(area: PlannedArea, plume: PlannedPlume, column: NDArray[np.float64]) -> dict[str, Any]:
+    """Return a plume as the truth lists it.
+
+    The scene is, of two tiles of a pass, the one that holds the whole area. The place is the source's, the wind that by
+    which the plume was blown. The footprint is a closed ring of longitude and latitude around all cells with at least
+    FOOTPRINT_MOL_M2; its far puffs too.
+    """
     source = plume.source
-    return PlumeTruth(
-        area=source.area,
-        date=plume.acquisition.date,
-        scene_id=scene_id,
-        longitude=source.longitude,
-        latitude=source.latitude,
-        source_name=source.name,
-        emission_kg_h=source.emission_kg_h,
-        inventory_emission_t_y=source.inventory_t_y,
-        wind_u_m_s=plume.wind_u_m_s,
-        wind_v_m_s=plume.wind_v_m_s,
-        observed_at_utc=plume.observed_at_utc.isoformat(),
-        footprint=footprint,
-    )
+    return {
+        "area": source.area,
+        "date": plume.acquisition.date,
+        "scene_id": stac_catalogue.scene_id(plume.acquisition, area.tiles[0]),
+        "longitude": source.longitude,
+        "latitude": source.latitude,
+        "source_name": source.name,
+        "emission_kg_h": source.emission_kg_h,
+        "inventory_emission_t_y": source.inventory_t_y,
+        "wind_u_m_s": plume.wind_u_m_s,
+        "wind_v_m_s": plume.wind_v_m_s,
+        "observed_at_utc": area.time_of(plume.acquisition).isoformat(),
+        "footprint": _outline(area, column),
+    }
 
 
 def _outline(area: PlannedArea, column: NDArray[np.float64]) -> list[list[float]]:
@@ -153,30 +111,23 @@ def _outline(area: PlannedArea, column: NDArray[np.float64]) -> list[list[float]
 
 def _column(seed: int, area: PlannedArea, plume: PlannedPlume, wind: WindField) -> NDArray[np.float64]:
     """Methane column of a plume on the scene's cells, mol/m2, row 0 in the north."""
-    time = plume.observed_at_utc
-    hour = time.hour + time.minute / 60.0 + time.second / SECONDS_PER_HOUR
-    u, v = (float(c) for c in wind.at(plume.source.longitude, plume.source.latitude, hour))
+    source = plume.source
+    hour = hour_of_day(area.time_of(plume.acquisition))
+    u, v = (float(c) for c in wind.at(source.longitude, source.latitude, hour))
     west, north = area.corner
     x_edges = west + np.arange(SCENE_SIZE + 1) * CELL_M
     y_edges = north - np.arange(SCENE_SIZE, -1, -1) * CELL_M
     rng = random_stream(seed, "puffs", area.name, plume.acquisition.date)
-    source = plume.source
     along_grid = _on_grid(area, source.longitude, source.latitude, u, v)
     place = (source.x_m, source.y_m)
-    column = plume_column_mol_m2(x_edges, y_edges, place, source.emission_kg_h, along_grid, rng)
-    return column[::-1]
+    return plume_column_mol_m2(x_edges, y_edges, place, source.emission_kg_h, along_grid, rng)[::-1]
 
 
 def _on_grid(area: PlannedArea, lon: float, lat: float, u: float, v: float) -> tuple[float, float]:
     """Turn a wind towards east and north into one along the tile's grid, whose north differs from true north."""
-    angle = np.radians(_convergence_deg(area, lon, lat))
-    return float(u * np.cos(angle) - v * np.sin(angle)), float(u * np.sin(angle) + v * np.cos(angle))
-
-
-def _convergence_deg(area: PlannedArea, lon: float, lat: float) -> float:
-    """Angle by which a meridian points left of the grid's north."""
     (x0, y0), (x1, y1) = area.to_utm.transform(lon, lat), area.to_utm.transform(lon, lat + 1e-4)
-    return float(np.degrees(np.arctan2(x0 - x1, y1 - y0)))
+    angle = np.radians(np.degrees(np.arctan2(x0 - x1, y1 - y0)))  # by which a meridian points left of the grid's north
+    return float(u * np.cos(angle) - v * np.sin(angle)), float(u * np.sin(angle) + v * np.cos(angle))
 
 
 def _seen(
@@ -189,7 +140,7 @@ def _seen(
     """Return the surface as the instrument records it: through methane and clouds, with noise, cut by the swath."""
     rng = random_stream(seed, "image", area.name, acquisition.date)
     if column is not None:
-        factor = air_mass_factor(_sun(area, acquisition)[0], area.view_zenith_deg[acquisition.is_side_view])
+        factor = air_mass_factor(area.sun_deg(acquisition)[0], area.view_zenith_deg[acquisition.is_side_view])
         surface = replace(
             surface,
             b11=surface.b11 * transmittance(acquisition.unit, "B11", column, factor),
@@ -201,11 +152,6 @@ def _seen(
     return _cut_by_swath(surface) if acquisition.has_swath_edge else surface
 
 
-def _sun(area: PlannedArea, acquisition: Acquisition) -> tuple[float, float]:
-    zenith, azimuth = solar_angles_deg(area.longitude, area.latitude, area.time_of(acquisition).timestamp())
-    return float(zenith), float(azimuth)
-
-
 def _cut_by_swath(surface: surfaces.Surface) -> surfaces.Surface:
     """Take away the north-western corner: class 0, and reflectance that becomes 0."""
     row, col = np.indices(surface.b11.shape)
@@ -215,39 +161,6 @@ def _cut_by_swath(surface: surfaces.Surface) -> surfaces.Surface:
         np.where(outside, 0.0, surface.b12),
         np.where(outside, surfaces.SCL_NODATA, surface.scl).astype(np.uint8),
         np.where(outside, 0, surface.cloud_percent).astype(np.uint8),
-    )
-
-
-def _columns(order: int) -> slice:
-    """Columns of the scene that a tile holds."""
-    return slice(0, SCENE_SIZE) if order == 0 else slice(SCENE_SIZE - SECOND_TILE_COLUMNS, SCENE_SIZE)
-
-
-def _facts(
-    area: PlannedArea, acquisition: Acquisition, tile: str, order: int, surface: surfaces.Surface
-) -> stac_catalogue.ItemFacts:
-    columns = _columns(order)
-    scl = surface.scl[:, columns]
-    west, north = area.corner[0] + columns.start * CELL_M, area.corner[1]
-    with_data = scl != surfaces.SCL_NODATA
-    classes, counts = np.unique(scl[with_data], return_counts=True)
-    time = area.time_of(acquisition)
-    zenith, azimuth = _sun(area, acquisition)
-    return stac_catalogue.ItemFacts(
-        unit=acquisition.unit,
-        tile=tile,
-        observed_at_utc=time + order * NEXT_TILE_LATER,
-        datatake_at_utc=time - DATATAKE_LEAD,
-        relative_orbit=area.orbits[acquisition.is_side_view],
-        epsg=area.epsg,
-        transform=(CELL_M, 0.0, west, 0.0, -CELL_M, north),
-        shape=(scl.shape[0], scl.shape[1]),
-        footprint=_footprint(area, west, north, scl.shape, acquisition.has_swath_edge),
-        sun_azimuth_deg=azimuth,
-        sun_elevation_deg=90.0 - zenith,
-        view_zenith_deg=area.view_zenith_deg[acquisition.is_side_view],
-        scl_percent={int(c): 100.0 * float(n) / int(counts.sum()) for c, n in zip(classes, counts, strict=True)},
-        nodata_percent=100.0 * float(1.0 - with_data.mean()),
     )
 
 
@@ -269,9 +182,13 @@ def _to_degrees(area: PlannedArea, points: list[Any]) -> list[list[float]]:
 
 
 def _write_rasters(
-    folder: Path, facts: stac_catalogue.ItemFacts, surface: surfaces.Surface, acquisition: Acquisition
+    folder: Path,
+    area: PlannedArea,
+    corner: tuple[float, float],
+    columns: slice,
+    surface: surfaces.Surface,
+    truncated_asset: str | None,
 ) -> None:
-    columns = slice(SCENE_SIZE - facts.shape[1], SCENE_SIZE)
     folder.mkdir(parents=True, exist_ok=True)
     pixels: dict[str, NDArray[Any]] = {
         "swir16": np.round(surface.b11 * DN_PER_REFLECTANCE).astype(np.uint16),
@@ -279,13 +196,14 @@ def _write_rasters(
         "scl": surface.scl,
         "cloud": surface.cloud_percent,
     }
-    profile = {"count": 1, "nodata": 0, "crs": f"EPSG:{facts.epsg}", "transform": Affine(*facts.transform)}
+    transform = Affine(CELL_M, 0.0, corner[0], 0.0, -CELL_M, corner[1])
+    profile = {"count": 1, "nodata": 0, "crs": f"EPSG:{area.epsg}", "transform": transform}
     for key, values in pixels.items():
         values = values[:, columns]
         file = folder / stac_catalogue.ASSETS[key][0]
         size = {"height": values.shape[0], "width": values.shape[1], "dtype": values.dtype.name}
         with rasterio.open(file, "w", **COG_OPTIONS, **profile, **size) as target:
             target.write(values, 1)
-        if key == acquisition.truncated_asset:
+        if key == truncated_asset:
             content = file.read_bytes()
             file.write_bytes(content[: int(len(content) * TRUNCATED_SHARE)])

@@ -16,12 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import requests
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -123,10 +122,9 @@ def _is_up(child: subprocess.Popen[bytes], address: str, url: str) -> bool:
         if child.poll() is not None:
             return False
         try:
-            with urllib.request.urlopen(address, timeout=REQUEST_TIMEOUT_S) as answer:
-                if f'"{url}/"'.encode() in answer.read():
-                    return True
-        except OSError:  # nobody listens yet
+            if f'"{url}/"'.encode() in requests.get(address, timeout=REQUEST_TIMEOUT_S).content:
+                return True
+        except requests.RequestException:  # nobody listens yet
             pass
         time.sleep(POLL_S)
     raise ServiceError(f"rustac did not answer at {address} within {START_TIMEOUT_S:.0f} s")
@@ -163,12 +161,10 @@ def _without_unknown_extensions(body: bytes) -> bytes:
 
 
 def _fetch(url: str, body: bytes | None) -> Response:
-    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"} if body else {})
-    try:
-        with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT_S) as answer:
-            return Response(answer.read(), answer.status, media_type=answer.headers.get("Content-Type"))
-    except urllib.error.HTTPError as error:
-        return Response(error.read(), error.code, media_type=error.headers.get("Content-Type"))
+    headers = {"Content-Type": "application/json"} if body else None
+    method = "GET" if body is None else "POST"
+    answer = requests.request(method, url, data=body, headers=headers, timeout=REQUEST_TIMEOUT_S)
+    return Response(answer.content, answer.status_code, media_type=answer.headers.get("Content-Type"))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -6,11 +6,15 @@ and the items nevertheless state `offset: -0.1`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from plumewatch import storage
+from plumewatch.simulation.sentinel2_plan import CELL_M, Acquisition, PlannedArea
+from plumewatch.simulation.surfaces import SCL_NODATA
 
 COLLECTION = "sentinel-2-l2a"
 BASELINE = "05.11"
@@ -25,6 +29,8 @@ EXTENSIONS = [
 COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 STATED_OFFSET = -0.1
 SCALE = 1e-4
+DATATAKE_LEAD = timedelta(seconds=22)  # a datatake starts before it reaches the tile
+NEXT_TILE_LATER = timedelta(seconds=4)
 PROCESSING_DELAY = timedelta(hours=5, minutes=12)
 # key: file, title, data type, roles, band (name, centre and width in micrometres)
 ASSETS: dict[str, tuple[str, str, str, list[str], tuple[str, float, float] | None]] = {
@@ -44,108 +50,93 @@ SCL_PROPERTIES = {
 }
 
 
-@dataclass(frozen=True)
-class ItemFacts:
-    """What an item says about its scene."""
-
-    unit: str
-    """S2A, S2B or S2C."""
-    tile: str
-    """MGRS name such as 31RGR."""
-    observed_at_utc: datetime
-    """Moment of the image."""
-    datatake_at_utc: datetime
-    """Start of the datatake, the same for all tiles of a pass."""
-    relative_orbit: int
-    """1 to 143."""
-    epsg: int
-    """CRS of the rasters."""
-    transform: tuple[float, float, float, float, float, float]
-    """Affine coefficients a to f of the 20 m rasters."""
-    shape: tuple[int, int]
-    """Rows, columns."""
-    footprint: list[list[float]]
-    """Closed ring of longitude and latitude, counter-clockwise."""
-    sun_azimuth_deg: float
-    """From north, clockwise."""
-    sun_elevation_deg: float
-    """Above the horizon."""
-    view_zenith_deg: float
-    """Angle from the vertical."""
-    scl_percent: dict[int, float]
-    """Share of each class of the scene classification among cells with data, percent."""
-    nodata_percent: float
-    """Share of cells without data."""
-
-    @property
-    def scene_id(self) -> str:
-        """Earth Search's id, such as S2B_31RGR_20250830_0_L2A."""
-        return f"{self.unit}_{self.tile}_{self.observed_at_utc:%Y%m%d}_0_L2A"
+def scene_id(acquisition: Acquisition, tile: str) -> str:
+    """Return Earth Search's id, such as S2B_31RGR_20250830_0_L2A."""
+    return f"{acquisition.unit}_{tile}_{acquisition.date.replace('-', '')}_0_L2A"
 
 
-def stac_item(facts: ItemFacts) -> dict[str, Any]:
-    """Return the item of a scene; its links and assets are relative to the item's own file."""
-    ring = facts.footprint
-    lons, lats = [p[0] for p in ring], [p[1] for p in ring]
+def stac_item(
+    area: PlannedArea,
+    acquisition: Acquisition,
+    order: int,
+    corner: tuple[float, float],
+    scl: NDArray[np.uint8],
+    footprint: list[list[float]],
+) -> dict[str, Any]:
+    """Return the item of a scene; its links and assets are relative to the item's own file.
+
+    `order` is the number of its tile among those of the area, `corner` the left and upper edge of the rasters (m),
+    `scl` the scene classification, `footprint` a closed ring of longitude and latitude, counter-clockwise.
+    """
+    lons, lats = zip(*footprint, strict=True)
+    placed = {
+        "proj:shape": list(scl.shape),
+        "proj:transform": [CELL_M, 0.0, corner[0], 0.0, -CELL_M, corner[1]],
+    }
     return {
         "type": "Feature",
         "stac_version": "1.0.0",
         "stac_extensions": EXTENSIONS,
-        "id": facts.scene_id,
+        "id": scene_id(acquisition, area.tiles[order]),
         "collection": COLLECTION,
-        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "geometry": {"type": "Polygon", "coordinates": [footprint]},
         "bbox": [min(lons), min(lats), max(lons), max(lats)],
-        "properties": _properties(facts),
+        "properties": _properties(area, acquisition, order, scl),
         "links": [
             {"rel": "collection", "href": "../collection.json", "type": "application/json"},
             {"rel": "parent", "href": "../collection.json", "type": "application/json"},
             {"rel": "root", "href": "../../catalog.json", "type": "application/json"},
         ],
-        "assets": {key: _asset(key, facts) for key in ASSETS},
+        "assets": {key: _asset(key) | placed for key in ASSETS},
     }
 
 
-def _stamp(time: datetime, pattern: str = "%Y-%m-%dT%H:%M:%S.%f") -> str:
-    return time.strftime(pattern)[:-3] + "Z"
+def _stamp(time: datetime) -> str:
+    return f"{time:%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
 
 
-def _properties(facts: ItemFacts) -> dict[str, Any]:
-    generated = facts.datatake_at_utc + PROCESSING_DELAY
+def _properties(area: PlannedArea, acquisition: Acquisition, order: int, scl: NDArray[np.uint8]) -> dict[str, Any]:
+    time, unit, tile = area.time_of(acquisition), acquisition.unit, area.tiles[order]
+    taken = time - DATATAKE_LEAD
+    generated = taken + PROCESSING_DELAY
     updated = _stamp(generated + timedelta(hours=1))
     baseline = "N" + BASELINE.replace(".", "")
-    take = f"{facts.datatake_at_utc:%Y%m%dT%H%M%S}"
-    cloud = sum(facts.scl_percent.get(c, 0.0) for c in (8, 9, 10))
+    take = f"{taken:%Y%m%dT%H%M%S}"
+    orbit = area.orbits[acquisition.is_side_view]
+    zenith, azimuth = area.sun_deg(acquisition)
+    with_data = scl != SCL_NODATA
+    classes, counts = np.unique(scl[with_data], return_counts=True)
+    percent = {int(c): 100.0 * float(n) / int(counts.sum()) for c, n in zip(classes, counts, strict=True)}
     return {
         "created": updated,
         "updated": updated,
-        "datetime": _stamp(facts.observed_at_utc),
-        "platform": f"sentinel-2{facts.unit[-1].lower()}",
+        "datetime": _stamp(time + order * NEXT_TILE_LATER),
+        "platform": f"sentinel-2{unit[-1].lower()}",
         "constellation": "sentinel-2",
         "instruments": ["msi"],
-        "eo:cloud_cover": round(cloud, 6),
-        "proj:epsg": facts.epsg,
-        "mgrs:utm_zone": int(facts.tile[:2]),
-        "mgrs:latitude_band": facts.tile[2],
-        "mgrs:grid_square": facts.tile[3:],
-        "grid:code": f"MGRS-{facts.tile}",
+        "eo:cloud_cover": round(sum(percent.get(c, 0.0) for c in (8, 9, 10)), 6),
+        "proj:epsg": area.epsg,
+        "mgrs:utm_zone": int(tile[:2]),
+        "mgrs:latitude_band": tile[2],
+        "mgrs:grid_square": tile[3:],
+        "grid:code": f"MGRS-{tile}",
         "view:azimuth": 103.0,
-        "view:incidence_angle": facts.view_zenith_deg,
-        "view:sun_azimuth": facts.sun_azimuth_deg,
-        "view:sun_elevation": facts.sun_elevation_deg,
-        "s2:nodata_pixel_percentage": round(facts.nodata_percent, 6),
-        **{n: round(sum(facts.scl_percent.get(c, 0.0) for c in classes), 6) for n, classes in SCL_PROPERTIES.items()},
+        "view:incidence_angle": area.view_zenith_deg[acquisition.is_side_view],
+        "view:sun_azimuth": azimuth,
+        "view:sun_elevation": 90.0 - zenith,
+        "s2:nodata_pixel_percentage": round(100.0 * float(1.0 - with_data.mean()), 6),
+        **{n: round(sum(percent.get(c, 0.0) for c in classes), 6) for n, classes in SCL_PROPERTIES.items()},
         "s2:product_type": "S2MSI2A",
         "s2:processing_baseline": BASELINE,
-        "s2:product_uri": f"{facts.unit}_MSIL2A_{take}_{baseline}_R{facts.relative_orbit:03d}_T{facts.tile}"
-        f"_{generated:%Y%m%dT%H%M%S}.SAFE",
+        "s2:product_uri": f"{unit}_MSIL2A_{take}_{baseline}_R{orbit:03d}_T{tile}_{generated:%Y%m%dT%H%M%S}.SAFE",
         "s2:generation_time": _stamp(generated),
-        "s2:datatake_id": f"G{facts.unit}_{take}_0{facts.relative_orbit:05d}_N{BASELINE}",
+        "s2:datatake_id": f"G{unit}_{take}_0{orbit:05d}_N{BASELINE}",
         "s2:sequence": "0",
         "earthsearch:boa_offset_applied": True,
     }
 
 
-def _asset(key: str, facts: ItemFacts) -> dict[str, Any]:
+def _asset(key: str) -> dict[str, Any]:
     file, title, data_type, roles, band = ASSETS[key]
     raster: dict[str, Any] = {"nodata": 0, "data_type": data_type, "spatial_resolution": 20}
     asset: dict[str, Any] = {"href": f"./{file}", "type": COG_TYPE, "title": title, "gsd": 20, "roles": roles}
@@ -155,11 +146,7 @@ def _asset(key: str, facts: ItemFacts) -> dict[str, Any]:
         asset["eo:bands"] = [
             {"name": name, "common_name": key, "center_wavelength": centre, "full_width_half_max": width}
         ]
-    return asset | {
-        "proj:shape": list(facts.shape),
-        "proj:transform": list(facts.transform),
-        "raster:bands": [raster],
-    }
+    return asset | {"raster:bands": [raster]}
 
 
 def write_catalogue(folder: str, items: list[dict[str, Any]]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from plumewatch.simulation.random_streams import gaussian_field, random_stream
 
@@ -64,7 +65,8 @@ def make_surface(seed: int, area: str, size: int, free_m: list[tuple[float, floa
     b11 = B11_MEAN * np.exp(_textures(rng, shape, B11_TEXTURE))
     ratio = B12_OVER_B11 * np.exp(_textures(rng, shape, RATIO_TEXTURE))
     scl = np.full(shape, SCL_BARE, np.uint8)
-    x, y = _coordinates_m(size)
+    axis = (np.arange(size) + 0.5 - size / 2) * CELL_M
+    x, y = np.meshgrid(axis, -axis)  # from the middle, eastwards and northwards
     angle, offset = rng.uniform(0.0, np.pi), rng.uniform(-700.0, 700.0)
     from_road = np.abs(np.sin(angle) * x - np.cos(angle) * y - offset)
     cover = np.clip((ROAD_WIDTH_M + CELL_M - 2.0 * from_road) / (2.0 * CELL_M), 0.0, 1.0)
@@ -83,12 +85,6 @@ def make_surface(seed: int, area: str, size: int, free_m: list[tuple[float, floa
 
 def _textures(rng: np.random.Generator, shape: tuple[int, int], parts: tuple[tuple[float, float], ...]) -> Floats:
     return np.asarray(sum(sd * gaussian_field(rng, shape, scale / CELL_M) for scale, sd in parts))
-
-
-def _coordinates_m(size: int) -> tuple[Floats, Floats]:
-    """Cell centres from the middle of the raster, x eastwards and y northwards."""
-    axis = (np.arange(size) + 0.5 - size / 2) * CELL_M
-    return np.broadcast_to(axis[None, :], (size, size)), np.broadcast_to(-axis[:, None], (size, size))
 
 
 def _disc(
@@ -134,7 +130,8 @@ def on_date(
 def under_clouds(surface: Surface, rng: np.random.Generator, fraction: float) -> Surface:
     """Return the surface with the given share of cells under cloud, each cloud with its shadow."""
     field = gaussian_field(rng, surface.b11.shape, CLOUD_SCALE_M / CELL_M)
-    depth = (1.0 - _rank(field)) / fraction  # 0 in the core, 1 at the edge of the cloud, above 1 outside
+    rank = (rankdata(field, method="ordinal").reshape(field.shape) - 1) / (field.size - 1)  # from 0 to 1
+    depth = (1.0 - rank) / fraction  # 0 in the core, 1 at the edge of the cloud, above 1 outside
     opacity = np.interp(depth, [0.0, CLOUD_CORE, CLOUD_BODY, 1.0], [1.0, OPACITY_CORE, OPACITY_BODY, OPACITY_EDGE])
     cloudy = depth <= 1.0
     opacity = np.where(cloudy, opacity, 0.0)
@@ -151,13 +148,6 @@ def under_clouds(surface: Surface, rng: np.random.Generator, fraction: float) ->
         scl,
         np.round(100.0 * np.sqrt(opacity)).astype(np.uint8),
     )
-
-
-def _rank(field: Floats) -> Floats:
-    """Each value's rank, from 0 (least) to 1 (greatest)."""
-    order = np.empty(field.size)
-    order[np.argsort(field, axis=None, kind="stable")] = np.arange(field.size) / (field.size - 1)
-    return order.reshape(field.shape)
 
 
 def with_noise(surface: Surface, rng: np.random.Generator) -> Surface:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -39,16 +40,15 @@ LOWEST_HARMONIC, HIGHEST_HARMONIC = 1, 4  # waves around the globe
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class WantedWind:
+class WantedWind(NamedTuple):
     """A 10-m wind that the field must have at one place and time."""
 
     longitude: float
     """Degrees."""
     latitude: float
     """Degrees."""
-    observed_at_utc: datetime
-    """Time of day that matters; the date is the field's."""
+    hour: float
+    """Of the field's day, UTC."""
     wind_u_m_s: float
     """Towards east."""
     wind_v_m_s: float
@@ -83,11 +83,9 @@ def _corners(lon: Floats, lat: Floats, hour: Floats):  # type: ignore[no-untyped
     x0 = np.floor(x).astype(int)
     y0 = np.minimum(np.floor(y).astype(int), len(LATITUDES) - 2)
     t0 = np.minimum(np.floor(t).astype(int), len(HOURS) - 2)
-    for dt in (0, 1):
-        for dy in (0, 1):
-            for dx in (0, 1):
-                weight = np.abs(1 - dt - (t - t0)) * np.abs(1 - dy - (y - y0)) * np.abs(1 - dx - (x - x0))
-                yield weight, (t0 + dt, y0 + dy, (x0 + dx) % len(LONGITUDES))
+    for dt, dy, dx in np.ndindex(2, 2, 2):
+        weight = np.abs(1 - dt - (t - t0)) * np.abs(1 - dy - (y - y0)) * np.abs(1 - dx - (x - x0))
+        yield weight, (t0 + dt, y0 + dy, (x0 + dx) % len(LONGITUDES))
 
 
 def make_wind_field(seed: int, date: str, wanted: Sequence[WantedWind]) -> WindField:
@@ -100,19 +98,19 @@ def make_wind_field(seed: int, date: str, wanted: Sequence[WantedWind]) -> WindF
     field = WindField(date, u, v)
     if not wanted:
         return field
-    lon, lat = np.array([w.longitude for w in wanted]), np.array([w.latitude for w in wanted])
-    hour = np.array([_hour(w.observed_at_utc) for w in wanted])
+    lon, lat, hour, wanted_u, wanted_v = np.array(wanted).T
     bump = _bumps(lon, lat)
     zero = np.zeros_like(u)
     # Interpolated like the field itself, so that the corrected field meets the wanted wind exactly.
     influence = np.stack([WindField(date, zero + b, zero).at(lon, lat, hour)[0] for b in bump], axis=1)
     was_u, was_v = field.at(lon, lat, hour)
-    add_u = np.linalg.solve(influence, np.array([w.wind_u_m_s for w in wanted]) - was_u)
-    add_v = np.linalg.solve(influence, np.array([w.wind_v_m_s for w in wanted]) - was_v)
+    add_u = np.linalg.solve(influence, wanted_u - was_u)
+    add_v = np.linalg.solve(influence, wanted_v - was_v)
     return WindField(date, u + np.tensordot(add_u, bump, 1), v + np.tensordot(add_v, bump, 1))
 
 
-def _hour(time: datetime) -> float:
+def hour_of_day(time: datetime) -> float:
+    """Return the hours since midnight."""
     return time.hour + time.minute / 60.0 + time.second / SECONDS_PER_HOUR
 
 

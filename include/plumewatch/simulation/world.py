@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from plumewatch import storage
 from plumewatch.simulation.inventories import write_inventories
-from plumewatch.simulation.oco2_granules import PeakTruth, granule_name, write_granules
+from plumewatch.simulation.oco2_granules import granule_name, write_granules
 from plumewatch.simulation.oco2_plan import GRANULES, HTML_DATE, MONTH, PlannedArc, plan_arcs, read_power_plants
 from plumewatch.simulation.oco2_soundings import simulate_arc
 from plumewatch.simulation.sentinel2_plan import (
@@ -21,13 +20,14 @@ from plumewatch.simulation.sentinel2_plan import (
     plan_plumes,
     plan_sources,
 )
-from plumewatch.simulation.sentinel2_scenes import PlumeTruth, WrittenScene, write_scenes
+from plumewatch.simulation.sentinel2_scenes import write_scenes
 from plumewatch.simulation.stac_catalogue import COLLECTION, write_catalogue
 from plumewatch.simulation.wind_fields import (
     FILE_HEIGHTS_M,
     PRODUCT,
     WantedWind,
     WindField,
+    hour_of_day,
     make_wind_field,
     write_wind_field,
 )
@@ -51,12 +51,14 @@ def build_world(folder: str | Path, seed: int) -> dict[str, Any]:
     plumes = {area.name: plan_plumes(seed, area, sources[area.name]) for area in AREAS}
     arcs = plan_arcs(seed)
     winds = _write_winds(folder / "wind", seed, plumes, arcs)
-    scenes, planted_plumes, items = [], [], []
+    scenes: list[dict[str, Any]] = []
+    planted_plumes: list[dict[str, Any]] = []
+    items: list[dict[str, Any]] = []
     for area in AREAS:
         written = write_scenes(folder / "catalogue" / COLLECTION, seed, area, plumes[area.name], winds)
-        scenes += written.scenes
-        planted_plumes += written.plumes
-        items += written.items
+        scenes += written[0]
+        planted_plumes += written[1]
+        items += written[2]
         storage.write_json(str(folder / "areas" / f"{area.name}.geojson"), _area_file(area))
     write_catalogue(str(folder / "catalogue"), items)
     peaks = write_granules(folder / "granules", seed, [simulate_arc(seed, arc, winds) for arc in arcs])
@@ -77,18 +79,13 @@ def _write_winds(
         for acquisition in area.acquisitions:
             places[acquisition.date].append((area.longitude, area.latitude))
         for plume in plumes[area.name]:
-            where = (plume.source.longitude, plume.source.latitude)
-            wanted[plume.acquisition.date].append(
-                WantedWind(*where, plume.observed_at_utc, plume.wind_u_m_s, plume.wind_v_m_s)
-            )
-    for date, *_ in GRANULES:
-        places[date] += [(arc.longitude, arc.latitude) for arc in arcs if f"{arc.observed_at_utc:%Y-%m-%d}" == date]
+            where, hour = (plume.source.longitude, plume.source.latitude), hour_of_day(area.time_of(plume.acquisition))
+            wanted[plume.acquisition.date].append(WantedWind(*where, hour, plume.wind_u_m_s, plume.wind_v_m_s))
     for arc in arcs:
+        date, where = f"{arc.observed_at_utc:%Y-%m-%d}", (arc.longitude, arc.latitude)
+        places[date].append(where)
         if arc.peak:
-            date = f"{arc.observed_at_utc:%Y-%m-%d}"
-            wanted[date].append(
-                WantedWind(arc.longitude, arc.latitude, arc.observed_at_utc, *arc.peak.surface_wind_m_s)
-            )
+            wanted[date].append(WantedWind(*where, hour_of_day(arc.observed_at_utc), *arc.peak.surface_wind_m_s))
     fields = {date: make_wind_field(seed, date, wanted[date]) for date in sorted(places)}
     for date, field in fields.items():
         write_wind_field(str(folder), field, places[date])
@@ -111,42 +108,36 @@ def _area_file(area: PlannedArea) -> dict[str, Any]:
 
 def _truth(
     seed: int,
-    scenes: list[WrittenScene],
-    plumes: list[PlumeTruth],
-    peaks: list[PeakTruth],
+    scenes: list[dict[str, Any]],
+    plumes: list[dict[str, Any]],
+    peaks: list[dict[str, Any]],
     sources: list[MethaneSource],
 ) -> dict[str, Any]:
     """Return all that was planted; the pipeline never reads it."""
-    truncated = [scene for scene in scenes if scene.truncated_asset]
+    truncated = [scene for scene in scenes if scene["truncated_asset"]]
     html = granule_name(HTML_DATE)
     return {
         "seed": seed,
         "areas": [{"name": area.name, "bounds_deg": area.bounds_deg(), "epsg": area.epsg} for area in AREAS],
-        "dates": sorted({scene.date for scene in scenes}),
+        "dates": sorted({scene["date"] for scene in scenes}),
         "months": [MONTH],
         "wind_product": PRODUCT,
         "wind_heights_m": list(FILE_HEIGHTS_M),
-        "scenes": [asdict(scene) for scene in scenes],
+        "scenes": scenes,
         "granules": [granule_name(date) for date, *_ in GRANULES],
-        "plumes": [asdict(p) | {"must_be_found": p.emission_kg_h >= MUST_FIND_KG_H} for p in plumes],
-        "peaks": [asdict(p) | {"must_be_found": p.height_ppm >= MUST_FIND_PPM} for p in peaks],
+        "plumes": [p | {"must_be_found": p["emission_kg_h"] >= MUST_FIND_KG_H} for p in plumes],
+        "peaks": [p | {"must_be_found": p["height_ppm"] >= MUST_FIND_PPM} for p in peaks],
         "methane_sources": [
-            {
-                "name": s.name,
-                "area": s.area,
-                "longitude": s.longitude,
-                "latitude": s.latitude,
-                "emission_kg_h": s.emission_kg_h,
-            }
+            {name: getattr(s, name) for name in ("name", "area", "longitude", "latitude", "emission_kg_h")}
             for s in sources
         ],
         "bad_files": {
-            "truncated_scenes": [asdict(scene) for scene in truncated],
+            "truncated_scenes": truncated,
             "html_granules": [{"granule": html, "date": HTML_DATE, "month": HTML_DATE[:7]}],
         },
-        "all_cloud_scenes": [asdict(s) for s in scenes if s.cloud_cover_percent > ALL_CLOUD_PERCENT],
+        "all_cloud_scenes": [s for s in scenes if s["cloud_cover_percent"] > ALL_CLOUD_PERCENT],
         "red_keys": {
-            "sentinel2_daily_ingest": sorted({scene.date for scene in truncated}),
+            "sentinel2_daily_ingest": sorted({scene["date"] for scene in truncated}),
             "oco2_monthly_extraction": [HTML_DATE[:7]],
         },
     }
