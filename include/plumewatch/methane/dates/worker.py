@@ -26,16 +26,9 @@ from plumewatch.wind.files import READ_AROUND
 from plumewatch.wind.kept_files import KeptFiles
 
 REPORT = pa.schema(
-    [
-        ("area", pa.string()),
-        ("date", pa.string()),
-        ("rows_read", pa.int64()),
-        ("rows_written", pa.int64()),
-        ("dates_read", pa.list_(pa.string())),
-        ("outcomes", pa.list_(pa.string())),
-        ("counts", pa.string()),
-        ("failures", pa.string()),
-    ]
+    [(name, pa.string()) for name in ("area", "date", "counts", "failures")]
+    + [(name, pa.int64()) for name in ("rows_read", "rows_written")]
+    + [(name, pa.list_(pa.string())) for name in ("dates_read", "outcomes")]
 )
 """What a worker says of an area and date: rows that it read anew and of which dates, rows of the table plumes (null
 where the date failed), outcomes of its passes, and as JSON its plumes by status and its failures. The rest is in the
