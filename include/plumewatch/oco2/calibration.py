@@ -178,15 +178,16 @@ def write_calibration(distribution: null.NullDistribution, n_tracks: int, output
     """Write the file that `null_distribution` reads."""
     source = f"python -m plumewatch.oco2.calibration: {n_tracks} simulated tracks of {TRACK_KM:.0f} km, seed {SEED}"
     by_width = "formal errors of the height, for each width of the scan"
-    values = {
-        "spread": (distribution.spread, by_width),
-        "reached": (distribution.reached, by_width),
-        "gumbel_location": (distribution.location, "1"),
-        "gumbel_scale": (distribution.scale, "1"),
+    spread, reached = (
+        [round(float(v), ROUNDING) for v in some] for some in (distribution.spread, distribution.reached)
+    )
+    content = {
+        "version": distribution.version,
+        "spread": {"value": spread, "unit": by_width, "source": source},
+        "reached": {"value": reached, "unit": by_width, "source": source},
+        "gumbel_location": {"value": round(distribution.location, ROUNDING), "unit": "1", "source": source},
+        "gumbel_scale": {"value": round(distribution.scale, ROUNDING), "unit": "1", "source": source},
     }
-    content: dict[str, Any] = {"version": distribution.version}
-    for name, (value, unit) in values.items():
-        content[name] = {"value": np.round(value, ROUNDING).tolist(), "unit": unit, "source": source}
     command = f"python -m plumewatch.oco2.calibration --tracks {n_tracks}"
     head = f"# What the peak finder's statistic reaches without a source; made by `{command}`.\n"
     output.write_text(head + yaml.safe_dump(content, sort_keys=False, width=120), encoding="utf-8")

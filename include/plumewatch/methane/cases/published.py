@@ -216,8 +216,7 @@ def _case(row: Mapping[str, Any]) -> PublishedCase:
     texts = ("case_id", "set", "site", "area", "sensor", "observed_on", "source", "provenance", "licence")
     values: dict[str, Any] = {name: row[name] for name in texts}
     values |= {name: row[name] or None for name in ("platform", "tile", "l1c_product", "note")}
-    numbers = ("longitude", "latitude", "metered_kg_h", "wind_speed_10m_m_s")
-    values |= {name: _number(row[name]) for name in numbers}
+    values |= {name: _number(row[name]) for name in ("longitude", "latitude", "metered_kg_h", "wind_speed_10m_m_s")}
     return PublishedCase(
         **values,
         relative_orbit=int(row["relative_orbit"]) if row["relative_orbit"] else None,

@@ -101,11 +101,9 @@ def _plume_trial(rng: np.random.Generator, track: Track, distance_km: float, emi
     seen = compute_plume_ppm(track.longitude, track.latitude, source, u, v, PRESSURE_HPA, TCWV_KG_M2, *shape)
     n, level_ppm = len(track), USUAL_PPM - np.median(track.xco2_ppm)
     soundings = {
-        "sounding_id": track.sounding_id,
+        **{name: getattr(track, name) for name in ("sounding_id", "longitude", "latitude")},
         "observed_at_utc": pa.array((track.time_s * 1e6).astype(np.int64)).cast(pa.timestamp("us", tz="UTC")),
         "orbit": np.full(n, track.orbit),
-        "longitude": track.longitude,
-        "latitude": track.latitude,
         "xco2_ppm": track.xco2_ppm + seen + level_ppm,
         "xco2_uncertainty_ppm": track.uncertainty_ppm,
         "wind_u_m_s": np.full(n, told[0]),

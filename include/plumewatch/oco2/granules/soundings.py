@@ -81,11 +81,6 @@ class GranuleTask:
         """As text, the form in which tasks go to the workers."""
         return json.dumps(asdict(self))
 
-    @property
-    def selection(self) -> SoundingSelection:
-        """Which soundings are kept."""
-        return SoundingSelection(self.keep_bad_quality, self.modes, self.surfaces)
-
 
 EXTRACTED = pa.schema(
     [(name, pa.string()) for name in ("name", "path", "month", "file", "dropped", "failure")]
@@ -113,7 +108,8 @@ def extract_granule(task: Mapping[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"name": granule.name, "path": granule.path, "month": granule.month}
     answer |= {"file": None, "failure": None}
     try:
-        read = read_granule(granule.path, granule.selection)
+        selection = SoundingSelection(granule.keep_bad_quality, granule.modes, granule.surfaces)
+        read = read_granule(granule.path, selection)
     except (PlumewatchError, OSError) as error:
         failure = FailedScene.from_exception(error, scene_id=granule.name, stage=EXTRACTION_STAGE, asset=granule.path)
         return answer | {"n_soundings": 0, "rows": 0, "dropped": "{}", "failure": json.dumps(asdict(failure))}
