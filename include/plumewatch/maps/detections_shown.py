@@ -107,9 +107,7 @@ def detection_shown(
         "wind_to": None if origin is None else round((origin + 180.0) % 360.0, 1),
         "wind_size": 0 if speed is None else _wind_size(speed),
         "facts": facts,
-        "matches": [
-            _match(gas, m, sources) for m in candidates if m["rank"] <= MAX_MATCHES_SHOWN or m["source_id"] is None
-        ],
+        "matches": [_match(gas, m, sources) for m in shown],
         "first_source": candidates[0]["source_id"] if candidates else None,
         "source_text": _source_name(candidates[0], sources) if candidates else "",
         "geometry": mapping(shapely.from_wkb(outline)) if outline else None,
