@@ -20,3 +20,18 @@ class Check:
 
     def __str__(self) -> str:
         return f"{'ok    ' if self.is_ok else 'MISSED'}  {self.name}: {self.value:.3f} ({self.limit})"
+
+
+def at_most(name: str, value: float, most: float) -> Check:
+    """Return a check that is missed by NaN too."""
+    return Check(name, value, f"at most {most:g}", value <= most)
+
+
+def at_least(name: str, value: float, least: float) -> Check:
+    """Return a check that is missed by NaN too."""
+    return Check(name, value, f"at least {least:g}", value >= least)
+
+
+def within(name: str, value: float, limits: tuple[float, float]) -> Check:
+    """Return a check that is missed by NaN too."""
+    return Check(name, value, f"{limits[0]:g} to {limits[1]:g}", limits[0] <= value <= limits[1])

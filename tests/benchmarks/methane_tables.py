@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from pixel_rows import pixel_rows
 from plumewatch import storage
-from plumewatch.methane.evaluation.pixel_rows import pixel_rows
 from plumewatch.methane.evaluation.scenes import FIRST_DAY, SimulatedArea
 from plumewatch.tables import PIXELS, WIND
 

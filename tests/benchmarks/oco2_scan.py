@@ -8,17 +8,27 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from figures import Figure, time_in_turns
 from orbits import simulate_orbit
-from plumewatch.oco2.evaluation.seed_step import EVERY, first_guess, fit_line_and_gaussian, frame_of, select, whole_step
+from plumewatch.oco2.evaluation.seed_step import EVERY, first_guess, fit_line_and_gaussian, select, whole_step
+from plumewatch.oco2.granules.soundings import SEED_COLUMNS
 from plumewatch.oco2.peaks import find_peaks
 from plumewatch.oco2.scan import scan_track
-from plumewatch.oco2.track import compute_track
+from plumewatch.oco2.track import Track, compute_track
 
 ORBIT, SHARE = 3, 0.9
 SAMPLE = 150  # windows, spread over the orbit
 ROUNDS = 3
 SCAN_LIMITS = {"converged": ">= 200", "whole step": ">= 100"}
+
+
+def frame_of(track: Track, soundings: pa.Table) -> pd.DataFrame:
+    """Return an orbit as the seed holds it, by distance."""
+    frame = soundings.sort_by("sounding_id").select(list(SEED_COLUMNS.values())).to_pandas()
+    frame.columns = pd.Index(SEED_COLUMNS)
+    frame["distance"] = track.distance_km
+    return frame.sort_values("distance", ignore_index=True)
 
 
 def scan_against_the_seed() -> Iterator[Figure]:

@@ -137,7 +137,7 @@ def scene_of(*sources: tuple[int, int, float], seed: int = 1, gap: slice | None 
     field = (plumes + rng.standard_normal(SHAPE)).astype(np.float32)
     valid = np.ones(SHAPE, bool)
     matches = match_templates(field, valid, plume_templates(PIXEL_M, 90.0, LIMITS), LIMITS)
-    averaged = smooth(field, valid, 1.5).values
+    averaged = smooth(field, valid, 1.5)
     return [r for r in regions_of(matches, averaged / robust_sigma(averaged)) if r.significance > 7]
 
 

@@ -88,7 +88,7 @@ def test_a_plume_in_the_target_is_no_noise() -> None:
 def test_edges_get_more_noise_where_the_scene_shows_it() -> None:
     stripes = np.where(COLS % 30 < 3, 1.0, 0.01)
     rng = np.random.default_rng(6)
-    loud = smooth(rng.standard_normal(SHAPE), np.ones(SHAPE, bool), 1.0).values * 8 * NOISE * (stripes > 0.5)
+    loud = smooth(rng.standard_normal(SHAPE), np.ones(SHAPE, bool), 1.0) * 8 * NOISE * (stripes > 0.5)
     quiet = NOISE * rng.standard_normal(SHAPE)
     at_edges = (COLS % 30 == 1) & (COLS > 10)
     ratios = []

@@ -23,9 +23,7 @@ def test_average_over_gaps_is_that_of_the_valid_pixels() -> None:
     valid = np.random.default_rng(1).random(field.shape) < 0.6
     field[~valid] = np.nan
     averaged = smooth(field, valid, 2.0)
-    assert averaged.values == pytest.approx(3.0, abs=1e-5)
-    assert averaged.coverage[60, 70] == pytest.approx(0.6, abs=0.15)
-    assert averaged.coverage[0, 70] < 0.45
+    assert averaged == pytest.approx(3.0, abs=1e-5)
 
 
 def test_slow_part_follows_a_slope_and_ignores_a_plume() -> None:
@@ -63,7 +61,7 @@ def test_robust_sigma_and_local_noise() -> None:
 
 def test_the_least_noise_is_that_of_averaged_steps_of_the_reflectance() -> None:
     white = 1e-4 * np.random.default_rng(4).standard_normal((300, 300)).astype(np.float32)
-    averaged = smooth(white, np.ones(white.shape, bool), 2.0).values[20:-20, 20:-20]
+    averaged = smooth(white, np.ones(white.shape, bool), 2.0)[20:-20, 20:-20]
     assert least_noise(2.0) == pytest.approx(averaged.std(), rel=0.05)
 
 
@@ -101,4 +99,4 @@ def test_several_fields_are_smoothed_as_each_by_itself() -> None:
     valid = rng.random((4, 40, 50)) < 0.7
     valid[2] = valid[1]
     for found, field, mask in zip(smooth_each(fields, valid, 2.0), fields, valid, strict=True):
-        np.testing.assert_array_equal(found, smooth(field, mask, 2.0).values)
+        np.testing.assert_array_equal(found, smooth(field, mask, 2.0))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from plumewatch.oco2.evaluation.emissions import emission_lines
+from plumewatch.oco2.evaluation.emissions import emission_lines, source_emission_lines
 from plumewatch.oco2.evaluation.limits import checks
 from plumewatch.oco2.evaluation.matched_filter import CENTRES_KM, MatchedFilter, binned
 from plumewatch.oco2.evaluation.methods import METHODS
@@ -74,6 +74,17 @@ def test_emissions_are_right_in_the_middle() -> None:
     assert len(lines) == 3  # 2 and 4 ppm
     median = float(lines[2].split()[3])
     assert 0.7 < median < 1.4
+
+
+def test_a_known_source_s_emission_is_right_in_the_middle() -> None:
+    lines = source_emission_lines(SimulatedNoise(), 6)
+    assert len(lines) == 10  # three distances, three emissions
+    rows = np.array([line.split() for line in lines[1:]], dtype=float)
+    assert (rows[:, 2] == 6).all() and rows[:, 3].sum() >= 50  # nearly all are rated
+    strong = rows[rows[:, 1] == 10.0]
+    assert ((strong[:, 4] > 0.6) & (strong[:, 4] < 1.6)).all()
+    assert 0.5 < rows[:, 6].mean() < 0.95
+    assert lines == source_emission_lines(SimulatedNoise(), 6)
 
 
 def test_trials_repeat(noise: RealNoise) -> None:

@@ -31,7 +31,7 @@ from plumewatch.statuses import ACCEPTED
 Row = Mapping[str, Any]
 
 MAX_REFUSED = 500  # more circles hide the map and swell the file
-MAX_MATCHES_SHOWN = 6  # rows of a popup
+MAX_MATCHES_SHOWN = 6  # rows of a popup, beside that it is in no inventory
 WIND_SIZE_M_S = 10.0  # wind whose arrow has its full length
 CALM_SIZE = 0.45  # of the arrow of the weakest wind, a share of the full length
 REFUSED, UNMATCHED = "refused", "unmatched"
@@ -78,6 +78,7 @@ def detection_shown(
     """Return what is shown of one row of the gas's table; `geometry` is its outline, where it has one."""
     style, name, is_accepted = STYLES[gas.name], str(row[gas.id_column]), row["status"] == ACCEPTED
     candidates = matches.get(name, ()) if is_accepted else ()
+    shown = [m for m in candidates if m["rank"] <= MAX_MATCHES_SHOWN or m["source_id"] is None]
     state = REFUSED if not is_accepted else candidates[0]["status"] if candidates else UNMATCHED
     rate, low, high = (row[gas.emission_column + end] for end in ("", "_low", "_high"))
     speed, origin = _wind(row)
@@ -106,7 +107,7 @@ def detection_shown(
         "wind_to": None if origin is None else round((origin + 180.0) % 360.0, 1),
         "wind_size": 0 if speed is None else _wind_size(speed),
         "facts": facts,
-        "matches": [_match(gas, m, sources) for m in candidates if _is_shown(m)],
+        "matches": [_match(gas, m, sources) for m in shown],
         "first_source": candidates[0]["source_id"] if candidates else None,
         "source_text": _source_name(candidates[0], sources) if candidates else "",
         "geometry": mapping(shapely.from_wkb(outline)) if outline else None,
@@ -139,11 +140,6 @@ def _certainty(row: Row) -> tuple[float | None, str]:
         chance = row["false_alarm_probability"]
         return 1.0 - chance, f"false alarm {false_alarm_text(chance)}"
     return None, ""
-
-
-def _is_shown(match: Row) -> bool:
-    """The most probable ones, and always that it is in no inventory."""
-    return match["rank"] <= MAX_MATCHES_SHOWN or match["source_id"] is None
 
 
 def _match(gas: Gas, match: Row, sources: Mapping[str, Row]) -> dict[str, str]:

@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plumewatch.gases import Gas
 from plumewatch.geodesy import great_circle_distance_km
@@ -30,19 +29,12 @@ def sources_near(
     if not listed or not places:
         return []
     lon, lat = (np.array([source[name] for source in listed], dtype=float) for name in ("longitude", "latitude"))
-    near = _is_near(lon, lat, places, STYLES[gas.name].source_radius_km)
+    near = np.zeros(len(listed), bool)
+    for place in places:
+        near |= great_circle_distance_km(*place, lon, lat) <= STYLES[gas.name].source_radius_km
     chosen = [s for s, is_near in zip(listed, near, strict=True) if is_near or s["source_id"] in first]
     chosen.sort(key=lambda s: (s["source_id"] not in first, -(s["emission_t_y"] or 0.0), s["source_id"]))
     return sorted(chosen[:MAX_SOURCES], key=lambda s: s["source_id"])
-
-
-def _is_near(
-    lon: NDArray[np.float64], lat: NDArray[np.float64], places: Sequence[tuple[float, float]], radius_km: float
-) -> NDArray[np.bool_]:
-    near = np.zeros(len(lon), bool)
-    for place in places:
-        near |= great_circle_distance_km(*place, lon, lat) <= radius_km
-    return near
 
 
 def source_shown(gas: Gas, source: Row, *, is_first: bool) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def detections_of_peaks(peaks: pa.Table) -> pa.Table:
     peaks = peaks.filter(pc.equal(peaks["status"], ACCEPTED))
     emission = {f"emission{end}": peaks[f"emission_kt_h{end}"] for end in ("", "_low", "_high")}
     columns = {name: peaks[name] for name in ("longitude", "latitude", "wind_u_m_s", "wind_v_m_s")} | emission
-    return _conform(DETECTIONS, {"detection_id": peaks["peak_id"].cast(pa.string()), **columns})
+    return _conform({"detection_id": peaks["peak_id"].cast(pa.string()), **columns})
 
 
 def detections_of_plumes(plumes: pa.Table) -> pa.Table:
@@ -44,7 +44,7 @@ def detections_of_plumes(plumes: pa.Table) -> pa.Table:
         "wind_v_m_s": pa.array(v, from_pandas=True),
         **{f"emission{end}": plumes[f"emission_kg_h{end}"] for end in ("", "_low", "_high")},
     }
-    return _conform(DETECTIONS, columns)
+    return _conform(columns)
 
 
 def with_wind(detections: pa.Table, wind_u_m_s: Floats, wind_v_m_s: Floats) -> pa.Table:
@@ -61,5 +61,5 @@ def floats(column: pa.ChunkedArray | pa.Array) -> Floats:
     return column.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(float)
 
 
-def _conform(schema: pa.Schema, columns: dict[str, Any]) -> pa.Table:
-    return pa.table({field.name: columns[field.name] for field in schema}).cast(schema)
+def _conform(columns: dict[str, Any]) -> pa.Table:
+    return pa.table({name: columns[name] for name in DETECTIONS.names}).cast(DETECTIONS)

@@ -35,14 +35,8 @@ class CutOff:
     @property
     def text(self) -> str:
         """What a reader must know of it; empty where the plume lies free."""
-        reasons = [
-            text
-            for text, holds in (
-                ("the edge of the area", self.is_at_edge),
-                ("pixels that were not seen", self.is_at_gap),
-            )
-            if holds
-        ]
+        holds = {"the edge of the area": self.is_at_edge, "pixels that were not seen": self.is_at_gap}
+        reasons = [text for text, is_so in holds.items() if is_so]
         return f"Cut off by {' and '.join(reasons)}: mass and rate are of the part that was seen." if reasons else ""
 
 

@@ -138,7 +138,7 @@ def _search(
     signal = steady_signal(templates, size_m, limits) / (usual_noise * spread)
     matches = match_templates(relative, valid, templates, limits, signal)
     mask_px = limits.smoothing.mask_m / size_m
-    averaged = smooth(relative, valid, mask_px).values
+    averaged = smooth(relative, valid, mask_px)
     averaged /= max(robust_sigma(averaged, valid) if valid.any() else 0.0, white_noise_of_average(mask_px) / 2)
     stands_out = valid & (np.abs(averaged) >= limits.candidates.seed_significance)
     regions = find_regions(matches, averaged, valid, size_m, limits)
@@ -173,7 +173,7 @@ def find_changed_ground(comparison: Comparison, pixel_size_m: float, limits: Plu
         return valid
     scale_px = limits.smoothing.surface_change_scale_m / pixel_size_m
     change, absorption = (
-        np.abs(smooth(field, valid, scale_px).values) for field in (comparison.brightening, comparison.absorption)
+        np.abs(smooth(field, valid, scale_px)) for field in (comparison.brightening, comparison.absorption)
     )
     is_far = valid & (change >= absorption)
     for change_of in (change, absorption):
@@ -184,7 +184,7 @@ def find_changed_ground(comparison: Comparison, pixel_size_m: float, limits: Plu
 
 def _averaged_noise(comparison: Comparison, target: Pass, limits: PlumeThresholds) -> float:
     sigma_px = limits.smoothing.mask_m / target.pixel_size_m
-    return robust_sigma(smooth(comparison.absorption, comparison.valid, sigma_px).values[comparison.valid])
+    return robust_sigma(smooth(comparison.absorption, comparison.valid, sigma_px)[comparison.valid])
 
 
 def _union(masks: Sequence[Mask], shape: tuple[int, int]) -> Mask:

@@ -15,6 +15,6 @@ EXCESS = 0.25  # ln: a flare of a hundred square metres at 1,500 K adds more to 
 def find_flares(b11: Array, b12: Array, usable: Mask) -> Mask:
     """Return the usable pixels (height x width) that shine as flares do, and their neighbours."""
     log_ratio = compute_log_ratio(b11, b12, usable)
-    around = smooth(log_ratio, usable, SURROUNDINGS_PX).values
+    around = smooth(log_ratio, usable, SURROUNDINGS_PX)
     hot = usable & (log_ratio - around > EXCESS)
     return ndimage.binary_dilation(hot, structure=np.ones((3, 3))) if hot.any() else hot

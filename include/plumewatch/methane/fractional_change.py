@@ -19,7 +19,6 @@ else differs between the dates is the same factor for the whole scene, which c t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,82 +28,56 @@ from plumewatch.methane.smoothing import Array, Mask, robust_sigma
 OUTLIER_SIGMA = 3.0  # chosen: of Gaussian ground it leaves out 0.3 %
 
 
-@dataclass(frozen=True)
-class BandScale:
-    """The factor c of a scene, fitted through the origin."""
-
-    factor: float
-    """Band 11 over band 12; NaN where no pixel is valid."""
-    n_pixels: int
-    """Pixels of the last fit."""
-    n_left_out: int
-    """Pixels of the first fit that were too far from it for the last."""
-
-
-@dataclass(frozen=True, eq=False)
-class FractionalChange:
-    """A map of dR and what it was made of."""
-
-    values: Array
-    """dR, height x width; negative where methane absorbs, not clipped, NaN where not valid."""
-    scales: tuple[BandScale, ...]
-    """c of the target, then of each reference that has its own."""
-
-
-def fit_band_scale(b12: NDArray, b11: NDArray, ground: Mask) -> BandScale:
-    """Fit c = sum(R12 R11) / sum(R12^2) over `ground`, refitted once without outliers.
+def fit_band_scale(b12: NDArray, b11: NDArray, ground: Mask) -> float:
+    """Return c = sum(R12 R11) / sum(R12^2) over `ground`, refitted once without outliers; NaN where no pixel is valid.
 
     An outlier (a plume nobody masked, a flare, water) has a dR that is further from the scene's median than
     OUTLIER_SIGMA robust standard deviations (1.4826 times the median absolute deviation) of dR in the first fit. Bands
     are reflectances, height x width; pixels of `ground` without a positive value in both are left out from the start.
 
     >>> ground = np.full((2, 2), True)
-    >>> fit_band_scale(np.full((2, 2), 0.25), np.full((2, 2), 0.5), ground).factor
+    >>> fit_band_scale(np.full((2, 2), 0.25), np.full((2, 2), 0.5), ground)
     2.0
     """
     inside = ground & (b12 > 0) & (b11 > 0)
     own, other = b12[inside], b11[inside]
     if not own.size:
-        return BandScale(np.nan, 0, 0)
+        return float("nan")
     change = own / other  # dR but for the first c, which stretches dR and its deviations alike
     kept = ~_is_outlier(change)
     own, other = own[kept], other[kept]
-    factor = float(np.sum(own * other, dtype=float) / np.sum(own * own, dtype=float))
-    return BandScale(factor, int(kept.sum()), int(change.size - kept.sum()))
+    return float(np.sum(own * other, dtype=float) / np.sum(own * own, dtype=float))
 
 
-def compute_mbsp(b11: NDArray, b12: NDArray, valid: Mask, plume: Mask | None = None) -> FractionalChange:
-    """Return dR = (c R12 - R11) / R11 of one date.
+def compute_mbsp(b11: NDArray, b12: NDArray, valid: Mask, plume: Mask | None = None) -> Array:
+    """Return dR = (c R12 - R11) / R11 of one date: negative where methane absorbs, not clipped, NaN where not valid.
 
     Reflectances and masks are height x width. `plume`, where it is known, is left out of the fit of c.
     """
     usable = valid & (b12 > 0) & (b11 > 0)
     scale = fit_band_scale(b12, b11, usable if plume is None else usable & ~plume)
     with np.errstate(divide="ignore", invalid="ignore"):
-        change = np.float32(scale.factor) * b12 / b11 - np.float32(1.0)
-    return FractionalChange(np.where(usable, change, np.nan).astype(np.float32), (scale,))
+        change = np.float32(scale) * b12 / b11 - np.float32(1.0)
+    return np.where(usable, change, np.nan).astype(np.float32)
 
 
-def compute_mbmp(target: FractionalChange, references: Sequence[FractionalChange]) -> FractionalChange:
+def compute_mbmp(target: Array, references: Sequence[Array]) -> Array:
     """Return the MBSP of the target minus the mean MBSP of one or several earlier dates without plume.
 
     Each pixel's mean is over the dates that are valid there; NaN where none is. The mean of several: Zhang et al. 2022,
     doi:10.5194/amt-15-7155-2022. Raises ValueError without a reference.
     """
-    changes = (target, *references)
     if not references:
         raise ValueError("MBMP needs the MBSP of the target and of at least one reference")
-    total, count = np.zeros_like(target.values), np.zeros(target.values.shape, np.float32)
+    total, count = np.zeros_like(target), np.zeros(target.shape, np.float32)
     for reference in references:
-        seen = np.isfinite(reference.values)
-        total += np.where(seen, reference.values, np.float32(0.0))
+        seen = np.isfinite(reference)
+        total += np.where(seen, reference, np.float32(0.0))
         count += seen
-    mean = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-    scales = tuple(scale for change in changes for scale in change.scales)
-    return FractionalChange(target.values - mean, scales)
+    return target - np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
 
-def centre_on_ground(change: FractionalChange, ground: Mask) -> FractionalChange:
+def centre_on_ground(change: Array, ground: Mask) -> Array:
     """Return (1 + dR) / (1 + dR_0) - 1, so that ln(1 + dR) is zero in the mean over `ground`, outliers left out.
 
     A fit through the origin takes all scatter for that of band 11, and makes c too small by about 1.5
@@ -112,13 +85,13 @@ def centre_on_ground(change: FractionalChange, ground: Mask) -> FractionalChange
     mol/m2. MBMP loses it in the difference of the dates. Outliers as in `fit_band_scale`; a map without a valid pixel
     on the ground is returned as it is.
     """
-    inside = ground & (change.values > -1.0)
+    inside = ground & (change > -1.0)
     if not inside.any():
         return change
-    log_change = np.log1p(change.values[inside])
+    log_change = np.log1p(change[inside])
     kept = ~_is_outlier(log_change)
     level = np.float32(np.exp(log_change[kept].mean(dtype=float)))
-    return replace(change, values=(change.values - (level - np.float32(1.0))) / level)
+    return (change - (level - np.float32(1.0))) / level
 
 
 def _is_outlier(values: NDArray) -> Mask:

@@ -34,7 +34,7 @@ def compare_shapes(mask: Mask, absorption: Array, other: Array, valid: Mask, sca
     near = ndimage.binary_dilation(mask[box], iterations=MARGIN_PX) & valid[box]
     if near.sum() < MIN_PIXELS:
         return Likeness(0.0, 0.0)
-    a, b = (smooth(field[box], valid[box], scale_px).values[near].astype(float) for field in (absorption, other))
+    a, b = (smooth(field[box], valid[box], scale_px)[near].astype(float) for field in (absorption, other))
     a, b = a - a.mean(), b - b.mean()
     tiny = np.finfo(float).tiny
     covariance, variance = float((a * b).mean()), max(float((a * a).mean()), tiny)

@@ -35,7 +35,7 @@ def compute_local_noise(comparison: Comparison, pixel_size_m: float, limits: Plu
         noise = _noise_of_references(comparison, pixel_size_m, limits)
     else:
         averaged = smooth(comparison.absorption, valid, smoothing.noise_scale_m / pixel_size_m)
-        noise = local_noise(averaged.values, valid, smoothing.local_noise_m / pixel_size_m)
+        noise = local_noise(averaged, valid, smoothing.local_noise_m / pixel_size_m)
     noise = np.maximum(noise, least_noise(smoothing.noise_scale_m / pixel_size_m))
     typical = max(float(np.median(sampled(comparison.variance, valid))), TINY) if valid.any() else 1.0
     noise = (noise * np.sqrt(comparison.variance / typical)).astype(np.float32)
@@ -49,10 +49,10 @@ def _more_at_edges(comparison: Comparison, noise: Array, scale_px: float) -> Arr
     half: what registration left, which the references' differences from one another don't hold.
     """
     valid = comparison.valid
-    strength = smooth(comparison.edge_strength, valid, scale_px).values
+    strength = smooth(comparison.edge_strength, valid, scale_px)
     if not strength[valid].any():
         return np.ones_like(noise)
-    relative = smooth(np.where(valid, comparison.absorption / np.maximum(noise, TINY), 0.0), valid, scale_px).values
+    relative = smooth(np.where(valid, comparison.absorption / np.maximum(noise, TINY), 0.0), valid, scale_px)
     limits = np.quantile(strength[valid], EDGE_CLASSES)
     number, values = np.digitize(strength[valid], limits), relative[valid]
     spreads = np.array([robust_sigma(values[number == n]) for n in range(len(limits) + 1)])

@@ -70,7 +70,7 @@ def find_origin(enhancement: Array, mask: Mask, place: GridPlace, wind: WindAtPo
     around = window_around(mask, ORIGIN_MARGIN_PX)
     near, inside = enhancement[around], mask[around]
     rows, cols = (at + part.start for at, part in zip(np.nonzero(inside), around, strict=True))
-    averaged = smooth(near, np.isfinite(near), ORIGIN_SCALE_PX).values[inside]
+    averaged = smooth(near, np.isfinite(near), ORIGIN_SCALE_PX)[inside]
     weight = np.maximum(averaged, 0.0).astype(float) ** 2  # squared: a plume is densest at its source, noise is thin
     if not weight.any():
         weight = np.ones(len(rows))

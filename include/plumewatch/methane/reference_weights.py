@@ -6,8 +6,6 @@ sum (Aitken 1935, generalised least squares), none of them negative here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -58,20 +56,12 @@ def compute_covariance(ratios: Array, valid: Mask, scale_px: float) -> NDArray[n
     return covariance + COVARIANCE_RIDGE * np.diag(np.diag(covariance))
 
 
-@dataclass(frozen=True, eq=False)
-class WeightedMean:
-    """How the references are averaged."""
-
-    weights: Array
-    """References x height x width; sum 1 over the references, 0 where none is usable."""
-    variance: Array
-    """Of the averaged difference from the target; 0 where none is usable."""
-
-
-def best_mean(usable: Mask, covariance: NDArray[np.float64]) -> WeightedMean:
+def best_mean(usable: Mask, covariance: NDArray[np.float64]) -> tuple[Array, Array]:
     """Return the weights for each combination of usable references (at most 62): of least variance, but none negative.
 
-    References with a negative weight are dropped until none is left, which comes near the least variance.
+    Weights (references x height x width; sum 1 over the references), and the variance (height x width) of the averaged
+    difference from the target; both are 0 where none is usable. References with a negative weight are dropped until
+    none is left, which comes near the least variance.
     """
     bits = np.packbits(usable, axis=0, bitorder="little").reshape(-1, usable[0].size)
     code = sum(byte.astype(np.int64) << 8 * place for place, byte in enumerate(bits))
@@ -82,7 +72,7 @@ def best_mean(usable: Mask, covariance: NDArray[np.float64]) -> WeightedMean:
         if used.any():
             weights[number], variances[number] = _least_variance(used, covariance)
     shape = usable.shape[1:]
-    return WeightedMean(weights[index].T.reshape(usable.shape), variances[index].reshape(shape))
+    return weights[index].T.reshape(usable.shape), variances[index].reshape(shape)
 
 
 def _least_variance(used: NDArray[np.bool_], covariance: NDArray[np.float64]) -> tuple[Array, float]:

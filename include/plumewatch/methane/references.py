@@ -57,10 +57,10 @@ def compute_comparison(aligned: Aligned, limits: PlumeThresholds) -> Comparison:
     weights = 1.0 / np.diag(covariance)
     residuals, known = leave_one_out(ratios, valid, weights) if len(ratios) > 1 else (ratios[:0], valid[:0])
     usable = without_outliers(ratios, valid, weights, scale_px, limits.candidates.reference_significance)
-    mean = best_mean(usable, covariance)
+    mean_weights, variance = best_mean(usable, covariance)
     any_valid = np.any(usable, axis=0)
     absorption, brightening = (
-        _without_slow_part(np.einsum("kij,kij->ij", mean.weights, field), any_valid, any_valid, background_px)
+        _without_slow_part(np.einsum("kij,kij->ij", mean_weights, field), any_valid, any_valid, background_px)
         for field in (ratios, -aligned.brightness)
     )
     return Comparison(
@@ -68,9 +68,9 @@ def compute_comparison(aligned: Aligned, limits: PlumeThresholds) -> Comparison:
         brightening=brightening,
         valid=any_valid,
         n_references=len(ratios),
-        variance=mean.variance,
+        variance=variance,
         edge_strength=aligned.edge_strength,
-        weights=tuple(float(weight[any_valid].mean()) if any_valid.any() else 0.0 for weight in mean.weights),
+        weights=tuple(float(weight[any_valid].mean()) if any_valid.any() else 0.0 for weight in mean_weights),
         other_changes={
             name: _without_slow_part(change, any_valid, any_valid, background_px)
             for name, change in aligned.other_changes.items()

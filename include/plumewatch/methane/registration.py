@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,33 +15,15 @@ MIN_PIXELS = 1000  # fewer don't tell a shift of a few hundredths of a pixel
 MAX_SHIFT_PX = 1.0  # a first-order correction holds for less than a pixel
 
 
-@dataclass(frozen=True)
-class Shift:
-    """How far a date lies off another."""
-
-    rows: float
-    """Towards higher rows, in pixels."""
-    cols: float
-    """Towards higher columns, in pixels."""
+Shift = tuple[float, float]
+"""How far a date lies off another: rows and columns, in pixels."""
 
 
-@dataclass(frozen=True, eq=False)
-class Gradient:
-    """Change of a field from pixel to pixel; 0 beside pixels that are not valid."""
-
-    by_row: Array
-    """Per row."""
-    by_col: Array
-    """Per column."""
-
-
-def gradient_of(field: Array, valid: Mask) -> Gradient:
-    """Return central differences where all neighbours are valid."""
+def gradient_of(field: Array, valid: Mask) -> Array:
+    """Return central differences per row and per column (2 x height x width); 0 beside pixels that are not valid."""
     if min(field.shape) < 2:  # no neighbours
-        return Gradient(np.zeros_like(field), np.zeros_like(field))
-    inside = _inner(valid)
-    by_row, by_col = np.gradient(np.where(valid, field, np.float32(0.0)))
-    return Gradient(np.where(inside, by_row, np.float32(0.0)), np.where(inside, by_col, np.float32(0.0)))
+        return np.zeros((2, *field.shape), field.dtype)
+    return np.where(_inner(valid), np.gradient(np.where(valid, field, np.float32(0.0))), np.float32(0.0))
 
 
 def _inner(valid: Mask) -> Mask:
@@ -52,27 +33,25 @@ def _inner(valid: Mask) -> Mask:
     return inside
 
 
-def estimate_shift(moved: Array, fixed: Array, gradient: Gradient, valid: Mask) -> Shift:
+def estimate_shift(moved: Array, fixed: Array, gradient: Array, valid: Mask) -> Shift:
     """Return the shift s of `moved` against `fixed`, the least-squares solution of moved - fixed = -s . grad(fixed).
 
     `gradient` is that of `fixed`. Both fields are the logarithm of a band in which nothing but illumination changes.
     Too little ground, or more than a pixel, which is no error of registration: no shift.
     """
-    fit = _robust_fit(np.stack([gradient.by_row, gradient.by_col]), moved - fixed, valid)
-    if fit is None:
-        return Shift(0.0, 0.0)
-    rows, cols = -fit
-    return Shift(float(rows), float(cols)) if np.hypot(rows, cols) <= MAX_SHIFT_PX else Shift(0.0, 0.0)
+    fit = _robust_fit(gradient, moved - fixed, valid)
+    if fit is None or not np.hypot(*fit) <= MAX_SHIFT_PX:
+        return 0.0, 0.0
+    return float(-fit[0]), float(-fit[1])
 
 
 def edges_of(fields: Sequence[Array], valid: Mask) -> Array:
     """Return the first and second derivatives (terms x height x width) of fields of the ground."""
     terms = []
     for field in fields:
-        first = gradient_of(field, valid)
-        inside = _inner(_inner(valid))
-        by_row, by_col = (gradient_of(derivative, inside) for derivative in (first.by_row, first.by_col))
-        terms += [first.by_row, first.by_col, by_row.by_row, by_row.by_col, by_col.by_col]
+        first, inside = gradient_of(field, valid), _inner(_inner(valid))
+        by_row, by_col = (gradient_of(derivative, inside) for derivative in first)
+        terms += [*first, *by_row, by_col[1]]
     return np.stack(terms)
 
 
@@ -111,5 +90,5 @@ def _robust_fit(slopes: Array, difference: Array, valid: Mask) -> NDArray[np.flo
 
 def moved_back(field: Array, valid: Mask, shift: Shift) -> Array:
     """Return `field` as it would be without the shift, to first order."""
-    gradient = gradient_of(field, valid)
-    return field + np.float32(shift.rows) * gradient.by_row + np.float32(shift.cols) * gradient.by_col
+    by_row, by_col = gradient_of(field, valid)
+    return field + np.float32(shift[0]) * by_row + np.float32(shift[1]) * by_col

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,20 +23,12 @@ SLOPE_RIDGE = 0.02  # of the squared width (1 inside, 0.36 at an edge): holds th
 BLOCKS_PER_SIGMA = 4  # a Gaussian needs no finer sampling than a quarter of its standard deviation
 
 
-@dataclass(frozen=True, eq=False)
-class Smoothed:
-    """A field averaged by a Gaussian over its valid pixels."""
+def smooth(field: Array, valid: Mask, sigma_px: float) -> Array:
+    """Return the average of `field` over valid pixels by a Gaussian (normalised convolution).
 
-    values: Array
-    """The average; 0 where no valid pixel is in reach."""
-    coverage: Array
-    """Share of the Gaussian's weight that fell on valid pixels, 0 to 1."""
-
-
-def smooth(field: Array, valid: Mask, sigma_px: float) -> Smoothed:
-    """Return the average of `field` over valid pixels (normalised convolution); outside the array nothing is valid."""
-    weight = _gauss(valid.astype(np.float32), sigma_px)
-    return Smoothed(_weighted_mean(field, valid, weight, sigma_px), weight)
+    Outside the array nothing is valid; 0 where no valid pixel is in reach.
+    """
+    return _weighted_mean(field, valid, _gauss(valid.astype(np.float32), sigma_px), sigma_px)
 
 
 def smooth_each(fields: Array, valid: Mask, sigma_px: float) -> list[Array]:

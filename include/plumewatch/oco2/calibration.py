@@ -177,18 +177,14 @@ def _fit_gumbel(largest: Floats) -> tuple[float, float]:
 def write_calibration(distribution: null.NullDistribution, n_tracks: int, output: Path) -> None:
     """Write the file that `null_distribution` reads."""
     source = f"python -m plumewatch.oco2.calibration: {n_tracks} simulated tracks of {TRACK_KM:.0f} km, seed {SEED}"
+    by_width = "formal errors of the height, for each width of the scan"
+    spread, reached = (
+        [round(float(v), ROUNDING) for v in some] for some in (distribution.spread, distribution.reached)
+    )
     content = {
         "version": distribution.version,
-        "spread": {
-            "value": [round(float(s), ROUNDING) for s in distribution.spread],
-            "unit": "formal errors of the height, for each width of the scan",
-            "source": source,
-        },
-        "reached": {
-            "value": [round(float(c), ROUNDING) for c in distribution.reached],
-            "unit": "formal errors of the height, for each width of the scan",
-            "source": source,
-        },
+        "spread": {"value": spread, "unit": by_width, "source": source},
+        "reached": {"value": reached, "unit": by_width, "source": source},
         "gumbel_location": {"value": round(distribution.location, ROUNDING), "unit": "1", "source": source},
         "gumbel_scale": {"value": round(distribution.scale, ROUNDING), "unit": "1", "source": source},
     }

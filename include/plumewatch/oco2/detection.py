@@ -20,7 +20,7 @@ from plumewatch.oco2.flux import (
     compute_wind_across_track,
     estimate_peak_emission,
 )
-from plumewatch.oco2.null_distribution import NullDistribution, null_distribution
+from plumewatch.oco2.null_distribution import null_distribution
 from plumewatch.oco2.peaks import Peak, PeakSearch, find_peaks
 from plumewatch.oco2.plume_wind import PlumeWind, surface_to_plume_height, wind_of_products, wind_of_soundings
 from plumewatch.oco2.seed_method import find_peaks_seed
@@ -28,10 +28,7 @@ from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track, compute_track
 from plumewatch.statuses import ACCEPTED, DETECTION_STAGE, NO_INPUT, SEARCHED
 
-METHODS: Mapping[str, Callable[[Track, NullDistribution | None], PeakSearch]] = {
-    SCAN: find_peaks,
-    CURVE_FIT_SEED: find_peaks_seed,
-}
+METHODS: Mapping[str, Callable[[Track], PeakSearch]] = {SCAN: find_peaks, CURVE_FIT_SEED: find_peaks_seed}
 MET_COLUMNS = ("wind_u_m_s", "wind_v_m_s", "surface_pressure_hpa", "tcwv_kg_m2")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -72,7 +69,7 @@ def detect_peaks(
     own met wind counts. Either is brought to plume height (`plume_wind`).
     """
     track = compute_track(soundings)
-    search = METHODS[method](track, None) if len(track) else PeakSearch((), 0.0, float("nan"))
+    search = METHODS[method](track) if len(track) else PeakSearch((), 0.0, float("nan"))
     wind = read_wind(track, search) if read_wind and search.peaks else None
     peaks = tuple(_detected(track, peak, method, wind) for peak in search.peaks)
     return OrbitDetections(peaks, tuple(_observations(track, search)))
@@ -99,8 +96,8 @@ def _section(track: Track, peak: Peak, wind: pa.Table | None) -> tuple[Section, 
     section = Section(
         plume_wind.wind.wind_u_m_s,
         plume_wind.wind.wind_v_m_s,
-        _mean(track.surface_pressure_hpa[at]),
-        _mean(track.tcwv_kg_m2[at]),
+        _of_known(np.mean, track.surface_pressure_hpa[at]),
+        _of_known(np.mean, track.tcwv_kg_m2[at]),
         bearing,
         wind_spread_m_s=plume_wind.spread_across_m_s(bearing),
         height_factor_error=plume_wind.height_factor_error,
@@ -115,9 +112,9 @@ def _wind_of_files(track: Track, index: int, wind: pa.Table | None) -> PlumeWind
     return wind_of_products(wind, *where, _time(track.time_s[index]))
 
 
-def _mean(values: NDArray[np.float64]) -> float:
+def _of_known(statistic: Callable[[NDArray[np.float64]], Any], values: NDArray[np.float64]) -> float:
     known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else math.nan
+    return float(statistic(known)) if len(known) else math.nan
 
 
 def _time(time_s: float) -> datetime:
@@ -207,9 +204,9 @@ def _observations(track: Track, search: PeakSearch) -> list[dict[str, Any]]:
     across = compute_wind_across_track(track.wind_u_m_s, track.wind_v_m_s, track.heading_deg)
     limit = compute_cross_sectional_flux_kt_h(
         search.detection_limit_ppm_km,
-        _median(track.surface_pressure_hpa),
-        _median(track.tcwv_kg_m2),
-        surface_to_plume_height() * _median(across),
+        _of_known(np.median, track.surface_pressure_hpa),
+        _of_known(np.median, track.tcwv_kg_m2),
+        surface_to_plume_height() * _of_known(np.median, across),
     )
     detected = {month_of[peak.index] for peak in search.peaks if peak.status == ACCEPTED}
     is_searched = search.searched_fraction > 0
@@ -222,15 +219,10 @@ def _observations(track: Track, search: PeakSearch) -> list[dict[str, Any]]:
             "observed_at_utc": _time(float(np.median(track.time_s[month_of == month]))).isoformat(),
             "outcome": SEARCHED if is_searched else NO_INPUT,
             "clear_fraction": search.searched_fraction,
-            "wind_speed_m_s": _or_none(_median(np.hypot(track.wind_u_m_s, track.wind_v_m_s))),
+            "wind_speed_m_s": _or_none(_of_known(np.median, np.hypot(track.wind_u_m_s, track.wind_v_m_s))),
             "detection_limit": _or_none(float(limit)),
             "detected": bool(month in detected),
             "stage": DETECTION_STAGE,
         }
         for month in np.unique(month_of).tolist()
     ]
-
-
-def _median(values: NDArray[np.float64]) -> float:
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else math.nan

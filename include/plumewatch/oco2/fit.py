@@ -27,15 +27,31 @@ PROFILE_CENTRES, PROFILE_WIDTHS, PROFILE_FACTOR, PROFILE_SIGMAS = 31, 41, 2.8, 1
 
 
 @dataclass(frozen=True)
-class PeakFit:
-    """A Gaussian on a polynomial background, fitted to the soundings of a window."""
+class Gaussian:
+    """An enhancement along a track."""
 
     centre_km: float
     """Along-track distance of the centre."""
-    sigma_km: float
-    """Standard deviation of the Gaussian."""
     height_ppm: float
     """Enhancement at the centre."""
+    sigma_km: float
+    """Standard deviation."""
+
+    @property
+    def amplitude_ppm_km(self) -> float:
+        """Integral of the enhancement: height x sigma x sqrt(2 pi)."""
+        return self.height_ppm * self.sigma_km * SQRT_2_PI
+
+    def enhancement_ppm(self, distance_km: Floats) -> Floats:
+        """The enhancement at along-track distances."""
+        x = (np.asarray(distance_km) - self.centre_km) / self.sigma_km
+        return np.asarray(self.height_ppm * np.exp(-0.5 * x**2), dtype=float)
+
+
+@dataclass(frozen=True)
+class PeakFit(Gaussian):
+    """A Gaussian on a polynomial background, fitted to the soundings of a window."""
+
     statistic: float
     """Height in units of its formal error, which takes the errors of the soundings for independent."""
     amplitude_ppm_km_low: float
@@ -49,20 +65,10 @@ class PeakFit:
     half_window_km: float
     """Half the length of the window."""
 
-    @property
-    def amplitude_ppm_km(self) -> float:
-        """Integral of the enhancement: height x sigma x sqrt(2 pi)."""
-        return self.height_ppm * self.sigma_km * SQRT_2_PI
-
     def background_ppm(self, distance_km: Floats) -> Floats:
         """Background at along-track distances."""
         x = np.asarray(distance_km) - self.centre_km
         return np.asarray(np.polynomial.polynomial.polyval(x, self.coefficients), dtype=float)
-
-    def enhancement_ppm(self, distance_km: Floats) -> Floats:
-        """The peak alone at along-track distances."""
-        x = (np.asarray(distance_km) - self.centre_km) / self.sigma_km
-        return np.asarray(self.height_ppm * np.exp(-0.5 * x**2), dtype=float)
 
     def model_ppm(self, distance_km: Floats) -> Floats:
         """Background and peak at along-track distances."""
@@ -72,66 +78,35 @@ class PeakFit:
 def fit_peak(track: Track, centre_km: float, sigma_km: float) -> PeakFit | None:
     """Return the best fit near a centre and width with its interval, None where no positive height fits."""
     best = find_best(track, centre_km, sigma_km)
-    return best.with_interval(track) if best else None
+    return with_interval(track, *best) if best else None
 
 
-@dataclass(frozen=True)
-class BestFit:
-    """The best fit near a place, before its interval is known, which takes many times as long."""
+def with_interval(track: Track, window: TrackWindow, best: FitPoint) -> PeakFit:
+    """Return a fit that `find_best` gives with the 68 % interval of its amplitude A = h sigma sqrt(2 pi).
 
-    window: TrackWindow
-    """The soundings around it."""
-    candidate: FitPoint
-    """Centre, width and height."""
-
-    @property
-    def centre_km(self) -> float:
-        """Along-track distance."""
-        return self.candidate.centre_km
-
-    @property
-    def sigma_km(self) -> float:
-        """Width."""
-        return self.candidate.sigma_km
-
-    @property
-    def statistic(self) -> float:
-        """Height in units of its formal error."""
-        return self.window.statistic(self.candidate)
-
-    def with_interval(self, track: Track) -> PeakFit:
-        """Return the fit with the 68 % interval of its amplitude A = h sigma sqrt(2 pi).
-
-        The interval is the profile likelihood over centre and width (the A whose best sum of squares is within one unit
-        of noise of the optimum; the noise is that of block means where it is larger, as neighbouring soundings err
-        alike), widened by the spread of A between this and other windows and backgrounds.
-        """
-        best, window = self.candidate, self.window
-        amplitude = best.amplitude_ppm_km
-        low, high = _profile(window, best)
-        spread = float(np.std([amplitude, *_alternatives(track, best)]))
-        return PeakFit(
-            best.centre_km,
-            best.sigma_km,
-            best.height_ppm,
-            self.statistic,
-            amplitude - float(np.hypot(amplitude - low, spread)),
-            amplitude + float(np.hypot(high - amplitude, spread)),
-            window.background(best),
-            window.n_soundings,
-            window.half_window_km,
-        )
+    The interval is the profile likelihood over centre and width (the A whose best sum of squares is within one unit
+    of noise of the optimum; the noise is that of block means where it is larger, as neighbouring soundings err
+    alike), widened by the spread of A between this and other windows and backgrounds.
+    """
+    amplitude = best.amplitude_ppm_km
+    low, high = _profile(window, best)
+    spread = float(np.std([amplitude, *_alternatives(track, best)]))
+    below, above = (float(np.hypot(reach, spread)) for reach in (amplitude - low, high - amplitude))
+    return window.peak(best, amplitude - below, amplitude + above)
 
 
-def find_best(track: Track, centre_km: float, sigma_km: float) -> BestFit | None:
-    """Return the best fit near a centre and width, None where no positive height fits."""
+def find_best(track: Track, centre_km: float, sigma_km: float) -> tuple[TrackWindow, FitPoint] | None:
+    """Return the best fit near a centre and width, None where no positive height fits.
+
+    Without its interval, which takes many times as long.
+    """
     settings = peak_thresholds().fit
     size = settings.half_window_km, settings.background_degree
     window = TrackWindow.of(track, centre_km, *size)
     first = window.best_near(centre_km, sigma_km) if window else None
     window = TrackWindow.of(track, first.centre_km, *size) if first else None  # the window moves with the centre, once
     best = window.best_near(first.centre_km, first.sigma_km) if first and window else None
-    return BestFit(window, best) if window and best else None
+    return (window, best) if window and best else None
 
 
 def statistic_at(track: Track, centre_km: float, sigma_km: float) -> float:
@@ -171,12 +146,6 @@ def _profile(window: TrackWindow, best: FitPoint) -> tuple[float, float]:
     )
 
 
-def interval_at(window: TrackWindow, best: FitPoint, leverage: float) -> tuple[float, float]:
-    """Return the 68 % interval of the amplitude with centre and width held fast."""
-    reach = best.sigma_km * SQRT_2_PI * float(np.sqrt(window.noise_variance(best) / leverage))
-    return best.amplitude_ppm_km - reach, best.amplitude_ppm_km + reach
-
-
 def _widths(sigma_km: float, factor: float, count: int) -> Floats:
     settings = peak_thresholds().fit
     widths = sigma_km * np.geomspace(1.0 / factor, factor, count)
@@ -184,22 +153,11 @@ def _widths(sigma_km: float, factor: float, count: int) -> Floats:
 
 
 @dataclass(frozen=True)
-class FitPoint:
-    """A point of a grid."""
+class FitPoint(Gaussian):
+    """A point of a grid with the best height there."""
 
-    centre_km: float
-    """Along-track distance."""
-    sigma_km: float
-    """Standard deviation."""
-    height_ppm: float
-    """Best height there."""
     rss: float
     """Weighted sum of squared residuals, 1."""
-
-    @property
-    def amplitude_ppm_km(self) -> float:
-        """Height x sigma x sqrt(2 pi)."""
-        return self.height_ppm * self.sigma_km * SQRT_2_PI
 
 
 @dataclass(frozen=True)
@@ -219,7 +177,7 @@ class FitGrid:
 
     def candidate(self, k: int) -> FitPoint:
         """Return point `k`."""
-        return FitPoint(*(float(a[k]) for a in (self.centre_km, self.sigma_km, self.height_ppm, self.rss)))
+        return FitPoint(*(float(a[k]) for a in (self.centre_km, self.height_ppm, self.sigma_km, self.rss)))
 
 
 @dataclass(frozen=True)
@@ -244,8 +202,6 @@ class TrackWindow:
     """Sum of squares of the soundings about the means of their bins."""
     n_soundings: int
     """In the window."""
-    degree: int
-    """Of the background polynomial."""
     half_window_km: float
     """Half the window's length."""
     origin_ppm: float
@@ -274,7 +230,12 @@ class TrackWindow:
         value = whitening @ mean
         left = value - basis @ (basis.T @ value)
         within = float(w @ (y - mean[bins]) ** 2)
-        return cls(distance, whitening, value, basis, left, within, len(at), degree, half_window_km, origin)
+        return cls(distance, whitening, value, basis, left, within, len(at), half_window_km, origin)
+
+    @property
+    def n_parameters(self) -> int:
+        """Of the background and the Gaussian."""
+        return self.basis.shape[1] + N_GAUSSIAN
 
     def _template(self, centre_km: Floats, sigma_km: Floats) -> Floats:
         """Gaussians without their background part, shape (points, bins)."""
@@ -317,25 +278,30 @@ class TrackWindow:
 
     def _single_variance(self, best: FitPoint) -> float:
         """Variance of the soundings about the fit in units of their stated one."""
-        return best.rss / max(self.n_soundings - self.degree - 1 - N_GAUSSIAN, 1)
+        return best.rss / max(self.n_soundings - self.n_parameters, 1)
 
     def noise_variance(self, best: FitPoint) -> float:
         """Variance of the residuals in units of their stated one, that of long block means where it is larger."""
         template = self._template(np.array([best.centre_km]), np.array([best.sigma_km]))[0]
         residual = self.left - best.height_ppm * template
-        n_parameters = self.degree + 1 + N_GAUSSIAN
         _, block = np.unique(np.floor(self.distance_km / peak_thresholds().fit.noise_block_km), return_inverse=True)
         blocks = self.whitening @ (block[:, None] == np.arange(block.max() + 1)).astype(float)
         means = (residual @ blocks) ** 2 / np.sum(blocks**2, axis=0)
-        return max(self._single_variance(best), float(means.sum()) / max(len(means) - n_parameters, 1))
+        return max(self._single_variance(best), float(means.sum()) / max(len(means) - self.n_parameters, 1))
+
+    def peak(self, best: FitPoint, low: float, high: float) -> PeakFit:
+        """Return the fit with the ends of its amplitude's interval."""
+        shape = best.centre_km, best.height_ppm, best.sigma_km
+        background, size = self.background(best), (self.n_soundings, self.half_window_km)
+        return PeakFit(*shape, self.statistic(best), low, high, background, *size)
 
     def background(self, best: FitPoint) -> tuple[float, ...]:
         """Return the background's coefficients (ppm, powers of km from the fitted centre, constant first)."""
-        x = self.distance_km - best.centre_km
-        peak = self.whitening @ (best.height_ppm * np.exp(-0.5 * (x / best.sigma_km) ** 2))
-        powers = self.whitening @ (x / self.half_window_km)[:, None] ** np.arange(self.degree + 1)
+        x, degrees = self.distance_km - best.centre_km, np.arange(self.basis.shape[1])
+        peak = self.whitening @ best.enhancement_ppm(self.distance_km)
+        powers = self.whitening @ (x / self.half_window_km)[:, None] ** degrees
         scaled = np.linalg.lstsq(powers, self.value - peak, rcond=None)[0]
-        coefficients = scaled / self.half_window_km ** np.arange(self.degree + 1)
+        coefficients = scaled / self.half_window_km**degrees
         coefficients[0] += self.origin_ppm
         return tuple(float(c) for c in coefficients)
 

@@ -126,15 +126,10 @@ def estimate_peak_emission(amplitude_ppm_km: float, low: float, high: float, sec
     if across < speed * np.sin(np.radians(settings.min_angle_deg)):
         return PeakEmission(WIND_ALONG_TRACK)
 
-    def flux(amplitude: float) -> float:
-        return float(
-            compute_cross_sectional_flux_kt_h(amplitude, section.surface_pressure_hpa, section.tcwv_kg_m2, across)
-        )
-
-    emission = flux(amplitude_ppm_km)
+    air = section.surface_pressure_hpa, section.tcwv_kg_m2, across
+    emission, at_low, at_high = compute_cross_sectional_flux_kt_h([amplitude_ppm_km, low, high], *air).tolist()
     by_air = emission * relative_error_of_air(section)
-    down = float(np.hypot(emission - flux(low), by_air))
-    up = float(np.hypot(flux(high) - emission, by_air))
+    down, up = (float(np.hypot(reach, by_air)) for reach in (emission - at_low, at_high - emission))
     return PeakEmission(RATED, emission, max(0.0, emission - down), emission + up)
 
 

@@ -22,10 +22,9 @@ from plumewatch.constants import (
     METRES_PER_KM,
     MOLAR_MASS_CO2_KG_MOL,
     MOLAR_MASS_DRY_AIR_KG_MOL,
-    PA_PER_HPA,
-    STANDARD_GRAVITY_M_S2,
 )
 from plumewatch.geodesy import local_offset_km
+from plumewatch.oco2.flux import compute_dry_air_kg_m2
 from plumewatch.reference.loading import load_values
 
 Floats = NDArray[np.float64]
@@ -183,8 +182,8 @@ def column_to_ppm(surface_pressure_hpa: ArrayLike, tcwv_kg_m2: ArrayLike) -> Flo
     >>> round(float(column_to_ppm(980.0, 20.0)), 2)
     65.99
     """
-    dry_air_kg_m2 = np.asarray(surface_pressure_hpa) * PA_PER_HPA / STANDARD_GRAVITY_M_S2 - np.asarray(tcwv_kg_m2)
-    return PPM_PER_FRACTION * (MOLAR_MASS_DRY_AIR_KG_MOL / MOLAR_MASS_CO2_KG_MOL) / dry_air_kg_m2
+    mass_ratio = MOLAR_MASS_DRY_AIR_KG_MOL / MOLAR_MASS_CO2_KG_MOL
+    return PPM_PER_FRACTION * mass_ratio / compute_dry_air_kg_m2(surface_pressure_hpa, tcwv_kg_m2)
 
 
 def along_and_across_wind_km(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 from scipy.special import ndtri
 
-from plumewatch.oco2.fit import SQRT_2_PI, PeakFit, find_best
+from plumewatch.oco2.fit import SQRT_2_PI, PeakFit, find_best, with_interval
 from plumewatch.oco2.null_distribution import NullDistribution, estimate_spread, null_distribution
 from plumewatch.oco2.scan import Scan, scan_track
 from plumewatch.oco2.thresholds import peak_thresholds
@@ -93,10 +93,11 @@ def _select(track: Track, scan: Scan, spread: Floats, distribution: NullDistribu
     rest = track  # without the accepted peaks, which would count as noise of their neighbours
     for bin_index in _local_maxima(scanned.max(axis=0), lowest, round(settings.separation_km / scan.bin_km)):
         width = scan.sigma_km[np.argmax(scanned[:, bin_index])]
-        best = find_best(rest, float(scan.distance_km(bin_index)), float(width))
-        if best is None:
+        fitted = find_best(rest, float(scan.distance_km(bin_index)), float(width))
+        if fitted is None:
             continue  # too few soundings for the quadratic background, or nothing but the background's curvature
-        z = distribution.normalised(best.statistic, best.sigma_km, spread)
+        window, best = fitted
+        z = distribution.normalised(window.statistic(best), best.sigma_km, spread)
         probability = float(distribution.false_alarm_probability(z))
         if probability > settings.false_alarm_probability:
             continue  # not worth a row
@@ -105,7 +106,7 @@ def _select(track: Track, scan: Scan, spread: Floats, distribution: NullDistribu
         is_near = any(abs(best.centre_km - other.centre_km) <= _reach_km(other) for other in accepted)
         if is_near and probability > settings.accepted_false_alarm_probability:
             continue  # the flank of a plume that noise could make as well: no candidate of its own
-        fit = best.with_interval(rest)
+        fit = with_interval(rest, window, best)
         peak = judge_peak(rest, fit, probability, settings.min_correlation, is_duplicate=is_near)
         is_twin = any(abs(fit.centre_km - other.fit.centre_km) <= settings.separation_km for other in found)
         if is_twin and peak.status != ACCEPTED:

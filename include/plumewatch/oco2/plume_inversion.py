@@ -84,16 +84,10 @@ class PlumeInversion:
     """By which the wind was turned, clockwise from above."""
     stability_m: float | None = None
     """Spread of the plume at 1 km downwind."""
-    signal_to_noise: float | None = None
-    """Emission / noise. The search takes the best of many directions: below about 4 that may be a bump of the noise."""
     downwind_km: float | None = None
     """Mean distance from the source of the soundings within one sigma_y of the plume's axis."""
     wind_speed_m_s: float | None = None
     """Of the wind that was used."""
-    n_soundings: int = 0
-    """In the window."""
-    n_plume_soundings: int = 0
-    """Of these, within one sigma_y of the axis."""
 
 
 def estimate_source_emission(
@@ -163,15 +157,29 @@ def invert_plume(
     centre_km = plumes.crossing_km()
     if centre_km is None:
         return PlumeInversion(NOT_DOWNWIND, wind_speed_m_s=speed)
-    window = PlumeWindow.of(track, centre_km, *_background())
+    background = plume_constants().background
+    window = PlumeWindow.of(track, centre_km, background.half_window_km, background.degree)
     if window is None or len(window.at) < search.min_soundings:
-        return PlumeInversion(TOO_FEW_SOUNDINGS, wind_speed_m_s=speed, n_soundings=len(window.at) if window else 0)
+        return PlumeInversion(TOO_FEW_SOUNDINGS, wind_speed_m_s=speed)
     best = search_best(plumes, window, grid)
     if best is None:
-        return PlumeInversion(NOT_DOWNWIND, wind_speed_m_s=speed, n_soundings=len(window.at))
-    if wind_error_m_s is None:
-        wind_error_m_s = usual_wind_error_m_s(speed)
-    return _result(plumes, track, window, grid, best, wind_error_m_s)
+        return PlumeInversion(NOT_DOWNWIND, wind_speed_m_s=speed)
+    here = grid.within(np.array([best.rotation_deg]), np.array([best.stability_m]))
+    error = usual_wind_error_m_s(speed) if wind_error_m_s is None else wind_error_m_s
+    errors = _errors(plumes, window, here, best, error)
+    emission = max(0.0, best.emission_kt_h)
+    downwind_km, _ = plumes.frame_km(plumes.source, window.at, here.rotation_deg)
+    return PlumeInversion(
+        RATED if emission > 0 else NO_ENHANCEMENT,
+        emission,
+        max(0.0, best.emission_kt_h - errors.total),
+        emission + errors.total,
+        errors,
+        best.rotation_deg,
+        best.stability_m,
+        float(downwind_km[0, plumes.is_under(window.at, here)[0, 0]].mean()),
+        speed,
+    )
 
 
 def _known(values: Floats, near: NDArray[np.bool_]) -> Floats:
@@ -180,58 +188,25 @@ def _known(values: Floats, near: NDArray[np.bool_]) -> Floats:
     return np.where(np.isfinite(values), values, np.median(usual) if len(usual) else math.nan)
 
 
-def _background() -> tuple[float, int]:
-    background = plume_constants().background
-    return background.half_window_km, background.degree
-
-
 # --- the interval
 
 
-def _result(
-    plumes: Plumes, track: Track, window: PlumeWindow, grid: PlumeGrid, best: PlumeFit, wind_error_m_s: float
-) -> PlumeInversion:
-    """The best fit with its errors."""
-    here = grid.within(np.array([best.rotation_deg]), np.array([best.stability_m]))
-    emission = best.emission_kt_h
-    errors = _errors(plumes, track, window, grid, best, wind_error_m_s)
-    is_seen = emission > 0
-    under = plumes.is_under(window.at, here)[0, 0]
-    downwind_km, _ = plumes.frame_km(plumes.source, window.at, here.rotation_deg)
-    return PlumeInversion(
-        RATED if is_seen else NO_ENHANCEMENT,
-        max(0.0, emission),
-        max(0.0, emission - errors.total),
-        max(0.0, emission) + errors.total,
-        errors,
-        best.rotation_deg,
-        best.stability_m,
-        emission / errors.noise if errors.noise > 0 else None,
-        float(downwind_km[0, under].mean()),
-        plumes.wind_speed_m_s,
-        len(window.at),
-        int(np.count_nonzero(under)),
-    )
-
-
-def _errors(
-    plumes: Plumes, track: Track, window: PlumeWindow, grid: PlumeGrid, best: PlumeFit, wind_error_m_s: float
-) -> PlumeErrors:
-    here = grid.within(np.array([best.rotation_deg]), np.array([best.stability_m]))
+def _errors(plumes: Plumes, window: PlumeWindow, here: PlumeGrid, best: PlumeFit, wind_error_m_s: float) -> PlumeErrors:
+    """The errors of the best fit; `here` is its direction and stability, with the limits of the search."""
     plume = window.reduced(plumes.ppm(plumes.source, best.emission_kt_h, window.at, here))[0, 0]
     for source in plumes.others:
         plume = plume + window.reduced(plumes.ppm(source, source.emission_kt_h, window.at, here))[0, 0]
     noise = window.noise_variance(window.left - plume)
     turned = best.rotation_deg + np.linspace(-1.0, 1.0, PROFILE_POINTS) * PROFILE_DEG
     factors = np.geomspace(1.0 / PROFILE_FACTOR, PROFILE_FACTOR, PROFILE_POINTS)
-    by_rotation = solve(plumes, window, grid.within(turned, here.stability_m))
-    by_stability = solve(plumes, window, grid.within(here.rotation_deg, best.stability_m * factors))
+    by_rotation = solve(plumes, window, here.within(turned, here.stability_m))
+    by_stability = solve(plumes, window, here.within(here.rotation_deg, best.stability_m * factors))
     return PlumeErrors(
         noise=math.sqrt(noise / best.leverage),
         wind_speed=abs(best.emission_kt_h) * wind_error_m_s / plumes.wind_speed_m_s,
         rotation=_half_range(by_rotation, best, noise),
         stability=_half_range(by_stability, best, noise),
-        background=_background_spread(plumes, track, window, here, best),
+        background=_background_spread(plumes, window, here, best),
         other_sources=plume_constants().errors.other_sources_fraction * abs(best.by_others_kt_h),
     )
 
@@ -242,11 +217,11 @@ def _half_range(profile: PlumeFits, best: PlumeFit, noise: float) -> float:
     return float(np.ptp(np.append(profile.emission_kt_h[as_good], best.emission_kt_h))) / 2.0
 
 
-def _background_spread(plumes: Plumes, track: Track, window: PlumeWindow, here: PlumeGrid, best: PlumeFit) -> float:
+def _background_spread(plumes: Plumes, window: PlumeWindow, here: PlumeGrid, best: PlumeFit) -> float:
     """Standard deviation of the emission between backgrounds, direction and stability held."""
     emissions = [best.emission_kt_h]
     for half_window_km, degree in plume_constants().background.alternatives:
-        other = PlumeWindow.of(track, window.centre_km, half_window_km, degree)
+        other = PlumeWindow.of(plumes.track, window.centre_km, half_window_km, degree)
         solved = solve(plumes, other, here) if other else None
         if solved is not None and solved.is_possible[0, 0]:
             emissions.append(float(solved.emission_kt_h[0, 0]))

@@ -53,9 +53,7 @@ class PlumeWind:
         """Standard deviation of the products' components across a track; 0 for a single product."""
         if not self.others:
             return 0.0
-        u, v = (
-            np.array([getattr(w, name) for w in (self.wind, *self.others)]) for name in ("wind_u_m_s", "wind_v_m_s")
-        )
+        u, v = np.array([(w.wind_u_m_s, w.wind_v_m_s) for w in (self.wind, *self.others)]).T
         return float(np.std(compute_wind_across_track(u, v, bearing_deg), ddof=1))
 
     def details(self) -> dict[str, Any]:

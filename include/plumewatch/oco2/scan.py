@@ -46,15 +46,6 @@ class Scan:
         return self.start_km + self.bin_km * np.asarray(index)
 
 
-@dataclass(frozen=True)
-class _Bins:
-    weight: Floats
-    weighted: Floats
-    squared: Floats
-    count: Floats
-    start_km: float
-
-
 def scan_widths() -> Floats:
     """Return the widths (sigma, km) that are scanned, log-spaced."""
     settings = peak_thresholds().scan
@@ -67,36 +58,36 @@ def scan_track(distance_km: Floats, xco2_ppm: Floats, weight: Floats) -> Scan:
     A track of 20,000 km with 64,000 soundings takes about 0.1 s.
     """
     sigma, bin_km = scan_widths(), float(peak_thresholds().track.bin_km)
-    bins = _binned(distance_km, xco2_ppm, weight, bin_km)
-    shape = (len(sigma), len(bins.weight))
+    sums, start_km = _binned(distance_km, xco2_ppm, weight, bin_km)
+    shape = (len(sigma), sums.shape[1])
     statistic, error = np.full(shape, np.nan), np.full(shape, np.nan)
     if shape[1]:
-        windows = _Windows(bins, peak_thresholds().scan.half_window_km, bin_km)
+        windows = _Windows(sums, peak_thresholds().scan.half_window_km, bin_km)
         for row, width in enumerate(sigma):
             statistic[row], error[row] = windows.test(width)
-    return Scan(bins.start_km, bin_km, sigma, statistic, error)
+    return Scan(start_km, bin_km, sigma, statistic, error)
 
 
-def _binned(distance_km: Floats, xco2_ppm: Floats, weight: Floats, bin_km: float) -> _Bins:
+def _binned(distance_km: Floats, xco2_ppm: Floats, weight: Floats, bin_km: float) -> tuple[Floats, float]:
+    """Sums of weight, weighted value, its square, and one, shape (4, bins), and where the first bin has its centre."""
     if not len(distance_km):
-        empty = np.empty(0)
-        return _Bins(empty, empty, empty, empty, 0.0)
+        return np.empty((4, 0)), 0.0
     first = np.floor(distance_km.min() / bin_km)
     index = (np.floor(distance_km / bin_km) - first).astype(np.intp)
     value = xco2_ppm - np.median(xco2_ppm)  # small numbers: the sums of squares cancel less
-    sums = [np.bincount(index, part).astype(np.float64) for part in (weight, weight * value, weight * value**2)]
-    return _Bins(sums[0], sums[1], sums[2], np.bincount(index).astype(np.float64), float((first + 0.5) * bin_km))
+    parts = weight, weight * value, weight * value**2, np.ones(len(weight))
+    return np.stack([np.bincount(index, part) for part in parts]), float((first + 0.5) * bin_km)
 
 
 class _Windows:
     """Sums over the windows around every bin, and the test of one width in them."""
 
-    def __init__(self, bins: _Bins, half_window_km: float, bin_km: float) -> None:
+    def __init__(self, sums: Floats, half_window_km: float, bin_km: float) -> None:
         half = round(half_window_km / bin_km)
         self._x = np.arange(-half, half + 1).astype(np.float64) / half
-        self._half, self._n_bins, self._reach_km = half, len(bins.weight), half * bin_km
+        self._half, self._n_bins, self._reach_km = half, sums.shape[1], half * bin_km
         self._length = fft.next_fast_len(self._n_bins + 2 * half, real=True)
-        self._weight, self._weighted = self._transform(bins.weight), self._transform(bins.weighted)
+        self._weight, self._weighted, squared, count = map(self._transform, sums)
         self._powers = self._x ** np.arange(BACKGROUND_DEGREE + 1)[:, None]
         moments = [self._sums(self._weight, self._x**k) for k in range(2 * BACKGROUND_DEGREE + 1)]
         size = len(self._powers)
@@ -107,9 +98,9 @@ class _Windows:
         inverse = np.linalg.inv(np.where(self._has_background[:, None, None], gram, np.eye(size)))
         self._inverse = np.ascontiguousarray(np.moveaxis(inverse, 0, -1))
         self._y = self._moments(self._weighted, np.ones(len(self._x)))
-        everything = self._sums(self._transform(bins.squared), np.ones(len(self._x)))
+        everything = self._sums(squared, np.ones(len(self._x)))
         self._yy_left = everything - self._of_background(self._y, self._y)
-        self._count = np.rint(self._sums(self._transform(bins.count), np.ones(len(self._x))))
+        self._count = np.rint(self._sums(count, np.ones(len(self._x))))
 
     def _transform(self, values: Floats) -> NDArray[np.complex128]:
         padded = np.zeros(self._length)

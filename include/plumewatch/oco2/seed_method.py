@@ -14,8 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from plumewatch.oco2.fit import PeakFit, TrackWindow, interval_at, statistic_at
-from plumewatch.oco2.null_distribution import NullDistribution, estimate_spread, null_distribution
+from plumewatch.oco2.fit import SQRT_2_PI, PeakFit, TrackWindow, statistic_at
+from plumewatch.oco2.null_distribution import estimate_spread, null_distribution
 from plumewatch.oco2.peaks import PeakSearch, judge_peak, search_limits
 from plumewatch.oco2.scan import scan_track
 from plumewatch.oco2.thresholds import peak_thresholds
@@ -23,16 +23,15 @@ from plumewatch.oco2.track import Track
 from plumewatch.statuses import ACCEPTED
 
 BACKGROUND_DEGREE = 1
-WIDTHS_KM = np.geomspace(
-    0.5, 150.0, 80
-)  # the seed's width has no bounds; its rules refuse what is outside 2 to 33.3 km
+# The seed's width has no bounds; its rules refuse what is outside 2 to 33.3 km.
+WIDTHS_KM = np.geomspace(0.5, 150.0, 80)
 REFINED = 21  # widths between the neighbours of the best one
 
 
-def find_peaks_seed(track: Track, distribution: NullDistribution | None = None) -> PeakSearch:
+def find_peaks_seed(track: Track) -> PeakSearch:
     """Return what the seed's rules keep, `accepted` where noise seldom reaches it too."""
     settings = peak_thresholds().seed_method
-    distribution = distribution or null_distribution()
+    distribution = null_distribution()
     scan = scan_track(track.distance_km, track.xco2_ppm, track.weight)
     if len(track) < settings.min_orbit_soundings or not np.isfinite(scan.statistic).any():
         return PeakSearch((), 0.0, float("nan"))
@@ -65,16 +64,5 @@ def _converged_fit(track: Track, centre_km: float) -> PeakFit | None:
     best = grid.candidate(k)
     if best.height_ppm <= 0:
         return None
-    low, high = interval_at(window, best, float(grid.leverage[k]))
-    background = window.background(best)
-    return PeakFit(
-        best.centre_km,
-        best.sigma_km,
-        best.height_ppm,
-        window.statistic(best),
-        low,
-        high,
-        background,
-        window.n_soundings,
-        half_window_km,
-    )
+    reach = best.sigma_km * SQRT_2_PI * float(np.sqrt(window.noise_variance(best) / grid.leverage[k]))
+    return window.peak(best, best.amplitude_ppm_km - reach, best.amplitude_ppm_km + reach)

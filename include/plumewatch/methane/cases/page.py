@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,20 +72,16 @@ def render_cases(rows: Sequence[Row]) -> str:
     """Return the page of rows of the table `validation` (with `case`); the same rows give the same page."""
     rows = sorted(rows, key=lambda row: (row["metered_kg_h"] is None, row["observed_on"], row["case"]))
     judged = [row for row in rows if row["outcome"] in JUDGED]
-    parts = [render_head(TITLE, _sentence(rows), STYLE, POLICY)]
-    if judged:
-        parts += [
-            "<h2>Metered releases, Sentinel-2 passes that Plumewatch judged</h2>",
-            _scores(compute_scores(judged)),
-        ]
-    parts += ["<h2>Metered releases, all Sentinel-2 passes of the table</h2>", _scores(compute_scores(rows))]
-    parts += [
-        "<h2>Cases (rates in kg/h)</h2>",
-        _table(CASE_COLUMNS, [_cells(row) for row in rows]),
-        "<h2>Sources</h2>",
-        _sources(rows),
-    ]
-    return "\n".join([*parts, "</body>", "</html>", ""])
+    sources = dict.fromkeys((row["set"], row["source"], row["licence"]) for row in rows)
+    parts = {"Metered releases, Sentinel-2 passes that Plumewatch judged": _scores(judged)} if judged else {}
+    parts |= {
+        "Metered releases, all Sentinel-2 passes of the table": _scores(rows),
+        "Cases (rates in kg/h)": _table(CASE_COLUMNS, [_cells(row) for row in rows]),
+        "Sources": _table(("set", "source", "licence"), list(sources)),
+    }
+    head = render_head(TITLE, _sentence(rows), STYLE, POLICY)
+    tables = (f"<h2>{title}</h2>\n{table}" for title, table in parts.items())
+    return "\n".join([head, *tables, "</body>", "</html>", ""])
 
 
 def _is_sentinel2(row: Row) -> bool:
@@ -117,10 +114,8 @@ def _score(team: str, pairs: Sequence[tuple[float, float]]) -> Score:
 
 def _sentence(rows: Sequence[Row]) -> str:
     ours = compute_scores(rows)[0]
-    counts = {
-        outcome: sum(row["outcome"] == outcome for row in rows) for outcome in sorted({r["outcome"] for r in rows})
-    }
-    told = ", ".join(f"{outcome} {n}" for outcome, n in counts.items()) or "none"
+    counts = Counter(row["outcome"] for row in rows)
+    told = ", ".join(f"{outcome} {n}" for outcome, n in sorted(counts.items())) or "none"
     error = "" if ours.median_error_percent is None else f", median |error| {ours.median_error_percent:.0f} %"
     return (
         f"{len(rows)} cases ({told}). Metered releases seen: {ours.detected} of {ours.released}{error}. "
@@ -129,20 +124,13 @@ def _sentence(rows: Sequence[Row]) -> str:
     )
 
 
-def _scores(scores: Sequence[Score]) -> str:
-    return _table(
-        SCORE_COLUMNS,
-        [
-            (
-                score.team,
-                f"{score.detected} of {score.released}",
-                _percent(score.median_error_percent),
-                _percent(score.mean_error_percent),
-                f"{score.false_alarms} of {score.empty}",
-            )
-            for score in scores
-        ],
-    )
+def _scores(rows: Sequence[Row]) -> str:
+    cells = []
+    for score in compute_scores(rows):
+        errors = map(_percent, (score.median_error_percent, score.mean_error_percent))
+        seen, alarms = f"{score.detected} of {score.released}", f"{score.false_alarms} of {score.empty}"
+        cells.append((score.team, seen, *errors, alarms))
+    return _table(SCORE_COLUMNS, cells)
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -155,7 +143,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         row["outcome"] + status,
         _kg_h(row["metered_kg_h"]),
         rate or interval_text(CH4, None, None, row["emission_status"]),
-        _signed_percent(row["error_percent"]),
+        _percent(row["error_percent"], "+"),
         "" if row["probability"] is None else chance_text(row["probability"]),
         "" if row["distance_km"] is None else f"{row['distance_km']:.2f}",
         _kg_h(row["detection_limit_kg_h"]),
@@ -171,23 +159,14 @@ def _estimate(estimate: Row) -> str:
     return f"{estimate['team']} {told}{probability}"
 
 
-def _sources(rows: Sequence[Row]) -> str:
-    told = dict.fromkeys((row["set"], row["source"], row["licence"]) for row in rows)
-    return _table(("set", "source", "licence"), list(told))
-
-
 def _kg_h(rate: float | None, low: float | None = None, high: float | None = None) -> str:
     if rate is None:
         return ""
     return f"{rate:,.0f}" if low is None or high is None else f"{rate:,.0f} ({low:,.0f} to {high:,.0f})"
 
 
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:.0f} %"
-
-
-def _signed_percent(value: float | None) -> str:
-    return "" if value is None else f"{value:+.0f} %"
+def _percent(value: float | None, sign: str = "") -> str:
+    return "" if value is None else f"{value:{sign}.0f} %"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -151,14 +151,9 @@ def compare_case(case: PublishedCase, observation: Row | None, plumes: Sequence[
         return row | {"outcome": NOT_SENTINEL2, "missing": f"a detector for {case.platform}: this one reads Sentinel-2"}
     if observation is None:
         return row
-    row |= {
-        "outcome": observation["outcome"],
-        "scene_id": observation["scene_id"],
-        "observed_at_utc": observation["observed_at_utc"],
-        "clear_fraction": observation["clear_fraction"],
-        "wind_speed_10m_m_s": observation["wind_speed_m_s"],
-        "detection_limit_kg_h": observation["detection_limit"],
-    }
+    row |= {name: observation[name] for name in ("outcome", "scene_id", "observed_at_utc", "clear_fraction")}
+    row["wind_speed_10m_m_s"] = observation["wind_speed_m_s"]
+    row["detection_limit_kg_h"] = observation["detection_limit"]
     if observation["outcome"] != SEARCHED:
         return row
     is_detected = own is not None and own["status"] == ACCEPTED
@@ -211,34 +206,22 @@ def _published_columns(case: PublishedCase) -> dict[str, Any]:
     }
 
 
-def _case(row: Mapping[str, str]) -> PublishedCase:
+def _case(row: Mapping[str, Any]) -> PublishedCase:
     estimates = parse_estimates(row["estimates"])
     if row["marss2l_probability"]:
         rate, sigma = _number(row["marss2l_emission_kg_h"]), _number(row["marss2l_sigma_kg_h"])
         low, high = (None, None) if rate is None or sigma is None else (rate - sigma, rate + sigma)
         estimates += (Estimate(MARSS2L, rate, low, high, _number(row["marss2l_probability"])),)
     at = row["observed_at_utc"]
+    texts = ("case_id", "set", "site", "area", "sensor", "observed_on", "source", "provenance", "licence")
+    values: dict[str, Any] = {name: row[name] for name in texts}
+    values |= {name: row[name] or None for name in ("platform", "tile", "l1c_product", "note")}
+    values |= {name: _number(row[name]) for name in ("longitude", "latitude", "metered_kg_h", "wind_speed_10m_m_s")}
     return PublishedCase(
-        case_id=row["case_id"],
-        set=row["set"],
-        site=row["site"],
-        area=row["area"],
-        longitude=float(row["longitude"]),
-        latitude=float(row["latitude"]),
-        sensor=row["sensor"],
-        platform=row["platform"] or None,
-        tile=row["tile"] or None,
+        **values,
         relative_orbit=int(row["relative_orbit"]) if row["relative_orbit"] else None,
-        observed_on=row["observed_on"],
         observed_at_utc=datetime.fromisoformat(at) if at else None,
-        metered_kg_h=_number(row["metered_kg_h"]),
         estimates=estimates,
-        wind_speed_10m_m_s=_number(row["wind_speed_10m_m_s"]),
-        l1c_product=row["l1c_product"] or None,
-        note=row["note"] or None,
-        source=row["source"],
-        provenance=row["provenance"],
-        licence=row["licence"],
     )
 
 

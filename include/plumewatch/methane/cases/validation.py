@@ -149,7 +149,8 @@ def validate_case(
         inputs, row["area"] = [found.path, path], found.area
         if observation is not None:
             row["n_references"] = len(manifest.get("references", {}).get(observation["scene_id"], ()))
-            plumes = _of_pass(storage.read_table(PLUMES, path).to_pylist(), observation)
+            plumes = storage.read_table(PLUMES, path).to_pylist()
+            plumes = [p for p in plumes if _is_same_pass(p, observation["observed_at_utc"])]
     row |= compare_case(case, observation, plumes)
     row |= _reason(storage_root, case, row, found, note.missing, failed)
     storage.write_partition(
@@ -191,22 +192,16 @@ def write_case_page(storage_root: str) -> str:
 
 def _observation(observations: Sequence[Row], found: SitePixels) -> dict[str, Any] | None:
     """What the detection states of the pass that shows the site; its time as a datetime."""
-    timed = [{**o, "observed_at_utc": _time(o["observed_at_utc"])} for o in observations]
-    same = [o for o in timed if _is_same_pass(o["observed_at_utc"], found.observed_at_utc)]
+    times = [datetime.fromisoformat(o["observed_at_utc"]) if o["observed_at_utc"] else None for o in observations]
+    timed = [{**o, "observed_at_utc": time} for o, time in zip(observations, times, strict=True)]
+    same = [o for o in timed if _is_same_pass(o, found.observed_at_utc)]
     of_scene = [o for o in same if o["scene_id"] == found.scene_id]
     return next(iter(of_scene or same), None)
 
 
-def _of_pass(plumes: Sequence[Row], observation: Row) -> list[Row]:
-    return [p for p in plumes if _is_same_pass(p["observed_at_utc"], observation["observed_at_utc"])]
-
-
-def _is_same_pass(one: datetime | None, other: datetime | None) -> bool:
+def _is_same_pass(row: Row, other: datetime | None) -> bool:
+    one = row["observed_at_utc"]
     return one is None or other is None or abs(one - other) <= PASS_LASTS
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
 
 
 def _reason(

@@ -20,7 +20,7 @@ from plumewatch.methane.details.scene_pages import write_scene_pages
 from plumewatch.methane.pass_search import PassResult, anomaly_columns, nothing_to_search
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.models import FailedScene
-from plumewatch.statuses import ACCEPTED, FAILED
+from plumewatch.statuses import ACCEPTED
 from plumewatch.tables import ANOMALIES, PLUMES
 
 
@@ -92,11 +92,6 @@ def stated_observations(
 ) -> list[dict[str, Any]]:
     """Return the observations of a date: one a pass, one of a date without any."""
     return [*(result.observation for result in results), *map(dict, lost)] or [nothing_to_search(area)]
-
-
-def unread_pass(area: str, scene_id: str | None) -> dict[str, Any]:
-    """Return the observation of a pass whose rows could not be used."""
-    return nothing_to_search(area) | {"scene_id": scene_id, "outcome": FAILED}
 
 
 def _compared_fraction(result: PassResult) -> float:

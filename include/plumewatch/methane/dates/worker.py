@@ -13,10 +13,10 @@ import pyarrow as pa
 from plumewatch.failures import pass_name
 from plumewatch.gases import MULTI_PASS
 from plumewatch.methane.dates.noting import failure_of, noted
-from plumewatch.methane.dates.outputs import count_by_status, publish_date, stated_observations, unread_pass
+from plumewatch.methane.dates.outputs import count_by_status, publish_date, stated_observations
 from plumewatch.methane.dates.stored_passes import RefusedPass, StoredDay, StoredPasses, on_window
 from plumewatch.methane.dates.task import AreaDates
-from plumewatch.methane.pass_search import PassResult, observation_of, search_pass, time_of
+from plumewatch.methane.pass_search import PassResult, nothing_to_search, observation_of, search_pass, time_of
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import WindOf
 from plumewatch.methane.thresholds import plume_thresholds
@@ -27,16 +27,9 @@ from plumewatch.wind.files import READ_AROUND
 from plumewatch.wind.kept_files import KeptFiles
 
 REPORT = pa.schema(
-    [
-        ("area", pa.string()),
-        ("date", pa.string()),
-        ("rows_read", pa.int64()),
-        ("rows_written", pa.int64()),
-        ("dates_read", pa.list_(pa.string())),
-        ("outcomes", pa.list_(pa.string())),
-        ("counts", pa.string()),
-        ("failures", pa.string()),
-    ]
+    [(name, pa.string()) for name in ("area", "date", "counts", "failures")]
+    + [(name, pa.int64()) for name in ("rows_read", "rows_written")]
+    + [(name, pa.list_(pa.string())) for name in ("dates_read", "outcomes")]
 )
 """What a worker says of an area and date: rows that it read anew and of which dates, rows of the table plumes (null
 where the date failed), outcomes of its passes, and as JSON its plumes by status and its failures. The rest is in the
@@ -127,7 +120,8 @@ def _search(work: _Work) -> list[PassResult]:
     work.inputs.add(work.passes.partition(work.day))
     for refused in stored.refused:
         work.note(refused, work.day)
-        work.lost.append(unread_pass(work.task.area, refused.scene_id))
+        unread = {"scene_id": refused.scene_id, "outcome": FAILED}
+        work.lost.append(nothing_to_search(work.task.area) | unread)
     results = []
     for target in stored.passes:
         result = None

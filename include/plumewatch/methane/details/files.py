@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from plumewatch import storage
 from plumewatch.methane.details.facts import plume_facts
+from plumewatch.methane.details.scene_pages import SUFFIX
 from plumewatch.methane.pass_search import PassResult
 from plumewatch.methane.plumes import Plume
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import ACCEPTED
 
 MAX_REFUSED_PICTURES = 3  # of a pass: an operator wants to see why, and hundreds of clouds tell no more
-PAGE_SUFFIX = ".html"  # of the pages of scenes, which have a writer of their own
 
 
 def write_details(root: str, keys: Mapping[str, str], results: Sequence[PassResult]) -> None:
@@ -30,7 +30,7 @@ def write_details(root: str, keys: Mapping[str, str], results: Sequence[PassResu
                 written.add(plume.plume_id + suffix)
     for path in storage.list_files(folder):
         name = path.rsplit("/", 1)[-1]
-        if name not in written and not name.endswith(PAGE_SUFFIX):
+        if name not in written and not name.endswith(SUFFIX):  # pages have a writer of their own
             storage.delete(path)
 
 

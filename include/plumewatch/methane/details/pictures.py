@@ -135,7 +135,7 @@ def _draw_noise(figure: Figure, window: PictureWindow, plume: Plume, target: Pas
     axes = _panel(figure, NOISE, window, plume)
     scale_m = next(iter(detection.noise_mol_m2), DEFAULT_SCALE_M)
     valid = window.cut(detection.valid, False)
-    averaged = smooth(window.cut(detection.enhancement_mol_m2, np.nan), valid, scale_m / target.pixel_size_m).values
+    averaged = smooth(window.cut(detection.enhancement_mol_m2, np.nan), valid, scale_m / target.pixel_size_m)
     away = averaged[valid & ~window.cut(plume.candidate.mask, False)]
     noise = detection.noise_mol_m2.get(scale_m, robust_sigma(away))
     z = window.coarse(np.where(valid, averaged / noise, np.nan)) if noise > 0.0 else np.zeros((window.cells,) * 2)

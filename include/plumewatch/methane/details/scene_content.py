@@ -87,8 +87,7 @@ def scene_content(
         "score_units": SCORE_UNITS,
         "cell_deg": _cell_deg(anomalies["row"].to_numpy(), latitude),
         "points": {
-            "x": _in_units(longitude, latitude, origin)[:, 0].tolist(),
-            "y": _in_units(longitude, latitude, origin)[:, 1].tolist(),
+            **dict(zip("xy", _in_units(longitude, latitude, origin).T.tolist(), strict=True)),
             "score": np.round(anomalies["score"].to_numpy() * SCORE_UNITS).astype(int).tolist(),
             "cluster": clusters.tolist(),
         },

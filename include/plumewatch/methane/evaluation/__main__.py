@@ -13,8 +13,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from plumewatch.limit_check import Check
-from plumewatch.methane.evaluation.calibration import calibration_bins, calibration_lines, prior_of, rate_at_half
+from plumewatch.gases import SINGLE_PASS
+from plumewatch.limit_check import Check, at_most, within
+from plumewatch.methane.anomalies import ForestSettings
+from plumewatch.methane.evaluation.calibration import calibration_bins, calibration_lines, rate_at_half
 from plumewatch.methane.evaluation.control import scene_noise_mol_m2
 from plumewatch.methane.evaluation.ground import DENSE_FIELDS, DESERT, FIELDS
 from plumewatch.methane.evaluation.limits import (
@@ -23,7 +25,6 @@ from plumewatch.methane.evaluation.limits import (
     LEAST_RECALL,
     MOST_LOST,
     MOST_ROUND_TRIP_BIAS,
-    at_most,
     bare_check,
     calibration_checks,
     detection_checks,
@@ -31,9 +32,8 @@ from plumewatch.methane.evaluation.limits import (
     ranking_checks,
     rate_checks,
     sahara_checks,
-    within,
 )
-from plumewatch.methane.evaluation.measure import SAHARA, Setting, Trial, run_trials, search_alone
+from plumewatch.methane.evaluation.measure import SAHARA, Setting, Trial, run_trials
 from plumewatch.methane.evaluation.pictures import draw_pictures
 from plumewatch.methane.evaluation.ranking import ranking_lines, ranking_settings, rankings
 from plumewatch.methane.evaluation.rates import rate_groups, rate_lines, rate_settings
@@ -59,6 +59,7 @@ from plumewatch.methane.evaluation.references_seen import (
 from plumewatch.methane.evaluation.round_trip import round_trip_lines, worst_round_trip_bias
 from plumewatch.methane.evaluation.sahara import pass_of_sahara, texture_of_sahara
 from plumewatch.methane.evaluation.train import training_lines
+from plumewatch.methane.pass_search import search_pass
 from plumewatch.methane.thresholds import PlumeThresholds, plume_thresholds
 from plumewatch.statuses import ACCEPTED
 from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M, WindAtPoint
@@ -186,7 +187,8 @@ def _measure_recall(measurement: Measurement) -> list[Check]:
 
 def _sahara(measurement: Measurement, empty: list[Trial], planted: list[Trial]) -> Iterator[Check]:
     """What is found on the ground of the real scene, and in the scene as it is."""
-    alone = search_alone(pass_of_sahara(measurement.test_data), WIND_ALONE, measurement.limits)
+    scene = pass_of_sahara(measurement.test_data)
+    alone = search_pass("real", scene, (), lambda *_: WIND_ALONE, SINGLE_PASS, ForestSettings(), measurement.limits)
     accepted = sum(plume.candidate.status == ACCEPTED for plume in alone.plumes)
     large = [trial for trial in planted if trial.setting.emission_kg_h >= LARGE_KG_H]
     yield from sahara_checks(false_rate(empty), recall(large), accepted)
@@ -197,7 +199,7 @@ def _measure_ranking(measurement: Measurement) -> list[Check]:
     sizes = measurement.sizes
     trials = measurement.run(ranking_settings(sizes.scenes, sizes.forest, sizes.more_plumes))
     print("\n".join(ranking_lines(trials, sizes.scenes)))
-    prior = prior_of(measurement.limits)
+    prior = measurement.limits.probability.prior
     bins = calibration_bins(trials, prior)
     print("\n".join(calibration_lines(bins, prior)))
     return [*ranking_checks(rankings(trials)), *calibration_checks(bins)]

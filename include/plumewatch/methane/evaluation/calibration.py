@@ -9,7 +9,6 @@ import numpy as np
 from scipy.optimize import minimize
 
 from plumewatch.methane.evaluation.measure import Trial
-from plumewatch.methane.thresholds import PlumeThresholds
 
 N_BINS = 5
 RIDGE = 1e-3  # keeps the slope finite where all above some rate are found and none below
@@ -29,11 +28,6 @@ class Bin:
     """Mean of the stated probabilities, as at the prior."""
     observed: float
     """Share that are plumes, as at the prior."""
-
-
-def prior_of(limits: PlumeThresholds) -> float:
-    """Return the share of scenes with a plume that the probabilities are stated for."""
-    return limits.probability.prior
 
 
 def calibration_bins(trials: Sequence[Trial], prior: float) -> list[Bin]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from plumewatch.limit_check import Check
+from plumewatch.limit_check import Check, at_least, at_most, within
 from plumewatch.methane.evaluation.calibration import Bin
 from plumewatch.methane.evaluation.ranking import BARE, DETECTOR, Ranking
 from plumewatch.methane.evaluation.rates import RateFigures
@@ -20,21 +20,6 @@ MOST_OFF, LEAST_IN_BIN = 0.1, 100
 HALF_FOUND = (0.67, 1.5)  # of the stated limit: where half are found
 MOST_LOST = 0.10  # recall that plumes in the references may cost
 MOST_ROUND_TRIP_BIAS = 0.02
-
-
-def at_most(name: str, value: float, most: float) -> Check:
-    """Return a check that is missed by NaN too."""
-    return Check(name, value, f"at most {most:g}", value <= most)
-
-
-def at_least(name: str, value: float, least: float) -> Check:
-    """Return a check that is missed by NaN too."""
-    return Check(name, value, f"at least {least:g}", value >= least)
-
-
-def within(name: str, value: float, limits: tuple[float, float]) -> Check:
-    """Return a check that is missed by NaN too."""
-    return Check(name, value, f"{limits[0]:g} to {limits[1]:g}", limits[0] <= value <= limits[1])
 
 
 def bare_check(ground: str, false: float) -> Check:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from plumewatch.gases import MULTI_PASS, SINGLE_PASS
+from plumewatch.gases import MULTI_PASS
 from plumewatch.methane.anomalies import ForestSettings
 from plumewatch.methane.evaluation.bare_threshold import absorption_to_nearest, bare_plumes, bare_score
 from plumewatch.methane.evaluation.forest_score import forest_scores
@@ -184,11 +184,6 @@ def search(area: SimulatedArea, wind: WindAtPoint, limits: PlumeThresholds) -> P
     """Return what multi_pass makes of the target of an area, in a uniform wind."""
     target, earlier = area.passes[-1], area.passes[-2::-1]
     return search_pass("simulated", target, earlier, lambda *_: wind, MULTI_PASS, ForestSettings(), limits)
-
-
-def search_alone(target: Pass, wind: WindAtPoint, limits: PlumeThresholds) -> PassResult:
-    """Return what single_pass makes of one pass."""
-    return search_pass("real", target, (), lambda *_: wind, SINGLE_PASS, ForestSettings(), limits)
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""A known column is put into noisy bands and retrieved: `python -m plumewatch.methane.evaluation.round_trip`.
+"""A known column is put into noisy bands and retrieved: `python -m plumewatch.methane.evaluation --only scenes`.
 
 The bias of the mean over many pixels, for each form of the retrieval, satellite, air mass factor and column. What the
 column does to the bands is computed otherwise than in the library: the table's transmittance is a sum over wavelengths
@@ -9,8 +9,6 @@ remains is what the retrieval adds.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -146,9 +144,7 @@ def _signals(bands: dict[str, NDArray[np.float32]], plume: NDArray[np.bool_]) ->
     log_m = log_ratio - log_before
     log_m -= np.median(log_m[~plume])
     changes = {MBMP: compute_mbmp(single, [before]), MBSP: single}
-    return {RATIO: -np.expm1(log_m)} | {
-        form: -centre_on_ground(change, ~plume).values for form, change in changes.items()
-    }
+    return {RATIO: -np.expm1(log_m)} | {form: -centre_on_ground(change, ~plume) for form, change in changes.items()}
 
 
 def worst_round_trip_bias(seed: int = 0, pairs: int = PAIRS) -> float:
@@ -183,16 +179,3 @@ def round_trip_lines(seed: int = 0, pairs: int = PAIRS) -> list[str]:
                 f"  {100 * max(abs(trip.bias_mol_m2) / trip.noise_mol_m2 for trip in small):20.2f}"
             )
     return lines
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(prog="python -m plumewatch.methane.evaluation.round_trip", description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="of the noise (%(default)s)")
-    parser.add_argument("--pairs", type=int, default=PAIRS, help="of pixels for each case (%(default)s)")
-    arguments = parser.parse_args()
-    sys.stdout.write("\n".join(round_trip_lines(arguments.seed, arguments.pairs)) + "\n")
-
-
-if __name__ == "__main__":
-    main()

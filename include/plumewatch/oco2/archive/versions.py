@@ -40,18 +40,11 @@ class Collection:
 @lru_cache(maxsize=1)
 def collections() -> tuple[Collection, ...]:
     """Return all known collections, newest first."""
-    return tuple(
-        Collection(
-            entry["sensor"],
-            entry["short_name"],
-            entry["version"],
-            entry.get("concept_id"),
-            tuple(entry["builds"]),
-            entry["is_searched"],
-            entry["is_read"],
-        )
-        for entry in read_reference(COLLECTIONS_FILE)["collections"]
-    )
+    known = []
+    for entry in read_reference(COLLECTIONS_FILE)["collections"]:
+        facts = {name: value for name, value in entry.items() if name != "source"}
+        known.append(Collection(**{"concept_id": None} | facts | {"builds": tuple(entry["builds"])}))
+    return tuple(known)
 
 
 def collection_of(path: str, sensor: str, build: str) -> Collection:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from pyarrow import csv
 
-from plumewatch.oco2.evaluation.emissions import emission_lines
+from plumewatch.oco2.evaluation.emissions import emission_lines, source_emission_lines
 from plumewatch.oco2.evaluation.limits import checks
 from plumewatch.oco2.evaluation.matched_filter import MatchedFilter, binned
 from plumewatch.oco2.evaluation.methods import comparison_lines
@@ -45,11 +45,13 @@ def main() -> None:
     missed = 0
     for source in (real, SimulatedNoise()) if real else (SimulatedNoise(),):
         missed += _measure(source, arguments.empty, arguments.per_cell)
-    print(f"\nOther methods on the same truth, in {(real or SimulatedNoise()).name}: recall by height")
-    compared = arguments.compared
-    print("\n".join(comparison_lines(real or SimulatedNoise(), 3 * compared, compared)), flush=True)
+    noise, compared = real or SimulatedNoise(), arguments.compared
+    print(f"\nOther methods on the same truth, in {noise.name}: recall by height")
+    print("\n".join(comparison_lines(noise, 3 * compared, compared)), flush=True)
     print("\nEmissions of planted peaks of 2 and 4 ppm")
-    print("\n".join(emission_lines(real or SimulatedNoise(), arguments.per_cell)), flush=True)
+    print("\n".join(emission_lines(noise, arguments.per_cell)), flush=True)
+    print(f"\nEmission of a known source by its plume, in {SimulatedNoise.name}")
+    print("\n".join(source_emission_lines(SimulatedNoise(), arguments.per_cell // 3)), flush=True)
     sys.exit(1 if missed else 0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from plumewatch.limit_check import Check
+from plumewatch.limit_check import Check, at_least, at_most, within
 from plumewatch.oco2.evaluation.planted import Figures
 
 # Share of 600-km tracks with a false alarm; recall by height (ppm); recall over the matched filter's; median error of
@@ -18,15 +18,12 @@ HELD = (0.60, 0.76)
 
 def checks(alarms: float, figures: Mapping[tuple[float | None, float | None], Figures]) -> Iterator[Check]:
     """Compare the figures with the limits."""
-    yield Check("false alarms a track", alarms, f"at most {MOST_ALARMS}", alarms <= MOST_ALARMS)
+    yield at_most("false alarms a track", alarms, MOST_ALARMS)
     for height, least in LEAST_RECALL.items():
-        of = figures[height, None]
-        yield Check(f"recall at {height} ppm", of.recall, f"at least {least}", of.recall >= least)
+        yield at_least(f"recall at {height} ppm", figures[height, None].recall, least)
     for height, most in MOST_ERROR.items():
-        error = figures[height, None].error
-        yield Check(f"error of the amplitude at {height} ppm", error, f"at most {most}", error <= most)
+        yield at_most(f"error of the amplitude at {height} ppm", figures[height, None].error, most)
     of_all = figures[None, None]
-    is_ok = of_all.ratio >= LEAST_RATIO
-    yield Check("recall over the filter's, all heights", of_all.ratio, f"at least {LEAST_RATIO}", is_ok)
-    yield Check("68 % intervals that hold", of_all.held, f"{HELD[0]} to {HELD[1]}", HELD[0] <= of_all.held <= HELD[1])
+    yield at_least("recall over the filter's, all heights", of_all.ratio, LEAST_RATIO)
+    yield within("68 % intervals that hold", of_all.held, HELD)
     yield Check("rows a plume", of_all.rows_a_plume, "exactly 1", of_all.rows_a_plume == 1.0)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plumewatch.oco2.evaluation.noise import TRACK_KM, NoiseSource, RealNoise
-from plumewatch.oco2.fit import SQRT_2_PI, fit_peak
+from plumewatch.oco2.fit import Gaussian, fit_peak
 from plumewatch.oco2.peaks import find_peaks
 from plumewatch.oco2.track import Track, straight_track
 from plumewatch.statuses import ACCEPTED
@@ -24,20 +24,8 @@ EMPTY_STREAM, PLANTED_STREAM, NOISE_STREAM = 1, 2, 3  # seeds of different trial
 
 
 @dataclass(frozen=True)
-class PlantedPeak:
+class PlantedPeak(Gaussian):
     """A Gaussian that was put into a track."""
-
-    centre_km: float
-    """Along the track."""
-    height_ppm: float
-    """At its centre."""
-    sigma_km: float
-    """Standard deviation."""
-
-    @property
-    def amplitude_ppm_km(self) -> float:
-        """height x sigma x sqrt(2 pi)."""
-        return self.height_ppm * self.sigma_km * SQRT_2_PI
 
     def is_near(self, centre_km: Floats | float) -> NDArray[np.bool_]:
         """Whether a place is the planted one."""
@@ -45,10 +33,8 @@ class PlantedPeak:
 
     def added_to(self, track: Track) -> Track:
         """Return the track with the peak."""
-        x = (track.distance_km - self.centre_km) / self.sigma_km
-        return straight_track(
-            track.distance_km, track.xco2_ppm + self.height_ppm * np.exp(-0.5 * x**2), track.uncertainty_ppm
-        )
+        xco2_ppm = track.xco2_ppm + self.enhancement_ppm(track.distance_km)
+        return straight_track(track.distance_km, xco2_ppm, track.uncertainty_ppm)
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,8 @@ from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeWarning, curve_fit
-
-from plumewatch.oco2.granules.soundings import SEED_COLUMNS
-from plumewatch.oco2.track import Track
 
 Floats = NDArray[np.float64]
 Column: TypeAlias = Floats | pd.Series
@@ -33,14 +29,6 @@ MIN_SIGMA_KM, MIN_R2, CORRELATION_SIGMAS = 2.0, 0.25, 4.0
 def model(x: Column, slope: float, intercept: float, amplitude: float, sigma: float) -> Column:
     """The seed's curve."""
     return slope * x + intercept + amplitude / (sigma * np.sqrt(2 * np.pi)) * np.exp(-(x**2) / (2 * sigma**2))
-
-
-def frame_of(track: Track, soundings: pa.Table) -> pd.DataFrame:
-    """Return an orbit as the seed holds it, by distance."""
-    frame = soundings.sort_by("sounding_id").select(list(SEED_COLUMNS.values())).to_pandas()
-    frame.columns = pd.Index(SEED_COLUMNS)
-    frame["distance"] = track.distance_km
-    return frame.sort_values("distance", ignore_index=True)
 
 
 def select(orbit: pd.DataFrame, centre: int) -> pd.DataFrame | None:

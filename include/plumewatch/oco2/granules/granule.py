@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,9 +38,9 @@ class SoundingSelection:
 
     keep_bad_quality: bool = False
     """Also those whose quality flag is not 0."""
-    modes: frozenset[int] | None = None
+    modes: Collection[int] | None = None
     """Operation modes (0 nadir, 1 glint, 2 target, 3 transition); None keeps all."""
-    surfaces: frozenset[str] | None = None
+    surfaces: Collection[str] | None = None
     """`land`, `water`; None keeps all."""
 
 

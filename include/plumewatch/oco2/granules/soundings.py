@@ -9,7 +9,6 @@ import logging
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -82,27 +81,10 @@ class GranuleTask:
         """As text, the form in which tasks go to the workers."""
         return json.dumps(asdict(self))
 
-    @property
-    def selection(self) -> SoundingSelection:
-        """Which soundings are kept."""
-        return SoundingSelection(
-            self.keep_bad_quality,
-            None if self.modes is None else frozenset(self.modes),
-            None if self.surfaces is None else frozenset(self.surfaces),
-        )
-
 
 EXTRACTED = pa.schema(
-    [
-        pa.field("name", pa.string()),
-        pa.field("path", pa.string()),
-        pa.field("month", pa.string()),
-        pa.field("file", pa.string()),
-        pa.field("n_soundings", pa.int64()),
-        pa.field("rows", pa.int64()),
-        pa.field("dropped", pa.string()),
-        pa.field("failure", pa.string()),
-    ]
+    [(name, pa.string()) for name in ("name", "path", "month", "file", "dropped", "failure")]
+    + [(name, pa.int64()) for name in ("n_soundings", "rows")]
 )
 """What a worker says of a granule: the file it wrote and what it dropped (JSON), or a failed scene (JSON)."""
 
@@ -126,7 +108,8 @@ def extract_granule(task: Mapping[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"name": granule.name, "path": granule.path, "month": granule.month}
     answer |= {"file": None, "failure": None}
     try:
-        read = read_granule(granule.path, granule.selection)
+        selection = SoundingSelection(granule.keep_bad_quality, granule.modes, granule.surfaces)
+        read = read_granule(granule.path, selection)
     except (PlumewatchError, OSError) as error:
         failure = FailedScene.from_exception(error, scene_id=granule.name, stage=EXTRACTION_STAGE, asset=granule.path)
         return answer | {"n_soundings": 0, "rows": 0, "dropped": "{}", "failure": json.dumps(asdict(failure))}
@@ -146,10 +129,8 @@ def extract_granule(task: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_in_month(observed_at_utc: pa.ChunkedArray, month: str) -> NDArray[np.bool_]:
     """Whether each time is in a UTC month, YYYY-MM."""
-    first = np.datetime64(month, "M")
-    begin, end = (m.astype("datetime64[us]").astype(np.int64) for m in (first, first + 1))
     time_us = observed_at_utc.cast(pa.int64()).to_numpy()
-    return (time_us >= begin) & (time_us < end)
+    return time_us.astype("datetime64[us]").astype("datetime64[M]") == np.datetime64(month, "M")
 
 
 # --- orbits
@@ -179,7 +160,7 @@ def list_orbits(
     root = storage.table_root(SOUNDINGS, soundings_path)
     if months is None:
         months = list_months(soundings_path, on_failure)
-    near = sorted({near for month in months for near in (*_neighbours(month), month)})
+    near = sorted({str(np.datetime64(month, "M") + n) for month in months for n in (-1, 0, 1)})
     orbits: dict[int, dict[str, str]] = {}
     for partition in storage.list_partitions(SOUNDINGS, root, {"month": near}, lambda e: _report(e, root, on_failure)):
         for file in _files_of(partition, on_failure):
@@ -249,14 +230,6 @@ def months_touched(soundings_path: str, month: str) -> list[str]:
 
     shared = {other for orbit in list_orbits(soundings_path, [month], warn) for other in orbit.months}
     return sorted(shared | {month})
-
-
-def _neighbours(month: str) -> tuple[str, str]:
-    """The months before and after, YYYY-MM."""
-    first = date.fromisoformat(f"{month}-01")
-    number = first.year * 12 + first.month - 1
-    before, after = (f"{n // 12:04d}-{n % 12 + 1:02d}" for n in (number - 1, number + 1))
-    return before, after
 
 
 class OrbitReader:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-
 from plumewatch.methane.passes import Pass
 from plumewatch.tables import PIXELS
 
