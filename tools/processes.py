@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import psutil
 
@@ -83,10 +84,8 @@ def tops(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 def signal_quietly(process: psutil.Process, send: Callable[[psutil.Process], None]) -> None:
     """Send a signal to a process that may be gone by now."""
-    try:
+    with suppress(psutil.NoSuchProcess):
         send(process)
-    except psutil.NoSuchProcess:
-        return
 
 
 def service_of(process: psutil.Process) -> str:
