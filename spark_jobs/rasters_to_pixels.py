@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple
 from typing import Any
@@ -51,7 +52,6 @@ Key = tuple[str, str]
 """Area and date of a partition."""
 Areas = Mapping[str, Area] | None
 """Areas by name; None: whole rasters are wanted."""
-"""Scenes that could not be used, each with its date."""
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -68,7 +68,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--clear-classes", type=_classes, default=CLEAR_CLASSES, help="SCL classes (default: 4,5,6,7)")
     parser.add_argument(
         "--cloud-dilation-m",
-        type=_metres,
+        type=jobs.number(float, lambda metres: 0 <= metres < math.inf, "metres, 0 or more"),
         default=CLOUD_DILATION_M,
         help="margin around cloud and its shadow (default: %(default)s m)",
     )
@@ -257,16 +257,6 @@ def _classes(text: str) -> tuple[int, ...]:
     if not all(part.isdigit() and int(part) <= LAST_CLASS for part in parts):
         raise argparse.ArgumentTypeError(f"{text!r}; allowed: numbers from 0 to {LAST_CLASS}, with commas")
     return tuple(sorted({int(part) for part in parts}))
-
-
-def _metres(text: str) -> float:
-    try:
-        metres = float(text)
-    except ValueError:
-        metres = -1.0
-    if not 0 <= metres < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r}; allowed: metres, 0 or more")
-    return metres
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import NoReturn
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import NoReturn, TypeVar
 
 from botocore.exceptions import NoCredentialsError
 
@@ -30,6 +31,8 @@ TRY_AGAIN = "may heal when tried again: "
 
 log = logging.getLogger("plumewatch.jobs")
 
+
+Number = TypeVar("Number", int, float)
 
 KeyedFailure = tuple[str, FailedScene]
 """A failure and the partition key that it happened in."""
@@ -73,6 +76,22 @@ def _key(text: str, form: str) -> str:
     if not is_key(text, form):
         raise argparse.ArgumentTypeError(f"{text!r}; allowed: {AS_WRITTEN[form]}")
     return text
+
+
+def number(kind: Callable[[str], Number], fits: Callable[[Number], bool], allowed: str) -> Callable[[str], Number]:
+    """Return the type of an argument that is a number which `fits`; `allowed` says in words which do.
+
+    >>> number(float, lambda metres: metres > 0, "metres above 0")("20")
+    20.0
+    """
+
+    def parse(text: str) -> Number:
+        with suppress(ValueError):
+            if fits(value := kind(text)):
+                return value
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: {allowed}")
+
+    return parse
 
 
 def settle(
@@ -121,12 +140,7 @@ def main(
         log.exception("the job has crashed")
         _say(f"{TRY_AGAIN}the job has crashed; the traceback is above")
         sys.exit(EXIT_NOTHING_DONE)
-    summary = {
-        "rows_read": result.rows_read,
-        "rows_written": result.rows_written,
-        "failed": result.failed,
-        "seconds": round(time.monotonic() - started, 3),
-    }
+    summary = {**asdict(result), "seconds": round(time.monotonic() - started, 3)}
     print(json.dumps(summary), flush=True)  # noqa: T201 - the one line of standard output that callers read
     sys.exit(EXIT_SOME_BAD if result.failed else EXIT_GOOD)
 
