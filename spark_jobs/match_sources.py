@@ -208,11 +208,7 @@ def _with_wind_files(detections: pa.Table, arguments: argparse.Namespace, failur
     lon, lat = detections["longitude"].to_numpy(), detections["latitude"].to_numpy()
     u, v = np.full(len(lon), np.nan), np.full(len(lon), np.nan)
     days = observed.astype("datetime64[D]")
-    bad_files: dict[str, FailedScene] = {}
-
-    def keep(failure: FailedScene) -> None:
-        bad_files.setdefault(failure.asset or failure.scene_id, failure)
-
+    bad_files: list[FailedScene] = []
     for day in np.unique(days[~np.isnat(days)]):
         of_day = np.flatnonzero(days == day)
         start = datetime.combine(day.item(), time(), UTC)
@@ -221,11 +217,11 @@ def _with_wind_files(detections: pa.Table, arguments: argparse.Namespace, failur
             start - READ_AROUND,
             start + timedelta(days=1) + READ_AROUND,
             points=(lon[of_day], lat[of_day]),
-            on_failure=keep,
+            on_failure=bad_files.append,
         )
         found = winds_at(wind, lon[of_day], lat[of_day], observed[of_day], height_m)
         u[of_day], v[of_day] = found.wind_u_m_s, found.wind_v_m_s
-    failures += bad_files.values()
+    failures += {failure.asset or failure.scene_id: failure for failure in bad_files}.values()  # once each
     return with_wind(detections, u, v)
 
 

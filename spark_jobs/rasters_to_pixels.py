@@ -105,7 +105,7 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
         for partition in to_do:
             written = answers.get((partition.area, partition.date), [])
             rows_read += sum(row["cells_read"] for row in written)
-            bad = {f.scene_id: f for row in written for f in _failures_of(row)}
+            bad = {v["scene_id"]: FailedScene(**v) for row in written for v in json.loads(row["failures"] or "[]")}
             failures += [(partition.date, failure) for failure in bad.values()]
             if not bad:
                 rows_written += _publish(arguments, settings, partition, written)
@@ -219,10 +219,6 @@ def _windows(
         window = CellWindow(row["row"], row["col"], row["height"], row["width"])
         found.setdefault((row["area"], row["date"]), []).append((window, row["is_inside"]))
     return found
-
-
-def _failures_of(answer: Mapping[str, Any]) -> list[FailedScene]:
-    return [FailedScene(**failure) for failure in json.loads(answer["failures"] or "[]")]
 
 
 def _publish(

@@ -74,11 +74,9 @@ def tops(processes: list[psutil.Process]) -> list[psutil.Process]:
     pids = {process.pid for process in processes}
     found = []
     for process in processes:
-        try:
+        with suppress(psutil.Error):  # gone meanwhile
             if process.ppid() not in pids:
                 found.append(process)
-        except psutil.Error:  # gone meanwhile
-            continue
     return found
 
 

@@ -128,18 +128,14 @@ def main(
         export_aws_settings()
         result = run(arguments)
     except PlumewatchError as error:
-        _say(f"{TRY_AGAIN}{error}" if error.is_retryable else str(error))
-        sys.exit(EXIT_NOTHING_DONE)
+        _end(f"{TRY_AGAIN}{error}" if error.is_retryable else str(error))
     except NoCredentialsError as error:
-        _say(f"{error}; allowed: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or the connection aws_default")
-        sys.exit(EXIT_NOTHING_DONE)
+        _end(f"{error}; allowed: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or the connection aws_default")
     except OSError as error:
-        _say(f"{TRY_AGAIN if may_heal(error) else ''}{type(error).__name__}: {error}")
-        sys.exit(EXIT_NOTHING_DONE)
+        _end(f"{TRY_AGAIN if may_heal(error) else ''}{type(error).__name__}: {error}")
     except Exception:
         log.exception("the job has crashed")
-        _say(f"{TRY_AGAIN}the job has crashed; the traceback is above")
-        sys.exit(EXIT_NOTHING_DONE)
+        _end(f"{TRY_AGAIN}the job has crashed; the traceback is above")
     summary = {**asdict(result), "seconds": round(time.monotonic() - started, 3)}
     print(json.dumps(summary), flush=True)  # noqa: T201 - the one line of standard output that callers read
     sys.exit(EXIT_SOME_BAD if result.failed else EXIT_GOOD)
@@ -153,5 +149,6 @@ def _make_paths_absolute(arguments: argparse.Namespace) -> None:
             setattr(arguments, name, many if isinstance(value, list) else many[0])
 
 
-def _say(text: str) -> None:
-    print(redact(" ".join(text.split())), file=sys.stderr, flush=True)  # noqa: T201 - the one line of exit 1
+def _end(reason: str) -> NoReturn:
+    print(redact(" ".join(reason.split())), file=sys.stderr, flush=True)  # noqa: T201 - the one line of exit 1
+    sys.exit(EXIT_NOTHING_DONE)

@@ -52,10 +52,9 @@ def _flock(folder: Path) -> Iterator[None]:
 
 
 def _is_still_there(file: IO[str], path: Path) -> bool:
-    try:
+    with contextlib.suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
+    return False
 
 
 @contextlib.contextmanager
