@@ -11,25 +11,13 @@ drawn as a map.
 
 from __future__ import annotations
 
-from airflow.sdk import PartitionedAssetTimetable, dag, get_current_context, task
+from airflow.sdk import PartitionedAssetTimetable, dag
 from plumewatch.gases import CO2
 from plumewatch.keys import MONTH
-from plumewatch_airflow.assets import PEAKS, partition_key
-from plumewatch_airflow.detection import run_matching, write_results
+from plumewatch_airflow.assets import PEAKS
+from plumewatch_airflow.detection import match_sources, write_observations_and_map
 from plumewatch_airflow.failures import report_failures
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
-
-
-@task
-def match_sources() -> None:
-    """Name the likely sources of the month's peaks."""
-    run_matching(CO2, partition_key(get_current_context(), MONTH))
-
-
-@task(trigger_rule="none_failed")
-def write_observations_and_map() -> None:
-    """Write what was looked at, and draw the month."""
-    write_results(CO2, partition_key(get_current_context(), MONTH))
 
 
 @dag(
@@ -41,7 +29,7 @@ def write_observations_and_map() -> None:
 )
 def co2_detection_and_matching() -> None:
     """Match, draw, report."""
-    match_sources() >> write_observations_and_map() >> report_failures(MONTH)
+    match_sources(CO2.name) >> write_observations_and_map(CO2.name) >> report_failures(MONTH)
 
 
 co2_detection_and_matching()

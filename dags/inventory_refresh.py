@@ -35,11 +35,8 @@ def refresh_sources() -> None:
         summary.path = settings.table_root("sources")
         result = refresh.refresh_sources(settings.inventories, settings.storage_root)
         failure_book().settle(key, result.failures)
-        summary.read, summary.written, summary.failed = (
-            sum(result.rows.values()),
-            result.rows["combined"],
-            len(result.failures),
-        )
+        summary.read, summary.written = sum(result.rows.values()), result.rows["combined"]
+        summary.failed = len(result.failures)
 
 
 @dag(schedule="0 0 1 2 *", default_args=DEFAULT_ARGS, tags=TAGS, max_active_runs=1, doc_md=__doc__)

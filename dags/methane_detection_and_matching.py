@@ -16,7 +16,7 @@ from plumewatch.gases import CH4
 from plumewatch.keys import DAY
 from plumewatch_airflow.assets import PIXELS, partition_key
 from plumewatch_airflow.connections import load_settings
-from plumewatch_airflow.detection import requested_methods, run_matching, write_results
+from plumewatch_airflow.detection import match_sources, requested_methods, write_observations_and_map
 from plumewatch_airflow.failures import report_failures
 from plumewatch_airflow.methane import make_plumes
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
@@ -34,18 +34,6 @@ def detect_plumes() -> None:
             summary.add(make_plumes(key, date=key, method=method, anomalies_path=anomalies))
 
 
-@task
-def match_sources() -> None:
-    """Name the likely sources of the day's plumes."""
-    run_matching(CH4, partition_key(get_current_context(), DAY))
-
-
-@task(trigger_rule="none_failed")
-def write_observations_and_map() -> None:
-    """Write what was looked at, and draw the day."""
-    write_results(CH4, partition_key(get_current_context(), DAY))
-
-
 @dag(
     schedule=PartitionedAssetTimetable(assets=PIXELS),
     default_args=DEFAULT_ARGS,
@@ -55,7 +43,7 @@ def write_observations_and_map() -> None:
 )
 def methane_detection_and_matching() -> None:
     """Detect, match, draw, report."""
-    detect_plumes() >> match_sources() >> write_observations_and_map() >> report_failures(DAY)
+    detect_plumes() >> match_sources(CH4.name) >> write_observations_and_map(CH4.name) >> report_failures(DAY)
 
 
 methane_detection_and_matching()

@@ -78,12 +78,10 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     detected = _detect(tasks)
     orbits = reports(detected)
     failures = [(month, failure) for failure in unreadable for month in _months_of(failure, months)]
-    failures += _orbit_failures(tasks, orbits, months)
-    if (unreadable or failures) and all(report["failure"] for report in orbits):
-        jobs.settle(arguments, arguments.peaks_path, failures, months, orbits_went_through(tasks, arguments.wind_path))
-        raise NothingDone([*unreadable, *(failure for _, failure in failures)])
-    failures += _wind_failures(tasks, orbits, months)
+    failures += _failures(tasks, orbits, months)
     jobs.settle(arguments, arguments.peaks_path, failures, months, orbits_went_through(tasks, arguments.wind_path))
+    if (unreadable or failures) and all(report["failure"] for report in orbits):
+        raise NothingDone([*unreadable, *(failure for _, failure in failures)])
     peaks = detected.filter(detected["peak_id"].is_valid())
     written = sum(_publish(arguments, month, peaks, tasks, orbits) for month in months)
     n_failed = len({failure.scene_id for _, failure in failures})
@@ -113,28 +111,17 @@ def _tasks(arguments: argparse.Namespace, months: Sequence[str], on_failure: OnF
     return [OrbitTask(n, orbit, tuple(months), arguments.method, *paths) for n, orbit in enumerate(orbits)]
 
 
-def _orbit_failures(
-    tasks: Sequence[OrbitTask], orbits: Sequence[Report], months: Sequence[str]
-) -> list[jobs.KeyedFailure]:
-    """The orbits that could not be searched, under each of their months."""
-    failed = {report["orbit"]: FailedScene(**report["failure"]) for report in orbits if report["failure"]}
-    of_orbit = {task.orbit.orbit: task.orbit.months for task in tasks}
-    return [(month, failed[orbit]) for orbit in sorted(failed) for month in of_orbit[orbit] if month in months]
-
-
-def _wind_failures(
-    tasks: Sequence[OrbitTask], orbits: Sequence[Report], months: Sequence[str]
-) -> list[jobs.KeyedFailure]:
-    """The wind files that could not be used, once under each month of the orbits that wanted them."""
-    of_orbit = {task.orbit.orbit: task.orbit.months for task in tasks}
-    found = {
-        (month, values["asset"] or values["scene_id"]): (month, FailedScene(**values))
+def _failures(tasks: Sequence[OrbitTask], orbits: Sequence[Report], months: Sequence[str]) -> list[jobs.KeyedFailure]:
+    """The orbits that could not be searched and the wind files that could not be used, once under each month."""
+    of_orbit = {task.orbit.orbit: [month for month in task.orbit.months if month in months] for task in tasks}
+    found = (
+        (month, FailedScene(**values))
         for report in orbits
-        for values in report["wind_failures"]
+        for values in (report["failure"], *report["wind_failures"])
+        if values
         for month in of_orbit[report["orbit"]]
-        if month in months
-    }
-    return [found[key] for key in sorted(found)]
+    )
+    return list(dict.fromkeys(found))
 
 
 def _detect(tasks: Sequence[OrbitTask]) -> pa.Table:
@@ -154,6 +141,7 @@ def _publish(
     counts = Counter(rows["status"].to_pylist())
     if arguments.details_path:
         _remove_other_details(arguments, month, rows)
+    observations = [row for report in orbits for row in report["observations"]]
     path = storage.write_partition(
         PEAKS,
         arguments.peaks_path,
@@ -162,14 +150,10 @@ def _publish(
         inputs={file for task in tasks if month in task.orbit.months for file in task.orbit.files},
         settings={"wind_path": arguments.wind_path, "calibration": calibration_version()},
         counts=dict(sorted(counts.items())),
-        extra={"observations": _observations(orbits, month)},
+        extra={"observations": [row for row in observations if row["observed_at_utc"].startswith(month)]},
     )
     log.info("%s: %s", path, dict(counts))
     return rows.num_rows
-
-
-def _observations(orbits: Sequence[Report], month: str) -> list[dict[str, Any]]:
-    return [row for report in orbits for row in report["observations"] if row["observed_at_utc"].startswith(month)]
 
 
 def _remove_other_details(arguments: argparse.Namespace, month: str, rows: pa.Table) -> None:

@@ -18,7 +18,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from plumewatch import jobs, storage
 from plumewatch.errors import InputError
@@ -46,8 +46,6 @@ MANIFEST_READERS = 16  # at once: a bucket answers in tens of milliseconds
 
 log = logging.getLogger("plumewatch.detect_methane_plumes")
 
-Number = TypeVar("Number", int, float)
-
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Return the arguments of the command line."""
@@ -63,12 +61,18 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--anomalies-path", help="root of the table anomalies (isolation_forest writes it)")
     parser.add_argument("--method", choices=METHODS, default=MULTI_PASS, help="default: %(default)s")
     group = parser.add_argument_group("isolation_forest")
-    group.add_argument("--batch-size", type=_count, default=forest.batch_size, help="pixels at a time (%(default)s)")
+    count = jobs.number(int, lambda n: 1 <= n <= MOST_PIXELS, f"a whole number from 1 to {MOST_PIXELS}")
+    group.add_argument("--batch-size", type=count, default=forest.batch_size, help="pixels at a time (%(default)s)")
     group.add_argument(
-        "--contamination", type=_share, default=forest.contamination, help="anomalous share (%(default)s)"
+        "--contamination",
+        type=_up_to(LARGEST_CONTAMINATION),
+        default=forest.contamination,
+        help="anomalous share (%(default)s)",
     )
-    group.add_argument("--eps", type=_degrees, default=forest.eps_deg, help="neighbourhood, degrees (%(default)s)")
-    group.add_argument("--min-samples", type=_count, default=forest.min_samples, help="pixels of a core (%(default)s)")
+    group.add_argument(
+        "--eps", type=_up_to(LARGEST_EPS_DEG), default=forest.eps_deg, help="neighbourhood, degrees (%(default)s)"
+    )
+    group.add_argument("--min-samples", type=count, default=forest.min_samples, help="pixels of a core (%(default)s)")
     jobs.add_run_arguments(parser)
     arguments = parser.parse_args(argv)
     if arguments.date and (arguments.start_date or arguments.end_date):
@@ -78,33 +82,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return arguments
 
 
-def _count(text: str) -> int:
-    value = _number(int, text)
-    if value is None or not 1 <= value <= MOST_PIXELS:
-        raise argparse.ArgumentTypeError(f"{text}; allowed: a whole number from 1 to {MOST_PIXELS}")
-    return value
-
-
-def _degrees(text: str) -> float:
-    value = _number(float, text)
-    if value is None or not 0.0 < value <= LARGEST_EPS_DEG:
-        raise argparse.ArgumentTypeError(f"{text}; allowed: a number above 0, at most {LARGEST_EPS_DEG:g} (degrees)")
-    return value
-
-
-def _share(text: str) -> float:
-    value = _number(float, text)
-    if value is None or not 0.0 < value <= LARGEST_CONTAMINATION:
-        raise argparse.ArgumentTypeError(f"{text}; allowed: a number above 0, at most {LARGEST_CONTAMINATION:g}")
-    return value
-
-
-def _number(kind: Callable[[str], Number], text: str) -> Number | None:
-    """Return the number that the text is, None where it is none."""
-    try:
-        return kind(text)
-    except ValueError:
-        return None
+def _up_to(largest: float) -> Callable[[str], float]:
+    return jobs.number(float, lambda value: 0.0 < value <= largest, f"a number above 0, at most {largest:g}")
 
 
 def share_out(spark: SparkSession, bins: Sequence[Sequence[AreaDates]]) -> DataFrame:

@@ -35,8 +35,6 @@ KEPT, READ, STORED, DROPPED = "kept", "read", "kept_stored", "dropped_"
 
 log = logging.getLogger("plumewatch.granules_to_soundings")
 
-"""Each with the key under which it is recorded."""
-
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Return the arguments of the command line."""
@@ -121,8 +119,7 @@ def _extract(tasks: Sequence[GranuleTask]) -> list[dict[str, Any]]:
     spark = get_spark("granules_to_soundings")
     # One partition a core, as the local list is cut anyway: a task costs the worker more than reading half a granule.
     frame = spark.createDataFrame([(task.to_json(),) for task in tasks], "task string")
-    answers = transform(frame).toArrow().to_pylist()
-    return sorted(answers, key=lambda answer: answer["name"])
+    return sorted(transform(frame).toArrow().to_pylist(), key=lambda answer: answer["name"])
 
 
 def _refused(listing: GranuleListing) -> list[jobs.KeyedFailure]:

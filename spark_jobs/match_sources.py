@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
@@ -83,22 +83,13 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     period = parser.add_mutually_exclusive_group()
     period.add_argument("--date", type=jobs.day, help="only this date, YYYY-MM-DD (ch4)")
     period.add_argument("--month", type=jobs.month, help="only this month, YYYY-MM")
-    parser.add_argument("--max-distance-km", type=_distance, help="farthest source (default: 100 for co2, 5 for ch4)")
+    distance = jobs.number(float, lambda km: 0 < km < math.inf, "kilometres above 0")
+    parser.add_argument("--max-distance-km", type=distance, help="farthest source (default: 100 for co2, 5 for ch4)")
     jobs.add_run_arguments(parser)
     arguments = parser.parse_args(argv)
     if arguments.gas == CO2.name and arguments.date:
         parser.error("--date: CO2 is matched by month; allowed: --month YYYY-MM")
     return arguments
-
-
-def _distance(text: str) -> float:
-    try:
-        distance = float(text)
-    except ValueError:
-        distance = 0.0
-    if not 0 < distance < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r}; allowed: kilometres above 0")
-    return distance
 
 
 def transform(spark: SparkSession, detections: pa.Table, sources: DataFrame, max_distance_km: float) -> DataFrame:
@@ -129,21 +120,18 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
         sources, bad_sources = _read_sources(gas, arguments.sources_path)
         pairs, n_sources = _pairs(sources, detections, max_distance_km), sources.num_rows
     written = failed = 0
-    lost = [failure for period in periods if period.is_lost for failure in period.failures]
     for period in periods:
         failures = [*period.failures, *bad_sources]
-        if period.is_lost:  # what was matched before stays
-            jobs.settle(arguments, arguments.matches_path, [(period.key, failure) for failure in failures])
-            failed += len(failures)
-            continue
-        seen = _with_wind_files(period.detections, arguments, failures)
-        of_period = pairs.filter(pc.is_in(pairs["detection_id"], seen["detection_id"].combine_chunks()))
-        matches = match_detections(seen, of_period, gas.name)
-        _write(arguments, gas, period, matches, max_distance_km)
+        if not period.is_lost:  # else what was matched before stays
+            seen = _with_wind_files(period.detections, arguments, failures)
+            of_period = pairs.filter(pc.is_in(pairs["detection_id"], seen["detection_id"].combine_chunks()))
+            matches = match_detections(seen, of_period, gas.name)
+            _write(arguments, gas, period, matches, max_distance_km)
+            written += matches.num_rows
         jobs.settle(arguments, arguments.matches_path, [(period.key, failure) for failure in failures])
-        written, failed = written + matches.num_rows, failed + len(failures)
+        failed += len(failures)
     if periods and all(period.is_lost for period in periods):
-        raise NothingDone(lost)
+        raise NothingDone([failure for period in periods for failure in period.failures])
     return jobs.JobResult(sum(p.rows_read for p in periods) + n_sources, written, failed)
 
 
@@ -221,11 +209,7 @@ def _with_wind_files(detections: pa.Table, arguments: argparse.Namespace, failur
     lon, lat = detections["longitude"].to_numpy(), detections["latitude"].to_numpy()
     u, v = np.full(len(lon), np.nan), np.full(len(lon), np.nan)
     days = observed.astype("datetime64[D]")
-    bad_files: dict[str, FailedScene] = {}
-
-    def keep(failure: FailedScene) -> None:
-        bad_files.setdefault(failure.asset or failure.scene_id, failure)
-
+    bad_files: list[FailedScene] = []
     for day in np.unique(days[~np.isnat(days)]):
         of_day = np.flatnonzero(days == day)
         start = datetime.combine(day.item(), time(), UTC)
@@ -234,24 +218,23 @@ def _with_wind_files(detections: pa.Table, arguments: argparse.Namespace, failur
             start - READ_AROUND,
             start + timedelta(days=1) + READ_AROUND,
             points=(lon[of_day], lat[of_day]),
-            on_failure=keep,
+            on_failure=bad_files.append,
         )
         found = winds_at(wind, lon[of_day], lat[of_day], observed[of_day], height_m)
         u[of_day], v[of_day] = found.wind_u_m_s, found.wind_v_m_s
-    failures += bad_files.values()
+    failures += {failure.asset or failure.scene_id: failure for failure in bad_files}.values()  # once each
     return with_wind(detections, u, v)
 
 
 def _write(arguments: argparse.Namespace, gas: Gas, period: Period, matches: pa.Table, max_distance_km: float) -> None:
     first = matches.filter(pc.equal(matches["rank"], 1))
     counts = {c["values"]: c["counts"] for c in first["status"].value_counts().to_pylist()}
-    inputs: Sequence[str] = [p.path for p in period.partitions]
     storage.write_partition(
         MATCHES,
         arguments.matches_path,
         {"gas": gas.name, "period": period.key},
         matches,
-        inputs=[*inputs, arguments.sources_path, *([arguments.wind_path] if arguments.wind_path else [])],
+        inputs=[*(p.path for p in period.partitions), *filter(None, (arguments.sources_path, arguments.wind_path))],
         settings={"max_distance_km": max_distance_km, "calibration": matching_rule(gas.name).version},
         counts=counts,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple
 from typing import Any
@@ -51,7 +52,6 @@ Key = tuple[str, str]
 """Area and date of a partition."""
 Areas = Mapping[str, Area] | None
 """Areas by name; None: whole rasters are wanted."""
-"""Scenes that could not be used, each with its date."""
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -68,7 +68,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--clear-classes", type=_classes, default=CLEAR_CLASSES, help="SCL classes (default: 4,5,6,7)")
     parser.add_argument(
         "--cloud-dilation-m",
-        type=_metres,
+        type=jobs.number(float, lambda metres: 0 <= metres < math.inf, "metres, 0 or more"),
         default=CLOUD_DILATION_M,
         help="margin around cloud and its shadow (default: %(default)s m)",
     )
@@ -105,7 +105,7 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
         for partition in to_do:
             written = answers.get((partition.area, partition.date), [])
             rows_read += sum(row["cells_read"] for row in written)
-            bad = {f.scene_id: f for row in written for f in _failures_of(row)}
+            bad = {v["scene_id"]: FailedScene(**v) for row in written for v in json.loads(row["failures"] or "[]")}
             failures += [(partition.date, failure) for failure in bad.values()]
             if not bad:
                 rows_written += _publish(arguments, settings, partition, written)
@@ -221,10 +221,6 @@ def _windows(
     return found
 
 
-def _failures_of(answer: Mapping[str, Any]) -> list[FailedScene]:
-    return [FailedScene(**failure) for failure in json.loads(answer["failures"] or "[]")]
-
-
 def _publish(
     arguments: argparse.Namespace,
     settings: PixelSettings,
@@ -257,16 +253,6 @@ def _classes(text: str) -> tuple[int, ...]:
     if not all(part.isdigit() and int(part) <= LAST_CLASS for part in parts):
         raise argparse.ArgumentTypeError(f"{text!r}; allowed: numbers from 0 to {LAST_CLASS}, with commas")
     return tuple(sorted({int(part) for part in parts}))
-
-
-def _metres(text: str) -> float:
-    try:
-        metres = float(text)
-    except ValueError:
-        metres = -1.0
-    if not 0 <= metres < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r}; allowed: metres, 0 or more")
-    return metres
 
 
 if __name__ == "__main__":

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
+
+import requests
 
 PAGE = 100  # the API's own maximum, [api] maximum_page_limit
 TIMEOUT_S = 60.0
@@ -18,8 +17,7 @@ PATIENCE_S = 30.0
 """How long a server that doesn't answer is asked again: the supervisor restarts it meanwhile."""
 RETRY_PAUSE_S = 1.0
 FINISHED = ("success", "failed")
-# Loopback is never reached through a proxy.
-_open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+LOGIN = "/auth/token"
 
 
 class AirflowError(Exception):
@@ -32,14 +30,9 @@ class Run:
 
     dag_id: str
     run_id: str
-    run_type: str
-    """backfill, manual, scheduled or asset_triggered."""
     state: str
     """queued, running, success or failed."""
     partition_key: str | None
-    queued_at: datetime | None
-    started_at: datetime | None
-    ended_at: datetime | None
 
     @property
     def is_finished(self) -> bool:
@@ -55,10 +48,10 @@ class TaskRun:
     run_id: str
     task_id: str
     map_index: int
-    label: str | None
-    """What the UI shows for a mapped task."""
     state: str | None
     try_number: int
+    pid: int | None
+    """Its process on the executor's machine."""
     scheduled_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
@@ -68,16 +61,19 @@ class AirflowClient:
     """Talks to one API server as one user."""
 
     def __init__(self, url: str, user: str, password: str) -> None:
-        self.url = url.rstrip("/")
+        self.url = url
         self._credentials = {"username": user, "password": password}
-        self._token: str | None = None
+        self._session = requests.Session()
+        self._session.trust_env = False  # loopback is never reached through a proxy
+        self._session.headers["Connection"] = "close"  # a server that is started again doesn't know the old ones
 
     def health(self) -> dict[str, str]:
         """Return the state of each part of Airflow; empty while the API server doesn't answer."""
         try:
-            with _open(f"{self.url}/api/v2/monitor/health", timeout=5) as answer:
-                parts = json.load(answer)
-        except (OSError, ValueError):
+            answer = self._session.get(f"{self.url}/api/v2/monitor/health", timeout=5)
+            answer.raise_for_status()
+            parts = answer.json()
+        except requests.RequestException:
             return {}
         return {name: part.get("status") or "unknown" for name, part in parts.items() if part}
 
@@ -98,16 +94,7 @@ class AirflowClient:
         body = {"logical_date": None, "partition_key": partition_key, "conf": dict(params or {})}
         return str(self.request("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"])
 
-    def backfill(
-        self,
-        dag_id: str,
-        start: str,
-        end: str,
-        *,
-        max_active_runs: int,
-        reprocess: str = "none",
-        params: Mapping[str, Any] | None = None,
-    ) -> int:
+    def backfill(self, dag_id: str, start: str, end: str, *, max_active_runs: int, reprocess: str) -> int:
         """Create a backfill over the dates from start to end, both included; return its id.
 
         `reprocess`: none, failed or completed: which of the runs that exist already are run again.
@@ -118,7 +105,7 @@ class AirflowClient:
             "to_date": f"{end}T00:00:00Z",
             "max_active_runs": max_active_runs,
             "reprocess_behavior": reprocess,
-            "dag_run_conf": dict(params or {}),
+            "dag_run_conf": {},
         }
         return int(self.request("POST", "/api/v2/backfills", body)["id"])
 
@@ -132,7 +119,7 @@ class AirflowClient:
 
     def task_runs(self, dag_id: str = "~", run_id: str = "~") -> list[TaskRun]:
         """Return the task instances of a run, or of all."""
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id, safe='~')}/taskInstances"
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='~')}/taskInstances"
         return [_task_run(task) for task in self._pages(path, "task_instances")]
 
     def pending_partitions(self) -> int:
@@ -142,9 +129,10 @@ class AirflowClient:
 
     def log(self, task: TaskRun) -> str:
         """Return a task instance's log, of its last try, as lines."""
-        run = urllib.parse.quote(task.run_id)
-        path = f"/api/v2/dags/{task.dag_id}/dagRuns/{run}/taskInstances/{task.task_id}/logs/{task.try_number}"
-        entries = self.request("GET", f"{path}?map_index={task.map_index}&full_content=true")["content"]
+        path = f"/api/v2/dags/{task.dag_id}/dagRuns/{quote(task.run_id)}/taskInstances/{task.task_id}/logs"
+        entries = self.request("GET", f"{path}/{task.try_number}?map_index={task.map_index}&full_content=true")[
+            "content"
+        ]
         return "\n".join(entry if isinstance(entry, str) else str(entry.get("event", "")) for entry in entries)
 
     def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
@@ -152,31 +140,22 @@ class AirflowClient:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
-                return self._send(method, path, body)
-            except urllib.error.HTTPError as error:
-                text = error.read().decode(errors="replace")
-                if error.code == 401 and self._token:  # it has run out
-                    self._token = None
-                    continue
-                if error.code != 503 or time.monotonic() > deadline:  # 503: SQLite was locked
-                    raise AirflowError(f"{method} {path}: {error.code} {text[:1000]}") from None
-            except OSError as error:
+                answer = self._session.request(method, self.url + path, json=body, timeout=TIMEOUT_S)
+            except requests.RequestException as error:
                 # A POST that reached a dying server may have had its effect.
-                if method == "POST" or time.monotonic() > deadline:
-                    raise AirflowError(f"{method} {path}: {error}") from None
+                reason, is_final = str(error), method == "POST"
+            else:
+                if answer.ok:
+                    return answer.json() if answer.content else None
+                if answer.status_code == 401 and path != LOGIN:  # no token yet, or it has run out
+                    token = self.request("POST", LOGIN, self._credentials)["access_token"]
+                    self._session.headers["Authorization"] = f"Bearer {token}"
+                    continue
+                # 503: SQLite was locked.
+                reason, is_final = f"{answer.status_code} {answer.text[:1000]}", answer.status_code != 503
+            if is_final or time.monotonic() > deadline:
+                raise AirflowError(f"{method} {path}: {reason}")
             time.sleep(RETRY_PAUSE_S)
-
-    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
-        if self._token is None and path != "/auth/token":
-            self._token = self._send("POST", "/auth/token", self._credentials)["access_token"]
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, headers, method=method)
-        with _open(request, timeout=TIMEOUT_S) as answer:
-            text = answer.read()
-        return json.loads(text) if text else None
 
     def _pages(self, path: str, name: str) -> Iterator[dict[str, Any]]:
         offset = 0
@@ -193,16 +172,7 @@ def _time(text: str | None) -> datetime | None:
 
 
 def _run(run: Mapping[str, Any]) -> Run:
-    return Run(
-        dag_id=run["dag_id"],
-        run_id=run["dag_run_id"],
-        run_type=run["run_type"],
-        state=run["state"],
-        partition_key=run["partition_key"],
-        queued_at=_time(run["queued_at"]),
-        started_at=_time(run["start_date"]),
-        ended_at=_time(run["end_date"]),
-    )
+    return Run(run["dag_id"], run["dag_run_id"], run["state"], run["partition_key"])
 
 
 def _task_run(task: Mapping[str, Any]) -> TaskRun:
@@ -211,9 +181,9 @@ def _task_run(task: Mapping[str, Any]) -> TaskRun:
         run_id=task["dag_run_id"],
         task_id=task["task_id"],
         map_index=task["map_index"],
-        label=task["rendered_map_index"],
         state=task["state"],
         try_number=task["try_number"],
+        pid=task["pid"],
         scheduled_at=_time(task["scheduled_when"]),
         started_at=_time(task["start_date"]),
         ended_at=_time(task["end_date"]),

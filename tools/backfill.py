@@ -10,7 +10,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -174,7 +174,7 @@ def extraction_cost(order: Order, settings: Settings) -> list[str]:
     total = 0
     for month in order.months:
         of_month = [granule.path for granule in granules if granule.month == month]
-        size = sum(_sizes(of_month))
+        size = sum(fs.size(inner) for fs, inner in map(storage.filesystem, of_month))
         total += size
         lines.append(f"  {month}: {_count(len(of_month), 'granule')}, {_megabytes(size)}")
     return [*lines, f"{_megabytes(total)} to read from {settings.granules}"]
@@ -201,10 +201,6 @@ def _stated_size(granules: Sequence[GranuleRef]) -> str:
     stated = [granule.stated.most_bytes for granule in granules if granule.stated]
     unknown = f" ({len(granules) - len(stated)} of unknown size)" if len(stated) < len(granules) else ""
     return f"{_count(len(granules), 'granule')}, {_megabytes(sum(stated))}{unknown}"
-
-
-def _sizes(paths: Iterable[str]) -> list[int]:
-    return [int(fs.size(inner)) for fs, inner in map(storage.filesystem, paths)]
 
 
 def _count(number: int, noun: str) -> str:

@@ -17,14 +17,14 @@ from collections.abc import Sequence
 from tools.checkout import CHECKOUT, project_environment
 from tools.java import JavaNotFound, find_java
 
-# Name, module in tests/benchmarks/, function. ONLY= takes a name, or the part of it before the dot.
-BENCHMARKS = (
-    ("oco2.scan", "oco2_scan", "scan_against_the_seed"),
-    ("oco2.month", "oco2_month", "month_of_orbits"),
-    ("oco2.granules", "oco2_granules", "extraction"),
-    ("methane.area", "methane_area", "search_of_an_area"),
-    ("methane.areas", "methane_areas", "thousand_areas"),
-)
+# Module in tests/benchmarks/ and function, by name. ONLY= takes a name, or the part of it before the dot.
+BENCHMARKS = {
+    "oco2.scan": ("oco2_scan", "scan_against_the_seed"),
+    "oco2.month": ("oco2_month", "month_of_orbits"),
+    "oco2.granules": ("oco2_granules", "extraction"),
+    "methane.area": ("methane_area", "search_of_an_area"),
+    "methane.areas": ("methane_areas", "thousand_areas"),
+}
 FOLDER = CHECKOUT / "tests" / "benchmarks"
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "BLIS_NUM_THREADS"), "1"
@@ -33,7 +33,7 @@ ONE_THREAD = dict.fromkeys(
 
 def chosen(only: str | None) -> list[str]:
     """Return the names of the benchmarks that ONLY= asks for."""
-    return [name for name, *_ in BENCHMARKS if not only or only in (name, name.split(".")[0])]
+    return [name for name in BENCHMARKS if not only or only in (name, name.split(".")[0])]
 
 
 def run_benchmark(name: str) -> bool:
@@ -51,7 +51,7 @@ def run_benchmark(name: str) -> bool:
 def run_here(name: str) -> None:
     """Run a benchmark in this process and print its figures."""
     sys.path.insert(0, str(FOLDER))
-    [(module, function)] = [(module, function) for known, module, function in BENCHMARKS if known == name]
+    module, function = BENCHMARKS[name]
     for figure in getattr(importlib.import_module(module), function)():
         print(figure.to_json(), flush=True)
 
@@ -59,7 +59,7 @@ def run_here(name: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--only", help=f"one of {', '.join(name for name, *_ in BENCHMARKS)}, or what begins one")
+    parser.add_argument("--only", help=f"one of {', '.join(BENCHMARKS)}, or what begins one")
     parser.add_argument("--here", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     if arguments.here:
@@ -67,14 +67,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     names = chosen(arguments.only)
     if not names:
-        parser.error(
-            f"ONLY={arguments.only}; allowed: {', '.join(name for name, *_ in BENCHMARKS)}, or what begins one"
-        )
+        parser.error(f"ONLY={arguments.only}; allowed: {', '.join(BENCHMARKS)}, or what begins one")
     try:
         return 0 if all(list(map(run_benchmark, names))) else 1
     except JavaNotFound as error:
-        print(error, file=sys.stderr)
-        return 1
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

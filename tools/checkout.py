@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +37,13 @@ def project_environment(java_home: Path | None, inherited: Mapping[str, str] = o
         "no_proxy": ",".join(sorted(without_proxy)),
     }
     return environment
+
+
+def kept_secrets(path: Path, new: Mapping[str, str]) -> dict[str, str]:
+    """Return the secrets of a file; where there is no such file yet, the new ones are kept in it."""
+    if not path.exists():
+        write_privately(path, json.dumps(dict(new)))
+    return dict(json.loads(path.read_text()))
 
 
 def write_privately(path: Path, text: str) -> None:

@@ -12,15 +12,16 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow.compute as pc
 from plumewatch import storage
 from plumewatch.gases import CH4, CO2
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import SEARCHED
-from plumewatch.tables import COMBINED, MATCHES, OBSERVATIONS, PEAKS, PLUMES, SOURCES
+from plumewatch.tables import COMBINED, MATCHES, OBSERVATIONS, PEAKS, PIXELS, PLUMES, SOUNDINGS, SOURCES
 
 from tools.airflow_client import FINISHED, AirflowClient, AirflowError, Run, TaskRun
 from tools.checkout import CHECKOUT, DEMO
@@ -31,9 +32,8 @@ from tools.places import Place, demo_place, remember_demo
 from tools.ports import choose_ports
 from tools.s3_server import BUCKET, S3ServerMissing, find_versitygw
 from tools.supervisor import AlreadyRunning, Service, ServiceFailed, Supervisor
-from tools.up import CannotStart, prepare_spark
+from tools.up import PORT, CannotStart, prepare_spark
 
-AIRFLOW_PORT = 8080
 INGEST, EXTRACTION, INVENTORIES = "sentinel2_daily_ingest", "oco2_monthly_extraction", "inventory_refresh"
 DAG_IDS = (INVENTORIES, EXTRACTION, "co2_detection_and_matching", INGEST, "methane_detection_and_matching")
 TIMEOUT_S = 1200.0
@@ -63,6 +63,10 @@ class Clock:
         self.parts[name] = self.parts.get(name, 0.0) + now - self._last
         self._last = now
 
+    def say(self, text: str) -> None:
+        """Print a line with the seconds since the start."""
+        print(f"[{self.total_s:5.0f} s] {text}", flush=True)
+
     @property
     def total_s(self) -> float:
         """Seconds since the start."""
@@ -76,7 +80,8 @@ def run_demo(seed: int, storage_kind: str) -> int:
         find_versitygw()
     prepare_spark()
     clock.lap("Spark's jars and classes")
-    with Supervisor(DEMO, say=lambda text: say(clock, text)) as supervisor:
+    with Supervisor(DEMO, say=clock.say) as supervisor:
+        wipe(DEMO)
         place, airflow = prepare_place(storage_kind)
         truth = boot(place, airflow, supervisor, seed, clock)
         remember_demo(storage_kind, seed)
@@ -93,45 +98,33 @@ def run_demo(seed: int, storage_kind: str) -> int:
 
 
 def prepare_place(storage_kind: str) -> tuple[Place, LocalAirflow]:
-    """Empty the demonstration's folder and return what is to run there; its settings become this process's own."""
-    _wipe(DEMO)
+    """Return what is to run in the demonstration's folder; its settings become this process's own."""
     place = demo_place(find_java(), storage_kind)
     os.environ.update({k: v for k, v in place.environment.items() if k.startswith(("PLUMEWATCH_", "AWS_"))})
-    return place, place.airflow(choose_ports(AIRFLOW_PORT)[0])
+    return place, place.airflow(choose_ports(PORT)[0])
 
 
-def say(clock: Clock, text: str) -> None:
-    """Print a line with the seconds since the start."""
-    print(f"[{clock.total_s:5.0f} s] {text}", flush=True)
-
-
-def _wipe(folder: Path) -> None:
+def wipe(folder: Path) -> None:
     """Remove the last demonstration; the lock and the logs of this one stay."""
     for child in folder.iterdir():
-        if child.name in ("supervisor.lock",):
-            continue
-        if child.is_dir() and child.name != "logs":
-            shutil.rmtree(child)
-        elif child.is_file():
+        if child.is_file() and child.name != "supervisor.lock":
             child.unlink()
+        elif child.is_dir() and child.name != "logs":
+            shutil.rmtree(child)
 
 
 def boot(place: Place, airflow: LocalAirflow, supervisor: Supervisor, seed: int, clock: Clock) -> dict[str, Any]:
     """Build the world while Airflow's database is made, start everything, and return the truth."""
-    say(clock, f"Building world {seed}, and Airflow's database ...")
+    clock.say(f"Building world {seed}, and Airflow's database ...")
     world = DEMO / "world"
     build = [sys.executable, "-m", "plumewatch.simulation", "--output", str(world), "--seed", str(seed)]
     building = supervisor.run(Service("world", build, place.environment))
     migrating = supervisor.run(airflow.migration())
     supervisor.wait("world", building)
-    place.start_services(supervisor)
-    supervisor.wait("migrate", migrating)
-    clock.lap("world and database")
-    supervisor.start(*airflow.services())
-    airflow.wait_until_healthy(supervisor, lambda text: say(clock, text))
-    place.wait_for_services(supervisor)
+    clock.lap("the world")
+    place.start(airflow, migrating, supervisor, clock.say)
     airflow.wait_for_dags(supervisor, set(DAG_IDS))
-    clock.lap("Airflow's start")
+    clock.lap("the servers' start")
     return dict(json.loads((world / "truth.json").read_text()))
 
 
@@ -145,7 +138,7 @@ def process(
     _wait(client, supervisor, clock, backfills=[])
     clock.lap(INVENTORIES)
     dates, months = truth["dates"], truth["months"]
-    say(clock, f"Backfill of {EXTRACTION} for {', '.join(months)} and of {INGEST} from {dates[0]} to {dates[-1]}")
+    clock.say(f"Backfill of {EXTRACTION} for {', '.join(months)} and of {INGEST} from {dates[0]} to {dates[-1]}")
     backfills = [
         client.backfill(EXTRACTION, f"{months[0]}-01", f"{months[-1]}-01", max_active_runs=1, reprocess=reprocess),
         client.backfill(INGEST, dates[0], dates[-1], max_active_runs=MAX_ACTIVE_RUNS, reprocess=reprocess),
@@ -172,7 +165,7 @@ def _wait(client: AirflowClient, supervisor: Supervisor, clock: Clock, backfills
         for run in runs:
             if run.is_finished and (run.dag_id, run.run_id) not in told:
                 told.add((run.dag_id, run.run_id))
-                say(clock, f"{run.state:7} {run.dag_id} {run.partition_key or ''}")
+                clock.say(f"{run.state:7} {run.dag_id} {run.partition_key or ''}")
         is_open = not all(run.is_finished for run in runs) or client.pending_partitions() > 0
         is_open = is_open or not all(client.is_backfill_complete(b) for b in backfills)
         quiet = 0 if is_open else quiet + 1
@@ -215,32 +208,21 @@ def _first_sources(root: str, gas: str, names: dict[str, str]) -> dict[str, str 
 
 def _expected_plumes(root: str) -> float:
     """Unplanted plumes to expect: the stated rate x what was searched."""
-    from plumewatch.methane.thresholds import plume_thresholds
-    from plumewatch.tables import PIXELS
-
     rate = plume_thresholds().expected_false_plumes.multi_pass_desert
-    searched = {(r["area"], key) for r, key in _searched(root, CH4.name)}
+    observed = _rows(OBSERVATIONS, root, {"gas": CH4.name})
+    searched = {(row["area"], row["key"]) for row in observed if row["outcome"] == SEARCHED}
     partitions = storage.list_partitions(PIXELS, storage.join(root, PIXELS.name))
-    pixels = sum(
-        (storage.read_manifest(p.path) or {})["rows"]
-        for p in partitions
-        if (p.keys["area"], p.keys["date"]) in searched
-    )
+    of_searched = [p.path for p in partitions if (p.keys["area"], p.keys["date"]) in searched]
+    pixels = sum((storage.read_manifest(path) or {})["rows"] for path in of_searched)
     return float(rate * pixels / PLUME_PIXELS)
 
 
 def _expected_peaks(root: str) -> float:
     """Unplanted peaks to expect: 2 % per 600 km of track."""
-    from plumewatch.tables import SOUNDINGS
-
     rows = storage.read_table(SOUNDINGS, storage.join(root, SOUNDINGS.name), ["orbit", "observed_at_utc"])
     spans = rows.group_by("orbit").aggregate([("observed_at_utc", "min"), ("observed_at_utc", "max")])
     seconds = pc.divide(pc.microseconds_between(spans["observed_at_utc_min"], spans["observed_at_utc_max"]), 1e6)
     return 0.02 * float(pc.sum(seconds).as_py() or 0.0) * GROUND_SPEED_KM_S / PEAK_TRACK_KM
-
-
-def _searched(root: str, gas: str) -> list[tuple[Row, str]]:
-    return [(r, r["key"]) for r in _rows(OBSERVATIONS, root, {"gas": gas}) if r["outcome"] == SEARCHED]
 
 
 def _plume_rate(row: Row) -> str:
@@ -298,14 +280,10 @@ def _say_where_maps_are(storage_kind: str) -> None:
         print(f"  {file.relative_to(CHECKOUT)}")
 
 
-def main() -> None:
-    """`--seed N --storage file|s3`."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--storage", choices=("file", "s3"), default="file")
-    arguments = parser.parse_args()
+def end_with(work: Callable[[], int]) -> NoReturn:
+    """Do the work and exit with its code; where it can't be done, with the reason."""
     try:
-        sys.exit(run_demo(arguments.seed, arguments.storage))
+        sys.exit(work())
     except AlreadyRunning:
         sys.exit("A demonstration, or `make up DEMO=1`, is at work: end it first (make down).")
     except (CannotStart, JavaNotFound, S3ServerMissing, ServiceFailed, AirflowError, DemoFailed) as error:
@@ -313,6 +291,15 @@ def main() -> None:
         sys.exit(f"\n{error}\nThe logs are in {folder}/logs and {folder}/airflow/logs.")
     except KeyboardInterrupt:
         sys.exit("\nInterrupted; everything is stopped.")
+
+
+def main() -> None:
+    """`--seed N --storage file|s3`."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--storage", choices=("file", "s3"), default="file")
+    arguments = parser.parse_args()
+    end_with(lambda: run_demo(arguments.seed, arguments.storage))
 
 
 if __name__ == "__main__":

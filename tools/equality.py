@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from plumewatch import storage
@@ -53,8 +54,6 @@ def differences(first: Contents, second: Contents) -> list[str]:
 def _equal(a: pa.ChunkedArray, b: pa.ChunkedArray) -> bool:
     """Equal in every row, NaN equal to NaN."""
     if pa.types.is_floating(a.type) and a.type == b.type:
-        import numpy as np
-
         return len(a) == len(b) and bool(np.array_equal(a.to_numpy(), b.to_numpy(), equal_nan=True))
     return a.equals(b)
 

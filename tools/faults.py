@@ -7,22 +7,18 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import psutil
 from plumewatch import storage
 from plumewatch.failures import FailureBook
 from plumewatch.tables import PIXELS
 
-from tools.airflow_client import AirflowClient, AirflowError, TaskRun
+from tools.airflow_client import AirflowClient, TaskRun
 from tools.checkout import DEMO
-from tools.demo import INGEST, Clock, DemoFailed, boot, prepare_place, say
-from tools.java import JavaNotFound
-from tools.supervisor import AlreadyRunning, ServiceFailed, Supervisor
-from tools.up import CannotStart
+from tools.demo import INGEST, Clock, DemoFailed, boot, end_with, prepare_place, wipe
+from tools.supervisor import Supervisor
 
 MAPPED = "fetch_scene"
 TIMEOUT_S = 600.0
@@ -32,7 +28,8 @@ POLL_S = 0.1
 def run_faults() -> int:
     """Run both faults and return the exit code."""
     clock = Clock()
-    with Supervisor(DEMO, say=lambda text: say(clock, text)) as supervisor:
+    with Supervisor(DEMO, say=clock.say) as supervisor:
+        wipe(DEMO)
         place, airflow = prepare_place("file")
         truth = boot(place, airflow, supervisor, 1, clock)
         root = place.environment["PLUMEWATCH_STORAGE_ROOT"]
@@ -50,20 +47,20 @@ def _kill_every_try(client: AirflowClient, day: str, areas: list[str], root: str
     run_id = client.trigger(INGEST, day, {"areas": areas})
     killed: set[int] = set()
     victim: int | None = None
-    for task in _running_until_end(client, run_id):
-        victim = task["map_index"] if victim is None else victim
-        if task["map_index"] == victim and task["pid"] not in killed:
-            killed.add(task["pid"])
-            psutil.Process(task["pid"]).kill()
-            say(clock, f"killed {MAPPED} {task['map_index']} of {day}, try {task['try_number']}")
+    for task, process in _running_until_end(client, run_id):
+        victim = task.map_index if victim is None else victim
+        if task.map_index == victim and process.pid not in killed:
+            killed.add(process.pid)
+            process.kill()
+            clock.say(f"killed {MAPPED} {task.map_index} of {day}, try {task.try_number}")
     state, tasks = _end_of(client, run_id)
     mapped = {t.map_index: t.state for t in tasks if t.task_id == MAPPED}
-    say(clock, f"run {state}; {MAPPED}: {mapped}")
+    clock.say(f"run {state}; {MAPPED}: {mapped}")
     if state != "failed":
         yield f"a scene whose every try was killed leaves the run {state}"
     rows = FailureBook(root, INGEST, run_id).open_rows_of_run(day)
     for row in rows:
-        say(clock, f"failed_scenes: {row['area']} {row['scene_id']} {row['error_class']}: {row['message']}")
+        clock.say(f"failed_scenes: {row['area']} {row['scene_id']} {row['error_class']}: {row['message']}")
     if len(rows) != 1:
         yield f"{len(rows)} rows of failed_scenes for one killed scene"
     [report] = [t for t in tasks if t.task_id == "report_failures"]
@@ -79,16 +76,16 @@ def _kill_every_try(client: AirflowClient, day: str, areas: list[str], root: str
 def _kill_the_worker(client: AirflowClient, day: str, areas: list[str], root: str, clock: Clock) -> Iterator[str]:
     run_id = client.trigger(INGEST, day, {"areas": areas})
     is_killed = False
-    for task in _running_until_end(client, run_id):
+    for task, process in _running_until_end(client, run_id):
         if not is_killed:
-            worker = psutil.Process(task["pid"]).parent()
+            worker = process.parent()
             assert worker is not None
             worker.kill()
             is_killed = True
-            say(clock, f"killed the executor's worker of {MAPPED} {task['map_index']} of {day}")
+            clock.say(f"killed the executor's worker of {MAPPED} {task.map_index} of {day}")
     state, tasks = _end_of(client, run_id)
     tries = {t.map_index: (t.state, t.try_number) for t in tasks if t.task_id == MAPPED}
-    say(clock, f"run {state}; {MAPPED} (state, try): {tries}")
+    clock.say(f"run {state}; {MAPPED} (state, try): {tries}")
     open_rows = FailureBook(root, INGEST, run_id).open_rows(day)
     if state != "success" and not open_rows:
         yield f"the worker's death leaves the run {state} and no row of failed_scenes"
@@ -102,19 +99,13 @@ def _areas_with_pixels(root: str, day: str) -> set[str]:
     return {p.keys["area"] for p in storage.list_partitions(PIXELS, storage.join(root, PIXELS.name), {"date": day})}
 
 
-def _running_until_end(client: AirflowClient, run_id: str) -> Iterator[dict[str, Any]]:
-    """Yield the running instances of the mapped task, again and again, until the run has ended."""
+def _running_until_end(client: AirflowClient, run_id: str) -> Iterator[tuple[TaskRun, psutil.Process]]:
+    """Yield the running instances of the mapped task and their processes, again and again, until the run has ended."""
     deadline = time.monotonic() + TIMEOUT_S
-    path = f"/api/v2/dags/{INGEST}/dagRuns/{run_id}/taskInstances?limit=100"
     while not next(run for run in client.runs(INGEST) if run.run_id == run_id).is_finished:
-        for task in client.request("GET", path)["task_instances"]:
-            if (
-                task["task_id"] == MAPPED
-                and task["state"] == "running"
-                and task["pid"]
-                and psutil.pid_exists(task["pid"])
-            ):
-                yield task
+        for task in client.task_runs(INGEST, run_id):
+            if task.task_id == MAPPED and task.state == "running" and task.pid and psutil.pid_exists(task.pid):
+                yield task, psutil.Process(task.pid)
         if time.monotonic() > deadline:
             raise DemoFailed(f"{run_id} has not ended after {TIMEOUT_S:.0f} s")
         time.sleep(POLL_S)
@@ -125,15 +116,5 @@ def _end_of(client: AirflowClient, run_id: str) -> tuple[str, list[TaskRun]]:
     return state, client.task_runs(INGEST, run_id)
 
 
-def main() -> None:
-    """No arguments."""
-    try:
-        sys.exit(run_faults())
-    except AlreadyRunning:
-        sys.exit("A demonstration, or `make up DEMO=1`, is at work: end it first (make down).")
-    except (CannotStart, JavaNotFound, ServiceFailed, AirflowError, DemoFailed) as error:
-        sys.exit(f"\n{error}")
-
-
 if __name__ == "__main__":
-    main()
+    end_with(run_faults)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tools.airflow_client import AirflowClient
-from tools.checkout import CHECKOUT, write_privately
+from tools.checkout import CHECKOUT, kept_secrets, write_privately
 from tools.supervisor import Service, ServiceFailed, Supervisor
 
 USER = "admin"
@@ -25,17 +25,13 @@ POLL_S = 0.5
 
 def secrets_of(home: Path) -> dict[str, str]:
     """Return the generated secrets of an Airflow home; made on first use, readable by its owner alone."""
-    path = home / "secrets.json"
-    if path.exists():
-        return dict(json.loads(path.read_text()))
-    values = {
+    new = {
         "password": secrets.token_urlsafe(9),
         "jwt": secrets.token_urlsafe(48),
         "session": secrets.token_urlsafe(32),
         "fernet": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
     }
-    write_privately(path, json.dumps(values))
-    return values
+    return kept_secrets(home / "secrets.json", new)
 
 
 class LocalAirflow:

@@ -6,9 +6,10 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import Popen
 
 from plumewatch.settings import read_dotenv
 
@@ -44,12 +45,15 @@ class Place:
         """Return the Airflow of this place."""
         return LocalAirflow(self.folder / "airflow", port, self.environment, reparse_s=self.reparse_s)
 
-    def start_services(self, supervisor: Supervisor) -> None:
-        """Start the servers; `wait_for_services` waits for them."""
+    def start(
+        self, airflow: LocalAirflow, migrating: Popen[bytes], supervisor: Supervisor, say: Callable[[str], None]
+    ) -> None:
+        """Start the servers and, once its database is there, Airflow; wait until all answer."""
         supervisor.start(*self.services)
-
-    def wait_for_services(self, supervisor: Supervisor) -> None:
-        """Wait until all servers answer that have a URL."""
+        supervisor.wait("migrate", migrating)
+        say("Airflow: starting its four processes ...")
+        supervisor.start(*airflow.services())
+        airflow.wait_until_healthy(supervisor, say)
         for name, url in self.answers.items():
             wait_for_answer(url, name, supervisor)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import socket
 import time
-import urllib.error
-import urllib.request
+
+import requests
 
 from tools.supervisor import ServiceFailed, Supervisor
 
@@ -36,17 +36,16 @@ def choose_ports(*preferred: int) -> list[int]:
     return chosen
 
 
-def wait_for_answer(url: str, name: str, supervisor: Supervisor, timeout_s: float = START_TIMEOUT_S) -> None:
+def wait_for_answer(url: str, name: str, supervisor: Supervisor) -> None:
     """Wait until a service on loopback answers, whatever it says. Raises ServiceFailed with the end of its log."""
-    deadline = time.monotonic() + timeout_s
-    open_directly = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+    deadline = time.monotonic() + START_TIMEOUT_S
+    session = requests.Session()
+    session.trust_env = False  # loopback is never reached through a proxy
     while True:
         try:
-            with open_directly(url, timeout=5):
-                return
-        except urllib.error.HTTPError:
+            session.get(url, timeout=5)
             return
-        except OSError as error:
+        except requests.RequestException as error:
             supervisor.check()
             if time.monotonic() > deadline:
                 raise ServiceFailed(f"{name} doesn't answer ({error}):\n{supervisor.log_end(name)}") from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import psutil
 
@@ -73,20 +74,16 @@ def tops(processes: list[psutil.Process]) -> list[psutil.Process]:
     pids = {process.pid for process in processes}
     found = []
     for process in processes:
-        try:
+        with suppress(psutil.Error):  # gone meanwhile
             if process.ppid() not in pids:
                 found.append(process)
-        except psutil.Error:  # gone meanwhile
-            continue
     return found
 
 
 def signal_quietly(process: psutil.Process, send: Callable[[psutil.Process], None]) -> None:
     """Send a signal to a process that may be gone by now."""
-    try:
+    with suppress(psutil.NoSuchProcess):
         send(process)
-    except psutil.NoSuchProcess:
-        return
 
 
 def service_of(process: psutil.Process) -> str:

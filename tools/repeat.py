@@ -7,22 +7,15 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 
 from plumewatch import storage
 
-from tools.airflow_client import AirflowError
 from tools.checkout import DEMO
-from tools.demo import Clock, DemoFailed, process, say
+from tools.demo import Clock, end_with, prepare_place, process
 from tools.equality import differences, read_contents
-from tools.java import JavaNotFound, find_java
-from tools.places import demo_place, remembered_storage
-from tools.ports import choose_ports
-from tools.supervisor import AlreadyRunning, ServiceFailed, Supervisor
+from tools.places import remembered_storage
+from tools.supervisor import Supervisor
 from tools.up import CannotStart
-
-AIRFLOW_PORT = 8080
 
 
 def run_repeat() -> int:
@@ -31,15 +24,9 @@ def run_repeat() -> int:
     storage_kind = remembered_storage()
     if storage_kind is None:
         raise CannotStart("There is no demonstration to repeat yet: run `make demo` first.")
-    with Supervisor(DEMO, say=lambda text: say(clock, text)) as supervisor:
-        place = demo_place(find_java(), storage_kind)
-        os.environ.update({k: v for k, v in place.environment.items() if k.startswith(("PLUMEWATCH_", "AWS_"))})
-        airflow = place.airflow(choose_ports(AIRFLOW_PORT)[0])
-        place.start_services(supervisor)
-        supervisor.wait("migrate", supervisor.run(airflow.migration()))
-        supervisor.start(*airflow.services())
-        airflow.wait_until_healthy(supervisor, lambda text: say(clock, text))
-        place.wait_for_services(supervisor)
+    with Supervisor(DEMO, say=clock.say) as supervisor:
+        place, airflow = prepare_place(storage_kind)
+        place.start(airflow, supervisor.run(airflow.migration()), supervisor, clock.say)
         truth = json.loads((DEMO / "world" / "truth.json").read_text())
         root = place.environment["PLUMEWATCH_STORAGE_ROOT"]
         # Unpaused again, the DAGs also run for today: those rows are no part of the world.
@@ -55,15 +42,5 @@ def run_repeat() -> int:
     return int(any(line.startswith("DIFFERENT") for line in [*second, *third]))
 
 
-def main() -> None:
-    """No arguments."""
-    try:
-        sys.exit(run_repeat())
-    except AlreadyRunning:
-        sys.exit("A demonstration, or `make up DEMO=1`, is at work: end it first (make down).")
-    except (CannotStart, JavaNotFound, ServiceFailed, AirflowError, DemoFailed) as error:
-        sys.exit(f"\n{error}")
-
-
 if __name__ == "__main__":
-    main()
+    end_with(run_repeat)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
@@ -11,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools.checkout import CACHE, write_privately
+from tools.checkout import CACHE, kept_secrets
 from tools.supervisor import Service
 
 VERSION = "v1.8.0"
@@ -88,7 +87,8 @@ class S3Server:
         self.folder = folder
         self.url = f"http://127.0.0.1:{port}"
         self._port = port
-        self._credentials = _credentials(folder.with_name(f"{folder.name}-credentials.json"))
+        new = {"access_key": secrets.token_hex(8), "secret_key": secrets.token_urlsafe(24)}
+        self._credentials = kept_secrets(folder.with_name(f"{folder.name}-credentials.json"), new)
 
     def service(self) -> Service:
         """Return the server's process."""
@@ -114,13 +114,6 @@ class S3Server:
     def health_url(self) -> str:
         """Where the server answers once it is up."""
         return self.url + HEALTH
-
-
-def _credentials(path: Path) -> dict[str, str]:
-    if not path.exists():
-        values = {"access_key": secrets.token_hex(8), "secret_key": secrets.token_urlsafe(24)}
-        write_privately(path, json.dumps(values))
-    return dict(json.loads(path.read_text()))
 
 
 def main() -> None:

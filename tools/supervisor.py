@@ -109,11 +109,20 @@ class Supervisor:
         """Start services; they are started again when they die."""
         with self._mutex:
             for service in services:
-                self._running[service.name] = _Running(service, self._spawn(service), time.monotonic())
+                self._running[service.name] = _Running(service, self.run(service), time.monotonic())
 
     def run(self, service: Service) -> subprocess.Popen[bytes]:
-        """Start a process that is to end by itself; hand it to `wait`."""
-        return self._spawn(service)
+        """Start a process; where it is to end by itself, hand it to `wait`."""
+        with self.log_path(service.name).open("ab") as log:
+            return subprocess.Popen(
+                list(service.command),
+                cwd=CHECKOUT,
+                env={**service.environment, **mark(self._mark, service.name)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # so that Ctrl-C reaches the supervisor alone, which ends them in order
+            )
 
     def wait(self, name: str, process: subprocess.Popen[bytes]) -> None:
         """Wait until a process of `run` has ended. Raises ServiceFailed if it ended with an error."""
@@ -133,10 +142,10 @@ class Supervisor:
         """Return the log file of a service."""
         return self.folder / "logs" / f"{name}.log"
 
-    def log_end(self, name: str, lines: int = 25) -> str:
-        """Return the last lines of a service's log, below its path."""
+    def log_end(self, name: str) -> str:
+        """Return the last 25 lines of a service's log, below its path."""
         text = self.log_path(name).read_text(encoding="utf-8", errors="replace") if self.log_path(name).exists() else ""
-        return "\n".join([f"  {self.log_path(name)}", *(f"  | {line}" for line in text.splitlines()[-lines:])])
+        return "\n".join([f"  {self.log_path(name)}", *(f"  | {line}" for line in text.splitlines()[-25:])])
 
     def stop(self) -> None:
         """End all processes: ask, wait, kill."""
@@ -148,18 +157,6 @@ class Supervisor:
         for running in self._running.values():
             running.process.poll()
         self._running.clear()
-
-    def _spawn(self, service: Service) -> subprocess.Popen[bytes]:
-        with self.log_path(service.name).open("ab") as log:
-            return subprocess.Popen(
-                list(service.command),
-                cwd=CHECKOUT,
-                env={**service.environment, **mark(self._mark, service.name)},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # so that Ctrl-C reaches the supervisor alone, which ends them in order
-            )
 
     def _tend(self) -> None:
         while not self._stopping.wait(POLL_S):
@@ -183,7 +180,7 @@ class Supervisor:
             )
         elif running.restart_at is not None and now >= running.restart_at:
             kill_marked(self._mark, name)  # children that outlived it
-            running.process, running.started, running.restart_at = self._spawn(running.service), now, None
+            running.process, running.started, running.restart_at = self.run(running.service), now, None
 
     def _ask_for_patience(self, number: int, frame: FrameType | None) -> None:
         self.say("stopping, a few seconds more ...")

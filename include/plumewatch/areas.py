@@ -182,7 +182,6 @@ def _area(file: str, number: int, feature: dict[str, Any]) -> Area:
         crs=None if crs is None else str(crs),
         resolution_m=resolution,
         max_items=None if max_items is None else int(max_items),
-        evalscript=properties.get("evalscript"),
         file=file,
     )
 

@@ -12,8 +12,9 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import NoReturn
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import NoReturn, TypeVar
 
 from botocore.exceptions import NoCredentialsError
 
@@ -31,6 +32,8 @@ TRY_AGAIN = "may heal when tried again: "
 
 log = logging.getLogger("plumewatch.jobs")
 
+
+Number = TypeVar("Number", int, float)
 
 KeyedFailure = tuple[str, FailedScene]
 """A failure and the partition key that it happened in."""
@@ -76,6 +79,22 @@ def _key(text: str, form: str) -> str:
     return text
 
 
+def number(kind: Callable[[str], Number], fits: Callable[[Number], bool], allowed: str) -> Callable[[str], Number]:
+    """Return the type of an argument that is a number which `fits`; `allowed` says in words which do.
+
+    >>> number(float, lambda metres: metres > 0, "metres above 0")("20")
+    20.0
+    """
+
+    def parse(text: str) -> Number:
+        with suppress(ValueError):
+            if fits(value := kind(text)):
+                return value
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: {allowed}")
+
+    return parse
+
+
 def settle(
     arguments: argparse.Namespace,
     output_root: str,
@@ -110,24 +129,15 @@ def main(
         export_aws_settings()
         result = run(arguments)
     except PlumewatchError as error:
-        _say(f"{TRY_AGAIN}{error}" if error.is_retryable else str(error))
-        sys.exit(EXIT_NOTHING_DONE)
+        _end(f"{TRY_AGAIN}{error}" if error.is_retryable else str(error))
     except NoCredentialsError as error:
-        _say(f"{error}; allowed: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or the connection aws_default")
-        sys.exit(EXIT_NOTHING_DONE)
+        _end(f"{error}; allowed: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or the connection aws_default")
     except OSError as error:
-        _say(f"{TRY_AGAIN if may_heal(error) else ''}{type(error).__name__}: {error}")
-        sys.exit(EXIT_NOTHING_DONE)
+        _end(f"{TRY_AGAIN if may_heal(error) else ''}{type(error).__name__}: {error}")
     except Exception:
         log.exception("the job has crashed")
-        _say(f"{TRY_AGAIN}the job has crashed; the traceback is above")
-        sys.exit(EXIT_NOTHING_DONE)
-    summary = {
-        "rows_read": result.rows_read,
-        "rows_written": result.rows_written,
-        "failed": result.failed,
-        "seconds": round(time.monotonic() - started, 3),
-    }
+        _end(f"{TRY_AGAIN}the job has crashed; the traceback is above")
+    summary = {**asdict(result), "seconds": round(time.monotonic() - started, 3)}
     print(json.dumps(summary), flush=True)  # noqa: T201 - the one line of standard output that callers read
     sys.exit(EXIT_SOME_BAD if result.failed else EXIT_GOOD)
 
@@ -140,5 +150,6 @@ def _make_paths_absolute(arguments: argparse.Namespace) -> None:
             setattr(arguments, name, many if isinstance(value, list) else many[0])
 
 
-def _say(text: str) -> None:
-    print(redact(" ".join(text.split())), file=sys.stderr, flush=True)  # noqa: T201 - the one line of exit 1
+def _end(reason: str) -> NoReturn:
+    print(redact(" ".join(reason.split())), file=sys.stderr, flush=True)  # noqa: T201 - the one line of exit 1
+    sys.exit(EXIT_NOTHING_DONE)

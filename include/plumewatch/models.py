@@ -38,8 +38,6 @@ class Area:
     """Cell size of the grid in metres."""
     max_items: int | None = None
     """At most so many scenes a day; None takes all."""
-    evalscript: str | None = None
-    """Sentinel Hub evalscript file; the built-in one where None."""
     file: str = ""
     """The file that describes the area."""
 

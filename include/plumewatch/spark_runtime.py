@@ -21,10 +21,8 @@ from plumewatch.settings import CHECKOUT
 
 CACHE = CHECKOUT / ".cache"
 JAVA_VERSIONS = (17, 21)  # Spark 4.0 runs on these (its documentation)
-FAST_START = (
-    "-XX:TieredStopAtLevel=1",
-    "-XX:+UseSerialGC",
-)  # jobs are short: no time for the second compiler to pay off
+FAST_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""Jobs are short: no time for the second compiler to pay off."""
 
 log = logging.getLogger(__name__)
 
@@ -119,25 +117,17 @@ def class_path() -> str:
 
 def class_archive() -> Path:
     """Return the file of the class-data archive that fits this Java, Spark and set of jars; it may not exist yet."""
-    parts = [
-        str(require_java().resolve()),
-        str(java_version(require_java())),
-        metadata.version("pyspark"),
-        class_path(),
-        *FAST_START,
-    ]
+    java = require_java()
+    parts = [str(java.resolve()), str(java_version(java)), metadata.version("pyspark"), class_path(), *FAST_START]
     return CACHE / "spark" / f"classes-{_digest('|'.join(parts).encode())}.jsa"
 
 
-def java_options(archive: Path | None = None) -> str:
+def java_options() -> str:
     """Return the JVM options of a short job; with the class archive where it was built."""
-    archive = archive or class_archive()
-    shared = (
-        [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
-        if archive.exists()
-        else []
-    )
-    return " ".join([*FAST_START, *shared])
+    options, archive = [*FAST_START], class_archive()
+    if archive.exists():
+        options += [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+    return " ".join(options)
 
 
 def prepare() -> None:

@@ -17,7 +17,7 @@ from plumewatch.errors import ConfigurationError
 from plumewatch.settings import SPARK_MASTERS, Settings
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, SparkSession
+    from pyspark.sql import SparkSession
 
 SHUFFLE_PARTITIONS = 4  # the shuffled rows are work lists and detections: thousands, not millions
 
@@ -118,24 +118,18 @@ def serve(port: int) -> None:
 
 def warm_up(archive: Path) -> None:
     """Do a little of everything that jobs do, and leave the loaded classes in `archive` when the JVM ends."""
-    options = session_options(
-        Settings.load(), " ".join([*spark_runtime.FAST_START, f"-XX:ArchiveClassesAtExit={archive}"])
-    )
-    spark = _start("local[2]", "warm-up", options)
+    from pyspark.sql.functions import expr
+
+    java_options = " ".join([*spark_runtime.FAST_START, f"-XX:ArchiveClassesAtExit={archive}"])
+    spark = _start("local[2]", "warm-up", session_options(Settings.load(), java_options))
     points = spark.range(100).selectExpr("id", "ST_Point(id * 0.01D, 0D) AS point").repartition(2)
-    pairs = points.alias("a").join(points.alias("b"), on=_near("a", "b"))
+    pairs = points.alias("a").join(points.alias("b"), on=expr("ST_DWithin(a.point, b.point, 5000, true)"))
     assert pairs.selectExpr("a.id AS id").mapInArrow(lambda batches: batches, "id long").toArrow().num_rows >= 100
     gateway: Any = spark.sparkContext._gateway
     spark.stop()
     gateway.shutdown()
     gateway.proc.stdin.close()  # the JVM ends, and writes the archive, when its standard input closes
     gateway.proc.wait(timeout=120)
-
-
-def _near(left: str, right: str) -> Column:
-    from pyspark.sql.functions import expr
-
-    return expr(f"ST_DWithin({left}.point, {right}.point, 5000, true)")
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ A channel is a function from (digest, settings) to None in CHANNELS; another one
 
 from __future__ import annotations
 
+import html
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ def to_smtp(digest: Digest, settings: Settings) -> None:
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
     SmtpNotifier(
-        to=_recipient("smtp", settings), subject=digest.title, html_content=f"<pre>{_escaped(digest.text)}</pre>"
+        to=_recipient("smtp", settings), subject=digest.title, html_content=f"<pre>{html.escape(digest.text)}</pre>"
     ).notify({})
 
 
@@ -130,9 +131,3 @@ def _recipient(channel: str, settings: Settings) -> str:
     if not settings.alert_to:
         raise ConfigurationError(f"PLUMEWATCH_ALERTS has {channel} but PLUMEWATCH_ALERT_TO is empty")
     return settings.alert_to
-
-
-def _escaped(text: str) -> str:
-    import html
-
-    return html.escape(text)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from airflow.sdk import Asset, get_current_context
+from airflow.sdk import Asset, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch import storage
-from plumewatch.gases import CH4, Gas
+from plumewatch.gases import CH4, GASES
 from plumewatch.observations import write_detection_observations
 from plumewatch.tables import COMBINED, SOURCES
 
+from plumewatch_airflow.assets import partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import summarised
@@ -20,9 +21,11 @@ def requested_methods(asset: Asset, default: str) -> list[str]:
     return list(dict.fromkeys([default, *(m for event in events for m in (event.extra or {}).get("methods", []))]))
 
 
-def run_matching(gas: Gas, key: str) -> None:
-    """Match the detections of a key with the combined inventory; skips without one."""
-    settings = load_settings()
+@task
+def match_sources(gas_name: str) -> None:
+    """Name the likely sources of the key's detections by the combined inventory; skips without one."""
+    gas, settings = GASES[gas_name], load_settings()
+    key = partition_key(get_current_context(), gas.key_format)
     sources = storage.partition_path(settings.table_root(SOURCES.name), {"inventory": COMBINED})
     if not storage.exists(sources):
         raise AirflowSkipException(f"no {sources}: run inventory_refresh, then redetect")
@@ -41,12 +44,14 @@ def run_matching(gas: Gas, key: str) -> None:
         summary.add(result)
 
 
-def write_results(gas: Gas, key: str) -> None:
-    """Write the observations that the detection left in its manifests, and the map of the key."""
+@task(trigger_rule="none_failed")
+def write_observations_and_map(gas_name: str) -> None:
+    """Write the observations that the detection left in its manifests, and draw the map of the key."""
     from plumewatch.areas import read_areas
     from plumewatch.maps.map_file import write_map
 
-    settings = load_settings()
+    gas, settings = GASES[gas_name], load_settings()
+    key = partition_key(get_current_context(), gas.key_format)
     with summarised() as summary:
         of_key = {"method": gas.method, gas.key_column: key}
         detections = storage.list_partitions(gas.table, settings.table_root(gas.table.name), of_key)

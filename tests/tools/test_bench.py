@@ -42,7 +42,7 @@ def test_only_takes_a_name_or_its_first_part(only: str | None, n: int) -> None:
 
 
 def test_every_benchmark_is_a_function_of_its_module() -> None:
-    for _, module, function in bench.BENCHMARKS:
+    for module, function in bench.BENCHMARKS.values():
         assert f"\ndef {function}() -> Iterator[Figure]:" in (bench.FOLDER / f"{module}.py").read_text()
 
 

@@ -15,6 +15,8 @@ from plumewatch.storage.files import filesystem, is_local
 LOCK = ".lock"
 STALE_LOCK_AGE_S = 120.0  # a lock is held while one small file is read and written: seconds
 LOCK_TIMEOUT_S = 300.0
+REFUSALS = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+"""What S3 servers call the answer to a PUT whose condition doesn't hold."""
 
 
 @contextlib.contextmanager
@@ -50,10 +52,9 @@ def _flock(folder: Path) -> Iterator[None]:
 
 
 def _is_still_there(file: IO[str], path: Path) -> bool:
-    try:
+    with contextlib.suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
+    return False
 
 
 @contextlib.contextmanager
@@ -98,12 +99,7 @@ def _is_held(error: OSError) -> bool:
     """Whether S3 refused a conditional PUT for its condition (412, 409), and not for another reason."""
     answer = getattr(error.__cause__, "response", None) or {}
     code = str(answer.get("Error", {}).get("Code", ""))
-    return isinstance(error, FileExistsError) or code in (
-        "PreconditionFailed",
-        "ConditionalRequestConflict",
-        "412",
-        "409",
-    )
+    return isinstance(error, FileExistsError) or code in REFUSALS
 
 
 def _wait_for_lock(what: str, deadline: float) -> None:

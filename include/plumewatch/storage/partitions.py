@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import fsspec
 import pyarrow as pa
@@ -19,16 +19,7 @@ import pyarrow.compute as pc
 
 from plumewatch import __version__
 from plumewatch.errors import ConfigurationError, InputError
-from plumewatch.storage.files import (
-    exists,
-    filesystem,
-    is_there,
-    join,
-    json_bytes,
-    read_bytes,
-    read_json,
-    write_bytes,
-)
+from plumewatch.storage.files import exists, filesystem, is_there, join, json_bytes, read_bytes, read_json, write_bytes
 from plumewatch.storage.locks import lock
 from plumewatch.storage.parquet import parquet_bytes, read_parquet, write_parquet
 from plumewatch.tables import Table
@@ -50,6 +41,19 @@ class Partition:
     """With the scheme that the caller used."""
     keys: dict[str, str]
     """Partition columns and their values, read from the path."""
+
+
+class Origin(TypedDict, total=False):
+    """What a manifest says of how its partition came about."""
+
+    inputs: Collection[str]
+    """The paths that it was made from."""
+    settings: Mapping[str, Any]
+    """What it was made with; `calibration` is a version."""
+    counts: Mapping[str, int]
+    """Rows by status."""
+    extra: Mapping[str, Any]
+    """Further keys of the manifest."""
 
 
 def partition_path(root: str, keys: Mapping[str, str]) -> str:
@@ -127,16 +131,15 @@ def _holds_rows(name: str) -> bool:
 
 def read_manifest(path: str) -> dict[str, Any] | None:
     """Return the manifest of a partition folder, None where it has none."""
+    file = join(path, MANIFEST)
     try:
-        manifest = read_json(join(path, MANIFEST))
+        manifest = read_json(file)
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise InputError(
-            join(path, MANIFEST), f"not JSON ({error})", "the manifest that the writing job left"
-        ) from error
+        raise InputError(file, f"not JSON ({error})", "the manifest that the writing job left") from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), list):
-        raise InputError(join(path, MANIFEST), "no list `files`", "the manifest that the writing job left")
+        raise InputError(file, "no list `files`", "the manifest that the writing job left")
     return manifest
 
 
@@ -185,22 +188,14 @@ def write_partition(
     root: str,
     keys: Mapping[str, str],
     rows: pa.Table,
-    *,
-    inputs: Collection[str] = (),
-    settings: Mapping[str, Any] | None = None,
-    counts: Mapping[str, int] | None = None,
-    extra: Mapping[str, Any] | None = None,
+    **origin: Unpack[Origin],
 ) -> str:
-    """Replace one partition by `rows` in one file and return its folder.
-
-    `inputs` are the paths that it was made from, `settings` what it was made with, `counts` rows by status; `extra` are
-    further keys of the manifest.
-    """
+    """Replace one partition by `rows` in one file and return its folder."""
     _check_keys(table, keys)
     rows = table.conform(rows)
     path = partition_path(root, keys)
     write_bytes(join(path, DATA_FILE), parquet_bytes(table, rows))
-    _write_manifest(path, [DATA_FILE], rows.num_rows, inputs, settings, counts, extra)
+    _write_manifest(path, [DATA_FILE], rows.num_rows, origin)
     return path
 
 
@@ -210,11 +205,7 @@ def publish_partition(
     keys: Mapping[str, str],
     files: Sequence[str],
     rows: int,
-    *,
-    inputs: Collection[str] = (),
-    settings: Mapping[str, Any] | None = None,
-    counts: Mapping[str, int] | None = None,
-    extra: Mapping[str, Any] | None = None,
+    **origin: Unpack[Origin],
 ) -> str:
     """Make `files` (names in the partition's folder, already written) its content, and return its folder.
 
@@ -230,7 +221,7 @@ def publish_partition(
     if not files:
         write_parquet(table, join(path, DATA_FILE), table.empty())
         files = [DATA_FILE]
-    _write_manifest(path, sorted(files), rows, inputs, settings, counts, extra)
+    _write_manifest(path, sorted(files), rows, origin)
     keep = {*files, *(former["files"] if former else ())}
     fs, inner = filesystem(path)
     for entry in fs.ls(inner, detail=True):
@@ -252,25 +243,17 @@ def _check_keys(table: Table, keys: Mapping[str, str]) -> None:
             raise ConfigurationError(f"{table.name}: {name}={value!r}; allowed: a name without '/'")
 
 
-def _write_manifest(
-    path: str,
-    files: Sequence[str],
-    rows: int,
-    inputs: Collection[str],
-    settings: Mapping[str, Any] | None,
-    counts: Mapping[str, int] | None,
-    extra: Mapping[str, Any] | None,
-) -> None:
-    settings = dict(settings or {})
+def _write_manifest(path: str, files: Sequence[str], rows: int, origin: Origin) -> None:
+    settings = dict(origin.get("settings", {}))
     versions = {"software": __version__, "calibration": settings.pop("calibration", None)}
     manifest = {
         "files": list(files),
         "rows": rows,
-        "inputs": sorted(inputs),
+        "inputs": sorted(origin.get("inputs", ())),
         "settings": settings,
         "versions": versions,
-        "counts": dict(counts or {}),
-        **(extra or {}),
+        "counts": dict(origin.get("counts", {})),
+        **origin.get("extra", {}),
     }
     target = join(path, MANIFEST)
     content = json_bytes(manifest)
