@@ -15,6 +15,7 @@ from __future__ import annotations
 from airflow.sdk import dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch.keys import MONTH
+from plumewatch.tables import COMBINED
 from plumewatch_airflow.assets import SOURCES, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
@@ -35,7 +36,7 @@ def refresh_sources() -> None:
         summary.path = settings.table_root("sources")
         result = refresh.refresh_sources(settings.inventories, settings.storage_root)
         failure_book().settle(key, result.failures)
-        summary.read, summary.written = sum(result.rows.values()), result.rows["combined"]
+        summary.read, summary.written = sum(result.rows.values()), result.rows[COMBINED]
         summary.failed = len(result.failures)
 
 

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from plumewatch import jobs, storage
 from plumewatch.constants import METRES_PER_KM
 from plumewatch.errors import InputError
-from plumewatch.failures import NothingDone
+from plumewatch.failures import Condition, NothingDone, Scene, went_through
 from plumewatch.gases import CH4, CO2, GASES, Gas
 from plumewatch.matching.detections import DETECTIONS, detections_of_peaks, detections_of_plumes, with_wind
 from plumewatch.matching.match import PAIRS, match_detections
@@ -61,6 +61,8 @@ class Period:
     detections: pa.Table
     """DETECTIONS and observed_at_utc."""
     failures: list[FailedScene]
+    went_through: Condition
+    """Of failures: that a partition could not be read, which can be now."""
 
     @property
     def is_lost(self) -> bool:
@@ -128,7 +130,8 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
             matches = match_detections(seen, of_period, gas.name)
             _write(arguments, gas, period, matches, max_distance_km)
             written += matches.num_rows
-        jobs.settle(arguments, arguments.matches_path, [(period.key, failure) for failure in failures])
+        keyed = [(period.key, failure) for failure in failures]
+        jobs.settle(arguments, arguments.matches_path, keyed, [period.key], period.went_through)
         failed += len(failures)
     if periods and all(period.is_lost for period in periods):
         raise NothingDone([failure for period in periods for failure in period.failures])
@@ -151,13 +154,19 @@ def _read_period(gas: Gas, key: str, partitions: list[Partition]) -> Period:
         try:
             rows.append(storage.read_table(gas.table, partition.path, gas.table.schema.names))
         except InputError as error:
-            name = partition.path.removeprefix(storage.parent(storage.table_root(gas.table, partition.path)) + "/")
-            area = partition.keys.get("area")
+            area, name = _name(gas, partition)
             failures.append(FailedScene.from_exception(error, scene_id=name, stage=MATCHING_STAGE, area=area))
     read = pa.concat_tables(rows)
     accepted = read.filter(pc.equal(read["status"], ACCEPTED))
     detections = READ[gas.name](read).append_column("observed_at_utc", accepted["observed_at_utc"])
-    return Period(key, partitions, read.num_rows, detections, failures)
+    tables = went_through(MATCHING_STAGE, [_name(gas, partition) for partition in partitions])
+    return Period(key, partitions, read.num_rows, detections, failures, tables)
+
+
+def _name(gas: Gas, partition: Partition) -> Scene:
+    """What failed_scenes calls a partition of detections: its area and its path below the storage root."""
+    above = storage.parent(storage.table_root(gas.table, partition.path)) + "/"
+    return partition.keys.get("area"), partition.path.removeprefix(above)
 
 
 def _refuse_sources_twice(sources_path: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pyproj import Transformer
 
 from plumewatch.constants import EARTH_RADIUS_KM
 
@@ -107,3 +110,9 @@ def utm_epsg(longitude: float, latitude: float, zone: int | None = None) -> int:
 
 def _radians(degrees: ArrayLike) -> Floats:
     return np.radians(np.asarray(degrees, dtype=float))
+
+
+@lru_cache(maxsize=8)
+def degrees_of(crs: str) -> Transformer:
+    """Return the transform from a projected CRS (`EPSG:...`) to longitude and latitude."""
+    return Transformer.from_crs(crs, "EPSG:4326", always_xy=True)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError
-from plumewatch.statuses import OBSERVATION_STAGES
+from plumewatch.statuses import DETECTION_STAGE, OBSERVATION_STAGES
 from plumewatch.tables import OBSERVATIONS
 
 
@@ -47,7 +47,7 @@ def write_detection_observations(storage_root: str, gas: str, key: str, partitio
     rows = [_with_time(row) for manifest in manifests for row in manifest.get("observations", [])]
     areas = {row["area"] for row in rows if row.get("area") is not None}
     orbits = {row["orbit"] for row in rows if row.get("orbit") is not None}
-    write_observations(storage_root, gas, key, "detection", rows, areas=areas, orbits=orbits)
+    write_observations(storage_root, gas, key, DETECTION_STAGE, rows, areas=areas, orbits=orbits)
     return len(rows)
 
 

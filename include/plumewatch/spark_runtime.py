@@ -84,7 +84,7 @@ def _resolve_jars(folder: Path) -> None:
     log.info("resolving the jars of Sedona and s3a (109 MB, once)")
     ivy = next((spark_home() / "jars").glob("ivy-*.jar"))
     aside = folder.with_name(f"{folder.name}.{os.getpid()}")
-    ivy_file = aside.with_suffix(".xml")
+    ivy_file = folder.with_name(f"{aside.name}.xml")
     ivy_file.parent.mkdir(parents=True, exist_ok=True)
     ivy_file.write_text(_ivy_text(), encoding="utf-8")
     command = [

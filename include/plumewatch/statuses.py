@@ -1,4 +1,4 @@
-"""Every word that an outcome, a status or a stage of the tables may be, stated once, with what it means."""
+"""Every word that an outcome, a status or a stage of the tables may be, stated once."""
 
 # observations.outcome: what came of looking at an area, a scene or an orbit
 SEARCHED = "searched"  # looked at, whether something was found or not
@@ -8,8 +8,13 @@ NO_INPUT = "no_input"  # the satellite has nothing of it
 NO_REFERENCE = "no_reference"  # no earlier clear date to compare with
 FAILED = "failed"  # could not be used; failed_scenes says why
 
+# validation.outcome of a published case that was searched, or can't be
+DETECTED = "detected"
+NOT_DETECTED = "not_detected"
+NOT_SENTINEL2 = "not_sentinel2"  # seen by Landsat
+
 # observations.stage: who looked; each replaces only its own rows. failed_scenes.stage: what was being done; there a
-# task of a DAG is a stage by its own name too (fetch_scene, list_granules ...)
+# task of a DAG has a stage of its own too (fetch_scene, fetch_granule, search_scenes, list_granules, read_inventories)
 SEARCH_STAGE = "search"
 FETCH_STAGE = "fetch"
 DETECTION_STAGE = "detection"  # of plumes; in observations of peaks too

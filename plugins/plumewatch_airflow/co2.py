@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from plumewatch.gases import CO2
 from plumewatch.jobs import JobResult
 from plumewatch.tables import PEAKS, SOUNDINGS, WIND
 
@@ -18,7 +19,7 @@ def make_peaks(key: str, months: Iterable[str], **options: Any) -> JobResult:
     paths = {
         "soundings_path": settings.table_root(SOUNDINGS.name),
         "peaks_path": settings.table_root(PEAKS.name),
-        "details_path": settings.table_root("peak_details"),
+        "details_path": settings.table_root(CO2.details),
         "wind_path": settings.table_root(WIND.name),
     }
     total = JobResult(0, 0)

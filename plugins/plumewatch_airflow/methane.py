@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from plumewatch.gases import CH4
 from plumewatch.jobs import JobResult
 
 from plumewatch_airflow.connections import load_settings
@@ -32,6 +33,6 @@ def make_plumes(key: str, pixels: str = "pixels", **options: Any) -> JobResult:
         pixels_path=settings.table_root(pixels),
         plumes_path=settings.table_root("plumes"),
         wind_path=settings.table_root("wind"),
-        details_path=settings.table_root("plume_details"),
+        details_path=settings.table_root(CH4.details),
         **options,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +25,7 @@ ROOMS = (
     "oco2", "oco2.archive", "oco2.granules", "oco2.orbits", "oco2.evaluation",
     "matching", "maps", "simulation",
 )  # fmt: skip
+FLOOR = set(ROOMS[: ROOMS.index("storage")])
 PURE = {
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference",
     "limit_check", "pages", "methane", "methane.evaluation", "oco2", "oco2.evaluation", "matching", "sentinel2",
@@ -39,7 +41,7 @@ PURE_MODULES = {
 # Modules of pure rooms that read or write all the same. A new one is a decision, made here.
 READS_OR_WRITES = {
     "sentinel2.ingest", "sentinel2.pixel_files", "sentinel2.pixel_plan", "sentinel2.search", "sentinel2.stack",
-    "sentinel2.stored_scene", "oco2.evaluation.methods", "oco2.evaluation.seed_step", "methane.evaluation.pictures",
+    "sentinel2.stored_scene", "methane.evaluation.pictures",
     "methane.evaluation.sahara",
 }  # fmt: skip
 REACHES_OUT = {
@@ -181,11 +183,17 @@ def test_spark_jobs_take_everything_by_argument(path: Path) -> None:
     assert "os.environ" not in path.read_text(encoding="utf-8")
 
 
-def test_every_folder_of_the_library_says_what_lives_there() -> None:
-    folders = {path.parent for path in modules(LIBRARY)} - {LIBRARY}
-    for folder in folders:
-        text = " ".join((folder / "__init__.py").read_text(encoding="utf-8").split())
-        assert "May import" in text and "Start reading" in text, folder
+FOLDERS = sorted({library_name(path.parent / "__init__.py") for path in modules(LIBRARY)} - {"__init__"})
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_folder_says_what_it_builds_on(folder: str) -> None:
+    text = " ".join(BY_NAME[folder].read_text(encoding="utf-8").split())
+    assert "Start reading:" in text
+    [told] = re.findall(r"Builds on: (.*?)[.;] ", text)
+    own = {other for name in BY_NAME if room(name) == folder for other in library_imports(name)}
+    assert told.startswith("the floor")
+    assert {room(other) for other in own} - FLOOR - {folder} == set(told.split(", ")[1:])
 
 
 def test_modules_fit_a_head_and_folders_a_glance() -> None:

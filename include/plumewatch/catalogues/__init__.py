@@ -1,4 +1,4 @@
 """Catalogues: services that know which scenes there are, one module a service, asked patiently.
 
-May import: the floor, storage, http. Start reading: stac.py.
+Builds on: the floor, storage, http. Start reading: stac.py.
 """

@@ -1,4 +1,4 @@
 """Inventories: published lists of sources, each read by a module of its own, brought into one form and combined.
 
-May import: the floor, storage. Start reading: refresh.py; a new inventory is a module like gppd.py and an entry there.
+Builds on: the floor, storage. Start reading: refresh.py; a new inventory is a module like gppd.py and an entry there.
 """

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from plumewatch.gases import CO2
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.inventory.csv_rows import OnFailure, Rule, good_rows, numbers, place_rules, read_csv_rows
 from plumewatch.inventory.power_plants import cluster, power_plant_factors
@@ -82,7 +83,7 @@ def _plants(units: pd.DataFrame) -> pa.Table:
             "name": "CoCO2 " + first["country"] + " " + fuel + " " + place_texts(longitude, latitude),
             "kind": np.full(len(total), "power_plant"),
             "fuel": fuel.to_numpy(),
-            "gas": np.full(len(total), "co2"),
+            "gas": np.full(len(total), CO2.name),
             "emission_t_y": total.to_numpy(),
             "emission_t_y_sigma": total.to_numpy() * fuel.map(power_plant_factors().relative_sigma).to_numpy(float),
             "year": np.full(len(total), YEAR, np.int16),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 
 from plumewatch import storage
 from plumewatch.errors import InputError
-from plumewatch.models import FailedScene
+from plumewatch.models import FailedScene, OnFailure
 from plumewatch.statuses import INVENTORY_STAGE
-
-OnFailure = Callable[[FailedScene], None]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from plumewatch.gases import CO2
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.inventory.csv_rows import OnFailure, Rule, digests, good_rows, numbers, place_rules, read_csv_rows
 from plumewatch.inventory.power_plants import power_plant_factors
@@ -71,7 +72,7 @@ def _plants(rows: pd.DataFrame, path: str) -> pa.Table:
             "name": rows["name"],
             "kind": "power_plant",
             "fuel": fuel,
-            "gas": "co2",
+            "gas": CO2.name,
             "emission_t_y": emission,
             "emission_t_y_sigma": emission * sigma,
             "year": np.int16(YEAR),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from plumewatch.gases import GASES
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.inventory.csv_rows import OnFailure, Rule, digests, good_rows, numbers, place_rules, read_csv_rows
 from plumewatch.tables import SOURCES
@@ -13,7 +14,6 @@ NAME = "own_sources"
 COLUMNS = ("name", "kind", "fuel", "gas", "emission_t_y", "emission_t_y_sigma", "year", "longitude", "latitude")
 OPTIONAL = ("owner", "licence", "provenance")
 KINDS = ("power_plant", "industry", "oil_and_gas", "coal_mine", "landfill", "city", "grid_cell")
-GASES = ("co2", "ch4")
 FIRST_YEAR, LAST_YEAR = 1970, 2100  # EDGAR, the longest inventory, starts in 1970
 
 

@@ -1,4 +1,4 @@
 """Maps: what was found on a date or in a month, as one HTML file that needs no network.
 
-May import: anything but simulation and other domains' workers. Start reading: map_file.py, then content.py.
+Builds on: the floor, storage, pages, methane.details. Start reading: map_file.py, then content.py.
 """

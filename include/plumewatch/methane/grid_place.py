@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
-from pyproj import Transformer
 
-from plumewatch.geodesy import wrap_longitude
+from plumewatch.geodesy import degrees_of, wrap_longitude
 from plumewatch.methane.mask_window import window_around
 from plumewatch.methane.smoothing import Mask
 from plumewatch.models import Grid
@@ -76,7 +74,7 @@ class KnownPlace(GridPlace):
         size = self.grid.resolution_m
         x = self.grid.west + (self.col0 + col + 0.5) * size
         y = self.grid.north - (self.row0 + row + 0.5) * size
-        longitude, latitude = to_degrees(self.grid.crs).transform(x, y)
+        longitude, latitude = degrees_of(self.grid.crs).transform(x, y)
         return wrap_longitude(longitude - self.longitude0), np.asarray(latitude)
 
 
@@ -91,12 +89,6 @@ class FittedPlace(GridPlace):
         """Return what was fitted."""
         place = _cubic_terms(row, col, self.height, self.width) @ self.coefficients
         return place[..., 0], place[..., 1]
-
-
-@lru_cache(maxsize=8)
-def to_degrees(crs: str) -> Transformer:
-    """Return the transform from projected metres to longitude and latitude."""
-    return Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
 
 
 def find_grid_place(

@@ -1,4 +1,4 @@
 """What every HTML page shares: how it is put together so that it needs no network, its head, and its wording.
 
-May import: the floor. Start reading: page.py.
+Builds on: the floor. Start reading: page.py.
 """

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyproj import Transformer
 
-from plumewatch.geodesy import wrap_longitude
+from plumewatch.geodesy import degrees_of, wrap_longitude
 from plumewatch.models import Grid
 from plumewatch.sentinel2.bands import METHANE_BANDS
 from plumewatch.tables import PIXELS
@@ -78,7 +76,7 @@ def compute_coordinates(grid: Grid, window: CellWindow) -> tuple[Floats, Floats]
     step = max(1, int(LATTICE_M // grid.resolution_m))
     rows, row_of, row_fraction = _lattice(window.row, window.height, step)
     cols, col_of, col_fraction = _lattice(window.col, window.width, step)
-    to_lonlat = _to_lonlat(grid.epsg)
+    to_lonlat = degrees_of(grid.crs)
     eastings, northings = np.meshgrid(
         grid.west + (cols + 0.5) * grid.resolution_m, grid.north - (rows + 0.5) * grid.resolution_m
     )
@@ -91,11 +89,6 @@ def compute_coordinates(grid: Grid, window: CellWindow) -> tuple[Floats, Floats]
         return across[row_of] * (1.0 - row_fraction[:, None]) + across[row_of + 1] * row_fraction[:, None]
 
     return np.asarray(wrap_longitude(fill_in(longitudes) + corner)), fill_in(latitudes)
-
-
-@lru_cache(maxsize=8)
-def _to_lonlat(epsg: int) -> Transformer:
-    return Transformer.from_crs(f"EPSG:{epsg}", "EPSG:4326", always_xy=True)
 
 
 def _lattice(first: int, length: int, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:

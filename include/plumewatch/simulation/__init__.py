@@ -1,6 +1,6 @@
 """A small made-up world with known plumes and peaks: what the demonstration and the end-to-end tests run on.
 
-May import: the floor, storage, wind; never what it is to test. Start reading: world.py.
+Builds on: the floor, storage, wind; never on what it is to test. Start reading: world.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Where everything is kept: files, locks and partitions under a storage root, a folder or an S3 prefix.
 
-May import: errors, tables. Start reading: partitions.py. Callers say `from plumewatch import storage`.
+Builds on: the floor. Start reading: partitions.py. Callers say `from plumewatch import storage`.
 """
 
 from plumewatch.storage.files import (

@@ -1,4 +1,4 @@
 """Wind: products and files brought into the storage, and interpolated to a point, a height and a time.
 
-May import: the floor, storage, http, settings. Start reading: providers.py (to get it), at_point.py (to use it; pure).
+Builds on: the floor, storage, settings, http. Start reading: providers.py (to get it), at_point.py (to use it; pure).
 """

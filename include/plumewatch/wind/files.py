@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from plumewatch import storage
 from plumewatch.errors import InputError
 from plumewatch.geodesy import wrap_longitude
-from plumewatch.models import FailedScene
+from plumewatch.models import FailedScene, OnFailure
 from plumewatch.statuses import WIND_STAGE
 from plumewatch.tables import WIND
 from plumewatch.wind.grids import MARGIN_DEG, Bounds
@@ -23,7 +23,6 @@ from plumewatch.wind.rows import is_usable
 
 Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Longitudes and latitudes in degrees."""
-OnFailure = Callable[[FailedScene], None]
 
 UNNAMED_PRODUCT = "files"  # product of rows in a folder that names none
 READ_AROUND = timedelta(hours=2 * MAX_AGE_HOURS)  # both ends of the longest gap that is interpolated

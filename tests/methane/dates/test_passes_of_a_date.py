@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from plumewatch import storage
 from plumewatch.methane.anomalies import ForestSettings
-from plumewatch.methane.dates import worker as area_dates
+from plumewatch.methane.dates import worker
 from plumewatch.methane.dates.task import AreaDates
 from plumewatch.methane.dates.worker import detect_area_dates
 from plumewatch.methane.evaluation.scenes import PlantedPlume, SimulatedArea, simulate_area
@@ -159,14 +159,14 @@ def test_a_crash_on_one_pass_leaves_the_other(
     store: Callable[..., AreaDates], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
     error: Exception, is_retryable: bool,
 ) -> None:  # fmt: skip
-    search = area_dates.search_pass
+    search = worker.search_pass
 
     def odd(area: str, target: Pass, *more: object) -> object:
         if target.relative_orbit == OTHER_ORBIT:
             raise error
         return search(area, target, *more)
 
-    monkeypatch.setattr(area_dates, "search_pass", odd)
+    monkeypatch.setattr(worker, "search_pass", odd)
     task = store({3: lambda rows: rows})
     (report,) = detect_area_dates(task)
     (failure,) = failures(report)

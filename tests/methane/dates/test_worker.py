@@ -12,8 +12,7 @@ import pyarrow as pa
 import pytest
 from plumewatch import storage
 from plumewatch.methane.anomalies import ForestSettings
-from plumewatch.methane.dates import outputs as date_outputs
-from plumewatch.methane.dates import worker as area_dates
+from plumewatch.methane.dates import outputs, worker
 from plumewatch.methane.dates.task import AreaDates
 from plumewatch.methane.dates.worker import REPORT, detect_area_dates, detect_bins
 from plumewatch.methane.evaluation.scenes import PlantedPlume, simulate_area
@@ -126,14 +125,14 @@ def test_a_partition_that_cannot_be_written_is_a_failure_of_its_date(task: AreaD
 def test_what_nobody_expected_on_one_date_stops_no_other(
     task: AreaDates, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    search = area_dates.search_pass
+    search = worker.search_pass
 
     def odd(area: str, target: Pass, *more: object) -> object:
         if f"{target.observed_at_utc:%Y-%m-%d}" == task.dates[1]:
             raise ZeroDivisionError("odd")
         return search(area, target, *more)
 
-    monkeypatch.setattr(area_dates, "search_pass", odd)
+    monkeypatch.setattr(worker, "search_pass", odd)
     reports = detect_area_dates(task)
     assert [report["rows_written"] is None for report in reports] == [False, True, False, False, False]
     (failure,) = failures(reports[1])
@@ -170,7 +169,7 @@ def test_a_picture_that_cannot_be_drawn_costs_no_plume(
     def odd(*_: object) -> None:
         raise IndexError("odd")
 
-    monkeypatch.setattr(date_outputs, "write_details", odd)
+    monkeypatch.setattr(outputs, "write_details", odd)
     (report,) = detect_area_dates(replace(task, dates=task.dates[-1:], details_path=f"{tmp_path}/plume_details"))
     (failure,) = failures(report)
     assert failure["scene_id"].endswith("/method=multi_pass/plume_details") and failure["is_retryable"] is False

@@ -1,4 +1,5 @@
 """Published cases: their list, their scenes, and our results beside the published ones.
 
-May import: anything of methane but evaluation, sentinel2, wind. Start reading: validation.py.
+Builds on: the floor, storage, settings, failures, catalogues, sentinel2, wind, pages, methane. Start reading:
+validation.py.
 """

@@ -20,7 +20,7 @@ import shapely
 from plumewatch.errors import ConfigurationError, InputError
 from plumewatch.geodesy import great_circle_distance_km
 from plumewatch.reference.loading import read_reference
-from plumewatch.statuses import ACCEPTED, NO_INPUT, SEARCHED
+from plumewatch.statuses import ACCEPTED, DETECTED, NO_INPUT, NOT_DETECTED, NOT_SENTINEL2, SEARCHED
 
 FILE = "methane_published_cases.csv"
 SENTINEL2 = "sentinel-2"
@@ -30,9 +30,6 @@ ALL_TEAMS = "all teams"
 NOTHING_RELEASED_KG_H = 10.0  # metered rates up to this count as none: a hundredth of what Sentinel-2 ever saw
 SITE_RADIUS_KM = 1.0  # chosen: 1 t/h plumes are 0.5 km long, and where a faint one begins is not seen
 ESTIMATE = re.compile(r"(?P<team>[^:]+):(?P<rate>failed|[\d.]+)(?:\[(?P<low>[\d.]+)-(?P<high>[\d.]+)\])?")
-
-# Outcomes of a case, beside those of the detection that aren't `searched` (no_input, no_reference, skipped_cloud).
-DETECTED, NOT_DETECTED, NOT_SENTINEL2 = "detected", "not_detected", "not_sentinel2"
 
 Row = Mapping[str, Any]
 

@@ -140,7 +140,6 @@ def search_cases(
                 silent = redact(f"the catalogue doesn't answer ({error})")
                 log.warning("nothing is fetched: %s", silent)
             else:
-                log.error("%s: %s", case.case_id, error)
                 found.failed.append(
                     FailedScene.from_exception(error, scene_id=case.case_id, stage=SEARCH_STAGE, area=case.area)
                 )

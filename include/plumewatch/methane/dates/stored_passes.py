@@ -156,11 +156,11 @@ def stated_grid(partition: str) -> Grid | None:
     stated = (storage.read_manifest(partition) or {}).get("grid")
     if stated is None:
         return None
-    try:
-        return Grid(**stated)
-    except TypeError as error:
-        allowed = ", ".join(field.name for field in fields(Grid))
-        raise InputError(storage.join(partition, storage.MANIFEST), f"grid {stated!r}", allowed) from error
+    names = [field.name for field in fields(Grid)]
+    is_whole = isinstance(stated, dict) and sorted(stated) == sorted(names)
+    if not is_whole or not all(isinstance(value, int | float) for value in stated.values()):
+        raise InputError(storage.join(partition, storage.MANIFEST), f"grid {stated!r}", f"numbers: {', '.join(names)}")
+    return Grid(**stated)
 
 
 def _arrays(one: Pass) -> dict[str, Any]:

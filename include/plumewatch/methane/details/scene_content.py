@@ -1,6 +1,6 @@
 """What the page of a scene shows, as plain values: its anomalies, and what each method says of it.
 
-All words and numbers that a reader sees are made here; the page only places them.
+The words are those of `pages.wording`; the page only places them.
 """
 
 from __future__ import annotations

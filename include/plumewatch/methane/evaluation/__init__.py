@@ -1,4 +1,4 @@
 """How good the detector is, on planted truth: recall, false plumes, ranking, rates, calibration (`make evaluate`).
 
-May import: anything of methane. Start reading: __main__.py.
+Builds on: the floor, wind, methane. Start reading: __main__.py.
 """

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from plumewatch.gases import MULTI_PASS
 from plumewatch.methane.evaluation.ground import DESERT, FIELDS
 from plumewatch.methane.evaluation.measure import Setting, Trial
 from plumewatch.methane.evaluation.seeds import judging_seed
@@ -19,7 +20,7 @@ RATE_KG_H = (500.0, 10_000.0)  # log-uniform
 DRAWS = 1000  # of the bootstrap
 INTERVAL = (0.025, 0.975)
 
-DETECTOR, BARE = "multi_pass", "bare threshold"
+DETECTOR, BARE = MULTI_PASS, "bare threshold"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
 """Granules: listed, checked and staged, read, and turned into the table `soundings`.
 
-May import: oco2.archive, storage, failures. Start reading: staging.py, in the order of the monthly DAG.
+Builds on: the floor, storage, settings, failures, observations, oco2, oco2.archive. Start reading: staging.py, in the
+order of the monthly DAG.
 """

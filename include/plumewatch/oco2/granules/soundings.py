@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.keys import MONTH, is_key
-from plumewatch.models import FailedScene
+from plumewatch.models import FailedScene, OnFailure
 from plumewatch.oco2.granules.granule import SoundingSelection, read_granule
 from plumewatch.oco2.track import COLUMNS
 from plumewatch.statuses import EXTRACTION_STAGE, PEAKS_STAGE
@@ -32,7 +32,6 @@ DIGEST_DIGITS = 12
 
 log = logging.getLogger(__name__)
 
-OnFailure = Callable[[FailedScene], None]
 
 SEED_COLUMNS = {
     "sounding_id": "sounding_id",

@@ -1,4 +1,4 @@
-"""What the workers of the detection job do: read orbits, detect their peaks, write their details."""
+"""Orbits searched for peaks: what the workers of the job do, what they say, and what that heals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from plumewatch.oco2.peaks import PeakSearch
 from plumewatch.oco2.pictures import draw_peak
 from plumewatch.oco2.track import Track
 from plumewatch.statuses import PEAKS_STAGE, WIND_STAGE
-from plumewatch.tables import PEAKS
+from plumewatch.tables import PEAKS, WIND
 from plumewatch.wind.files import READ_AROUND, OnFailure, read_wind_files
 
 log = logging.getLogger(__name__)
@@ -100,12 +100,19 @@ def detect_orbit(task: OrbitTask, reader: OrbitReader) -> list[dict[str, Any]]:
 
 
 def orbits_went_through(tasks: Iterable[OrbitTask], wind_path: str | None) -> Condition:
-    """Return the condition for what is over of orbits, of their files, and of wind files below `wind_path`."""
+    """Return the condition for what is over of orbits, of their files, and of wind files below `wind_path`.
+
+    Of wind files those of the months of the orbits; one that doesn't say its date counts for all.
+    """
+    tasks = list(tasks)
     names = {name for task in tasks for name in task.names()}
+    months = {month for task in tasks for month in task.orbit.months}
 
     def is_over(row: Row) -> bool:
         if row["stage"] == WIND_STAGE:
-            return wind_path is not None and (row["asset"] or "").startswith(wind_path)
+            asset = row["asset"] or ""
+            day = storage.keys_in_path(WIND, asset).get("date")
+            return wind_path is not None and asset.startswith(wind_path) and (day is None or day[:7] in months)
         return row["stage"] == PEAKS_STAGE and row["area"] is None and row["scene_id"] in names
 
     return is_over
