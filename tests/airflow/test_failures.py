@@ -51,6 +51,17 @@ def test_what_heals_is_retried_and_what_cannot_is_not(context: dict[str, Any], s
     assert open_rows(storage_root) == [("a", "s1", "ServiceError", 2), ("a", "s2", "InputError", 2)]
 
 
+def test_what_no_second_try_changes_ends_the_task_whoever_raised_it(context: dict[str, Any]) -> None:
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+    from plumewatch_airflow.summary import summarised
+
+    with pytest.raises(AirflowFailException, match="PermissionError: no"), summarised():
+        raise PermissionError("no")
+    for passed_on in (ConnectionResetError("gone"), AirflowSkipException("nothing to do")):
+        with pytest.raises(type(passed_on)), summarised():
+            raise passed_on
+
+
 def test_a_try_that_goes_well_heals_what_an_earlier_one_left(context: dict[str, Any], storage_root: str) -> None:
     from plumewatch_airflow.failures import failure_recorded
 

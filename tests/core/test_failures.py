@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plumewatch import storage
@@ -67,6 +68,16 @@ def test_nothing_done_may_heal_where_one_of_its_failures_may() -> None:
     busy = FailedScene.from_exception(ServiceError("busy", 503), scene_id="s3", stage="fetch_scene")
     assert NothingDone([failure(), busy]).is_retryable and not NothingDone([failure()]).is_retryable
     assert str(NothingDone([failure(), busy])) == "a s1: x.tif: 12 bytes; allowed: a GeoTIFF (and 1 more)"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_retryable"),
+    [(PermissionError("no"), False), (FileNotFoundError("x"), False), (ConnectionResetError("gone"), True),
+     (ValueError("odd"), True), (InputError("f", "x", "y"), False), (ServiceError("busy", 503), True)],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_lasting_answers_are_final_and_what_nobody_knows_may_heal(error: Exception, is_retryable: bool) -> None:
+    assert FailedScene.from_exception(error, scene_id="s", stage="pixels").is_retryable is is_retryable
 
 
 def test_retryable_is_what_the_service_says() -> None:

@@ -94,3 +94,13 @@ def test_vendored_files_are_those_of_the_manifest() -> None:
         "world-atlas": "ISC",
     }
     assert all(p["licence_file"] in listed for p in packages)
+
+
+@pytest.mark.parametrize(
+    ("package", "file"), [("plumewatch.maps", "map.js"), ("plumewatch.methane.details", "scene.js")]
+)
+def test_no_line_of_a_program_makes_markup_or_code_of_a_text_or_asks_the_network(package: str, file: str) -> None:
+    """Also where no test runs it."""
+    script = (resources.files(package) / file).read_text(encoding="utf-8")
+    forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|setHTML|\beval\b|new Function|fetch\(|XMLHttp"
+    assert len(script) > 1000 and not re.findall(forbidden, script)

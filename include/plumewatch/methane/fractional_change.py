@@ -11,9 +11,8 @@ where c rho12 = rho11 the MBSP is T12 / T11 - 1. On ground with c rho12 = (1 + e
 (1 + e) (T12 / T11 - 1): the share e of the column is wrong there, and right in the mean over ground, to which c is
 fitted. The ratio form M = (1 + dR) / (1 + dR') has no such error.
 So the column is `retrieval.estimate_enhancement` of -dR. The published model of MBSP and MBMP, (T12 - 1) - (T11 - 1),
-is the first order of the same: inverted, it gives 1 % too much at 1 mol/m2 and 10 % at 8 (Sentinel-2A, air mass factor
-2). Satellite and air mass factor are always those of the target: the earlier date has no plume of its own, and whatever
-else differs between the dates is the same factor for the whole scene, which c takes up.
+is the first order of the same. Satellite and air mass factor are always those of the target: the earlier date has no
+plume of its own, and whatever else differs between the dates is the same factor for the whole scene, which c takes up.
 """
 
 from __future__ import annotations

@@ -13,9 +13,11 @@ from earthdata_archive import TOKEN, Archive, serve_archive
 from lite_granules import northward_track, write_lite
 from plumewatch import http, storage
 from plumewatch.errors import ConfigurationError, InputError, ServiceError
-from plumewatch.failures import FailureBook
+from plumewatch.failures import FailureBook, NothingDone
+from plumewatch.models import FailedScene
 from plumewatch.oco2.archive import download
 from plumewatch.oco2.granules.staging import (
+    MonthListing,
     downloads_folder,
     list_month,
     missing_account,
@@ -181,3 +183,11 @@ def test_a_folder_for_downloads_that_others_can_write_to_is_refused(
     folder.symlink_to(tmp_path)
     with pytest.raises(ConfigurationError, match="others can write to it"):
         downloads_folder(settings)
+
+
+def test_a_month_of_refused_files_alone_is_no_empty_month() -> None:
+    refused = FailedScene("oco3_x.nc4", "search", "InputError", "OCO-3")
+    with pytest.raises(NothingDone, match=r"oco3_x\.nc4: OCO-3") as caught:
+        MonthListing([], 0, [refused]).raise_if_all_refused()
+    assert not caught.value.is_retryable
+    MonthListing([], 0, []).raise_if_all_refused()
