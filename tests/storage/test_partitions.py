@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.compute as pc
 import pytest
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError, InputError
-from plumewatch.tables import PIXELS, SOURCES
+from plumewatch.tables import PIXELS, SOURCES, WIND
 from stored_rows import sources
 
 
@@ -105,3 +106,23 @@ def test_keys_that_cannot_work_are_refused(tmp_path: Path) -> None:
         storage.write_partition(SOURCES, str(tmp_path), {"area": "x"}, sources("a"))
     with pytest.raises(ConfigurationError, match="without '/'"):
         storage.write_partition(SOURCES, str(tmp_path), {"inventory": "../x"}, sources("a"))
+
+
+ROOTS = ["product=plumewatch", "month=2016-08", "date=2025-01-01", "a=b/product=x", "product=x/date=y", "method=v2",
+         "area=z/date=2019-06-01", "x.parquet"]  # fmt: skip
+
+
+@pytest.mark.parametrize("above", ROOTS)
+def test_folders_above_the_root_of_a_table_say_nothing(tmp_path: Path, above: str) -> None:
+    root, keys = f"{tmp_path}/{above}/wind", {"product": "era5", "date": "2016-08-31"}
+    row = {"observed_at_utc": datetime(2016, 8, 31, 11, tzinfo=UTC), "longitude": 1.0, "latitude": 2.0,
+           "wind_u_m_s": 3.0, "wind_v_m_s": 4.0, "height_m": 10.0}  # fmt: skip
+    path = storage.write_partition(WIND, root, keys, WIND.from_pylist([row]))
+    for at in (root, storage.parent(path), path):
+        rows = storage.read_table(WIND, at, where={"date": {"2016-08-31"}, "product": {"era5"}})
+        assert rows.select(["product", "date"]).to_pylist() == [keys]
+        assert storage.read_table(WIND, at, where={"date": {"2016-08-30"}}).num_rows == 0
+        assert storage.table_root(WIND, at) == root
+    for file in ("data.parquet", "_manifest.json"):
+        assert storage.keys_in_path(WIND, f"{path}/{file}") == keys and storage.table_root(WIND, path) == root
+    assert storage.keys_in_path(WIND, root) == {}

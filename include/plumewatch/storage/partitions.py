@@ -62,17 +62,29 @@ def partition_path(root: str, keys: Mapping[str, str]) -> str:
 
 
 def keys_in_path(table: Table, path: str) -> dict[str, str]:
-    """Return the partition columns of `table` that the components of `path` name."""
-    pairs = (part.split("=", 1) for part in path.split("/") if "=" in part)
-    return {name: value for name, value in pairs if name in table.partitions}
+    """Return the partition columns of `table` that the folders of `path` name, from its end up to the table's root.
+
+    A folder above the root that looks like one of them, as of a storage root in .../date=2025-01-01/, says nothing.
+    """
+    return _root_and_keys(table, path)[1]
 
 
 def table_root(table: Table, path: str) -> str:
-    """Return the table's root, given the root itself or any partition folder below it."""
-    parts = path.rstrip("/").split("/")
-    while parts and parts[-1].split("=", 1)[0] in table.partitions and "=" in parts[-1]:
+    """Return the table's root, given the root itself or any partition folder, or file of one, below it."""
+    return _root_and_keys(table, path)[0]
+
+
+def _root_and_keys(table: Table, path: str) -> tuple[str, dict[str, str]]:
+    parts, keys = path.rstrip("/").split("/"), dict[str, str]()
+    if parts[-1] == MANIFEST or parts[-1].endswith(".parquet"):
         parts.pop()
-    return "/".join(parts)
+    while parts:
+        name, separator, value = parts[-1].partition("=")
+        if not separator or name not in table.partitions or name in keys:
+            break
+        keys[name] = value
+        parts.pop()
+    return "/".join(parts), dict(reversed(keys.items()))
 
 
 def list_partitions(
