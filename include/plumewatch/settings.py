@@ -7,8 +7,10 @@ checkout, the default here. `.env.example` lists every name with unit and defaul
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
+from urllib.parse import unquote
 
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError, redact
@@ -20,9 +22,16 @@ CMR = "cmr"
 """Stands for NASA's archive in PLUMEWATCH_GRANULES."""
 FOREIGN_NAMES = {"earthdata_token": "EARTHDATA_TOKEN"}
 """Settings whose names in the environment are those that other programs use too."""
+PATHS = ("storage_root", "areas", "granules", "wind", "inventories")
+"""Settings that may be a folder."""
 HIDDEN = ("alert_to", "earthdata_token")
 ALERT_CHANNELS = ("log", "smtp", "sns", "slack", "webhook")
 SPARK_MASTERS = "local[N], spark://host:7077, sc://host:15002"
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+QUOTED = re.compile(r"(?P<quote>[\"'])(?P<value>(?:(?!(?P=quote)).)*)(?P=quote)(?:\s+#.*|\s*)")
+BARE = re.compile(r"(?![\"'])(?P<value>(?:(?<!\s)#|[^#])*?)(?:(?:^|\s+)#.*)?")
+REFERENCE = re.compile(r"\$\{\w+\}|^\$\w+")
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,10 @@ class Settings:
         unknown = sorted(set(self.alerts) - set(ALERT_CHANNELS))
         if unknown:
             raise ConfigurationError(f"PLUMEWATCH_ALERTS: {unknown}; allowed: {', '.join(ALERT_CHANNELS)}")
+        for name in PATHS:
+            path = getattr(self, name)
+            if path and path.startswith("file://") and "%" in path:  # a path from here on, so that it is decoded once
+                object.__setattr__(self, name, unquote(path.removeprefix("file://").removeprefix("localhost")))
 
     @classmethod
     def load(cls) -> Settings:
@@ -85,7 +98,7 @@ class Settings:
                 values[field.name] = int(text)
             else:
                 values[field.name] = text
-        values.setdefault("storage_root", f"file://{CHECKOUT / 'storage'}")
+        values.setdefault("storage_root", (CHECKOUT / "storage").as_uri())
         return cls(**values)  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
@@ -116,17 +129,40 @@ def export_aws_settings() -> None:
 
 
 def read_dotenv(path: Path) -> dict[str, str]:
-    """Return the `NAME=value` lines of a file; no such file is empty. Quotes around a value are dropped."""
+    """Return the `NAME=value` lines of a file; no such file is empty.
+
+    As a shell reads them: `export` before a name, quotes around a value and a comment behind it (` # ...`) are no part
+    of the value, nor are a byte order mark and line ends of Windows of the file. Raises ConfigurationError by line for
+    anything else, `$NAME` too, which nothing here replaces; the line itself isn't shown, as it may hold a secret.
+    """
     if not path.is_file():
         return {}
-    values = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        line = line.strip().removeprefix("export ")
-        if not line or line.startswith("#"):
+    content, values = path.read_bytes(), dict[str, str]()
+    try:
+        lines = re.split(r"\r\n|\n|\r", content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        number = content[: error.start].count(b"\n") + 1
+        raise ConfigurationError(f"{path}:{number}: not UTF-8 ({error.reason}); allowed: text in UTF-8") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, separator, value = line.partition("=")
-        if not separator:
-            raise ConfigurationError(f"{path}:{number}: {name!r}; allowed: NAME=value and lines that start with #")
-        value = value.strip()
-        values[name.strip()] = value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
+        name = re.sub(r"^export\s+", "", name.strip())
+        if not separator or not NAME.fullmatch(name):
+            found = f"a name {name!r}" if separator else "no ="
+            raise ConfigurationError(f"{path}:{number}: {found}; allowed: NAME=value and lines that start with #")
+        values[name] = _dotenv_value(value.strip(), f"{path}:{number}: {name}")
     return values
+
+
+def _dotenv_value(text: str, where: str) -> str:
+    """The value that the right side of a line means; `where` is named in errors."""
+    match = QUOTED.fullmatch(text) or BARE.fullmatch(text)
+    if match is None:
+        allowed = "a value without them, or one quoted from its beginning to its end, and then a comment behind a space"
+        raise ConfigurationError(f"{where}: quotes that don't enclose the value; allowed: {allowed}")
+    value = match["value"].strip() if match.re is BARE else match["value"]
+    if not text.startswith("'") and REFERENCE.search(value):
+        allowed = "the value itself, or 'single quotes' where the $ is a part of it"
+        raise ConfigurationError(f"{where}: a variable in the value, which isn't replaced; allowed: {allowed}")
+    return value

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from plumewatch import settings
-from plumewatch.settings import Settings
+from plumewatch import settings, storage
+from plumewatch.errors import ConfigurationError
+from plumewatch.settings import Settings, read_dotenv
 
 
 def test_a_token_is_read_and_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,3 +24,72 @@ def test_a_token_is_read_and_never_shown(tmp_path: Path, monkeypatch: pytest.Mon
 def test_names_in_the_environment() -> None:
     assert settings.environment_name("storage_root") == "PLUMEWATCH_STORAGE_ROOT"
     assert settings.environment_name("earthdata_token") == "EARTHDATA_TOKEN"
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        (b"A=/data/storage   # the NAS\n", "/data/storage"),
+        (b"\xef\xbb\xbfA=geos_fp,era5\r\n", "geos_fp,era5"),
+        (b"\xef\xbb\xbf# Settings\r\nA=cmr # NASA\r\n", "cmr"),
+        (b"export A='/my data' # mine", "/my data"),
+        (b'export\tA="a # b"\t# c', "a # b"),
+        (b"A=https://x/y#part", "https://x/y#part"),
+        (b"A=a#b #c", "a#b"),
+        (b"A = x y \n", "x y"),
+        (b"A=\t# nothing", ""),
+        (b"A=", ""),
+        (b'A="it\'s"', "it's"),
+        (b"A=it's", "it's"),
+        (b"A='$HOME/${x}'", "$HOME/${x}"),
+        (b"A=pa$$word=1", "pa$$word=1"),
+        (b"B=1\rA=2\r", "2"),
+        ("A=/d\u00e4ta\u0085x".encode(), "/d\u00e4ta\u0085x"),
+    ],
+)
+def test_a_line_of_dotenv_means_what_a_shell_makes_of_it(tmp_path: Path, content: bytes, value: str) -> None:
+    (tmp_path / ".env").write_bytes(content)
+    assert read_dotenv(tmp_path / ".env")["A"] == value
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (b"A", "no ="),
+        (b"A: secret", "no ="),
+        (b"set A=secret", "a name 'set A'"),
+        (b"A-B=secret", "a name 'A-B'"),
+        (b"=secret", "a name ''"),
+        (b'A="secret', "A: quotes"),
+        (b"A='secret' x", "A: quotes"),
+        (b'A="secret"#x', "A: quotes"),
+        (b"A=${HOME}/secret", "A: a variable"),
+        (b'A="$HOME/secret"', "A: a variable"),
+        (b"A=\xe4secret", "not UTF-8"),
+    ],
+)
+def test_a_line_of_dotenv_that_is_not_understood_is_named_and_not_shown(
+    tmp_path: Path, line: bytes, found: str
+) -> None:
+    (tmp_path / ".env").write_bytes(b"# one\r\n\r\n" + line + b"\r\n")
+    with pytest.raises(ConfigurationError, match=rf"\.env:3: {found}.*allowed") as refused:
+        read_dotenv(tmp_path / ".env")
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("root", "path"),
+    [
+        ("file:///my%20data", "/my data"),
+        ("file:///a%23b/%C3%A4", "/a#b/\u00e4"),
+        ("file://localhost/a%20b", "/a b"),
+        ("file:///100%25", "/100%"),
+        ("file:///plain", "file:///plain"),
+        ("/as%20it is", "/as%20it is"),
+        ("s3://bucket/a%20b", "s3://bucket/a%20b"),
+    ],
+)
+def test_an_address_of_a_file_is_decoded_once(root: str, path: str) -> None:
+    loaded = replace(Settings(root, wind=root))
+    assert (loaded.storage_root, loaded.wind) == (path, path)
+    assert storage.filesystem(loaded.table_root("wind"))[1].endswith(path.split("://")[-1] + "/wind")
