@@ -2,7 +2,7 @@
 
 Reads the published inventories of emitters into tables of sources, and combines them so that no emitter counts twice.
 
-* **Schedule**: each first of February, when most of the yearly inventories have come out; and by hand.
+* **Schedule**: each first of February, midnight UTC, when most of the yearly inventories have come out; and by hand.
 * **Reads**: inventory files (`PLUMEWATCH_INVENTORIES`).
 * **Writes**: `sources`, one partition an inventory and `combined`; `failed_scenes`. Hands on the asset `sources`.
 
@@ -16,7 +16,7 @@ from airflow.sdk import dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch.keys import MONTH
 from plumewatch.tables import COMBINED
-from plumewatch_airflow.assets import SOURCES, partition_key
+from plumewatch_airflow.assets import SOURCES, YEARLY, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
@@ -40,7 +40,7 @@ def refresh_sources() -> None:
         summary.failed = len(result.failures)
 
 
-@dag(schedule="0 0 1 2 *", default_args=DEFAULT_ARGS, tags=TAGS, max_active_runs=1, doc_md=__doc__)
+@dag(schedule=YEARLY, default_args=DEFAULT_ARGS, tags=TAGS, max_active_runs=1, doc_md=__doc__)
 def inventory_refresh() -> None:
     """Refresh, report."""
     refresh_sources() >> report_failures(MONTH)

@@ -7,7 +7,7 @@ Lite granules of the month become soundings, soundings along each orbit become C
 * **Reads**: granules (`PLUMEWATCH_GRANULES`: NASA's archive by a token, or a folder), wind (`PLUMEWATCH_WIND`).
 * **Writes**: `soundings`, `peaks`, `peak_details`, `wind`, `observations`, `failed_scenes`. Hands on the asset `peaks`
   for the month, and for a neighbouring month that shares an orbit with it.
-* **A month**: trigger with the key YYYY-MM. **A range**: backfill from the first of a month.
+* **A month**: trigger with the key YYYY-MM, or a logical date in it. **A range**: backfill from the first of a month.
 
 What cannot be had or read is a row of `failed_scenes` and turns the run red; the rest goes on: of a granule the stored
 soundings stay, without wind peaks take the granules' own. Downloads are deleted unless `keep_granules` is set.

@@ -8,8 +8,8 @@ screened for cloud and turned into the pixel table, beside the wind of the day.
 * **Reads**: areas (`include/areas/`, `<storage root>/areas/`), their STAC catalogues, wind.
 * **Writes**: `scenes`, `pixels`, `wind`, `observations`, `failed_scenes`. Hands on the asset `pixels` for the day, and
   for each later day whose references it changes.
-* **Today**: trigger without a key. **A day**: trigger with the key YYYY-MM-DD. **A range**: backfill. **The newest
-  scene**: the param `newest`; it lands under its own day.
+* **Today**: trigger without a key. **A day**: trigger with the key YYYY-MM-DD, or with that
+  logical date. **A range**: backfill. **The newest scene**: the param `newest`; it lands under its own day.
 
 A scene that fails is a row of `failed_scenes`; the others go on, and the run is red at its end.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, timedelta
 from typing import Any
 
-from airflow.sdk import Asset, CronPartitionTimetable
+from airflow.sdk import Asset, CronPartitionTimetable, CronTriggerTimetable
 from airflow.sdk.exceptions import AirflowFailException
 from plumewatch.keys import AS_WRITTEN, DAY, MONTH, is_key
 
@@ -19,11 +19,17 @@ SOURCES = Asset(name="sources", uri="plumewatch://sources", group="plumewatch")
 # Midnight crons, offset by one: so a backfill's last day is included, and a day that was run by key isn't run again.
 DAILY = CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=-1, key_format=DAY)
 MONTHLY = CronPartitionTimetable("0 0 1 * *", timezone="UTC", run_offset=-1, key_format=MONTH)
+YEARLY = CronTriggerTimetable("0 0 1 2 *", timezone="UTC")  # a bare cron would follow core.default_timezone
 
 
 def partition_key(context: Any, key_format: str) -> str:
-    """Return the key of the run; the day or month of its start where it has none. A malformed one fails for good."""
-    key = context.get("partition_key") or context["dag_run"].run_after.astimezone(UTC).strftime(key_format)
+    """Return the key of the run; without one the day or month (UTC) of its logical date, else of its start.
+
+    A malformed one fails for good.
+    """
+    run = context["dag_run"]
+    at = getattr(run, "logical_date", None) or run.run_after
+    key = context.get("partition_key") or at.astimezone(UTC).strftime(key_format)
     if not is_key(key, key_format):
         raise AirflowFailException(f"partition key {key!r}; allowed: {AS_WRITTEN[key_format]}")
     return key

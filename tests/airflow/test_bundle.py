@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from plumewatch.keys import DAY, MONTH
 
 DAG_IDS = {
     "sentinel2_daily_ingest", "oco2_monthly_extraction", "methane_detection_and_matching", "co2_detection_and_matching",
@@ -54,3 +57,34 @@ def test_every_param_has_a_title_and_says_what_it_does(dagbag: Any) -> None:
     }
     assert len(schemas) > 10
     assert [at for at, schema in schemas.items() if not (schema.get("title") and schema.get("description_md"))] == []
+
+
+def test_every_schedule_is_utc_whatever_the_default_timezone_is(dagbag: Any) -> None:
+    zones = {dag_id: getattr(dag.timetable, "timezone", None) for dag_id, dag in dagbag.dags.items()}
+    assert [dag_id for dag_id, dag in dagbag.dags.items() if isinstance(dag.schedule, str)] == []
+    assert {dag_id: str(zone) for dag_id, zone in zones.items() if zone is not None} == dict.fromkeys(
+        ("sentinel2_daily_ingest", "oco2_monthly_extraction", "inventory_refresh"), "UTC"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "logical_date", "day", "month"),
+    [
+        (None, "2025-08-24T00:00:00+00:00", "2025-08-24", "2025-08"),
+        (None, "2025-08-24T23:59:59+00:00", "2025-08-24", "2025-08"),
+        (None, "2025-09-01T01:00:00+02:00", "2025-08-31", "2025-08"),
+        (None, "2024-12-31T20:00:00-05:00", "2025-01-01", "2025-01"),
+        (None, "2024-02-29T12:00:00+00:00", "2024-02-29", "2024-02"),
+        (None, None, "2026-07-01", "2026-07"),
+    ],
+)
+def test_the_key_of_a_run_is_that_of_its_logical_date(
+    key: str | None, logical_date: str | None, day: str, month: str
+) -> None:
+    from plumewatch_airflow.assets import partition_key
+
+    at = datetime.fromisoformat(logical_date) if logical_date else None
+    run = SimpleNamespace(logical_date=at, run_after=datetime(2026, 7, 1, tzinfo=UTC))
+    context = {"partition_key": key, "dag_run": run}
+    assert (partition_key(context, DAY), partition_key(context, MONTH)) == (day, month)
+    assert partition_key({**context, "partition_key": "2020-01-02"}, DAY) == "2020-01-02"
