@@ -33,8 +33,9 @@ def parse_das(answer: bytes, source: str) -> dict[str, dict[str, str]]:
     return {name: dict(ATTRIBUTE.findall(content)) for name, content in VARIABLE.findall(text)}
 
 
-def parse_dods(answer: bytes, source: str) -> dict[str, NDArray[np.float64]]:
+def parse_dods(answer: bytes, source: str) -> dict[str, NDArray[np.generic]]:
     """Return the arrays of a .dods answer by name; of arrays with one name, the maps of grids, the first.
+    Their numbers are as they are stored.
 
     Raises ServiceError, which is retryable, where the answer is an error message or ends too early.
     """
@@ -43,7 +44,7 @@ def parse_dods(answer: bytes, source: str) -> dict[str, NDArray[np.float64]]:
     if len(parts) < 2:
         raise _unexpected(answer, source)
     content, place = parts[1], 0
-    arrays: dict[str, NDArray[np.float64]] = {}
+    arrays: dict[str, NDArray[np.generic]] = {}
     for kind, name, shape in declared:
         if kind not in XDR_TYPES:
             raise ServiceError(f"{source}: {name} is of type {kind}; allowed: {', '.join(XDR_TYPES)}")
@@ -54,7 +55,7 @@ def parse_dods(answer: bytes, source: str) -> dict[str, NDArray[np.float64]]:
         stated = np.frombuffer(content, ">u4", 2, place)
         if (stated != size).any():
             raise ServiceError(f"{source}: {name} has {stated.tolist()} values where its declaration says {size}")
-        values = np.frombuffer(content, dtype, size, place + LENGTH_BYTES).astype(float)
+        values = np.frombuffer(content, dtype, size, place + LENGTH_BYTES).astype(dtype.newbyteorder("="))
         arrays.setdefault(name, values.reshape(shape))
         place = end
     return arrays

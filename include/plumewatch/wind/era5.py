@@ -26,6 +26,7 @@ from plumewatch.errors import InputError, ServiceError
 from plumewatch.http import download, download_existing, http_session
 from plumewatch.tables import WIND
 from plumewatch.wind.grids import CutOut, GlobalGrid
+from plumewatch.wind.packing import WIND_UNITS, Packing, parse_time_units
 from plumewatch.wind.product import HOUR, Product, TimesOf, wind_rows
 
 LEVELS = {
@@ -35,7 +36,10 @@ LEVELS = {
 """Height above ground in metres and the variables of u and v."""
 GRID = GlobalGrid(0.0, 0.25, 1440, 90.0, -0.25, 721)
 HOUR_ZERO = datetime(1900, 1, 1, tzinfo=UTC)
-TIME_UNITS = "hours since 1900-01-01"
+AXES = ("time", "latitude", "longitude")
+DIMENSIONS = "_ARRAY_DIMENSIONS"
+PLACE_TOLERANCE_DEG = 1e-3
+DEGREES = ("degrees_north", "degrees_east", "degree_north", "degree_east", "degrees", "degree")
 # The axis of time goes on to 2050, empty; these attributes say where the data end. The later one counts.
 LAST_DAYS = ("valid_time_stop", "valid_time_stop_era5t")
 DATE_DIGITS = 10  # of 2025-05-31 and of 2025-05-31T23:00
@@ -47,18 +51,35 @@ log = logging.getLogger(__name__)
 class _Array:
     """One variable of the store."""
 
-    name: str
+    path: str
     """Its folder."""
+    attributes: Mapping[str, Any]
+    """Its .zattrs."""
     description: bytes
     """Its .zarray."""
     empty: zarr.Array
     """The array without any chunk."""
+    packing: Packing
+    """What its numbers mean."""
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the store has the nodes of GRID and the hours."""
+
+    rows: NDArray[np.intp]
+    """Row of the store, one a row of GRID."""
+    columns: NDArray[np.intp]
+    """Column of the store, one a column of GRID."""
+    hour_zero: datetime
+    """The time of its first hour."""
 
 
 def read_wind(url: str, wanted: TimesOf) -> pa.Table:
     """Return rows of the table `wind` for the blocks of GRID and the times that are wanted, as far as they are there.
 
-    `url` is the Zarr store.
+    `url` is the Zarr store. Order, epoch, unit, scale, offset and fill are what the store states of them; where it
+    states nothing, those of ARCO-ERA5 hold. Raises InputError where they can't be those of ERA5.
     """
     store = url.rstrip("/")
     with http_session() as session:
@@ -71,9 +92,10 @@ def read_wind(url: str, wanted: TimesOf) -> pa.Table:
                     blocks_of.setdefault(at, []).append(cut_out)
         if not blocks_of:
             return WIND.empty()
-        arrays = {n: _array(session, store, n) for pair in LEVELS.values() for n in pair}
-        hours = [_read_hour(session, store, arrays, at, blocks) for at, blocks in sorted(blocks_of.items())]
-    return pa.concat_tables(hours)
+        arrays = {n: _wind_array(session, store, n) for pair in LEVELS.values() for n in pair}
+        layout = _layout(session, store, max(blocks_of))
+        hours = [_read_hour(session, arrays, layout, at, blocks) for at, blocks in sorted(blocks_of.items())]
+    return pa.concat_tables([WIND.empty(), *hours])
 
 
 def _last_time(session: requests.Session, store: str) -> datetime:
@@ -82,9 +104,6 @@ def _last_time(session: requests.Session, store: str) -> datetime:
     days = {name: attributes[name] for name in LAST_DAYS if attributes.get(name) is not None}
     if not days:
         raise InputError(store, "no attribute that says where the data end", f"one of {', '.join(LAST_DAYS)}")
-    units = str(_json(session, store, "time/.zattrs").get("units"))
-    if not units.startswith(TIME_UNITS):
-        raise InputError(store, f"times in {units!r}", TIME_UNITS)
     try:
         last = max(date.fromisoformat(str(day)[:DATE_DIGITS]) for day in days.values())
     except ValueError as error:
@@ -92,44 +111,131 @@ def _last_time(session: requests.Session, store: str) -> datetime:
     return datetime.combine(last, time(23), UTC)
 
 
-def _array(session: requests.Session, store: str, name: str) -> _Array:
-    description = download_existing(session, f"{store}/{name}/.zarray")
+def _layout(session: requests.Session, store: str, last: datetime) -> _Layout:
+    """The store's axes; `last` is the last hour that is wanted."""
+    rows = _nodes(session, f"{store}/{AXES[1]}", GRID.latitudes)
+    columns = _nodes(session, f"{store}/{AXES[2]}", GRID.longitudes)
+    path = f"{store}/{AXES[0]}"
+    epoch, step = parse_time_units(_json(session, store, f"{AXES[0]}/.zattrs"), path)
+    axis = _axis(session, path, units=None)
+    if axis is None:
+        if (epoch, step) != (HOUR_ZERO, HOUR):
+            raise InputError(path, f"no array, times since {epoch:%Y-%m-%d %H:%M}", f"hours since {HOUR_ZERO:%Y-%m-%d}")
+        return _Layout(rows, columns, HOUR_ZERO)
+    first = epoch + float(_values(session, axis, 0, 1)[0]) * step
+    index = min(max(0, (last - first) // HOUR), axis.empty.shape[0] - 1)
+    found = epoch + float(_values(session, axis, index, index + 1)[0]) * step
+    if found != first + index * HOUR:
+        raise InputError(path, f"{found} as time {index} after {first}", "a time each hour")
+    return _Layout(rows, columns, first)
+
+
+def _nodes(session: requests.Session, path: str, degrees: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Where an axis of the store has the places of GRID, in whatever order it has them."""
+    axis = _axis(session, path, units=DEGREES)
+    if axis is None:
+        return np.arange(len(degrees))
+    stated = _values(session, axis, 0, axis.empty.shape[0])
+    apart = np.abs((stated[None, :] - degrees[:, None] + 180.0) % 360.0 - 180.0)
+    if len(stated) != len(degrees) or not (apart.min(axis=1, initial=np.inf) <= PLACE_TOLERANCE_DEG).all():
+        found = f"{len(stated)} places from {stated[0]} to {stated[-1]}" if len(stated) else "no places"
+        raise InputError(path, found, f"the {len(degrees)} of ERA5 from {degrees[0]} to {degrees[-1]}, in any order")
+    return apart.argmin(axis=1)
+
+
+def _axis(session: requests.Session, path: str, units: tuple[str, ...] | None) -> _Array | None:
+    """A variable of one dimension; None where the store has none, so that it says nothing of this axis."""
+    axis = _array(session, path, units)
+    if axis is None or axis.empty.ndim != 1:
+        log.warning("era5: %s: no such axis in the store: it is taken to be as that of ARCO-ERA5", path)
+        return None
+    return axis
+
+
+def _wind_array(session: requests.Session, store: str, name: str) -> _Array:
+    path = f"{store}/{name}"
+    array = _array(session, path, units=WIND_UNITS)
+    if array is None:
+        raise ServiceError(f"{path}/.zarray: HTTP 404", 404)
+    axes = array.attributes.get(DIMENSIONS)
+    shape, chunks = (GRID.rows, GRID.columns), array.empty.chunks
+    if array.empty.shape[1:] != shape or chunks != (1, *shape) or (axes is not None and tuple(axes) != AXES):
+        found = f"shape {array.empty.shape}, chunks {chunks}, axes {axes}"
+        raise InputError(path, found, f"hours of {shape[0]} x {shape[1]} nodes, one a chunk, by {', '.join(AXES)}")
+    return array
+
+
+def _array(session: requests.Session, path: str, units: tuple[str, ...] | None) -> _Array | None:
+    """A variable with what it says of itself; None where there is none. `units` that aren't given aren't looked at."""
+    description = download(session, f"{path}/.zarray")
+    if description is None:
+        return None
     try:
         array = _open({".zarray": description})
     except Exception as error:  # zarr and its codecs raise what they like at a description
-        raise InputError(f"{store}/{name}", f"not a Zarr array ({error})", "a Zarr 2 array") from error
-    shape, chunks = (GRID.rows, GRID.columns), array.chunks
-    if array.shape[1:] != shape or chunks != (1, *shape):
-        found = f"shape {array.shape}, chunks {chunks}"
-        raise InputError(f"{store}/{name}", found, f"hours of {shape[0]} x {shape[1]} nodes, one a chunk")
-    return _Array(name, description, array)
+        raise InputError(path, f"not a Zarr array ({error})", "a Zarr 2 array") from error
+    attributes = _json(session, path, ".zattrs", is_needed=False)
+    fill = array.fill_value
+    stated = {**attributes, **({"missing_value": fill} if fill and "_FillValue" not in attributes else {})}
+    if units is None:
+        stated.pop("units", None)
+    return _Array(path, attributes, description, array, Packing.of(stated, path, units or ()))
+
+
+def _values(session: requests.Session, axis: _Array, first: int, end: int) -> NDArray[np.float64]:
+    """Values `first` to before `end` of an axis; its numbers may be integers. InputError where one is missing."""
+    if axis.empty.shape[0] < end:
+        raise InputError(axis.path, f"{axis.empty.shape[0]} values", f"at least {end}")
+    size = axis.empty.chunks[0]
+    objects = {".zarray": axis.description}
+    for number in range(first // size, (end - 1) // size + 1) if end > first else ():
+        key = axis.empty.metadata.encode_chunk_key((number,))
+        objects[key] = download_existing(session, f"{axis.path}/{key}")
+    stored = _unpacked(objects, slice(first, end), axis.path)
+    if stored.dtype.kind in "iu" and not axis.packing.is_stated:
+        stored = stored.astype(float)
+    values = axis.packing.unpack(stored, axis.path)
+    if not np.isfinite(values).all():
+        raise InputError(axis.path, "values that are missing", "an axis without holes")
+    return values
 
 
 def _read_hour(
-    session: requests.Session, store: str, arrays: Mapping[str, _Array], at: datetime, blocks: list[CutOut]
+    session: requests.Session, arrays: Mapping[str, _Array], layout: _Layout, at: datetime, blocks: list[CutOut]
 ) -> pa.Table:
-    index = (at - HOUR_ZERO) // HOUR
-    parts = []
-    for height, names in LEVELS.items():
-        u, v = (_read_chunk(session, store, arrays[name], index) for name in names)
+    index = (at - layout.hour_zero) // HOUR
+    parts = [WIND.empty()]
+    for height, names in LEVELS.items() if index >= 0 else ():
+        u, v = (_read_chunk(session, arrays[name], index) for name in names)
         for c in blocks:
-            block = slice(c.first_row, c.last_row + 1), slice(c.first_column, c.last_column + 1)
+            rows, columns = (
+                layout.rows[c.first_row : c.last_row + 1],
+                layout.columns[c.first_column : c.last_column + 1],
+            )
+            block = np.ix_(rows, columns)
             parts.append(wind_rows(*GRID.nodes(c), at, height, (u[block], v[block])))
     return pa.concat_tables(parts)
 
 
-def _read_chunk(session: requests.Session, store: str, array: _Array, index: int) -> NDArray[np.float64]:
+def _read_chunk(session: requests.Session, array: _Array, index: int) -> NDArray[np.float64]:
     """One hour of the globe; NaN where the store has no such chunk."""
     if index >= array.empty.shape[0]:
-        raise ServiceError(f"{store}/{array.name}: {array.empty.shape[0]} hours, fewer than the store says to hold")
+        raise ServiceError(f"{array.path}: {array.empty.shape[0]} hours, fewer than the store says to hold")
     key = array.empty.metadata.encode_chunk_key((index, 0, 0))
-    chunk = download(session, f"{store}/{array.name}/{key}")
+    chunk = download(session, f"{array.path}/{key}")
     if chunk is None:
         return np.full((GRID.rows, GRID.columns), np.nan)
+    stored = _unpacked({".zarray": array.description, key: chunk}, index, f"{array.path}/{key}")
+    return array.packing.unpack(stored, array.path)
+
+
+def _unpacked(objects: Mapping[str, bytes], which: int | slice, source: str) -> NDArray[np.generic]:
+    """The numbers that are stored in the chunks of an array."""
     try:
-        return np.asarray(_open({".zarray": array.description, key: chunk})[index], dtype=float)
+        return np.asarray(_open(objects)[which])
     except Exception as error:  # each codec has errors of its own: zlib.error, SystemError of blosc
-        raise ServiceError(f"{store}/{array.name}/{key}: {len(chunk)} bytes that can't be unpacked: {error}") from error
+        size = sum(len(data) for name, data in objects.items() if name != ".zarray")
+        raise ServiceError(f"{source}: {size} bytes that can't be unpacked: {error}") from error
 
 
 def _open(objects: Mapping[str, bytes]) -> zarr.Array:
@@ -138,13 +244,16 @@ def _open(objects: Mapping[str, bytes]) -> zarr.Array:
     return zarr.open_array(MemoryStore(content), mode="r", zarr_format=2)
 
 
-def _json(session: requests.Session, store: str, name: str) -> dict[str, Any]:
+def _json(session: requests.Session, store: str, name: str, is_needed: bool = True) -> dict[str, Any]:
+    """An object of the store; one that isn't needed is empty where it isn't there."""
+    address = f"{store}/{name}"
+    text = download_existing(session, address) if is_needed else download(session, address) or b""
     try:
-        content = json.loads(download_existing(session, f"{store}/{name}"))
+        content = json.loads(text) if text or is_needed else {}
     except ValueError as error:
-        raise ServiceError(f"{store}/{name}: not JSON ({error})") from error
+        raise ServiceError(f"{address}: not JSON ({error})") from error
     if not isinstance(content, dict):
-        raise ServiceError(f"{store}/{name}: not a JSON object")
+        raise ServiceError(f"{address}: not a JSON object")
     return content
 
 

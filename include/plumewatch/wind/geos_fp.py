@@ -8,7 +8,7 @@ each in its middle, on 0.25 x 0.3125 degrees. Lucchesi, File Specification for G
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -22,6 +22,7 @@ from plumewatch.http import download_existing, http_session
 from plumewatch.tables import WIND
 from plumewatch.wind.dap2 import parse_das, parse_dods
 from plumewatch.wind.grids import CutOut, GlobalGrid
+from plumewatch.wind.packing import Packing
 from plumewatch.wind.product import HOUR, Product, TimesOf, wind_rows
 
 COLLECTION = "tavg1_2d_slv_Nx"
@@ -31,6 +32,7 @@ VARIABLES = [name for pair in LEVELS.values() for name in pair]
 GRID = GlobalGrid(-180.0, 0.3125, 1152, -90.0, 0.25, 721)
 UNDEFINED = 1e14  # the collections have 1e15 where there is no value, as of hours that the server lacks
 GRADS_TIME, GRADS_TIME_FULL_HOUR = "%H:%Mz%d%b%Y", "%Hz%d%b%Y"  # 00:30z01dec2017, 00z01dec2017
+AXIS_UNITS = {"time": "days since", "lat": "degree", "lon": "degree"}
 HOURLY_STEPS = ("60mn", "1hr")
 DAYS_TOLERANCE = 1 / 1440  # a minute; the server's days are good to about a second
 PLACE_TOLERANCE_DEG = 1e-3
@@ -50,6 +52,8 @@ class _Extent:
     """UTC."""
     first_day: float
     """How the server's variable `time` counts the first."""
+    packings: Mapping[str, Packing]
+    """What the numbers of each variable mean."""
 
 
 def read_wind(url: str, wanted: TimesOf) -> pa.Table:
@@ -77,6 +81,12 @@ def _extent(session: requests.Session, dataset: str) -> _Extent:
     step = attributes["time"].get("grads_step")
     if sizes != nodes or step not in HOURLY_STEPS:
         raise InputError(dataset, f"{sizes} nodes each {step}", f"{nodes} nodes each 60mn")
+    packings = {name: Packing.of(attributes[name], f"{dataset} {name}") for name in VARIABLES}
+    for name, units in AXIS_UNITS.items():
+        stated = str(attributes[name].get("units", units)).lower()
+        if not stated.startswith(units):
+            raise InputError(f"{dataset} {name}", f"units {stated!r}", units)
+        Packing.of({**attributes[name], "units": None}, f"{dataset} {name}", ()).refuse_if_stated(f"{dataset} {name}")
     try:
         beginning = attributes["time"]["grads_min"]
         form = GRADS_TIME if ":" in beginning else GRADS_TIME_FULL_HOUR
@@ -89,7 +99,7 @@ def _extent(session: requests.Session, dataset: str) -> _Extent:
     days = parse_dods(download_existing(session, f"{dataset}.dods?time[0:1:0]"), dataset).get("time")
     if days is None or days.size != 1:
         raise ServiceError(f"{dataset}: no value of `time` where its first was asked for")
-    return _Extent(first, last, float(days.item()))
+    return _Extent(first, last, float(days.item()), packings)
 
 
 def _read_block(
@@ -105,12 +115,17 @@ def _read_block(
     lon, lat = GRID.nodes(cut_out)
     parts = []
     for height, names in LEVELS.items():
-        u, v = (np.where(np.abs(found[name]) < UNDEFINED, found[name], np.nan) for name in names)
+        u, v = (_values(dataset, name, found[name], extent) for name in names)
         parts += [wind_rows(lon, lat, at, height, (u[n], v[n])) for n, at in enumerate(times)]
     return pa.concat_tables(parts)
 
 
-def _check_place(dataset: str, found: dict[str, Floats], cut_out: CutOut, days: Floats) -> None:
+def _values(dataset: str, name: str, stored: NDArray[np.generic], extent: _Extent) -> Floats:
+    numbers = np.where(np.abs(stored.astype(float)) < UNDEFINED, 0.0, np.nan)
+    return extent.packings[name].unpack(stored, f"{dataset} {name}") + numbers
+
+
+def _check_place(dataset: str, found: dict[str, NDArray[np.generic]], cut_out: CutOut, days: Floats) -> None:
     """The maps of the answer must be those of the block and times that were asked for."""
     rows = slice(cut_out.first_row, cut_out.last_row + 1)
     columns = slice(cut_out.first_column, cut_out.last_column + 1)
