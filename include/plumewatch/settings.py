@@ -64,7 +64,7 @@ class Settings:
     """EARTHDATA_TOKEN: bearer token of a NASA Earthdata account, to download granules with."""
     wind: str | None = None
     """PLUMEWATCH_WIND: products in the order in which they are asked (`geos_fp,era5`), or a folder or prefix of wind
-    files; of several that know a wind the first by name is taken; None: no wind, rates of methane stay null."""
+    files; of several that know a wind the nearest in space and time is taken; None: no wind, no rates of methane."""
     geos_fp_url: str = "https://opendap.nccs.nasa.gov/dods/GEOS-5/fp/0.25_deg/assim"
     """PLUMEWATCH_GEOS_FP_URL: OPeNDAP folder of the GEOS-FP analyses (NASA NCCS, no account)."""
     era5_url: str = "https://storage.googleapis.com/gcp-public-data-arco-era5/ar/full_37-1h-0p25deg-chunk-1.zarr-v3"

@@ -99,7 +99,7 @@ def test_six_hours_are_bridged_and_twelve_are_not() -> None:
     assert wind_at(twelve, 10.0, 50.0, NOON + timedelta(hours=10)).wind_u_m_s == pytest.approx(12.0)
 
 
-def test_the_first_product_that_knows_and_its_own_heights() -> None:
+def test_each_product_has_its_own_heights() -> None:
     wind = pa.concat_tables(
         [
             wind_table([10.0], [50.0], 1, 0, product="era5"),
@@ -208,3 +208,42 @@ def test_the_levels_are_those_that_are_known_at_the_point() -> None:
     ])  # fmt: skip
     levels = [wind_of_each_product(wind, lon, 11.0, NOON, 250.0)[0].from_heights_m for lon in (11.0, 41.0)]
     assert levels == [(100.0,), (100.0, 500.0)]
+
+
+def hour(hours: float) -> datetime:
+    return NOON + timedelta(hours=hours)
+
+
+FAR, HERE = grid(10, 50, 10.25, 50.25, 0.25), grid(11, 50, 11.3125, 50.25)
+NEARER = {
+    # name: (the nearer product's places and hours), (those of the other, which the alphabet puts first)
+    "between its hours": ((HERE, (-0.5, 0.5)), (HERE, (-3, -2))),
+    "inside its cell": ((HERE, (-0.5, 0.5)), (FAR, (-1, 0))),
+    "the hour itself, not half a day": ((HERE, (0,)), (HERE, (-6, 6))),
+    "hourly before six-hourly": ((HERE, (-0.5, 0.5)), (HERE, (-3, 3))),
+    "a station here before one 40 km away": ((([11.1], [50.1]), (0,)), (([11.1], [50.46]), (0,))),
+    "inside an hour ago before 70 km away now": ((HERE, (-1,)), (([11.1], [50.73]), (0,))),
+    "an hour old before two hours early": ((HERE, (-1,)), (HERE, (2,))),
+    "a cell before its own edge": ((HERE, (0,)), (grid(10, 50, 11, 50.25), (0,))),
+    "it alone knows": ((HERE, (0,)), (HERE, (5,))),
+}
+
+
+@pytest.mark.parametrize("case", NEARER)
+def test_of_two_products_the_nearest_wins_and_not_the_alphabet(case: str) -> None:
+    nearer, other = NEARER[case]
+    for first, second in (("b", "a"), ("a", "b")):
+        wind = pa.concat_tables(
+            wind_table(*place, u, 0, [hour(h) for h in hours], product=product)
+            for (place, hours), u, product in ((nearer, 4.0, first), (other, 12.0, second))
+        )
+        found = wind_at(wind, 11.1, 50.1, NOON)
+        assert found is not None and (found.wind_u_m_s, found.product) == (pytest.approx(4.0), first)
+        assert winds_at(wind, [11.1, 11.1], [50.1, 50.1], [NOON, None]).wind_u_m_s[0] == pytest.approx(4.0)
+        assert wind_of_each_product(wind, 11.1, 50.1, NOON)[0].product == first
+
+
+def test_two_products_as_near_are_told_by_name() -> None:
+    wind = pa.concat_tables(wind_table(*HERE, u, 0, product=name) for u, name in ((2.0, "b"), (1.0, "a")))
+    assert winds_at(wind, [11.1], [50.1], [NOON]).wind_u_m_s.tolist() == [pytest.approx(1.0)]
+    assert [w.product for w in wind_of_each_product(wind, 11.1, 50.1, NOON)] == ["a", "b"]

@@ -80,7 +80,7 @@ def _vector(wind: WindAtPoint) -> dict[str, Any]:
 
 
 def wind_of_products(wind: pa.Table, longitude: float, latitude: float, observed_at_utc: datetime) -> PlumeWind | None:
-    """Return the wind at plume height that the rows of the table `wind` know, the first product by name before others.
+    """Return the wind at plume height that the rows of the table `wind` know, the nearest product before others.
 
     None where no product has a row near enough in space and time.
     """

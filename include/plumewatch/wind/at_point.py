@@ -115,16 +115,20 @@ def wind_of_each_product(
     observed_at_utc: datetime,
     height_m: float = SURFACE_WIND_HEIGHT_M,
 ) -> list[WindAtPoint]:
-    """Return what each product that knows the wind at a place, time and height says, by name of the product."""
+    """Return what each product that knows the wind at a place, time and height says.
+
+    First the one whose wind is carried least in space and time (`interpolation.in_space_and_time`); by name of the
+    product where they are as near.
+    """
     lon, lat, time = np.array([longitude], float), np.array([latitude], float), hours_since_1970([observed_at_utc])
     found = []
     for product, rows in (wind if isinstance(wind, WindLookup) else WindLookup.of(wind)).products:
         levels = _levels(rows, lon, lat, time, height_m)
         u, v = _in_height(levels, height_m)
         if np.isfinite(u[0]):
-            known = tuple(level for level, (of_level, _) in levels.items() if np.isfinite(of_level[0]))
-            found.append(WindAtPoint(float(u[0]), float(v[0]), height_m, product, known))
-    return found
+            known = tuple(level for level, (of_level, *_) in levels.items() if np.isfinite(of_level[0]))
+            found.append((_carried(levels)[0], WindAtPoint(float(u[0]), float(v[0]), height_m, product, known)))
+    return [wind for _, wind in sorted(found, key=lambda pair: pair[0])]
 
 
 def winds_at(
@@ -136,33 +140,44 @@ def winds_at(
 ) -> WindAtPoints:
     """Return the wind at many places (degrees) and times, as `wind_at` does for one.
 
-    `wind` has the columns of the table `wind`, `product` where there are several: a point takes the first product (by
-    name) that knows its wind. Rows at exactly `height_m` are used as they are. A point without a time gets NaN.
+    `wind` has the columns of the table `wind`, `product` where there are several: a point takes the nearest product in
+    space and time that knows its wind. Rows at exactly `height_m` are used as they are. A point without a time
+    gets NaN.
     """
     lon, lat, time = np.asarray(longitude, float), np.asarray(latitude, float), hours_since_1970(observed_at_utc)
     u, v = np.full(lon.shape, np.nan), np.full(lon.shape, np.nan)
+    carried = np.full(lon.shape, np.inf)
     products = WindLookup.of(wind).products
+    timed = np.flatnonzero(np.isfinite(time))
     for _, rows in products:
-        wanted = np.flatnonzero(np.isnan(u) & np.isfinite(time))
-        u[wanted], v[wanted] = _in_height(_levels(rows, lon[wanted], lat[wanted], time[wanted], height_m), height_m)
+        levels = _levels(rows, lon[timed], lat[timed], time[timed], height_m)
+        of_product, its_u_v = _carried(levels), _in_height(levels, height_m)
+        nearer = of_product < carried[timed]
+        carried[timed[nearer]] = of_product[nearer]
+        u[timed[nearer]], v[timed[nearer]] = (component[nearer] for component in its_u_v)
     return WindAtPoints(u, v, height_m if products else math.nan)
 
 
 def _levels(
     rows: WindRows, lon: Floats, lat: Floats, time: Floats, height_m: float
-) -> dict[float, tuple[Floats, Floats]]:
-    """Wind of one product at its heights around the one that is asked for, from below."""
+) -> dict[float, tuple[Floats, Floats, Floats]]:
+    """Wind of one product at its heights around the one that is asked for, from below, and how far it was carried."""
     heights = levels_around(np.unique(rows.height).tolist(), height_m)
     return {height: in_space_and_time(rows.take(rows.height == height), lon, lat, time) for height in heights}
 
 
-def _in_height(levels: dict[float, tuple[Floats, Floats]], height_m: float) -> tuple[Floats, Floats]:
+def _carried(levels: dict[float, tuple[Floats, Floats, Floats]]) -> Floats:
+    """How far the wind of one product was carried: that of the nearer height; inf where it knows none."""
+    return np.minimum.reduce([carried for _, _, carried in levels.values()])
+
+
+def _in_height(levels: dict[float, tuple[Floats, Floats, Floats]], height_m: float) -> tuple[Floats, Floats]:
     """Wind of one product: at the height itself, between the two around it, or carried on from the nearest.
 
     Where one of the two around is not known at a point, the other one is carried on.
     """
     lower, upper = min(levels), max(levels)
-    (u0, v0), (u1, v1) = levels[lower], levels[upper]
+    (u0, v0, _), (u1, v1, _) = levels[lower], levels[upper]
     factors = float(height_factor(lower, height_m)), float(height_factor(upper, height_m))
     if lower == upper:
         return factors[0] * u0, factors[0] * v0

@@ -24,18 +24,21 @@ GRID_TOLERANCE = 0.05  # of a step
 NEIGHBOURS = 4  # corners of a cell, and as many stations
 
 
-def in_space_and_time(rows: WindRows, lon: Floats, lat: Floats, time: Floats) -> tuple[Floats, Floats]:
+def in_space_and_time(rows: WindRows, lon: Floats, lat: Floats, time: Floats) -> tuple[Floats, Floats, Floats]:
     """Return the wind at places (degrees) and times (hours since 1970), from rows of one product and height.
 
-    Linear between the times before and after; where one is missing, the near one.
+    Linear between the times before and after; where one is missing, the near one. Third comes how far the wind was
+    carried, in shares of the limits: the root of (distance / 80 km)^2 + (age / 3 h)^2, inf where no wind is known. The
+    distance is that of the nearest row, 0 inside of a grid's cell. The age is that of the one time taken; between two
+    times a and b away it is a * b / (a + b), as the error of what is linear between them grows.
     """
     times = np.unique(rows.time)
     after = np.searchsorted(times, time)  # the first time not before the point's
     before = np.where(times[np.minimum(after, len(times) - 1)] == time, after, after - 1)
     age = np.where(before >= 0, time - times[np.maximum(before, 0)], np.inf)
     lead = np.where(after < len(times), times[np.minimum(after, len(times) - 1)] - time, np.inf)
-    u0, v0 = _in_space(rows, np.where(age <= 2 * MAX_AGE_HOURS, times[np.maximum(before, 0)], np.nan), lon, lat)
-    u1, v1 = _in_space(
+    u0, v0, far0 = _in_space(rows, np.where(age <= 2 * MAX_AGE_HOURS, times[np.maximum(before, 0)], np.nan), lon, lat)
+    u1, v1, far1 = _in_space(
         rows, np.where(lead <= 2 * MAX_AGE_HOURS, times[np.minimum(after, len(times) - 1)], np.nan), lon, lat
     )
 
@@ -47,7 +50,9 @@ def in_space_and_time(rows: WindRows, lon: Floats, lat: Floats, time: Floats) ->
         [_ratio(age, age + lead), 0.0, 1.0],
         np.nan,
     )
-    return _mix(u0, u1, share), _mix(v0, v1, share)
+    carried_h = np.select([is_between, share == 0, share == 1], [_ratio(age * lead, age + lead), age, lead], np.inf)
+    carried = np.hypot(_mix(far0, far1, share) / MAX_DISTANCE_KM, carried_h / MAX_AGE_HOURS)
+    return _mix(u0, u1, share), _mix(v0, v1, share), np.where(np.isnan(carried), np.inf, carried)
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
@@ -59,33 +64,37 @@ def _mix(first: Floats, second: Floats, share: Floats) -> Floats:
     return np.where(share == 0, first, np.where(share == 1, second, (1 - share) * first + share * second))
 
 
-def _in_space(rows: WindRows, slot: Floats, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
-    """Wind at the points, each at the time of the rows that its `slot` names; NaN where it names none."""
-    u, v = np.full(lon.shape, np.nan), np.full(lon.shape, np.nan)
+def _in_space(rows: WindRows, slot: Floats, lon: Floats, lat: Floats) -> tuple[Floats, Floats, Floats]:
+    """Wind at the points, each at the time of the rows that its `slot` names, and its distance in km; NaN if none."""
+    u, v, far_km = (np.full(lon.shape, np.nan) for _ in range(3))
     grid = _Grid.of(rows.lon, rows.lat)
     for time in np.unique(slot[np.isfinite(slot)]):
         points = np.flatnonzero(slot == time)
         field = rows.take(slice(*np.searchsorted(rows.time, [time, np.nextafter(time, np.inf)])))
-        index, weight = _nearest(field, lon[points], lat[points])
+        index, weight, distance_km = _nearest(field, lon[points], lat[points])
         if grid is not None:
             corner, share = grid.corners(field.lon, field.lat, lon[points], lat[points])
             has_cell = (corner >= 0).all(axis=1) & (weight.sum(axis=1) > 0)
-            index[has_cell], weight[has_cell] = corner[has_cell], share[has_cell]
+            index[has_cell], weight[has_cell], distance_km[has_cell] = corner[has_cell], share[has_cell], 0.0
         total = weight.sum(axis=1)
         known = total > 0
         u[points[known]] = (weight * field.u[index]).sum(axis=1)[known] / total[known]
         v[points[known]] = (weight * field.v[index]).sum(axis=1)[known] / total[known]
-    return u, v
+        far_km[points[known]] = distance_km[known]
+    return u, v, far_km
 
 
-def _nearest(field: WindRows, lon: Floats, lat: Floats) -> tuple[NDArray[np.intp], Floats]:
-    """The four nearest rows of each point and their inverse squared distances, 0 beyond the limit: (points, 4)."""
+def _nearest(field: WindRows, lon: Floats, lat: Floats) -> tuple[NDArray[np.intp], Floats, Floats]:
+    """The four nearest rows of each point and their inverse squared distances, 0 beyond the limit: (points, 4).
+
+    Third comes the distance of the nearest in km.
+    """
     chord, index = cKDTree(unit_vectors(field.lon, field.lat)).query(unit_vectors(lon, lat), k=NEIGHBOURS)
     distance_km = chord_to_distance_km(chord)  # the chord is inf where there are fewer rows
     weight = np.where(
         np.isfinite(chord) & (distance_km <= MAX_DISTANCE_KM), 1 / np.maximum(distance_km, 1e-6) ** 2, 0.0
     )
-    return np.minimum(index, len(field.lon) - 1), weight
+    return np.minimum(index, len(field.lon) - 1), weight, distance_km[:, 0]
 
 
 @dataclass(frozen=True)
