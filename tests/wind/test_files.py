@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -175,3 +176,85 @@ def test_fill_values_of_a_wind_file_are_no_wind(tmp_path: Path) -> None:
     good = hourly(DAY, 1)
     write(tmp_path / "w.parquet", pa.concat_tables([good, hourly(DAY, 1, u=-999999.0)]))
     assert read_wind_files(str(tmp_path), DAY, DAY).num_rows == good.num_rows
+
+
+HOURS = hourly(DAY, 2, u=5.0)
+LAYOUTS = [
+    "a.parquet", "product=era5/date=2025-08-31/a.parquet", "product=era5/date=20250831/a.parquet",
+    "date=2025-08-31 00:00:00/a.parquet", "date=2025-08-31T00:00:00/a.parquet",
+    "date=2025-08-31%2000%3A00%3A00/a.parquet", "date=2025-08/a.parquet", "year=2025/month=8/a.parquet",
+    "2025/08/a.parquet", "2025/08/31/00/a.parquet", "a.pq", "x/a.parq", "A.PARQUET", "wind.parquet/part-0.parquet",
+    "date=2025-08-31/product=era5/a.parquet", "product=x/product=era5/a.parquet",
+    "source=era5/date=2025-08-31/hour=10/a.parquet",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_wind_in_the_folders_that_people_have_is_read(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "s" / name, HOURS)
+    for at in ("s", f"s/{name}"):
+        rows = read_wind_files(str(tmp_path / at), DAY, DAY, bounds=[OMAN])
+        assert rows.num_rows == 25 and set(rows["product"].to_pylist()) == {"era5" if "product=" in name else "files"}
+    assert read_wind_files(str(tmp_path / "s"), DAY - timedelta(days=9), DAY - timedelta(days=8)).num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda us: pa.array(us // 10**6), "int64"),
+        (lambda us: pa.array(us // 1000), "int64"),
+        (lambda us: pa.array(us * 1000), "int64"),
+        (lambda us: pa.array(us), "int64"),
+        (lambda us: pa.array(us / 1e6), "double"),
+        (lambda us: pa.array((us // 10**6).astype("uint32")), "uint32"),
+        (lambda us: pa.array(us).cast(pa.timestamp("us")).cast(pa.date32(), safe=False), "date32"),
+    ],
+)
+def test_times_that_say_no_unit_or_no_hour_are_refused_by_name(tmp_path: Path, change: Any, found: str) -> None:
+    us = HOURS["observed_at_utc"].cast(pa.int64()).to_numpy()
+    write(tmp_path / "w.parquet", HOURS.set_column(0, "observed_at_utc", change(us)))
+    for bounds in ([OMAN], []):
+        with pytest.raises(InputError, match=rf"w\.parquet: observed_at_utc of type {found}.*allowed: timestamps"):
+            read_wind_files(str(tmp_path), DAY, DAY, bounds=bounds)
+
+
+@pytest.mark.parametrize(
+    "name", ["era5.nc", "2019/06/era5.grib", "wind.csv", "a.parquet.gz", "wind.feather", "notes.txt", "x/y/z.dat"]
+)
+def test_a_folder_without_a_file_that_is_read_is_named(tmp_path: Path, storage_root: str, name: str) -> None:
+    (tmp_path / "w" / name).parent.mkdir(parents=True)
+    (tmp_path / "w" / name).write_bytes(b"x")
+    failures: list[FailedScene] = []
+    requests = requests_of_day(DAY.date(), [OMAN])
+    fetch_wind_of_setting(Settings(storage_root, wind=str(tmp_path / "w")), requests, failures.append)
+    assert any(Path(name).name in f.message and "allowed: Parquet" in f.message for f in failures)
+    write(tmp_path / "w" / "good.parquet", HOURS)
+    failures.clear()
+    assert fetch_wind_of_setting(Settings(storage_root, wind=str(tmp_path / "w")), requests, failures.append)
+    assert {f.scene_id for f in failures} == ({Path(name).name} if not name.endswith(("txt", "dat")) else set())
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [hourly(DAY - timedelta(days=9), 2), hourly(datetime(1970, 1, 1, tzinfo=UTC), 2), HOURS.slice(0, 0),
+     hourly(DAY, 2, u=-999999.0), HOURS.filter(pa.compute.less(HOURS["longitude"], 0))],
+    ids=["another day", "1970", "no row", "fill only", "elsewhere"],
+)  # fmt: skip
+def test_files_without_any_wind_that_is_asked_for_are_named(tmp_path: Path, storage_root: str, rows: pa.Table) -> None:
+    write(tmp_path / "w" / "a.parquet", rows)
+    failures: list[FailedScene] = []
+    where = Settings(storage_root, wind=str(tmp_path / "w"))
+    assert fetch_wind_of_setting(where, requests_of_day(DAY.date(), [OMAN]), failures.append) == []
+    assert [(f.scene_id, f.stage, f.error_class) for f in failures] == [("w", "wind", "NoWindYet")]
+
+
+def test_folders_behind_links_are_followed_and_hidden_ones_are_not(tmp_path: Path) -> None:
+    write(tmp_path / "elsewhere" / "a.parquet", HOURS)
+    write(tmp_path / "s" / ".hidden" / "a.parquet", HOURS)
+    write(tmp_path / "s" / "_temporary" / "a.parquet", HOURS)
+    (tmp_path / "s" / "2025").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "s" / "b.parquet").symlink_to(tmp_path / "elsewhere" / "a.parquet")
+    assert read_wind_files(str(tmp_path / "s"), DAY, DAY, bounds=[OMAN]).num_rows == 2 * 25
+    (tmp_path / "s" / "up").symlink_to(tmp_path / "s")
+    with pytest.raises(InputError, match="folders within folders"):
+        read_wind_files(str(tmp_path / "s"), DAY, DAY, bounds=[OMAN])

@@ -26,6 +26,7 @@ def read_parquet(
         with fs.open(inner, "rb") as file:
             parquet = pq.ParquetFile(file)
             names = parquet.schema_arrow.names
+            _refuse_numbers_as_times(table, parquet.schema_arrow, path)
             wanted = names if columns is None else [n for n in columns if n in names]
             is_filtered = filter is not None and _is_stored_as(table, parquet.schema_arrow)
             if is_filtered:
@@ -43,6 +44,17 @@ def read_parquet(
     if columns is None:
         return table.conform(rows, source=path)
     return _projection(table, columns).conform(rows, source=path)
+
+
+def _refuse_numbers_as_times(table: Table, stored: pa.Schema, path: str) -> None:
+    """A number doesn't say whether it counts seconds or nanoseconds, nor since when; a date has no hour."""
+    for field in table.schema:
+        if pa.types.is_timestamp(field.type) and field.name in stored.names:
+            kind = stored.field(field.name).type
+            kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+            is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+            if not (pa.types.is_timestamp(kind) or is_text or pa.types.is_null(kind)):
+                raise InputError(path, f"{field.name} of type {kind}", "timestamps (UTC, or with their time zone)")
 
 
 def _is_stored_as(table: Table, stored: pa.Schema) -> bool:

@@ -1,9 +1,9 @@
-"""Wind from files: Parquet with the columns of the table `wind`, with or without product= and date= folders."""
+"""Wind from files: Parquet with the columns of the table `wind`, in whatever folders (`layouts`)."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 import numpy as np
@@ -19,12 +19,12 @@ from plumewatch.statuses import WIND_STAGE
 from plumewatch.tables import WIND
 from plumewatch.wind.grids import MARGIN_DEG, Bounds
 from plumewatch.wind.interpolation import MAX_AGE_HOURS
+from plumewatch.wind.layouts import list_wind_files
 from plumewatch.wind.rows import is_usable
 
 Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Longitudes and latitudes in degrees."""
 
-UNNAMED_PRODUCT = "files"  # product of rows in a folder that names none
 READ_AROUND = timedelta(hours=2 * MAX_AGE_HOURS)  # both ends of the longest gap that is interpolated
 
 log = logging.getLogger(__name__)
@@ -61,13 +61,13 @@ def gather_rows(
     """Return what `rows_of` gives for each file that may hold rows from `start` to `end`, as read_wind_files does."""
     days = [str(start.date() + timedelta(days=n)) for n in range((end.date() - start.date()).days + 1)]
     tables = []
-    for file, product in _files(path, days, on_failure):
+    for file in list_wind_files(path, days, lambda error, asset: _report(error, asset, on_failure)):
         try:
-            rows = rows_of(file)
+            rows = rows_of(file.path)
         except InputError as error:
-            _report(error, file, on_failure)
+            _report(error, file.path, on_failure)
             continue
-        tables.append(rows.append_column("product", pa.repeat(pa.scalar(product), rows.num_rows)))
+        tables.append(rows.append_column("product", pa.repeat(pa.scalar(file.product), rows.num_rows)))
     if not tables:
         return WIND.empty().append_column("product", pa.array([], pa.string()))
     return pa.concat_tables(tables).sort_by([(name, "ascending") for name in ("product", *WIND.sort_by)])
@@ -115,26 +115,6 @@ def copy_wind(
                 )
             )
     return written
-
-
-def _files(path: str, days: Iterable[str], on_failure: OnFailure | None) -> list[tuple[str, str]]:
-    """The files that may hold rows of the days, each with its product."""
-    if path.endswith(".parquet"):
-        return [(path, storage.keys_in_path(WIND, path).get("product", UNNAMED_PRODUCT))]
-    found: list[tuple[str, str]] = []
-    try:
-        partitions = storage.list_partitions(WIND, path, {"date": set(days)})
-    except (InputError, OSError) as error:
-        _report(error, path, on_failure)
-        return found
-    for partition in partitions:
-        try:
-            files = storage.partition_files(partition)
-        except (InputError, OSError) as error:
-            _report(error, partition.path, on_failure)
-            continue
-        found += [(file, partition.keys.get("product", UNNAMED_PRODUCT)) for file in files]
-    return found
 
 
 def _report(error: InputError | OSError, asset: str, on_failure: OnFailure | None) -> None:

@@ -55,6 +55,13 @@ def fetch_wind(settings: Settings, requests: Sequence[WindRequest], on_failure: 
     for day, of_day in groupby(sorted(requests, key=_day), key=_day):
         bounds = sorted({request.bounds for request in of_day})
         written += files.copy_wind(settings.wind, settings.storage_root, day, bounds, on_failure)
+    if not written:
+        shown = "; ".join(str(request) for request in requests[:SHOWN]) + ("; ..." if len(requests) > SHOWN else "")
+        error = NoWindYet(f"{settings.wind}: no row within 1 degree and 6 hours of {len(requests)} requests: {shown}")
+        log.warning("wind: %s", error)
+        if on_failure is not None:
+            name = settings.wind.rstrip("/").rsplit("/", 1)[-1]
+            on_failure(FailedScene.from_exception(error, scene_id=name, stage=WIND_STAGE, asset=settings.wind))
     return sorted(set(written))
 
 
