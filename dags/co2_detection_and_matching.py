@@ -3,8 +3,8 @@
 When the peaks of a month arrive, their likely sources are named from the inventories by the wind, and the month is
 drawn as a map.
 
-* **Schedule**: on the asset `peaks`, same key. Airflow refuses backfills here: backfill `oco2_monthly_extraction`, or
-  run `redetect`.
+* **Schedule**: on the asset `plumewatch_peaks`, same key. Airflow refuses backfills here: backfill
+  `oco2_monthly_extraction`, or run `redetect`.
 * **Reads**: `peaks`, `wind`, `sources`.
 * **Writes**: `matches`, `observations`, `maps`, `failed_scenes`.
 """

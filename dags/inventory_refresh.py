@@ -4,7 +4,8 @@ Reads the published inventories of emitters into tables of sources, and combines
 
 * **Schedule**: each first of February, midnight UTC, when most of the yearly inventories have come out; and by hand.
 * **Reads**: inventory files (`PLUMEWATCH_INVENTORIES`).
-* **Writes**: `sources`, one partition an inventory and `combined`; `failed_scenes`. Hands on the asset `sources`.
+* **Writes**: `sources`, one partition an inventory and `combined`; `failed_scenes`. Hands on the asset
+  `plumewatch_sources`.
 
 A file or row that cannot be used is a row of `failed_scenes`; the others go on, and the run is red at its end.
 Detections that are stored already keep their matches until they are matched again: run `redetect`.

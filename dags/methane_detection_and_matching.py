@@ -3,8 +3,8 @@
 When the pixels of a day arrive, plumes are detected against earlier clear dates of the same area, their rates are
 estimated from the wind, their likely sources named from the inventories, and the day is drawn as a map.
 
-* **Schedule**: on the asset `pixels`, same key; so a day runs again whenever it, or an earlier day that it refers to,
-  has changed. Airflow refuses backfills here: backfill `sentinel2_daily_ingest`, or run `redetect`.
+* **Schedule**: on the asset `plumewatch_pixels`, same key; so a day runs again whenever it, or an earlier day that it
+  refers to, has changed. Airflow refuses backfills here: backfill `sentinel2_daily_ingest`, or run `redetect`.
 * **Reads**: `pixels`, `wind`, `sources`.
 * **Writes**: `plumes`, `plume_details`, `anomalies`, `matches`, `observations`, `maps`, `failed_scenes`.
 """

@@ -5,8 +5,8 @@ Lite granules of the month become soundings, soundings along each orbit become C
 * **Schedule**: the first of each month, midnight UTC, for the month that has just ended; granules that come later land
   in their own month when the key runs again.
 * **Reads**: granules (`PLUMEWATCH_GRANULES`: NASA's archive by a token, or a folder), wind (`PLUMEWATCH_WIND`).
-* **Writes**: `soundings`, `peaks`, `peak_details`, `wind`, `observations`, `failed_scenes`. Hands on the asset `peaks`
-  for the month, and for a neighbouring month that shares an orbit with it.
+* **Writes**: `soundings`, `peaks`, `peak_details`, `wind`, `observations`, `failed_scenes`. Hands on the asset
+  `plumewatch_peaks` for the month, and for a neighbouring month that shares an orbit with it.
 * **A month**: trigger with the key YYYY-MM, or a logical date in it. **A range**: backfill from the first of a month.
 
 What cannot be had or read is a row of `failed_scenes` and turns the run red; the rest goes on: of a granule the stored

@@ -5,7 +5,8 @@ Makes the detection DAGs run again for stored days or months: after a new method
 
 * **Schedule**: by hand, with `from`, `to`, `gas` and, where another method than the default is wanted, `methods`.
 * **Reads**: which partitions of `pixels` and `peaks` are stored; for CO2 with `methods`, `soundings`.
-* **Writes**: `peaks` of those methods. Hands on the assets `pixels` and `peaks` for every stored key in the range.
+* **Writes**: `peaks` of those methods. Hands on the assets `plumewatch_pixels` and `plumewatch_peaks` for every stored
+  key in the range.
 """
 
 from __future__ import annotations

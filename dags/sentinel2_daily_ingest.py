@@ -6,8 +6,8 @@ screened for cloud and turned into the pixel table, beside the wind of the day.
 * **Schedule**: each midnight UTC, for the day that has just ended: its scenes come in from then on, and what comes
   later lands in its own day when the key runs again.
 * **Reads**: areas (`include/areas/`, `<storage root>/areas/`), their STAC catalogues, wind.
-* **Writes**: `scenes`, `pixels`, `wind`, `observations`, `failed_scenes`. Hands on the asset `pixels` for the day, and
-  for each later day whose references it changes.
+* **Writes**: `scenes`, `pixels`, `wind`, `observations`, `failed_scenes`. Hands on the asset `plumewatch_pixels` for
+  the day, and for each later day whose references it changes.
 * **Today**: trigger without a key. **A day**: trigger with the key YYYY-MM-DD, or with that
   logical date. **A range**: backfill. **The newest scene**: the param `newest`; it lands under its own day.
 

@@ -9,11 +9,12 @@ from airflow.sdk import Asset, CronPartitionTimetable, CronTriggerTimetable
 from airflow.sdk.exceptions import AirflowFailException
 from plumewatch.keys import AS_WRITTEN, DAY, MONTH, is_key
 
-PIXELS = Asset(name="pixels", uri="plumewatch://pixels", group="plumewatch")
+# An Airflow may run other bundles too, and of two assets of one name it leaves one inactive: the names are ours alone.
+PIXELS = Asset(name="plumewatch_pixels", uri="plumewatch://pixels", group="plumewatch")
 """Pixel tables of a day; partition key YYYY-MM-DD."""
-PEAKS = Asset(name="peaks", uri="plumewatch://peaks", group="plumewatch")
+PEAKS = Asset(name="plumewatch_peaks", uri="plumewatch://peaks", group="plumewatch")
 """CO2 peaks of a month; partition key YYYY-MM."""
-SOURCES = Asset(name="sources", uri="plumewatch://sources", group="plumewatch")
+SOURCES = Asset(name="plumewatch_sources", uri="plumewatch://sources", group="plumewatch")
 """Inventories as tables of sources; not partitioned by time."""
 
 # Midnight crons, offset by one: so a backfill's last day is included, and a day that was run by key isn't run again.

@@ -42,8 +42,17 @@ def test_work_is_retried_with_backoff(dagbag: Any) -> None:
 
 
 def test_the_assets_hand_on(dagbag: Any) -> None:
-    assert "pixels" in str(dagbag.dags["methane_detection_and_matching"].timetable.asset_condition)
-    assert "peaks" in str(dagbag.dags["co2_detection_and_matching"].timetable.asset_condition)
+    assert "plumewatch_pixels" in str(dagbag.dags["methane_detection_and_matching"].timetable.asset_condition)
+    assert "plumewatch_peaks" in str(dagbag.dags["co2_detection_and_matching"].timetable.asset_condition)
+
+
+def test_assets_have_names_and_addresses_that_are_ours_alone(dagbag: Any) -> None:
+    from plumewatch_airflow import assets
+
+    ours = [assets.PIXELS, assets.PEAKS, assets.SOURCES]
+    handed_on = {o.name for dag in dagbag.dags.values() for task in dag.tasks for o in task.outlets}
+    assert handed_on == {asset.name for asset in ours}
+    assert all(a.name.startswith("plumewatch_") and a.uri.startswith("plumewatch://") for a in ours)
 
 
 def test_params_of_the_trigger_form(dagbag: Any) -> None:

@@ -32,7 +32,7 @@ def first_source(world: Any, gas: str, detection_id: str) -> str | None:
 
 def test_inventories_are_combined(world: Any, run_dag: Callable[..., Any], keys_handed_on: Callable[..., Any]) -> None:
     run = run_dag("inventory_refresh")
-    assert run.state == "success" and {asset for asset, _ in keys_handed_on(run)} == {"sources"}
+    assert run.state == "success" and {asset for asset, _ in keys_handed_on(run)} == {"plumewatch_sources"}
     inventories = {row["inventory"] for row in read(world, SOURCES)}
     assert inventories == {"coco2", "gppd", "own_sources", "combined"}
 
@@ -54,7 +54,7 @@ def test_a_month_of_granules_becomes_peaks_and_the_page_that_is_no_granule_turns
     states = states_of(run)
     assert run.state == "failed" and states["detect_peaks"] == ["success"]
     assert sorted(states["fetch_granule"]) == ["failed"] + ["success"] * (len(states["fetch_granule"]) - 1)
-    assert keys_handed_on(run) == {("peaks", month)}
+    assert keys_handed_on(run) == {("plumewatch_peaks", month)}
     [page] = world.truth["bad_files"]["html_granules"]
     [row] = FailureBook(world.storage_root, EXTRACTION, "any run").rows(month)
     assert row["scene_id"] == page["granule"] and "HTML" in row["message"]
@@ -108,9 +108,9 @@ def test_redetection_hands_on_what_is_stored(
     world: Any, month: str, run_dag: Callable[..., Any], keys_handed_on: Callable[..., Any]
 ) -> None:
     partitions = storage.list_partitions(PIXELS, f"{world.storage_root}/pixels")
-    stored = {("pixels", p.keys["date"]) for p in partitions if p.keys["date"] < "2025-09"}
+    stored = {("plumewatch_pixels", p.keys["date"]) for p in partitions if p.keys["date"] < "2025-09"}
     run = run_dag("redetect", None, **{"from": "2025-08-01", "to": "2025-08-31", "gas": "both", "methods": []})
     assert run.state == "success" and stored
-    assert keys_handed_on(run) == stored | {("peaks", month)}
+    assert keys_handed_on(run) == stored | {("plumewatch_peaks", month)}
     nothing = run_dag("redetect", None, **{"from": "1999-01-01", "to": "1999-01-02", "gas": "ch4", "methods": []})
     assert nothing.state == "success" and keys_handed_on(nothing) == set()

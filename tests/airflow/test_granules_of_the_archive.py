@@ -74,7 +74,9 @@ def test_a_month_is_downloaded_with_the_connection_s_token_and_cleared_away(
     good = {name for name, stored in archive.objects.items() if not stored.is_page}
     [page] = set(archive.objects) - good
     run = run_dag(EXTRACTION, month)
-    assert run.state == "failed" and ("peaks", month) in keys_handed_on(run)  # red for the page, and the others went on
+    assert run.state == "failed" and ("plumewatch_peaks", month) in keys_handed_on(
+        run
+    )  # red for the page, and the others went on
     assert set(granules_in(world)) == good and staged(world) == set()
     failures = {row["scene_id"]: row for row in FailureBook(world.storage_root, EXTRACTION, "any run").rows(month)}
     assert set(failures) == {page} and "NASA GESDISC DATA ARCHIVE" in failures[page]["message"]

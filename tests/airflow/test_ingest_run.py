@@ -40,7 +40,7 @@ def test_a_good_day_is_handed_on(
     day = world.truth["dates"][0]
     run = run_dag(INGEST, day, areas=areas_of(world))
     assert run.state == "success", states_of(run)
-    assert keys_handed_on(run) == {("pixels", day)}
+    assert keys_handed_on(run) == {("plumewatch_pixels", day)}
     assert {scene for ids in pixels(world, day).values() for scene in ids} <= {
         s["scene_id"] for s in scenes_on(world, day)
     }
@@ -57,7 +57,7 @@ def test_a_truncated_scene_turns_the_run_red_and_stops_nothing(
     states = states_of(run)
     assert run.state == "failed" and states["write_pixels"] == ["success"] and states["report_failures"] == ["failed"]
     assert sorted(states["fetch_scene"]) == ["failed"] + ["success"] * (len(scenes_on(world, bad["date"])) - 1)
-    assert keys_handed_on(run) == {("pixels", bad["date"])}
+    assert keys_handed_on(run) == {("plumewatch_pixels", bad["date"])}
     [row] = FailureBook(world.storage_root, INGEST, "any run").rows(bad["date"])
     assert (row["scene_id"], row["area"], row["stage"]) == (bad["scene_id"], bad["area"], "fetch_scene")
     assert row["attempts"] == 1 and row["is_retryable"] is False and "cut off" in row["message"]
@@ -87,7 +87,7 @@ def test_the_newest_scene_lands_under_its_own_day(
 ) -> None:
     newest = world.truth["dates"][-1]
     run = run_dag(INGEST, "2025-09-08", newest=True, areas=areas_of(world))
-    assert run.state == "success" and keys_handed_on(run) == {("pixels", newest)}
+    assert run.state == "success" and keys_handed_on(run) == {("plumewatch_pixels", newest)}
     assert set(pixels(world, newest)) == {s["area"] for s in scenes_on(world, newest)}
 
 
@@ -97,13 +97,13 @@ def test_a_day_that_comes_late_hands_on_the_days_that_refer_to_it(
     late = world.truth["dates"][2]
     first = run_dag(INGEST, late, areas=areas_of(world))
     later = {day for day in world.truth["dates"][3:] if pixels(world, day)}
-    assert later and keys_handed_on(first) == {("pixels", day) for day in {late, *later}}
+    assert later and keys_handed_on(first) == {("plumewatch_pixels", day) for day in {late, *later}}
     for day in later:  # as the detection of these days would
         for area in areas_of(world):
             keys = {"method": "multi_pass", "area": area, "date": day}
             storage.write_partition(PLUMES, f"{world.storage_root}/plumes", keys, PLUMES.empty())
     again = run_dag(INGEST, late, areas=areas_of(world))
-    assert keys_handed_on(again) == {("pixels", late)}
+    assert keys_handed_on(again) == {("plumewatch_pixels", late)}
 
 
 def test_an_unknown_area_is_answered_with_the_known_ones(world: Any, run_dag: Callable[..., Any]) -> None:
