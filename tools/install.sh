@@ -36,7 +36,7 @@ if [[ "$(.venv/bin/uv --version 2>/dev/null)" != "uv $uv_version"* ]]; then
     .venv/bin/python -m pip install --quiet "uv==$uv_version"
 fi
 echo "Installing $(grep -c '^[A-Za-z0-9]' requirements.lock) packages into .venv: half a minute from the cache, some minutes without ..."
-.venv/bin/uv pip install --compile-bytecode -r requirements.lock
+.venv/bin/uv pip install --quiet --compile-bytecode -r requirements.lock
 echo "Installing plumewatch itself, editable ..."
 .venv/bin/uv pip install --quiet --no-deps -e .
 echo "$((SECONDS - started))" > .venv/installed  # seconds; its date is what `make` compares
