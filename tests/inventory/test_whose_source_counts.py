@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from plumewatch import storage
+from plumewatch.errors import InputError
 from plumewatch.inventory.coco2 import read_coco2
 from plumewatch.inventory.combine import combine_sources
 from plumewatch.inventory.gppd import read_gppd
@@ -218,3 +219,15 @@ def test_distant_plants_of_one_id_are_as_many_sources(tmp_path: Path, places: li
 def test_distant_plants_of_one_id_are_all_stored(tmp_path: Path, storage_root: str) -> None:
     coco2(tmp_path / "i", "CoCO2_7,ZAF,coal,29,-26,1e6", "CoCO2_7,ZAF,coal,60,10,1e6")
     assert refresh_sources(str(tmp_path / "i"), storage_root).rows == {"coco2": 2, "combined": 2}
+
+
+@pytest.mark.parametrize("number", ["9" * 19, "9" * 40, "\u0663", "1e3", "-1"])
+def test_an_id_that_is_no_number_of_64_bits_is_named(tmp_path: Path, number: str) -> None:
+    with pytest.raises(InputError, match=rf"{COCO2_FILE}:2: ID is"):
+        read_coco2(coco2(tmp_path, f"CoCO2_{number},ZAF,coal,29,-26,1e6"))
+
+
+@pytest.mark.parametrize("read", [read_coco2, read_gppd, read_own_sources])
+def test_a_first_line_without_end_is_named(tmp_path: Path, read: Any) -> None:
+    with pytest.raises(InputError, match=r"f\.csv:1: not CSV"):
+        read(write(tmp_path, "f.csv", '"' + "x" * 200_000))

@@ -23,7 +23,7 @@ YEAR = 2018
 LICENCE = "licence not stated; doi:10.24380/mxjo-nram"
 COLUMNS = ("ID", "ISO3", "fuel", "longitude", "latitude", "co2_emis_ty")
 FUELS = ("coal", "natural gas", "oil", "biomass", "waste")
-UNIT_ID = r"CoCO2_0*(\d+)"
+UNIT_ID = r"CoCO2_0*([0-9]{1,18})"  # as many digits as 64 bits hold
 
 log = logging.getLogger(__name__)
 

@@ -73,7 +73,10 @@ def read_csv_rows(path: str, required: Sequence[str], optional: Sequence[str] = 
     except UnicodeDecodeError as error:
         raise InputError(path, f"not UTF-8 ({error})", "a CSV file in UTF-8") from error
     reader = csv.reader(io.StringIO(text, newline=""))
-    header = [name.strip() for name in next(reader, [])]
+    try:
+        header = [name.strip() for name in next(reader, [])]
+    except csv.Error as error:
+        raise InputError(f"{path}:1", f"not CSV ({error})", "comma-separated values") from error
     missing = [name for name in required if name not in header]
     if missing:
         found = f"no column {', '.join(missing)} in the first line"
