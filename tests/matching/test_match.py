@@ -115,6 +115,26 @@ def test_the_statuses() -> None:
     assert status(detection(), ("tiny", *at(30, 300), KT_H / 1000)) == "unknown_source"
 
 
+@pytest.mark.parametrize(
+    ("weights", "wanted"),
+    [
+        ((51, 49), "ambiguous"),
+        ((60, 40), "ambiguous"),
+        ((65, 35), "ambiguous"),
+        ((68, 32), "confirmed"),
+        ((90, 10), "confirmed"),
+        ((50, 50), "ambiguous"),
+        ((51, 49, 1), "ambiguous"),
+        ((60, 20, 20), "confirmed"),
+        ((40, 20, 20), "ambiguous"),
+    ],
+)
+def test_of_plants_side_by_side_one_is_confirmed_only_with_a_clear_lead(weights: tuple, wanted: str) -> None:
+    plants = [(f"p{n}", *at(20, 270), KT_H * weight / 100) for n, weight in enumerate(weights)]
+    assert matches(detection(rate=1.0), pairs(*plants))[0]["status"] == wanted
+    assert matching_rule("co2").confirmed_lead == matching_rule("ch4").confirmed_lead == 2
+
+
 def test_plants_that_lie_as_well_explain_one_peak_together() -> None:
     cluster = [(f"p{i}", *at(20 + i, 268 + i), KT_H) for i in range(5)]
     rows = matches(detection(rate=5.0), pairs(*cluster))

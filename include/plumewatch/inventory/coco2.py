@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from plumewatch.gases import CO2
 from plumewatch.geodesy import wrap_longitude
-from plumewatch.inventory.csv_rows import OnFailure, Rule, good_rows, numbers, place_rules, read_csv_rows
+from plumewatch.inventory.csv_rows import OnFailure, Rule, digests, good_rows, numbers, place_rules, read_csv_rows
 from plumewatch.inventory.power_plants import cluster, power_plant_factors
 from plumewatch.tables import SOURCES
 
@@ -23,7 +23,7 @@ YEAR = 2018
 LICENCE = "licence not stated; doi:10.24380/mxjo-nram"
 COLUMNS = ("ID", "ISO3", "fuel", "longitude", "latitude", "co2_emis_ty")
 FUELS = ("coal", "natural gas", "oil", "biomass", "waste")
-UNIT_ID = r"CoCO2_0*(\d+)"
+UNIT_ID = r"CoCO2_0*([0-9]{1,18})"  # as many digits as 64 bits hold
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ def read_coco2(path: str, on_failure: OnFailure | None = None) -> pa.Table:
 
     Units no more than 1 km apart are one plant: the emission is their sum, the place their mean weighted by emission,
     the fuel the one that emits most. The file has no names: `CoCO2 ZAF coal 26.09S 28.97E` says country, fuel and
-    place. A plant keeps the lowest number of its units as its id. Bad rows raise InputError, or are reported to
-    `on_failure`.
+    place. A plant keeps the lowest number of its units as its id, with a hash of its place where distant plants
+    share it. Bad rows raise InputError, or are reported to `on_failure`.
     """
     rows = read_csv_rows(path, COLUMNS)
     emission = numbers(rows["co2_emis_ty"])
@@ -60,7 +60,7 @@ def _units(rows: pd.DataFrame) -> pd.DataFrame:
             "latitude": numbers(rows["latitude"]),
             "emission": numbers(rows["co2_emis_ty"]),
         }
-    ).sort_values("number", ignore_index=True)
+    ).sort_values(["number", "longitude", "latitude"], ignore_index=True)
     units["plant"] = cluster(units["longitude"], units["latitude"], power_plant_factors().plants.unit_distance_km)
     return units
 
@@ -79,7 +79,7 @@ def _plants(units: pd.DataFrame) -> pa.Table:
     number, count = first["number"], plant.value_counts(sort=False).sort_index()
     return SOURCES.from_columns(
         {
-            "source_id": "coco2-" + number.astype(str),
+            "source_id": "coco2-" + number.astype(str) + _apart(first),
             "name": "CoCO2 " + first["country"] + " " + fuel + " " + place_texts(longitude, latitude),
             "kind": np.full(len(total), "power_plant"),
             "fuel": fuel.to_numpy(),
@@ -95,6 +95,12 @@ def _plants(units: pd.DataFrame) -> pa.Table:
             + np.where(count > 1, " and " + (count - 1).astype(str) + " more units", ""),
         }
     )
+
+
+def _apart(first: pd.DataFrame) -> pd.Series:
+    """What tells plants of one number apart: `-` and a hash of the first unit's place; nothing where one has it."""
+    place = digests(first[["longitude", "latitude"]].astype(str), ("longitude", "latitude"))
+    return ("-" + place).where(first["number"].duplicated(keep=False), "")
 
 
 def place_texts(longitude: np.ndarray, latitude: pd.Series) -> pd.Series:

@@ -17,6 +17,8 @@ from plumewatch.errors import InputError
 from plumewatch.models import FailedScene, OnFailure
 from plumewatch.statuses import INVENTORY_STAGE
 
+MISSING = ("na", "n/a", "#n/a", "nan", "null", "none", "-", "--")
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -33,6 +35,11 @@ class Rule:
 def numbers(texts: pd.Series) -> pd.Series:
     """Return a column as numbers; NaN where it is empty or something else."""
     return pd.to_numeric(texts, errors="coerce").astype(float)
+
+
+def without_missing(texts: pd.Series) -> pd.Series:
+    """Return a column with empty text where it says in a word that there is no value, as R and pandas write it."""
+    return texts.where(~texts.str.casefold().isin(MISSING), "")
 
 
 def good_rows(rows: pd.DataFrame, path: str, rules: Sequence[Rule], on_failure: OnFailure | None) -> pd.DataFrame:
@@ -55,9 +62,9 @@ def good_rows(rows: pd.DataFrame, path: str, rules: Sequence[Rule], on_failure: 
 def read_csv_rows(path: str, required: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
     """Read columns of a comma-separated file with a header line, UTF-8, local or on S3; absent optional ones are empty.
 
-    The columns are stripped text; the index is the line of the file, from 1, on which each row ends. A row with too few
-    or too many fields has empty text in all its columns, which no rule on required columns passes. Raises InputError
-    where the file isn't such a file.
+    The columns are stripped text; the index is the line of the file, from 1, on which each row ends. Rows of empty
+    fields, which spreadsheets leave, are none. A row with too few or too many fields has empty text in all its
+    columns, which no rule on required columns passes. Raises InputError where the file isn't such a file.
     """
     try:
         text = storage.read_bytes(path).decode("utf-8-sig")
@@ -66,13 +73,16 @@ def read_csv_rows(path: str, required: Sequence[str], optional: Sequence[str] = 
     except UnicodeDecodeError as error:
         raise InputError(path, f"not UTF-8 ({error})", "a CSV file in UTF-8") from error
     reader = csv.reader(io.StringIO(text, newline=""))
-    header = [name.strip() for name in next(reader, [])]
+    try:
+        header = [name.strip() for name in next(reader, [])]
+    except csv.Error as error:
+        raise InputError(f"{path}:1", f"not CSV ({error})", "comma-separated values") from error
     missing = [name for name in required if name not in header]
     if missing:
         found = f"no column {', '.join(missing)} in the first line"
         raise InputError(path, found, "a header with " + ", ".join(required))
     try:
-        rows = [(reader.line_num, row) for row in reader if row]
+        rows = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
     except csv.Error as error:
         raise InputError(f"{path}:{reader.line_num}", f"not CSV ({error})", "comma-separated values") from error
     whole = [row if len(row) == len(header) else [""] * len(header) for _, row in rows]

@@ -14,7 +14,16 @@ import pyarrow as pa
 
 from plumewatch.gases import CO2
 from plumewatch.geodesy import wrap_longitude
-from plumewatch.inventory.csv_rows import OnFailure, Rule, digests, good_rows, numbers, place_rules, read_csv_rows
+from plumewatch.inventory.csv_rows import (
+    OnFailure,
+    Rule,
+    digests,
+    good_rows,
+    numbers,
+    place_rules,
+    read_csv_rows,
+    without_missing,
+)
 from plumewatch.inventory.power_plants import power_plant_factors
 from plumewatch.tables import SOURCES
 
@@ -24,6 +33,7 @@ LICENCE = "CC BY 4.0"
 PROVENANCE = "WRI Global Power Plant Database v1.3.0"
 COLUMNS = ("name", "capacity_mw", "longitude", "latitude", "primary_fuel", "estimated_generation_gwh_2017")
 OPTIONAL = ("gppd_idnr", "owner", "generation_gwh_2017")
+QUANTITIES = ("capacity_mw", "estimated_generation_gwh_2017", "generation_gwh_2017")
 FOSSIL_FUELS = {
     "Coal": "coal",
     "Gas": "natural gas",
@@ -46,8 +56,9 @@ def read_gppd(path: str, on_failure: OnFailure | None = None) -> pa.Table:
     rows = read_csv_rows(path, COLUMNS, OPTIONAL)
     # Fuels that emit nothing need no further look; a torn row, which has no name, does.
     rows = rows[rows["primary_fuel"].isin(FOSSIL_FUELS) | (rows["name"] == "")]
+    rows = rows.assign(**{column: without_missing(rows[column]) for column in (*QUANTITIES, "gppd_idnr", "owner")})
     rules = [Rule("name", rows["name"] != "", "a name, and as many fields as the header"), *place_rules(rows)]
-    rules += [_quantity(rows, c) for c in ("capacity_mw", "estimated_generation_gwh_2017", "generation_gwh_2017")]
+    rules += [_quantity(rows, c) for c in QUANTITIES]
     return _plants(good_rows(rows, path, rules, on_failure), path) if len(rows) else SOURCES.empty()
 
 

@@ -5,6 +5,7 @@ An inventory is one module with a `read_` function and one entry in INVENTORIES.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from plumewatch.inventory.power_plants import power_plant_factors
 from plumewatch.models import FailedScene
 from plumewatch.statuses import INVENTORY_STAGE
 from plumewatch.tables import COMBINED, SOURCES
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ def refresh_sources(inventories_path: str, storage_root: str) -> RefreshedSource
     """Read all inventory files of a folder or prefix, and write `sources`: one partition each, and `combined`.
 
     A file that cannot be used leaves its inventory's partition as it was; the others go through. `combined` is made of
-    what the partitions then hold. Raises InputError where the folder has no inventory file at all.
+    what the partitions then hold. An inventory whose file is gone is emptied, so that its sources leave `combined`.
+    Raises InputError where the folder has no inventory file at all.
     """
     found = {inventory: _files(inventory, inventories_path) for inventory in INVENTORIES}
     if not any(found.values()):
@@ -68,6 +72,10 @@ def refresh_sources(inventories_path: str, storage_root: str) -> RefreshedSource
     failures: list[FailedScene] = []
     for inventory, files in found.items():
         if not files:
+            if gone := storage.read_table(SOURCES, root, where={"inventory": inventory.name}).num_rows:
+                log.warning("%s: no file of %s any more, its %d sources go", inventories_path, inventory.name, gone)
+                _write(root, inventory.name, SOURCES.empty(), [])
+                rows[inventory.name] = 0
             continue
         try:
             sources = _read(inventory, files, failures)

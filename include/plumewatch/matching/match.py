@@ -47,7 +47,8 @@ def match_detections(detections: pa.Table, pairs: pa.Table, gas: str) -> pa.Tabl
     Each detection has one row without source, "in no inventory"; its probabilities sum to 1 and rank 1 is the most
     probable. The status says what came of the detection: unknown_source where no listed source is the most probable;
     inconsistent_rate where the interval of its rate misses the expected rate by more than the stated factor either
-    way; ambiguous where no source has more than half of the probability; else confirmed. Sources that lie as well as
+    way; ambiguous where no source has more than half of the probability, or the first has no clear lead over the second
+    (`confirmed_lead` times); else confirmed. Sources that lie as well as
     the first one emit into the same peak, so the expected rate counts them too. A detection without rate is judged by
     place alone.
 
@@ -120,8 +121,11 @@ def _statuses(
     n = len(unlisted)
     order = np.lexsort((expected, probability, owner))
     first = order[np.append(owner[order][1:] != owner[order][:-1], True)] if len(order) else order
-    best, first_closeness = np.zeros(n), np.ones(n)
+    best, second, first_closeness = np.zeros(n), np.zeros(n), np.ones(n)
     best[owner[first]], first_closeness[owner[first]] = probability[first], closeness[first]
+    others = np.setdiff1d(order, first)
+    np.maximum.at(second, owner[others], probability[others])
+    is_unsure = (best <= rule.confirmed_probability) | (best < rule.confirmed_lead * second)
     share = np.minimum(closeness / first_closeness[owner], 1.0)
     rate = np.bincount(owner, weights=share * expected, minlength=n)
     low, high = (
@@ -131,7 +135,7 @@ def _statuses(
     factor = rule.position.rate_factor
     is_off = (low > rate * factor) | (high < rate / factor)  # False where the rate is NaN
     return np.select(
-        [best < unlisted, is_off, best <= rule.confirmed_probability],
+        [best < unlisted, is_off, is_unsure],
         [UNKNOWN_SOURCE, INCONSISTENT_RATE, AMBIGUOUS],
         CONFIRMED,
     )

@@ -99,6 +99,7 @@ class PlumeRule:
 @dataclass(frozen=True)
 class _Status:
     confirmed_probability: float
+    confirmed_lead: float
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,8 @@ class MatchingRule:
     """Weights by position and emission."""
     confirmed_probability: float
     """From here on the first source is taken for the one."""
+    confirmed_lead: float
+    """If it is also so many times as probable as the second."""
     min_probability: float
     """Sources below have no row."""
 
@@ -134,4 +137,7 @@ def matching_rule(gas: str) -> MatchingRule:
     """Return the numbers for `co2` or `ch4` that ship with the library."""
     file = load_values(_MatchingValues, FILE)
     by_gas: dict[str, PeakRule | PlumeRule] = {CO2.name: file.co2, CH4.name: file.ch4}
-    return MatchingRule(file.version, by_gas[gas], file.status.confirmed_probability, file.rows.min_probability)
+    status = file.status
+    return MatchingRule(
+        file.version, by_gas[gas], status.confirmed_probability, status.confirmed_lead, file.rows.min_probability
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,11 +21,12 @@ from plumewatch.oco2.flux import (
     estimate_peak_emission,
 )
 from plumewatch.oco2.null_distribution import null_distribution
+from plumewatch.oco2.overpasses import compute_overpasses
 from plumewatch.oco2.peaks import Peak, PeakSearch, find_peaks
 from plumewatch.oco2.plume_wind import PlumeWind, surface_to_plume_height, wind_of_products, wind_of_soundings
 from plumewatch.oco2.seed_method import find_peaks_seed
 from plumewatch.oco2.thresholds import peak_thresholds
-from plumewatch.oco2.track import Track, compute_track
+from plumewatch.oco2.track import Track
 from plumewatch.statuses import ACCEPTED, DETECTION_STAGE, NO_INPUT, SEARCHED
 
 METHODS: Mapping[str, Callable[[Track], PeakSearch]] = {SCAN: find_peaks, CURVE_FIT_SEED: find_peaks_seed}
@@ -50,7 +51,7 @@ class OrbitDetections:
     """What detection made of one orbit."""
 
     peaks: tuple[DetectedPeak, ...]
-    """Along the track."""
+    """Along the line of the orbit, then over each place that it swept over."""
     observations: tuple[dict[str, Any], ...]
     """One for each month with soundings of the orbit, in the columns of the table `observations`; times in ISO 8601."""
 
@@ -68,11 +69,14 @@ def detect_peaks(
     `read_wind` returns rows of the table `wind` around the peaks; where it is absent or knows no wind, the soundings'
     own met wind counts. Either is brought to plume height (`plume_wind`).
     """
-    track = compute_track(soundings)
-    search = METHODS[method](track) if len(track) else PeakSearch((), 0.0, float("nan"))
-    wind = read_wind(track, search) if read_wind and search.peaks else None
-    peaks = tuple(_detected(track, peak, method, wind) for peak in search.peaks)
-    return OrbitDetections(peaks, tuple(_observations(track, search)))
+    found: list[tuple[Track, PeakSearch]] = []
+    peaks: list[DetectedPeak] = []
+    for track in compute_overpasses(soundings):
+        search = METHODS[method](track) if len(track) else PeakSearch((), 0.0, float("nan"))
+        wind = read_wind(track, search) if read_wind and search.peaks else None
+        peaks += [_detected(track, peak, method, wind) for peak in search.peaks]
+        found.append((track, search))
+    return OrbitDetections(tuple(peaks), tuple(_observations_of_all(found)))
 
 
 def _detected(track: Track, peak: Peak, method: str, wind: pa.Table | None) -> DetectedPeak:
@@ -190,6 +194,20 @@ def _details(
             **{name: [_or_none(v) for v in getattr(track, name)[at].tolist()] for name in MET_COLUMNS},
         },
     }
+
+
+def _observations_of_all(found: Sequence[tuple[Track, PeakSearch]]) -> list[dict[str, Any]]:
+    """One observation for each month: of the orbit's line where it was searched, else of a place that was.
+
+    What was detected anywhere in the month counts.
+    """
+    of_month: dict[str, dict[str, Any]] = {}
+    for observation in (row for track, search in found for row in _observations(track, search)):
+        month = observation["observed_at_utc"][:7]
+        first = of_month.setdefault(month, observation)
+        better = observation if first["outcome"] == NO_INPUT and observation["outcome"] == SEARCHED else first
+        of_month[month] = {**better, "detected": first["detected"] or observation["detected"]}
+    return [of_month[month] for month in sorted(of_month)]
 
 
 def _observations(track: Track, search: PeakSearch) -> list[dict[str, Any]]:

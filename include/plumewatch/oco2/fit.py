@@ -101,7 +101,7 @@ def find_best(track: Track, centre_km: float, sigma_km: float) -> tuple[TrackWin
     Without its interval, which takes many times as long.
     """
     settings = peak_thresholds().fit
-    size = settings.half_window_km, settings.background_degree
+    size = settings.half_window_km, _degree(track, settings.background_degree)
     window = TrackWindow.of(track, centre_km, *size)
     first = window.best_near(centre_km, sigma_km) if window else None
     window = TrackWindow.of(track, first.centre_km, *size) if first else None  # the window moves with the centre, once
@@ -112,18 +112,23 @@ def find_best(track: Track, centre_km: float, sigma_km: float) -> tuple[TrackWin
 def statistic_at(track: Track, centre_km: float, sigma_km: float) -> float:
     """Return the height in units of its formal error with centre and width held fast; 0 where it isn't positive."""
     settings = peak_thresholds().fit
-    window = TrackWindow.of(track, centre_km, settings.half_window_km, settings.background_degree)
+    window = TrackWindow.of(track, centre_km, settings.half_window_km, _degree(track, settings.background_degree))
     if window is None:
         return 0.0
     best = window.evaluate(np.array([centre_km]), np.array([sigma_km])).candidate(0)
     return max(0.0, window.statistic(best))
 
 
+def _degree(track: Track, degree: int) -> int:
+    """Of the background: over a place no more than its span can tell from a peak."""
+    return min(degree, peak_thresholds().place.background_degree) if track.is_place else degree
+
+
 def _alternatives(track: Track, best: FitPoint) -> list[float]:
     """Amplitudes by the other windows and backgrounds, started from the best fit; 0 where they find nothing."""
     amplitudes = []
     for half_window_km, degree in peak_thresholds().fit.alternatives:
-        window = TrackWindow.of(track, best.centre_km, half_window_km, degree)
+        window = TrackWindow.of(track, best.centre_km, half_window_km, _degree(track, degree))
         other = window.best_near(best.centre_km, best.sigma_km) if window else None
         amplitudes.append(other.amplitude_ppm_km if other else 0.0)
     return amplitudes

@@ -16,7 +16,7 @@ from scipy.special import ndtri
 
 from plumewatch.oco2.fit import SQRT_2_PI, PeakFit, find_best, with_interval
 from plumewatch.oco2.null_distribution import NullDistribution, estimate_spread, null_distribution
-from plumewatch.oco2.scan import Scan, scan_track
+from plumewatch.oco2.scan import BACKGROUND_DEGREE, Scan, scan_track
 from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track
 from plumewatch.statuses import (
@@ -72,10 +72,12 @@ class PeakSearch:
 def find_peaks(track: Track, distribution: NullDistribution | None = None) -> PeakSearch:
     """Return the peaks of a track by the method `scan`."""
     distribution = distribution or null_distribution()
-    scan = scan_track(track.distance_km, track.xco2_ppm, track.weight)
+    degree = peak_thresholds().place.background_degree if track.is_place else BACKGROUND_DEGREE
+    scan = scan_track(track.distance_km, track.xco2_ppm, track.weight, degree)
     if not np.isfinite(scan.statistic).any():
         return PeakSearch((), 0.0, float("nan"))
-    spread = estimate_spread(scan, distribution.spread)
+    # A place is as short as a plume, which would count as its noise: there the usual noise has to do.
+    spread = distribution.spread if track.is_place else estimate_spread(scan, distribution.spread)
     found = _select(track, scan, spread, distribution)
     return PeakSearch(
         tuple(sorted(found, key=lambda peak: (peak.fit.centre_km, peak.status))),

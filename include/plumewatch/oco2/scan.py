@@ -22,7 +22,7 @@ from plumewatch.oco2.thresholds import peak_thresholds
 Floats = NDArray[np.float64]
 
 BACKGROUND_DEGREE = 2
-N_PARAMETERS = BACKGROUND_DEGREE + 3  # of the background, height, and one for centre and width, which are on a grid
+N_GRID_PARAMETERS = 2  # height, and one for centre and width, which are on a grid
 SINGULAR = 1e-9  # relative: a window whose soundings are all at two places has no parabola
 
 
@@ -52,8 +52,10 @@ def scan_widths() -> Floats:
     return np.geomspace(settings.min_sigma_km, settings.max_sigma_km, settings.n_sigmas)
 
 
-def scan_track(distance_km: Floats, xco2_ppm: Floats, weight: Floats) -> Scan:
+def scan_track(distance_km: Floats, xco2_ppm: Floats, weight: Floats, degree: int = BACKGROUND_DEGREE) -> Scan:
     """Return the scan of soundings at `distance_km` with `weight` in ppm^-2; all have shape (soundings,).
+
+    `degree` is that of the background.
 
     A track of 20,000 km with 64,000 soundings takes about 0.1 s.
     """
@@ -62,7 +64,7 @@ def scan_track(distance_km: Floats, xco2_ppm: Floats, weight: Floats) -> Scan:
     shape = (len(sigma), sums.shape[1])
     statistic, error = np.full(shape, np.nan), np.full(shape, np.nan)
     if shape[1]:
-        windows = _Windows(sums, peak_thresholds().scan.half_window_km, bin_km)
+        windows = _Windows(sums, peak_thresholds().scan.half_window_km, bin_km, degree)
         for row, width in enumerate(sigma):
             statistic[row], error[row] = windows.test(width)
     return Scan(start_km, bin_km, sigma, statistic, error)
@@ -82,14 +84,14 @@ def _binned(distance_km: Floats, xco2_ppm: Floats, weight: Floats, bin_km: float
 class _Windows:
     """Sums over the windows around every bin, and the test of one width in them."""
 
-    def __init__(self, sums: Floats, half_window_km: float, bin_km: float) -> None:
+    def __init__(self, sums: Floats, half_window_km: float, bin_km: float, degree: int) -> None:
         half = round(half_window_km / bin_km)
         self._x = np.arange(-half, half + 1).astype(np.float64) / half
         self._half, self._n_bins, self._reach_km = half, sums.shape[1], half * bin_km
         self._length = fft.next_fast_len(self._n_bins + 2 * half, real=True)
         self._weight, self._weighted, squared, count = map(self._transform, sums)
-        self._powers = self._x ** np.arange(BACKGROUND_DEGREE + 1)[:, None]
-        moments = [self._sums(self._weight, self._x**k) for k in range(2 * BACKGROUND_DEGREE + 1)]
+        self._powers = self._x ** np.arange(degree + 1)[:, None]
+        moments = [self._sums(self._weight, self._x**k) for k in range(2 * degree + 1)]
         size = len(self._powers)
         gram = np.stack([moments[i + j] for i, j in np.ndindex(size, size)], axis=-1).reshape(-1, size, size)
         is_covered = moments[0] > SINGULAR * moments[0].max()
@@ -136,7 +138,8 @@ class _Windows:
         )
         gg_left = np.where(testable, gg_left, 1.0)
         height = gy_left / gg_left
-        variance = np.maximum(self._yy_left - height * gy_left, SINGULAR) / np.maximum(self._count - N_PARAMETERS, 1)
+        n_parameters = len(self._powers) + N_GRID_PARAMETERS
+        variance = np.maximum(self._yy_left - height * gy_left, SINGULAR) / np.maximum(self._count - n_parameters, 1)
         error = np.where(testable, np.sqrt(variance / gg_left), np.nan)
         return height / error, error
 

@@ -20,6 +20,14 @@ class TrackSteps:
 
 
 @dataclass(frozen=True)
+class PlaceRule:
+    """Sweeps over one place."""
+
+    reach_km: float
+    background_degree: int
+
+
+@dataclass(frozen=True)
 class OutlierRule:
     """Which single soundings weigh less."""
 
@@ -116,6 +124,7 @@ class PeakThresholds:
     version: str
     """What manifests state as calibration, together with the version of the null distribution."""
     track: TrackSteps
+    place: PlaceRule
     plausible: Mapping[str, tuple[float, float]]
     """Least and largest value, by column of the soundings."""
     robust: OutlierRule

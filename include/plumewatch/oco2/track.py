@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +20,10 @@ Floats = NDArray[np.float64]
 
 COLUMNS = (
     "sounding_id", "observed_at_utc", "orbit", "longitude", "latitude", "xco2_ppm", "xco2_uncertainty_ppm",
-    "wind_u_m_s", "wind_v_m_s", "surface_pressure_hpa", "tcwv_kg_m2",
+    "wind_u_m_s", "wind_v_m_s", "surface_pressure_hpa", "tcwv_kg_m2", "operation_mode",
 )  # fmt: skip
 """Columns of the table `soundings` that detection needs."""
+NOT_MEASURED = ("sounding_id", "observed_at_utc", "orbit", "operation_mode")
 
 MICROSECONDS = 1e-6
 POLE_DEG = 90.0
@@ -63,6 +65,8 @@ class Track:
     """Retrieved surface pressure."""
     tcwv_kg_m2: Floats
     """Total column water vapour."""
+    is_place: bool = False
+    """Whether it is the axis of sweeps over one place, and so too short for the background and noise of a line."""
 
     def __len__(self) -> int:
         return len(self.sounding_id)
@@ -82,13 +86,19 @@ class Track:
         if not len(x) or not x.any():
             return float("nan")
         points = unit_vectors(self.longitude[at], self.latitude[at])
-        east, north = _axes(_normalised(points.mean(axis=0)))
+        east, north = east_and_north(normalised(points.mean(axis=0)))
         slope = x @ points
         return float(np.degrees(np.arctan2(slope @ east, slope @ north)) % 360.0)
 
 
-def compute_track(soundings: pa.Table) -> Track:
+Geometry = Callable[[Floats, Floats], tuple[Floats, Floats, Floats]]
+"""From times (s) and places (unit vectors) of soundings to distance along, distance to the right (km), heading."""
+
+
+def compute_track(soundings: pa.Table, geometry: Geometry | None = None) -> Track:
     """Return the track of one orbit's soundings (columns of the table `soundings`, any order).
+
+    `geometry` says where each lies on the axis of sweeps over a place; without, they are on a line:
 
     Every 10 s of flight are one knot, the mean of its soundings; distances are great-circle steps from knot to knot,
     and within a knot the projection on the direction of flight. Soundings without an id, a time, a place or a plausible
@@ -96,7 +106,7 @@ def compute_track(soundings: pa.Table) -> Track:
     uncertainty that is missing counts as the orbit's median; outliers lose weight (`robust_weights`).
     """
     rows = soundings.filter(_is_usable(soundings)).sort_by("sounding_id")
-    value = {name: _floats(rows[name]) for name in COLUMNS if name not in ("sounding_id", "observed_at_utc", "orbit")}
+    value = {name: floats(rows[name]) for name in COLUMNS if name not in NOT_MEASURED}
     value["longitude"] = wrap_longitude(value["longitude"])
     has_wind = is_plausible(value["wind_u_m_s"], value["wind_v_m_s"])
     is_known = {name: _is_within(value[name], name) for name in ("surface_pressure_hpa", "tcwv_kg_m2")}
@@ -104,7 +114,7 @@ def compute_track(soundings: pa.Table) -> Track:
     value |= {name: np.where(known, value[name], np.nan) for name, known in is_known.items()}
     time_s = rows["observed_at_utc"].cast(pa.int64()).to_numpy() * MICROSECONDS
     points = unit_vectors(value["longitude"], value["latitude"])
-    distance_km, across_km, heading_deg = _along_and_across(time_s, points)
+    distance_km, across_km, heading_deg = (geometry or _along_and_across)(time_s, points)
     uncertainty_ppm = _uncertainty(value.pop("xco2_uncertainty_ppm"))
     return Track(
         orbit=rows["orbit"][0].as_py() if len(rows) else -1,
@@ -115,6 +125,7 @@ def compute_track(soundings: pa.Table) -> Track:
         heading_deg=heading_deg,
         uncertainty_ppm=uncertainty_ppm,
         weight=robust_weights(distance_km, value["xco2_ppm"], uncertainty_ppm),
+        is_place=geometry is not None,
         **value,
     )
 
@@ -168,7 +179,7 @@ def robust_weights(distance_km: Floats, xco2_ppm: Floats, uncertainty_ppm: Float
 
 def _is_usable(soundings: pa.Table) -> pa.ChunkedArray:
     """Which soundings have an id, a time, a place and a plausible xco2."""
-    lon, lat, xco2 = (_floats(soundings[name]) for name in ("longitude", "latitude", "xco2_ppm"))
+    lon, lat, xco2 = (floats(soundings[name]) for name in ("longitude", "latitude", "xco2_ppm"))
     has_values = np.isfinite(lon) & (np.abs(lat) <= POLE_DEG) & _is_within(xco2, "xco2_ppm")
     has_key = pc.and_(soundings["sounding_id"].is_valid(), soundings["observed_at_utc"].is_valid())
     return pc.and_(has_key, pa.array(has_values))
@@ -179,7 +190,8 @@ def _is_within(values: Floats, name: str) -> NDArray[np.bool_]:
     return (values >= low) & (values <= high)
 
 
-def _floats(column: pa.ChunkedArray) -> Floats:
+def floats(column: pa.ChunkedArray) -> Floats:
+    """Return a column as f64, null as NaN."""
     return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
 
 
@@ -189,14 +201,15 @@ def _uncertainty(uncertainty_ppm: Floats) -> Floats:
     return np.maximum(np.where(known, uncertainty_ppm, usual), peak_thresholds().scan.min_uncertainty_ppm)
 
 
-def _normalised(vectors: Floats) -> Floats:
+def normalised(vectors: Floats) -> Floats:
+    """Return vectors of length 1; those of length 0 stay."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(length > 0, length, 1.0)
 
 
-def _axes(points: Floats) -> tuple[Floats, Floats]:
-    """Unit vectors towards east and north at points of the sphere; shape (..., 3)."""
-    east = _normalised(np.stack([-points[..., 1], points[..., 0], np.zeros(points.shape[:-1])], axis=-1))
+def east_and_north(points: Floats) -> tuple[Floats, Floats]:
+    """Return unit vectors towards east and north at points of the sphere; shape (..., 3)."""
+    east = normalised(np.stack([-points[..., 1], points[..., 0], np.zeros(points.shape[:-1])], axis=-1))
     return east, np.cross(points, east)
 
 
@@ -206,7 +219,7 @@ def _along_and_across(time_s: Floats, points: Floats) -> tuple[Floats, Floats, F
         return np.empty(0), np.empty(0), np.empty(0)
     _, knot = np.unique(np.floor((time_s - time_s[0]) / peak_thresholds().track.knot_s), return_inverse=True)
     count = np.bincount(knot)
-    centre = _normalised(np.stack([np.bincount(knot, column) for column in points.T], axis=-1))
+    centre = normalised(np.stack([np.bincount(knot, column) for column in points.T], axis=-1))
     time = np.bincount(knot, time_s - time_s[0]) / count
     step = np.arctan2(np.linalg.norm(np.cross(centre[:-1], centre[1:]), axis=-1), (centre[:-1] * centre[1:]).sum(-1))
     start_km = np.concatenate([[0.0], np.cumsum(step)]) * EARTH_RADIUS_KM
@@ -214,7 +227,7 @@ def _along_and_across(time_s: Floats, points: Floats) -> tuple[Floats, Floats, F
     offset = points - centre[knot]
     right = np.cross(forward, centre)
     along = start_km[knot] + EARTH_RADIUS_KM * (offset * forward[knot]).sum(-1)
-    east, north = _axes(centre)
+    east, north = east_and_north(centre)
     heading = np.degrees(np.arctan2((forward * east).sum(-1), (forward * north).sum(-1))) % 360.0
     return along - along.min(), EARTH_RADIUS_KM * (offset * right[knot]).sum(-1), heading[knot]
 
@@ -225,11 +238,11 @@ def _directions(centre: Floats, time: Floats) -> Floats:
     total = np.zeros_like(centre)
     total[:-1] += chord
     total[1:] += chord
-    return _normalised(total - (total * centre).sum(-1, keepdims=True) * centre)
+    return normalised(total - (total * centre).sum(-1, keepdims=True) * centre)
 
 
 def _direction_within(time_s: Floats, points: Floats, centre: Floats) -> Floats:
     """Direction of flight of a track of one knot: the regression of places on time, north where all have one time."""
     slope = (time_s - time_s.mean()) @ points
     slope = slope - (slope @ centre[0]) * centre[0]
-    return _normalised(slope)[None] if slope.any() else _axes(centre[0])[1][None]
+    return normalised(slope)[None] if slope.any() else east_and_north(centre[0])[1][None]

@@ -294,13 +294,6 @@ def test_integers_too_large_for_the_table_do_not_wrap(tmp_path: Path) -> None:
     assert read.soundings["operation_mode"].null_count == 3
 
 
-@pytest.mark.parametrize("attribute", ["scale_factor", "add_offset"])
-def test_packed_values_are_refused(tmp_path: Path, attribute: str) -> None:
-    path = alter(plain(tmp_path), "xco2", np.full(32, 40000, "i4"), **{attribute: 0.01})
-    with pytest.raises(InputError, match=rf"variable xco2 is packed \({attribute}\)"):
-        read_granule(path)
-
-
 @pytest.mark.parametrize("kind", ["i8", "u8", "f8"])
 def test_ids_below_0_are_none(tmp_path: Path, kind: str) -> None:
     ids = northward_track(10)["sounding_id"].astype("i8")

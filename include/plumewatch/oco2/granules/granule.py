@@ -11,22 +11,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from plumewatch import storage
+from plumewatch.errors import InputError
 from plumewatch.geodesy import wrap_longitude
-from plumewatch.oco2.granules.lite_file import (
-    LiteValues,
-    find_variables,
-    open_lite_file,
-    read_values,
-)
+from plumewatch.oco2.granules.lite_file import find_variables, open_lite_file
+from plumewatch.oco2.granules.lite_values import LiteValues, lite_variables, read_values
+from plumewatch.oco2.granules.sounding_times import MICROSECONDS_PER_TENTH, compute_tenths
 from plumewatch.tables import SOUNDINGS
 
 GOOD_QUALITY = 0
 LAND, WATER = "land", "water"
 SURFACES: Mapping[str, tuple[int, ...]] = {LAND: (0, 3), WATER: (1, 2)}  # land_water_indicator: 2 inland water, 3 mixed
-TENTHS_PER_S, MICROSECONDS_PER_TENTH = 10, 100_000
 MODES = (0, 1, 2, 3)  # operation_mode: nadir, glint, target, transition
 IMPLAUSIBLE = "implausible"
-FIRST_TIME_S, LAST_TIME_S = 1.0e9, 4.1e9  # 2001 and 2099: other `time` values are not seconds since 1970
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -70,20 +66,31 @@ def read_granule(path: str, selection: SoundingSelection | None = None) -> Granu
 
     Fill values become nulls, and so does what is outside of its column's plausible range. A sounding without id, time,
     place or valid, plausible xco2 is dropped, as are those that the selection doesn't want; a missing wind or pressure
-    drops nothing. Raises InputError that says what the file is
-    instead (empty, an HTML page, truncated) or lists its variables where one is missing.
+    drops nothing. Units, packing and epochs are read. Raises InputError that says what the file is
+    instead (empty, an HTML page, truncated), lists its variables where one is missing, or names what is in no known
+    unit, contradicts another or is implausible throughout.
     """
-    name = path.rsplit("/", 1)[-1]
     with storage.local_copy(path) as local, open_lite_file(local, path) as dataset:
         found = find_variables(dataset, path)
         columns = {column: read_values(variable, column) for column, variable in found.items()}
-    return _rows(columns, selection or SoundingSelection(), name)
+    _refuse_implausible(columns, path)
+    return _rows(columns, selection or SoundingSelection(), path)
 
 
-def _rows(columns: Mapping[str, LiteValues], selection: SoundingSelection, name: str) -> GranuleRows:
+def _refuse_implausible(columns: Mapping[str, LiteValues], path: str) -> None:
+    """Refuse a required variable of which no valid value is plausible: it is in another unit than it should be."""
+    for column, values in columns.items():
+        is_valid = values.valid()
+        if lite_variables()[column]["required"] and is_valid.any() and not values.believable().any():
+            least, most = values.plausible
+            found = f"{column} from {values.values[is_valid].min():g} to {values.values[is_valid].max():g}"
+            raise InputError(path, found, f"{least:g} to {most:g}")
+
+
+def _rows(columns: Mapping[str, LiteValues], selection: SoundingSelection, path: str) -> GranuleRows:
     with np.errstate(invalid="ignore"):  # what is no whole number of this size becomes one below 0
         sounding_id = columns["sounding_id"].values.astype(np.int64)
-    tenths = _tenths(sounding_id, columns.get("time"))
+    tenths = compute_tenths(sounding_id, columns.get("time"), path)
     keep, dropped = np.ones(len(sounding_id), bool), {}
     for reason, is_bad in _reasons(columns, sounding_id, tenths, selection).items():
         if count := int(np.count_nonzero(keep & is_bad)):
@@ -100,7 +107,7 @@ def _rows(columns: Mapping[str, LiteValues], selection: SoundingSelection, name:
         "observed_at_utc": pa.array(tenths[at] * MICROSECONDS_PER_TENTH).cast(pa.timestamp("us", tz="UTC")),
         "longitude": _longitude(columns["longitude"].values[at]),
         "footprint": (sounding_id[at] % 10).astype(np.int8),
-        "granule": pa.repeat(name, len(at)),
+        "granule": pa.repeat(path.rsplit("/", 1)[-1], len(at)),
     }
     return GranuleRows(SOUNDINGS.from_columns(table), len(sounding_id), dropped)
 
@@ -158,31 +165,3 @@ def _reasons(
         wanted = [code for kind in sorted(selection.surfaces) for code in SURFACES[kind]]
         reasons["other_surface"] = ~surface.valid() | ~np.isin(surface.values, wanted)
     return reasons
-
-
-def _tenths(sounding_id: NDArray[np.int64], time: LiteValues | None) -> NDArray[np.int64]:
-    """Tenths of a second since 1970: by a valid `time`, else by the first 15 digits of the id, else -1.
-
-    >>> int(_tenths(np.array([2016083111560007]), None)[0])
-    14726445600
-    """
-    if time is None:
-        return _tenths_of_id(sounding_id)
-    is_valid = time.valid() & (time.values > FIRST_TIME_S) & (time.values < LAST_TIME_S)
-    tenths = np.rint(np.where(is_valid, time.values, 0.0) * TENTHS_PER_S).astype(np.int64)
-    tenths[~is_valid] = _tenths_of_id(sounding_id[~is_valid])
-    return tenths
-
-
-def _tenths_of_id(sounding_id: NDArray[np.int64]) -> NDArray[np.int64]:
-    def digits(drop: int, count: int) -> NDArray[np.int64]:
-        return sounding_id // 10**drop % 10**count
-
-    year, month, day = digits(12, 4), digits(10, 2), digits(8, 2)
-    hour, minute, second, tenth = digits(6, 2), digits(4, 2), digits(2, 2), digits(1, 1)
-    is_time = (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31) & (hour < 24) & (minute < 60) & (second <= 60)
-    is_time &= (year >= 2000) & (year < 2100)
-    months = np.where(is_time, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
-    days = months.astype("datetime64[D]").astype(np.int64) + day - 1
-    seconds = days * 86_400 + hour * 3_600 + minute * 60 + second
-    return np.where(is_time, seconds * TENTHS_PER_S + tenth, -1)

@@ -7,38 +7,19 @@ long as reading nineteen of them.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import h5py
-import numpy as np
-from netCDF4 import default_fillvals
-from numpy.typing import NDArray
 
 from plumewatch.errors import InputError
 from plumewatch.oco2.archive.file_head import HDF5_MAGIC, HEAD_BYTES, describe_other_than_hdf5
-from plumewatch.oco2.archive.listing import VARIABLES_FILE
-from plumewatch.reference.loading import read_reference
+from plumewatch.oco2.granules.lite_values import lite_variables, oddity, text_attribute
 
 LITE_FILE = "an OCO-2 Lite NetCDF-4 file"
-FLOAT_BYTES = (4, 8)
-PACKING = ("scale_factor", "add_offset")  # Lite files hold values as they are
-USUAL_FILL = -999_999  # in Lite files, also where a variable doesn't state it
-
-Array = NDArray[Any]
-Mask = NDArray[np.bool_]
 
 log = logging.getLogger(__name__)
-
-
-@lru_cache(maxsize=1)
-def _variables() -> dict[str, dict[str, Any]]:
-    return dict(read_reference(VARIABLES_FILE)["variables"])
 
 
 @contextmanager
@@ -58,12 +39,6 @@ def open_lite_file(local: Path, path: str) -> Iterator[h5py.File]:
             raise InputError(path, f"not to be read ({type(error).__name__}: {error})", LITE_FILE) from error
 
 
-def text_attribute(attribute: Any) -> str:
-    """Return a text attribute, in whichever of the forms HDF5 has for it."""
-    value = np.asarray(attribute).ravel()[0] if np.size(attribute) else ""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
 def _check_head(local: Path, path: str) -> None:
     """Refuse what is no HDF5 file."""
     if not local.is_file():
@@ -77,18 +52,18 @@ def _check_head(local: Path, path: str) -> None:
 def find_variables(dataset: h5py.File, path: str) -> dict[str, h5py.Dataset]:
     """Return the variable of every column that the file has; all are of one length.
 
-    InputError lists what the file has where a required one is missing, and names one of another type. An optional one
-    of another type counts as missing.
+    InputError lists what the file has where a required one is missing, and names one of another type or unit. An
+    optional one of another type or unit counts as missing.
     """
     sounding_id = _variable(dataset, "sounding_id")
     n = sounding_id.shape[:1] if sounding_id else None
     found = {}
-    for column, entry in _variables().items():
+    for column, entry in lite_variables().items():
         # Groups of single files hold arrays of another length under familiar names: the length decides as well.
         present = (_variable(dataset, p) for p in entry["paths"])
         fitting = next((v for v in present if v is not None and v.shape == n), None)
         wanted = f"no variable {' or '.join(entry['paths'])} of one value a sounding"
-        odd = None if fitting is None else _oddity(fitting)
+        odd = None if fitting is None else oddity(fitting, column)
         if fitting is not None and odd is None:
             found[column] = fitting
         elif odd is not None and entry["required"]:
@@ -100,15 +75,6 @@ def find_variables(dataset: h5py.File, path: str) -> dict[str, h5py.Dataset]:
         else:
             log.warning("%s: %s", path, wanted)
     return found
-
-
-def _oddity(variable: h5py.Dataset) -> str | None:
-    """What keeps a variable from being read as it is, None where nothing does."""
-    kind, name = variable.dtype, variable.name.lstrip("/")
-    if kind.kind not in "biuf" or (kind.kind == "f" and kind.itemsize not in FLOAT_BYTES):
-        return f"variable {name} of type {kind}, neither an integer nor a float of 4 or 8 bytes"
-    packed = [attribute for attribute in PACKING if attribute in variable.attrs]
-    return f"variable {name} is packed ({', '.join(packed)}), not in its unit" if packed else None
 
 
 def _variable(dataset: h5py.File, path: str) -> h5py.Dataset | None:
@@ -129,57 +95,3 @@ def _inventory(dataset: h5py.File) -> str:
     dataset.visit(names.append)
     variables = ((name, _variable(dataset, name)) for name in sorted(names, key=lambda name: name.count("/")))
     return ", ".join(f"{name}{list(variable.shape)}" for name, variable in variables if variable is not None)
-
-
-@dataclass(frozen=True)
-class LiteValues:
-    """A variable, and what stands for a missing value in it."""
-
-    values: Array
-    """One a sounding."""
-    fills: tuple[float, ...]
-    """What stands for missing ones."""
-    plausible: tuple[float, float] = (-math.inf, math.inf)
-    """Values beyond these are no measurement, whatever the file says of them."""
-
-    def valid(self, at: NDArray[np.intp] | slice = slice(None)) -> Mask:
-        """Return whether values are valid: not `missing_value`, not the fill value in force, finite."""
-        values = self.values[at]
-        valid = np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
-        for fill in self.fills:
-            valid &= values != fill
-        return valid
-
-    def believable(self, at: NDArray[np.intp] | slice = slice(None)) -> Mask:
-        """Return whether values are valid and plausible."""
-        least, most = self.plausible
-        values = self.values[at]
-        return self.valid(at) & (values >= least) & (values <= most)
-
-
-def read_values(variable: h5py.Dataset, column: str) -> LiteValues:
-    """Read the variable of a column."""
-    values, attributes = variable[()], variable.attrs
-    stated = [attributes[name] for name in ("missing_value", "_FillValue") if name in attributes]
-    fills = [fill for attribute in stated if not isinstance(attribute, h5py.Empty) for fill in np.ravel(attribute)]
-    if "_FillValue" not in attributes and values.dtype.itemsize > 1:  # bytes have no default fill value
-        fills.append(default_fillvals[values.dtype.str[1:]])
-    of_type = (_as_type(fill, values.dtype, variable.name) for fill in (*fills, USUAL_FILL))
-    plausible = _variables()[column].get("plausible", (-math.inf, math.inf))
-    return LiteValues(values, tuple(dict.fromkeys(fill for fill in of_type if fill is not None)), tuple(plausible))
-
-
-def _as_type(fill: Any, dtype: np.dtype[Any], name: str) -> float | None:
-    """A fill value in the type of the values; None where none of them can be equal to it."""
-    number = np.asarray(fill).item()
-    if isinstance(number, str | bytes):
-        try:
-            number = float(number)
-        except ValueError as error:
-            raise ValueError(f"missing value {number!r} of {name.lstrip('/')} is no number") from error
-    if dtype.kind == "f":
-        return dtype.type(number).item() if abs(number) <= float(np.finfo(dtype).max) else None
-    if dtype.kind == "b" or not math.isfinite(number) or number != int(number):
-        return None
-    limits = np.iinfo(dtype)
-    return int(number) if limits.min <= number <= limits.max else None

@@ -1,0 +1,186 @@
+"""The values of a variable of a Lite file in the unit of its column, by what the file says of itself.
+
+Unit, packing, type and missing values are read; what `reference/oco2_lite_variables.yaml` doesn't know is refused.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import h5py
+import numpy as np
+from netCDF4 import default_fillvals
+from numpy.typing import NDArray
+
+from plumewatch.oco2.archive.listing import VARIABLES_FILE
+from plumewatch.oco2.granules.time_units import TimeUnits, parse_time_units
+from plumewatch.reference.loading import read_reference
+
+FLOAT_BYTES = (4, 8)
+ID_BYTES = 8  # a smaller type can't hold 16 digits
+PACKING = {"scale_factor": 1.0, "add_offset": 0.0}  # and what an absent one stands for
+USUAL_FILL = -999_999  # in Lite files, also where a variable doesn't state it
+UNSTATED = ("", "none")  # then the column's own unit is meant
+TIME = "time"
+
+Array = NDArray[Any]
+Mask = NDArray[np.bool_]
+
+
+@lru_cache(maxsize=1)
+def lite_variables() -> Mapping[str, Mapping[str, Any]]:
+    """Return the entry of each column in `reference/oco2_lite_variables.yaml`."""
+    return dict(read_reference(VARIABLES_FILE)["variables"])
+
+
+@lru_cache(maxsize=1)
+def _units() -> Mapping[str, Mapping[str, float]]:
+    return dict(read_reference(VARIABLES_FILE)["units"])
+
+
+def text_attribute(attribute: Any) -> str:
+    """Return a text attribute, in whichever of the forms HDF5 has for it."""
+    value = np.asarray(attribute).ravel()[0] if np.size(attribute) else ""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def oddity(variable: h5py.Dataset, column: str) -> str | None:
+    """What keeps the variable of a column from being read, None where nothing does."""
+    kind, name, entry = variable.dtype, variable.name.lstrip("/"), lite_variables()[column]
+    if kind.kind not in "biuf" or (kind.kind == "f" and kind.itemsize not in FLOAT_BYTES):
+        return f"variable {name} of type {kind}, neither an integer nor a float of 4 or 8 bytes"
+    if column == "sounding_id" and kind.itemsize < ID_BYTES:
+        return f"variable {name} of type {kind}, which can't hold 16 digits"
+    if kind.kind == "i" and text_attribute(variable.attrs.get("_Unsigned", "")).casefold() == "true":
+        return f"variable {name} of type {kind} is called unsigned"
+    packing = _packing(variable)
+    if not all(map(math.isfinite, packing.values())) or not packing["scale_factor"]:
+        return f"variable {name} is packed by {_said(packing)}, no numbers to unpack with"
+    if entry.get("is_code") and packing != PACKING:
+        return f"variable {name} is packed by {_said(packing)}, though it is a count or a flag"
+    units = _stated_units(variable)
+    if column == TIME and units and _time_units(variable, units) is None:
+        return f"variable {name} in {units!r}, calendar {_calendar(variable)!r}: no time since a date"
+    known = _units().get(entry.get("unit", ""), {})
+    return (
+        f"variable {name} in {units!r}; known are {', '.join(known)}" if known and units not in {"", *known} else None
+    )
+
+
+def _said(packing: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in packing.items())
+
+
+def _packing(variable: h5py.Dataset) -> dict[str, float]:
+    """Scale and offset of a variable, NaN where one is no number."""
+    return {name: _number(variable.attrs.get(name, absent)) for name, absent in PACKING.items()}
+
+
+def _number(stated: Any) -> float:
+    try:
+        return float(np.asarray(stated).reshape(()).item())
+    except (TypeError, ValueError):
+        try:
+            [value] = np.ravel(stated).tolist()
+            return float(value)
+        except (TypeError, ValueError):
+            return math.nan
+
+
+def _stated_units(variable: h5py.Dataset) -> str:
+    """The unit that a variable states; empty where it states none. `kg.m^-2`, `kg m**-2`, `KG m-2` are `kg m-2`."""
+    text = " ".join(text_attribute(variable.attrs.get("units", "")).casefold().split())
+    if " since " not in text:  # a date keeps its dots
+        text = re.sub(r"(?<=[a-z])[.*·](?=[a-z])", " ", text.replace("**", "").replace("^", ""))
+    return "" if text in UNSTATED else text
+
+
+def _calendar(variable: h5py.Dataset) -> str:
+    return text_attribute(variable.attrs.get("calendar", "")).strip().casefold() or "standard"
+
+
+def _time_units(variable: h5py.Dataset, units: str) -> TimeUnits | None:
+    return parse_time_units(units, _calendar(variable))
+
+
+@dataclass(frozen=True)
+class LiteValues:
+    """A variable, and what stands for a missing value in it."""
+
+    values: Array
+    """One a sounding, in the column's unit."""
+    fills: tuple[float, ...]
+    """What stands for missing ones."""
+    plausible: tuple[float, float] = (-math.inf, math.inf)
+    """Values beyond these are no measurement, whatever the file says of them."""
+    step: float = 0.0
+    """The least difference that the file can tell."""
+
+    def valid(self, at: NDArray[np.intp] | slice = slice(None)) -> Mask:
+        """Return whether values are valid: not `missing_value`, not the fill value in force, finite."""
+        values = self.values[at]
+        valid = np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
+        for fill in self.fills:
+            valid &= values != fill
+        return valid
+
+    def believable(self, at: NDArray[np.intp] | slice = slice(None)) -> Mask:
+        """Return whether values are valid and plausible."""
+        least, most = self.plausible
+        values = self.values[at]
+        return self.valid(at) & (values >= least) & (values <= most)
+
+
+def read_values(variable: h5py.Dataset, column: str) -> LiteValues:
+    """Read the variable of a column (one without `oddity`) in the column's unit, time in seconds since 1970.
+
+    What is packed or in another unit becomes f64, with NaN where it is missing; all else stays as it is.
+    """
+    values, attributes = variable[()], variable.attrs
+    stated = [attributes[name] for name in ("missing_value", "_FillValue") if name in attributes]
+    fills = [fill for attribute in stated if not isinstance(attribute, h5py.Empty) for fill in np.ravel(attribute)]
+    if "_FillValue" not in attributes and values.dtype.itemsize > 1:  # bytes have no default fill value
+        fills.append(default_fillvals[values.dtype.str[1:]])
+    of_type = (_as_type(fill, values.dtype, variable.name) for fill in (*fills, USUAL_FILL))
+    plausible = tuple(lite_variables()[column].get("plausible", (-math.inf, math.inf)))
+    raw = LiteValues(values, tuple(dict.fromkeys(fill for fill in of_type if fill is not None)), plausible)
+    packing, (factor, start) = _packing(variable), _to_column_unit(variable, column)
+    step = abs(packing["scale_factor"] * factor) * (_spacing(values[raw.valid()]) if values.dtype.kind == "f" else 1.0)
+    if packing == PACKING and (factor, start) == (1.0, 0.0):
+        return LiteValues(values, raw.fills, plausible, step)
+    unpacked = values.astype(float) * packing["scale_factor"] + packing["add_offset"]
+    return LiteValues(np.where(raw.valid(), unpacked * factor + start, np.nan), (), plausible, step)
+
+
+def _to_column_unit(variable: h5py.Dataset, column: str) -> tuple[float, float]:
+    """Factor from the stated unit to the column's, and what is added then."""
+    units = _stated_units(variable)
+    if column == TIME:
+        since = _time_units(variable, units)
+        return (since.step_s, since.epoch_s) if since else (1.0, 0.0)
+    return float(_units().get(lite_variables()[column].get("unit", ""), {}).get(units, 1.0)), 0.0
+
+
+def _spacing(values: Array) -> float:
+    return float(np.spacing(np.abs(values).max())) if len(values) else 0.0
+
+
+def _as_type(fill: Any, dtype: np.dtype[Any], name: str) -> float | None:
+    """A fill value in the type of the values; None where none of them can be equal to it."""
+    number = np.asarray(fill).item()
+    if isinstance(number, str | bytes):
+        try:
+            number = float(number)
+        except ValueError as error:
+            raise ValueError(f"missing value {number!r} of {name.lstrip('/')} is no number") from error
+    if dtype.kind == "f":
+        return dtype.type(number).item() if abs(number) <= float(np.finfo(dtype).max) else None
+    if dtype.kind == "b" or not math.isfinite(number) or number != int(number):
+        return None
+    limits = np.iinfo(dtype)
+    return int(number) if limits.min <= number <= limits.max else None

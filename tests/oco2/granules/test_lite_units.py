@@ -1,0 +1,234 @@
+"""What a Lite file says of its variables, units, epochs and packing, is read, compared, or refused by name."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pytest
+from lite_granules import NAME, northward_track, write_lite
+from plumewatch.errors import InputError
+from plumewatch.oco2.granules.granule import read_granule
+from plumewatch.oco2.granules.time_units import TimeUnits, parse_time_units
+
+DAY_S = datetime(2016, 8, 31, tzinfo=UTC).timestamp()
+EPOCH_1993_S = 725_846_400
+LEAP_SECONDS_SINCE_1993 = 9  # till 2016-08-31
+XARRAY = {"calendar": "proleptic_gregorian"}
+
+
+def altered(tmp_path: Path, name: str, values: Any, file: str = NAME, **attributes: Any) -> str:
+    """A Lite file with one variable as another writer would have left it; None takes an attribute away."""
+    path = write_lite(tmp_path / file, northward_track(10))
+    with h5py.File(path, "a") as content:
+        old = dict(content[name].attrs)
+        values = values(content[name][()]) if callable(values) else values
+        del content[name]
+        variable = content.create_dataset(name, data=values)
+        for key, value in {**old, **attributes}.items():
+            if value is not None:
+                variable.attrs[key] = value
+    return str(path)
+
+
+def plain(tmp_path: Path) -> pa.Table:
+    return read_granule(str(write_lite(tmp_path / "plain" / NAME, northward_track(10)))).soundings
+
+
+@pytest.mark.parametrize(
+    ("units", "values", "attributes"),
+    [
+        ("microseconds since 2016-08-31 00:00:00", lambda t: np.rint((t - DAY_S) * 1e6).astype("i8"), XARRAY),
+        ("nanoseconds since 1970-01-01", lambda t: np.rint(t * 1e9).astype("i8"), XARRAY),
+        ("milliseconds since 2016-8-31T00:00:00Z", lambda t: np.rint((t - DAY_S) * 1e3).astype("i8"), {}),
+        ("seconds since 1993-01-01 00:00:00", lambda t: t - EPOCH_1993_S, {}),
+        ("seconds since 1993-01-01 00:00:00 UTC", lambda t: t - EPOCH_1993_S + LEAP_SECONDS_SINCE_1993, {}),
+        ("hours since 2016-08-31 02:00:00 +02:00", lambda t: (t - DAY_S) / 3600, {"calendar": "standard"}),
+        ("days since 1970-01-01 00:00:00.0", lambda t: t / 86400, {"calendar": "gregorian"}),
+        ("days since 1970-01-01", lambda t: (t / 86400).astype("i4"), {}),  # as coarse as that: the id knows better
+        ("seconds since 1970-01-01 00:00:00", lambda t: t.astype("f4"), {}),
+        ("seconds since 1970-01-01 00:00:00", lambda t: t.astype("i8"), {}),
+        ("seconds since 2016-08-31", lambda t: np.rint((t - DAY_S) * 10).astype(">i4"), {"scale_factor": 0.1}),
+        ("seconds since launch", lambda t: t - 1e9, {}),  # no date: the id is there
+        ("seconds since 1970-01-01", lambda t: t, {"calendar": "360_day"}),
+        (None, lambda t: t, {}),
+    ],
+)  # fmt: skip
+def test_times_are_the_same_in_whatever_units(tmp_path: Path, units: str, values: Any, attributes: Any) -> None:
+    missing = {"missing_value": None, "units": units}
+    read = read_granule(altered(tmp_path, "time", values, **missing, **attributes))
+    assert read.dropped == {} and read.soundings.equals(plain(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("values", "attributes"),
+    [
+        (lambda t: t, {"units": "seconds since 1993-01-01 00:00:00"}),
+        (lambda t: t + 86400, {}),
+        (lambda t: t - 3600, {}),
+        (lambda t: t + 7200, {"units": "seconds since 1970-01-01 00:00:00 +01:00"}),
+        (lambda t: t + EPOCH_1993_S, {}),
+        (lambda t: np.where(np.arange(len(t)) == 7, t + 300, t), {}),
+    ],
+)
+def test_a_time_that_contradicts_the_id_is_refused(tmp_path: Path, values: Any, attributes: Any) -> None:
+    with pytest.raises(InputError, match=rf"{NAME}: \d+ of 32 soundings at another time.*its id says"):
+        read_granule(altered(tmp_path, "time", values, **attributes))
+
+
+@pytest.mark.parametrize("day", ["160829", "160902", "150831", "250826", "160731"])
+def test_soundings_of_another_day_than_the_name_says_are_refused(tmp_path: Path, day: str) -> None:
+    path = write_lite(tmp_path / NAME.replace("160831", day), northward_track(10))
+    with pytest.raises(InputError, match=rf"{day}.*32 of 32 soundings at another time.*the day of its name, 20"):
+        read_granule(str(path))
+
+
+@pytest.mark.parametrize("day", ["160830", "160901"])
+def test_orbits_that_cross_midnight_are_kept(tmp_path: Path, day: str) -> None:
+    path = write_lite(tmp_path / NAME.replace("160831", day), northward_track(10))
+    assert read_granule(str(path)).soundings.num_rows == 32
+
+
+@pytest.mark.parametrize(
+    ("name", "units", "values"),
+    [
+        ("xco2", "1", lambda v: v * np.float64(1e-6)),
+        ("xco2", "mol mol-1", lambda v: v * np.float64(1e-6)),
+        ("xco2", "umol.mol^-1", lambda v: v),
+        ("xco2", "PPB", lambda v: v * 1e3),
+        ("xco2_uncertainty", "ppb", lambda v: v * 1e3),
+        ("latitude", "radians", lambda v: np.radians(v.astype(float))),
+        ("longitude", "degrees", lambda v: v),
+        ("Retrieval/psurf", "Pa", lambda v: v * 100),
+        ("Retrieval/psurf", "mbar", lambda v: v),
+        ("Retrieval/psurf_apriori", "kPa", lambda v: v / 10),
+        ("Retrieval/tcwv", "g cm**-2", lambda v: v / 10),
+        ("Retrieval/tcwv", "mol m-2", lambda v: v / np.float64(0.018015)),
+        ("Sounding/altitude", "km", lambda v: v / 1000),
+        ("Sounding/land_fraction", "1", lambda v: v / 100),
+        ("Meteorology/windspeed_u_met", "km/h", lambda v: v * np.float64(3.6)),
+        ("Meteorology/windspeed_v_met", "knots", lambda v: v / np.float64(0.514444)),
+        ("Meteorology/windspeed_v_met", "m.s-1", lambda v: v),
+    ],
+)  # fmt: skip
+def test_units_are_brought_to_those_of_the_table(tmp_path: Path, name: str, units: str, values: Any) -> None:
+    assert_same(read_granule(altered(tmp_path, name, values, units=units)).soundings, plain(tmp_path))
+
+
+def assert_same(found: pa.Table, wanted: pa.Table) -> None:
+    for column in wanted.column_names:
+        if pa.types.is_floating(wanted.schema.field(column).type):
+            np.testing.assert_allclose(found[column].to_numpy(), wanted[column].to_numpy(), rtol=2e-6, err_msg=column)
+        else:
+            assert found[column].equals(wanted[column]), column
+
+
+@pytest.mark.parametrize(
+    ("name", "units"),
+    [
+        ("xco2", "K"),
+        ("xco2", "mg m-3"),
+        ("latitude", "degrees_east"),
+        ("longitude", "degrees_north"),
+        ("longitude", "m"),
+        ("Retrieval/psurf", "K"),
+        ("Retrieval/tcwv", "kg kg-1"),
+        ("Sounding/altitude", "hPa"),
+    ],
+)
+def test_an_unknown_unit_is_named(tmp_path: Path, name: str, units: str) -> None:
+    with pytest.raises(InputError, match=f"variable {name} in '{units.casefold()}'; known are"):
+        read_granule(altered(tmp_path, name, lambda v: v, units=units))
+
+
+def test_an_optional_variable_of_an_unknown_unit_counts_as_missing(tmp_path: Path) -> None:
+    rows = read_granule(altered(tmp_path, "Meteorology/windspeed_u_met", lambda v: v, units="degrees")).soundings
+    assert rows["wind_u_m_s"].null_count == 32 and rows["wind_v_m_s"].null_count == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "attributes"),
+    [
+        ("xco2", lambda v: np.rint(v * 100).astype("i4"), {"scale_factor": 0.01}),
+        ("xco2", lambda v: np.rint((v - 400) * 1000).astype(">i2"), {"scale_factor": 1e-3, "add_offset": 400.0}),
+        ("Retrieval/psurf", lambda v: (v - 900).astype("i2"), {"add_offset": np.array([900.0])}),
+        ("Retrieval/psurf", lambda v: (v - 900).astype("i2"), {"add_offset": 9e4, "scale_factor": 100, "units": "Pa"}),
+        ("latitude", lambda v: np.rint(v.astype(float) * 1e7).astype("i8"), {"scale_factor": 1e-7}),
+        ("Meteorology/windspeed_u_met", lambda v: (v * 2).astype("u1"), {"scale_factor": np.float32(0.5)}),
+        ("xco2", lambda v: v, {"scale_factor": 1.0, "add_offset": 0.0}),
+        ("Sounding/orbit", lambda v: v, {"scale_factor": 1, "add_offset": 0}),
+    ],
+)  # fmt: skip
+def test_packed_values_are_unpacked(tmp_path: Path, name: str, values: Any, attributes: Any) -> None:
+    path = altered(tmp_path, name, values, missing_value=None, **attributes)
+    assert_same(read_granule(path).soundings, plain(tmp_path))
+
+
+def test_a_packed_missing_value_is_one_before_unpacking(tmp_path: Path) -> None:
+    values = np.r_[[-32767, -1], np.full(30, 4000)].astype("i2")
+    path = altered(tmp_path, "xco2", values, scale_factor=0.1, _FillValue=np.int16(-32767), missing_value=np.int16(-1))
+    assert read_granule(path).dropped == {"no_xco2": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes", "says"),
+    [
+        ("xco2", {"scale_factor": 0.0}, "no numbers to unpack with"),
+        ("xco2", {"scale_factor": np.nan}, "no numbers to unpack with"),
+        ("xco2", {"add_offset": "much"}, "no numbers to unpack with"),
+        ("xco2", {"scale_factor": np.array([1.0, 2.0])}, "no numbers to unpack with"),
+        ("Sounding/orbit", {"scale_factor": 0.5}, "though it is a count or a flag"),
+        ("sounding_id", {"add_offset": 1}, "though it is a count or a flag"),
+        ("xco2_quality_flag", {"_Unsigned": "true"}, "is called unsigned"),
+    ],
+)
+def test_packing_that_cannot_be_is_named(tmp_path: Path, name: str, attributes: Any, says: str) -> None:
+    with pytest.raises(InputError, match=f"{NAME}: variable {name} .*{says}"):
+        read_granule(altered(tmp_path, name, lambda v: v, **attributes))
+
+
+def test_ids_that_their_type_cannot_hold_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="variable sounding_id of type float32, which can't hold 16 digits"):
+        read_granule(altered(tmp_path, "sounding_id", lambda v: v.astype("f4")))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("xco2", lambda v: v * 1e-6),
+        ("xco2", lambda v: v * 1e3),
+        ("Retrieval/psurf", lambda v: v * 100),
+        ("Retrieval/psurf", lambda v: v / 10),
+        ("xco2_uncertainty", lambda v: v * 1e-6),
+        ("Retrieval/tcwv", lambda v: v * 1000),
+    ],
+)
+def test_values_that_are_none_throughout_are_no_rows_lost_but_a_file_refused(
+    tmp_path: Path, name: str, values: Any
+) -> None:
+    with pytest.raises(InputError, match=rf"{NAME}: \w+ from .* to .*; allowed: "):
+        read_granule(altered(tmp_path, name, values, units="none"))
+
+
+@pytest.mark.parametrize(
+    ("units", "calendar", "means"),
+    [
+        ("seconds since 1970-01-01 00:00:00", "standard", (1.0, 0.0)),
+        ("s since 1970-01-01 00:00", "gregorian", (1.0, 0.0)),
+        ("usec since 1970-01-02", "none", (1e-6, 86400.0)),
+        ("Hours since 1969-12-31 22:00:00 -0200", "standard", (3600.0, 0.0)),
+        ("seconds since 1970-01-01 00:00:00.50Z", "standard", (1.0, 0.5)),
+        ("days since 1970-02-30", "standard", None),
+        ("months since 1970-01-01", "standard", None),
+        ("days since 1970-01-01", "noleap", None),
+        ("seconds since 01.01.1970", "standard", None),
+        ("seconds", "standard", None),
+    ],
+)
+def test_units_of_time(units: str, calendar: str, means: tuple[float, float] | None) -> None:
+    found = parse_time_units(units, calendar)
+    assert found == (TimeUnits(*means) if means else None)
