@@ -139,7 +139,8 @@ def fetch_area_scene(settings: Settings, area_name: str, item_href: str) -> str:
     failures: list[FailedScene] = []
     areas = _areas(settings, [area_name], failures)
     if not areas:
-        raise ConfigurationError(f"area {area_name}: {failures[0].message}")
+        [why] = [failure.message for failure in failures if failure.area == area_name][:1]
+        raise ConfigurationError(f"area {area_name}: {why}")
     [area] = areas
     return fetch_scene(read_item(item_href), area, settings.table_root(SCENES))
 
