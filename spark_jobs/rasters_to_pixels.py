@@ -17,7 +17,7 @@ from typing import Any
 
 import shapely
 from plumewatch import jobs, storage
-from plumewatch.areas import grid_of, read_areas
+from plumewatch.areas import grid_of, log_unreadable, read_areas
 from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.failures import NothingDone, went_through
 from plumewatch.models import Area, FailedScene
@@ -124,7 +124,7 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
 def _areas(paths: list[str] | None) -> Areas:
     if paths is None:
         return None
-    areas = {area.name: area for area in read_areas(*paths)}
+    areas = {area.name: area for area in read_areas(*paths, on_failure=log_unreadable)}
     if not areas:
         allowed = "GeoJSON, GeoPackage or Shapefile, one feature an area"
         raise InputError(", ".join(paths), "no areas of interest", allowed)

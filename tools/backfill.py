@@ -18,7 +18,7 @@ from plumewatch import storage
 from plumewatch.areas import grid_of, read_areas
 from plumewatch.errors import PlumewatchError, redact
 from plumewatch.keys import AS_WRITTEN, DAY, is_key
-from plumewatch.models import Area
+from plumewatch.models import Area, FailedScene
 from plumewatch.oco2.archive.cmr import search_granules
 from plumewatch.oco2.archive.listing import GranuleRef, read_listing
 from plumewatch.sentinel2.search import search_scenes
@@ -121,10 +121,12 @@ def cost_of(order: Order, settings: Settings) -> list[str]:
 
 def ingest_cost(order: Order, settings: Settings) -> list[str]:
     """Return days, areas, and what the catalogues have of them."""
-    areas = read_areas(*settings.area_folders)
-    if not areas:
+    unusable: list[FailedScene] = []
+    areas = read_areas(*settings.area_folders, on_failure=unusable.append)
+    if not areas and not unusable:
         raise CannotBackfill(f"no areas in {' or '.join(settings.area_folders)}: put a GeoJSON there")
     lines = [f"{_count(order.n_days, 'day')} x {_count(len(areas), 'area')}: {_count(order.n_days, 'run')}"]
+    lines += [f"  {failure.area or failure.scene_id}: its search will fail: {failure.message}" for failure in unusable]
     reasons: dict[str, str | None] = {}
     n_scenes = n_bytes = n_known = 0
     for area in areas:

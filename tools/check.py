@@ -15,10 +15,11 @@ from pathlib import Path
 
 import requests
 from plumewatch import spark_runtime, storage
-from plumewatch.areas import SUFFIXES, grid_of, read_areas
+from plumewatch.area_files import SUFFIXES, unread_files
+from plumewatch.areas import grid_of, read_areas
 from plumewatch.errors import ConfigurationError, PlumewatchError, redact
 from plumewatch.inventory.refresh import INVENTORIES
-from plumewatch.models import Area
+from plumewatch.models import Area, FailedScene
 from plumewatch.oco2.archive.cmr import count_granules
 from plumewatch.oco2.archive.listing import read_listing
 from plumewatch.settings import CHECKOUT, CMR, SPARK_MASTERS, Settings
@@ -150,29 +151,31 @@ def check_areas(settings: Settings) -> tuple[list[Finding], list[Area]]:
         findings.append(problem("areas", f"{settings.area_folders[1]} cannot be listed: {error}"))
     for file in files:
         if file.lower().endswith(SUFFIXES):
-            try:
-                areas += _usable_areas(file)
-            except Exception as error:  # noqa: BLE001 - whatever its reader raises, the file cannot be used
-                findings.append(problem("areas", error if file in str(error) else f"{file}: {error}"))
+            failures: list[FailedScene] = []
+            areas += read_areas(file, on_failure=failures.append)
+            findings += [problem("areas", failure.message) for failure in failures]
+    unread = dict(found for folder in {*map(storage.parent, files)} for found in unread_files(folder))
+    findings += [missing("areas", f"not read: {file}: {reason}") for file, reason in sorted(unread.items())]
+    for area in (area for area in areas if area.catalogue not in SERVED_CATALOGUES):
+        findings.append(problem("areas", f"{area.file}: {area.name}: catalogue {area.catalogue} is not served yet"))
+    areas = [area for area in areas if area.catalogue in SERVED_CATALOGUES]
     names = [area.name for area in areas]
     for name in sorted({name for name in names if names.count(name) > 1}):
         where = ", ".join(area.file for area in areas if area.name == name)
         findings.append(problem("areas", f"{name} is in several files: {where}; give each a name of its own"))
     if names:
-        findings.append(ok("areas", f"{len(names)}: {', '.join(sorted(names))}"))
+        findings.append(ok("areas", f"{len(names)}: {', '.join(sorted(map(_place_and_size, areas)))}"))
     elif not findings:
         findings.append(missing("areas", f"none: put a GeoJSON, GPKG or Shapefile into {settings.area_folders[0]}"))
     return findings, areas
 
 
-def _usable_areas(file: str) -> list[Area]:
-    areas = read_areas(file)
-    for area in areas:
-        grid_of(area)
-        if area.catalogue not in SERVED_CATALOGUES:
-            allowed = ", ".join(SERVED_CATALOGUES)
-            raise ConfigurationError(f"{area.name} has catalogue {area.catalogue}, not served yet; allowed: {allowed}")
-    return areas
+def _place_and_size(area: Area) -> str:
+    """Name, centre and size: longitude and latitude in the wrong order show here."""
+    grid, centre = grid_of(area), area.geometry.centroid
+    place = f"{abs(centre.y):.2f} {'NS'[centre.y < 0]} {abs(centre.x):.2f} {'EW'[centre.x < 0]}"
+    width_km, height_km = (n * grid.resolution_m / 1000 for n in (grid.width, grid.height))
+    return f"{area.name} ({place}, {width_km:.1f} x {height_km:.1f} km)"
 
 
 def check_catalogues(settings: Settings, areas: Sequence[Area]) -> Iterator[Finding]:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import math
 import re
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from plumewatch import storage
-from plumewatch.constants import METRES_PER_KM
-from plumewatch.errors import ConfigurationError, InputError
-from plumewatch.geodesy import great_circle_distance_km, utm_epsg
-from plumewatch.models import Area, Grid
+import numpy as np
 
-SUFFIXES = (".geojson", ".json", ".gpkg", ".shp")
+from plumewatch import storage
+from plumewatch.area_files import PROPERTIES, SUFFIXES, read_features, unread_files
+from plumewatch.area_geometry import number_of, read_geometry
+from plumewatch.errors import ConfigurationError, InputError, PlumewatchError
+from plumewatch.geodesy import TRUE_GRID, utm_epsg
+from plumewatch.models import Area, FailedScene, Grid, OnFailure
+from plumewatch.reference.loading import read_reference
+from plumewatch.statuses import SEARCH_STAGE
+
 CATALOGUES = ("stac", "sentinel_hub")
 BAND_ALIASES = {
     "swir16": "B11",
@@ -32,26 +39,69 @@ METHANE_BANDS = ("B11", "B12")
 SENTINEL2_SWIR_RESOLUTION_M = 20.0  # of B11 and B12, Sentinel-2 User Handbook
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 MAX_CELLS = 20_000 * 20_000  # more than a Sentinel-2 tile at 10 m (10,980 x 10,980) three times over
+COUNTED_CELLS = 1_000_000  # of a larger grid an area that isn't a hairline holds some
+MAX_RESOLUTION_M = 10_000.0
+RESOLUTION_STEP = 1.0005  # cells that are larger by so much are tried next, until few enough cover the area
+WHOLE_SEARCH = "search"
+"""scene_id of a failed_scenes row where a whole search failed, before any scene was known."""
+
+log = logging.getLogger(__name__)
 
 
-def read_areas(*paths: str) -> list[Area]:
+def read_areas(*paths: str, on_failure: OnFailure | None = None) -> list[Area]:
     """Return the areas of all files in the given folders (or of single files), sorted by name.
 
-    Raises InputError that names the file and the feature where one cannot be used, or where two have the same name.
+    With `on_failure`, a file or feature that cannot be used, and areas that have the same name, are told as a failed
+    search, by the area's name or else the file's, and the others go on.
+
+    Raises InputError, without `on_failure`, that names the file and the feature where one cannot be used, or where two
+    have the same name; ServiceError where a bucket doesn't deliver a file.
     """
-    areas: dict[str, Area] = {}
+
+    def tell(error: PlumewatchError, file: str, where: str, area: str | None = None) -> None:
+        if on_failure is None:
+            raise error
+        scene_id = WHOLE_SEARCH if area else f"{file.rsplit('/', 1)[-1]} {where}".strip()
+        on_failure(FailedScene.from_exception(error, scene_id=scene_id, stage=SEARCH_STAGE, area=area, asset=file))
+
+    areas: dict[str, list[Area]] = {}
     for path in paths:
+        for file, reason in unread_files(path):
+            log.warning("%s: %s", file, reason)
         for file in storage.list_files(path):
             if file.lower().endswith(SUFFIXES):
-                for area in _read_file(file):
-                    if area.name in areas:
-                        raise InputError(
-                            file,
-                            f"area {area.name!r} is also in {areas[area.name].file}",
-                            "a name of its own for each area",
-                        )
-                    areas[area.name] = area
-    return [areas[name] for name in sorted(areas)]
+                for found in _areas_of(file):
+                    if isinstance(found, Area):
+                        areas.setdefault(found.name, []).append(found)
+                    else:
+                        tell(*found)
+    for name, found_areas in areas.items():
+        if len(found_areas) > 1:
+            first, second = (area.file for area in found_areas[:2])
+            error = InputError(second, f"area {name!r} is also in {first}", "a name of its own for each area")
+            tell(error, second, "", name)
+    return [areas[name][0] for name in sorted(areas) if len(areas[name]) == 1]
+
+
+def log_unreadable(failure: FailedScene) -> None:
+    """Name what can't be used of area files in the log: for steps after the search, which records it."""
+    log.warning("left out: %s", failure.message)
+
+
+def _areas_of(file: str) -> Iterator[Area | tuple[PlumewatchError, str, str, str | None]]:
+    """Yield the areas of a file, and what of it cannot be used: error, file, where in it, and the name if known."""
+    try:
+        features = read_features(file)
+    except PlumewatchError as error:
+        yield error, file, "", None
+        return
+    for where, feature in features:
+        properties = feature.get("properties") if isinstance(feature, dict) else None
+        stated = properties.get("name") if isinstance(properties, dict) else None
+        try:
+            yield _area(file, where, feature)
+        except PlumewatchError as error:
+            yield error, file, where, stated if isinstance(stated, str) and NAME.fullmatch(stated) else None
 
 
 def select_areas(areas: list[Area], names: list[str] | None) -> list[Area]:
@@ -67,24 +117,44 @@ def grid_of(area: Area) -> Grid:
     """Return the grid of an area: its CRS or the UTM zone of its centroid, edges at multiples of the resolution.
 
     Sentinel-2 tiles have their edges at multiples of 20 m too: a scene in the same zone falls on it unresampled.
-    """
-    from pyproj import Transformer
 
-    epsg = _epsg(area)
-    resolution = area.resolution_m
-    project: Any = Transformer.from_crs("EPSG:4326", f"EPSG:{epsg}", always_xy=True)
-    west, south, east, north = project.transform_bounds(*area.geometry.bounds, densify_pts=21)
-    left, top = math.floor(west / resolution) * resolution, math.ceil(north / resolution) * resolution
-    grid = Grid(
-        epsg, left, top, resolution, math.ceil((east - left) / resolution), math.ceil((top - south) / resolution)
-    )
+    Raises InputError where lengths or directions on it wouldn't be true, or it would have too many cells.
+    """
+    epsg, resolution = _epsg(area), area.resolution_m
+    left, top, width, height = _lattice(_extent(area, epsg), resolution)
+    grid = Grid(epsg, left, top, resolution, width, height)
     if grid.width * grid.height > MAX_CELLS:
         raise InputError(
             area.file,
             f"area {area.name!r} has {grid.width} x {grid.height} cells of {resolution} m",
             f"at most {MAX_CELLS} cells: split the area or take a coarser resolution_m",
         )
+    if not (distortion := grid.distortion).is_allowed:
+        found = f"area {area.name!r} on {grid.crs} has {distortion}"
+        raise InputError(area.file, found, f"{TRUE_GRID}; without crs it is on the UTM zone of its centre")
     return grid
+
+
+def _extent(area: Area, epsg: int) -> tuple[float, float, float, float]:
+    """West, south, east, north in metres."""
+    extent = _transformer(epsg).transform_bounds(*area.geometry.bounds, densify_pts=21)
+    if not all(map(math.isfinite, extent)):
+        raise InputError(area.file, f"area {area.name!r} lies where EPSG:{epsg} has no places", "a CRS made for there")
+    return extent
+
+
+def _lattice(extent: tuple[float, float, float, float], resolution: float) -> tuple[float, float, int, int]:
+    """Left and upper edge in metres, and how many columns and rows of cells cover the extent."""
+    west, south, east, north = extent
+    left, top = math.floor(west / resolution) * resolution, math.ceil(north / resolution) * resolution
+    return left, top, math.ceil((east - left) / resolution), math.ceil((top - south) / resolution)
+
+
+@lru_cache(maxsize=64)
+def _transformer(epsg: int) -> Any:
+    from pyproj import Transformer
+
+    return Transformer.from_crs("EPSG:4326", f"EPSG:{epsg}", always_xy=True)
 
 
 def _epsg(area: Area) -> int:
@@ -108,104 +178,113 @@ def _epsg(area: Area) -> int:
     return int(match[1])
 
 
-def _read_file(file: str) -> list[Area]:
-    if file.lower().endswith((".geojson", ".json")):
-        try:
-            content = json.loads(storage.read_bytes(file))
-        except ValueError as error:
-            raise InputError(
-                file, f"not JSON ({error})", "a GeoJSON FeatureCollection, Feature, Polygon or MultiPolygon"
-            ) from error
-        features = _geojson_features(content)
-    else:
-        features = _vector_features(file)
-    if not features:
-        raise InputError(file, "no features", "one feature an area")
-    return [_area(file, number, feature) for number, feature in enumerate(features, 1)]
-
-
-def _geojson_features(content: Any) -> list[dict[str, Any]]:
-    """The features of a FeatureCollection, a Feature, or a bare geometry."""
-    if not isinstance(content, dict):
-        return []
-    if "coordinates" in content:
-        return [{"geometry": content}]
-    return content.get("features", [content])
-
-
-def _vector_features(file: str) -> list[dict[str, Any]]:
-    import geopandas
-    from pyogrio.errors import DataSourceError
-
-    try:
-        with storage.local_copy(file) as local:
-            frame = geopandas.read_file(local)
-    except DataSourceError as error:
-        raise InputError(file, f"not readable ({error})", "a GeoPackage or Shapefile") from error
-    if frame.crs is None:
-        raise InputError(file, "no coordinate reference system", "a file that states its CRS")
-    return json.loads(frame.to_crs(4326).to_json())["features"]
-
-
-def _area(file: str, number: int, feature: dict[str, Any]) -> Area:
-    properties = {k: v for k, v in (feature.get("properties") or {}).items() if v is not None}
-    where = f"feature {number}"
-
+def _area(file: str, where: str, feature: Any) -> Area:
     def refuse(found: str, allowed: str) -> InputError:
         return InputError(file, f"{where}: {found}", allowed)
 
+    if not isinstance(feature, dict):
+        raise refuse("null" if feature is None else f"a {type(feature).__name__}", "a Feature")
+    stated = feature.get("properties") or {}
+    if not isinstance(stated, dict):
+        raise refuse(f"properties that are a {type(stated).__name__}", "an object of names and values")
+    properties = {k: v for k, v in stated.items() if v is not None}
+    if unknown := sorted(map(str, properties.keys() - set(PROPERTIES))):
+        log.warning("%s: %s: not used: %s; known: %s", file, where, ", ".join(unknown), ", ".join(PROPERTIES))
     name = str(properties.get("name", "") or Path(file).stem)
     if not NAME.fullmatch(name):
         raise refuse(f"name {name!r}", "letters, digits, '-' and '_': it becomes a folder")
     catalogue = str(properties.get("catalogue", "stac"))
     if catalogue not in CATALOGUES:
         raise refuse(f"catalogue {catalogue!r}", " or ".join(CATALOGUES))
-    geometry = _geometry(feature, properties, refuse)
-    resolution = _resolution_m(geometry, properties)
-    if resolution is None or not 0 < resolution <= 10_000:
-        raise refuse(f"resolution_m {properties.get('resolution_m')!r}", "metres between 0 and 10000")
-    cloud = properties.get("max_cloud_cover")
-    if cloud is not None and (_number(cloud) is None or not 0 <= float(cloud) <= 100):
-        raise refuse(f"max_cloud_cover {cloud!r}", "percent from 0 to 100")
-    max_items = properties.get("max_items")
-    if max_items is not None and (_number(max_items) is None or int(max_items) < 1):
-        raise refuse(f"max_items {max_items!r}", "a number of at least 1")
+    for one in ("stac_api", "collection"):
+        if not isinstance(properties.get(one, ""), str):
+            raise refuse(f"{one} {properties[one]!r}", "a text")
+    resolution = number_of(properties.get("resolution_m", SENTINEL2_SWIR_RESOLUTION_M))
+    if resolution is None or not 0 < resolution <= MAX_RESOLUTION_M:
+        raise refuse(f"resolution_m {properties.get('resolution_m')!r}", f"metres between 0 and {MAX_RESOLUTION_M:g}")
+    cloud = None if "max_cloud_cover" not in properties else number_of(properties["max_cloud_cover"])
+    if "max_cloud_cover" in properties and (cloud is None or not 0 <= cloud <= 100):
+        raise refuse(f"max_cloud_cover {properties['max_cloud_cover']!r}", "percent from 0 to 100")
     crs = properties.get("crs")
-    return Area(
+    area = Area(
         name=name,
-        geometry=geometry,
+        geometry=read_geometry(feature, properties, refuse),
         catalogue=catalogue,
         stac_api=properties.get("stac_api"),
         collection=properties.get("collection"),
-        max_cloud_cover=None if cloud is None else float(cloud),
+        max_cloud_cover=cloud,
         bands=_bands(properties.get("bands"), refuse),
         crs=None if crs is None else str(crs),
         resolution_m=resolution,
-        max_items=None if max_items is None else int(max_items),
+        max_items=_count(properties, "max_items", refuse),
         file=file,
+    )
+    width_px, height_px = (_count(properties, one, refuse) for one in ("width_px", "height_px"))
+    if "resolution_m" not in properties and (width_px or height_px):
+        if not (width_px and height_px):
+            raise refuse("only one of width_px and height_px", "both, or resolution_m")
+        area = _with_most_cells(area, width_px, height_px, refuse)
+    _check_cells(area, refuse)
+    return area
+
+
+def _with_most_cells(area: Area, width_px: int, height_px: int, refuse: Any) -> Area:
+    """Return the area with the smallest cells, not below those of the methane bands, of which so many cover it."""
+    extent = _extent(area, _epsg(area))
+    resolution = max((extent[2] - extent[0]) / width_px, (extent[3] - extent[1]) / height_px)
+    if _is_for_methane(area):
+        resolution = max(resolution, SENTINEL2_SWIR_RESOLUTION_M)
+    while resolution <= MAX_RESOLUTION_M:
+        _, _, width, height = _lattice(extent, resolution)
+        if width <= width_px and height <= height_px:
+            return replace(area, resolution_m=float(resolution))
+        resolution *= RESOLUTION_STEP
+    raise refuse(
+        f"width_px {width_px} and height_px {height_px}", f"so many that cells are at most {MAX_RESOLUTION_M:g} m"
     )
 
 
-def _resolution_m(geometry: Any, properties: dict[str, Any]) -> float | None:
-    """The stated resolution; else the square cell by which width_px x height_px cells cover the area; else 20 m."""
-    if "resolution_m" in properties or not {"width_px", "height_px"} <= properties.keys():
-        return _number(properties.get("resolution_m", SENTINEL2_SWIR_RESOLUTION_M))
-    width, height = _number(properties["width_px"]), _number(properties["height_px"])
-    if not width or not height:
-        return None
-    west, south, east, north = geometry.bounds
-    middle = (south + north) / 2
-    wide_km = great_circle_distance_km(west, middle, (west + east) / 2, middle) * 2
-    high_km = great_circle_distance_km(west, south, west, north)
-    return float(max(wide_km / width, high_km / height)) * METRES_PER_KM
+def _is_for_methane(area: Area) -> bool:
+    return set(METHANE_BANDS) <= set(area.bands)
 
 
-def _number(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
+def _check_cells(area: Area, refuse: Any) -> None:
+    """Refuse cells that the detection isn't tuned for, and an area in which no cell has its centre."""
+    import shapely
+
+    least, most = methane_pixel_sizes_m()
+    if _is_for_methane(area) and not least <= area.resolution_m <= most:
+        raise refuse(
+            f"cells of {area.resolution_m:g} m (resolution_m, or width_px and height_px)",
+            f"{least:g} to {most:g} m, what the methane detection is tuned for, or other bands than B11 and B12",
+        )
+    grid = grid_of(area)
+    if grid.width * grid.height > COUNTED_CELLS:
+        return
+    outline = shapely.transform(area.geometry, _transformer(grid.epsg).transform, interleaved=False)
+    x = grid.west + (np.arange(grid.width) + 0.5) * grid.resolution_m
+    y = grid.north - (np.arange(grid.height) + 0.5) * grid.resolution_m
+    if not shapely.contains_xy(outline, *np.meshgrid(x, y)).any():
+        raise refuse(
+            f"area {area.name!r}, smaller than a pixel: no cell of {grid.resolution_m:g} m has its centre in it",
+            "an area that holds the centre of a cell: some hundred metres around a source",
+        )
+
+
+@lru_cache(maxsize=1)
+def methane_pixel_sizes_m() -> tuple[float, float]:
+    """Return the least and the largest pixel that the methane detection is tuned for."""
+    least, most = read_reference("methane_detection.yaml")["pixels"]["sizes_m"]["value"]
+    return float(least), float(most)
+
+
+def _count(properties: dict[str, Any], name: str, refuse: Any) -> int | None:
+    if name not in properties:
         return None
-    return number if math.isfinite(number) else None
+    number = number_of(properties[name])
+    if number is None or number < 1 or not number.is_integer():
+        raise refuse(f"{name} {properties[name]!r}", "a whole number of at least 1")
+    return int(number)
 
 
 def _bands(value: Any, refuse: Any) -> tuple[str, ...]:
@@ -219,37 +298,3 @@ def _bands(value: Any, refuse: Any) -> tuple[str, ...]:
     if unknown or not bands:
         raise refuse(f"bands {unknown or value!r}", ", ".join(BANDS) + " and the aliases " + ", ".join(BAND_ALIASES))
     return bands
-
-
-def _geometry(feature: dict[str, Any], properties: dict[str, Any], refuse: Any) -> Any:
-    import shapely
-    from shapely.geometry import box, shape
-
-    bbox = properties.get("bbox")
-    if feature.get("geometry"):
-        try:
-            geometry = shape(feature["geometry"])
-        except (shapely.errors.ShapelyError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
-            raise refuse(f"geometry that cannot be read ({error})", "a Polygon or MultiPolygon") from error
-    elif bbox is not None:
-        corners = bbox if isinstance(bbox, list) else re.split(r"[,\s]+", str(bbox).strip("[] "))
-        numbers = [_number(c) for c in corners]
-        if len(numbers) != 4 or None in numbers:
-            raise refuse(f"bbox {bbox!r}", "west, south, east, north in degrees")
-        geometry = box(*numbers)
-    else:
-        raise refuse("neither a geometry nor a bbox", "a Polygon, a MultiPolygon or the property bbox")
-    if geometry.geom_type not in ("Polygon", "MultiPolygon") or geometry.is_empty:
-        raise refuse(
-            f"a {geometry.geom_type}{' that is empty' if geometry.is_empty else ''}", "a Polygon or MultiPolygon"
-        )
-    if not geometry.is_valid:
-        raise refuse(
-            f"geometry that is not valid ({shapely.is_valid_reason(geometry)})", "a polygon that does not cross itself"
-        )
-    west, south, east, north = geometry.bounds
-    if west < -180 or east > 180 or south < -90 or north > 90:
-        raise refuse(
-            f"bounds {geometry.bounds}", "longitude from -180 to 180 and latitude from -90 to 90 degrees (WGS 84)"
-        )
-    return geometry

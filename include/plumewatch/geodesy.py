@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import shapely
 from numpy.typing import ArrayLike, NDArray
-from pyproj import Transformer
+from pyproj import Geod, Transformer
 
 from plumewatch.constants import EARTH_RADIUS_KM
 
@@ -14,6 +17,12 @@ Floats = NDArray[np.float64]
 
 UTM_NORTH, UTM_SOUTH = 32600, 32700  # EPSG codes before the zone's number
 UTM_ZONES, UTM_ZONE_DEG = 60, 6.0  # zone 1 starts at 180 W
+
+MAX_SCALE_ERROR = 0.02  # of lengths on a grid: 4 % of an area, small beside the other errors of a rate
+MAX_TURN_DEG = 7.5  # of a grid's north: half the step between the directions in which plumes are looked for
+TRUE_GRID = f"lengths true to {MAX_SCALE_ERROR:.0%} and a north true to {MAX_TURN_DEG:g} degrees"
+SEGMENTS = 4  # along each side of a grid, whose lengths are compared
+ELLIPSOID = Geod(ellps="WGS84")
 
 
 def wrap_longitude(longitude: ArrayLike) -> Floats:
@@ -116,3 +125,106 @@ def _radians(degrees: ArrayLike) -> Floats:
 def degrees_of(crs: str) -> Transformer:
     """Return the transform from a projected CRS (`EPSG:...`) to longitude and latitude."""
     return Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+
+
+def split_at_180(outline: shapely.Geometry) -> shapely.Geometry:
+    """Return polygons as RFC 7946 (3.1.9, 3.1.6) writes them: within -180 to 180 degrees, cut at the antimeridian.
+
+    Two-dimensional, valid, without repeated points, outer rings counterclockwise. A ring that steps over more than half
+    the globe from one corner to the next runs over the antimeridian instead; longitudes may be any number of turns off.
+    Raises ValueError where a ring runs around a pole, or there is no polygon.
+
+    >>> split_at_180(shapely.box(179.0, 0.0, 181.0, 1.0)).bounds
+    (-180.0, 0.0, 180.0, 1.0)
+    >>> [part.bounds for part in split_at_180(shapely.box(-179.5, 0.0, 179.5, 1.0)).geoms]
+    [(-180.0, 0.0, -179.5, 1.0), (179.5, 0.0, 180.0, 1.0)]
+    """
+    pieces = [
+        part
+        for part in shapely.get_parts(shapely.force_2d(outline))
+        if part.geom_type == "Polygon" and not part.is_empty
+    ]
+    if not pieces:
+        raise ValueError(f"a {outline.geom_type} without a polygon")
+    parts = [part for polygon in pieces for part in _within_180(polygon)]
+    whole = parts[0] if len(parts) == 1 else shapely.union_all(parts)
+    polygons = [part for part in shapely.get_parts(shapely.make_valid(whole)) if part.geom_type == "Polygon"]
+    tidy = shapely.remove_repeated_points(shapely.MultiPolygon(polygons) if len(polygons) > 1 else polygons[0])
+    return shapely.orient_polygons(tidy)
+
+
+def _within_180(polygon: shapely.Polygon) -> list[shapely.Geometry]:
+    rings = [_continuous(shapely.get_coordinates(ring)) for ring in (polygon.exterior, *polygon.interiors)]
+    middle = rings[0][:, 0].mean()
+    for ring in rings[1:]:  # holes on the same turn as what is around them
+        ring[:, 0] += 360.0 * np.round((middle - ring[:, 0].mean()) / 360.0)
+    outline = shapely.make_valid(shapely.Polygon(rings[0], rings[1:]))
+    west, south, east, north = outline.bounds
+    first, last = (int((end + 180.0) // 360.0) for end in (west, np.nextafter(east, west)))
+    pieces = []
+    for turn in range(first, last + 1):
+        box = shapely.box(360.0 * turn - 180.0, south - 1.0, 360.0 * turn + 180.0, north + 1.0)
+        piece = outline.intersection(box) if last > first else outline
+        pieces.append(shapely.transform(piece, lambda places, turned=360.0 * turn: places - [turned, 0.0]))
+    return pieces
+
+
+def _continuous(ring: Floats) -> Floats:
+    """A ring whose longitudes don't jump by a turn of the globe."""
+    steps = np.diff(ring[:, 0])
+    jumps = np.where(np.abs(steps) > 180.0, -360.0 * np.round(steps / 360.0), 0.0)
+    ring = ring.copy()
+    ring[1:, 0] += np.cumsum(jumps)
+    if abs(ring[-1, 0] - ring[0, 0]) > 180.0:
+        raise ValueError("a ring around a pole")
+    return ring
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """How far a grid's cells are from what they are stated to be, where it is farthest."""
+
+    scale: float
+    """Length on the earth over length on the grid."""
+    turn_deg: float
+    """Angle between the grid's directions and true ones, 0 to 180."""
+    cells: float
+    """What the scale's error adds up to along a side."""
+
+    @property
+    def is_allowed(self) -> bool:
+        """Whether lengths, areas and angles on the grid may be taken for true; half a cell is never told."""
+        is_long = abs(self.scale - 1.0) > MAX_SCALE_ERROR and self.cells > 0.5
+        return not is_long and self.turn_deg <= MAX_TURN_DEG
+
+    def __str__(self) -> str:
+        return f"lengths {self.scale:.2f} times those stated, and a north {self.turn_deg:.0f} degrees off"
+
+
+def compute_distortion(
+    place: Callable[[Floats, Floats], tuple[Floats, Floats]], height: float, width: float, cell_m: float
+) -> Distortion:
+    """Return what a grid of square cells does to lengths and directions, along both of its axes.
+
+    `place` gives longitude and latitude of row and column, counted from 0 to `height` and `width` cells of `cell_m`;
+    rows run southwards. Lengths are those on the WGS 84 ellipsoid. NaN, which is not allowed, where a place is none.
+    """
+    row, col = np.meshgrid(np.linspace(0, height, SEGMENTS + 1), np.linspace(0, width, SEGMENTS + 1), indexing="ij")
+    lon, lat = place(row, col)
+    found = [Distortion(1.0, 0.0, 0.0)]
+    ends = ((slice(1, None), slice(-1)), (slice(-1), slice(1, None)))
+    for extent, axis, towards in ((height, 0, 0.0), (width, 1, 90.0)):
+        if not extent:
+            continue
+        here, there = ((n, slice(None)) if axis == 0 else (slice(None), n) for n in ends[axis])
+        out, back, length_m = ELLIPSOID.inv(lon[here], lat[here], lon[there], lat[there])
+        scale = length_m * SEGMENTS / (extent * cell_m)
+        off = np.radians([out - towards, np.asarray(back) + 180.0 - towards])
+        turn = np.abs(np.degrees(np.arctan2(np.sin(off).sum(axis=0), np.cos(off).sum(axis=0))))  # in the middle
+        worst = float(scale.ravel()[np.argmax(np.abs(np.log(np.maximum(scale, 1e-9))))])
+        found.append(Distortion(worst, float(turn.max()), abs(worst - 1.0) * extent))
+    return Distortion(
+        max((one.scale for one in found), key=lambda scale: abs(np.log(max(scale, 1e-9)))),
+        max(one.turn_deg for one in found),
+        max(one.cells for one in found),
+    )

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from plumewatch.errors import may_heal, redact
+from plumewatch.geodesy import Distortion, Floats, compute_distortion, degrees_of
 
 MAX_MESSAGE = 2000  # characters of an error that a row of failed_scenes holds
 
@@ -80,6 +83,17 @@ class Grid:
             self.west + self.width * self.resolution_m,
             self.north,
         )
+
+    def longitude_latitude(self, row: Floats, col: Floats) -> tuple[Floats, Floats]:
+        """Return longitude and latitude in degrees of places counted in cells; (0, 0) is the upper left corner."""
+        x, y = self.west + col * self.resolution_m, self.north - row * self.resolution_m
+        longitude, latitude = degrees_of(self.crs).transform(x, y)
+        return np.asarray(longitude), np.asarray(latitude)
+
+    @property
+    def distortion(self) -> Distortion:
+        """How true lengths and directions on it are."""
+        return compute_distortion(self.longitude_latitude, self.height, self.width, self.resolution_m)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def match_sources(gas_name: str) -> None:
 @task(trigger_rule="none_failed")
 def write_observations_and_map(gas_name: str) -> None:
     """Write the observations that the detection left in its manifests, and draw the map of the key."""
-    from plumewatch.areas import read_areas
+    from plumewatch.areas import log_unreadable, read_areas
     from plumewatch.maps.map_file import write_map
 
     gas, settings = GASES[gas_name], load_settings()
@@ -57,5 +57,5 @@ def write_observations_and_map(gas_name: str) -> None:
         detections = storage.list_partitions(gas.table, settings.table_root(gas.table.name), of_key)
         summary.read = len(detections)
         summary.written = write_detection_observations(settings.storage_root, gas.name, key, detections)
-        areas = read_areas(*settings.area_folders) if gas is CH4 else ()
+        areas = read_areas(*settings.area_folders, on_failure=log_unreadable) if gas is CH4 else ()
         summary.path = write_map(gas, key, settings.storage_root, areas)

@@ -98,9 +98,8 @@ def test_a_broken_file_and_an_unknown_crs_are_named(tmp_path: Path) -> None:
     (tmp_path / "broken.gpkg").write_text("no GeoPackage")
     with pytest.raises(InputError, match=r"broken\.gpkg: not readable"):
         read_areas(str(tmp_path / "broken.gpkg"))
-    [area] = read_areas(write(tmp_path, {"name": "a", "crs": "EPSG:99999"}) + "/x.geojson")
     with pytest.raises(InputError, match="an EPSG code that exists"):
-        grid_of(area)
+        read_areas(write(tmp_path, {"name": "a", "crs": "EPSG:99999"}) + "/x.geojson")
 
 
 def test_two_areas_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plumewatch.geodesy import (
@@ -11,6 +12,7 @@ from plumewatch.geodesy import (
     chord_to_distance_km,
     distance_to_chord,
     great_circle_distance_km,
+    split_at_180,
     unit_vectors,
     utm_epsg,
 )
@@ -69,3 +71,43 @@ def test_angles_have_no_north() -> None:
         180.0,
         180.0,
     ]
+
+
+def ring(*longitudes: float) -> shapely.Polygon:
+    """A strip of one degree of latitude, its corners at these longitudes and back."""
+    return shapely.Polygon([*((x, -17.5) for x in longitudes), *((x, -16.5) for x in reversed(longitudes))])
+
+
+@pytest.mark.parametrize(
+    "outline",
+    [
+        ring(179.5, -179.5), ring(179.5, 180.5), ring(-180.5, -179.5), ring(539.5, 540.5), ring(-179.5, 179.5),
+        ring(179.5, 180.0, -179.5), shapely.MultiPolygon([ring(179.5, 180.0), ring(-180.0, -179.5)]),
+        shapely.MultiPolygon([ring(179.5, 180.0), ring(180.0, 180.5)]), shapely.force_3d(ring(179.5, 180.5), 9.0),
+    ],
+)  # fmt: skip
+def test_outlines_over_180_degrees_are_cut_there_however_they_are_written(outline: shapely.Geometry) -> None:
+    cut = split_at_180(outline)
+    west, east = sorted(cut.geoms, key=lambda part: part.bounds[0])
+    assert west.bounds == (-180.0, -17.5, -179.5, -16.5) and east.bounds == (179.5, -17.5, 180.0, -16.5)
+    assert cut.is_valid and not cut.has_z and all(part.exterior.is_ccw for part in cut.geoms)
+
+
+def test_an_outline_elsewhere_stays_as_it_is_and_holes_too() -> None:
+    hole = shapely.Polygon(shapely.box(9, 40, 12, 42).exterior.coords, [shapely.box(10, 41, 11, 41.5).exterior.coords])
+    assert split_at_180(hole).equals(hole)
+    over = shapely.transform(hole, lambda places: places + np.array([169.5, 0.0]))
+    assert split_at_180(over).area == pytest.approx(hole.area)
+    twice = shapely.Polygon([(0, 0), (0, 0), (1, 0), (1, 1), (1, 1), (0, 0)])
+    assert len(split_at_180(twice).exterior.coords) == 4
+
+
+POLE = shapely.Polygon([(0, 80), (90, 80), (180, 80), (-90, 80), (0, 80)])
+
+
+@pytest.mark.parametrize(
+    "outline", [POLE, shapely.Point(1, 2), shapely.Polygon(), shapely.LineString([(0, 0), (1, 1)])]
+)
+def test_outlines_around_a_pole_or_without_a_polygon_are_refused(outline: shapely.Geometry) -> None:
+    with pytest.raises(ValueError, match=r"a ring around a pole|without a polygon"):
+        split_at_180(outline)

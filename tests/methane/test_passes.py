@@ -126,3 +126,54 @@ def test_outline_is_one_polygon_around_the_cells(scene: Pass) -> None:
     assert shapely.contains_xy(outline, *scene.place.longitude_latitude(rows, cols)).all()
     rows, cols = np.nonzero(~mask)
     assert shapely.contains_xy(outline, *scene.place.longitude_latitude(rows, cols)).mean() < 0.01
+
+
+def on(rows: pa.Table, crs: str, west: float, north: float, size: float, stated: float | None = None) -> pa.Table:
+    """The rows on a grid of `size` metres in a CRS, whose places it gives them."""
+    to_degrees = Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    row, col = (rows[name].to_numpy() for name in ("row", "col"))
+    lon, lat = to_degrees.transform(west + size * (col + 0.5), north - size * (row + 0.5))
+    pixel_size = np.full(rows.num_rows, size if stated is None else stated, np.float32)
+    return replaced(rows, longitude=lon, latitude=lat, pixel_size_m=pixel_size)
+
+
+NOT_TRUE = {
+    "web mercator at 60 N": ("EPSG:3857", 600_000, 8_400_000, 20.0, None),
+    "mercator at 45 S": ("EPSG:3395", 600_000, -5_600_000, 20.0, None),
+    "cylinders of equal area at 60 N": ("EPSG:6933", 600_000, 6_300_000, 20.0, None),
+    "north 10 degrees off": ("EPSG:3035", 2_900_000, 2_100_000, 20.0, None),
+    "polar stereographic, far from its meridian": ("EPSG:3413", 2_000_000, -500_000, 20.0, None),
+    "pixels of 40 m that say 20 m": ("EPSG:32640", 500_000, 4_200_000, 40.0, 20.0),
+    "pixels of 20 m that say 25 m": ("EPSG:32640", 500_000, 4_200_000, 20.0, 25.0),
+}
+
+
+@pytest.mark.parametrize("case", NOT_TRUE.values(), ids=NOT_TRUE)
+def test_pixels_that_are_not_what_they_say_are_refused(scene: Pass, pixel_rows: MakeRows, case: tuple) -> None:
+    with pytest.raises(InputError, match=r"there: pixels of .* lengths .* times .*allowed: lengths true to 2%"):
+        grid_pass(on(pixel_rows(scene), *case), "there")
+
+
+def test_rows_that_run_north_are_refused(scene: Pass, pixel_rows: MakeRows) -> None:
+    rows = pixel_rows(scene)
+    upside_down = replaced(rows, row=(59 - rows["row"].to_numpy()).astype(np.int32))
+    with pytest.raises(InputError, match="a north 180 degrees off"):
+        grid_pass(upside_down, "there")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("EPSG:32640", 500_000, 4_200_000, 20.0, None), ("EPSG:3857", 600_000, 200_000, 20.0, None),
+        ("EPSG:2154", 700_000, 6_800_000, 30.0, None), ("EPSG:32760", 740_000, 8_100_000, 60.0, None),
+        ("EPSG:32633", 600_000, 9_000_000, 20.0, None), ("EPSG:32640", 500_000, 4_200_000, 20.0, 20.2),
+    ],
+)  # fmt: skip
+def test_pixels_of_true_lengths_are_taken(scene: Pass, pixel_rows: MakeRows, case: tuple) -> None:
+    assert grid_pass(on(pixel_rows(scene), *case)).n_pixels == 3600
+
+
+@pytest.mark.parametrize("size", [10.0, 5.0, 15.0, 19.0, 70.0, 250.0, float("nan")])
+def test_sizes_that_the_detection_is_not_tuned_for_are_refused(scene: Pass, pixel_rows: MakeRows, size: float) -> None:
+    with pytest.raises(InputError, match=r"there: pixel_size_m .*allowed: 19\.9 to 60 m, what the detection is tuned"):
+        grid_pass(on(pixel_rows(scene), "EPSG:32640", 500_000, 4_200_000, 20.0, size), "there")

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -226,3 +227,40 @@ def test_assets_of_a_file_are_beside_it_whatever_its_self_link_says(tmp_path: Pa
     read = read_item(f"{scheme}{path}")
     assert read.assets["swir16"].href == f"{scheme}{tmp_path}/scene/B11.tif"
     assert read.assets["swir22"].href == f"{scheme}{tmp_path}/B12.tif"
+
+
+@pytest.mark.parametrize("west, east", [(179.5, -179.5), (179.5, 180.5), (-180.5, -179.5), (179.5, 540.5 - 360.0)])
+@pytest.mark.parametrize("side", [(179.90, 179.98), (-179.98, -179.90)])
+def test_footprints_over_180_degrees_are_found_from_both_sides(
+    api: str, west: float, east: float, side: tuple[float, float]
+) -> None:
+    footprint = {"type": "Polygon", "coordinates": [[[west, -18], [east, -18], [east, -16], [west, -16], [west, -18]]]}
+    StacApi.items = [item("S2A_60KZF_20250821_0_L2A") | {"geometry": footprint}]
+    area = Area("fiji", shapely.box(side[0], -17.0, side[1], -16.9))
+    assert len(search_scenes(area, DAY, DAY, api).scenes) == 1
+    assert search_scenes(Area("far", shapely.box(0, -17, 1, -16.9)), DAY, DAY, api).scenes == ()
+
+
+def test_a_footprint_around_a_pole_is_a_failure_by_name(api: str) -> None:
+    pole = {"type": "Polygon", "coordinates": [[[0, 80], [90, 80], [180, 80], [-90, 80], [0, 80]]]}
+    StacApi.items = [item(SCENE_ID) | {"geometry": pole}]
+    (failure,) = search_scenes(AREA, DAY, DAY, api).failed
+    assert failure.scene_id == SCENE_ID and "a ring around a pole" in failure.message
+
+
+@pytest.mark.parametrize(
+    "outline",
+    [
+        shapely.box(179.5, -17, 180.5, -16), shapely.force_3d(shapely.box(5, 1, 6, 2), 7.0),
+        shapely.Polygon([(0, 0), (0, 1), (0, 1), (1, 1), (0, 0)]), shapely.box(190, 1, 191, 2),
+        shapely.box(5, 1, 6, 2, ccw=False),
+    ],
+)  # fmt: skip
+def test_the_geometry_that_is_sent_is_as_rfc_7946_wants_it(api: str, outline: shapely.Geometry) -> None:
+    search_scenes(Area("a", outline), DAY, DAY, api)
+    sent = StacApi.searches[0]["intersects"]
+    polygons = sent["coordinates"] if sent["type"] == "MultiPolygon" else [sent["coordinates"]]
+    for (ring,) in polygons:
+        assert ring[0] == ring[-1] and all(len(place) == 2 and -180 <= place[0] <= 180 for place in ring)
+        assert all(one != other for one, other in pairwise(ring))
+        assert shapely.LinearRing(ring).is_ccw

@@ -91,7 +91,7 @@ def test_the_cost_of_days_is_what_the_catalogues_have(monkeypatch: pytest.Monkey
         area("too", stac_api="http://away"),
     ]
     probed = []
-    monkeypatch.setattr(backfill, "read_areas", lambda *_: areas)
+    monkeypatch.setattr(backfill, "read_areas", lambda *_, **__: areas)
     monkeypatch.setattr(backfill, "search_scenes", search)
     monkeypatch.setattr(
         backfill, "why_unreachable", lambda url: probed.append(url) or ("cannot be reached" if "away" in url else None)
@@ -111,7 +111,7 @@ def test_the_cost_of_days_is_what_the_catalogues_have(monkeypatch: pytest.Monkey
 
 
 def test_days_without_areas_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfill, "read_areas", lambda *_: [])
+    monkeypatch.setattr(backfill, "read_areas", lambda *_, **__: [])
     with pytest.raises(CannotBackfill, match="no areas in"):
         backfill.cost_of(DAYS, settings())
 

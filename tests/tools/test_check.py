@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -112,8 +113,12 @@ def test_areas_are_counted_and_named(area_folders: tuple[Path, Path]) -> None:
     assert nothing.state is State.MISSING
     write_area(area_folders[0] / "one.geojson")
     write_area(area_folders[1] / "two.geojson", name="second")
-    [finding], areas = check.check_areas(settings())
-    assert (finding.state, finding.text) == (State.OK, "2: one, second")
+    (area_folders[1] / "third.kml").write_text("<kml/>")
+    [unread, finding], areas = check.check_areas(settings())
+    assert unread.state is State.MISSING and "third.kml: a file of another ending" in unread.text
+    assert finding.state is State.OK and re.fullmatch(
+        r"2: one \([\d.]+ N [\d.]+ E, [\d.]+ x [\d.]+ km\), second \(.* km\)", finding.text
+    )
     assert [area.name for area in areas] == ["one", "second"]
 
 
@@ -128,7 +133,14 @@ def test_every_area_that_cannot_be_used_is_a_problem_and_the_others_count(area_f
     findings, _ = check.check_areas(settings())
     assert all(is_fatal_problem(finding) for finding in findings[:-1])
     texts = [finding.text for finding in findings]
-    expected = ["broken.gpkg", "degrees.geojson", "html.geojson", "sentinel_hub", "good is in several files", "2: good"]
+    expected = [
+        "broken.gpkg",
+        "degrees.geojson",
+        "html.geojson",
+        "catalogue sentinel_hub is not served",
+        "good is in several files",
+        "2: good",
+    ]
     assert len(texts) == len(expected) and all(part in text for part, text in zip(expected, texts, strict=True))
 
 

@@ -16,6 +16,7 @@ from shapely.geometry import mapping
 
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError, ServiceError, redact
+from plumewatch.geodesy import split_at_180
 from plumewatch.http import MAX_MESSAGE, TIMEOUT_S, download_existing, http_session, no_answer, retry_policy
 
 PAGE_ITEMS = 100  # the largest page that all public catalogues grant
@@ -24,15 +25,17 @@ PAGE_ITEMS = 100  # the largest page that all public catalogues grant
 def search_items(api: str, collection: str, geometry: Any, start: date, end: date) -> Iterator[dict[str, Any]]:
     """Yield the items of a collection that meet a geometry (shapely, WGS 84) from `start` to `end`, both included.
 
+    The geometry is sent as RFC 7946 wants it: two-dimensional, within -180 to 180 degrees, cut at the antimeridian.
     What the service makes of the question is its own: the caller looks at place, time and collection of each item.
 
     Raises ServiceError (retryable unless the service refuses the request) and InputError where the answer isn't STAC.
     """
     period = f"{start.isoformat()}T00:00:00Z/{end.isoformat()}T23:59:59.999Z"
+    place = mapping(split_at_180(geometry))
     stac_io = StacApiIO(max_retries=retry_policy(), timeout=TIMEOUT_S)
     try:
         client = Client.open(api, stac_io=stac_io, timeout=TIMEOUT_S)
-        found = client.search(collections=[collection], intersects=mapping(geometry), datetime=period, limit=PAGE_ITEMS)
+        found = client.search(collections=[collection], intersects=place, datetime=period, limit=PAGE_ITEMS)
         yield from found.items_as_dicts()
     except APIError as error:
         status = getattr(error, "status_code", None)

@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
 
-from plumewatch.geodesy import degrees_of, wrap_longitude
+from plumewatch.geodesy import wrap_longitude
 from plumewatch.methane.mask_window import window_around
 from plumewatch.methane.smoothing import Mask
 from plumewatch.models import Grid
@@ -71,11 +71,8 @@ class KnownPlace(GridPlace):
 
     def relative_degrees(self, row: Floats, col: Floats) -> tuple[Floats, Floats]:
         """Return the places of the grid."""
-        size = self.grid.resolution_m
-        x = self.grid.west + (self.col0 + col + 0.5) * size
-        y = self.grid.north - (self.row0 + row + 0.5) * size
-        longitude, latitude = degrees_of(self.grid.crs).transform(x, y)
-        return wrap_longitude(longitude - self.longitude0), np.asarray(latitude)
+        longitude, latitude = self.grid.longitude_latitude(self.row0 + row + 0.5, self.col0 + col + 0.5)
+        return wrap_longitude(longitude - self.longitude0), latitude
 
 
 @dataclass(frozen=True, eq=False)

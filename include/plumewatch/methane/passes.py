@@ -13,16 +13,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from plumewatch.errors import InputError
+from plumewatch.geodesy import TRUE_GRID, compute_distortion
 from plumewatch.methane.flares import find_flares
 from plumewatch.methane.grid_place import GridPlace, find_grid_place, median_distance_deg
 from plumewatch.methane.retrieval import PLATFORMS, compute_air_mass_factor
 from plumewatch.methane.smoothing import Mask
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.models import Grid
 
 DEFAULT_PIXEL_SIZE_M = 20.0  # bands 11 and 12 of Sentinel-2 (MSI user guide), where the pixel table has no column
 REFLECTANCES = (1e-4, 6.5535)  # one step of the stored integers, and the largest of 16 bits
 SCL_WATER = 6  # scene classification of Sen2Cor
-PIXEL_SIZES_M = (5.0, 250.0)  # of what a plume can be seen in
 AIR_MASS_FACTORS = (2.0, 5.0)  # of the transmittance table: the sun up to 70 degrees from the zenith
 MOST_CELLS_A_ROW, MOST_EMPTY_CELLS = 50, 16_000_000  # a window mostly empty is a wrong row or column index
 
@@ -36,6 +37,7 @@ OTHER_BANDS = ("b02", "b03", "b04", "b05", "b06", "b07", "b08", "b8a")
 
 MAX_OFFSET_PX = 0.5  # pixels that lie further off belong to another grid
 CHECKED_POINTS = 512  # of a pass, whose places are compared with those of a grid
+LEAST_PIXELS = 50  # fewer don't tell the scale of their grid, and hold no plume
 NEVER_NULL = ("scene_id", "platform", "row", "col", "longitude", "latitude")
 
 
@@ -131,6 +133,9 @@ def grid_pass(rows: pa.Table, source: str = "pixels", grid: Grid | None = None) 
     _check_extent(rows.num_rows, place, source)
     if grid is not None:
         _check_grid(rows, place, source)
+    size, epsg = _first(rows["pixel_size_m"]), _first(rows["epsg"])
+    pixel_size_m = DEFAULT_PIXEL_SIZE_M if size is None else float(size)
+    _check_lengths(rows.num_rows, place, pixel_size_m, source)
     cell = (row - place.row0) * place.width + col - place.col0
     shape = (place.height, place.width)
 
@@ -145,7 +150,6 @@ def grid_pass(rows: pa.Table, source: str = "pixels", grid: Grid | None = None) 
     b11, b12 = (laid_out(rows[name].to_numpy().astype(np.float32), np.nan) for name in ("b11", "b12"))
     clear = laid_out(rows["is_clear"].to_numpy(zero_copy_only=False).astype(bool), False)
     water = laid_out(rows["scl"].to_numpy() == SCL_WATER, False)
-    size, epsg = _first(rows["pixel_size_m"]), _first(rows["epsg"])
     with np.errstate(invalid="ignore"):
         usable = clear & ~water
         for band in (b11, b12):
@@ -164,7 +168,7 @@ def grid_pass(rows: pa.Table, source: str = "pixels", grid: Grid | None = None) 
         view_zenith_deg=view,
         n_pixels=int((scene_index >= 0).sum()),
         epsg=epsg,
-        pixel_size_m=DEFAULT_PIXEL_SIZE_M if size is None else float(size),
+        pixel_size_m=pixel_size_m,
         place=place,
         other_bands={name: laid_out(band, np.nan) for name, band in _other_bands(rows)},
     )
@@ -178,8 +182,9 @@ def _check_values(rows: pa.Table, source: str) -> None:
         if wrong.any():
             raise InputError(source, f"{name} {values[wrong][0]}", f"-{most:g} to {most:g} degrees in every row")
     size = _first(rows["pixel_size_m"])
-    if size is not None and not PIXEL_SIZES_M[0] <= size <= PIXEL_SIZES_M[1]:
-        raise InputError(source, f"pixel_size_m {size}", f"{PIXEL_SIZES_M[0]:g} to {PIXEL_SIZES_M[1]:g} m")
+    least, most = plume_thresholds().pixels.sizes_m
+    if size is not None and not least <= size <= most:
+        raise InputError(source, f"pixel_size_m {size:g}", f"{least:g} to {most:g} m, what the detection is tuned for")
     platform = str(_first(rows["platform"]))
     if platform not in PLATFORMS:
         raise InputError(source, f"platform {platform!r}", ", ".join(PLATFORMS))
@@ -203,6 +208,16 @@ def _check_grid(rows: pa.Table, place: GridPlace, source: str) -> None:
     off = median_distance_deg((longitude, latitude), there) / median_distance_deg(below, there)
     if not off <= MAX_OFFSET_PX:
         raise InputError(source, f"pixels {off:.1f} cells off the grid of its manifest", "pixels on that grid")
+
+
+def _check_lengths(n_rows: int, place: GridPlace, pixel_size_m: float, source: str) -> None:
+    """Refuse pixels whose places say that they are larger or smaller than stated, or that rows don't run south."""
+    if n_rows < LEAST_PIXELS:
+        return
+    found = compute_distortion(place.longitude_latitude, place.height - 1, place.width - 1, pixel_size_m)
+    if not found.is_allowed:
+        stated = f"pixels of {pixel_size_m:g} m on a grid that has {found}"
+        raise InputError(source, stated, f"{TRUE_GRID}, as in the UTM zone of the area")
 
 
 def _check_extent(n_rows: int, place: GridPlace, source: str) -> None:

@@ -31,6 +31,13 @@ class SceneChoice:
 
 
 @dataclass(frozen=True)
+class PixelSizes:
+    """Of which pixels the other values may be used."""
+
+    sizes_m: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class SmoothingScales:
     """Widths over which is averaged, and the noise that is left."""
 
@@ -132,6 +139,7 @@ class PlumeThresholds:
     """What manifests state as calibration."""
     references: ReferenceChoice
     scene: SceneChoice
+    pixels: PixelSizes
     smoothing: SmoothingScales
     templates: TemplateShapes
     candidates: CandidateLevels

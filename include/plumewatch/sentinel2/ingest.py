@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from plumewatch import storage
-from plumewatch.areas import read_areas, select_areas
+from plumewatch.areas import WHOLE_SEARCH, log_unreadable, read_areas, select_areas
 from plumewatch.catalogues.stac import read_item
 from plumewatch.errors import ConfigurationError, PlumewatchError
 from plumewatch.failures import FailureBook, NothingDone, went_through
@@ -24,9 +24,6 @@ from plumewatch.settings import Settings
 from plumewatch.statuses import FAILED, FETCH_STAGE, NO_INPUT, SEARCH_STAGE, SKIPPED_DUPLICATE
 from plumewatch.wind.product import requests_of_day
 from plumewatch.wind.providers import fetch_wind
-
-WHOLE_SEARCH = "search"
-"""scene_id of a failed_scenes row where a whole search failed, before any scene was known."""
 
 SCENES = "scenes"
 """Folder of the stacked scenes below the storage root."""
@@ -64,7 +61,8 @@ class DaySearch:
     @property
     def n_items(self) -> int:
         """Items that the catalogues returned."""
-        return len(self.scenes) + len(self.skipped) + sum(f.scene_id != WHOLE_SEARCH for _, f in self.failed)
+        items = [f for _, f in self.failed if f.area is not None and f.scene_id != WHOLE_SEARCH]
+        return len(self.scenes) + len(self.skipped) + len(items)
 
     @property
     def n_skipped(self) -> int:
@@ -138,15 +136,22 @@ def search_newest(settings: Settings, key: str, names: Sequence[str], *, look_ba
 
 def fetch_area_scene(settings: Settings, area_name: str, item_href: str) -> str:
     """Stack one scene onto the area's grid and return the path of the STAC item written."""
-    [area] = select_areas(_areas(settings), [area_name])
+    failures: list[FailedScene] = []
+    areas = _areas(settings, [area_name], failures)
+    if not areas:
+        [why] = [failure.message for failure in failures if failure.area == area_name][:1]
+        raise ConfigurationError(f"area {area_name}: {why}")
+    [area] = areas
     return fetch_scene(read_item(item_href), area, settings.table_root(SCENES))
 
 
 def fetch_area_wind(settings: Settings, days: Iterable[tuple[str, str]]) -> list[str]:
     """Bring the wind of (date, area) pairs into the storage and return the partitions written."""
     bounds: dict[str, list[Any]] = {}
-    by_name = {area.name: area for area in _areas(settings)}
+    by_name = {area.name: area for area in read_areas(*settings.area_folders, on_failure=log_unreadable)}
     for key, name in sorted(days):
+        if name not in by_name:
+            raise ConfigurationError(f"area {name} has scenes, but no file of it can be used: the log says why")
         bounds.setdefault(key, []).append(by_name[name].geometry.bounds)
     if not settings.wind:
         log.warning("no wind source (PLUMEWATCH_WIND is empty): rates of methane will be null")
@@ -167,15 +172,31 @@ def record_missing_scenes(settings: Settings, key: str, scenes: Sequence[Mapping
     return len(missing)
 
 
-def _areas(settings: Settings) -> list[Area]:
-    return read_areas(*settings.area_folders)
+def _areas(settings: Settings, names: Sequence[str], failures: list[FailedScene] | None = None) -> list[Area]:
+    """The areas called `names`, all where empty, that can be used; `failures` takes what of their files can't be.
+
+    Raises ConfigurationError where there is no area of a name, nor one that failed.
+    """
+    failed: list[FailedScene] = []
+    areas = read_areas(*settings.area_folders, on_failure=failed.append)
+    named = {failure.area for failure in failed if failure.area}
+    try:
+        chosen = select_areas(areas, [name for name in names if name not in named])
+    except ConfigurationError as error:
+        files = "; ".join(failure.message for failure in failed if failure.area is None)
+        raise ConfigurationError(f"{error}; not read: {files}" if files else str(error)) from error
+    if failures is not None:
+        failures += [f for f in failed if not names or f.area is None or f.area in names]
+    return chosen if not names or set(names) - named else []
 
 
 def _search_areas(
     settings: Settings, names: Sequence[str], first: date, last: date, key: str, found: DaySearch
 ) -> Iterable[tuple[Area, FoundScenes]]:
-    areas = select_areas(_areas(settings), list(names))
-    if not areas:
+    failures: list[FailedScene] = []
+    areas = _areas(settings, list(names), failures)
+    found.failed += [(key, failure) for failure in failures]
+    if not areas and not failures:
         log.warning("no areas in %s", " or ".join(settings.area_folders))
     answered = []
     for area in areas:

@@ -12,6 +12,7 @@ import shapely
 from shapely.geometry import shape
 
 from plumewatch.errors import InputError
+from plumewatch.geodesy import split_at_180
 from plumewatch.sentinel2.reflectance import processing_baseline
 
 OWN_SHARE = 0.05  # an item that shows less than this share of its ground alone adds nothing but another processing
@@ -43,7 +44,7 @@ class SceneRef:
     updated: str
     """When the item was last changed (ISO 8601), empty where it doesn't say."""
     footprint: Any
-    """shapely geometry in longitude and latitude."""
+    """shapely geometry in longitude and latitude, cut at 180 degrees however the item writes it."""
 
     @property
     def acquisition(self) -> tuple[str, datetime, str, int | None]:
@@ -73,7 +74,7 @@ def scene_ref(item: Mapping[str, Any], href: str) -> SceneRef:
             baseline=processing_baseline(properties),
             sequence=_sequence(name, properties),
             updated=str(properties.get("updated") or properties.get("s2:generation_time") or ""),
-            footprint=shapely.make_valid(shape(item["geometry"])),
+            footprint=split_at_180(shape(item["geometry"])),
         )
     except (KeyError, TypeError, ValueError, AttributeError, shapely.errors.ShapelyError) as error:
         raise InputError(

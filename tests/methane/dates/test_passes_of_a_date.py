@@ -179,11 +179,11 @@ def test_a_crash_on_one_pass_leaves_the_other(
 def test_a_reference_with_cells_of_another_size_is_left_out(
     store: Callable[..., AreaDates], area: SimulatedArea
 ) -> None:
-    task = store({1: lambda rows: with_column(rows, "pixel_size_m", 10.0), 2: lambda rows: rows})
+    task = store({1: lambda rows: with_column(rows, "pixel_size_m", 20.3), 2: lambda rows: rows})
     (report,) = detect_area_dates(task)
     (failure,) = failures(report)
     assert failure["scene_id"] == f"area=field/date={day_of_pass(area.passes[1])}/{NAME}/method=multi_pass"
-    assert "pixel_size_m 10; allowed: 20 as on the target date" in failure["message"]
+    assert "pixel_size_m 20.3; allowed: 20 as on the target date" in failure["message"]
     (references,) = manifest(task)["references"].values()
     assert references.count(OTHER_SCENE) == 1 and len(references) == 4
 

@@ -1,0 +1,150 @@
+"""Files that users describe areas in: their features as GeoJSON objects, whatever the format; what isn't read is named.
+
+A reader's own errors end here: what cannot be read is an InputError that names the file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from plumewatch import storage
+from plumewatch.errors import LASTING, InputError, PlumewatchError, ServiceError
+
+JSON_SUFFIXES = (".geojson", ".json")
+SUFFIXES = (*JSON_SUFFIXES, ".gpkg", ".shp")
+SHAPEFILE_NAME_LENGTH = 10  # characters of a property's name, dBase III
+BESIDE_AREAS = (
+    ".dbf", ".shx", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".shp.xml", ".qmd", ".qpj", ".fix", ".gpkg-wal",
+    ".gpkg-shm", ".gpkg-journal", ".md", ".txt",
+)  # fmt: skip
+"""Endings of files that belong to others, or are for people: they need no word."""
+PROPERTIES = (
+    "name", "catalogue", "stac_api", "collection", "max_cloud_cover", "max_items", "bands", "crs", "resolution_m",
+    "bbox", "width_px", "height_px",
+)  # fmt: skip
+"""What a feature may say of its area."""
+AREA_FILE = "a GeoJSON (FeatureCollection, Feature, Polygon or MultiPolygon), GeoPackage or Shapefile"
+GEOMETRIES = (
+    "Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon", "GeometryCollection",
+)  # fmt: skip
+WGS84 = ("CRS84", "4326", "4979")  # how names of longitude and latitude end, as the `crs` of older GeoJSON says it
+
+
+def read_features(file: str) -> list[tuple[str, Any]]:
+    """Return where each feature of a file stands (`feature 2`, `layer wells, feature 1`), and the feature.
+
+    A feature is what a GeoJSON holds at that place, whatever it is; those of other formats are of GeoJSON's form, in
+    WGS 84. Names of properties that a Shapefile cut off or wrote in capitals are completed.
+
+    Raises InputError where the file cannot be read or has no features, ServiceError where a bucket doesn't deliver it.
+    """
+    try:
+        if file.lower().endswith(JSON_SUFFIXES):
+            features = _geojson_features(file, json.loads(storage.read_bytes(file)))
+        else:
+            features = _vector_features(file)
+    except PlumewatchError:
+        raise
+    except LASTING as error:
+        raise InputError(file, f"not readable ({error.strerror or error})", "a file that may be read") from error
+    except Exception as error:  # json's, GDAL's, pandas' and GEOS's own, of whatever a file may hold
+        if isinstance(error, OSError) and not storage.is_local(file):
+            raise ServiceError(f"{file}: {type(error).__name__}: {error}") from error
+        raise InputError(file, f"not readable ({type(error).__name__}: {_first_line(error)})", AREA_FILE) from error
+    if not features:
+        raise InputError(file, "no features", "one feature an area")
+    return features
+
+
+def unread_files(path: str) -> Iterator[tuple[str, str]]:
+    """Yield the files of a folder that are no area files, though they may be meant to be, and why they aren't read."""
+    for file in storage.list_files(path):
+        name = file.lower().rsplit("/", 1)[-1]
+        if storage.is_local(file) and Path(storage.filesystem(file)[1]).is_dir():
+            yield file, "a link to a folder, which isn't followed; link its files, or copy them"
+        elif not name.startswith(".") and not name.endswith((*SUFFIXES, *BESIDE_AREAS)):
+            yield file, f"a file of another ending; read are {', '.join(SUFFIXES)}"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0][:200]
+
+
+def _geojson_features(file: str, content: Any) -> list[tuple[str, Any]]:
+    """The features of a FeatureCollection, a Feature, or a bare geometry."""
+    if not isinstance(content, dict):
+        raise InputError(file, f"JSON that is a {type(content).__name__}", AREA_FILE)
+    _check_crs(file, content)
+    if content.get("type") in GEOMETRIES or "coordinates" in content:
+        content = {"geometry": content}
+    features = content.get("features", [content])
+    if not isinstance(features, list):
+        raise InputError(file, f"features that are a {type(features).__name__}", "a list of features")
+    return [(f"feature {number}", feature) for number, feature in enumerate(features, 1)]
+
+
+def _check_crs(file: str, content: dict[str, Any]) -> None:
+    """Refuse what an older GeoJSON says of another CRS: RFC 7946 knows longitude and latitude only."""
+    if content.get("crs") is None:
+        return
+    crs = content["crs"]
+    name = str(crs.get("properties", {}).get("name")) if isinstance(crs, dict) else str(crs)
+    if not name.upper().endswith(WGS84):
+        raise InputError(file, f"crs {name!r}", "longitude and latitude in WGS 84 (RFC 7946), without a crs")
+
+
+def _vector_features(file: str) -> list[tuple[str, Any]]:
+    import pyogrio
+    from pyogrio.errors import DataSourceError
+
+    with storage.local_copy(file) as local:
+        try:
+            layers = pyogrio.list_layers(local)
+        except DataSourceError as error:
+            raise InputError(file, f"not readable ({_first_line(error)})", "a GeoPackage or Shapefile") from error
+        spatial = [str(name) for name, kind in layers if kind is not None]
+        found = []
+        for layer in spatial:
+            where = f"layer {layer}, " if len(spatial) > 1 else ""
+            features = _layer_features(file, local, layer)
+            found += [(f"{where}feature {number}", feature) for number, feature in enumerate(features, 1)]
+    return found
+
+
+def _layer_features(file: str, local: Path, layer: str) -> list[dict[str, Any]]:
+    import geopandas
+    from shapely.geometry import mapping
+
+    frame = geopandas.read_file(local, layer=layer)
+    if not isinstance(frame, geopandas.GeoDataFrame) or frame.crs is None:
+        raise InputError(file, f"layer {layer}: no coordinate reference system", "a file that states its CRS")
+    shapes = frame.geometry.to_crs(4326)
+    rows = frame.drop(columns=frame.geometry.name).to_dict("records")
+    return [
+        {
+            "geometry": None if shape is None else mapping(shape),
+            "properties": {_full_name(file, str(name)): _plain(value) for name, value in row.items()},
+        }
+        for shape, row in zip(shapes, rows, strict=True)
+    ]
+
+
+def _full_name(file: str, name: str) -> str:
+    """The property that a Shapefile's name, at most ten characters and often in capitals, stands for."""
+    if not file.lower().endswith(".shp"):
+        return name
+    cut = {known[:SHAPEFILE_NAME_LENGTH]: known for known in PROPERTIES}
+    return cut.get(name.lower(), name)
+
+
+def _plain(value: Any) -> Any:
+    """A value of a table as JSON has it: None for what is missing, numpy's numbers as Python's, else as text."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, list | tuple | dict | str | bool | int):
+        return value
+    if isinstance(value, float):
+        return None if value != value else value
+    return None if value is None or str(value) in ("NaT", "<NA>") else str(value)
