@@ -240,3 +240,14 @@ def test_a_replaced_scene_is_withdrawn_whole(item: pystac.Item, tmp_path: Path) 
     withdraw_scene(str(tmp_path), "dune", "2025-08-21", "never there")
     assert [s.scene_id for s in list_scenes(str(tmp_path))] == [item.id]
     assert len(list((tmp_path / "area=dune" / "date=2025-08-21").iterdir())) == 3
+
+
+@pytest.mark.parametrize("band", ["B11", "SCL"])
+def test_what_a_geotiff_says_of_itself_is_compared(source: Callable, arrays: dict, tmp_path: Path, band: str) -> None:
+    content = source(arrays, offset=0.0)
+    del content["properties"]["earthsearch:boa_offset_applied"]
+    with rasterio.open(tmp_path / "catalogue" / SCENE_ID / f"{band}.tif", "r+") as target:
+        target.scales, target.offsets = (1e-4,), (-0.1,)
+    with pytest.raises(InputError, match=r"offset 0.0 in the item and -0.1 in|SCL.tif: numbers with scale 0.0001 and"):
+        fetch_scene(pystac.Item.from_dict(content, migrate=False), AREA, str(tmp_path / "scenes"))
+    assert not (tmp_path / "scenes").exists()

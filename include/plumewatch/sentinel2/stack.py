@@ -35,6 +35,7 @@ from plumewatch.sentinel2.bands import (
     find_asset,
 )
 from plumewatch.sentinel2.reflectance import (
+    NO_PACKING,
     NODATA,
     ReflectanceRule,
     compute_reflectance_rule,
@@ -112,15 +113,16 @@ def _stack(item: pystac.Item, area: Area, grid: Grid) -> _Stacked:
     numbers, rules = {}, set()
     for band in area.bands:
         asset = _asset(item, band)
-        rules.add(compute_reflectance_rule(name, item.collection_id, item.properties, asset.to_dict()))
-        numbers[band] = _read(_href(asset), grid, Resampling.bilinear).astype(np.uint16)
+        values, tags = _read(_href(asset), grid, Resampling.bilinear)
+        rules.add(compute_reflectance_rule(name, item.collection_id, item.properties, asset.to_dict(), tags))
+        numbers[band] = values.astype(np.uint16)
     if len({(rule.scale, rule.offset, rule.is_certain) for rule in rules}) > 1:
         found = "; ".join(sorted(f"scale {r.scale}, offset {r.offset}: {r.reason}" for r in rules))
         raise InputError(name, f"bands of different scale or offset ({found})", "one for all bands")
     first = min(rules, key=lambda r: r.reason)
     rule = decide_offset(name, first, list(numbers.values()))
     normalised = {band: normalise(values, rule) for band, values in numbers.items()}
-    scl = _read(_href(_asset(item, SCENE_CLASSIFICATION)), grid, Resampling.nearest).astype(np.uint8)
+    scl = _read_plain(_href(_asset(item, SCENE_CLASSIFICATION)), grid).astype(np.uint8)
     return _Stacked(
         bands={band: values for band, (values, _) in normalised.items()},
         scl=scl,
@@ -134,19 +136,31 @@ def _cloud(item: pystac.Item, grid: Grid, scl: NDArray[np.uint8]) -> NDArray[np.
     key = find_asset(item.assets, CLOUD_PROBABILITY)
     if key is None or not _is_geotiff(item.assets[key]):
         return None  # JPEG 2000 in a bucket that the reader pays for, in Earth Search's sentinel-2-l2a
-    cloud = _read(_href(item.assets[key]), grid, Resampling.nearest, NO_CLOUD_DATA).astype(np.uint8)
+    cloud = _read_plain(_href(item.assets[key]), grid, NO_CLOUD_DATA).astype(np.uint8)
     return np.where(scl == NO_DATA_CLASS, np.uint8(NO_CLOUD_DATA), cloud)
 
 
-def _read(href: str, grid: Grid, resampling: Resampling, fill: int = NODATA) -> NDArray[Any]:
-    def read(source: DatasetReader) -> NDArray[Any]:
+def _read(
+    href: str, grid: Grid, resampling: Resampling, fill: int = NODATA
+) -> tuple[NDArray[Any], tuple[float, float]]:
+    """Return a raster on the grid, and the scale and offset that its tags state."""
+
+    def read(source: DatasetReader) -> tuple[NDArray[Any], tuple[float, float]]:
         if source.dtypes[0] not in UNSIGNED:
             raise InputError(redact(href), f"pixels of type {source.dtypes[0]}", ", ".join(UNSIGNED))
         if fill == NODATA and source.nodata not in (None, NODATA):
             raise InputError(redact(href), f"no-data value {source.nodata}", str(NODATA))
-        return read_on_grid(source, grid, resampling, fill)
+        return read_on_grid(source, grid, resampling, fill), (source.scales[0], source.offsets[0])
 
     return read_raster(href, read)
+
+
+def _read_plain(href: str, grid: Grid, fill: int = NODATA) -> NDArray[Any]:
+    """Return classes or percentages on the grid; InputError where the tags say that the numbers mean others."""
+    numbers, tags = _read(href, grid, Resampling.nearest, fill)
+    if tags != NO_PACKING:
+        raise InputError(redact(href), f"numbers with scale {tags[0]:g} and offset {tags[1]:g}", "plain numbers")
+    return numbers
 
 
 def _asset(item: pystac.Item, band: str) -> pystac.Asset:
