@@ -155,6 +155,8 @@ def _read_window(
         scl=on_window(scl, NO_DATA_CLASS),
         cloud=on_window(cloud, 0),
         has_cloud=on_window(has_cloud, False),
+        tile=scene.tile,
+        newness=scene.newness,
     )
 
 

@@ -29,7 +29,13 @@ EXTENSIONS = {
     "sat": "https://stac-extensions.github.io/sat/v1.0.0/schema.json",
     "view": "https://stac-extensions.github.io/view/v1.0.0/schema.json",
 }
-COPIED = ("grid:code", "s2:processing_baseline", "s2:product_uri", "s2:sequence", "s2:generation_time")
+COPIED = (
+    "grid:code", "s2:mgrs_tile", "s2:processing_baseline", "s2:product_uri", "s2:sequence", "s2:generation_time",
+    "sentinel:processing_baseline", "sentinel:product_id", "sentinel:sequence", "updated",
+)  # fmt: skip
+"""By these products of one acquisition are known, and which of them is the newest."""
+FOOTPRINT = "plumewatch:source_footprint"
+"""Property with the geometry of the source item: what the product shows, wherever the area is."""
 RIGHT_ANGLE_DEG = 90.0
 
 
@@ -110,6 +116,7 @@ def _properties(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
             "clipped_pixels": facts.n_clipped,
         },
         "plumewatch:view_zenith": "as stated" if incidence is not None else "not stated by the source, 0 is used",
+        FOOTPRINT: source.geometry,
         "plumewatch:recipe": facts.recipe,
         **{name: stated.get(name) for name in COPIED},
     }
