@@ -191,7 +191,7 @@ def test_repetition_gives_the_same_bytes(item: pystac.Item, tmp_path: Path) -> N
     for folder in ("a", "b"):
         fetch_scene(item, AREA, str(tmp_path / folder))
     first = {p.name: p.read_bytes() for p in (tmp_path / "a").rglob("*.*") if p.is_file()}
-    assert len(first) == 3
+    assert len(first) == 4
     assert first == {p.name: p.read_bytes() for p in (tmp_path / "b").rglob("*.*") if p.is_file()}
 
 
@@ -214,7 +214,9 @@ class TestResume:
     def test_what_is_complete_is_left_alone(self, stacked: Callable[..., int]) -> None:
         assert stacked() == 0
 
-    @pytest.mark.parametrize("name", [f"{SCENE_ID}.tif", f"{SCENE_ID}_scl.tif", f"{SCENE_ID}.json"])
+    @pytest.mark.parametrize(
+        "name", [f"{SCENE_ID}.tif", f"{SCENE_ID}_scl.tif", f"{SCENE_ID}_around.tif", f"{SCENE_ID}.json"]
+    )
     def test_a_damaged_or_missing_file_is_fetched_again(self, stacked: Callable, tmp_path: Path, name: str) -> None:
         [path] = (tmp_path / "scenes").rglob(name)
         whole = path.read_bytes()
@@ -239,7 +241,7 @@ def test_a_replaced_scene_is_withdrawn_whole(item: pystac.Item, tmp_path: Path) 
     withdraw_scene(str(tmp_path), "dune", "2025-08-21", SCENE_ID)
     withdraw_scene(str(tmp_path), "dune", "2025-08-21", "never there")
     assert [s.scene_id for s in list_scenes(str(tmp_path))] == [item.id]
-    assert len(list((tmp_path / "area=dune" / "date=2025-08-21").iterdir())) == 3
+    assert len(list((tmp_path / "area=dune" / "date=2025-08-21").iterdir())) == 4
 
 
 @pytest.mark.parametrize("band", ["B11", "SCL"])

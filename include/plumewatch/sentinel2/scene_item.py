@@ -14,7 +14,7 @@ from plumewatch import __version__
 from plumewatch.errors import redact
 from plumewatch.models import Area, Grid
 from plumewatch.rasters.regrid import lonlat_bounds
-from plumewatch.sentinel2.bands import QUANTIFICATION, eo_band
+from plumewatch.sentinel2.bands import QUANTIFICATION, SURROUNDINGS_M, eo_band
 from plumewatch.sentinel2.reflectance import NODATA, ReflectanceRule
 from plumewatch.sentinel2.scene import observed_at_utc, platform_of, relative_orbit
 
@@ -58,7 +58,7 @@ class SceneFacts:
     recipe: str
     """Fingerprint of all that the scene depends on."""
     files: dict[str, tuple[int, str]]
-    """Size in bytes and checksum of the rasters `data`, `scl`, `cloud`."""
+    """Size in bytes and checksum of the rasters `data`, `scl`, `cloud`, `around`."""
 
 
 def build_item(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
@@ -142,6 +142,11 @@ def _assets(scene_id: str, facts: SceneFacts) -> dict[str, pystac.Asset]:
         "scl": (
             f"{scene_id}_scl.tif",
             "Scene classification",
+            {"raster:bands": [{"data_type": "uint8", "nodata": 0, **resolution}]},
+        ),
+        "around": (
+            f"{scene_id}_around.tif",
+            f"Scene classification, and that of the surroundings (up to {SURROUNDINGS_M:g} m) of the grid",
             {"raster:bands": [{"data_type": "uint8", "nodata": 0, **resolution}]},
         ),
         "cloud": (

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,13 +25,14 @@ from plumewatch.models import Area, Grid
 from plumewatch.rasters.cog import cog_bytes
 from plumewatch.rasters.reading import read_raster
 from plumewatch.rasters.regrid import read_on_grid
-from plumewatch.rasters.scene_store import checksum, is_complete, publish_scene, scene_paths
+from plumewatch.rasters.scene_store import AROUND, checksum, is_complete, publish_scene, scene_paths
 from plumewatch.sentinel2.bands import (
     CLOUD_CLASSES,
     CLOUD_PROBABILITY,
     NO_DATA_CLASS,
     QUANTIFICATION,
     SCENE_CLASSIFICATION,
+    SURROUNDINGS_M,
     asset_keys,
     find_asset,
 )
@@ -55,10 +57,10 @@ log = logging.getLogger(__name__)
 def fetch_scene(item: pystac.Item, area: Area, scenes_root: str) -> str:
     """Stack a scene on the area's grid and return the path of the STAC item that was written.
 
-    Written are `<scene_id>.tif` (the area's bands, reflectance x 10000, 0 is no data), `_scl.tif`, where the catalogue
-    has it as GeoTIFF `_cloud.tif`, and last the item. Cells that lie in one source pixel keep its value; other
-    reflectance is resampled bilinearly, classes and cloud by the nearest pixel. A scene that is there already, made
-    from the same item in the same way, is left alone.
+    Written are `<scene_id>.tif` (the area's bands, reflectance x 10000, 0 is no data), `_scl.tif`, `_around.tif` (the
+    classification with what lies around the grid), where the catalogue has it as GeoTIFF `_cloud.tif`, and last the
+    item. Cells that lie in one source pixel keep its value; other reflectance is resampled bilinearly, classes and
+    cloud by the nearest pixel. A scene that is there already, made from the same item in the same way, is left alone.
 
     Raises ServiceError where a service doesn't deliver a file, InputError where an asset is missing, cut off or
     contradicts what the item says.
@@ -76,6 +78,13 @@ def fetch_scene(item: pystac.Item, area: Area, scenes_root: str) -> str:
     rasters = {
         "data": cog_bytes(data, *place, nodata=NODATA, overview_resampling="AVERAGE", scale=1.0 / QUANTIFICATION),
         "scl": cog_bytes(classes, *place, nodata=NO_DATA_CLASS, overview_resampling="NEAREST"),
+        AROUND: cog_bytes(
+            {SCENE_CLASSIFICATION: stacked.around},
+            grid.crs,
+            _with_surroundings(grid).transform,
+            nodata=NO_DATA_CLASS,
+            overview_resampling="NEAREST",
+        ),
     }
     if stacked.cloud is not None:
         cloud = {CLOUD_PROBABILITY: stacked.cloud}
@@ -100,6 +109,8 @@ class _Stacked:
     """Reflectance x 10000 by band, 0 is no data."""
     scl: NDArray[np.uint8]
     """Scene classification."""
+    around: NDArray[np.uint8]
+    """The same with the surroundings of the grid."""
     cloud: NDArray[np.uint8] | None
     """Cloud probability in percent, 255 is no data."""
     rule: ReflectanceRule
@@ -122,13 +133,32 @@ def _stack(item: pystac.Item, area: Area, grid: Grid) -> _Stacked:
     first = min(rules, key=lambda r: r.reason)
     rule = decide_offset(name, first, list(numbers.values()))
     normalised = {band: normalise(values, rule) for band, values in numbers.items()}
-    scl = _read_plain(_href(_asset(item, SCENE_CLASSIFICATION)), grid).astype(np.uint8)
+    around = _read_plain(_href(_asset(item, SCENE_CLASSIFICATION)), _with_surroundings(grid)).astype(np.uint8)
+    margin = _surroundings_px(grid)
+    scl = around[margin:-margin, margin:-margin]
     return _Stacked(
         bands={band: values for band, (values, _) in normalised.items()},
         scl=scl,
+        around=around,
         cloud=_cloud(item, grid, scl),
         rule=rule,
         n_clipped=sum(n for _, n in normalised.values()),
+    )
+
+
+def _surroundings_px(grid: Grid) -> int:
+    return math.ceil(SURROUNDINGS_M / grid.resolution_m)
+
+
+def _with_surroundings(grid: Grid) -> Grid:
+    margin = _surroundings_px(grid)
+    shift_m = margin * grid.resolution_m
+    return replace(
+        grid,
+        west=grid.west - shift_m,
+        north=grid.north + shift_m,
+        width=grid.width + 2 * margin,
+        height=grid.height + 2 * margin,
     )
 
 
@@ -197,6 +227,7 @@ def _recipe(item: pystac.Item, area: Area, grid: Grid) -> str:
         version,
         asdict(grid),
         area.bands,
+        SURROUNDINGS_M,
         shapely.to_wkb(area.geometry, hex=True),
     )
     return hashlib.sha256(json.dumps(ingredients, sort_keys=True, default=str).encode()).hexdigest()
