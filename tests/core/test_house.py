@@ -19,7 +19,7 @@ MAX_MODULES = 26  # of one level of a folder of the library, its __init__ includ
 # is a room of its own; a folder's flat files are one, and so is each folder in it.
 ROOMS = (
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference",
-    "limit_check", "storage", "settings", "http", "failures", "observations", "jobs", "areas", "spark_runtime",
+    "sun", "limit_check", "storage", "settings", "http", "failures", "observations", "jobs", "areas", "spark_runtime",
     "spark_session", "rasters", "catalogues", "wind", "inventory", "pages", "sentinel2",
     "methane", "methane.details", "methane.dates", "methane.cases", "methane.evaluation",
     "oco2", "oco2.archive", "oco2.granules", "oco2.orbits", "oco2.evaluation",
@@ -28,7 +28,7 @@ ROOMS = (
 FLOOR = set(ROOMS[: ROOMS.index("storage")])
 PURE = {
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference",
-    "limit_check", "pages", "methane", "methane.evaluation", "oco2", "oco2.evaluation", "matching", "sentinel2",
+    "sun", "limit_check", "pages", "methane", "methane.evaluation", "oco2", "oco2.evaluation", "matching", "sentinel2",
 }  # fmt: skip
 # Pure modules of rooms that read or write.
 PURE_MODULES = {

@@ -253,3 +253,30 @@ def test_what_a_geotiff_says_of_itself_is_compared(source: Callable, arrays: dic
     with pytest.raises(InputError, match=r"offset 0.0 in the item and -0.1 in|SCL.tif: numbers with scale 0.0001 and"):
         fetch_scene(pystac.Item.from_dict(content, migrate=False), AREA, str(tmp_path / "scenes"))
     assert not (tmp_path / "scenes").exists()
+
+
+SUN = ("view:sun_elevation", "view:sun_azimuth", "s2:mean_solar_zenith", "s2:mean_solar_azimuth")
+
+
+@pytest.mark.parametrize(
+    ("stated", "elevation", "azimuth", "origin"),
+    [
+        ({}, 65.9, 117.1, "computed"),  # 24.4 N 57 E, 06:48 UTC: an hour and a half before noon in August
+        ({"view:sun_azimuth": 110.0}, 65.9, 117.1, "computed"),
+        ({"datetime": "2025-08-21T08:15:00Z"}, 77.5, 178.0, "computed"),  # noon: 90 - 24.4 + declination of 11.9
+        ({"datetime": "2025-12-21T08:10:00Z"}, 42.2, 180.0, "computed"),
+        ({"view:sun_elevation": None}, 65.9, 117.1, "computed"),
+        ({"view:sun_elevation": 62.5, "view:sun_azimuth": 110.0}, 62.5, 110.0, "as stated"),
+        ({"s2:mean_solar_zenith": "27.5", "s2:mean_solar_azimuth": 110.0}, 62.5, 110.0, "as stated"),
+    ],
+)
+def test_where_no_sun_is_stated_it_is_computed(
+    item: pystac.Item, tmp_path: Path, stated: dict, elevation: float, azimuth: float, origin: str
+) -> None:
+    for name in SUN:
+        item.properties.pop(name, None)
+    item.properties |= stated
+    found = storage.read_json(fetch_scene(item, AREA, str(tmp_path)))["properties"]
+    got = found["view:sun_elevation"], found["view:sun_azimuth"]
+    assert got == (pytest.approx(elevation, abs=0.5), pytest.approx(azimuth, abs=3)), got
+    assert origin in found["plumewatch:sun"]
