@@ -230,11 +230,13 @@ OBSERVATIONS = Table(
     _schema(
         {
             "area": S, "orbit": I4, "scene_id": S, "source_id": S, "observed_at_utc": TIME, "outcome": S,
-            "clear_fraction": F8, "wind_speed_m_s": F8, "detection_limit": F8, "detected": B, "stage": S,
+            # of what the satellite saw of the area, and what it saw of the area
+            "clear_fraction": F8, "covered_fraction": F8, "wind_speed_m_s": F8, "detection_limit": F8, "detected": B,
+            "stage": S,
         }
     ),
     sort_by=("area", "orbit", "scene_id", "source_id", "stage"),
-    optional=frozenset({"scene_id", "source_id", "stage"}),
+    optional=frozenset({"scene_id", "source_id", "covered_fraction", "stage"}),
 )  # fmt: skip
 
 SOURCES = Table(

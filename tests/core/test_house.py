@@ -19,8 +19,9 @@ MAX_MODULES = 26  # of one level of a folder of the library, its __init__ includ
 # is a room of its own; a folder's flat files are one, and so is each folder in it.
 ROOMS = (
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference",
-    "limit_check", "storage", "settings", "http", "failures", "observations", "jobs", "area_files", "area_geometry",
-    "areas", "spark_runtime", "spark_session", "rasters", "catalogues", "wind", "inventory", "pages", "sentinel2",
+    "sun", "limit_check", "storage", "settings", "http", "failures", "observations", "jobs", "area_files",
+    "area_geometry", "areas", "spark_runtime", "spark_session", "rasters", "catalogues", "wind", "inventory", "pages",
+    "sentinel2",
     "methane", "methane.details", "methane.dates", "methane.cases", "methane.evaluation",
     "oco2", "oco2.archive", "oco2.granules", "oco2.orbits", "oco2.evaluation",
     "matching", "maps", "simulation",
@@ -28,7 +29,7 @@ ROOMS = (
 FLOOR = set(ROOMS[: ROOMS.index("storage")])
 PURE = {
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference",
-    "limit_check", "pages", "methane", "methane.evaluation", "oco2", "oco2.evaluation", "matching", "sentinel2",
+    "sun", "limit_check", "pages", "methane", "methane.evaluation", "oco2", "oco2.evaluation", "matching", "sentinel2",
 }  # fmt: skip
 # Pure modules of rooms that read or write.
 PURE_MODULES = {
@@ -40,8 +41,8 @@ PURE_MODULES = {
 }  # fmt: skip
 # Modules of pure rooms that read or write all the same. A new one is a decision, made here.
 READS_OR_WRITES = {
-    "sentinel2.ingest", "sentinel2.pixel_files", "sentinel2.pixel_plan", "sentinel2.search", "sentinel2.stack",
-    "sentinel2.stored_scene", "methane.evaluation.pictures",
+    "sentinel2.ingest", "sentinel2.pixel_files", "sentinel2.pixel_plan", "sentinel2.replaced", "sentinel2.search",
+    "sentinel2.stack", "sentinel2.stored_scene", "methane.evaluation.pictures",
     "methane.evaluation.sahara",
 }  # fmt: skip
 REACHES_OUT = {

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from plumewatch.gases import MULTI_PASS, SINGLE_PASS
+from plumewatch.gases import ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS
 from plumewatch.methane.anomalies import ForestSettings
 from plumewatch.methane.detection import detect_multi_pass
 from plumewatch.methane.evaluation.scenes import PlantedPlume, SimulatedArea, simulate_area
@@ -100,6 +100,52 @@ def test_a_clouded_pass_is_skipped(calm: SimulatedArea) -> None:
     assert search(calm, target=cover(calm.passes[-1], 0.75)).observation["outcome"] == SEARCHED
 
 
+def unseen(one: Pass, share: float) -> Pass:
+    """The first columns of the pass beyond the swath, their share of it."""
+    beyond = np.zeros(one.shape, bool)
+    beyond[:, : round(share * SIZE)] = True
+    b11, b12 = (np.where(beyond, np.float32("nan"), band) for band in (one.b11, one.b12))
+    return replace(one, b11=b11, b12=b12, is_usable=one.is_usable & ~beyond)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.85, 0.9, 0.95])
+@pytest.mark.parametrize("method", [MULTI_PASS, SINGLE_PASS])
+def test_beyond_the_swath_is_no_cloud(calm: SimulatedArea, share: float, method: str) -> None:
+    observation = search(calm, target=unseen(calm.passes[-1], share), method=method).observation
+    assert (observation["outcome"], observation["clear_fraction"]) == (SEARCHED, 1.0)
+    assert observation["covered_fraction"] == pytest.approx(1 - share)
+
+
+@pytest.mark.parametrize("n_columns", [1, 2, 3])
+@pytest.mark.parametrize("method", [MULTI_PASS, SINGLE_PASS, ISOLATION_FOREST])
+def test_a_sliver_of_the_swath_does_no_harm(calm: SimulatedArea, n_columns: int, method: str) -> None:
+    result = search(calm, target=unseen(calm.passes[-1], 1 - n_columns / SIZE), method=method)
+    assert result.observation["outcome"] in (SEARCHED, NO_REFERENCE) and not result.observation["detected"]
+
+
+@pytest.mark.parametrize(("cloud", "outcome"), [(0.5, SEARCHED), (0.79, SEARCHED), (0.82, SKIPPED_CLOUD)])
+def test_cloud_counts_in_what_was_seen(calm: SimulatedArea, cloud: float, outcome: str) -> None:
+    observation = search(calm, target=unseen(cover(calm.passes[-1], cloud), 0.85)).observation
+    assert observation["outcome"] == outcome
+    assert observation["clear_fraction"] == pytest.approx(1 - round(cloud * SIZE) / SIZE)
+    assert observation["covered_fraction"] == pytest.approx(0.15)
+
+
+def test_an_area_of_which_nothing_was_seen_has_no_input(calm: SimulatedArea) -> None:
+    result = search(calm, target=unseen(calm.passes[-1], 1.0))
+    assert (result.detection, result.plumes) == (None, ())
+    observation = result.observation
+    assert (observation["outcome"], observation["clear_fraction"]) == (NO_INPUT, None)
+    assert observation["covered_fraction"] == 0.0
+
+
+def test_a_reference_that_sees_a_part_is_one_for_that_part(calm: SimulatedArea) -> None:
+    target, near = unseen(calm.passes[-1], 0.85), unseen(calm.passes[0], 0.8)
+    assert choose_references(target, [near], LIMITS) == [near]
+    other_side = replace(near, is_usable=calm.passes[0].is_usable & ~near.is_usable, b11=calm.passes[0].b11)
+    assert choose_references(target, [other_side], LIMITS) == []
+
+
 def test_without_a_reference_nothing_is_stated(calm: SimulatedArea) -> None:
     alone = replace(calm, passes=(cover(calm.passes[0], 0.9), calm.passes[-1]))
     observation = search(alone).observation
@@ -141,7 +187,7 @@ def test_a_date_without_rows_is_said() -> None:
     assert (row["area"], row["outcome"], row["detected"], row["detection_limit"]) == ("here", NO_INPUT, False, None)
     assert set(row) == {
         "area", "outcome", "detected", "stage", "orbit", "scene_id", "source_id", "observed_at_utc", "clear_fraction",
-        "wind_speed_m_s", "detection_limit",
+        "covered_fraction", "wind_speed_m_s", "detection_limit",
     }  # fmt: skip
 
 

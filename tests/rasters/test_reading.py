@@ -138,12 +138,38 @@ def test_a_connection_that_breaks_once_is_not_a_broken_file(href: str) -> None:
     assert (read_raster(href, read_second_time), len(calls)) == (7, 2)
 
 
-def test_a_page_instead_of_a_raster(href: str) -> None:
-    Files.content, Files.kind = b"<html>expired</html>", "text/html; charset=utf-8"
-    with pytest.raises(InputError, match="a page of type text/html"):
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("text/html; charset=utf-8", b"<html>maintenance</html>"),
+        ("text/plain", b"come back later"),
+        ("application/xml", b"<?xml version='1.0'?><Error><Code>SlowDown</Code></Error>"),
+        ("application/json", b'{"message": "busy"}'),
+        ("application/octet-stream", b"\n  <!DOCTYPE html><html></html>"),
+        ("image/tiff", b"\xef\xbb\xbf<html>a proxy that keeps the type</html>"),
+        ("", b"<HTML>no type at all</HTML>"),
+    ],
+)
+def test_a_page_instead_of_a_raster_may_be_gone_the_next_time(href: str, kind: str, content: bytes) -> None:
+    Files.content, Files.kind = content, kind
+    with pytest.raises(ServiceError, match=rf"B11\.tif.*a page of type {kind or 'unknown'} with HTTP 20") as caught:
         read(href)
+    assert caught.value.is_retryable and "secret" not in str(caught.value)
+
+
+def test_an_empty_file(href: str) -> None:
     Files.content, Files.kind = b"", "image/tiff"
     with pytest.raises(InputError, match="an empty file"):
+        read(href)
+
+
+@pytest.mark.parametrize("status", [401, 403, 409])
+def test_a_refusal_says_that_assets_must_be_signed(href: str, status: int) -> None:
+    Files.faults = [status] * 50
+    with pytest.raises(ServiceError, match=rf"HTTP {status}: .* its assets signed .*; allowed: a catalogue of open"):
+        read(href.split("?")[0])
+    Files.faults = [status] * 50
+    with pytest.raises(ServiceError, match=f"HTTP {status}: the signature in the address .* has expired"):
         read(href)
 
 

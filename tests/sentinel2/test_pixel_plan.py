@@ -19,7 +19,22 @@ AREA_GRID = Grid(EPSG, WEST, NORTH, SIZE_M, 1300, 900)
 
 def scene(scene_id: str, grid: Grid) -> StoredScene:
     paths = ScenePaths("dune", "2025-08-21", scene_id, "folder")
-    return StoredScene(paths, "sentinel-2a", None, 20, 30.0, 0.0, grid, ("B11", "B12"), (1e-4,) * 2, (0.0,) * 2, 0, "")
+    return StoredScene(
+        paths,
+        "sentinel-2a",
+        None,
+        20,
+        30.0,
+        0.0,
+        grid,
+        ("B11", "B12"),
+        (1e-4,) * 2,
+        (0.0,) * 2,
+        0,
+        "",
+        ((5, 11), 0, "", ""),
+        "",
+    )
 
 
 def moved(cols: float, rows: float, width: int = 100, height: int = 80, **changed: object) -> Grid:

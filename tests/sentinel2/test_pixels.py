@@ -116,6 +116,32 @@ def test_overlap_prefers_clear_then_valid_then_the_first_id() -> None:
     assert [r["is_clear"] for r in rows] == [True, True, True, False, False, True]
 
 
+@pytest.mark.parametrize("ids", ["ab", "ba"])
+def test_of_one_tile_the_newest_product_that_is_valid_shows_a_cell(ids: str) -> None:
+    """Cells: both clear, the new one cloudy, the new one without data, the old one without data, neither has data."""
+    old, new = ({"tile": "40RDN", "newness": (b, 0, "", "")} for b in ((2, 14), (5, 11)))
+    old |= {"is_valid": np.array([[True, True, True, False, False]])}
+    new |= {"is_valid": np.array([[True, True, False, True, False]])}
+    new |= {"is_clear": np.array([[True, False, False, True, False]])}
+    old |= {"is_clear": old["is_valid"]}
+    rows = rows_of(cells(ids[0], (1, 5), **old), cells(ids[1], (1, 5), **new))
+    assert [r["scene_id"] for r in rows[:4]] == [ids[1], ids[1], ids[0], ids[1]] and len(rows) == 5
+    assert [r["is_clear"] for r in rows] == [True, False, True, True, False]
+
+
+def test_another_tile_or_none_replaces_nothing() -> None:
+    for tiles in (("40RDN", "40RCN"), ("", "")):
+        old, new = ({"tile": t, "newness": (b, 0, "", "")} for t, b in zip(tiles, ((2, 14), (5, 11)), strict=True))
+        assert [r["scene_id"] for r in rows_of(cells("a", (1, 1), **old), cells("b", (1, 1), **new))] == ["a"]
+
+
+def test_of_three_products_of_a_tile_the_newest_with_data_wins() -> None:
+    made = [{"tile": "40RDN", "newness": ((5, 11), n, "", "")} for n in (1, 0, 2)]
+    made[2] |= dict.fromkeys(("is_valid", "is_clear"), np.array([[True, False]]))
+    rows = rows_of(*(cells(name, (1, 2), **one) for name, one in zip("abc", made, strict=True)))
+    assert [r["scene_id"] for r in rows] == ["c", "a"]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4))
 def test_one_row_a_cell_from_the_best_scene(seed: int, n_scenes: int) -> None:

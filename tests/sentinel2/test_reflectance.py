@@ -68,6 +68,91 @@ def test_flags_that_contradict_are_refused(
         rule(collection, baseline=baseline, flag=flag, offset=declared)
 
 
+def packed(baseline: str | None, *, tags: tuple[float, float] = (1.0, 0.0), **band: object) -> ReflectanceRule:
+    """The rule of a catalogue that isn't Earth Search's, whose item states `band`."""
+    properties = {} if baseline is None else {"s2:processing_baseline": baseline}
+    asset = {"href": "https://host/B11.tif?sig=secret", "raster:bands": [band]}
+    return compute_reflectance_rule("item", EARTH_SEARCH, properties, asset, tags)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "band", "expected"),
+    [
+        ("02.14", {"scale": 1.0, "offset": 0.0}, 0.0),  # a writer copied them from a GeoTIFF without tags
+        ("05.11", {"scale": 1.0, "offset": 0.0}, -0.1),
+        ("05.11", {"scale": 1}, -0.1),
+        ("02.14", {"scale": None, "offset": None}, 0.0),
+        ("05.11", {"raster:scale": 1, "raster:offset": 0}, -0.1),
+        ("N0511", {}, -0.1),
+        ("05.11", {"scale": 1e-4, "offset": -1000}, -0.1),  # in digital numbers
+        ("05.11", {"scale": 1, "offset": -1000}, -0.1),
+        (None, {"offset": -1000.0}, -0.1),
+        (None, {"scale": "0.0001", "offset": "-0.1"}, -0.1),
+        (None, {"scale": float(np.float32(1e-4)), "offset": float(np.float32(-0.1))}, -0.1),
+        ("05.11", {"scale": 1e-4, "offset": 0}, 0.0),
+    ],
+)
+def test_what_an_item_states_in_other_units(baseline: str | None, band: dict, expected: float) -> None:
+    found = packed(baseline, **band)
+    assert (found.scale, found.offset) == (0.0001, expected)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "band", "text"),
+    [
+        ("02.14", {"scale": 1e-4, "offset": -0.1}, "no product of this baseline has an offset; allowed: offset 0"),
+        ("03.01", {"scale": 1e-4, "offset": -1000}, "no product of this baseline"),
+        (None, {"scale": 1, "offset": 0}, "no telling"),
+        ("05.11", {"scale": 1.0, "offset": -0.1}, "scale 1 with offset -0.1; allowed: scale 0.0001"),
+        ("05.11", {"scale": 0.001, "offset": -0.1}, "scale 0.001"),
+        ("05.11", {"scale": 2.75e-5, "offset": -0.2}, "scale 2.75e-05"),
+        ("05.11", {"scale": 10000, "offset": 0}, "scale 10000"),
+        ("05.11", {"scale": 0.0}, "scale 0"),
+        ("05.11", {"scale": -1e-4}, "scale -0.0001"),
+        ("05.11", {"scale": 1e-4, "offset": 0.1}, "offset 0.1; allowed: offset 0 or -0.1 .-1000 digital numbers."),
+        ("05.11", {"scale": 1e-4, "offset": 1000}, "offset 1000"),
+        ("05.11", {"scale": 1e-4, "offset": float("nan")}, "offset nan; allowed: a number"),
+        ("05.11", {"scale": "much"}, "scale 'much'; allowed: a number"),
+        ("05.11", {"scale": True}, "scale True"),
+    ],
+)
+def test_what_no_product_has_is_refused(baseline: str | None, band: dict, text: str) -> None:
+    with pytest.raises(InputError, match=f"item: .*{text}"):
+        packed(baseline, **band)
+
+
+@pytest.mark.parametrize("bands", [{"scale": 1e-4}, ["B11"], "B11", [None]])
+def test_bands_of_another_form_are_refused(bands: object) -> None:
+    with pytest.raises(InputError, match="allowed: a list of objects"):
+        compute_reflectance_rule("item", "elsewhere", {}, {"href": "b.tif", "raster:bands": bands})
+
+
+def test_what_the_geotiff_says_of_itself() -> None:
+    assert packed("05.11", tags=(1e-4, -0.1)).offset == packed(None, tags=(1e-4, -0.1)).offset == -0.1
+    assert packed("05.11", tags=(1e-4, 0.0)).offset == 0.0
+    assert packed("05.11", tags=(1e-4, -0.1), scale=1.0, offset=0.0).offset == -0.1
+    with pytest.raises(InputError, match=r"offset 0.0 in the item and -0.1 in the GeoTIFF; allowed: one offset"):
+        packed("05.11", tags=(1e-4, -0.1), scale=1e-4, offset=0.0)
+    with pytest.raises(InputError, match=r"item, tags of B11.tif: scale 0.5 with offset 0.0"):
+        packed("05.11", tags=(0.5, 0.0))
+    trap = {"earthsearch:boa_offset_applied": True}
+    asset = {"href": "B11.tif", "raster:bands": [{"scale": 1e-4, "offset": -0.1}]}
+    assert compute_reflectance_rule("item", EARTH_SEARCH, trap, asset, (1e-4, 0.0)).offset == 0.0
+
+
+@pytest.mark.parametrize(("flag", "offset"), [("true", 0.0), ("True", 0.0), (True, 0.0), (None, -0.1)])
+def test_a_flag_in_words(flag: object, offset: float) -> None:
+    properties = {"earthsearch:boa_offset_applied": flag, "s2:processing_baseline": "05.11"}
+    assert compute_reflectance_rule("item", EARTH_SEARCH, properties, {"href": "B11.tif"}).offset == offset
+
+
+def test_a_flag_that_is_none_is_refused_and_false_in_words_is_no_true() -> None:
+    properties = {"earthsearch:boa_offset_applied": "false", "s2:processing_baseline": "05.11"}
+    assert not compute_reflectance_rule("item", EARTH_SEARCH, properties, {"href": "B11.tif"}).is_certain
+    with pytest.raises(InputError, match="boa_offset_applied 'maybe'; allowed: true or false"):
+        compute_reflectance_rule("item", EARTH_SEARCH, {"earthsearch:boa_offset_applied": "maybe"}, {})
+
+
 def test_old_bucket_without_flag_has_its_offset_taken_off() -> None:
     asset = {"href": "https://sentinel-cogs.s3.us-west-2.amazonaws.com/x/B11.tif", "raster:bands": [{"offset": -0.1}]}
     assert compute_reflectance_rule("item", EARTH_SEARCH, {"s2:processing_baseline": "05.09"}, asset).offset == 0.0

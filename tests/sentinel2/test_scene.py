@@ -45,7 +45,8 @@ def test_the_newest_product_of_an_acquisition_is_used(changes: tuple[dict, ...],
     "change",
     [
         {"tile": "40RCN"}, {"platform": "sentinel-2b"}, {"relative_orbit": 63},
-        {"observed_at_utc": NOON + timedelta(seconds=2)},
+        {"observed_at_utc": NOON + timedelta(days=1)}, {"observed_at_utc": NOON - timedelta(days=10)},
+        {"relative_orbit": None, "observed_at_utc": NOON + timedelta(minutes=101)},
     ],
 )  # fmt: skip
 def test_other_acquisitions_are_no_duplicates(change: dict) -> None:
@@ -53,9 +54,33 @@ def test_other_acquisitions_are_no_duplicates(change: dict) -> None:
     assert (len(used), replaced) == (2, [])
 
 
-def test_fractions_of_a_second_make_no_other_acquisition() -> None:
-    used, _ = select_newest(refs({}, {"observed_at_utc": NOON.replace(microsecond=999_000)}))
-    assert len(used) == 1
+@pytest.mark.parametrize(
+    "shift",
+    [
+        timedelta(milliseconds=876), timedelta(milliseconds=877), timedelta(milliseconds=-124), timedelta(seconds=2),
+        timedelta(minutes=3, seconds=34), timedelta(minutes=-7), timedelta(minutes=49),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("orbits", [(20, 20), (20, None), (None, 20), (None, None)])
+def test_another_time_makes_no_other_acquisition(shift: timedelta, orbits: tuple[int | None, int | None]) -> None:
+    old, new = ({"relative_orbit": orbit} for orbit in orbits)
+    used, replaced = select_newest(refs(old | {"baseline": (2, 14)}, new | {"observed_at_utc": NOON + shift}))
+    assert ([r.scene_id for r in used], [r.scene_id for r in replaced]) == (["s1"], ["s0"])
+
+
+@pytest.mark.parametrize(("tile", "hour"), [("57XVA", 0), ("01KAB", 22), ("60HVD", 23), ("31UFU", 11), ("10SGF", 19)])
+def test_midnight_utc_parts_no_acquisition(tile: str, hour: int) -> None:
+    at = datetime(2025, 8, 21, hour, 0, 0, 5000, tzinfo=UTC)
+    two = refs({"tile": tile, "observed_at_utc": at}, {"tile": tile, "observed_at_utc": at - timedelta(milliseconds=9)})
+    assert len(select_newest(two)[0]) == 1
+
+
+def test_without_an_orbit_the_two_passes_of_a_day_are_told_apart_by_their_time() -> None:
+    later = NOON + timedelta(minutes=100)
+    first, second = {"relative_orbit": 20}, {"relative_orbit": 34, "observed_at_utc": later}
+    again = {"relative_orbit": None, "observed_at_utc": later + timedelta(seconds=5), "sequence": 1}
+    used, replaced = select_newest(refs(first, second, again))
+    assert ([r.scene_id for r in used], [r.scene_id for r in replaced]) == (["s0", "s2"], ["s1"])
 
 
 def test_a_split_acquisition_keeps_both_parts() -> None:

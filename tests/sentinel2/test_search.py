@@ -208,14 +208,27 @@ def test_read_item_errors(api: str, tmp_path: Path) -> None:
     with pytest.raises(ServiceError) as caught:
         read_item(f"{api}/items/none")
     assert (caught.value.http_status, caught.value.is_retryable) == (404, False)
-    StacApi.faults = [(200, b"<html>")]
+    StacApi.faults = [(200, b"[]")]
     with pytest.raises(InputError, match="not a STAC item"):
         read_item(f"{api}/items/none")
+    (tmp_path / "page.json").write_text("<html>")
+    with pytest.raises(InputError, match=r"page\.json: not JSON"):
+        read_item(str(tmp_path / "page.json"))
     (tmp_path / "list.json").write_text("[]")
     with pytest.raises(InputError, match=r"list\.json: not a STAC item"):
         read_item(str(tmp_path / "list.json"))
     with pytest.raises(InputError, match="no such file"):
         read_item(str(tmp_path / "none.json"))
+
+
+@pytest.mark.parametrize(
+    "page", [b"<html>maintenance</html>", b"", b"busy", b'{"type": "Feature", "id"', b"\xff\xfe", b"[" * 100_000]
+)
+def test_a_page_in_place_of_an_item_may_be_gone_the_next_time(api: str, page: bytes) -> None:
+    StacApi.faults = [(200, page)]
+    with pytest.raises(ServiceError, match=r"items/none: an answer that isn't JSON") as caught:
+        read_item(f"{api}/items/none")
+    assert caught.value.is_retryable
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])

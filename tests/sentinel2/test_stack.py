@@ -191,7 +191,7 @@ def test_repetition_gives_the_same_bytes(item: pystac.Item, tmp_path: Path) -> N
     for folder in ("a", "b"):
         fetch_scene(item, AREA, str(tmp_path / folder))
     first = {p.name: p.read_bytes() for p in (tmp_path / "a").rglob("*.*") if p.is_file()}
-    assert len(first) == 3
+    assert len(first) == 4
     assert first == {p.name: p.read_bytes() for p in (tmp_path / "b").rglob("*.*") if p.is_file()}
 
 
@@ -214,7 +214,9 @@ class TestResume:
     def test_what_is_complete_is_left_alone(self, stacked: Callable[..., int]) -> None:
         assert stacked() == 0
 
-    @pytest.mark.parametrize("name", [f"{SCENE_ID}.tif", f"{SCENE_ID}_scl.tif", f"{SCENE_ID}.json"])
+    @pytest.mark.parametrize(
+        "name", [f"{SCENE_ID}.tif", f"{SCENE_ID}_scl.tif", f"{SCENE_ID}_around.tif", f"{SCENE_ID}.json"]
+    )
     def test_a_damaged_or_missing_file_is_fetched_again(self, stacked: Callable, tmp_path: Path, name: str) -> None:
         [path] = (tmp_path / "scenes").rglob(name)
         whole = path.read_bytes()
@@ -239,4 +241,42 @@ def test_a_replaced_scene_is_withdrawn_whole(item: pystac.Item, tmp_path: Path) 
     withdraw_scene(str(tmp_path), "dune", "2025-08-21", SCENE_ID)
     withdraw_scene(str(tmp_path), "dune", "2025-08-21", "never there")
     assert [s.scene_id for s in list_scenes(str(tmp_path))] == [item.id]
-    assert len(list((tmp_path / "area=dune" / "date=2025-08-21").iterdir())) == 3
+    assert len(list((tmp_path / "area=dune" / "date=2025-08-21").iterdir())) == 4
+
+
+@pytest.mark.parametrize("band", ["B11", "SCL"])
+def test_what_a_geotiff_says_of_itself_is_compared(source: Callable, arrays: dict, tmp_path: Path, band: str) -> None:
+    content = source(arrays, offset=0.0)
+    del content["properties"]["earthsearch:boa_offset_applied"]
+    with rasterio.open(tmp_path / "catalogue" / SCENE_ID / f"{band}.tif", "r+") as target:
+        target.scales, target.offsets = (1e-4,), (-0.1,)
+    with pytest.raises(InputError, match=r"offset 0.0 in the item and -0.1 in|SCL.tif: numbers with scale 0.0001 and"):
+        fetch_scene(pystac.Item.from_dict(content, migrate=False), AREA, str(tmp_path / "scenes"))
+    assert not (tmp_path / "scenes").exists()
+
+
+SUN = ("view:sun_elevation", "view:sun_azimuth", "s2:mean_solar_zenith", "s2:mean_solar_azimuth")
+
+
+@pytest.mark.parametrize(
+    ("stated", "elevation", "azimuth", "origin"),
+    [
+        ({}, 65.9, 117.1, "computed"),  # 24.4 N 57 E, 06:48 UTC: an hour and a half before noon in August
+        ({"view:sun_azimuth": 110.0}, 65.9, 117.1, "computed"),
+        ({"datetime": "2025-08-21T08:15:00Z"}, 77.5, 178.0, "computed"),  # noon: 90 - 24.4 + declination of 11.9
+        ({"datetime": "2025-12-21T08:10:00Z"}, 42.2, 180.0, "computed"),
+        ({"view:sun_elevation": None}, 65.9, 117.1, "computed"),
+        ({"view:sun_elevation": 62.5, "view:sun_azimuth": 110.0}, 62.5, 110.0, "as stated"),
+        ({"s2:mean_solar_zenith": "27.5", "s2:mean_solar_azimuth": 110.0}, 62.5, 110.0, "as stated"),
+    ],
+)
+def test_where_no_sun_is_stated_it_is_computed(
+    item: pystac.Item, tmp_path: Path, stated: dict, elevation: float, azimuth: float, origin: str
+) -> None:
+    for name in SUN:
+        item.properties.pop(name, None)
+    item.properties |= stated
+    found = storage.read_json(fetch_scene(item, AREA, str(tmp_path)))["properties"]
+    got = found["view:sun_elevation"], found["view:sun_azimuth"]
+    assert got == (pytest.approx(elevation, abs=0.5), pytest.approx(azimuth, abs=3)), got
+    assert origin in found["plumewatch:sun"]

@@ -11,7 +11,7 @@ import pystac
 import pytest
 import rasterio
 from plumewatch.areas import grid_of, read_areas
-from plumewatch.simulation.sun import solar_angles_deg
+from plumewatch.sun import solar_angles_deg
 from rasterio.errors import RasterioIOError
 from rasterio.warp import transform
 from rasterio.windows import Window

@@ -58,11 +58,19 @@ def item_href(item: dict[str, Any], api: str, collection: str) -> str:
 def read_item(href: str) -> pystac.Item:
     """Return the STAC item at `href` (http, https, s3 or a file), its assets' hrefs resolved against it.
 
-    Raises ServiceError where a service doesn't deliver it, InputError where it is missing or isn't a STAC item.
+    Raises ServiceError where a service doesn't deliver it or gives a page in its place (retryable), InputError where it
+    is missing or isn't a STAC item.
     """
-    text = _read_http(href) if href.startswith(("http://", "https://")) else _read_stored(href)
+    is_http = href.startswith(("http://", "https://"))
+    text = _read_http(href) if is_http else _read_stored(href)
     try:
-        item = pystac.Item.from_dict(json.loads(text), href=href, migrate=False)
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        if is_http:  # a page of a proxy or of maintenance with status 200, as at the search, or half an item
+            raise ServiceError(f"{redact(href)}: an answer that isn't JSON: {redact(str(error))[:200]}") from error
+        raise InputError(redact(href), f"not JSON ({error})", "a STAC item as JSON") from error
+    try:
+        item = pystac.Item.from_dict(content, href=href, migrate=False)
     except (ValueError, KeyError, TypeError, AttributeError, pystac.STACError) as error:
         raise InputError(redact(href), f"not a STAC item ({error!r})", "a STAC item as JSON") from error
     for asset in item.assets.values():

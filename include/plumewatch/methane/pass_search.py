@@ -94,6 +94,8 @@ def search_pass(
     """
     height, width = target.shape
     wind = wind_of(*(float(a) for a in target.place.longitude_latitude((height - 1) / 2, (width - 1) / 2)))
+    if not target.n_seen:
+        return PassResult(target, (), None, (), None, observation_of(area, target, NO_INPUT, wind))
     if target.clear_fraction < limits.scene.min_clear_fraction:
         return PassResult(target, (), None, (), None, observation_of(area, target, SKIPPED_CLOUD, wind))
     references: list[Pass] = []
@@ -134,7 +136,8 @@ def observation_of(area: str, target: Pass, outcome: str, wind: WindAtPoint | No
         "scene_id": target.scene_ids[0],
         "observed_at_utc": target.observed_at_utc.isoformat() if target.observed_at_utc else None,
         "outcome": outcome,
-        "clear_fraction": target.clear_fraction,
+        "clear_fraction": target.clear_fraction if target.n_seen else None,
+        "covered_fraction": target.covered_fraction,
         "wind_speed_m_s": wind.speed_m_s if wind else None,
     }
 
@@ -142,8 +145,11 @@ def observation_of(area: str, target: Pass, outcome: str, wind: WindAtPoint | No
 def nothing_to_search(area: str) -> dict[str, Any]:
     """Return the observation of an area and date whose pixel table has no rows."""
     empty = dict.fromkeys(
-        ("orbit", "scene_id", "source_id", "observed_at_utc", "clear_fraction", "wind_speed_m_s", "detection_limit")
-    )
+        (
+            "orbit", "scene_id", "source_id", "observed_at_utc", "clear_fraction", "covered_fraction",
+            "wind_speed_m_s", "detection_limit",
+        )
+    )  # fmt: skip
     return empty | {"area": area, "outcome": NO_INPUT, "detected": False, "stage": DETECTION_STAGE}
 
 

@@ -86,10 +86,20 @@ class Pass:
         """Pixels that shine as gas flares do, and their neighbours."""
         return find_flares(self.b11, self.b12, self.is_usable)
 
+    @cached_property
+    def n_seen(self) -> int:
+        """Cells of which both bands have data: what the satellite saw of the area."""
+        return int((np.isfinite(self.b11) & np.isfinite(self.b12)).sum())
+
+    @property
+    def covered_fraction(self) -> float:
+        """What the satellite saw of the area over all of it; the rest lies beyond its swath or the tile."""
+        return self.n_seen / self.n_pixels if self.n_pixels else 0.0
+
     @property
     def clear_fraction(self) -> float:
-        """Usable pixels over all pixels of the pass."""
-        return float(self.is_usable.sum() / self.n_pixels) if self.n_pixels else 0.0
+        """Usable pixels over what the satellite saw of the area; 0 where it saw nothing."""
+        return float(self.is_usable.sum() / self.n_seen) if self.n_seen else 0.0
 
 
 def split_passes(pixels: pa.Table) -> list[pa.Table]:

@@ -2,7 +2,7 @@
 
 GDAL tells little of why a remote file didn't open ("not recognized as being in a supported file format"), and
 remembers that it didn't. So nothing is cached from one opening to the next, and after a failure the service is asked
-itself for the file's first byte.
+itself for the file's first bytes.
 """
 
 from __future__ import annotations
@@ -25,8 +25,12 @@ T = TypeVar("T")
 
 ATTEMPTS = 2  # a connection that broke midway looks like a truncated file; a truncated file looks so twice
 PROBE_TIMEOUT_S = (10.0, 60.0)
-BAD_REQUEST, RANGE_NOT_SATISFIABLE = 400, 416
+PROBE_BYTES = 256  # more than what stands before the first tag of a page
+BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, CONFLICT, RANGE_NOT_SATISFIABLE = 400, 401, 403, 409, 416
+MUST_BE_SIGNED = (UNAUTHORIZED, FORBIDDEN, CONFLICT)  # 409: Azure's PublicAccessNotPermitted, of Planetary Computer
+SIGNED = re.compile(r"[?&](?:sig|x-amz-signature|signature|token|x-goog-signature)=", re.IGNORECASE)
 A_RASTER = "a complete GeoTIFF"
+PAGES = ("text/", "application/xml", "application/json", "application/xhtml")  # of maintenance, a proxy, a log-in
 
 REMOTE_ENVIRONMENT = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no listing of the folder, no search for files beside it
@@ -44,8 +48,8 @@ log = logging.getLogger(__name__)
 def open_raster(href: str) -> Iterator[DatasetReader]:
     """Yield the raster at `href` (http, https, s3, file or a path); what fails inside the block is classified too.
 
-    Raises ServiceError where a service doesn't deliver the file (with its HTTP status), InputError where the file is
-    missing, cut off or no raster.
+    Raises ServiceError where a service doesn't deliver the file (with its HTTP status) or gives a page in its place
+    (retryable), InputError where the file is missing, cut off or no raster.
     """
     try:
         with _environment(href), _open(href) as source:
@@ -102,17 +106,33 @@ def _classify(href: str, error: RasterioError) -> PlumewatchError:
 def _classify_http(href: str, said: str) -> PlumewatchError:
     shown = redact(href)
     try:
-        # A GET of one byte, not a HEAD: the signature of a signed URL holds for GET alone.
-        with requests.get(href, headers={"Range": "bytes=0-0"}, stream=True, timeout=PROBE_TIMEOUT_S) as answer:
+        # A GET of some bytes, not a HEAD: the signature of a signed URL holds for GET alone.
+        asked = {"Range": f"bytes=0-{PROBE_BYTES - 1}"}
+        with requests.get(href, headers=asked, stream=True, timeout=PROBE_TIMEOUT_S) as answer:
             status, kind = answer.status_code, answer.headers.get("Content-Type", "")
+            start = b"" if status >= BAD_REQUEST else next(answer.iter_content(PROBE_BYTES), b"")
     except requests.RequestException as failure:
         return ServiceError(f"{shown}: {redact(str(failure))[:500]}")
     if status == RANGE_NOT_SATISFIABLE:
         return InputError(shown, "an empty file", A_RASTER)
     if status >= BAD_REQUEST:
-        return ServiceError(f"{shown}: HTTP {status}", status)
-    if kind.startswith(("text/", "application/xml", "application/json")):
-        return InputError(shown, f"a page of type {kind}", A_RASTER)
+        return ServiceError(f"{shown}: HTTP {status}{_hint(href, status)}", status)
+    if kind.startswith(PAGES) or start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<", b"{")):
+        return ServiceError(f"{shown}: a page of type {kind or 'unknown'} with HTTP {status}; allowed: {A_RASTER}")
     if match := re.search(r"HTTP response code: (\d{3})", said):  # it has recovered since
         return ServiceError(f"{shown}: HTTP {match[1]}", int(match[1]))
+    if not start:
+        return InputError(shown, "an empty file", A_RASTER)
     return InputError(shown, f"cut off or no raster ({said})", A_RASTER)
+
+
+def _hint(href: str, status: int) -> str:
+    """What to do about a refusal that a signature in the address would lift."""
+    if status not in MUST_BE_SIGNED:
+        return ""
+    if SIGNED.search(href):
+        return ": the signature in the address isn't accepted or has expired"
+    return (
+        ": this service may want its assets signed (a token in their addresses), which Plumewatch doesn't do; "
+        "allowed: a catalogue of open assets, or one that hands out signed addresses"
+    )

@@ -1,4 +1,4 @@
-"""The folder of stacked scenes: `area=A/date=D/<scene_id>.tif`, `_scl.tif`, `_cloud.tif` and the item `.json`.
+"""The folder of stacked scenes: `area=A/date=D/<scene_id>.tif`, `_scl.tif`, `_around.tif`, `_cloud.tif`, `.json`.
 
 The item is written last. A scene without its item was never published; one whose item fits its files is complete.
 """
@@ -14,7 +14,8 @@ from plumewatch import storage
 
 PARTITIONS = ("area", "date")
 MULTIHASH_SHA256 = "1220"  # multihash code of SHA2-256 and its length of 32 bytes, as file:checksum wants it
-RASTERS = ("data", "scl", "cloud")
+AROUND = "around"  # the classification with the surroundings of the grid: scenes that were stacked elsewhere have none
+RASTERS = ("data", "scl", "cloud", AROUND)
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class ScenePaths:
         return storage.join(self.folder, f"{self.scene_id}.json")
 
     def raster(self, kind: str) -> str:
-        """The bands (`data`), the scene classification (`scl`) or the cloud probability (`cloud`)."""
+        """The bands (`data`), the scene classification (`scl`, `around`) or the cloud probability (`cloud`)."""
         suffix = "" if kind == "data" else f"_{kind}"
         return storage.join(self.folder, f"{self.scene_id}{suffix}.tif")
 
@@ -69,7 +70,7 @@ def _scene_id(name: str) -> str | None:
     if name.endswith(".json"):
         return name.removesuffix(".json")
     if name.endswith(".tif"):
-        return name.removesuffix(".tif").removesuffix("_scl").removesuffix("_cloud")
+        return name.removesuffix(".tif").removesuffix("_scl").removesuffix("_cloud").removesuffix(f"_{AROUND}")
     return None
 
 
@@ -82,7 +83,7 @@ def withdraw_scene(scenes_root: str, area: str, date: str, scene_id: str) -> Non
 
 
 def publish_scene(paths: ScenePaths, rasters: dict[str, bytes], item: dict[str, Any]) -> None:
-    """Write the rasters (`data`, `scl`, `cloud`) and then the item, which makes them a scene."""
+    """Write the rasters (`data`, `scl`, `cloud`, `around`) and then the item, which makes them a scene."""
     storage.delete(paths.item)  # an older item must not vouch for half of the new files
     for kind, content in rasters.items():
         storage.write_bytes(paths.raster(kind), content)

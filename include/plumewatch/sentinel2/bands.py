@@ -21,6 +21,7 @@ CLEAR_CLASSES: tuple[int, ...] = tuple(_CLASSES["clear"])
 CLOUD_CLASSES: tuple[int, ...] = tuple(_CLASSES["cloud"])
 DILATED_CLASSES: tuple[int, ...] = (*_CLASSES["shadow"], *_CLASSES["cloud"])
 CLOUD_DILATION_M: float = _REFERENCE["cloud_dilation_m"]["value"]
+SURROUNDINGS_M: float = _REFERENCE["surroundings_m"]["value"]
 
 QUANTIFICATION: int = _REFLECTANCE["quantification"]["value"]
 OFFSET: float = _REFLECTANCE["offset"]["value"]

@@ -16,12 +16,13 @@ from plumewatch.failures import FailureBook, NothingDone, went_through
 from plumewatch.gases import CH4
 from plumewatch.models import Area, FailedScene
 from plumewatch.observations import write_observations
-from plumewatch.rasters.scene_store import scene_paths, withdraw_scene
+from plumewatch.rasters.scene_store import scene_paths
+from plumewatch.sentinel2.replaced import withdraw_replaced
 from plumewatch.sentinel2.scene import SceneRef
 from plumewatch.sentinel2.search import FoundScenes, SkippedScene, search_scenes
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.settings import Settings
-from plumewatch.statuses import FAILED, FETCH_STAGE, NO_INPUT, SEARCH_STAGE, SKIPPED_DUPLICATE
+from plumewatch.statuses import FAILED, FETCH_STAGE, NO_INPUT, SEARCH_STAGE
 from plumewatch.wind.product import requests_of_day
 from plumewatch.wind.providers import fetch_wind
 
@@ -75,13 +76,7 @@ class DaySearch:
             raise NothingDone([failure for _, failure in self.failed])
 
     def record(self, book: FailureBook) -> None:
-        """Write the observations (nothing there, too cloudy, duplicate) and the failed scenes of the search.
-
-        A product that a newer one replaces is withdrawn from the storage: it may have come in before the newer one.
-        """
-        for key, area, skipped in self.skipped:
-            if skipped.outcome == SKIPPED_DUPLICATE:
-                withdraw_scene(storage.join(book.storage_root, SCENES), area, key, skipped.scene.scene_id)
+        """Write the observations (nothing there, too cloudy, duplicate) and the failed scenes of the search."""
         for key in sorted({key for key, _ in self.searched}):
             areas = {area for day, area in self.searched if day == key}
             write_observations(
@@ -135,14 +130,19 @@ def search_newest(settings: Settings, key: str, names: Sequence[str], *, look_ba
 
 
 def fetch_area_scene(settings: Settings, area_name: str, item_href: str) -> str:
-    """Stack one scene onto the area's grid and return the path of the STAC item written."""
+    """Stack one scene onto the area's grid and return the path of the STAC item written.
+
+    Then older products that it replaces are withdrawn: they came in before it.
+    """
     failures: list[FailedScene] = []
     areas = _areas(settings, [area_name], failures)
     if not areas:
         [why] = [failure.message for failure in failures if failure.area == area_name][:1]
         raise ConfigurationError(f"area {area_name}: {why}")
-    [area] = areas
-    return fetch_scene(read_item(item_href), area, settings.table_root(SCENES))
+    root = settings.table_root(SCENES)
+    written = fetch_scene(read_item(item_href), areas[0], root)
+    withdraw_replaced(root, storage.parent(written))
+    return written
 
 
 def fetch_area_wind(settings: Settings, days: Iterable[tuple[str, str]]) -> list[str]:

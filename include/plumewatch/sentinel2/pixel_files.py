@@ -20,10 +20,10 @@ from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.models import FailedScene, Grid
 from plumewatch.rasters.reading import open_raster
-from plumewatch.rasters.scene_store import RASTERS
+from plumewatch.rasters.scene_store import AROUND, RASTERS
 from plumewatch.sentinel2.bands import METHANE_BANDS, NO_DATA_CLASS
 from plumewatch.sentinel2.clouds import compute_clear_mask
-from plumewatch.sentinel2.pixel_plan import PixelSettings, is_same_grid, offset_px
+from plumewatch.sentinel2.pixel_plan import PixelSettings, is_same_grid, is_same_lattice, offset_px
 from plumewatch.sentinel2.pixels import CellWindow, SceneCells, compute_coordinates, compute_pixel_rows
 from plumewatch.sentinel2.stored_scene import StoredScene, raster_grid
 from plumewatch.statuses import PIXELS_STAGE
@@ -103,10 +103,13 @@ def _read_scene(
         rasters = {}
         for kind in RASTERS:
             path = scene.paths.raster(kind)
-            if kind == "cloud" and not storage.exists(path):
+            if kind in ("cloud", AROUND) and not storage.exists(path):
                 continue
             rasters[kind] = stack.enter_context(open_raster(path))
-            if not is_same_grid(raster_grid(rasters[kind], path), scene.grid):
+            found = raster_grid(rasters[kind], path)
+            if kind == AROUND and is_same_lattice(found, scene.grid):
+                continue
+            if not is_same_grid(found, scene.grid):
                 raise InputError(path, "another grid than the bands", f"the grid of {scene.paths.raster('data')}")
         for window in windows:
             yield _read_window(scene, rasters, grid, window, settings)
@@ -130,7 +133,10 @@ def _read_window(
     reflectance = _read_reflectance(scene, rasters["data"], around)
     scl = rasters["scl"].read(1, window=around).astype(np.uint8)
     is_valid = np.logical_and.reduce([np.isfinite(reflectance[band]) for band in METHANE_BANDS])
-    is_clear = compute_clear_mask(scl, is_valid, settings.clear_classes, dilation_px)
+    beyond, inner = _read_around(scene, rasters.get(AROUND), scl, (first_row, first_col), margin)
+    valid = np.zeros(beyond.shape, bool)
+    valid[inner] = is_valid
+    is_clear = compute_clear_mask(beyond, valid, settings.clear_classes, dilation_px)[inner]
     cloud, has_cloud = _read_cloud(rasters.get("cloud"), around, is_valid)
     shown = np.s_[top - first_row : bottom - first_row, left - first_col : right - first_col]
     row, col = row - window.row, col - window.col
@@ -155,7 +161,29 @@ def _read_window(
         scl=on_window(scl, NO_DATA_CLASS),
         cloud=on_window(cloud, 0),
         has_cloud=on_window(has_cloud, False),
+        tile=scene.tile,
+        newness=scene.newness,
     )
+
+
+def _read_around(
+    scene: StoredScene, source: DatasetReader | None, scl: NDArray[np.uint8], corner: tuple[int, int], margin: int
+) -> tuple[NDArray[np.uint8], tuple[slice, slice]]:
+    """Return the classification with a margin around it, as far as it is known, and where in it `scl` is.
+
+    `corner` is the row and column of `scl` on the scene's grid. Cloud beyond the scene's edge counts too.
+    """
+    around = np.pad(scl, margin, constant_values=NO_DATA_CLASS)
+    inner = (slice(margin, margin + scl.shape[0]), slice(margin, margin + scl.shape[1]))
+    if source is not None:
+        offset = offset_px(raster_grid(source, scene.paths.raster(AROUND)), scene.grid)
+        first = [o + c - margin for o, c in zip(offset, corner, strict=True)]  # on the raster, or before its edge
+        known = [(max(f, 0), min(f + n, size)) for f, n, size in zip(first, around.shape, source.shape, strict=True)]
+        if all(start < end for start, end in known):
+            place = tuple(slice(start - f, end - f) for (start, end), f in zip(known, first, strict=True))
+            around[place] = source.read(1, window=RasterWindow.from_slices(*known))
+            around[inner] = scl
+    return around, inner
 
 
 def _read_reflectance(

@@ -65,6 +65,10 @@ class SceneCells:
     """Cloud probability in percent."""
     has_cloud: Mask
     """Where there is a cloud probability."""
+    tile: str = ""
+    """MGRS tile, empty where unknown."""
+    newness: Any = ()
+    """Orders the products of one acquisition of a tile."""
 
 
 def compute_coordinates(grid: Grid, window: CellWindow) -> tuple[Floats, Floats]:
@@ -104,11 +108,14 @@ def compute_pixel_rows(
 ) -> pa.Table:
     """Return the rows of the pixel table of one overpass in a window, sorted by row and column.
 
-    A cell that several scenes show is taken from one where it is clear, else from one where it is valid, else from
-    any; among equals from the first id. Cells outside the area (`is_inside`) or shown by no scene have no row.
+    Of several products of a tile the newest that is valid shows a cell. A cell that several tiles show is taken from
+    one where it is clear, else from one where it is valid, else from any; among equals from the first id. Cells outside
+    the area (`is_inside`) or shown by no scene have no row.
     """
     scenes = sorted(scenes, key=lambda s: s.scene_id)
     rank = np.stack([s.is_present.astype(np.uint8) + s.is_valid + s.is_clear for s in scenes])
+    for older, newer in _replacements(scenes):
+        rank[older] = np.where(scenes[newer].is_valid, np.uint8(0), rank[older])
     rows, cols = np.nonzero(is_inside & (rank.max(axis=0) > 0))
     chosen = rank.argmax(axis=0)[rows, cols]  # the first of equals
 
@@ -151,6 +158,16 @@ def compute_pixel_rows(
         values = pick([s.reflectance.get(band, empty) for s in scenes])
         columns[band.lower()] = pa.array(values, mask=lacks[chosen])
     return PIXELS.from_columns(columns)
+
+
+def _replacements(scenes: Sequence[SceneCells]) -> list[tuple[int, int]]:
+    """Return the indices of an older and a newer product, for each two of one tile."""
+    return [
+        (i, j)
+        for i, one in enumerate(scenes)
+        for j, other in enumerate(scenes)
+        if one.tile and one.tile == other.tile and one.newness < other.newness
+    ]
 
 
 def _microseconds(time: str | None) -> int | None:

@@ -2,11 +2,13 @@
 
 What the items say about it contradicts the pixels in known ways: items of Earth Search's `sentinel-2-l2a` declare an
 offset of -0.1 that was taken off already (Element84/earth-search issue 71), and processing again gives pixels of
-2019 the offset of 2022. So the rule goes by the collection first, and the pixels have the last word.
+2019 the offset of 2022. So the rule goes by the collection first, and the pixels have the last word. A scale of 1
+with an offset of 0 is what writers of items copy from a GeoTIFF without tags: it states nothing.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +30,11 @@ EARTH_SEARCH_C1 = "sentinel-2-c1-l2a"
 APPLIED_FLAGS = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
 EARTH_SEARCH_BUCKET = "sentinel-cogs"
 NODATA = 0
+SCALE = 1.0 / QUANTIFICATION
+NO_PACKING = (1.0, 0.0)  # scale and offset of a GeoTIFF without tags
+SAME = 1e-6  # relative: 32-bit numbers are written with seven digits
+ALLOWED_SCALE = f"scale {SCALE:g}, or none stated"
+ALLOWED_OFFSET = f"offset 0 or {OFFSET:g} ({OFFSET * QUANTIFICATION:g} digital numbers), or none stated"
 
 
 @dataclass(frozen=True)
@@ -51,8 +58,8 @@ def processing_baseline(properties: Mapping[str, Any]) -> tuple[int, int] | None
     (5, 11)
     """
     for name in ("s2:processing_baseline", "sentinel:processing_baseline", "processing:version"):
-        if match := re.fullmatch(r"(\d+)\.(\d+)", str(properties.get(name, ""))):
-            return int(match[1]), int(match[2])
+        if match := re.fullmatch(r"(\d+)\.(\d+)|N(\d\d)(\d\d)", str(properties.get(name, ""))):
+            return int(match[1] or match[3]), int(match[2] or match[4])
     for name in ("s2:product_uri", "sentinel:product_id"):
         if match := re.search(r"_N(\d\d)(\d\d)_", str(properties.get(name, ""))):
             return int(match[1]), int(match[2])
@@ -60,33 +67,41 @@ def processing_baseline(properties: Mapping[str, Any]) -> tuple[int, int] | None
 
 
 def compute_reflectance_rule(
-    item_name: str, collection: str | None, properties: Mapping[str, Any], asset: Mapping[str, Any]
+    item_name: str,
+    collection: str | None,
+    properties: Mapping[str, Any],
+    asset: Mapping[str, Any],
+    tags: tuple[float, float] = NO_PACKING,
 ) -> ReflectanceRule:
     """Return how the pixels of one band become reflectance.
 
     Arguments: `item_name` for messages; `properties` of the item; `asset` as in the item, with `href` and, where
-    stated, `raster:bands` (or `raster:scale`, `raster:offset`).
+    stated, `raster:bands` (or `raster:scale`, `raster:offset`); `tags`, scale and offset as the GeoTIFF itself says.
 
-    Raises InputError where what is stated cannot all be true and the collection doesn't settle it.
+    Raises InputError where what is stated cannot all be true and the collection doesn't settle it, and where a scale or
+    an offset is stated that no product of Sentinel-2 has.
     """
-    scale, declared = _declared(asset)
     baseline = processing_baseline(properties)
-    flag = next((properties[name] for name in APPLIED_FLAGS if name in properties), None)
+    flag = _applied(item_name, properties)
+    is_earth_search = flag is not None or EARTH_SEARCH_BUCKET in str(asset.get("href", ""))
+    declared = _declared(item_name, asset, tags, must_agree=not is_earth_search)
     stated = f"offset {declared}, offset applied {flag}, baseline {_text(baseline)}"
     if collection == EARTH_SEARCH_C1:
-        if flag or (declared is not None and declared != OFFSET):
+        if flag or declared == 0.0:
             raise InputError(
                 item_name, f"{collection} with {stated}", f"offset {OFFSET}, not applied, or neither stated"
             )
-        return ReflectanceRule(scale, OFFSET, f"pixels of {EARTH_SEARCH_C1} carry the offset")
-    if flag is not None or EARTH_SEARCH_BUCKET in str(asset.get("href", "")):
-        return _earth_search(item_name, scale, declared, flag, baseline, stated)
+        return ReflectanceRule(SCALE, OFFSET, f"pixels of {EARTH_SEARCH_C1} carry the offset")
+    if is_earth_search:
+        return _earth_search(item_name, declared, flag, baseline, stated)
+    if declared and baseline is not None and baseline < OFFSET_FROM_BASELINE:
+        raise InputError(item_name, f"{stated}: no product of this baseline has an offset", "offset 0")
     if declared is not None:
-        return ReflectanceRule(scale, declared, f"as the asset states: offset {declared}")
+        return ReflectanceRule(SCALE, declared, f"as the asset states: offset {declared}")
     if baseline is None:
         raise InputError(item_name, f"{stated}: no telling what its pixels carry", "a processing baseline or an offset")
     carried = OFFSET if baseline >= OFFSET_FROM_BASELINE else 0.0
-    return ReflectanceRule(scale, carried, f"processing baseline {_text(baseline)}, no offset stated")
+    return ReflectanceRule(SCALE, carried, f"processing baseline {_text(baseline)}, no offset stated")
 
 
 def decide_offset(item_name: str, rule: ReflectanceRule, numbers: Sequence[NDArray[np.uint16]]) -> ReflectanceRule:
@@ -125,23 +140,75 @@ def normalise(numbers: NDArray[np.uint16], rule: ReflectanceRule) -> tuple[NDArr
 
 
 def _earth_search(
-    item_name: str, scale: float, declared: float | None, flag: Any, baseline: tuple[int, int] | None, stated: str
+    item_name: str, declared: float | None, flag: bool | None, baseline: tuple[int, int] | None, stated: str
 ) -> ReflectanceRule:
     if flag is None or flag:
-        return ReflectanceRule(scale, 0.0, f"this collection's pixels have it taken off, whatever is stated ({stated})")
+        return ReflectanceRule(SCALE, 0.0, f"this collection's pixels have it taken off, whatever is stated ({stated})")
     if baseline is not None and baseline < OFFSET_FROM_BASELINE:
         if declared:
             raise InputError(item_name, f"{stated}: no product of this baseline has an offset", "offset 0")
-        return ReflectanceRule(scale, 0.0, f"processing baseline {_text(baseline)} has no offset")
+        return ReflectanceRule(SCALE, 0.0, f"processing baseline {_text(baseline)} has no offset")
     reason = f"contradictory flags for pixels of this collection ({stated})"
-    return ReflectanceRule(scale, OFFSET, reason, is_certain=False)
+    return ReflectanceRule(SCALE, OFFSET, reason, is_certain=False)
 
 
-def _declared(asset: Mapping[str, Any]) -> tuple[float, float | None]:
-    band = (asset.get("raster:bands") or asset.get("bands") or [{}])[0]
-    scale = band.get("scale", band.get("raster:scale", asset.get("raster:scale", 1.0 / QUANTIFICATION)))
-    offset = band.get("offset", band.get("raster:offset", asset.get("raster:offset")))
-    return float(scale), None if offset is None else float(offset)
+def _applied(item_name: str, properties: Mapping[str, Any]) -> bool | None:
+    """Return what the flag says, None where there is none."""
+    for name in APPLIED_FLAGS:
+        if (flag := properties.get(name)) is not None:
+            if str(flag).lower() not in ("true", "false"):
+                raise InputError(item_name, f"{name} {flag!r}", "true or false")
+            return str(flag).lower() == "true"
+    return None
+
+
+def _declared(item_name: str, asset: Mapping[str, Any], tags: tuple[float, float], *, must_agree: bool) -> float | None:
+    """Return the offset (reflectance) that item or GeoTIFF state, None where neither does.
+
+    An offset of -1000 is one in digital numbers.
+    """
+    bands = asset.get("raster:bands") or asset.get("bands") or [{}]
+    band = bands[0] if isinstance(bands, Sequence) else None
+    if not isinstance(band, Mapping):
+        raise InputError(item_name, f"bands of an asset {str(bands)[:80]}", "a list of objects")
+    numbers = [
+        _number(item_name, name, (band.get(name), band.get(f"raster:{name}"), asset.get(f"raster:{name}")))
+        for name in ("scale", "offset")
+    ]
+    by_item = _offset(item_name, *numbers)
+    by_file = _offset(f"{item_name}, tags of {str(asset.get('href', '')).split('?')[0].rsplit('/', 1)[-1]}", *tags)
+    if must_agree and None not in (by_item, by_file) and by_item != by_file:
+        raise InputError(item_name, f"offset {by_item} in the item and {by_file} in the GeoTIFF", "one offset")
+    return by_file if by_item is None else by_item
+
+
+def _number(item_name: str, name: str, stated: Sequence[Any]) -> float | None:
+    """Return the first of several values that is stated."""
+    value = next((v for v in stated if v is not None), None)
+    if value is None:
+        return None
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(item_name, f"{name} {value!r}", "a number")
+    return number
+
+
+def _offset(name: str, scale: float | None, offset: float | None) -> float | None:
+    """Return the offset in reflectance, None where scale and offset are those of no packing at all."""
+    is_plain = scale is None or math.isclose(scale, 1.0, rel_tol=SAME)
+    if is_plain and not offset and scale is not None:
+        return None
+    in_numbers = offset is not None and math.isclose(offset, OFFSET * QUANTIFICATION, rel_tol=SAME)
+    if not (scale is None or math.isclose(scale, SCALE, rel_tol=SAME) or (is_plain and in_numbers)):
+        raise InputError(name, f"scale {scale:g} with offset {offset}", ALLOWED_SCALE)
+    if not offset:
+        return offset
+    if not (in_numbers or math.isclose(offset, OFFSET, rel_tol=SAME)):
+        raise InputError(name, f"offset {offset:g}", ALLOWED_OFFSET)
+    return OFFSET
 
 
 def _is_impossible_with_offset(numbers: NDArray[np.uint16], scale: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import shapely
@@ -16,7 +16,11 @@ from plumewatch.geodesy import split_at_180
 from plumewatch.sentinel2.reflectance import processing_baseline
 
 OWN_SHARE = 0.05  # an item that shows less than this share of its ground alone adds nothing but another processing
+HALF_ORBIT = timedelta(minutes=50)  # period of 100.6 minutes, ESA Sentinel-2 mission guide
 PLATFORM = re.compile(r"sentinel-2[a-z]")
+ZONE_DEG, FIRST_MERIDIAN_DEG, DEGREES_PER_HOUR = 6, -183, 15.0  # of UTM: zone 1 has its meridian at 177 W
+
+Newness = tuple[tuple[int, int], int, str, str]
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,18 @@ class SceneRef:
     """shapely geometry in longitude and latitude, cut at 180 degrees however the item writes it."""
 
     @property
-    def acquisition(self) -> tuple[str, datetime, str, int | None]:
-        """What items of one acquisition share: tile, time to the second, platform, relative orbit."""
-        return self.tile, self.observed_at_utc.replace(microsecond=0), self.platform, self.relative_orbit
+    def acquisition(self) -> tuple[str, date, str, int | None]:
+        """What items of one acquisition share: tile, its solar day, platform, relative orbit.
+
+        Not the time: processing again moves it by milliseconds or minutes, and on one relative orbit a satellite comes
+        by once in ten days. The day is that of the tile's meridian, as a pass at 10:30 solar time may be at 0:00 UTC.
+        """
+        meridian_deg = FIRST_MERIDIAN_DEG + ZONE_DEG * int(self.tile[:2])
+        solar_day = (self.observed_at_utc + timedelta(hours=meridian_deg / DEGREES_PER_HOUR)).date()
+        return self.tile, solar_day, self.platform, self.relative_orbit
 
     @property
-    def newness(self) -> tuple[tuple[int, int], int, str, str]:
+    def newness(self) -> Newness:
         """Orders the products of one acquisition; the greatest is to be used."""
         return self.baseline or (0, 0), self.sequence, self.updated, self.scene_id
 
@@ -72,8 +82,8 @@ def scene_ref(item: Mapping[str, Any], href: str) -> SceneRef:
             tile=tile_of(name, properties),
             cloud_cover=None if cloud_cover is None else float(cloud_cover),
             baseline=processing_baseline(properties),
-            sequence=_sequence(name, properties),
-            updated=str(properties.get("updated") or properties.get("s2:generation_time") or ""),
+            sequence=sequence_of(name, properties),
+            updated=updated_of(properties),
             footprint=split_at_180(shape(item["geometry"])),
         )
     except (KeyError, TypeError, ValueError, AttributeError, shapely.errors.ShapelyError) as error:
@@ -88,11 +98,8 @@ def select_newest(refs: Sequence[SceneRef]) -> tuple[list[SceneRef], list[SceneR
     The newest product of an acquisition (baseline, sequence, updated) is used; an older one too where its footprint
     shows ground that the newer ones don't: receiving stations may split one acquisition.
     """
-    by_acquisition: dict[Any, list[SceneRef]] = {}
-    for ref in refs:
-        by_acquisition.setdefault(ref.acquisition, []).append(ref)
     used, replaced = [], []
-    for group in by_acquisition.values():
+    for group in _by_acquisition(refs):
         shown = shapely.Polygon()
         for ref in sorted(group, key=lambda r: r.newness, reverse=True):
             own = ref.footprint.difference(shown).area
@@ -102,6 +109,22 @@ def select_newest(refs: Sequence[SceneRef]) -> tuple[list[SceneRef], list[SceneR
             else:
                 replaced.append(ref)
     return sorted(used, key=lambda r: r.scene_id), sorted(replaced, key=lambda r: r.scene_id)
+
+
+def _by_acquisition(refs: Sequence[SceneRef]) -> list[list[SceneRef]]:
+    """Group the products of an acquisition; one that states no orbit belongs to what was seen within half an orbit."""
+    groups: dict[Any, list[SceneRef]] = {}
+    for ref in sorted(refs, key=lambda r: (r.relative_orbit is None, r.observed_at_utc, r.scene_id)):
+        key: Any = ref.acquisition
+        if ref.relative_orbit is None:
+            near = (k for k, group in groups.items() if k[:3] == key[:3] and _is_near(ref, group))
+            key = next(near, (*key, ref.observed_at_utc))
+        groups.setdefault(key, []).append(ref)
+    return list(groups.values())
+
+
+def _is_near(ref: SceneRef, group: Sequence[SceneRef]) -> bool:
+    return any(abs(ref.observed_at_utc - other.observed_at_utc) < HALF_ORBIT for other in group)
 
 
 def observed_at_utc(name: str, properties: Mapping[str, Any]) -> datetime:
@@ -147,7 +170,13 @@ def tile_of(name: str, properties: Mapping[str, Any]) -> str:
     raise InputError(name, "no MGRS tile in grid:code, s2:mgrs_tile, mgrs:* or the id", "grid:code MGRS-29RKH")
 
 
-def _sequence(name: str, properties: Mapping[str, Any]) -> int:
+def updated_of(properties: Mapping[str, Any]) -> str:
+    """Return when an item was last changed, or its product made (ISO 8601); empty where it doesn't say."""
+    return str(properties.get("updated") or properties.get("s2:generation_time") or "")
+
+
+def sequence_of(name: str, properties: Mapping[str, Any]) -> int:
+    """Return the number of a product among those of its acquisition, from the property or else from the id."""
     stated = properties.get("s2:sequence", properties.get("sentinel:sequence"))
     if stated is None and (match := re.search(r"_(\d+)_L2A$", name)):
         stated = match[1]

@@ -12,11 +12,13 @@ from shapely.geometry import mapping
 
 from plumewatch import __version__
 from plumewatch.errors import redact
+from plumewatch.geodesy import degrees_of
 from plumewatch.models import Area, Grid
 from plumewatch.rasters.regrid import lonlat_bounds
-from plumewatch.sentinel2.bands import QUANTIFICATION, eo_band
+from plumewatch.sentinel2.bands import QUANTIFICATION, SURROUNDINGS_M, eo_band
 from plumewatch.sentinel2.reflectance import NODATA, ReflectanceRule
 from plumewatch.sentinel2.scene import observed_at_utc, platform_of, relative_orbit
+from plumewatch.sun import solar_angles_deg
 
 COG = pystac.MediaType.COG
 EXTENSIONS = {
@@ -29,7 +31,13 @@ EXTENSIONS = {
     "sat": "https://stac-extensions.github.io/sat/v1.0.0/schema.json",
     "view": "https://stac-extensions.github.io/view/v1.0.0/schema.json",
 }
-COPIED = ("grid:code", "s2:processing_baseline", "s2:product_uri", "s2:sequence", "s2:generation_time")
+COPIED = (
+    "grid:code", "s2:mgrs_tile", "s2:processing_baseline", "s2:product_uri", "s2:sequence", "s2:generation_time",
+    "sentinel:processing_baseline", "sentinel:product_id", "sentinel:sequence", "updated",
+)  # fmt: skip
+"""By these products of one acquisition are known, and which of them is the newest."""
+FOOTPRINT = "plumewatch:source_footprint"
+"""Property with the geometry of the source item: what the product shows, wherever the area is."""
 RIGHT_ANGLE_DEG = 90.0
 
 
@@ -52,7 +60,7 @@ class SceneFacts:
     recipe: str
     """Fingerprint of all that the scene depends on."""
     files: dict[str, tuple[int, str]]
-    """Size in bytes and checksum of the rasters `data`, `scl`, `cloud`."""
+    """Size in bytes and checksum of the rasters `data`, `scl`, `cloud`, `around`."""
 
 
 def build_item(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
@@ -84,6 +92,7 @@ def _properties(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
     grid = facts.grid
     kind = "L1C top-of-atmosphere reflectance" if "l1c" in (source.collection_id or "") else "L2A surface reflectance"
     incidence = stated.get("view:incidence_angle")
+    elevation, azimuth, sun_from = _sun(source, grid)
     properties = {
         "platform": platform_of(source.id, stated),
         "constellation": "sentinel-2",
@@ -94,8 +103,8 @@ def _properties(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
         "proj:transform": list(grid.transform)[:6],
         "eo:cloud_cover": facts.cloud_cover_percent,
         "sat:relative_orbit": relative_orbit(stated),
-        "view:sun_elevation": _sun_elevation(stated),
-        "view:sun_azimuth": stated.get("view:sun_azimuth", stated.get("s2:mean_solar_azimuth")),
+        "view:sun_elevation": elevation,
+        "view:sun_azimuth": azimuth,
         "view:incidence_angle": incidence,
         "processing:level": kind.split()[0],
         "processing:lineage": "Cut out, put on the area's grid and stacked from the assets of the source item",
@@ -110,17 +119,32 @@ def _properties(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
             "clipped_pixels": facts.n_clipped,
         },
         "plumewatch:view_zenith": "as stated" if incidence is not None else "not stated by the source, 0 is used",
+        "plumewatch:sun": sun_from,
+        FOOTPRINT: source.geometry,
         "plumewatch:recipe": facts.recipe,
         **{name: stated.get(name) for name in COPIED},
     }
     return {name: value for name, value in properties.items() if value is not None}
 
 
-def _sun_elevation(stated: dict[str, Any]) -> float | None:
-    if (elevation := stated.get("view:sun_elevation")) is not None:
-        return float(elevation)
-    zenith = stated.get("s2:mean_solar_zenith")
-    return None if zenith is None else RIGHT_ANGLE_DEG - float(zenith)
+def _sun(source: pystac.Item, grid: Grid) -> tuple[float, float | None, str]:
+    """Return elevation and azimuth of the sun in degrees, and where they come from.
+
+    Where the item doesn't state an elevation both are computed for the middle of the grid: a scene's angles differ from
+    that by less than a degree.
+    """
+    stated = source.properties
+    elevation, zenith = stated.get("view:sun_elevation"), stated.get("s2:mean_solar_zenith")
+    azimuth = stated.get("view:sun_azimuth", stated.get("s2:mean_solar_azimuth"))
+    if elevation is None and zenith is not None:
+        elevation = RIGHT_ANGLE_DEG - float(zenith)
+    if elevation is not None:
+        return float(elevation), azimuth, "as stated"
+    west, north, east, south = grid.west, grid.north, grid.bounds[2], grid.bounds[1]
+    longitude, latitude = degrees_of(grid.crs).transform((west + east) / 2, (north + south) / 2)
+    time = observed_at_utc(source.id, stated).timestamp()
+    computed, azimuth = (round(float(angle), 2) for angle in solar_angles_deg(longitude, latitude, time))
+    return round(RIGHT_ANGLE_DEG - computed, 2), azimuth, "not stated by the source, computed from time and place"
 
 
 def _assets(scene_id: str, facts: SceneFacts) -> dict[str, pystac.Asset]:
@@ -135,6 +159,11 @@ def _assets(scene_id: str, facts: SceneFacts) -> dict[str, pystac.Asset]:
         "scl": (
             f"{scene_id}_scl.tif",
             "Scene classification",
+            {"raster:bands": [{"data_type": "uint8", "nodata": 0, **resolution}]},
+        ),
+        "around": (
+            f"{scene_id}_around.tif",
+            f"Scene classification, and that of the surroundings (up to {SURROUNDINGS_M:g} m) of the grid",
             {"raster:bands": [{"data_type": "uint8", "nodata": 0, **resolution}]},
         ),
         "cloud": (

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,17 +25,19 @@ from plumewatch.models import Area, Grid
 from plumewatch.rasters.cog import cog_bytes
 from plumewatch.rasters.reading import read_raster
 from plumewatch.rasters.regrid import read_on_grid
-from plumewatch.rasters.scene_store import checksum, is_complete, publish_scene, scene_paths
+from plumewatch.rasters.scene_store import AROUND, checksum, is_complete, publish_scene, scene_paths
 from plumewatch.sentinel2.bands import (
     CLOUD_CLASSES,
     CLOUD_PROBABILITY,
     NO_DATA_CLASS,
     QUANTIFICATION,
     SCENE_CLASSIFICATION,
+    SURROUNDINGS_M,
     asset_keys,
     find_asset,
 )
 from plumewatch.sentinel2.reflectance import (
+    NO_PACKING,
     NODATA,
     ReflectanceRule,
     compute_reflectance_rule,
@@ -54,10 +57,10 @@ log = logging.getLogger(__name__)
 def fetch_scene(item: pystac.Item, area: Area, scenes_root: str) -> str:
     """Stack a scene on the area's grid and return the path of the STAC item that was written.
 
-    Written are `<scene_id>.tif` (the area's bands, reflectance x 10000, 0 is no data), `_scl.tif`, where the catalogue
-    has it as GeoTIFF `_cloud.tif`, and last the item. Cells that lie in one source pixel keep its value; other
-    reflectance is resampled bilinearly, classes and cloud by the nearest pixel. A scene that is there already, made
-    from the same item in the same way, is left alone.
+    Written are `<scene_id>.tif` (the area's bands, reflectance x 10000, 0 is no data), `_scl.tif`, `_around.tif` (the
+    classification with what lies around the grid), where the catalogue has it as GeoTIFF `_cloud.tif`, and last the
+    item. Cells that lie in one source pixel keep its value; other reflectance is resampled bilinearly, classes and
+    cloud by the nearest pixel. A scene that is there already, made from the same item in the same way, is left alone.
 
     Raises ServiceError where a service doesn't deliver a file, InputError where an asset is missing, cut off or
     contradicts what the item says.
@@ -75,6 +78,13 @@ def fetch_scene(item: pystac.Item, area: Area, scenes_root: str) -> str:
     rasters = {
         "data": cog_bytes(data, *place, nodata=NODATA, overview_resampling="AVERAGE", scale=1.0 / QUANTIFICATION),
         "scl": cog_bytes(classes, *place, nodata=NO_DATA_CLASS, overview_resampling="NEAREST"),
+        AROUND: cog_bytes(
+            {SCENE_CLASSIFICATION: stacked.around},
+            grid.crs,
+            _with_surroundings(grid).transform,
+            nodata=NO_DATA_CLASS,
+            overview_resampling="NEAREST",
+        ),
     }
     if stacked.cloud is not None:
         cloud = {CLOUD_PROBABILITY: stacked.cloud}
@@ -99,6 +109,8 @@ class _Stacked:
     """Reflectance x 10000 by band, 0 is no data."""
     scl: NDArray[np.uint8]
     """Scene classification."""
+    around: NDArray[np.uint8]
+    """The same with the surroundings of the grid."""
     cloud: NDArray[np.uint8] | None
     """Cloud probability in percent, 255 is no data."""
     rule: ReflectanceRule
@@ -112,21 +124,41 @@ def _stack(item: pystac.Item, area: Area, grid: Grid) -> _Stacked:
     numbers, rules = {}, set()
     for band in area.bands:
         asset = _asset(item, band)
-        rules.add(compute_reflectance_rule(name, item.collection_id, item.properties, asset.to_dict()))
-        numbers[band] = _read(_href(asset), grid, Resampling.bilinear).astype(np.uint16)
+        values, tags = _read(_href(asset), grid, Resampling.bilinear)
+        rules.add(compute_reflectance_rule(name, item.collection_id, item.properties, asset.to_dict(), tags))
+        numbers[band] = values.astype(np.uint16)
     if len({(rule.scale, rule.offset, rule.is_certain) for rule in rules}) > 1:
         found = "; ".join(sorted(f"scale {r.scale}, offset {r.offset}: {r.reason}" for r in rules))
         raise InputError(name, f"bands of different scale or offset ({found})", "one for all bands")
     first = min(rules, key=lambda r: r.reason)
     rule = decide_offset(name, first, list(numbers.values()))
     normalised = {band: normalise(values, rule) for band, values in numbers.items()}
-    scl = _read(_href(_asset(item, SCENE_CLASSIFICATION)), grid, Resampling.nearest).astype(np.uint8)
+    around = _read_plain(_href(_asset(item, SCENE_CLASSIFICATION)), _with_surroundings(grid)).astype(np.uint8)
+    margin = _surroundings_px(grid)
+    scl = around[margin:-margin, margin:-margin]
     return _Stacked(
         bands={band: values for band, (values, _) in normalised.items()},
         scl=scl,
+        around=around,
         cloud=_cloud(item, grid, scl),
         rule=rule,
         n_clipped=sum(n for _, n in normalised.values()),
+    )
+
+
+def _surroundings_px(grid: Grid) -> int:
+    return math.ceil(SURROUNDINGS_M / grid.resolution_m)
+
+
+def _with_surroundings(grid: Grid) -> Grid:
+    margin = _surroundings_px(grid)
+    shift_m = margin * grid.resolution_m
+    return replace(
+        grid,
+        west=grid.west - shift_m,
+        north=grid.north + shift_m,
+        width=grid.width + 2 * margin,
+        height=grid.height + 2 * margin,
     )
 
 
@@ -134,19 +166,31 @@ def _cloud(item: pystac.Item, grid: Grid, scl: NDArray[np.uint8]) -> NDArray[np.
     key = find_asset(item.assets, CLOUD_PROBABILITY)
     if key is None or not _is_geotiff(item.assets[key]):
         return None  # JPEG 2000 in a bucket that the reader pays for, in Earth Search's sentinel-2-l2a
-    cloud = _read(_href(item.assets[key]), grid, Resampling.nearest, NO_CLOUD_DATA).astype(np.uint8)
+    cloud = _read_plain(_href(item.assets[key]), grid, NO_CLOUD_DATA).astype(np.uint8)
     return np.where(scl == NO_DATA_CLASS, np.uint8(NO_CLOUD_DATA), cloud)
 
 
-def _read(href: str, grid: Grid, resampling: Resampling, fill: int = NODATA) -> NDArray[Any]:
-    def read(source: DatasetReader) -> NDArray[Any]:
+def _read(
+    href: str, grid: Grid, resampling: Resampling, fill: int = NODATA
+) -> tuple[NDArray[Any], tuple[float, float]]:
+    """Return a raster on the grid, and the scale and offset that its tags state."""
+
+    def read(source: DatasetReader) -> tuple[NDArray[Any], tuple[float, float]]:
         if source.dtypes[0] not in UNSIGNED:
             raise InputError(redact(href), f"pixels of type {source.dtypes[0]}", ", ".join(UNSIGNED))
         if fill == NODATA and source.nodata not in (None, NODATA):
             raise InputError(redact(href), f"no-data value {source.nodata}", str(NODATA))
-        return read_on_grid(source, grid, resampling, fill)
+        return read_on_grid(source, grid, resampling, fill), (source.scales[0], source.offsets[0])
 
     return read_raster(href, read)
+
+
+def _read_plain(href: str, grid: Grid, fill: int = NODATA) -> NDArray[Any]:
+    """Return classes or percentages on the grid; InputError where the tags say that the numbers mean others."""
+    numbers, tags = _read(href, grid, Resampling.nearest, fill)
+    if tags != NO_PACKING:
+        raise InputError(redact(href), f"numbers with scale {tags[0]:g} and offset {tags[1]:g}", "plain numbers")
+    return numbers
 
 
 def _asset(item: pystac.Item, band: str) -> pystac.Asset:
@@ -183,6 +227,7 @@ def _recipe(item: pystac.Item, area: Area, grid: Grid) -> str:
         version,
         asdict(grid),
         area.bands,
+        SURROUNDINGS_M,
         shapely.to_wkb(area.geometry, hex=True),
     )
     return hashlib.sha256(json.dumps(ingredients, sort_keys=True, default=str).encode()).hexdigest()

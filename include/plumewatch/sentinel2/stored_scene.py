@@ -18,8 +18,16 @@ from plumewatch.models import Grid
 from plumewatch.rasters.reading import open_raster
 from plumewatch.rasters.scene_store import ScenePaths
 from plumewatch.sentinel2.bands import METHANE_BANDS, band_of
-from plumewatch.sentinel2.reflectance import NODATA
-from plumewatch.sentinel2.scene import observed_at_utc, platform_of, relative_orbit
+from plumewatch.sentinel2.reflectance import NODATA, processing_baseline
+from plumewatch.sentinel2.scene import (
+    Newness,
+    observed_at_utc,
+    platform_of,
+    relative_orbit,
+    sequence_of,
+    tile_of,
+    updated_of,
+)
 
 RIGHT_ANGLE_DEG = 90.0
 UNKNOWN_VIEW_ZENITH_DEG = 0.0  # straight down: off by at most 12 degrees at the swath's edge
@@ -52,6 +60,10 @@ class StoredScene:
     """See scales."""
     nodata: float
     """Number that means no data."""
+    tile: str
+    """MGRS tile, empty where unknown."""
+    newness: Newness
+    """Orders the products of one acquisition of a tile: the greatest is the newest."""
     item_sha256: str
     """Of the item, which holds the rasters' checksums: names of files follow from it, so versions differ in them."""
 
@@ -73,7 +85,16 @@ class StoredScene:
     def from_dict(cls, content: Mapping[str, Any]) -> StoredScene:
         """Return the scene that `to_dict` described."""
         lists = {name: tuple(content[name]) for name in ("bands", "scales", "offsets")}
-        return cls(**{**content, **lists, "paths": ScenePaths(**content["paths"]), "grid": Grid(**content["grid"])})
+        baseline, *rest = content["newness"]
+        return cls(
+            **{
+                **content,
+                **lists,
+                "newness": (tuple(baseline), *rest),
+                "paths": ScenePaths(**content["paths"]),
+                "grid": Grid(**content["grid"]),
+            }
+        )
 
 
 def read_scene(paths: ScenePaths) -> StoredScene:
@@ -99,6 +120,13 @@ def read_scene(paths: ScenePaths) -> StoredScene:
             scales=scales,
             offsets=offsets,
             nodata=nodata,
+            tile=_tile(paths, properties),
+            newness=(
+                processing_baseline(properties) or (0, 0),
+                sequence_of(paths.scene_id, properties),
+                updated_of(properties),
+                paths.scene_id,
+            ),
             item_sha256=hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest(),
         )
     except (TypeError, ValueError) as error:
@@ -139,6 +167,13 @@ def _observed(paths: ScenePaths, properties: Mapping[str, Any]) -> str | None:
     if time.date().isoformat() != paths.date:
         raise InputError(paths.item, f"datetime {properties['datetime']} under date={paths.date}", "its own UTC date")
     return time.isoformat()
+
+
+def _tile(paths: ScenePaths, properties: Mapping[str, Any]) -> str:
+    try:
+        return tile_of(paths.scene_id, properties)
+    except InputError:
+        return ""  # a scene of one's own need not be of a tile
 
 
 def _bands(source: DatasetReader, paths: ScenePaths) -> tuple[str | None, ...]:

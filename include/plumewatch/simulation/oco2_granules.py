@@ -19,7 +19,7 @@ from plumewatch.simulation.oco2_orbits import FOOTPRINT_KM, FRAMES_PER_S
 from plumewatch.simulation.oco2_plan import GRANULES, HTML_DATE, PLUME_HEIGHT_M, PlannedPeak, emission_kt_h
 from plumewatch.simulation.oco2_soundings import FILL, FRAME_KM, GLINT, GOOD, LAND, NADIR, WATER, Soundings
 from plumewatch.simulation.random_streams import random_stream
-from plumewatch.simulation.sun import solar_angles_deg
+from plumewatch.sun import solar_angles_deg
 from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M
 from plumewatch.wind.profile import height_factor
 

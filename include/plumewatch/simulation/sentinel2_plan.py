@@ -10,7 +10,7 @@ import numpy as np
 from pyproj import Transformer
 
 from plumewatch.simulation.random_streams import random_stream
-from plumewatch.simulation.sun import solar_angles_deg
+from plumewatch.sun import solar_angles_deg
 
 SCENE_SIZE = 320  # cells a side; the area takes about 250 of them
 CELL_M = 20.0

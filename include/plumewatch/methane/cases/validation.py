@@ -226,7 +226,7 @@ def _reason(
         n = sum(first <= partition.keys["date"] < case.observed_on for partition in stored)
         return {"missing": f"a clear earlier date, at most {days_back} days before ({n} are stored)"}
     if row["outcome"] == SKIPPED_CLOUD:
-        return {"missing": f"clear ground: {100 * row['clear_fraction']:.0f} % of the area"}
+        return {"missing": f"clear ground: {100 * row['clear_fraction']:.0f} % of what was seen of the area"}
     if row["outcome"] == NOT_DETECTED and found.clear_share < MIN_CLEAR_AROUND:
         share = f"{100 * found.clear_share:.0f} % within {BOX_KM} km of the site"
         return {"outcome": SKIPPED_CLOUD, "missing": f"clear ground: {share}"}
