@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+from plumewatch import http
 from plumewatch.errors import ConfigurationError, ServiceError
 
 FAILURE = {
@@ -79,10 +80,12 @@ def test_a_channel_that_fails_is_raised_after_the_others_have_sent(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    url, _ = webhook
+    url, received = webhook
+    monkeypatch.setattr(http, "BACKOFF_S", 0.0)
     with caplog.at_level(logging.ERROR, logger="plumewatch.alert"), pytest.raises(ServiceError, match="500"):
         send(digest, monkeypatch, "webhook,log", f"{url}/broken")
     assert any("ALERT" in record.getMessage() for record in caplog.records)
+    assert len(received) == 1 + http.RETRIES  # a service that is busy is asked again
 
 
 def test_a_channel_without_a_recipient_says_so(digest: Any, monkeypatch: pytest.MonkeyPatch) -> None:

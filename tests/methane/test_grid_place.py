@@ -34,7 +34,7 @@ GRIDS = {
 def places(grid: Grid, row: np.ndarray, col: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Longitude and latitude of the centres of cells, by the projection itself."""
     to_degrees = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
-    x, y = grid.transform * (col + 0.5, row + 0.5)
+    x, y = grid.transform @ (col + 0.5, row + 0.5)
     return to_degrees.transform(x, y)
 
 
