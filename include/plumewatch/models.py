@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from plumewatch.errors import may_heal, redact
+from plumewatch.errors import InputError, may_heal, redact
 from plumewatch.geodesy import Distortion, Floats, compute_distortion, degrees_of
 
 MAX_MESSAGE = 2000  # characters of an error that a row of failed_scenes holds
@@ -152,3 +152,11 @@ class FailedScene:
     def identity(self) -> tuple[str | None, str, str]:
         """What tells its row from others in the partition."""
         return self.area, self.scene_id, self.stage
+
+
+def tell_or_raise(error: InputError | OSError, asset: str, stage: str, on_failure: OnFailure | None) -> None:
+    """Tell what a reader can't use of `asset`, by its name, and go on; raise it where nobody is to be told."""
+    if on_failure is None:
+        raise error
+    name = asset.rstrip("/").rsplit("/", 1)[-1]
+    on_failure(FailedScene.from_exception(error, scene_id=name, stage=stage, asset=asset))

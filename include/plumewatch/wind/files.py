@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from plumewatch import storage
 from plumewatch.errors import InputError
 from plumewatch.geodesy import wrap_longitude
-from plumewatch.models import FailedScene, OnFailure
+from plumewatch.models import OnFailure, tell_or_raise
 from plumewatch.statuses import WIND_STAGE
 from plumewatch.tables import WIND
 from plumewatch.wind.grids import MARGIN_DEG, Bounds
@@ -118,10 +118,7 @@ def copy_wind(
 
 
 def _report(error: InputError | OSError, asset: str, on_failure: OnFailure | None) -> None:
-    if on_failure is None:
-        raise error
-    name = asset.rstrip("/").rsplit("/", 1)[-1]
-    on_failure(FailedScene.from_exception(error, scene_id=name, stage=WIND_STAGE, asset=asset))
+    tell_or_raise(error, asset, WIND_STAGE, on_failure)
 
 
 def _is_between(rows: pa.Table, start: datetime, end: datetime, bounds: Sequence[Bounds]) -> pa.Array:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.keys import MONTH, is_key
-from plumewatch.models import FailedScene, OnFailure
+from plumewatch.models import FailedScene, OnFailure, tell_or_raise
 from plumewatch.oco2.granules.granule import SoundingSelection, read_granule
 from plumewatch.oco2.track import COLUMNS
 from plumewatch.statuses import EXTRACTION_STAGE, PEAKS_STAGE
@@ -212,10 +212,7 @@ def _orbits_of(file: str, on_failure: OnFailure | None) -> list[int]:
 
 
 def _report(error: InputError | OSError, asset: str, on_failure: OnFailure | None) -> None:
-    if on_failure is None:
-        raise error
-    name = asset.rstrip("/").rsplit("/", 1)[-1]
-    on_failure(FailedScene.from_exception(error, scene_id=name, stage=PEAKS_STAGE, asset=asset))
+    tell_or_raise(error, asset, PEAKS_STAGE, on_failure)
 
 
 def months_touched(soundings_path: str, month: str) -> list[str]:
