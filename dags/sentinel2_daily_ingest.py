@@ -20,10 +20,12 @@ from typing import Any, cast
 
 from airflow.sdk import Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
+from plumewatch.gases import CH4
 from plumewatch.keys import DAY
 from plumewatch_airflow.assets import DAILY, PIXELS, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
+from plumewatch_airflow.hand_offs import hand_on
 from plumewatch_airflow.methane import make_pixels
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, areas_param
 from plumewatch_airflow.summary import log_summary, summarised
@@ -107,7 +109,7 @@ def write_pixels(scenes: list[dict[str, Any]], outlet_events: Any = None) -> Non
         summary.path = settings.table_root("pixels")
     if not changed:
         raise AirflowSkipException("no scene could be turned into pixels: nothing to hand on")
-    outlet_events[PIXELS].add_partitions(sorted(changed))
+    hand_on(CH4, changed, outlet_events)
 
 
 @dag(
