@@ -28,10 +28,13 @@ log = logging.getLogger("plumewatch.hand_offs")
 
 def hand_on(gas: Gas, keys: Collection[str], outlet_events: Any, methods: Collection[str] = ()) -> list[str]:
     """Hand keys on to the detection of a gas at the end of this task, with those that wait for it; return them all."""
-    keys = sorted({*keys, *overdue_keys(gas)})
-    record_hand_offs(load_settings().storage_root, gas, keys, get_current_context()["dag"].dag_id, methods)
-    outlet_events[HANDED_ON_BY[gas.name]].add_partitions(keys)
-    return keys
+    root, dag_id = load_settings().storage_root, get_current_context()["dag"].dag_id
+    record_hand_offs(root, gas, keys, dag_id, methods)
+    overdue = overdue_keys(gas)
+    record_hand_offs(root, gas, overdue, dag_id)
+    handed_on = sorted({*keys, *overdue})
+    outlet_events[HANDED_ON_BY[gas.name]].add_partitions(handed_on)
+    return handed_on
 
 
 def overdue_keys(gas: Gas) -> list[str]:

@@ -144,7 +144,17 @@ def test_pixels_that_nobody_handed_on_are_detected_unless_their_detection_is_kno
     FailureBook(root, METHANE, "a run").settle("2025-08-23", [failure])
     paused(False)
     assert handed_on() == {("plumewatch_pixels", DAY)}
-    assert [hand_off.key for hand_off in waiting_hand_offs(root, CH4)] == [DAY]
+    assert {hand_off.key for hand_off in waiting_hand_offs(root, CH4)} == {DAY}
+
+
+def test_whoever_hands_on_to_a_paused_detection_is_told(
+    root: str, handed_on: Callable[[], Any], paused: Callable[[bool], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    write_pixels(root, DAY)
+    paused(True)
+    with caplog.at_level(logging.WARNING, "plumewatch.hand_offs"):
+        handed_on()
+    assert f"{METHANE} is paused; once it is unpaused, these are detected: {DAY}" in caplog.messages
 
 
 def test_nothing_waits(root: str, run_dag: Callable[..., Any], states_of: Callable[..., Any]) -> None:
