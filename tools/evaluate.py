@@ -11,7 +11,7 @@ import time
 from tools.checkout import CHECKOUT
 
 EVALUATIONS: dict[str, list[str]] = {
-    "oco2": ["plumewatch.oco2.evaluation", "--test-data", "{test_data}"],
+    "oco2": ["plumewatch.oco2.evaluation", "--test-data", "{test_data}", "--pictures", "{pictures}"],
     "methane": ["plumewatch.methane.evaluation", "--test-data", "{test_data}", "--pictures", "{pictures}"],
 }
 """Name of each and its module with arguments."""

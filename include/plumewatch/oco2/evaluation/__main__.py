@@ -1,7 +1,8 @@
 """Measure the CO2 peak finder: `python -m plumewatch.oco2.evaluation [--test-data FOLDER]`.
 
 Planted Gaussians of 4, 10 and 20 km in the residuals of the real orbit 11522, where its soundings are in the folder,
-and in simulated noise. Exit code 1 where the figures in real noise miss their limits.
+and in simulated noise; then the judge: plumes of particles in strips with clouds, backgrounds and coasts. Exit code 1
+where the figures in real noise, or those of the judge, miss their limits.
 """
 
 from __future__ import annotations
@@ -11,9 +12,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pyarrow import csv
 
 from plumewatch.oco2.evaluation.emissions import emission_lines, source_emission_lines
+from plumewatch.oco2.evaluation.hard_pictures import draw_hard_strips
+from plumewatch.oco2.evaluation.judge import Sizes, judge_finder
+from plumewatch.oco2.evaluation.judge_figures import judge_checks, judge_lines
+from plumewatch.oco2.evaluation.judged_strips import JUDGING, STRIP_KM, World
 from plumewatch.oco2.evaluation.limits import checks
 from plumewatch.oco2.evaluation.matched_filter import MatchedFilter, binned
 from plumewatch.oco2.evaluation.methods import comparison_lines
@@ -27,6 +33,10 @@ from plumewatch.oco2.evaluation.planted import (
     planted_tracks,
     run_peak_trials,
 )
+from plumewatch.oco2.evaluation.surroundings import RealStripNoise, SimulatedStripNoise, StripNoise
+
+Orbit = dict[str, NDArray[np.float64]]
+"""Columns of the soundings of orbit 11522."""
 
 SOUNDINGS_FILE = "oco2/orbit11522/soundings_dist300_800.csv"
 PLUME_KM = (480.0, 640.0)  # distances at which orbit 11522 crosses the plume of the Highveld
@@ -39,9 +49,12 @@ def main() -> None:
     parser.add_argument("--test-data", type=Path, help="folder with the soundings of orbit 11522")
     parser.add_argument("--empty", type=int, default=1000, help="tracks without a peak (%(default)s)")
     parser.add_argument("--per-cell", type=int, default=170, help="peaks of each height and width (%(default)s)")
+    parser.add_argument("--judged", type=float, default=1.0, help="share of the judge's full size (%(default)s)")
+    parser.add_argument("--pictures", type=Path, help="folder for pictures of five hard strips")
     parser.add_argument("--compared", type=int, default=10, help="of these, for the other methods (%(default)s)")
     arguments = parser.parse_args()
-    real = _real_noise(arguments.test_data)
+    orbit = _read_orbit(arguments.test_data)
+    real = RealNoise.of("real noise (orbit 11522)", orbit["distance"], orbit["xco2"], PLUME_KM) if orbit else None
     missed = 0
     for source in (real, SimulatedNoise()) if real else (SimulatedNoise(),):
         missed += _measure(source, arguments.empty, arguments.per_cell)
@@ -52,17 +65,39 @@ def main() -> None:
     print("\n".join(emission_lines(noise, arguments.per_cell)), flush=True)
     print(f"\nEmission of a known source by its plume, in {SimulatedNoise.name}")
     print("\n".join(source_emission_lines(SimulatedNoise(), arguments.per_cell // 3)), flush=True)
+    missed += _judge(orbit, arguments.judged, arguments.pictures)
     sys.exit(1 if missed else 0)
 
 
-def _real_noise(folder: Path | None) -> RealNoise | None:
+def _read_orbit(folder: Path | None) -> Orbit | None:
     file = folder / SOUNDINGS_FILE if folder else None
     if file is None or not file.is_file():
         print(f"left out: the real noise of orbit 11522, for lack of {file or SOUNDINGS_FILE}")
         return None
     columns = csv.read_csv(file, parse_options=csv.ParseOptions(delimiter=";"))
-    distance, xco2 = (np.asarray(columns[name].to_numpy(), dtype=float) for name in ("distance", "xco2"))
-    return RealNoise.of("real noise (orbit 11522)", distance, xco2, PLUME_KM)
+    names = ("longitude", "latitude", "distance", "xco2")
+    return {name: np.asarray(columns[name].to_numpy(), dtype=float) for name in names}
+
+
+def _judge(orbit: Orbit | None, share: float, pictures: Path | None) -> int:
+    """Print what the judge says, draw its pictures; return how many limits are missed."""
+    noise: list[StripNoise] = [SimulatedStripNoise()]
+    if orbit is not None:
+        is_plume = (orbit["distance"] >= PLUME_KM[0]) & (orbit["distance"] < PLUME_KM[1])
+        places = orbit["longitude"], orbit["latitude"], orbit["xco2"]
+        noise.append(RealStripNoise.of("real (orbit 11522)", *places, is_plume))
+    sizes = Sizes.share(share)
+    world = World.make(JUDGING, sizes.fields, noise)
+    print(f"\nThe judge: plumes of particles, {sizes.planted} strips of {STRIP_KM:.0f} km, {len(noise)} kinds of noise")
+    verdict = judge_finder(world, sizes)
+    judged = list(judge_checks(verdict))
+    print("\n".join(judge_lines(verdict, judged)), flush=True)
+    if pictures:
+        pictures.mkdir(parents=True, exist_ok=True)
+        for name, png in draw_hard_strips(world):
+            (pictures / f"hard_{name}.png").write_bytes(png)
+        print(f"pictures of hard strips: {pictures}")
+    return sum(not check.is_ok for check in judged)
 
 
 def _measure(source: NoiseSource, n_empty: int, per_cell: int) -> int:

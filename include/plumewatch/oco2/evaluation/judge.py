@@ -1,0 +1,198 @@
+"""What a finder makes of the judged strips: found or lost and why, how many rows, and how far off the amplitude is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plumewatch.oco2.evaluation.judged_strips import JudgedStrip, World
+from plumewatch.oco2.evaluation.shape_filter import StripFilter, threshold_of
+from plumewatch.oco2.evaluation.strip_truth import TruePlume, owner_of
+from plumewatch.oco2.peaks import find_peaks
+from plumewatch.oco2.track import Track
+from plumewatch.statuses import ACCEPTED
+
+Floats = NDArray[np.float64]
+
+NO_CANDIDATE = "no candidate"
+ROW_OF_NEIGHBOUR = "row of a neighbour"
+
+
+@dataclass(frozen=True)
+class FoundRow:
+    """A row that a finder gives."""
+
+    centre_km: float
+    """Along the track."""
+    amplitude_ppm_km: float
+    """Integral of the enhancement."""
+    low: float
+    """Lower end of its 68 % interval."""
+    high: float
+    """Upper end."""
+    status: str
+    """accepted, or why not."""
+
+
+Finder = Callable[[Track], Sequence[FoundRow]]
+
+
+def rows_of_scan(track: Track) -> list[FoundRow]:
+    """Return the rows of the method `scan`."""
+    rows = []
+    for peak in find_peaks(track).peaks:
+        fit = peak.fit
+        ends = fit.amplitude_ppm_km_low, fit.amplitude_ppm_km_high
+        rows.append(FoundRow(fit.centre_km, fit.amplitude_ppm_km, *ends, peak.status))
+    return rows
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is judged."""
+
+    fields: int
+    """Simulated plumes that strips cut."""
+    empty: int
+    """Strips without a plume."""
+    planted: int
+    """Strips with the plumes of one to three plants."""
+    pairs: int
+    """Strips with two plants 30 km apart."""
+
+    @classmethod
+    def share(cls, share: float) -> Sizes:
+        """Return a share of the full size, which takes some minutes."""
+        return cls(*(max(1, round(share * n)) for n in (160, 1200, 900, 150)))
+
+
+@dataclass(frozen=True)
+class EmptyVerdict:
+    """What was found where nothing is."""
+
+    gaps: str
+    """Kind of clouds."""
+    background: str
+    """Kind of background."""
+    noise: str
+    """Kind of noise."""
+    n_alarms: int
+    """Accepted rows."""
+
+
+@dataclass(frozen=True)
+class PlumeVerdict:
+    """What was made of one plume."""
+
+    gaps: str
+    """Kind of clouds."""
+    background: str
+    """Kind of background."""
+    noise: str
+    """Kind of noise."""
+    n_plumes: int
+    """In its strip."""
+    plume: TruePlume
+    """The truth."""
+    n_rows: int
+    """Accepted rows."""
+    row: FoundRow | None
+    """The accepted row nearest the centre."""
+    reason: str
+    """accepted; else the status of the nearest row within reach, or `no candidate`."""
+    filter_z: float
+    """What the filter gives that knows shape, noise and background."""
+
+    @property
+    def is_found(self) -> bool:
+        """Whether a row is accepted for it."""
+        return self.row is not None
+
+    @property
+    def ratio(self) -> float:
+        """Found over true amplitude; NaN where none is found."""
+        return self.row.amplitude_ppm_km / self.plume.amplitude_ppm_km if self.row else np.nan
+
+    @property
+    def holds(self) -> bool:
+        """Whether the interval of the row holds the truth."""
+        return self.row is not None and self.row.low <= self.plume.amplitude_ppm_km <= self.row.high
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All that is judged."""
+
+    empty: tuple[EmptyVerdict, ...]
+    """One for each strip without a plume."""
+    plumes: tuple[PlumeVerdict, ...]
+    """One for each plume."""
+    unrelated: tuple[int, ...]
+    """Accepted rows of no plume, for each planted strip."""
+    pairs: tuple[tuple[int, ...], ...]
+    """Accepted rows of each plume, for each strip with two plants that are two plumes."""
+    filter_threshold: float
+    """z with which the filter alarms as often as the finder."""
+
+    @property
+    def false_alarms(self) -> float:
+        """Share of strips of 600 km without a plume where a row is accepted."""
+        return float(np.mean([verdict.n_alarms > 0 for verdict in self.empty]))
+
+    def is_found_by_filter(self, plume: PlumeVerdict) -> bool:
+        """Whether the filter that knows the shape finds a plume."""
+        return plume.filter_z > self.filter_threshold
+
+
+def judge_finder(world: World, sizes: Sizes, find: Finder = rows_of_scan) -> Verdict:
+    """Return what a finder makes of strips of all kinds."""
+    empty = tuple(_empty_verdict(judged, find) for judged in world.empty_strips(sizes.empty))
+    plumes: list[PlumeVerdict] = []
+    unrelated, shapes = [], []
+    for judged in world.planted_strips(sizes.planted):
+        rows = find(judged.track)
+        plumes += verdicts(judged, rows)
+        accepted = [row.centre_km for row in rows if row.status == ACCEPTED]
+        unrelated.append(int(np.count_nonzero(owner_of(judged.plumes, np.array(accepted)) < 0)))
+        shapes += [plume.enhancement_ppm for plume in judged.plumes]
+    alarms = float(np.mean([verdict.n_alarms > 0 for verdict in empty]))
+    threshold = threshold_of(world.empty_strips(sizes.empty), shapes, max(alarms, 1.0 / sizes.empty))
+    pairs = tuple(_pair_rows(judged, find) for judged in world.pairs(sizes.pairs) if len(judged.plumes) == 2)
+    return Verdict(empty, tuple(plumes), tuple(unrelated), pairs, threshold)
+
+
+def _empty_verdict(judged: JudgedStrip, find: Finder) -> EmptyVerdict:
+    n_alarms = sum(row.status == ACCEPTED for row in find(judged.track))
+    return EmptyVerdict(judged.gaps, judged.background, judged.noise, n_alarms)
+
+
+def _pair_rows(judged: JudgedStrip, find: Finder) -> tuple[int, ...]:
+    accepted = [row.centre_km for row in find(judged.track) if row.status == ACCEPTED]
+    owner = owner_of(judged.plumes, np.array(accepted))
+    return tuple(int(np.count_nonzero(owner == k)) for k in range(len(judged.plumes)))
+
+
+def verdicts(judged: JudgedStrip, rows: Sequence[FoundRow]) -> list[PlumeVerdict]:
+    """Return what rows of a strip's track say of each of its plumes."""
+    owner = owner_of(judged.plumes, np.array([row.centre_km for row in rows]))
+    knows, labels = StripFilter(judged), (judged.gaps, judged.background, judged.noise, len(judged.plumes))
+    found = []
+    for k, plume in enumerate(judged.plumes):
+        own = [row for row, of in zip(rows, owner, strict=True) if of == k and row.status == ACCEPTED]
+        nearest = min(own, key=lambda row: abs(row.centre_km - plume.centre_km)) if own else None
+        z = knows.at(plume, [other for other in judged.plumes if other is not plume])
+        reason = ACCEPTED if own else _reason(plume, rows)
+        found.append(PlumeVerdict(*labels, plume, len(own), nearest, reason, z))
+    return found
+
+
+def _reason(plume: TruePlume, rows: Sequence[FoundRow]) -> str:
+    """Why a plume without a row of its own is lost."""
+    near = [row for row in rows if abs(row.centre_km - plume.centre_km) <= plume.reach_km]
+    if not near:
+        return NO_CANDIDATE
+    status = min(near, key=lambda row: abs(row.centre_km - plume.centre_km)).status
+    return ROW_OF_NEIGHBOUR if status == ACCEPTED else status
