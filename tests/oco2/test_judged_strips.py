@@ -122,6 +122,15 @@ def test_planted_strips_are_of_all_kinds(world: World) -> None:
         assert all(100.0 < plume.centre_km < 500.0 for plume in strip.plumes)
 
 
+def test_plumes_in_strips_are_skewed(world: World) -> None:
+    skews: dict[bool, list[float]] = {True: [], False: []}
+    for strip in world.planted_strips(60):
+        for plume in strip.plumes:
+            profile, z = plume.enhancement_ppm.mean(axis=1), (strip.strip.row_km - plume.centre_km) / plume.spread_km
+            skews[plume.crossings[0].angle_deg < 45.0].append(abs(float(profile @ z**3 / profile.sum())))
+    assert np.median(skews[True]) > 0.8 and np.median(skews[False]) > 0.25
+
+
 def test_what_is_planted_is_in_the_track(world: World) -> None:
     n_compared = 0
     for strip in world.planted_strips(60):

@@ -90,6 +90,30 @@ def test_plumes_meander_and_are_skewed_and_lumpy(fields: list[PlumeField]) -> No
     assert np.max(np.abs(skews)) > 0.2 and np.median(misfits) > 0.05  # no Gaussian
 
 
+@pytest.mark.parametrize("turning_deg", [15.0, 20.0, 25.0, 30.0, 40.0])
+def test_turning_wind_shears_and_widens(turning_deg: float) -> None:
+    still, left, right = (simulated(replace(STRAIGHT, turning_deg=turn)) for turn in (0.0, turning_deg, -turning_deg))
+    for field in (left, right):
+        assert 1.05 < spread_km(field, 40.0) / spread_km(still, 40.0) < 2.0
+    # released low, where the wind goes aside
+    assert left.middle_km(8.0) < still.middle_km(8.0) - 0.3 and right.middle_km(8.0) > still.middle_km(8.0) + 0.3
+
+
+@pytest.mark.parametrize(("is_ahead", "is_right"), [(True, True), (True, False), (False, True), (False, False)])
+@pytest.mark.parametrize("angle_deg", [35.0, 50.0, 70.0])
+def test_a_plume_lies_along_the_wind(is_ahead: bool, is_right: bool, angle_deg: float) -> None:
+    strip, crossing = Strip(267, 0.0), Crossing(300.0, 12.0, angle_deg, is_ahead, is_right)
+    seen = crossing.enhancement(simulated(STRAIGHT), strip)
+    middle_km = (seen * strip.along_km).sum(axis=0) / seen.sum(axis=0)
+    u, v = crossing.wind_m_s(5.0)
+    slope = np.polyfit(strip.across_km[0], middle_km, 1)[0]
+    assert slope == pytest.approx(v / u, abs=0.15) and np.hypot(u, v) == pytest.approx(5.0)
+    assert (u > 0) == is_right and (v > 0) == is_ahead
+    spread = np.sqrt((seen * (strip.along_km - middle_km) ** 2).sum(axis=0) / seen.sum(axis=0))
+    downwind = spread[-1] > spread[0] if is_right else spread[0] > spread[-1]
+    assert downwind  # it widens with the wind
+
+
 @pytest.mark.parametrize("angle_deg", [20.0, 30.0, 45.0, 60.0, 75.0])
 @pytest.mark.parametrize("slant_deg", [-30.0, 0.0, 40.0])
 def test_an_oblique_cut_is_longer_by_the_sine(angle_deg: float, slant_deg: float) -> None:

@@ -1,4 +1,4 @@
-"""Plumes of particles, unlike any curve that a finder may fit: they meander, are lumpy, and are skewed by turning wind.
+"""Plumes of particles, unlike any curve that a finder may fit: they meander, are lumpy, and lean where the wind turns.
 
 Particles leave a stack all the time. In kilometres that the mean wind has carried them, s, each is displaced by
 
@@ -7,7 +7,7 @@ Particles leave a stack all the time. In kilometres that the mean wind has carri
   and in s;
 * turbulence of their own: Ornstein-Uhlenbeck velocities, hence (Taylor 1922) a spread that grows with s, later with
   its root, sigma^2 = 2 i^2 L^2 (s / L - 1 + exp(-s / L)), where i is the intensity and L the length of mixing;
-* the wind's turning with height, through which they wander up and down: it skews the plume until they are well mixed.
+* the wind's turning with height, through which they wander up and down: it pulls the plume aside and apart.
 
 A particle is a puff that is a third as wide as what its own turbulence has come to.
 """
