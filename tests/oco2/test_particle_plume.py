@@ -90,13 +90,13 @@ def test_plumes_meander_and_are_skewed_and_lumpy(fields: list[PlumeField]) -> No
     assert np.max(np.abs(skews)) > 0.2 and np.median(misfits) > 0.05  # no Gaussian
 
 
-@pytest.mark.parametrize("turning_deg", [15.0, 20.0, 25.0, 30.0, 40.0])
+@pytest.mark.parametrize("turning_deg", [20.0, 25.0, 30.0, 35.0, 40.0])
 def test_turning_wind_shears_and_widens(turning_deg: float) -> None:
     still, left, right = (simulated(replace(STRAIGHT, turning_deg=turn)) for turn in (0.0, turning_deg, -turning_deg))
     for field in (left, right):
-        assert 1.05 < spread_km(field, 40.0) / spread_km(still, 40.0) < 2.0
-    # released low, where the wind goes aside
-    assert left.middle_km(8.0) < still.middle_km(8.0) - 0.3 and right.middle_km(8.0) > still.middle_km(8.0) + 0.3
+        assert 1.02 < spread_km(field, 40.0) / spread_km(still, 40.0) < 2.0
+    apart_km = right.middle_km(8.0) - left.middle_km(8.0)  # released low, where the wind goes aside
+    assert 0.8 < apart_km / np.tan(np.radians(turning_deg)) < 4.0
 
 
 @pytest.mark.parametrize(("is_ahead", "is_right"), [(True, True), (True, False), (False, True), (False, False)])
