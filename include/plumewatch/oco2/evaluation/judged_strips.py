@@ -1,7 +1,7 @@
 """Strips to be judged on: empty ones, planted ones, pairs of plants, and months; each by a number and a purpose.
 
 The purpose keeps apart what a method may be trained on and what it is judged by: seeds of the two never meet, nor do
-those of different kinds of strips.
+those of different kinds of strips: `World.make(TRAINING, 160, noise)` is for those who calibrate.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class World:
         """Strips without a plume, of all gaps, backgrounds and noises in turn."""
         for number in range(count):
             rng = np.random.default_rng([self.purpose, EMPTY_STREAM, number])
-            yield self._strip(rng, STRIP_KM, [], *self._surroundings(number))
+            yield self._strip(rng, Strip.draw(rng, STRIP_KM), [], *self._surroundings(number))
 
     def planted_strips(self, count: int) -> Iterator[JudgedStrip]:
         """Strips with the plumes of one to three plants, of all gaps, backgrounds and noises in turn."""
@@ -122,7 +122,10 @@ class World:
             yield self._strip(rng, strip, [first, second], FULL, BACKGROUNDS[number % len(BACKGROUNDS)], noise)
 
     def month(self, n_plumes: int, number: int = 0, n_orbits: int = ORBITS) -> Iterator[JudgedStrip]:
-        """Return the orbits of a month with the plumes of so many plants, each anywhere."""
+        """Return the orbits of a month with the plumes of so many plants, each anywhere.
+
+        Which rows of an orbit are plumes says `owner_of(judged.plumes, centres)`: those that have an owner.
+        """
         rng = np.random.default_rng([self.purpose, MONTH_STREAM, number, n_plumes])
         of_orbit = np.bincount(rng.integers(0, n_orbits, n_plumes), minlength=n_orbits)
         for orbit, count in enumerate(of_orbit):
@@ -180,14 +183,13 @@ class World:
     def _strip(
         self,
         rng: np.random.Generator,
-        strip: Strip | float,
+        strip: Strip,
         plants: Sequence[Plant],
         gaps: GapClass,
         background: str,
         noise: StripNoise,
     ) -> JudgedStrip:
         """Put plumes into background and noise, and take away what clouds hide."""
-        strip = strip if isinstance(strip, Strip) else Strip.draw(rng, strip)
         around = draw_surroundings(rng, background, noise, strip)
         is_seen = draw_seen(rng, gaps, strip) & around.is_measured
         seen = [plant.emission_kt_h * plant.crossing.enhancement(plant.field, strip) for plant in plants]
