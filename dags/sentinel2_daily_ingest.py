@@ -6,8 +6,8 @@ screened for cloud and turned into the pixel table, beside the wind of the day.
 * **Schedule**: each midnight UTC, for the day that has just ended: its scenes come in from then on, and what comes
   later lands in its own day when the key runs again.
 * **Reads**: areas (`include/areas/`, `<storage root>/areas/`), their STAC catalogues, wind.
-* **Writes**: `scenes`, `pixels`, `wind`, `observations`, `failed_scenes`. Hands on the asset `plumewatch_pixels` for
-  the day, and for each later day whose references it changes.
+* **Writes**: `scenes`, `pixels`, `wind`, `observations`, `failed_scenes`, `maps` of days without pixels. Hands on the
+  asset `plumewatch_pixels` for the day, and for each later day whose references it changes.
 * **Today**: trigger without a key. **A day**: trigger with the key YYYY-MM-DD, or with that
   logical date. **A range**: backfill. **The newest scene**: the param `newest`; it lands under its own day.
 
@@ -20,9 +20,11 @@ from typing import Any, cast
 
 from airflow.sdk import Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
+from plumewatch.gases import CH4
 from plumewatch.keys import DAY
 from plumewatch_airflow.assets import DAILY, PIXELS, partition_key
 from plumewatch_airflow.connections import load_settings
+from plumewatch_airflow.detection import draw_maps
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
 from plumewatch_airflow.methane import make_pixels
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, areas_param
@@ -61,6 +63,7 @@ def search_scenes() -> list[dict[str, Any]]:
         search = search_newest if params["newest"] else search_day
         found = search(settings, key, params["areas"] or [], look_back_days=params["look_back_days"])
         found.record(failure_book())
+        draw_maps(CH4, [] if found.scenes else [key])
         summary.read, summary.written, summary.skipped = found.n_items, len(found.scenes), found.n_skipped
         summary.failed = len(found.failed)
         found.raise_if_all_failed()
@@ -100,10 +103,12 @@ def write_pixels(scenes: list[dict[str, Any]], outlet_events: Any = None) -> Non
 
     settings, changed = load_settings(), set[str]()
     with summarised() as summary:
-        for key in sorted({scene["key"] for scene in scenes}):
+        keys = {scene["key"] for scene in scenes}
+        for key in sorted(keys):
             summary.failed += record_missing_scenes(settings, key, [s for s in scenes if s["key"] == key])
             summary.add(make_pixels(key, list(settings.area_folders), date=key))
             changed |= set(days_to_detect(settings.storage_root, key))
+        draw_maps(CH4, keys - changed)
         summary.path = settings.table_root("pixels")
     if not changed:
         raise AirflowSkipException("no scene could be turned into pixels: nothing to hand on")

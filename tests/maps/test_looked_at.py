@@ -199,15 +199,23 @@ def orbit(number: int, outcome: str = "searched", **more: Any) -> dict:
         ),
         (
             [orbit(0, "no_input", stage="search")],
-            "Nothing was searched: no granules (the month).",
+            "Nothing was searched: no granules.",
             [("the month", "no granules", [])],
         ),
         (
             [orbit(0, "failed", stage="search")],
-            "Nothing was searched: failed (the month).",
+            "Nothing was searched: failed.",
             [("the month", "failed", [WHY])],
         ),
-        ([], "Nothing was searched: not looked at (the month).", [("the month", "not looked at", [])]),
+        (
+            [orbit(11522, clear_fraction=1.0), *(orbit(0, "failed", scene_id=name, stage="fetch") for name in "ggh")],
+            "No peaks accepted in 1 orbit searched. Not searched: failed (2 granules).",
+            [
+                ("1 orbit", "searched", ["100 % of their tracks was searched", "no detection limit (no wind)"]),
+                ("2 granules", "failed", [WHY]),
+            ],
+        ),
+        ([], "Nothing was searched: not looked at.", [("the month", "not looked at", [])]),
         (
             [orbit(11522, "no_input"), orbit(11522, clear_fraction=0.7, detection_limit=4.0)],
             "No peaks accepted in 1 orbit searched.",

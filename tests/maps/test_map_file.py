@@ -79,7 +79,7 @@ def test_a_key_without_detections_has_a_map_that_says_so(storage_root: str) -> N
     content = content_of(read(write_map(CO2, "2016-09", storage_root)))
     assert content["detections"] == []
     assert content["bounds"] is None
-    assert content["summary"] == "Nothing was searched: not looked at (the month)."
+    assert content["summary"] == "Nothing was searched: not looked at."
 
 
 def test_the_page_is_written_below_the_root_it_was_given(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def _box(area: Area, told: LookedAt) -> dict[str, Any]:
 
 def _summary(gas: Gas, accepted: Sequence[Row], told: Sequence[LookedAt]) -> str:
     """What was found where somebody looked, and where nobody did."""
-    missed = not_searched_text(gas, told)
+    missed = not_searched_text(told)
     is_searched = any(one.is_searched for one in told)
     if not accepted and not is_searched:
         return f"Nothing was searched: {missed}."

@@ -38,8 +38,9 @@ FIRST_TOLD = (
     SEARCHED, FAILED, WAITING_FOR_QUOTA, NO_REFERENCE, SKIPPED_CLOUD, UNHEARD_OF, SKIPPED_DUPLICATE, NO_INPUT,
 )  # fmt: skip
 """Outcomes by the rule; the empty one stands for any that this version doesn't know."""
+AREA, ORBIT, GRANULE = "area", "orbit", "granule"
 NO_AREA = "no area named"
-THE_MONTH = "the month"  # what a row of no orbit is of
+THE_MONTH = "the month"  # what a row of no orbit and no granule is of
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ class LookedAt:
     lines: tuple[str, ...]
     """What else is known, in words."""
     n: int = 1
-    """How many areas or orbits these are; 0 for the month as a whole."""
+    """How many these are."""
+    noun: str = AREA
+    """What they are; empty for the month as a whole."""
 
     @property
     def is_searched(self) -> bool:
@@ -81,29 +84,30 @@ def searched_text(gas: Gas, told: Sequence[LookedAt]) -> str:
     >>> searched_text(CH4, [LookedAt("oman", 0, "searched", ()), LookedAt("gone", 1, "failed", ())])
     '1 area searched'
     """
-    return _count(gas, sum(one.n for one in told if one.is_searched)) + " searched"
+    return _count(sum(one.n for one in told if one.is_searched), AREA if gas is CH4 else ORBIT) + " searched"
 
 
-def not_searched_text(gas: Gas, told: Sequence[LookedAt]) -> str:
+def not_searched_text(told: Sequence[LookedAt]) -> str:
     """Return what was not searched and why; empty where all was.
 
-    >>> not_searched_text(CH4, [LookedAt("oman", 0, "searched", ()), LookedAt("gone", 1, "failed", ())])
+    >>> not_searched_text([LookedAt("oman", 0, "searched", ()), LookedAt("gone", 1, "failed", ())])
     'failed (1 area)'
     """
     if not told:
         return "there is no area"
-    missed = sorted((one.rank, one.outcome, one.n) for one in told if not one.is_searched)
-    by_outcome = [(outcome, sum(n for *_, n in same)) for (_, outcome), same in groupby(missed, lambda one: one[:2])]
-    return ", ".join(f"{outcome} ({_count(gas, n)})" for outcome, n in by_outcome)
+    missed = sorted((one.rank, one.outcome, one.noun, one.n) for one in told if not one.is_searched)
+    texts = []
+    for (_, outcome, noun), same in groupby(missed, lambda one: one[:3]):
+        texts.append(f"{outcome} ({_count(sum(n for *_, n in same), noun)})" if noun else outcome)
+    return ", ".join(texts)
 
 
 def _rank(row: Row) -> int:
     return FIRST_TOLD.index(row["outcome"] if row["outcome"] in FIRST_TOLD else UNHEARD_OF)
 
 
-def _count(gas: Gas, n: int) -> str:
-    noun = "area" if gas is CH4 else "orbit"
-    return f"{n} {noun}{'' if n == 1 else 's'}" if n or gas is CH4 else THE_MONTH
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def _area(gas: Gas, name: str, rows: Sequence[Row]) -> LookedAt:
@@ -122,19 +126,20 @@ def _area(gas: Gas, name: str, rows: Sequence[Row]) -> LookedAt:
 def _orbits(gas: Gas, rows: Sequence[Row]) -> list[LookedAt]:
     """One entry an outcome: a month has hundreds of orbits."""
     if not rows:
-        return [LookedAt(THE_MONTH, len(FIRST_TOLD), NOT_LOOKED_AT_TEXT, (), n=0)]
-    first: dict[int | None, Row] = {}
+        return [LookedAt(THE_MONTH, len(FIRST_TOLD), NOT_LOOKED_AT_TEXT, (), noun="")]
+    first: dict[Any, Row] = {}
     for row in rows:
-        first.setdefault(row["orbit"] or None, row)  # orbit 0 is the month's own
+        first.setdefault(row["orbit"] or row["scene_id"], row)
 
-    def kind(row: Row) -> tuple[int, str]:
-        return _rank(row), outcome_text(gas, row["outcome"], row["stage"])
+    def kind(row: Row) -> tuple[int, str, str]:
+        noun = ORBIT if row["orbit"] else GRANULE if row["scene_id"] else ""  # orbit 0 is none
+        return _rank(row), outcome_text(gas, row["outcome"], row["stage"]), noun
 
     told = []
-    for (rank, outcome), same in groupby(sorted(first.values(), key=kind), kind):
+    for (rank, outcome, noun), same in groupby(sorted(first.values(), key=kind), kind):
         alike = list(same)
-        n = sum(bool(row["orbit"]) for row in alike)
-        told.append(LookedAt(_count(gas, n), rank, outcome, _lines_of_orbits(gas, alike), n))
+        name = _count(len(alike), noun) if noun else THE_MONTH
+        told.append(LookedAt(name, rank, outcome, _lines_of_orbits(gas, alike), len(alike), noun))
     return told
 
 

@@ -338,7 +338,7 @@
     const swatch = (state) => { const s = make("span", { className: "swatch" }); s.style.background = colour(state); return s; };
     const key = (icon, text) => body.append(make("div", { className: "key" }, icon, make("span", { textContent: text })));
     const states = new Set(content.detections.map((d) => d.state));
-    body.append(make("h3", { textContent: content.size_text }));
+    if (states.size) body.append(make("h3", { textContent: content.size_text }));
     for (const [state, text] of content.states) if (states.has(state)) key(swatch(state), text);
     if (states.has("refused")) key(swatch("refused"), "not accepted (see the list)");
     body.append(make("h3", { textContent: "Layers" }));
@@ -355,6 +355,7 @@
       layer("sources in inventories", "", true, (isOn) => { show("sources")(isOn); hide(sourceNames, isOn); });
       for (const [kind, text] of Object.entries(content.kinds)) if (SHAPES[kind]) key(sourceIcon(kind), text);
     }
+    element("legend").hidden = !body.querySelectorAll("input").length;
     if (matchMedia("(max-width: 760px)").matches) element("legend").open = false;
   }
 
@@ -365,7 +366,7 @@
     await runScript("packed-topojson-js");
     const atlas = await backdrop();
     const style = mapStyle(atlas);
-    const view = content.bounds ? { bounds: content.bounds, fitBoundsOptions: { padding: { top: 70, right: 70, bottom: 70, left: innerWidth > 760 ? 260 : 70 }, maxZoom: content.near_zoom } } : { center: [10, 20], zoom: 1 };
+    const view = content.bounds ? { bounds: content.bounds, fitBoundsOptions: { padding: { top: 70, right: 100, bottom: 70, left: innerWidth > 760 ? 260 : 70 }, maxZoom: content.near_zoom } } : { center: [10, 20], zoom: 1 };
     map = new maplibregl.Map({ container: "map", style, ...view, attributionControl: false, maxZoom: 17, dragRotate: false, pitchWithRotate: false, locale: { "Map.Title": "Map of the detections" } });
     map.on("styleimagemissing", addIcon);
     map.touchZoomRotate.disableRotation();
