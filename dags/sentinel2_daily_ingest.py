@@ -26,7 +26,7 @@ from plumewatch_airflow.assets import DAILY, PIXELS, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.detection import draw_maps
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
-from plumewatch_airflow.methane import make_pixels
+from plumewatch_airflow.methane import lost_scenes_told, make_pixels
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, areas_param
 from plumewatch_airflow.summary import log_summary, summarised
 
@@ -102,13 +102,11 @@ def write_pixels(scenes: list[dict[str, Any]], outlet_events: Any = None) -> Non
     from plumewatch.sentinel2.ingest import record_missing_scenes
 
     settings, changed = load_settings(), set[str]()
-    with summarised() as summary:
-        keys = {scene["key"] for scene in scenes}
-        for key in sorted(keys):
+    with summarised() as summary, lost_scenes_told(record_missing_scenes, scenes, changed):
+        for key in sorted({scene["key"] for scene in scenes}):
             summary.failed += record_missing_scenes(settings, key, [s for s in scenes if s["key"] == key])
             summary.add(make_pixels(key, list(settings.area_folders), date=key))
             changed |= set(days_to_detect(settings.storage_root, key))
-        draw_maps(CH4, keys - changed)
         summary.path = settings.table_root("pixels")
     if not changed:
         raise AirflowSkipException("no scene could be turned into pixels: nothing to hand on")
