@@ -29,7 +29,7 @@ from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
 )
 def co2_detection_and_matching() -> None:
     """Match, draw, report."""
-    match_sources(CO2.name) >> write_observations_and_map(CO2.name) >> report_failures(MONTH)
+    match_sources(CO2.name) >> write_observations_and_map(CO2.name) >> report_failures(MONTH, detected=CO2.name)
 
 
 co2_detection_and_matching()

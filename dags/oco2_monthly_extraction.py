@@ -2,15 +2,14 @@
 
 Lite granules of the month become soundings, soundings along each orbit become CO2 peaks with their emission.
 
-* **Schedule**: the first of each month, midnight UTC, for the month that has just ended; granules that come later land
-  in their own month when the key runs again.
+* **Schedule**: the first of each month, midnight UTC, for the month just ended; for late granules run its key again.
 * **Reads**: granules (`PLUMEWATCH_GRANULES`: NASA's archive by a token, or a folder), wind (`PLUMEWATCH_WIND`).
 * **Writes**: `soundings`, `peaks`, `peak_details`, `wind`, `observations`, `failed_scenes`, `maps` of months without
   granules. Hands on the asset `plumewatch_peaks` for the month, and for a neighbour that shares an orbit with it.
 * **A month**: trigger with the key YYYY-MM, or a logical date in it. **A range**: backfill from the first of a month.
 
-What cannot be had or read is a row of `failed_scenes` and turns the run red; the rest goes on: of a granule the stored
-soundings stay, without wind peaks take the granules' own. Downloads are deleted unless `keep_granules` is set.
+What cannot be had or read is a row of `failed_scenes` and turns the run red; the rest goes on: stored soundings stay,
+peaks without wind take their granule's. Downloads are deleted unless `keep_granules` is set.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from plumewatch_airflow.co2 import make_peaks
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.detection import draw_maps
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
+from plumewatch_airflow.hand_offs import hand_on
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, keep_granules_param
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import log_summary, summarised
@@ -108,7 +108,7 @@ def detect_peaks(key: str, outlet_events: Any = None) -> None:
         summary.add(make_peaks(key, months))
         if not get_current_context()["params"]["keep_granules"]:
             unstage(settings, key)
-        outlet_events[PEAKS].add_partitions(months)
+        hand_on(CO2, months, outlet_events)
 
 
 @dag(

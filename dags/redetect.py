@@ -21,6 +21,7 @@ from plumewatch_airflow.assets import PEAKS, PIXELS, keys_between, partition_key
 from plumewatch_airflow.co2 import make_peaks
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failures import report_failures
+from plumewatch_airflow.hand_offs import hand_on
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
 from plumewatch_airflow.summary import summarised
 
@@ -48,8 +49,7 @@ def redetect_methane(outlet_events: Any = None) -> None:
     with summarised() as summary:
         keys, methods = _wanted(CH4, "pixels")
         summary.read = summary.written = len(keys)
-    outlet_events[PIXELS].add_partitions(keys)
-    outlet_events[PIXELS].extra = {"methods": methods}
+        hand_on(CH4, keys, outlet_events, methods)
 
 
 @task(outlets=[PEAKS])
@@ -61,7 +61,7 @@ def redetect_co2(outlet_events: Any = None) -> None:
         for method in methods:
             summary.add(make_peaks(own_key, keys, method=method))
         summary.path = load_settings().table_root("peaks")
-    outlet_events[PEAKS].add_partitions(keys)
+        hand_on(CO2, keys, outlet_events)
 
 
 def _wanted(gas: Gas, table: str) -> tuple[list[str], list[str]]:

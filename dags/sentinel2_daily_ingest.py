@@ -26,6 +26,7 @@ from plumewatch_airflow.assets import DAILY, PIXELS, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.detection import draw_maps
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
+from plumewatch_airflow.hand_offs import hand_on
 from plumewatch_airflow.methane import lost_scenes_told, make_pixels
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, areas_param
 from plumewatch_airflow.summary import log_summary, summarised
@@ -110,7 +111,7 @@ def write_pixels(scenes: list[dict[str, Any]], outlet_events: Any = None) -> Non
         summary.path = settings.table_root("pixels")
     if not changed:
         raise AirflowSkipException("no scene could be turned into pixels: nothing to hand on")
-    outlet_events[PIXELS].add_partitions(sorted(changed))
+    hand_on(CH4, changed, outlet_events)
 
 
 @dag(

@@ -1,10 +1,10 @@
-"""The steps that both detection DAGs share: which methods, matching, observations, and maps, which all DAGs draw."""
+"""The steps that both detection DAGs share: matching, observations, and maps, which the ingests draw too."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from airflow.sdk import Asset, get_current_context, task
+from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch import storage
 from plumewatch.gases import CH4, GASES, Gas
@@ -15,12 +15,6 @@ from plumewatch_airflow.assets import partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import summarised
-
-
-def requested_methods(asset: Asset, default: str) -> list[str]:
-    """Return the default method and those that the triggering events ask for in their `extra`."""
-    events = get_current_context()["triggering_asset_events"].get(asset, [])
-    return list(dict.fromkeys([default, *(m for event in events for m in (event.extra or {}).get("methods", []))]))
 
 
 @task

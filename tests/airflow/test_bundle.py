@@ -12,7 +12,7 @@ from plumewatch.keys import DAY, MONTH
 
 DAG_IDS = {
     "sentinel2_daily_ingest", "oco2_monthly_extraction", "methane_detection_and_matching", "co2_detection_and_matching",
-    "redetect", "inventory_refresh", "published_cases_validation",
+    "redetect", "inventory_refresh", "published_cases_validation", "waiting_detections",
 }  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def test_every_schedule_is_utc_whatever_the_default_timezone_is(dagbag: Any) -> 
     zones = {dag_id: getattr(dag.timetable, "timezone", None) for dag_id, dag in dagbag.dags.items()}
     assert [dag_id for dag_id, dag in dagbag.dags.items() if isinstance(dag.schedule, str)] == []
     assert {dag_id: str(zone) for dag_id, zone in zones.items() if zone is not None} == dict.fromkeys(
-        ("sentinel2_daily_ingest", "oco2_monthly_extraction", "inventory_refresh"), "UTC"
+        ("sentinel2_daily_ingest", "oco2_monthly_extraction", "inventory_refresh", "waiting_detections"), "UTC"
     )
 
 
