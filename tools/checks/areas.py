@@ -31,7 +31,7 @@ def check_areas(settings: Settings) -> tuple[list[Finding], list[Area]]:
             with _warnings() as warned:
                 areas += read_areas(file, on_failure=failures.append)
             findings += [problem("areas", failure.message) for failure in failures]
-            findings += [problem("areas", text, is_fatal=False) for text in warned]
+            findings += [missing("areas", text) for text in warned]
     unread = dict(found for folder in {*map(storage.parent, files)} for found in unread_files(folder))
     findings += [missing("areas", f"not read: {file}: {reason}") for file, reason in sorted(unread.items())]
     for area in (area for area in areas if area.catalogue not in SERVED_CATALOGUES):
