@@ -16,6 +16,7 @@ import pytest
 from earthdata_archive import serve_archive
 from plumewatch.settings import Settings
 
+from tools import up
 from tools.checkout import CHECKOUT
 from tools.checks import machine
 from tools.checks.areas import check_areas
@@ -205,6 +206,22 @@ def test_names_that_are_others_or_known_are_none_to_speak_of(tmp_path: Path, mon
     for name in ("PLUMEWATCH_WIND", "PLUMEWATCH_TEST_DATA", "PLUMEWATCH_SUPERVISED_BY", *others):
         monkeypatch.setenv(name, "x")
     assert list(check_names()) == []
+
+
+@pytest.mark.parametrize("demo", [False, True])
+def test_make_up_says_it_too_but_not_for_the_demonstration(
+    demo: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop() -> None:
+        raise up.CannotStart
+
+    for name, value in (("LOCAL_AIRFLOW", tmp_path), ("DEMO", tmp_path), ("prepare_spark", stop)):
+        monkeypatch.setattr(up, name, value)
+    monkeypatch.setattr(up, "remembered_storage", lambda: "file")
+    monkeypatch.setenv("PLUMEWATCH_STORAGE_ROTT", "x")
+    with pytest.raises(up.CannotStart):
+        up.start(choose_ports(20003)[0], demo)
+    assert ("is PLUMEWATCH_STORAGE_ROOT meant?" in capsys.readouterr().out) != demo
 
 
 @pytest.mark.parametrize(
