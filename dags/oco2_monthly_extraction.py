@@ -6,7 +6,7 @@ Lite granules of the month become soundings, soundings along each orbit become C
 * **Reads**: granules (`PLUMEWATCH_GRANULES`: NASA's archive by a token, or a folder), wind (`PLUMEWATCH_WIND`).
 * **Writes**: `soundings`, `peaks`, `peak_details`, `wind`, `observations`, `failed_scenes`, `maps` of months without
   granules. Hands on the asset `plumewatch_peaks` for the month, and for a neighbour that shares an orbit with it.
-* **A month**: trigger with the key YYYY-MM, or a logical date in it. **A range**: backfill from the first of a month.
+* **A month**: trigger with the key YYYY-MM (form: Advanced Options), or a logical date in it. **A range**: backfill.
 
 What cannot be had or read is a row of `failed_scenes` and turns the run red; the rest goes on: stored soundings stay,
 peaks without wind take their granule's. Downloads are deleted unless `keep_granules` is set.
@@ -26,7 +26,7 @@ from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.detection import draw_maps
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
 from plumewatch_airflow.hand_offs import hand_on
-from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, keep_granules_param
+from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc, keep_granules_param
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import log_summary, summarised
 
@@ -117,7 +117,7 @@ def detect_peaks(key: str, outlet_events: Any = None) -> None:
     default_args=DEFAULT_ARGS,
     tags=[*TAGS, CO2.name],
     max_active_runs=1,
-    doc_md=__doc__,
+    **doc(__doc__),
 )
 def oco2_monthly_extraction() -> None:
     """List, fetch each granule, extract, bring the wind, detect, report."""

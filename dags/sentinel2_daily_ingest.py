@@ -8,7 +8,7 @@ screened for cloud and turned into the pixel table, beside the wind of the day.
 * **Reads**: areas (`include/areas/`, `<storage root>/areas/`), their STAC catalogues, wind.
 * **Writes**: `scenes`, `pixels`, `wind`, `observations`, `failed_scenes`, `maps` of days without pixels. Hands on the
   asset `plumewatch_pixels` for the day, and for each later day whose references it changes.
-* **Today**: trigger without a key. **A day**: trigger with the key YYYY-MM-DD, or with that
+* **Today**: trigger without a key. **A day**: trigger with the key YYYY-MM-DD (form: Advanced Options), or with that
   logical date. **A range**: backfill. **The newest scene**: the param `newest`; it lands under its own day.
 
 A scene that fails is a row of `failed_scenes`; the others go on, and the run is red at its end.
@@ -28,7 +28,7 @@ from plumewatch_airflow.detection import draw_maps
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
 from plumewatch_airflow.hand_offs import hand_on
 from plumewatch_airflow.methane import lost_scenes_told, make_pixels
-from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, areas_param
+from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, areas_param, doc, typed
 from plumewatch_airflow.summary import log_summary, summarised
 
 LOOK_BACK_DAYS = 15  # three revisits of one satellite pair
@@ -62,7 +62,7 @@ def search_scenes() -> list[dict[str, Any]]:
     key = partition_key(context, DAY)
     with summarised() as summary, failure_recorded(key, "search", "search_scenes"):
         search = search_newest if params["newest"] else search_day
-        found = search(settings, key, params["areas"] or [], look_back_days=params["look_back_days"])
+        found = search(settings, key, typed(params["areas"]), look_back_days=params["look_back_days"])
         found.record(failure_book())
         draw_maps(CH4, [] if found.scenes else [key])
         summary.read, summary.written, summary.skipped = found.n_items, len(found.scenes), found.n_skipped
@@ -115,7 +115,7 @@ def write_pixels(scenes: list[dict[str, Any]], outlet_events: Any = None) -> Non
 
 
 @dag(
-    schedule=DAILY, params=PARAMS, default_args=DEFAULT_ARGS, tags=[*TAGS, "methane"], max_active_runs=2, doc_md=__doc__
+    schedule=DAILY, params=PARAMS, default_args=DEFAULT_ARGS, tags=[*TAGS, "methane"], max_active_runs=2, **doc(__doc__)
 )
 def sentinel2_daily_ingest() -> None:
     """Search, fetch each scene, wind, pixels, report."""

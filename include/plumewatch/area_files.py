@@ -6,7 +6,8 @@ A reader's own errors end here: what cannot be read is an InputError that names 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ PROPERTIES = (
     "bbox", "width_px", "height_px",
 )  # fmt: skip
 """What a feature may say of its area."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+"""What an area may be called: it becomes a folder."""
 AREA_FILE = "a GeoJSON (FeatureCollection, Feature, Polygon or MultiPolygon), GeoPackage or Shapefile"
 GEOMETRIES = (
     "Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon", "GeometryCollection",
@@ -43,7 +46,7 @@ def read_features(file: str) -> list[tuple[str, Any]]:
     """
     try:
         if file.lower().endswith(JSON_SUFFIXES):
-            features = _geojson_features(file, json.loads(storage.read_bytes(file)))
+            features = geojson_features(file, json.loads(storage.read_bytes(file)))
         else:
             features = _vector_features(file)
     except PlumewatchError:
@@ -57,6 +60,15 @@ def read_features(file: str) -> list[tuple[str, Any]]:
     if not features:
         raise InputError(file, "no features", "one feature an area")
     return features
+
+
+def name_of(file: str, properties: Mapping[str, Any]) -> str:
+    """Return what the area of a feature is called: its own name, or else the file's; whether NAME allows it or not.
+
+    >>> name_of("areas/wells.geojson", {"name": 7}), name_of("areas/wells.geojson", {"name": None})
+    ('7', 'wells')
+    """
+    return str(properties.get("name") or Path(file).stem)
 
 
 def unread_files(path: str) -> Iterator[tuple[str, str]]:
@@ -73,8 +85,11 @@ def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [""])[0][:200]
 
 
-def _geojson_features(file: str, content: Any) -> list[tuple[str, Any]]:
-    """The features of a FeatureCollection, a Feature, or a bare geometry."""
+def geojson_features(file: str, content: Any) -> list[tuple[str, Any]]:
+    """Return the features of a FeatureCollection, a Feature, or a bare geometry, as `read_features` does.
+
+    Raises InputError where the content is none of them, or in another CRS than WGS 84.
+    """
     if not isinstance(content, dict):
         raise InputError(file, f"JSON that is a {type(content).__name__}", AREA_FILE)
     _check_crs(file, content)

@@ -20,8 +20,8 @@ MAX_MODULES = 26  # of one level of a folder of the library, its __init__ includ
 ROOMS = (
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference",
     "sun", "limit_check", "storage", "settings", "http", "failures", "observations", "jobs", "area_files",
-    "area_geometry", "areas", "spark_runtime", "spark_session", "rasters", "catalogues", "wind", "inventory", "pages",
-    "sentinel2",
+    "area_names", "area_geometry", "areas", "spark_runtime", "spark_session", "rasters", "catalogues", "wind",
+    "inventory", "pages", "sentinel2",
     "methane", "methane.details", "methane.dates", "methane.cases", "methane.evaluation",
     "oco2", "oco2.archive", "oco2.granules", "oco2.orbits", "oco2.evaluation",
     "matching", "maps", "hand_offs", "simulation",
@@ -60,7 +60,7 @@ REACHES_OUT = {
 MAY_READ_ENVIRONMENT = {"settings", "spark_session", "spark_runtime", "simulation.serve"}
 PLUGIN_KNOWS = {
     "settings", "keys", "tables", "gases", "statuses", "storage", "errors", "models", "failures", "observations",
-    "jobs", "maps", "hand_offs", "areas", "http",
+    "jobs", "maps", "hand_offs", "area_names", "areas", "http",
 }  # fmt: skip
 DAGS_KNOW = {"settings", "tables", "gases", "keys", "hand_offs"}
 
