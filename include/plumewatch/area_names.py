@@ -1,4 +1,4 @@
-"""Names of the areas in a folder, read in milliseconds: for forms, which are built whenever a DAG file is parsed.
+"""Names of the areas in a folder, read fast: for forms, which are built whenever a DAG file is parsed.
 
 Neither geometry nor the other properties are looked at: an area that has a name here may be refused when it is read.
 """
@@ -6,10 +6,7 @@ Neither geometry nor the other properties are looked at: an area that has a name
 from __future__ import annotations
 
 import json
-import sqlite3
-import struct
-from collections.abc import Iterable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,6 @@ from plumewatch import storage
 from plumewatch.area_files import JSON_SUFFIXES, NAME, SUFFIXES, geojson_features, name_of
 
 MAX_BYTES = 8 * 2**20  # a GeoJSON of so many is read in some 0.2 s
-DBF_FIELDS, DBF_FIELD_BYTES, DBF_END_OF_FIELDS = 32, 32, 0x0D  # dBase III: where its fields begin, and how they end
 
 
 @dataclass(frozen=True)
@@ -71,40 +67,20 @@ def _properties(path: Path) -> Iterator[dict[str, Any]]:
         features = (feature for _, feature in geojson_features(str(path), json.loads(path.read_bytes())))
         stated = (feature.get("properties") or {} for feature in features if isinstance(feature, dict))
         yield from (properties for properties in stated if isinstance(properties, dict))
-    elif kind == ".gpkg":
-        yield from _of_geopackage(path)
     else:
-        yield from _of_shapefile(path)
+        yield from _of_layers(path, fold_case=kind == ".shp")  # whose names of columns are often in capitals
 
 
-def _of_geopackage(path: Path) -> Iterator[dict[str, Any]]:
-    # Immutable: else SQLite would leave files of its own beside one that another program is writing.
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as database:
-        layers = database.execute("SELECT table_name FROM gpkg_contents WHERE data_type = 'features'").fetchall()
-        for (layer,) in layers:
-            columns = {column for (column,) in database.execute("SELECT name FROM pragma_table_info(?)", (layer,))}
-            name, table = "name" if "name" in columns else "NULL", layer.replace('"', '""')
-            yield from ({"name": value} for (value,) in database.execute(f'SELECT {name} FROM "{table}"'))
+def _of_layers(path: Path, *, fold_case: bool) -> Iterator[dict[str, Any]]:
+    import pyogrio  # a second, where there is such a file
 
-
-def _of_shapefile(path: Path) -> Iterable[dict[str, Any]]:
-    beside = (file for file in path.parent.iterdir() if file.stem == path.stem)
-    table = next((file for file in beside if file.suffix.lower() == ".dbf"), None)
-    return [{}] if table is None else _of_dbf(table.read_bytes())
-
-
-def _of_dbf(content: bytes) -> Iterator[dict[str, Any]]:
-    """The `name` of each row of a dBase table, whose rows have fixed widths."""
-    n_rows, first_row, width = struct.unpack_from("<IHH", content, 4)
-    column, start = slice(0, 0), 1
-    for at in range(DBF_FIELDS, first_row, DBF_FIELD_BYTES):
-        if content[at] == DBF_END_OF_FIELDS:
-            break
-        end = start + content[at + 16]
-        if content[at : at + 11].split(b"\0")[0].lower() == b"name":
-            column = slice(start, end)
-        start = end
-    for at in range(first_row, min(len(content), first_row + n_rows * width), width):
-        row = content[at : at + width]
-        if not row.startswith(b"*"):  # deleted
-            yield {"name": row[column].decode("utf-8", "replace").strip(" \0")}
+    for layer, kind in pyogrio.list_layers(path):
+        if kind is None:
+            continue  # a table without geometry
+        info = pyogrio.read_info(path, layer=layer)
+        columns = [field for field in info["fields"] if (field.lower() if fold_case else field) == "name"]
+        if columns:
+            _, _, _, [values] = pyogrio.raw.read(path, layer=layer, columns=columns[:1], read_geometry=False)
+            yield from ({"name": value} for value in values.tolist())
+        elif info["features"]:
+            yield {}

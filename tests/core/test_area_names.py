@@ -137,8 +137,8 @@ def test_a_folder_that_is_none_is_no_harm(tmp_path: Path) -> None:
     assert read_area_names("gs://bucket/areas", "s3a://x").unlisted == ("gs://bucket/areas", "s3a://x")
 
 
-def test_names_are_read_without_the_readers_of_geometry(tmp_path: Path) -> None:
-    frame("one").to_file(tmp_path / "x.gpkg")
+def test_names_of_geojson_are_read_without_the_readers_of_geometry(tmp_path: Path) -> None:
+    text(collection(feature(name="one")))(tmp_path)
     script = (
         "import sys; from plumewatch.area_names import read_area_names; assert read_area_names(sys.argv[1]).names; "
         "print([m for m in ('geopandas', 'pandas', 'pyogrio', 'shapely', 's3fs', 'botocore') if m in sys.modules])"
