@@ -21,6 +21,7 @@ from plumewatch.catalogues.stac import read_item
 from plumewatch.errors import PlumewatchError, ServiceError, redact
 from plumewatch.failures import FailureBook, went_through
 from plumewatch.geodesy import utm_epsg
+from plumewatch.http import one_patience_per_host
 from plumewatch.methane.cases.published import FILE, PublishedCase, read_cases, select_cases
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.models import Area, FailedScene
@@ -118,6 +119,7 @@ def write_case_areas(settings: Settings, names: Sequence[str]) -> str:
     return path
 
 
+@one_patience_per_host()
 def search_cases(
     settings: Settings, sets: Sequence[str] | None, cases: Sequence[str] | None, max_cases: int | None, fetch: bool
 ) -> CaseSearch:
