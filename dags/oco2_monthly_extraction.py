@@ -25,6 +25,7 @@ from plumewatch_airflow.assets import MONTHLY, PEAKS, partition_key
 from plumewatch_airflow.co2 import make_peaks
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
+from plumewatch_airflow.missing import skip_without
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, keep_granules_param
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import log_summary, summarised
@@ -33,12 +34,11 @@ from plumewatch_airflow.summary import log_summary, summarised
 @task.short_circuit
 def list_granules() -> list[dict[str, Any]]:
     """List the newest granule of each day; a month without granules ends here, recorded."""
-    from plumewatch.oco2.granules.staging import list_month, missing_account, record_listing
+    from plumewatch.oco2.granules.staging import list_month, record_listing, record_missing_account
 
     context, settings = get_current_context(), load_settings()
     key = partition_key(context, MONTH)
-    if reason := missing_account(settings):
-        raise AirflowSkipException(reason)
+    skip_without("EARTHDATA_TOKEN", key, record_missing_account(settings, key))
     with summarised() as summary, failure_recorded(key, "list", "list_granules"):
         found = list_month(settings, key)
         record_listing(settings, failure_book(), key, found)

@@ -24,7 +24,8 @@ from plumewatch.keys import DAY
 from plumewatch_airflow.assets import DAILY, PIXELS, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
-from plumewatch_airflow.methane import make_pixels
+from plumewatch_airflow.methane import make_pixels, tell_missing_wind
+from plumewatch_airflow.missing import skip_without
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, areas_param
 from plumewatch_airflow.summary import log_summary, summarised
 
@@ -64,6 +65,7 @@ def search_scenes() -> list[dict[str, Any]]:
         summary.read, summary.written, summary.skipped = found.n_items, len(found.scenes), found.n_skipped
         summary.failed = len(found.failed)
         found.raise_if_all_failed()
+    skip_without("areas", key, found.no_areas)
     if not found.scenes:
         log_summary(context)  # a task that ends its run has no post_execute
     return [{"key": s.key, "area": s.area, "scene_id": s.scene_id, "item": s.item_href} for s in found.scenes]
@@ -88,6 +90,7 @@ def fetch_wind(scenes: list[dict[str, Any]]) -> None:
 
     settings = load_settings()
     with summarised() as summary:
+        tell_missing_wind(scenes[0]["key"])
         written = fetch_area_wind(settings, {(scene["key"], scene["area"]) for scene in scenes})
         summary.written, summary.path = len(written), settings.table_root("wind")
 

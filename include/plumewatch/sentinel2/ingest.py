@@ -59,6 +59,8 @@ class DaySearch:
     """Key and what failed: a search, or an item that cannot be used."""
     searched: set[tuple[str, str]] = field(default_factory=set)
     """Keys and areas whose search was answered for that whole day."""
+    no_areas: str | None = None
+    """Where no area is given: that, and what to do."""
 
     @property
     def n_items(self) -> int:
@@ -160,8 +162,6 @@ def fetch_area_wind(settings: Settings, days: Iterable[tuple[str, str]]) -> list
         if name not in by_name:
             raise ConfigurationError(f"area {name} has scenes, but no file of it can be used: the log says why")
         bounds.setdefault(key, []).append(by_name[name].geometry.bounds)
-    if not settings.wind:
-        log.warning("no wind source (PLUMEWATCH_WIND is empty): rates of methane will be null")
     return [
         p
         for key, boxes in bounds.items()
@@ -205,7 +205,8 @@ def _search_areas(
     areas = _areas(settings, list(names), failures)
     found.failed += [(key, failure) for failure in failures]
     if not areas and not failures:
-        log.warning("no areas in %s", " or ".join(settings.area_folders))
+        folders = " or ".join(settings.area_folders)
+        found.no_areas = f"there is no area of interest, so nothing is searched: put one into {folders}"
     answered = []
     for area in areas:
         try:

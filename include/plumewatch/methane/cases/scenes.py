@@ -197,6 +197,4 @@ def fetch_case_wind(settings: Settings, scenes: Sequence[Mapping[str, Any]]) -> 
     """Bring the wind of the passes among `scenes` (area, wind_at_utc) into the storage; return the partitions."""
     passes = {(scene["area"], scene["wind_at_utc"]) for scene in scenes if scene["wind_at_utc"]}
     times = {(area, datetime.fromisoformat(at)) for area, at in passes}
-    if not settings.wind:
-        log.warning("no wind source (PLUMEWATCH_WIND is empty): rates will be null")
     return fetch_wind(settings, [WindRequest(case_area(a).geometry.bounds, at, at) for a, at in sorted(times)])

@@ -32,6 +32,7 @@ from plumewatch.oco2.archive.listing import (
 from plumewatch.oco2.granules.granule import check_granule
 from plumewatch.settings import CMR, Settings
 from plumewatch.statuses import NO_INPUT, SEARCH_STAGE
+from plumewatch.tables import OBSERVATIONS
 
 GRANULES = "granules"
 """Folder below the storage root where granules wait for their extraction."""
@@ -89,6 +90,15 @@ def missing_account(settings: Settings) -> str | None:
     return NO_TOKEN if settings.granules == CMR and not settings.earthdata_token else None
 
 
+def record_missing_account(settings: Settings, month: str) -> str | None:
+    """Return what `missing_account` says; then the month has an observation, unless more is known of it."""
+    reason = missing_account(settings)
+    root = settings.table_root(OBSERVATIONS.name)
+    if reason and not storage.read_table(OBSERVATIONS, root, ["orbit"], {"gas": CO2.name, "key": month}).num_rows:
+        _observe_nothing(settings, month)
+    return reason
+
+
 def list_month(settings: Settings, month: str) -> MonthListing:
     """Return the granules of a month (YYYY-MM): in the folder or prefix PLUMEWATCH_GRANULES, or by CMR."""
     if settings.granules == CMR:
@@ -109,7 +119,12 @@ def record_listing(settings: Settings, book: FailureBook, month: str, listing: M
     """
     _clear_leftovers(settings, month, {granule.name for granule in listing.granules})
     book.settle(month, listing.refused)
-    rows = [] if listing.granules else [{"orbit": NO_ORBIT, "outcome": NO_INPUT, "detected": False}]
+    _observe_nothing(settings, month, is_so=not listing.granules)
+
+
+def _observe_nothing(settings: Settings, month: str, is_so: bool = True) -> None:
+    """Write that a month has no input, or take it back."""
+    rows = [{"orbit": NO_ORBIT, "outcome": NO_INPUT, "detected": False}] if is_so else []
     write_observations(settings.storage_root, CO2.name, month, SEARCH_STAGE, rows, orbits=[NO_ORBIT])
 
 
