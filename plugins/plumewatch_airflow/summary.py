@@ -99,27 +99,27 @@ def log_retry(context: Any) -> None:
     ti, task = context["ti"], context["ti"].task
     least = math.ceil(task.retry_delay.total_seconds() * task.retry_exponential_backoff ** (ti.try_number - 1))
     # Airflow adds up to as much again, so that not all come back at once.
-    then = f"will be tried again in {least} to {2 * least} s (this was try {ti.try_number} of {ti.max_tries + 1})"
-    _log_end(context, then)
+    _log_end(context, f"try {ti.try_number} of {ti.max_tries + 1}", f"will be tried again in {least} to {2 * least} s")
 
 
 def log_failure(context: Any) -> None:
     """End the log of a task that failed for good, as `on_failure_callback` of every task."""
-    ti, error = context["ti"], context.get("exception")
-    why = f"after try {ti.try_number} of {ti.max_tries + 1}"
-    if isinstance(error, AirflowFailException):
-        why = "as trying again would not help"
-    _log_end(context, f"final, {why}: mend the cause, then {_how_to_repeat(context)}")
+    ti = context["ti"]
+    is_final = isinstance(context.get("exception"), AirflowFailException)  # trying again would not help
+    which = "final" if is_final else f"try {ti.try_number} of {ti.max_tries + 1}"
+    _log_end(context, which, f"mend the cause, then {_how_to_repeat(context)}")
 
 
-def _log_end(context: Any, then: str) -> None:
+def _log_end(context: Any, which: str, then: str) -> None:
+    """Log the counts and one line: what to do comes before the cause, as the UI cuts lines at its edge."""
     ti, error = context["ti"], context.get("exception")
     summary = context.setdefault(KEY, Summary())
     summary.failed = max(summary.failed, 1)
     label = "" if getattr(ti, "map_index", -1) < 0 else f" {getattr(ti, 'rendered_map_index', None) or ti.map_index}"
     log.info(END_OF_GROUP)
     log_summary(context)
-    log.error("FAILED %s%s: %s; %s", ti.task_id, label, _told(error) if error else "its process has died", then)
+    cause = _told(error) if error else "its process has died"
+    log.error("FAILED %s%s, %s: %s. Cause: %s", ti.task_id, label, which, then, cause)
 
 
 def _told(error: BaseException) -> str:

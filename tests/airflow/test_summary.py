@@ -69,7 +69,7 @@ def test_a_failed_try_ends_with_what_failed_and_when_it_is_tried_again(context: 
     group, counts, last = ended(context, dagbag.dags["sentinel2_daily_ingest"], "retry", ValueError("x\ny"))
     assert group == "::endgroup::"  # else the UI folds up what follows
     assert counts.startswith("read 7, written 0, skipped 0, failed 1, ")
-    assert last == "FAILED search_scenes: ValueError: x y; will be tried again in 30 to 60 s (this was try 1 of 3)"
+    assert last == "FAILED search_scenes, try 1 of 3: will be tried again in 30 to 60 s. Cause: ValueError: x y"
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,9 @@ def test_a_final_failure_ends_with_what_to_do(
     dag = dagbag.dags[dag_id]
     last = ended(context, dag, "failure", AirflowFailException("InputError: x.tif: cut off"), **facts)[-1]
     name = dag.tasks[0].task_id
-    mend = f"mend the cause, then {then}"
-    assert last == f"FAILED {name}: InputError: x.tif: cut off; final, as trying again would not help: {mend}"
+    assert last == f"FAILED {name}, final: mend the cause, then {then}. Cause: InputError: x.tif: cut off"
     last = ended(context, dag, "failure", AirflowException("ServiceError: busy"), **facts)[-1]
-    assert last == f"FAILED {name}: ServiceError: busy; final, after try 1 of 3: {mend}"
+    assert last == f"FAILED {name}, try 1 of 3: mend the cause, then {then}. Cause: ServiceError: busy"
 
 
 def test_the_project_s_own_errors_come_without_those_that_caused_them(context: dict[str, Any]) -> None:
@@ -134,9 +133,9 @@ def test_the_line_ends_the_log_of_a_real_task(
     with caplog.at_level(logging.INFO, logger="plumewatch.task"):
         assert run_dag("sentinel2_daily_ingest", "2025-8-1").state == "failed"
     lines = [record.getMessage() for record in caplog.records if record.name == "plumewatch.task"]
-    of_search = lines.index(next(line for line in lines if line.startswith("FAILED search_scenes: ")))
+    of_search = lines.index(next(line for line in lines if line.startswith("FAILED search_scenes, final: ")))
     assert ", failed 1, " in lines[of_search - 1] and "'2025-8-1'; allowed: YYYY-MM-DD" in lines[of_search]
-    assert lines[-1].startswith("FAILED report_failures: ") and ", failed 1, " in lines[-2]
+    assert lines[-1].startswith("FAILED report_failures, final: ") and ", failed 1, " in lines[-2]
 
 
 def test_every_task_has_it(dagbag: Any) -> None:
