@@ -21,24 +21,25 @@ from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch.gases import CO2
 from plumewatch.keys import MONTH
 from plumewatch_airflow.assets import MONTHLY, PEAKS, partition_key
-from plumewatch_airflow.co2 import make_peaks
+from plumewatch_airflow.co2 import make_peaks, make_soundings
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.detection import draw_maps
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
 from plumewatch_airflow.hand_offs import hand_on
+from plumewatch_airflow.missing import skip_without
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc, keep_granules_param
-from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import log_summary, summarised
 
 
 @task.short_circuit
 def list_granules() -> list[dict[str, Any]]:
     """List the newest granule of each day; a month without granules ends here, recorded."""
-    from plumewatch.oco2.granules.staging import list_month, missing_account, record_listing
+    from plumewatch.oco2.granules.staging import list_month, record_listing, record_missing_account
 
     settings, key = load_settings(), partition_key(get_current_context(), MONTH)
-    if reason := missing_account(settings):
-        raise AirflowSkipException(reason)
+    missing = record_missing_account(settings, key)
+    draw_maps(CO2, [key] if missing else [])
+    skip_without("EARTHDATA_TOKEN", key, missing)
     with summarised() as summary, failure_recorded(key, "list", "list_granules"):
         found = list_month(settings, key)
         record_listing(settings, failure_book(), key, found)
@@ -58,9 +59,8 @@ def fetch_granule(scene: dict[str, Any]) -> None:
 
     cast(dict, get_current_context())["granule_label"] = scene["scene_id"]
     with summarised() as summary, failure_recorded(scene["key"], scene["scene_id"], "fetch_granule"):
-        summary.read = 1
         summary.path = stage_granule(load_settings(), scene["key"], scene["path"], scene["stated"])
-        summary.written = 1
+        summary.read = summary.written = 1
 
 
 @task(trigger_rule="all_done_min_one_success")
@@ -75,8 +75,7 @@ def extract_soundings(granules: list[dict[str, Any]]) -> str:
             draw_maps(CO2, [key])
             raise AirflowSkipException("no granule is staged: all failed, or a cleared run needs fetch_granule again")
         summary.path = settings.table_root("soundings")
-        paths = {"granules_path": staging_folder(settings, key), "soundings_path": summary.path}
-        summary.add(run_spark_job("granules_to_soundings", key=key, **paths, keep_stored=missing or None))
+        summary.add(make_soundings(key, staging_folder(settings, key), keep_stored=missing))
     return key
 
 

@@ -25,7 +25,7 @@ from plumewatch.keys import DAY
 from plumewatch_airflow.assets import partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
-from plumewatch_airflow.methane import make_pixels, make_plumes
+from plumewatch_airflow.methane import make_pixels, make_plumes, tell_missing_wind
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, case_params, doc, typed
 from plumewatch_airflow.summary import summarised
 
@@ -69,6 +69,7 @@ def fetch_wind(scenes: list[dict[str, Any]]) -> None:
     from plumewatch.methane.cases.scenes import fetch_case_wind
 
     with summarised() as summary:
+        tell_missing_wind(partition_key(get_current_context(), DAY))
         summary.written = len(fetch_case_wind(load_settings(), scenes))
 
 

@@ -27,7 +27,8 @@ from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.detection import draw_maps
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
 from plumewatch_airflow.hand_offs import hand_on
-from plumewatch_airflow.methane import lost_scenes_told, make_pixels
+from plumewatch_airflow.methane import lost_scenes_told, make_pixels, tell_missing_wind
+from plumewatch_airflow.missing import skip_without
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, areas_param, doc, typed
 from plumewatch_airflow.summary import log_summary, summarised
 
@@ -68,6 +69,7 @@ def search_scenes() -> list[dict[str, Any]]:
         summary.read, summary.written, summary.skipped = found.n_items, len(found.scenes), found.n_skipped
         summary.failed = len(found.failed)
         found.raise_if_all_failed()
+    skip_without("areas", key, found.no_areas)
     if not found.scenes:
         log_summary(context)  # a task that ends its run has no post_execute
     return [{"key": s.key, "area": s.area, "scene_id": s.scene_id, "item": s.item_href} for s in found.scenes]
@@ -80,9 +82,8 @@ def fetch_scene(scene: dict[str, Any]) -> None:
 
     cast(dict, get_current_context())["scene_label"] = f"{scene['area']} {scene['scene_id']}"
     with summarised() as summary, failure_recorded(scene["key"], scene["scene_id"], "fetch_scene", scene["area"]):
-        summary.read = 1
         summary.path = fetch_area_scene(load_settings(), scene["area"], scene["item"])
-        summary.written = 1
+        summary.read = summary.written = 1
 
 
 @task
@@ -92,6 +93,7 @@ def fetch_wind(scenes: list[dict[str, Any]]) -> None:
 
     settings = load_settings()
     with summarised() as summary:
+        tell_missing_wind(scenes[0]["key"])
         written = fetch_area_wind(settings, {(scene["key"], scene["area"]) for scene in scenes})
         summary.written, summary.path = len(written), settings.table_root("wind")
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError
-from plumewatch.statuses import DETECTION_STAGE, OBSERVATION_STAGES
+from plumewatch.statuses import DETECTION_STAGE, FAILED, OBSERVATION_STAGES, SEARCH_STAGE
 from plumewatch.tables import OBSERVATIONS
 
 
@@ -39,6 +39,15 @@ def write_observations(
 
     root = storage.join(storage_root, OBSERVATIONS.name)
     storage.replace_rows(OBSERVATIONS, root, {"gas": gas, "key": key}, table, owns)
+
+
+def areas_observed(storage_root: str, gas: str, key: str) -> set[str]:
+    """Return the areas of which more is known than that they could not be searched."""
+    root = storage.join(storage_root, OBSERVATIONS.name)
+    columns = ["area", "outcome", "stage"]
+    rows = storage.read_table(OBSERVATIONS, root, columns, where={"gas": gas, "key": key}).to_pylist()
+    unsearched = (FAILED, SEARCH_STAGE)
+    return {r["area"] for r in rows if r["area"] is not None and (r["outcome"], r["stage"]) != unsearched}
 
 
 def write_detection_observations(storage_root: str, gas: str, key: str, partitions: Sequence[storage.Partition]) -> int:

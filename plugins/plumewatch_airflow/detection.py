@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from airflow.sdk import get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch import storage
 from plumewatch.gases import CH4, GASES, Gas
 from plumewatch.observations import write_detection_observations
@@ -13,6 +12,7 @@ from plumewatch.tables import COMBINED, SOURCES
 
 from plumewatch_airflow.assets import partition_key
 from plumewatch_airflow.connections import load_settings
+from plumewatch_airflow.missing import skip_without
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import summarised
 
@@ -23,8 +23,8 @@ def match_sources(gas_name: str) -> None:
     gas, settings = GASES[gas_name], load_settings()
     key = partition_key(get_current_context(), gas.key_format)
     sources = storage.partition_path(settings.table_root(SOURCES.name), {"inventory": COMBINED})
-    if not storage.exists(sources):
-        raise AirflowSkipException(f"no {sources}: run inventory_refresh, then redetect")
+    there = storage.exists(sources)
+    skip_without("sources", key, None if there else f"no {sources}: run inventory_refresh, then redetect")
     with summarised() as summary:
         summary.path = settings.table_root("matches")
         result = run_spark_job(

@@ -1,4 +1,4 @@
-"""The Spark jobs of methane as several DAGs run them: rasters to pixels, pixels to plumes."""
+"""What several DAGs do about methane: rasters to pixels, pixels to plumes, and what a missing wind means for them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 
 from plumewatch.gases import CH4
 from plumewatch.jobs import JobResult
+from plumewatch.missing_settings import missing_wind
 from plumewatch.statuses import PIXELS_STAGE
 
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.detection import draw_maps
 from plumewatch_airflow.failures import failure_book
+from plumewatch_airflow.missing import tell_missing
 from plumewatch_airflow.spark import run_spark_job
 
 
@@ -62,3 +64,8 @@ def make_plumes(key: str, pixels: str = "pixels", **options: Any) -> JobResult:
         details_path=settings.table_root(CH4.details),
         **options,
     )
+
+
+def tell_missing_wind(key: str) -> None:
+    """Say that plumes have no rates where no wind source is set: in the log, and once by alert."""
+    tell_missing("PLUMEWATCH_WIND", key, missing_wind(load_settings()))

@@ -12,7 +12,7 @@ from plumewatch.area_names import AreaNames, read_area_names
 from plumewatch.errors import redact
 from plumewatch.settings import Settings
 
-from plumewatch_airflow.summary import log_summary
+from plumewatch_airflow.summary import log_failure, log_retry, log_summary
 
 TAGS = ["plumewatch"]
 CASE_SETS = ["stanford2021", "stanford2022", "stanford2024", "imeo", "varon2021"]
@@ -31,6 +31,8 @@ DEFAULT_ARGS: dict[str, Any] = {
     "max_retry_delay": timedelta(minutes=10),
     "show_return_value_in_logs": False,
     "post_execute": log_summary,
+    "on_retry_callback": log_retry,
+    "on_failure_callback": log_failure,
 }
 
 

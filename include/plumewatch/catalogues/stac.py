@@ -17,7 +17,7 @@ from shapely.geometry import mapping
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError, ServiceError, redact
 from plumewatch.geodesy import split_at_180
-from plumewatch.http import MAX_MESSAGE, TIMEOUT_S, download_existing, http_session, no_answer, retry_policy
+from plumewatch.http import MAX_MESSAGE, SEARCH_TIMEOUT_S, download_existing, http_session, make_patient, no_answer
 
 PAGE_ITEMS = 100  # the largest page that all public catalogues grant
 
@@ -32,12 +32,15 @@ def search_items(api: str, collection: str, geometry: Any, start: date, end: dat
     """
     period = f"{start.isoformat()}T00:00:00Z/{end.isoformat()}T23:59:59.999Z"
     place = mapping(split_at_180(geometry))
-    stac_io = StacApiIO(max_retries=retry_policy(), timeout=TIMEOUT_S)
+    stac_io = StacApiIO(max_retries=None, timeout=SEARCH_TIMEOUT_S)
+    make_patient(stac_io.session)
     try:
-        client = Client.open(api, stac_io=stac_io, timeout=TIMEOUT_S)
+        client = Client.open(api, stac_io=stac_io, timeout=SEARCH_TIMEOUT_S)
         found = client.search(collections=[collection], intersects=place, datetime=period, limit=PAGE_ITEMS)
         yield from found.items_as_dicts()
     except APIError as error:
+        if isinstance(error.__context__, requests.RequestException):
+            raise no_answer(api, error.__context__) from error
         status = getattr(error, "status_code", None)
         told = redact(str(error))[:MAX_MESSAGE]
         raise ServiceError(f"{redact(api)}: {status or 'no answer'}: {told}", status) from error

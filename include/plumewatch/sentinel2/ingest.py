@@ -14,8 +14,9 @@ from plumewatch.catalogues.stac import read_item
 from plumewatch.errors import ConfigurationError, PlumewatchError
 from plumewatch.failures import FailureBook, NothingDone, went_through
 from plumewatch.gases import CH4
+from plumewatch.http import one_patience_per_host
 from plumewatch.models import Area, FailedScene
-from plumewatch.observations import write_observations
+from plumewatch.observations import areas_observed, write_observations
 from plumewatch.rasters.scene_store import scene_paths
 from plumewatch.sentinel2.replaced import withdraw_replaced
 from plumewatch.sentinel2.scene import SceneRef
@@ -58,6 +59,8 @@ class DaySearch:
     """Key and what failed: a search, or an item that cannot be used."""
     searched: set[tuple[str, str]] = field(default_factory=set)
     """Keys and areas whose search was answered for that whole day."""
+    no_areas: str | None = None
+    """Where no area is given: that, and what to do."""
 
     @property
     def n_items(self) -> int:
@@ -76,27 +79,33 @@ class DaySearch:
             raise NothingDone([failure for _, failure in self.failed])
 
     def record(self, book: FailureBook) -> None:
-        """Write the observations (nothing there, too cloudy, duplicate) and the failed scenes of the search."""
-        for key in sorted({key for key, _ in self.searched}):
+        """Write the observations (nothing there, too cloudy, duplicate, failed) and the failed scenes of the search.
+
+        An area whose search failed keeps what is known of its day from an earlier one.
+        """
+        for key in sorted({key for key, _ in self.searched} | {key for key, _ in self.failed}):
             areas = {area for day, area in self.searched if day == key}
-            write_observations(
-                book.storage_root, CH4.name, key, SEARCH_STAGE, self._observations(key, areas), areas=areas
-            )
-            book.settle(key, is_over=went_through(SEARCH_STAGE, [(area, WHOLE_SEARCH) for area in areas]))
-        for key in sorted({key for key, _ in self.failed}):
-            book.settle(key, [failure for day, failure in self.failed if day == key])
+            failures = [failure for day, failure in self.failed if day == key]
+            unsearched = {f.area for f in failures if f.area and f.scene_id == WHOLE_SEARCH} - areas
+            unsearched -= areas_observed(book.storage_root, CH4.name, key)
+            rows = self._observations(key, areas) + [_observation(area, FAILED) for area in sorted(unsearched)]
+            write_observations(book.storage_root, CH4.name, key, SEARCH_STAGE, rows, areas=areas | unsearched)
+            over = went_through(SEARCH_STAGE, [(area, WHOLE_SEARCH) for area in areas])
+            book.settle(key, failures, over)
 
     def _observations(self, key: str, areas: set[str]) -> list[dict[str, Any]]:
         rows = [_observation(area, skipped.outcome, skipped.scene) for day, area, skipped in self.skipped if day == key]
+        items = [f for day, f in self.failed if day == key and f.area in areas and f.scene_id != WHOLE_SEARCH]
+        rows += [{**_observation(str(f.area), FAILED), "scene_id": f.scene_id} for f in items]
         seen = {s.area for s in self.scenes if s.key == key} | {row["area"] for row in rows}
-        seen |= {f.area for day, f in self.failed if day == key}
         return rows + [_observation(area, NO_INPUT) for area in sorted(areas - seen)]
 
 
 def search_day(settings: Settings, key: str, names: Sequence[str], **_: Any) -> DaySearch:
     """Search the day `key` (YYYY-MM-DD) in the catalogues of the areas called `names`, of all where empty.
 
-    An area whose search fails is among `failed` and doesn't stop the others.
+    An area whose search fails is among `failed` and doesn't stop the others; a host that doesn't answer is waited for
+    once, and the areas that it was to be asked for then fail at once, for the same reason.
     """
     day, found = date.fromisoformat(key), DaySearch()
     for area, result in _search_areas(settings, names, day, day, key, found):
@@ -153,8 +162,6 @@ def fetch_area_wind(settings: Settings, days: Iterable[tuple[str, str]]) -> list
         if name not in by_name:
             raise ConfigurationError(f"area {name} has scenes, but no file of it can be used: the log says why")
         bounds.setdefault(key, []).append(by_name[name].geometry.bounds)
-    if not settings.wind:
-        log.warning("no wind source (PLUMEWATCH_WIND is empty): rates of methane will be null")
     return [
         p
         for key, boxes in bounds.items()
@@ -200,6 +207,7 @@ def _areas(settings: Settings, names: Sequence[str], failures: list[FailedScene]
     return chosen if not names or set(names) - named else []
 
 
+@one_patience_per_host()
 def _search_areas(
     settings: Settings, names: Sequence[str], first: date, last: date, key: str, found: DaySearch
 ) -> Iterable[tuple[Area, FoundScenes]]:
@@ -207,7 +215,8 @@ def _search_areas(
     areas = _areas(settings, list(names), failures)
     found.failed += [(key, failure) for failure in failures]
     if not areas and not failures:
-        log.warning("no areas in %s", " or ".join(settings.area_folders))
+        folders = " or ".join(settings.area_folders)
+        found.no_areas = f"there is no area of interest, so nothing is searched: put one into {folders}"
     answered = []
     for area in areas:
         try:
