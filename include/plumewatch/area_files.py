@@ -1,7 +1,4 @@
-"""Files that users describe areas in: their features as GeoJSON objects, whatever the format; what isn't read is named.
-
-A reader's own errors end here: what cannot be read is an InputError that names the file.
-"""
+"""Files that users describe areas in: their features as GeoJSON objects, whatever the format."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from plumewatch import storage
-from plumewatch.errors import LASTING, InputError, PlumewatchError, ServiceError
+from plumewatch.errors import InputError, reading
 
 JSON_SUFFIXES = (".geojson", ".json")
 SUFFIXES = (*JSON_SUFFIXES, ".gpkg", ".shp")
@@ -41,19 +38,11 @@ def read_features(file: str) -> list[tuple[str, Any]]:
 
     Raises InputError where the file cannot be read or has no features, ServiceError where a bucket doesn't deliver it.
     """
-    try:
+    with reading(file, AREA_FILE):
         if file.lower().endswith(JSON_SUFFIXES):
             features = _geojson_features(file, json.loads(storage.read_bytes(file)))
         else:
             features = _vector_features(file)
-    except PlumewatchError:
-        raise
-    except LASTING as error:
-        raise InputError(file, f"not readable ({error.strerror or error})", "a file that may be read") from error
-    except Exception as error:  # json's, GDAL's, pandas' and GEOS's own, of whatever a file may hold
-        if isinstance(error, OSError) and not storage.is_local(file):
-            raise ServiceError(f"{file}: {type(error).__name__}: {error}") from error
-        raise InputError(file, f"not readable ({type(error).__name__}: {_first_line(error)})", AREA_FILE) from error
     if not features:
         raise InputError(file, "no features", "one feature an area")
     return features
@@ -67,10 +56,6 @@ def unread_files(path: str) -> Iterator[tuple[str, str]]:
             yield file, "a link to a folder, which isn't followed; link its files, or copy them"
         elif not name.startswith(".") and not name.endswith((*SUFFIXES, *BESIDE_AREAS)):
             yield file, f"a file of another ending; read are {', '.join(SUFFIXES)}"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0][:200]
 
 
 def _geojson_features(file: str, content: Any) -> list[tuple[str, Any]]:
@@ -98,13 +83,9 @@ def _check_crs(file: str, content: dict[str, Any]) -> None:
 
 def _vector_features(file: str) -> list[tuple[str, Any]]:
     import pyogrio
-    from pyogrio.errors import DataSourceError
 
     with storage.local_copy(file) as local:
-        try:
-            layers = pyogrio.list_layers(local)
-        except DataSourceError as error:
-            raise InputError(file, f"not readable ({_first_line(error)})", "a GeoPackage or Shapefile") from error
+        layers = pyogrio.list_layers(local)
         spatial = [str(name) for name, kind in layers if kind is not None]
         found = []
         for layer in spatial:

@@ -14,6 +14,7 @@ import geopandas
 import pandas
 import pyogrio
 import pytest
+from mutated_files import mutated
 from plumewatch.area_files import unread_files
 from plumewatch.areas import read_areas
 from plumewatch.errors import InputError
@@ -191,20 +192,7 @@ def test_whatever_bytes_a_file_has_its_errors_are_ours(tmp_path: Path, suffix: s
         folder = tmp_path / "mutated"
         shutil.copytree(tmp_path / "source", folder)
         path = rng.choice(sorted(folder.iterdir()))
-        content = bytearray(path.read_bytes())
-        for _ in range(rng.choice([1, 3, 30])):
-            at = rng.randrange(len(content) or 1)
-            content = content or bytearray(1)
-            kind = rng.randrange(4)
-            if kind == 0:
-                content[at] = rng.randrange(256)
-            elif kind == 1:
-                content[at] ^= 1 << rng.randrange(8)
-            elif kind == 2:
-                del content[at : at + rng.randrange(1, 20)]
-            else:
-                content[at:at] = rng.randbytes(rng.randrange(1, 9))
-        path.write_bytes(content)
+        path.write_bytes(mutated(path.read_bytes(), rng))
         names, failures = read(folder)
         assert names or failures, f"mutation {number} of {path.name} says nothing"
         assert all(str(folder) in failure.message and "allowed: " in failure.message for failure in failures)

@@ -11,12 +11,14 @@ from typing import Any
 import shapely
 from shapely.geometry import shape
 
-from plumewatch.errors import InputError
+from plumewatch.errors import InputError, reading
 from plumewatch.geodesy import split_at_180
+from plumewatch.keys import is_file_name
 from plumewatch.sentinel2.reflectance import processing_baseline
 
 OWN_SHARE = 0.05  # an item that shows less than this share of its ground alone adds nothing but another processing
 HALF_ORBIT = timedelta(minutes=50)  # period of 100.6 minutes, ESA Sentinel-2 mission guide
+ORBITS = range(1, 144)  # relative ones of a cycle of ten days
 PLATFORM = re.compile(r"sentinel-2[a-z]")
 ZONE_DEG, FIRST_MERIDIAN_DEG, DEGREES_PER_HOUR = 6, -183, 15.0  # of UTM: zone 1 has its meridian at 177 W
 
@@ -69,10 +71,10 @@ class SceneRef:
 
 def scene_ref(item: Mapping[str, Any], href: str) -> SceneRef:
     """Return what a STAC item (as a dict) says; InputError names the item and what it lacks."""
-    properties = item.get("properties") or {}
-    name = str(item.get("id") or href)
-    cloud_cover = properties.get("eo:cloud_cover")
-    try:
+    with reading(href, "a Sentinel-2 item"):
+        name, properties = str(item.get("id") or href), item.get("properties") or {}
+        if not is_file_name(name):
+            raise InputError(href, f"id {name!r}", "an id that files can be named by")
         return SceneRef(
             scene_id=name,
             item_href=href,
@@ -80,16 +82,19 @@ def scene_ref(item: Mapping[str, Any], href: str) -> SceneRef:
             platform=platform_of(name, properties),
             relative_orbit=relative_orbit(properties),
             tile=tile_of(name, properties),
-            cloud_cover=None if cloud_cover is None else float(cloud_cover),
+            cloud_cover=_percent(name, properties.get("eo:cloud_cover")),
             baseline=processing_baseline(properties),
             sequence=sequence_of(name, properties),
             updated=updated_of(properties),
             footprint=split_at_180(shape(item["geometry"])),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, shapely.errors.ShapelyError) as error:
-        raise InputError(
-            name, f"a property or geometry that cannot be read ({error!r})", "a Sentinel-2 item"
-        ) from error
+
+
+def _percent(name: str, stated: Any) -> float | None:
+    percent = None if stated is None else float(stated)
+    if percent is not None and not 0.0 <= percent <= 100.0:
+        raise InputError(name, f"eo:cloud_cover {stated!r}", "0 to 100 percent")
+    return percent
 
 
 def select_newest(refs: Sequence[SceneRef]) -> tuple[list[SceneRef], list[SceneRef]]:
@@ -150,6 +155,8 @@ def platform_of(name: str, properties: Mapping[str, Any]) -> str:
 def relative_orbit(properties: Mapping[str, Any]) -> int | None:
     """Return the relative orbit, from the property or else from the product's name (..._R037_...)."""
     if (orbit := properties.get("sat:relative_orbit")) is not None:
+        if int(orbit) not in ORBITS:
+            raise ValueError(f"sat:relative_orbit {orbit}, none from {ORBITS[0]} to {ORBITS[-1]}")
         return int(orbit)
     for name in ("s2:product_uri", "sentinel:product_id"):
         if match := re.search(r"_R(\d{3})_", str(properties.get(name, ""))):
