@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import re
@@ -55,7 +56,7 @@ def mutated_json(content: bytes, rng: random.Random) -> bytes:
             if rng.random() < 0.15:
                 del holder[key]
             else:
-                holder[key] = rng.choice(ODD_VALUES)
+                holder[key] = copy.deepcopy(rng.choice(ODD_VALUES))
     return json.dumps(document).encode()
 
 

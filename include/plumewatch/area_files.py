@@ -13,6 +13,7 @@ from plumewatch.errors import InputError, reading
 JSON_SUFFIXES = (".geojson", ".json")
 SUFFIXES = (*JSON_SUFFIXES, ".gpkg", ".shp")
 SHAPEFILE_NAME_LENGTH = 10  # characters of a property's name, dBase III
+BESIDE_SHAPEFILE = (".dbf", ".shx", ".prj", ".cpg")  # without which it has no properties, no order and no CRS
 BESIDE_AREAS = (
     ".dbf", ".shx", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".shp.xml", ".qmd", ".qpj", ".fix", ".gpkg-wal",
     ".gpkg-shm", ".gpkg-journal", ".md", ".txt",
@@ -84,7 +85,7 @@ def _check_crs(file: str, content: dict[str, Any]) -> None:
 def _vector_features(file: str) -> list[tuple[str, Any]]:
     import pyogrio
 
-    with storage.local_copy(file) as local:
+    with storage.local_copy(file, beside=BESIDE_SHAPEFILE if file.lower().endswith(".shp") else ()) as local:
         layers = pyogrio.list_layers(local)
         spatial = [str(name) for name, kind in layers if kind is not None]
         found = []

@@ -10,7 +10,6 @@ import os
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
-from urllib.parse import unquote
 
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError, redact
@@ -77,9 +76,8 @@ class Settings:
         if unknown:
             raise ConfigurationError(f"PLUMEWATCH_ALERTS: {unknown}; allowed: {', '.join(ALERT_CHANNELS)}")
         for name in PATHS:
-            path = getattr(self, name)
-            if path and path.startswith("file://") and "%" in path:  # a path from here on, so that it is decoded once
-                object.__setattr__(self, name, unquote(path.removeprefix("file://").removeprefix("localhost")))
+            if path := getattr(self, name):
+                object.__setattr__(self, name, storage.decoded(path))  # a path from here on: decoded once
 
     @classmethod
     def load(cls) -> Settings:

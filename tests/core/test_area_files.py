@@ -15,6 +15,7 @@ import pandas
 import pyogrio
 import pytest
 from mutated_files import mutated
+from plumewatch import storage
 from plumewatch.area_files import unread_files
 from plumewatch.areas import read_areas
 from plumewatch.errors import InputError
@@ -199,3 +200,17 @@ def test_whatever_bytes_a_file_has_its_errors_are_ours(tmp_path: Path, suffix: s
         n_failed += bool(failures)
         shutil.rmtree(folder)
     assert n_failed > N_MUTATIONS / 10
+
+
+@pytest.mark.parametrize("ending", [".shp", ".gpkg", ".geojson", ".SHP"])
+def test_area_files_in_a_bucket_are_read_with_what_belongs_to_them(tmp_path: Path, s3_root: str, ending: str) -> None:
+    frame("a", max_items=[2]).to_crs(32640).to_file(tmp_path / "x.shp")
+    (frame("a", max_items=[2]) if "geo" in ending else frame("a", max_items=[2]).to_crs(32640)).to_file(
+        tmp_path / f"y{ending.lower()}"
+    )
+    for path in tmp_path.glob("y.*"):
+        name = path.name.upper() if ending.isupper() else path.name
+        storage.write_bytes(f"{s3_root}/{name}", path.read_bytes())
+    [area] = read_areas(s3_root)
+    assert (area.name, area.max_items) == ("a", 2)
+    assert area.geometry.bounds == pytest.approx(SQUARE.bounds, abs=0.01)

@@ -69,21 +69,30 @@ def keys_in_path(table: Table, path: str) -> dict[str, str]:
 
     A folder above the root that looks like one of them, as of a storage root in .../date=2025-01-01/, says nothing.
     """
-    return _root_and_keys(table, path)[1]
+    return _root_and_keys(table.partitions, path)[1]
+
+
+def folder_keys(names: Sequence[str], folder: str) -> dict[str, str]:
+    """Return the values of the `key=value` folders called `names` at the end of `folder`, as keys_in_path does.
+
+    >>> folder_keys(("area", "date"), "/x/date=2024/scenes/area=dune/date=2025-08-21")
+    {'area': 'dune', 'date': '2025-08-21'}
+    """
+    return _root_and_keys(names, folder)[1]
 
 
 def table_root(table: Table, path: str) -> str:
     """Return the table's root, given the root itself or any partition folder, or file of one, below it."""
-    return _root_and_keys(table, path)[0]
+    return _root_and_keys(table.partitions, path)[0]
 
 
-def _root_and_keys(table: Table, path: str) -> tuple[str, dict[str, str]]:
+def _root_and_keys(names: Sequence[str], path: str) -> tuple[str, dict[str, str]]:
     parts, keys = path.rstrip("/").split("/"), dict[str, str]()
     if parts[-1] == MANIFEST or parts[-1].endswith(".parquet"):
         parts.pop()
     while parts:
         name, separator, value = parts[-1].partition("=")
-        if not separator or name not in table.partitions or name in keys:
+        if not separator or name not in names or name in keys:
             break
         keys[name] = value
         parts.pop()
