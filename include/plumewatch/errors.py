@@ -77,22 +77,23 @@ FIRST_LINE = 200  # characters of a library's message
 
 
 @contextlib.contextmanager
-def reading(file: object, allowed: str) -> Iterator[None]:
+def reading(file: object, allowed: str, found: str = "not readable") -> Iterator[None]:
     """Make whatever the block raises an error of ours that names `file`: the one boundary of all readers.
 
     It stands around what a library does with a file, and around what is made of the content: which errors they raise of
-    a file that is cut, mixed up or of another kind is nobody's promise. InputError says what is `allowed`; where a
-    bucket doesn't deliver, it is a ServiceError. The project's own errors pass as they are.
+    a file that is cut, mixed up or of another kind is nobody's promise. InputError says what was `found`, before
+    the library's words, and what is `allowed`; where a bucket doesn't deliver, it is a ServiceError. The project's own
+    errors pass as they are.
     """
     try:
         yield
     except PlumewatchError:
         raise
     except Exception as error:
-        raise _error_of(redact(str(file)), error, allowed) from error
+        raise _error_of(redact(str(file)), error, allowed, found) from error
 
 
-def _error_of(file: str, error: Exception, allowed: str) -> PlumewatchError:
+def _error_of(file: str, error: Exception, allowed: str, found: str) -> PlumewatchError:
     said = redact((str(error).splitlines() or [""])[0])[:FIRST_LINE]
     if isinstance(error, LASTING):
         return InputError(file, f"not readable ({error.strerror or said})", "a file that may be read")
@@ -100,7 +101,7 @@ def _error_of(file: str, error: Exception, allowed: str) -> PlumewatchError:
     is_answer = type(error).__module__.split(".")[0] in NETWORK or isinstance(error, ConnectionError | TimeoutError)
     if is_remote and (is_answer or (isinstance(error, OSError) and error.errno)):
         return ServiceError(f"{file}: {type(error).__name__}: {said}")
-    return InputError(file, f"not readable ({type(error).__name__}: {said})", allowed)
+    return InputError(file, f"{found} ({type(error).__name__}: {said})", allowed)
 
 
 def redact(text: str) -> str:

@@ -22,7 +22,7 @@ def test_a_file_that_is_not_parquet_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "sources" / "inventory=x"
     folder.mkdir(parents=True)
     (folder / "data.parquet").write_text("<html>")
-    with pytest.raises(InputError, match=r"inventory=x/data\.parquet: not readable .* Parquet file of sources"):
+    with pytest.raises(InputError, match=r"inventory=x/data\.parquet: not readable as Parquet"):
         storage.read_table(SOURCES, str(tmp_path / "sources"))
 
 

@@ -78,7 +78,7 @@ def read_item(href: str) -> pystac.Item:
         if is_http:  # a page of a proxy or of maintenance with status 200, as at the search, or half an item
             raise ServiceError(f"{redact(href)}: an answer that isn't JSON: {redact(str(error))[:200]}") from error
         raise InputError(redact(href), f"not JSON ({error})", ITEM) from error
-    with reading(href, ITEM):
+    with reading(href, ITEM, "not a STAC item"):
         item = pystac.Item.from_dict(content, href=href, migrate=False)
         for asset in item.assets.values():
             asset.href = asset.get_absolute_href() or asset.href

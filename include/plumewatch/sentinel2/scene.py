@@ -71,8 +71,8 @@ class SceneRef:
 
 def scene_ref(item: Mapping[str, Any], href: str) -> SceneRef:
     """Return what a STAC item (as a dict) says; InputError names the item and what it lacks."""
-    with reading(href, "a Sentinel-2 item"):
-        name, properties = str(item.get("id") or href), item.get("properties") or {}
+    name, properties = str(item.get("id") or href), item.get("properties") or {}
+    with reading(name, "a Sentinel-2 item"):
         if not is_file_name(name):
             raise InputError(href, f"id {name!r}", "an id that files can be named by")
         return SceneRef(

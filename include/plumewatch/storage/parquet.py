@@ -24,7 +24,7 @@ def read_parquet(
     allowed = f"a Parquet file of {table.name}"
     fs, inner = filesystem(path)
     try:
-        with reading(path, allowed), fs.open(inner, "rb") as file:
+        with reading(path, allowed, "not readable as Parquet"), fs.open(inner, "rb") as file:
             parquet = pq.ParquetFile(file)
             names = parquet.schema_arrow.names
             _refuse_numbers_as_times(table, parquet.schema_arrow, path)

@@ -31,7 +31,7 @@ def open_lite_file(local: Path, path: str) -> Iterator[h5py.File]:
         dataset = h5py.File(local, "r")
     except (OSError, RuntimeError) as error:
         raise InputError(path, f"damaged or truncated, {local.stat().st_size} bytes ({error})", LITE_FILE) from error
-    with dataset, reading(path, LITE_FILE):
+    with dataset, reading(path, LITE_FILE, "damaged"):
         yield dataset
 
 
