@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ AREA_FILE = "a GeoJSON (FeatureCollection, Feature, Polygon or MultiPolygon), Ge
 GEOMETRIES = (
     "Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon", "GeometryCollection",
 )  # fmt: skip
-WGS84 = ("CRS84", "4326", "4979")  # how names of longitude and latitude end, as the `crs` of older GeoJSON says it
+WGS84 = re.compile(r"(?:.*[:/#])?(?:CRS84H?|4326|4979)")  # names of longitude and latitude, as older GeoJSON has them
 
 
 def read_features(file: str) -> list[tuple[str, Any]]:
@@ -78,7 +79,7 @@ def _check_crs(file: str, content: dict[str, Any]) -> None:
         return
     crs = content["crs"]
     name = str(crs.get("properties", {}).get("name")) if isinstance(crs, dict) else str(crs)
-    if not name.upper().endswith(WGS84):
+    if not WGS84.fullmatch(name.upper()):
         raise InputError(file, f"crs {name!r}", "longitude and latitude in WGS 84 (RFC 7946), without a crs")
 
 

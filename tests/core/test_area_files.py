@@ -114,6 +114,21 @@ def test_what_people_have_is_read(tmp_path: Path, write: Callable[[Path], Any]) 
     assert read(tmp_path) == (["a"], [])
 
 
+CRS_NAMES = {
+    "urn:ogc:def:crs:OGC:1.3:CRS84": True, "urn:ogc:def:crs:OGC::CRS84h": True, "EPSG:4326": True,
+    "urn:ogc:def:crs:EPSG::4979": True, "http://www.opengis.net/def/crs/EPSG/0/4326": True, "EPSG:14326": False,
+    "urn:ogc:def:crs:EPSG::84326": False, "EPSG:4258": False, "EPSG:32640": False, "CRS27": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name, is_read", CRS_NAMES.items())
+def test_a_crs_that_an_older_file_names_is_wgs_84_or_refused(tmp_path: Path, name: str, is_read: bool) -> None:
+    as_json(collection(feature("a"), crs={"type": "name", "properties": {"name": name}}))(tmp_path)
+    names, failures = read(tmp_path)
+    assert names == ["a"] * is_read and len(failures) == 1 - is_read
+    assert is_read or f"crs {name!r}" in failures[0].message
+
+
 def test_the_good_features_of_a_file_go_on(tmp_path: Path) -> None:
     features = feature("one"), feature("two", crs="EPSG:3857"), None, feature("four")
     as_json(collection(*features))(tmp_path)

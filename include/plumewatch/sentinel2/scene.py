@@ -19,6 +19,8 @@ from plumewatch.sentinel2.reflectance import processing_baseline
 OWN_SHARE = 0.05  # an item that shows less than this share of its ground alone adds nothing but another processing
 HALF_ORBIT = timedelta(minutes=50)  # period of 100.6 minutes, ESA Sentinel-2 mission guide
 ORBITS = range(1, 144)  # relative ones of a cycle of ten days
+MADE = ("s2:generation_time", "processing:datetime")
+CHANGED = ("updated", "published", "created")
 PLATFORM = re.compile(r"sentinel-2[a-z]")
 ZONE_DEG, FIRST_MERIDIAN_DEG, DEGREES_PER_HOUR = 6, -183, 15.0  # of UTM: zone 1 has its meridian at 177 W
 
@@ -48,7 +50,7 @@ class SceneRef:
     sequence: int
     """Counts the products of one acquisition of a tile."""
     updated: str
-    """When the item was last changed (ISO 8601), empty where it doesn't say."""
+    """When the product was made and the item last changed, as text that sorts; empty where it doesn't say."""
     footprint: Any
     """shapely geometry in longitude and latitude, cut at 180 degrees however the item writes it."""
 
@@ -178,8 +180,25 @@ def tile_of(name: str, properties: Mapping[str, Any]) -> str:
 
 
 def updated_of(properties: Mapping[str, Any]) -> str:
-    """Return when an item was last changed, or its product made (ISO 8601); empty where it doesn't say."""
-    return str(properties.get("updated") or properties.get("s2:generation_time") or "")
+    """Return when a product was made and when its item was last changed, so that the text of a newer one is greater.
+
+    An item may be changed without its product being a new one, so that the former comes first. Empty where none is
+    said.
+
+    >>> updated_of({"updated": "2025-08-21T14:00:00+04:00"})
+    ' 2025-08-21T10:00:00.000000+00:00'
+    """
+    times = (next((t for name in names if (t := _as_utc(properties.get(name)))), "") for names in (MADE, CHANGED))
+    return " ".join(times).rstrip()
+
+
+def _as_utc(text: Any) -> str:
+    """A time in a form that sorts; empty where it is none."""
+    try:
+        time = datetime.fromisoformat(str(text))
+    except ValueError:
+        return ""
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def sequence_of(name: str, properties: Mapping[str, Any]) -> int:
