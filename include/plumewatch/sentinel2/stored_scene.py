@@ -159,7 +159,7 @@ def _read_item(paths: ScenePaths) -> dict[str, Any]:
         content = storage.read_bytes(paths.item)
     except FileNotFoundError as error:
         raise InputError(paths.item, "no item beside the raster: never published whole", STORED_ITEM) from error
-    with reading(paths.item, STORED_ITEM):
+    with reading(paths.item, STORED_ITEM, "not JSON"):
         item = json.loads(content)
     if not isinstance(item, dict) or not isinstance(item.get("properties"), dict):
         raise InputError(paths.item, "JSON without properties", STORED_ITEM)

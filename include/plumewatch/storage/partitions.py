@@ -164,7 +164,7 @@ def read_manifest(path: str) -> dict[str, Any] | None:
         content = read_bytes(file)
     except FileNotFoundError:
         return None
-    with reading(file, MANIFEST_FORM):
+    with reading(file, MANIFEST_FORM, "not JSON"):
         manifest = json.loads(content)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), list):
         raise InputError(file, "no list `files`", MANIFEST_FORM)
