@@ -20,7 +20,7 @@ from plumewatch.tables import COMBINED
 from plumewatch_airflow.assets import SOURCES, YEARLY, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
-from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
+from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc
 from plumewatch_airflow.summary import summarised
 
 
@@ -41,7 +41,7 @@ def refresh_sources() -> None:
         summary.failed, summary.skipped = len(result.failures), sum(result.gone.values())
 
 
-@dag(schedule=YEARLY, default_args=DEFAULT_ARGS, tags=TAGS, max_active_runs=1, doc_md=__doc__)
+@dag(schedule=YEARLY, default_args=DEFAULT_ARGS, tags=TAGS, max_active_runs=1, **doc(__doc__))
 def inventory_refresh() -> None:
     """Refresh, report."""
     refresh_sources() >> report_failures(MONTH)

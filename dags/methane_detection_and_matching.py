@@ -5,6 +5,7 @@ estimated from the wind, their likely sources named from the inventories, and th
 
 * **Schedule**: on the asset `plumewatch_pixels`, same key; so a day runs again whenever it, or an earlier day that it
   refers to, has changed. Airflow refuses backfills here: backfill `sentinel2_daily_ingest`, or run `redetect`.
+* **A day by hand**: trigger with the key YYYY-MM-DD (form: Advanced Options, Partition Key).
 * **Reads**: `pixels`, `wind`, `sources`.
 * **Writes**: `plumes`, `plume_details`, `anomalies`, `matches`, `observations`, `maps`, `failed_scenes`.
 """
@@ -13,13 +14,14 @@ from __future__ import annotations
 
 from airflow.sdk import PartitionedAssetTimetable, dag, get_current_context, task
 from plumewatch.gases import CH4
+from plumewatch.hand_offs import requested_methods
 from plumewatch.keys import DAY
 from plumewatch_airflow.assets import PIXELS, partition_key
 from plumewatch_airflow.connections import load_settings
-from plumewatch_airflow.detection import match_sources, requested_methods, write_observations_and_map
+from plumewatch_airflow.detection import match_sources, write_observations_and_map
 from plumewatch_airflow.failures import report_failures
 from plumewatch_airflow.methane import make_plumes
-from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
+from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc
 from plumewatch_airflow.summary import summarised
 
 
@@ -29,7 +31,7 @@ def detect_plumes() -> None:
     settings, key = load_settings(), partition_key(get_current_context(), DAY)
     with summarised() as summary:
         summary.path = settings.table_root("plumes")
-        for method in requested_methods(PIXELS, default=CH4.method):
+        for method in requested_methods(settings.storage_root, CH4, key):
             anomalies = settings.table_root("anomalies")  # the pages of scenes show them beside every method
             summary.add(make_plumes(key, date=key, method=method, anomalies_path=anomalies))
 
@@ -39,11 +41,16 @@ def detect_plumes() -> None:
     default_args=DEFAULT_ARGS,
     tags=[*TAGS, "methane"],
     max_active_runs=1,  # two runs of one key must not overtake each other
-    doc_md=__doc__,
+    **doc(__doc__),
 )
 def methane_detection_and_matching() -> None:
     """Detect, match, draw, report."""
-    detect_plumes() >> match_sources(CH4.name) >> write_observations_and_map(CH4.name) >> report_failures(DAY)
+    (
+        detect_plumes()
+        >> match_sources(CH4.name)
+        >> write_observations_and_map(CH4.name)
+        >> report_failures(DAY, detected=CH4.name)
+    )
 
 
 methane_detection_and_matching()

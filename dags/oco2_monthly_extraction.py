@@ -2,15 +2,14 @@
 
 Lite granules of the month become soundings, soundings along each orbit become CO2 peaks with their emission.
 
-* **Schedule**: the first of each month, midnight UTC, for the month that has just ended; granules that come later land
-  in their own month when the key runs again.
+* **Schedule**: the first of each month, midnight UTC, for the month just ended; for late granules run its key again.
 * **Reads**: granules (`PLUMEWATCH_GRANULES`: NASA's archive by a token, or a folder), wind (`PLUMEWATCH_WIND`).
-* **Writes**: `soundings`, `peaks`, `peak_details`, `wind`, `observations`, `failed_scenes`. Hands on the asset
-  `plumewatch_peaks` for the month, and for a neighbouring month that shares an orbit with it.
-* **A month**: trigger with the key YYYY-MM, or a logical date in it. **A range**: backfill from the first of a month.
+* **Writes**: `soundings`, `peaks`, `peak_details`, `wind`, `observations`, `failed_scenes`, `maps` of months without
+  granules. Hands on the asset `plumewatch_peaks` for the month, and for a neighbour that shares an orbit with it.
+* **A month**: trigger with the key YYYY-MM (form: Advanced Options), or a logical date in it. **A range**: backfill.
 
-What cannot be had or read is a row of `failed_scenes` and turns the run red; the rest goes on: of a granule the stored
-soundings stay, without wind peaks take the granules' own. Downloads are deleted unless `keep_granules` is set.
+What cannot be had or read is a row of `failed_scenes` and turns the run red; the rest goes on: stored soundings stay,
+peaks without wind take their granule's. Downloads are deleted unless `keep_granules` is set.
 """
 
 from __future__ import annotations
@@ -24,8 +23,10 @@ from plumewatch.keys import MONTH
 from plumewatch_airflow.assets import MONTHLY, PEAKS, partition_key
 from plumewatch_airflow.co2 import make_peaks
 from plumewatch_airflow.connections import load_settings
+from plumewatch_airflow.detection import draw_maps
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
-from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, keep_granules_param
+from plumewatch_airflow.hand_offs import hand_on
+from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc, keep_granules_param
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import log_summary, summarised
 
@@ -35,19 +36,18 @@ def list_granules() -> list[dict[str, Any]]:
     """List the newest granule of each day; a month without granules ends here, recorded."""
     from plumewatch.oco2.granules.staging import list_month, missing_account, record_listing
 
-    context, settings = get_current_context(), load_settings()
-    key = partition_key(context, MONTH)
+    settings, key = load_settings(), partition_key(get_current_context(), MONTH)
     if reason := missing_account(settings):
         raise AirflowSkipException(reason)
     with summarised() as summary, failure_recorded(key, "list", "list_granules"):
         found = list_month(settings, key)
         record_listing(settings, failure_book(), key, found)
+        draw_maps(CO2, [] if found.granules else [key])
         summary.read, summary.written, summary.skipped = found.n_files, len(found.granules), found.n_superseded
-        summary.failed = len(found.refused)
+        summary.failed, summary.path = len(found.refused), settings.granules
         found.raise_if_all_refused()
-        summary.path = settings.granules
     if not found.granules:
-        log_summary(context)  # a task that ends its run has no post_execute
+        log_summary(get_current_context())  # a task that ends its run has no post_execute
     return found.scenes(key)
 
 
@@ -66,12 +66,13 @@ def fetch_granule(scene: dict[str, Any]) -> None:
 @task(trigger_rule="all_done_min_one_success")
 def extract_soundings(granules: list[dict[str, Any]]) -> str:
     """Turn the staged granules into the soundings of the month, and return the month."""
-    from plumewatch.oco2.granules.staging import not_staged, staging_folder
+    from plumewatch.oco2.granules.staging import record_not_staged, staging_folder
 
     settings, key = load_settings(), granules[0]["key"]
     with summarised() as summary:
-        missing = not_staged(settings, key, [granule["scene_id"] for granule in granules])
+        missing = record_not_staged(settings, key, [granule["scene_id"] for granule in granules])
         if len(missing) == len(granules):
+            draw_maps(CO2, [key])
             raise AirflowSkipException("no granule is staged: all failed, or a cleared run needs fetch_granule again")
         summary.path = settings.table_root("soundings")
         paths = {"granules_path": staging_folder(settings, key), "soundings_path": summary.path}
@@ -107,7 +108,7 @@ def detect_peaks(key: str, outlet_events: Any = None) -> None:
         summary.add(make_peaks(key, months))
         if not get_current_context()["params"]["keep_granules"]:
             unstage(settings, key)
-        outlet_events[PEAKS].add_partitions(months)
+        hand_on(CO2, months, outlet_events)
 
 
 @dag(
@@ -116,15 +117,14 @@ def detect_peaks(key: str, outlet_events: Any = None) -> None:
     default_args=DEFAULT_ARGS,
     tags=[*TAGS, CO2.name],
     max_active_runs=1,
-    doc_md=__doc__,
+    **doc(__doc__),
 )
 def oco2_monthly_extraction() -> None:
     """List, fetch each granule, extract, bring the wind, detect, report."""
     granules: Any = list_granules()
-    fetched = fetch_granule.expand(scene=granules)
     key: Any = extract_soundings(granules)
     reported = report_failures(MONTH, scenes=granules, mapped_task="fetch_granule")
-    fetched >> key >> fetch_wind(key) >> detect_peaks(key) >> reported
+    fetch_granule.expand(scene=granules) >> key >> fetch_wind(key) >> detect_peaks(key) >> reported
 
 
 oco2_monthly_extraction()

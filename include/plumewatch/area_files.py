@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ PROPERTIES = (
     "bbox", "width_px", "height_px",
 )  # fmt: skip
 """What a feature may say of its area."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+"""What an area may be called: it becomes a folder."""
 AREA_FILE = "a GeoJSON (FeatureCollection, Feature, Polygon or MultiPolygon), GeoPackage or Shapefile"
 GEOMETRIES = (
     "Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon", "GeometryCollection",
@@ -42,12 +44,21 @@ def read_features(file: str) -> list[tuple[str, Any]]:
     """
     with reading(file, AREA_FILE):
         if file.lower().endswith(JSON_SUFFIXES):
-            features = _geojson_features(file, json.loads(storage.read_bytes(file)))
+            features = geojson_features(file, json.loads(storage.read_bytes(file)))
         else:
             features = _vector_features(file)
     if not features:
         raise InputError(file, "no features", "one feature an area")
     return features
+
+
+def name_of(file: str, properties: Mapping[str, Any]) -> str:
+    """Return what the area of a feature is called: its own name, or else the file's; whether NAME allows it or not.
+
+    >>> name_of("areas/wells.geojson", {"name": 7}), name_of("areas/wells.geojson", {"name": None})
+    ('7', 'wells')
+    """
+    return str(properties.get("name") or Path(file).stem)
 
 
 def unread_files(path: str) -> Iterator[tuple[str, str]]:
@@ -60,8 +71,11 @@ def unread_files(path: str) -> Iterator[tuple[str, str]]:
             yield file, f"a file of another ending; read are {', '.join(SUFFIXES)}"
 
 
-def _geojson_features(file: str, content: Any) -> list[tuple[str, Any]]:
-    """The features of a FeatureCollection, a Feature, or a bare geometry."""
+def geojson_features(file: str, content: Any) -> list[tuple[str, Any]]:
+    """Return the features of a FeatureCollection, a Feature, or a bare geometry, as `read_features` does.
+
+    Raises InputError where the content is none of them, or in another CRS than WGS 84.
+    """
     if not isinstance(content, dict):
         raise InputError(file, f"JSON that is a {type(content).__name__}", AREA_FILE)
     _check_crs(file, content)

@@ -82,7 +82,7 @@ class Settings:
 
     @classmethod
     def load(cls) -> Settings:
-        """Return the settings that hold now; read inside a task, never when a DAG file is parsed."""
+        """Return the settings that hold now; read inside a task, and when a DAG file is parsed for its form alone."""
         found = {**read_dotenv(CHECKOUT / ".env"), **os.environ}
         values: dict[str, object] = {}
         for field in fields(cls):

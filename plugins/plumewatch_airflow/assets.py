@@ -20,7 +20,9 @@ SOURCES = Asset(name="plumewatch_sources", uri="plumewatch://sources", group="pl
 # Midnight crons, offset by one: so a backfill's last day is included, and a day that was run by key isn't run again.
 DAILY = CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=-1, key_format=DAY)
 MONTHLY = CronPartitionTimetable("0 0 1 * *", timezone="UTC", run_offset=-1, key_format=MONTH)
-YEARLY = CronTriggerTimetable("0 0 1 2 *", timezone="UTC")  # a bare cron would follow core.default_timezone
+# A bare cron would follow core.default_timezone.
+HALF_HOURLY = CronTriggerTimetable("*/30 * * * *", timezone="UTC")
+YEARLY = CronTriggerTimetable("0 0 1 2 *", timezone="UTC")
 
 
 def partition_key(context: Any, key_format: str) -> str:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from datetime import datetime
+from typing import Any, cast
 
 from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 from plumewatch.failures import FailureBook, not_seen_again, went_through
+from plumewatch.gases import GASES
+from plumewatch.hand_offs import take_hand_offs
 from plumewatch.models import FailedScene
 
 from plumewatch_airflow.alerts import Digest, DigestNotifier
@@ -49,11 +52,15 @@ def failure_recorded(key: str, scene_id: str, stage: str, area: str | None = Non
 
 @task(trigger_rule="all_done", retries=0)
 def report_failures(
-    key_format: str, scenes: Sequence[dict[str, Any]] | None = None, mapped_task: str | None = None
+    key_format: str,
+    scenes: Sequence[dict[str, Any]] | None = None,
+    mapped_task: str | None = None,
+    detected: str | None = None,
 ) -> None:
     """Reconcile the states of the run with failed_scenes, send one digest, and turn the run red where anything failed.
 
-    `scenes` are what `mapped_task` was expanded over: dicts with `key`, `scene_id` and `area`.
+    `scenes` are what `mapped_task` was expanded over: dicts with `key`, `scene_id` and `area`. `detected` is the gas
+    that the run detects: its key waits no more, whether that went well or not.
     """
     context, book = get_current_context(), failure_book()
     ti, scenes = context["ti"], scenes or []
@@ -71,6 +78,9 @@ def report_failures(
                 book.settle(key, is_over=not_seen_again(book.run_id, areas, but_stage=mapped_task))
         failures = [row for key in keys for row in book.open_rows_of_run(key)]
         summary.read, summary.failed = len(scenes), len(failures) + len(tasks)
+        if detected:
+            began = cast(datetime, context["dag_run"].start_date)
+            take_hand_offs(book.storage_root, GASES[detected], partition_key(context, key_format), began)
         if failures or tasks:
             digest = Digest(book.dag_id, book.run_id, ", ".join(keys), failures, tasks)
             DigestNotifier(digest).notify(context)

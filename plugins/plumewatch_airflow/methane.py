@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from plumewatch.gases import CH4
 from plumewatch.jobs import JobResult
+from plumewatch.statuses import PIXELS_STAGE
 
 from plumewatch_airflow.connections import load_settings
+from plumewatch_airflow.detection import draw_maps
+from plumewatch_airflow.failures import failure_book
 from plumewatch_airflow.spark import run_spark_job
 
 
@@ -22,6 +27,27 @@ def make_pixels(key: str, areas_path: str | list[str], **options: Any) -> JobRes
         areas_path=areas_path,
         **options,
     )
+
+
+@contextmanager
+def lost_scenes_told(
+    record: Callable[..., int], scenes: Sequence[Mapping[str, Any]], handed_on: Collection[str]
+) -> Iterator[None]:
+    """After a block that makes pixels of `scenes`, however it ends, `record` which of them gave none.
+
+    And draw the maps of their days, but of those `handed_on` by then: these are detected and drawn after this run.
+    `record` is `sentinel2.ingest.record_missing_scenes`.
+    """
+    settings, book = load_settings(), failure_book()
+    try:
+        yield
+    finally:
+        keys = {scene["key"] for scene in scenes}
+        for key in sorted(keys):
+            rows = [row for row in book.open_rows_of_run(key) if row["stage"] == PIXELS_STAGE]
+            failed = {(row["area"], row["scene_id"]) for row in rows}
+            record(settings, key, [scene for scene in scenes if scene["key"] == key], failed)
+        draw_maps(CH4, keys - set(handed_on))
 
 
 def make_plumes(key: str, pixels: str = "pixels", **options: Any) -> JobResult:

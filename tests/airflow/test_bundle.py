@@ -12,7 +12,7 @@ from plumewatch.keys import DAY, MONTH
 
 DAG_IDS = {
     "sentinel2_daily_ingest", "oco2_monthly_extraction", "methane_detection_and_matching", "co2_detection_and_matching",
-    "redetect", "inventory_refresh", "published_cases_validation",
+    "redetect", "inventory_refresh", "published_cases_validation", "waiting_detections",
 }  # fmt: skip
 
 
@@ -32,6 +32,14 @@ def test_every_dag_explains_itself_and_ends_with_a_report(dagbag: Any, dag_id: s
     assert all(task.doc_md or task.python_callable.__doc__ for task in dag.tasks)
     assert [t.task_id for t in dag.leaves] == ["report_failures"]
     assert dag.task_dict["report_failures"].trigger_rule == "all_done"
+
+
+@pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
+def test_every_dag_is_described_by_the_first_sentence_of_its_docs(dagbag: Any, dag_id: str) -> None:
+    dag = dagbag.dags[dag_id]
+    docs = " ".join(dag.doc_md.partition("\n")[2].split())
+    assert docs.startswith(dag.description) and 30 < len(dag.description) < 250
+    assert dag.description.endswith(".") and ". " not in dag.description
 
 
 def test_work_is_retried_with_backoff(dagbag: Any) -> None:
@@ -72,7 +80,7 @@ def test_every_schedule_is_utc_whatever_the_default_timezone_is(dagbag: Any) -> 
     zones = {dag_id: getattr(dag.timetable, "timezone", None) for dag_id, dag in dagbag.dags.items()}
     assert [dag_id for dag_id, dag in dagbag.dags.items() if isinstance(dag.schedule, str)] == []
     assert {dag_id: str(zone) for dag_id, zone in zones.items() if zone is not None} == dict.fromkeys(
-        ("sentinel2_daily_ingest", "oco2_monthly_extraction", "inventory_refresh"), "UTC"
+        ("sentinel2_daily_ingest", "oco2_monthly_extraction", "inventory_refresh", "waiting_detections"), "UTC"
     )
 
 

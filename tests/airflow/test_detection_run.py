@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from plumewatch import storage
 from plumewatch.failures import FailureBook
+from plumewatch.gases import CH4, Gas
+from plumewatch.gases import CO2 as CO2_GAS
+from plumewatch.hand_offs import waiting_hand_offs
 from plumewatch.tables import MATCHES, OBSERVATIONS, PEAKS, PIXELS, PLUMES, SOURCES, WIND
 
 pytestmark = pytest.mark.airflow
@@ -22,6 +25,10 @@ def month(world: Any) -> str:
 
 def read(world: Any, table: Any, **where: str) -> list[dict[str, Any]]:
     return storage.read_table(table, f"{world.storage_root}/{table.name}", where=where).to_pylist()
+
+
+def waiting(world: Any, gas: Gas) -> set[str]:
+    return {hand_off.key for hand_off in waiting_hand_offs(world.storage_root, gas)}
 
 
 def first_source(world: Any, gas: str, detection_id: str) -> str | None:
@@ -54,7 +61,7 @@ def test_a_month_of_granules_becomes_peaks_and_the_page_that_is_no_granule_turns
     states = states_of(run)
     assert run.state == "failed" and states["detect_peaks"] == ["success"]
     assert sorted(states["fetch_granule"]) == ["failed"] + ["success"] * (len(states["fetch_granule"]) - 1)
-    assert keys_handed_on(run) == {("plumewatch_peaks", month)}
+    assert keys_handed_on(run) == {("plumewatch_peaks", month)} and waiting(world, CO2_GAS) == {month}
     [page] = world.truth["bad_files"]["html_granules"]
     [row] = FailureBook(world.storage_root, EXTRACTION, "any run").rows(month)
     assert row["scene_id"] == page["granule"] and "HTML" in row["message"]
@@ -71,7 +78,7 @@ def test_a_month_of_granules_becomes_peaks_and_the_page_that_is_no_granule_turns
 
 
 def test_peaks_are_matched_and_drawn(world: Any, month: str, run_dag: Callable[..., Any]) -> None:
-    assert run_dag(CO2, month).state == "success"
+    assert run_dag(CO2, month).state == "success" and waiting(world, CO2_GAS) == set()
     html = storage.read_bytes(f"{world.storage_root}/maps/co2/{month}.html").decode()
     assert "<html" in html and "http-equiv" in html
     orbits = {row["orbit"] for row in read(world, OBSERVATIONS, gas="co2", key=month) if row["stage"] == "detection"}
@@ -86,6 +93,15 @@ def test_peaks_are_matched_and_drawn(world: Any, month: str, run_dag: Callable[.
     ]
     source = first_source(world, "co2", str(peak["peak_id"]))
     assert source is not None and source in {plant["name"] for plant in planted["plants"]}
+
+
+def test_a_month_without_granules_has_a_map_that_says_so(
+    world: Any, run_dag: Callable[..., Any], keys_handed_on: Callable[..., Any]
+) -> None:
+    run = run_dag(EXTRACTION, "2025-07")
+    assert run.state == "success" and keys_handed_on(run) == set()
+    html = storage.read_bytes(f"{world.storage_root}/maps/co2/2025-07.html").decode()
+    assert "Nothing was searched: no granules." in html
 
 
 def test_a_plume_is_found_rated_matched_and_drawn(world: Any, run_dag: Callable[..., Any]) -> None:
@@ -112,5 +128,6 @@ def test_redetection_hands_on_what_is_stored(
     run = run_dag("redetect", None, **{"from": "2025-08-01", "to": "2025-08-31", "gas": "both", "methods": []})
     assert run.state == "success" and stored
     assert keys_handed_on(run) == stored | {("plumewatch_peaks", month)}
+    assert waiting(world, CO2_GAS) == {month} and {("plumewatch_pixels", day) for day in waiting(world, CH4)} == stored
     nothing = run_dag("redetect", None, **{"from": "1999-01-01", "to": "1999-01-02", "gas": "ch4", "methods": []})
     assert nothing.state == "success" and keys_handed_on(nothing) == set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -189,10 +189,20 @@ def fetch_area_wind(settings: Settings, days: Iterable[tuple[str, str]]) -> list
     ]
 
 
-def record_missing_scenes(settings: Settings, key: str, scenes: Sequence[Mapping[str, Any]]) -> int:
-    """Write an observation `failed` for each scene of the day that isn't in the storage; return their number."""
+def record_missing_scenes(
+    settings: Settings, key: str, scenes: Sequence[Mapping[str, Any]], failed: Collection[tuple[str, str]] = ()
+) -> int:
+    """Write an observation `failed` for each scene of the day that isn't stored, or that is in `failed` (area, id).
+
+    Return their number.
+    """
     root = settings.table_root(SCENES)
-    missing = [s for s in scenes if not storage.exists(scene_paths(root, s["area"], key, s["scene_id"]).item)]
+    missing = [
+        s
+        for s in scenes
+        if (s["area"], s["scene_id"]) in failed
+        or not storage.exists(scene_paths(root, s["area"], key, s["scene_id"]).item)
+    ]
     rows = [{"area": s["area"], "scene_id": s["scene_id"], "outcome": FAILED, "detected": False} for s in missing]
     areas = {s["area"] for s in scenes}
     write_observations(settings.storage_root, CH4.name, key, FETCH_STAGE, rows, areas=areas)

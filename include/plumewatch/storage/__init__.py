@@ -16,6 +16,7 @@ from plumewatch.storage.files import (
     list_files,
     local_copy,
     modified_at,
+    modified_times,
     parent,
     read_bytes,
     read_json,
@@ -47,7 +48,8 @@ from plumewatch.storage.partitions import (
 __all__ = [
     "LOCK", "MANIFEST", "Partition", "Where", "absolute", "change_rows", "decoded", "delete", "exists", "filesystem",
     "folder_keys", "is_file", "is_local", "join", "json_bytes", "keys_in_path", "list_files", "list_partitions",
-    "local_copy", "lock", "modified_at", "parent", "parquet_bytes", "partition_files", "partition_path",
-    "publish_partition", "read_bytes", "read_json", "read_manifest", "read_parquet", "read_table", "replace_rows",
-    "require_folder", "table_root", "upload", "write_bytes", "write_json", "write_parquet", "write_partition",
+    "local_copy", "lock", "modified_at", "modified_times", "parent", "parquet_bytes", "partition_files",
+    "partition_path", "publish_partition", "read_bytes", "read_json", "read_manifest", "read_parquet", "read_table",
+    "replace_rows", "require_folder", "table_root", "upload", "write_bytes", "write_json", "write_parquet",
+    "write_partition",
 ]  # fmt: skip

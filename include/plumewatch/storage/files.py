@@ -166,10 +166,21 @@ def modified_at(path: str) -> datetime | None:
 
 def list_files(path: str, suffix: str = "") -> list[str]:
     """Return the files below `path` whose names end in `suffix`, sorted; a file itself is its own list."""
+    return sorted(file for file in _find(path) if file.endswith(suffix))
+
+
+def modified_times(path: str) -> dict[str, datetime]:
+    """Return when each file below `path` was last written (UTC), in one listing."""
+    # A local folder tells seconds since 1970, S3 a time.
+    told = {file: entry.get("LastModified") or entry["mtime"] for file, entry in _find(path).items()}
+    return {file: at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC) for file, at in told.items()}
+
+
+def _find(path: str) -> dict[str, dict[str, Any]]:
+    """The files below `path`, in the same scheme, and what the listing says of them."""
     fs, inner = filesystem(path)
     scheme = path.split("://", 1)[0] + "://" if "://" in path else ""
-    found = [f for f in fs.find(inner) if f.endswith(suffix)] if is_there(fs, inner) else []
-    return sorted(scheme + f for f in found)
+    return {scheme + file: entry for file, entry in fs.find(inner, detail=True).items()} if is_there(fs, inner) else {}
 
 
 def delete(path: str) -> None:

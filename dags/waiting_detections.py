@@ -1,0 +1,61 @@
+"""# Detections that wait
+
+Looks for days and months that were handed on to detection and not detected since, and hands them on again. Airflow
+forgets what arrives for a DAG that is paused, and what was on its way when its database was lost.
+
+* **Schedule**: each half hour, UTC; it is unpaused from the start and costs a second where nothing waits. While a
+  detection DAG is paused, a warning in the log names what waits for it.
+* **Reads**: hand-offs, and when `pixels`, `plumes`, `peaks` and `maps` were written.
+* **Writes**: hand-offs of what came in another way. Hands on the assets `plumewatch_pixels` and `plumewatch_peaks`.
+
+A key whose detection ran and failed isn't tried again: its failure was told, and a new run of the key heals it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import dag, task
+from airflow.sdk.exceptions import AirflowSkipException
+from plumewatch.gases import CH4, CO2, Gas
+from plumewatch.keys import DAY
+from plumewatch_airflow.assets import HALF_HOURLY, PEAKS, PIXELS
+from plumewatch_airflow.failures import report_failures
+from plumewatch_airflow.hand_offs import hand_on, undetected
+from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc
+from plumewatch_airflow.summary import summarised
+
+
+@task(outlets=[PIXELS])
+def hand_on_pixels(outlet_events: Any = None) -> None:
+    """Hand on the days that wait."""
+    _hand_on_again(CH4, outlet_events)
+
+
+@task(outlets=[PEAKS])
+def hand_on_peaks(outlet_events: Any = None) -> None:
+    """Hand on the months that wait."""
+    _hand_on_again(CO2, outlet_events)
+
+
+def _hand_on_again(gas: Gas, outlet_events: Any) -> None:
+    with summarised() as summary:
+        summary.written = len(hand_on(gas, undetected(gas), outlet_events))
+    if not summary.written:
+        raise AirflowSkipException("nothing waits that could run now")
+
+
+@dag(
+    schedule=HALF_HOURLY,
+    default_args=DEFAULT_ARGS,
+    tags=TAGS,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    **doc(__doc__),
+)
+def waiting_detections() -> None:
+    """Look, hand on, report."""
+    [hand_on_pixels(), hand_on_peaks()] >> report_failures(DAY)
+
+
+waiting_detections()
