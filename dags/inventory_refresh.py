@@ -38,7 +38,7 @@ def refresh_sources() -> None:
         result = refresh.refresh_sources(settings.inventories or "", settings.storage_root)
         failure_book().settle(key, result.failures)
         summary.read, summary.written = sum(result.rows.values()), result.rows[COMBINED]
-        summary.failed = len(result.failures)
+        summary.failed, summary.skipped = len(result.failures), sum(result.gone.values())
 
 
 @dag(schedule=YEARLY, default_args=DEFAULT_ARGS, tags=TAGS, max_active_runs=1, **doc(__doc__))

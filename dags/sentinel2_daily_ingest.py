@@ -82,7 +82,7 @@ def fetch_scene(scene: dict[str, Any]) -> None:
 
     cast(dict, get_current_context())["scene_label"] = f"{scene['area']} {scene['scene_id']}"
     with summarised() as summary, failure_recorded(scene["key"], scene["scene_id"], "fetch_scene", scene["area"]):
-        summary.path = fetch_area_scene(load_settings(), scene["area"], scene["item"])
+        summary.path = fetch_area_scene(load_settings(), scene["area"], scene["item"], scene["key"])
         summary.read = summary.written = 1
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from plumewatch import storage
-from plumewatch.errors import ConfigurationError
+from plumewatch.errors import ConfigurationError, InputError, reading
 from plumewatch.statuses import DETECTION_STAGE, FAILED, OBSERVATION_STAGES, SEARCH_STAGE
 from plumewatch.tables import OBSERVATIONS
 
@@ -52,12 +52,26 @@ def areas_observed(storage_root: str, gas: str, key: str) -> set[str]:
 
 def write_detection_observations(storage_root: str, gas: str, key: str, partitions: Sequence[storage.Partition]) -> int:
     """Write what the detection jobs left under `observations` in the manifests of a key; return the number of rows."""
-    manifests = (storage.read_manifest(partition.path) or {} for partition in partitions)
-    rows = [_with_time(row) for manifest in manifests for row in manifest.get("observations", [])]
+    rows = [row for partition in partitions for row in stated_observations(partition.path)]
     areas = {row["area"] for row in rows if row.get("area") is not None}
     orbits = {row["orbit"] for row in rows if row.get("orbit") is not None}
     write_observations(storage_root, gas, key, DETECTION_STAGE, rows, areas=areas, orbits=orbits)
     return len(rows)
+
+
+def stated_observations(partition: str) -> list[dict[str, Any]]:
+    """Return what the manifest of a partition folder states under `observations`, none where it states nothing.
+
+    They have the columns and types of the table `observations`; InputError names the manifest of others.
+    """
+    stated = (storage.read_manifest(partition) or {}).get("observations", [])
+    manifest, known = storage.join(partition, storage.MANIFEST), OBSERVATIONS.schema.names
+    with reading(manifest, "observations with columns of the table `observations`"):
+        rows = [_with_time(row) for row in stated]
+        if unknown := {name for row in rows for name in row} - set(known):
+            raise InputError(manifest, f"observations with {', '.join(sorted(unknown))}", ", ".join(known))
+        OBSERVATIONS.from_pylist(rows)
+    return rows
 
 
 def _with_time(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,7 +56,11 @@ def open_raster(href: str) -> Iterator[DatasetReader]:
     try:
         with _environment(href), _open(href) as source:
             yield source
-    except RasterioError as error:
+    except PlumewatchError:
+        raise
+    except Exception as error:  # GDAL's and rasterio's own, and what they make of tags and texts
+        if isinstance(error, OSError) and not isinstance(error, RasterioError):
+            raise
         raise _classify(href, error) from error
 
 
@@ -96,8 +100,10 @@ def _open(href: str) -> DatasetReader:
     return rasterio.open(inner, opener=fs)
 
 
-def _classify(href: str, error: RasterioError) -> PlumewatchError:
+def _classify(href: str, error: Exception) -> PlumewatchError:
     said = redact(str(error.__cause__ or error))
+    if "\0" in href or not href.isprintable():
+        return InputError(redact(href), "an address that cannot be one", A_RASTER)
     if is_http(href):
         return _classify_http(href, said)
     if not storage.exists(href):

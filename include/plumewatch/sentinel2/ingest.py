@@ -11,7 +11,7 @@ from typing import Any
 from plumewatch import storage
 from plumewatch.areas import WHOLE_SEARCH, log_unreadable, read_areas, select_areas
 from plumewatch.catalogues.stac import read_item
-from plumewatch.errors import ConfigurationError, PlumewatchError
+from plumewatch.errors import ConfigurationError, PlumewatchError, redact
 from plumewatch.failures import FailureBook, NothingDone, went_through
 from plumewatch.gases import CH4
 from plumewatch.http import one_patience_per_host
@@ -23,7 +23,7 @@ from plumewatch.sentinel2.scene import SceneRef
 from plumewatch.sentinel2.search import FoundScenes, SkippedScene, search_scenes
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.settings import Settings
-from plumewatch.statuses import FAILED, FETCH_STAGE, NO_INPUT, SEARCH_STAGE
+from plumewatch.statuses import FAILED, FETCH_STAGE, NO_INPUT, SEARCH_STAGE, SKIPPED_DUPLICATE
 from plumewatch.wind.product import requests_of_day
 from plumewatch.wind.providers import fetch_wind
 
@@ -138,20 +138,47 @@ def search_newest(settings: Settings, key: str, names: Sequence[str], *, look_ba
     return found
 
 
-def fetch_area_scene(settings: Settings, area_name: str, item_href: str) -> str:
+def fetch_area_scene(settings: Settings, area_name: str, item_href: str, key: str | None = None) -> str:
     """Stack one scene onto the area's grid and return the path of the STAC item written.
 
-    Then older products that it replaces are withdrawn: they came in before it.
+    Then older products that it replaces are withdrawn: they came in before it. Where it can't be used for good, an
+    older product of its acquisition, if the catalogue has one on the day `key`, is stacked in its place; the error is
+    raised all the same.
     """
     failures: list[FailedScene] = []
     areas = _areas(settings, [area_name], failures)
     if not areas:
-        [why] = [failure.message for failure in failures if failure.area == area_name][:1]
+        why = next((f.message for f in failures if f.area == area_name), "no file of it can be used: the log says why")
         raise ConfigurationError(f"area {area_name}: {why}")
     root = settings.table_root(SCENES)
-    written = fetch_scene(read_item(item_href), areas[0], root)
+    try:
+        written = fetch_scene(read_item(item_href), areas[0], root)
+    except PlumewatchError as error:
+        if key and not error.is_retryable:
+            _fetch_older(settings, areas[0], item_href, date.fromisoformat(key))
+        raise
     withdraw_replaced(root, storage.parent(written))
     return written
+
+
+def _fetch_older(settings: Settings, area: Area, item_href: str, day: date) -> None:
+    """Stack the newest usable one of the older products of a scene; where there is none, or none to be had, say so."""
+    try:
+        found = search_scenes(area, day, day, settings.stac_api)
+    except PlumewatchError as error:
+        log.warning("no older product in place of %s: %s", redact(item_href), error)
+        return
+    acquisition = next((ref.acquisition for ref in found.scenes if ref.item_href == item_href), None)
+    duplicates = [s.scene for s in found.skipped if s.outcome == SKIPPED_DUPLICATE]
+    older = [ref for ref in duplicates if ref.acquisition == acquisition]
+    for ref in sorted(older, key=lambda ref: ref.newness, reverse=True):
+        try:
+            fetch_scene(read_item(ref.item_href), area, settings.table_root(SCENES))
+        except PlumewatchError as error:
+            log.warning("%s", error)
+            continue
+        log.warning("%s: %s serves in place of %s", area.name, ref.scene_id, redact(item_href))
+        return
 
 
 def fetch_area_wind(settings: Settings, days: Iterable[tuple[str, str]]) -> list[str]:
