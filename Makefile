@@ -32,8 +32,8 @@ down: .venv/installed  ## stop what `make up` started
 check: .venv/installed  ## what works with the present settings; nothing is written
 	@$(TOOL).check
 
-backfill: .venv/installed  ## process a range of dates: DAG= FROM= TO= [DRY=1]
-	@$(TOOL).backfill --dag "$(DAG)" --from "$(FROM)" --to "$(TO)" $(if $(DRY),--dry-run)
+backfill: .venv/installed  ## process a range of dates: DAG= FROM= TO= [DRY=1] [REPROCESS=failed|completed]
+	@$(TOOL).backfill --dag "$(DAG)" --from "$(FROM)" --to "$(TO)" $(if $(REPROCESS),--reprocess "$(REPROCESS)") $(if $(DRY),--dry-run)
 
 repeat: .venv/installed  ## the last demonstration twice more: the tables stay equal
 	@$(TOOL).repeat

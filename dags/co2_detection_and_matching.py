@@ -5,6 +5,7 @@ drawn as a map.
 
 * **Schedule**: on the asset `plumewatch_peaks`, same key. Airflow refuses backfills here: backfill
   `oco2_monthly_extraction`, or run `redetect`.
+* **A month by hand**: trigger with the key YYYY-MM (form: Advanced Options, Partition Key).
 * **Reads**: `peaks`, `wind`, `sources`.
 * **Writes**: `matches`, `observations`, `maps`, `failed_scenes`.
 """
@@ -17,7 +18,7 @@ from plumewatch.keys import MONTH
 from plumewatch_airflow.assets import PEAKS
 from plumewatch_airflow.detection import match_sources, write_observations_and_map
 from plumewatch_airflow.failures import report_failures
-from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
+from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc
 
 
 @dag(
@@ -25,7 +26,7 @@ from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
     default_args=DEFAULT_ARGS,
     tags=[*TAGS, CO2.name],
     max_active_runs=1,  # two runs of one key must not overtake each other
-    doc_md=__doc__,
+    **doc(__doc__),
 )
 def co2_detection_and_matching() -> None:
     """Match, draw, report."""

@@ -14,13 +14,14 @@ Detections that are stored already keep their matches until they are matched aga
 from __future__ import annotations
 
 from airflow.sdk import dag, get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch.keys import MONTH
+from plumewatch.missing_settings import missing_inventories
 from plumewatch.tables import COMBINED
 from plumewatch_airflow.assets import SOURCES, YEARLY, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
-from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
+from plumewatch_airflow.missing import skip_without
+from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc
 from plumewatch_airflow.summary import summarised
 
 
@@ -31,17 +32,16 @@ def refresh_sources() -> None:
 
     context, settings = get_current_context(), load_settings()
     key = partition_key(context, MONTH)
-    if not settings.inventories:
-        raise AirflowSkipException("PLUMEWATCH_INVENTORIES is not set: no folder of inventory files")
+    skip_without("PLUMEWATCH_INVENTORIES", key, missing_inventories(settings))
     with summarised() as summary, failure_recorded(key, "inventories", "read_inventories"):
         summary.path = settings.table_root("sources")
-        result = refresh.refresh_sources(settings.inventories, settings.storage_root)
+        result = refresh.refresh_sources(settings.inventories or "", settings.storage_root)
         failure_book().settle(key, result.failures)
         summary.read, summary.written = sum(result.rows.values()), result.rows[COMBINED]
-        summary.failed = len(result.failures)
+        summary.failed, summary.skipped = len(result.failures), sum(result.gone.values())
 
 
-@dag(schedule=YEARLY, default_args=DEFAULT_ARGS, tags=TAGS, max_active_runs=1, doc_md=__doc__)
+@dag(schedule=YEARLY, default_args=DEFAULT_ARGS, tags=TAGS, max_active_runs=1, **doc(__doc__))
 def inventory_refresh() -> None:
     """Refresh, report."""
     refresh_sources() >> report_failures(MONTH)

@@ -5,6 +5,7 @@ estimated from the wind, their likely sources named from the inventories, and th
 
 * **Schedule**: on the asset `plumewatch_pixels`, same key; so a day runs again whenever it, or an earlier day that it
   refers to, has changed. Airflow refuses backfills here: backfill `sentinel2_daily_ingest`, or run `redetect`.
+* **A day by hand**: trigger with the key YYYY-MM-DD (form: Advanced Options, Partition Key).
 * **Reads**: `pixels`, `wind`, `sources`.
 * **Writes**: `plumes`, `plume_details`, `anomalies`, `matches`, `observations`, `maps`, `failed_scenes`.
 """
@@ -20,7 +21,7 @@ from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.detection import match_sources, write_observations_and_map
 from plumewatch_airflow.failures import report_failures
 from plumewatch_airflow.methane import make_plumes
-from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
+from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc
 from plumewatch_airflow.summary import summarised
 
 
@@ -40,7 +41,7 @@ def detect_plumes() -> None:
     default_args=DEFAULT_ARGS,
     tags=[*TAGS, "methane"],
     max_active_runs=1,  # two runs of one key must not overtake each other
-    doc_md=__doc__,
+    **doc(__doc__),
 )
 def methane_detection_and_matching() -> None:
     """Detect, match, draw, report."""

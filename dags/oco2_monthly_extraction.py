@@ -4,9 +4,9 @@ Lite granules of the month become soundings, soundings along each orbit become C
 
 * **Schedule**: the first of each month, midnight UTC, for the month just ended; for late granules run its key again.
 * **Reads**: granules (`PLUMEWATCH_GRANULES`: NASA's archive by a token, or a folder), wind (`PLUMEWATCH_WIND`).
-* **Writes**: `soundings`, `peaks`, `peak_details`, `wind`, `observations`, `failed_scenes`. Hands on the asset
-  `plumewatch_peaks` for the month, and for a neighbouring month that shares an orbit with it.
-* **A month**: trigger with the key YYYY-MM, or a logical date in it. **A range**: backfill from the first of a month.
+* **Writes**: `soundings`, `peaks`, `peak_details`, `wind`, `observations`, `failed_scenes`, `maps` of months without
+  granules. Hands on the asset `plumewatch_peaks` for the month, and for a neighbour that shares an orbit with it.
+* **A month**: trigger with the key YYYY-MM (form: Advanced Options), or a logical date in it. **A range**: backfill.
 
 What cannot be had or read is a row of `failed_scenes` and turns the run red; the rest goes on: stored soundings stay,
 peaks without wind take their granule's. Downloads are deleted unless `keep_granules` is set.
@@ -21,33 +21,34 @@ from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch.gases import CO2
 from plumewatch.keys import MONTH
 from plumewatch_airflow.assets import MONTHLY, PEAKS, partition_key
-from plumewatch_airflow.co2 import make_peaks
+from plumewatch_airflow.co2 import make_peaks, make_soundings
 from plumewatch_airflow.connections import load_settings
+from plumewatch_airflow.detection import draw_maps
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
 from plumewatch_airflow.hand_offs import hand_on
-from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, keep_granules_param
-from plumewatch_airflow.spark import run_spark_job
+from plumewatch_airflow.missing import skip_without
+from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc, keep_granules_param
 from plumewatch_airflow.summary import log_summary, summarised
 
 
 @task.short_circuit
 def list_granules() -> list[dict[str, Any]]:
     """List the newest granule of each day; a month without granules ends here, recorded."""
-    from plumewatch.oco2.granules.staging import list_month, missing_account, record_listing
+    from plumewatch.oco2.granules.staging import list_month, record_listing, record_missing_account
 
-    context, settings = get_current_context(), load_settings()
-    key = partition_key(context, MONTH)
-    if reason := missing_account(settings):
-        raise AirflowSkipException(reason)
+    settings, key = load_settings(), partition_key(get_current_context(), MONTH)
+    missing = record_missing_account(settings, key)
+    draw_maps(CO2, [key] if missing else [])
+    skip_without("EARTHDATA_TOKEN", key, missing)
     with summarised() as summary, failure_recorded(key, "list", "list_granules"):
         found = list_month(settings, key)
         record_listing(settings, failure_book(), key, found)
+        draw_maps(CO2, [] if found.granules else [key])
         summary.read, summary.written, summary.skipped = found.n_files, len(found.granules), found.n_superseded
-        summary.failed = len(found.refused)
+        summary.failed, summary.path = len(found.refused), settings.granules
         found.raise_if_all_refused()
-        summary.path = settings.granules
     if not found.granules:
-        log_summary(context)  # a task that ends its run has no post_execute
+        log_summary(get_current_context())  # a task that ends its run has no post_execute
     return found.scenes(key)
 
 
@@ -58,24 +59,23 @@ def fetch_granule(scene: dict[str, Any]) -> None:
 
     cast(dict, get_current_context())["granule_label"] = scene["scene_id"]
     with summarised() as summary, failure_recorded(scene["key"], scene["scene_id"], "fetch_granule"):
-        summary.read = 1
         summary.path = stage_granule(load_settings(), scene["key"], scene["path"], scene["stated"])
-        summary.written = 1
+        summary.read = summary.written = 1
 
 
 @task(trigger_rule="all_done_min_one_success")
 def extract_soundings(granules: list[dict[str, Any]]) -> str:
     """Turn the staged granules into the soundings of the month, and return the month."""
-    from plumewatch.oco2.granules.staging import not_staged, staging_folder
+    from plumewatch.oco2.granules.staging import record_not_staged, staging_folder
 
     settings, key = load_settings(), granules[0]["key"]
     with summarised() as summary:
-        missing = not_staged(settings, key, [granule["scene_id"] for granule in granules])
+        missing = record_not_staged(settings, key, [granule["scene_id"] for granule in granules])
         if len(missing) == len(granules):
+            draw_maps(CO2, [key])
             raise AirflowSkipException("no granule is staged: all failed, or a cleared run needs fetch_granule again")
         summary.path = settings.table_root("soundings")
-        paths = {"granules_path": staging_folder(settings, key), "soundings_path": summary.path}
-        summary.add(run_spark_job("granules_to_soundings", key=key, **paths, keep_stored=missing or None))
+        summary.add(make_soundings(key, staging_folder(settings, key), keep_stored=missing))
     return key
 
 
@@ -116,15 +116,14 @@ def detect_peaks(key: str, outlet_events: Any = None) -> None:
     default_args=DEFAULT_ARGS,
     tags=[*TAGS, CO2.name],
     max_active_runs=1,
-    doc_md=__doc__,
+    **doc(__doc__),
 )
 def oco2_monthly_extraction() -> None:
     """List, fetch each granule, extract, bring the wind, detect, report."""
     granules: Any = list_granules()
-    fetched = fetch_granule.expand(scene=granules)
     key: Any = extract_soundings(granules)
     reported = report_failures(MONTH, scenes=granules, mapped_task="fetch_granule")
-    fetched >> key >> fetch_wind(key) >> detect_peaks(key) >> reported
+    fetch_granule.expand(scene=granules) >> key >> fetch_wind(key) >> detect_peaks(key) >> reported
 
 
 oco2_monthly_extraction()

@@ -25,8 +25,8 @@ from plumewatch.keys import DAY
 from plumewatch_airflow.assets import partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
-from plumewatch_airflow.methane import make_pixels, make_plumes
-from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, case_params
+from plumewatch_airflow.methane import make_pixels, make_plumes, tell_missing_wind
+from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, case_params, doc, typed
 from plumewatch_airflow.summary import summarised
 
 CASES = "cases"  # XCom: what came of the search, by case
@@ -40,7 +40,7 @@ def search_scenes() -> list[dict[str, Any]]:
     context, settings = get_current_context(), load_settings()
     key = partition_key(context, DAY)
     with summarised() as summary, failure_recorded(key, "search", "search_scenes"):
-        found = search_cases(settings, **context["params"])
+        found = search_cases(settings, **{**context["params"], "cases": typed(context["params"]["cases"])})
         found.record(failure_book(), key)
         summary.read, summary.written, summary.failed = len(found.notes), len(found.scenes), len(found.failed)
     context["ti"].xcom_push(CASES, {case: asdict(note) for case, note in found.notes.items()})
@@ -69,6 +69,7 @@ def fetch_wind(scenes: list[dict[str, Any]]) -> None:
     from plumewatch.methane.cases.scenes import fetch_case_wind
 
     with summarised() as summary:
+        tell_missing_wind(partition_key(get_current_context(), DAY))
         summary.written = len(fetch_case_wind(load_settings(), scenes))
 
 
@@ -116,7 +117,7 @@ def write_validation() -> None:
         summary.path = settings.table_root("validation")
 
 
-@dag(params=case_params(), default_args=DEFAULT_ARGS, tags=[*TAGS, "methane"], max_active_runs=1, doc_md=__doc__)
+@dag(params=case_params(), default_args=DEFAULT_ARGS, tags=[*TAGS, "methane"], max_active_runs=1, **doc(__doc__))
 def published_cases_validation() -> None:
     """Search, fetch, wind, pixels, detect each pass, compare, report."""
     scenes: Any = search_scenes()

@@ -14,33 +14,46 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import Param, PartitionedAtRuntime, dag, get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from plumewatch.gases import CH4, CO2, GASES, Gas
-from plumewatch.keys import MONTH
+from plumewatch.keys import DAY, MONTH
 from plumewatch_airflow.assets import PEAKS, PIXELS, keys_between, partition_key
 from plumewatch_airflow.co2 import make_peaks
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failures import report_failures
 from plumewatch_airflow.hand_offs import hand_on
-from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
+from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc
 from plumewatch_airflow.summary import summarised
 
 BOTH = "both"
-METHODS = [method for gas in GASES.values() for method in gas.methods]
+GAS_OF = {method: gas.name for gas in GASES.values() for method in gas.methods}
 
 PARAMS = {
     "from": Param(type="string", format="date", title="From", description_md="First day."),
-    "to": Param(type="string", format="date", title="To", description_md="Last day, included."),
+    "to": Param(type="string", format="date", title="To", description_md="Last day, included; not before the first."),
     "gas": Param(BOTH, enum=[BOTH, *GASES], title="Gas", description_md="One of them, or both."),
     "methods": Param(
         [],
         type=["array", "null"],
-        items={"type": "string", "enum": METHODS},
-        examples=METHODS,
+        items={"type": "string", "enum": list(GAS_OF)},
+        examples=list(GAS_OF),
+        values_display={method: f"{method} ({gas})" for method, gas in GAS_OF.items()},
         title="Methods",
-        description_md="Beside the default ones, for comparison.",
+        description_md="Of the gas that is chosen; beside the default ones, for comparison.",
     ),
 }
+
+
+@task
+def check_params() -> None:
+    """Refuse what the form can't: dates in the wrong order, and methods of a gas that isn't chosen."""
+    params = get_current_context()["params"]
+    with summarised() as summary:
+        summary.read = len(keys_between(params["from"], params["to"], DAY))
+        allowed = [method for method, gas in GAS_OF.items() if params["gas"] in (BOTH, gas)]
+        if others := [method for method in params["methods"] or [] if method not in allowed]:
+            found = f"methods {', '.join(others)} with gas {params['gas']}"
+            raise AirflowFailException(f"{found}; allowed: {', '.join(allowed)}")
 
 
 @task(outlets=[PIXELS])
@@ -87,10 +100,10 @@ def _methods(gas: Gas) -> list[str]:
     return [method for method in get_current_context()["params"]["methods"] or [] if method in gas.methods]
 
 
-@dag(schedule=PartitionedAtRuntime(), params=PARAMS, default_args=DEFAULT_ARGS, tags=TAGS, doc_md=__doc__)
+@dag(schedule=PartitionedAtRuntime(), params=PARAMS, default_args=DEFAULT_ARGS, tags=TAGS, **doc(__doc__))
 def redetect() -> None:
-    """Hand stored keys on again, report."""
-    [redetect_methane(), redetect_co2()] >> report_failures(MONTH)
+    """Check what is asked for, hand stored keys on again, report."""
+    check_params() >> [redetect_methane(), redetect_co2()] >> report_failures(MONTH)
 
 
 redetect()

@@ -6,9 +6,9 @@ screened for cloud and turned into the pixel table, beside the wind of the day.
 * **Schedule**: each midnight UTC, for the day that has just ended: its scenes come in from then on, and what comes
   later lands in its own day when the key runs again.
 * **Reads**: areas (`include/areas/`, `<storage root>/areas/`), their STAC catalogues, wind.
-* **Writes**: `scenes`, `pixels`, `wind`, `observations`, `failed_scenes`. Hands on the asset `plumewatch_pixels` for
-  the day, and for each later day whose references it changes.
-* **Today**: trigger without a key. **A day**: trigger with the key YYYY-MM-DD, or with that
+* **Writes**: `scenes`, `pixels`, `wind`, `observations`, `failed_scenes`, `maps` of days without pixels. Hands on the
+  asset `plumewatch_pixels` for the day, and for each later day whose references it changes.
+* **Today**: trigger without a key. **A day**: trigger with the key YYYY-MM-DD (form: Advanced Options), or with that
   logical date. **A range**: backfill. **The newest scene**: the param `newest`; it lands under its own day.
 
 A scene that fails is a row of `failed_scenes`; the others go on, and the run is red at its end.
@@ -24,10 +24,12 @@ from plumewatch.gases import CH4
 from plumewatch.keys import DAY
 from plumewatch_airflow.assets import DAILY, PIXELS, partition_key
 from plumewatch_airflow.connections import load_settings
+from plumewatch_airflow.detection import draw_maps
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
 from plumewatch_airflow.hand_offs import hand_on
-from plumewatch_airflow.methane import make_pixels
-from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, areas_param
+from plumewatch_airflow.methane import lost_scenes_told, make_pixels, tell_missing_wind
+from plumewatch_airflow.missing import skip_without
+from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, areas_param, doc, typed
 from plumewatch_airflow.summary import log_summary, summarised
 
 LOOK_BACK_DAYS = 15  # three revisits of one satellite pair
@@ -61,11 +63,13 @@ def search_scenes() -> list[dict[str, Any]]:
     key = partition_key(context, DAY)
     with summarised() as summary, failure_recorded(key, "search", "search_scenes"):
         search = search_newest if params["newest"] else search_day
-        found = search(settings, key, params["areas"] or [], look_back_days=params["look_back_days"])
+        found = search(settings, key, typed(params["areas"]), look_back_days=params["look_back_days"])
         found.record(failure_book())
+        draw_maps(CH4, [] if found.scenes else [key])
         summary.read, summary.written, summary.skipped = found.n_items, len(found.scenes), found.n_skipped
         summary.failed = len(found.failed)
         found.raise_if_all_failed()
+    skip_without("areas", key, found.no_areas)
     if not found.scenes:
         log_summary(context)  # a task that ends its run has no post_execute
     return [{"key": s.key, "area": s.area, "scene_id": s.scene_id, "item": s.item_href} for s in found.scenes]
@@ -78,9 +82,8 @@ def fetch_scene(scene: dict[str, Any]) -> None:
 
     cast(dict, get_current_context())["scene_label"] = f"{scene['area']} {scene['scene_id']}"
     with summarised() as summary, failure_recorded(scene["key"], scene["scene_id"], "fetch_scene", scene["area"]):
-        summary.read = 1
-        summary.path = fetch_area_scene(load_settings(), scene["area"], scene["item"])
-        summary.written = 1
+        summary.path = fetch_area_scene(load_settings(), scene["area"], scene["item"], scene["key"])
+        summary.read = summary.written = 1
 
 
 @task
@@ -90,6 +93,7 @@ def fetch_wind(scenes: list[dict[str, Any]]) -> None:
 
     settings = load_settings()
     with summarised() as summary:
+        tell_missing_wind(scenes[0]["key"])
         written = fetch_area_wind(settings, {(scene["key"], scene["area"]) for scene in scenes})
         summary.written, summary.path = len(written), settings.table_root("wind")
 
@@ -101,7 +105,7 @@ def write_pixels(scenes: list[dict[str, Any]], outlet_events: Any = None) -> Non
     from plumewatch.sentinel2.ingest import record_missing_scenes
 
     settings, changed = load_settings(), set[str]()
-    with summarised() as summary:
+    with summarised() as summary, lost_scenes_told(record_missing_scenes, scenes, changed):
         for key in sorted({scene["key"] for scene in scenes}):
             summary.failed += record_missing_scenes(settings, key, [s for s in scenes if s["key"] == key])
             summary.add(make_pixels(key, list(settings.area_folders), date=key))
@@ -113,7 +117,7 @@ def write_pixels(scenes: list[dict[str, Any]], outlet_events: Any = None) -> Non
 
 
 @dag(
-    schedule=DAILY, params=PARAMS, default_args=DEFAULT_ARGS, tags=[*TAGS, "methane"], max_active_runs=2, doc_md=__doc__
+    schedule=DAILY, params=PARAMS, default_args=DEFAULT_ARGS, tags=[*TAGS, "methane"], max_active_runs=2, **doc(__doc__)
 )
 def sentinel2_daily_ingest() -> None:
     """Search, fetch each scene, wind, pixels, report."""

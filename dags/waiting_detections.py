@@ -1,7 +1,7 @@
 """# Detections that wait
 
-Airflow forgets what arrives for a DAG that is paused, and what was on its way when its database was lost. This looks
-for days and months that were handed on to detection and not detected since, and hands them on again.
+Looks for days and months that were handed on to detection and not detected since, and hands them on again. Airflow
+forgets what arrives for a DAG that is paused, and what was on its way when its database was lost.
 
 * **Schedule**: each half hour, UTC; it is unpaused from the start and costs a second where nothing waits. While a
   detection DAG is paused, a warning in the log names what waits for it.
@@ -22,7 +22,7 @@ from plumewatch.keys import DAY
 from plumewatch_airflow.assets import HALF_HOURLY, PEAKS, PIXELS
 from plumewatch_airflow.failures import report_failures
 from plumewatch_airflow.hand_offs import hand_on, undetected
-from plumewatch_airflow.params import DEFAULT_ARGS, TAGS
+from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc
 from plumewatch_airflow.summary import summarised
 
 
@@ -51,7 +51,7 @@ def _hand_on_again(gas: Gas, outlet_events: Any) -> None:
     tags=TAGS,
     max_active_runs=1,
     is_paused_upon_creation=False,
-    doc_md=__doc__,
+    **doc(__doc__),
 )
 def waiting_detections() -> None:
     """Look, hand on, report."""

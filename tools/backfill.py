@@ -1,5 +1,6 @@
 """`make backfill`: a range of dates by Airflow's own backfill command; what it will cost is printed first.
 
+A dry run asks a copy of Airflow's database, and so leaves nothing behind.
 Exit code 0: the runs are created (or, dry, listed); 1: they can't be; 2: the arguments can't work.
 """
 
@@ -8,11 +9,15 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from plumewatch import storage
 from plumewatch.areas import grid_of, read_areas
@@ -25,11 +30,12 @@ from plumewatch.sentinel2.search import search_scenes
 from plumewatch.settings import CHECKOUT, CMR, Settings
 
 from tools.airflow_client import AirflowError
-from tools.check import why_unreachable
 from tools.checkout import LOCAL_AIRFLOW
+from tools.checks.settings import say_unknown_names
+from tools.checks.sources import why_unreachable
 from tools.java import present_java
 from tools.local_airflow import LocalAirflow
-from tools.places import user_environment, user_place
+from tools.places import Place, user_environment, user_place
 from tools.supervisor import is_supervised
 from tools.up import PORT, read_state
 
@@ -49,12 +55,23 @@ REFUSED = {
 }
 EXAMPLE = f"make backfill DAG={INGEST} FROM=2025-08-20 TO=2025-09-06 DRY=1"
 
+LEFT, FAILED, COMPLETED = "none", "failed", "completed"
+"""Airflow's words for which of the days or months that have run already are run again."""
+REPROCESSED = {
+    LEFT: "Days or months that have run already, failed ones too, are left as they are (REPROCESS=failed or =completed "
+    "runs them again).",
+    FAILED: "Of days or months that have run already, those whose last run failed run again.",
+    COMPLETED: "Days or months that have run already run again, whether they failed or not.",
+}
+
 BLOCK_PX = 1024
 """Edge of a block of the catalogue's GeoTIFFs, which are read by whole blocks (Earth Search's COGs)."""
 PIXEL_M, FINE_PIXEL_M = 20.0, 10.0  # Sentinel-2 User Handbook: B02, B03, B04, B08 have 10 m; 60 m bands are few bytes
 FINE_BANDS = ("B02", "B03", "B04", "B08")
 BAND_BYTES, MASK_BYTES = 2, 1  # uint16 reflectance; uint8 scene classes and cloud probability
 N_MASKS = 2
+SQLITE_TIMEOUT_S = 30.0
+"""How long a running Airflow may keep its database locked while it is copied."""
 
 
 class BadArguments(Exception):
@@ -75,6 +92,8 @@ class Order:
     """First day; for months a first of a month."""
     last: date
     """Last day, included."""
+    reprocess: str = LEFT
+    """Which of the days or months that have run already are run again."""
 
     @property
     def n_days(self) -> int:
@@ -88,13 +107,15 @@ class Order:
         return [f"{month // 12}-{month % 12 + 1:02d}" for month in range(first, last + 1)]
 
 
-def read_order(dag_id: str, first: str, last: str, today: date) -> Order:
-    """Return the order that three texts give. Raises BadArguments."""
+def read_order(dag_id: str, first: str, last: str, today: date, reprocess: str = LEFT) -> Order:
+    """Return the order that these texts give. Raises BadArguments."""
     if dag_id in REFUSED:
         raise BadArguments(f"DAG={dag_id}: it {REFUSED[dag_id]}.")
     if dag_id not in DETECTIONS:
         raise BadArguments(f"DAG={dag_id or '(empty)'}; allowed: {', '.join(DETECTIONS)}. Example: {EXAMPLE}")
-    order = Order(dag_id, _date("FROM", first), _date("TO", last))
+    if reprocess not in REPROCESSED:
+        raise BadArguments(f"REPROCESS={reprocess}; allowed: {', '.join(REPROCESSED)}")
+    order = Order(dag_id, _date("FROM", first), _date("TO", last), reprocess)
     if order.last < order.first:
         raise BadArguments(f"FROM={first} is after TO={last}; allowed: a first day that isn't after the last one")
     if order.last > today:
@@ -217,23 +238,47 @@ def airflow_arguments(order: Order, dry: bool) -> list[str]:
     """Return the arguments of Airflow's command."""
     return [
         "backfill", "create", "--dag-id", order.dag_id, "--from-date", str(order.first), "--to-date", str(order.last),
-        "--max-active-runs", str(MAX_ACTIVE_RUNS[order.dag_id]), *(["--dry-run"] if dry else []),
+        "--max-active-runs", str(MAX_ACTIVE_RUNS[order.dag_id]), "--reprocess-behavior", order.reprocess,
+        *(["--dry-run"] if dry else []),
     ]  # fmt: skip
 
 
 def create(order: Order, dry: bool) -> None:
     """Have Airflow create the runs, or list them. Raises CannotBackfill with Airflow's reason."""
+    place = user_place(present_java())
     is_running = is_supervised(LOCAL_AIRFLOW)
+    if dry:
+        with copy_of(place) as copied:
+            print(ask_airflow(copied, order, dry, is_running), flush=True)
+        return
     state = read_state(LOCAL_AIRFLOW) or {}
-    port = int(state["url"].rpartition(":")[2]) if is_running and "url" in state else PORT
-    airflow = user_place(present_java()).airflow(port)
+    airflow = place.airflow(int(state["url"].rpartition(":")[2]) if is_running and "url" in state else PORT)
+    print(ask_airflow(airflow, order, dry, is_running), flush=True)
+    print(what_follows(order, airflow if is_running else None))
+
+
+@contextmanager
+def copy_of(place: Place) -> Iterator[LocalAirflow]:
+    """Yield an Airflow in a folder that is gone afterwards, with a copy of the place's database if there is one."""
+    database = place.folder / "airflow" / "airflow.db"
+    # SQLite reads a database in WAL mode by two files beside it, and would leave them there if nobody has it open.
+    how = "mode=ro" if database.with_name("airflow.db-wal").exists() else "immutable=1"
+    with TemporaryDirectory(prefix="plumewatch-") as folder:
+        airflow = replace(place, folder=Path(folder)).airflow(PORT)
+        if database.exists():
+            source = sqlite3.connect(f"{database.as_uri()}?{how}", uri=True, timeout=SQLITE_TIMEOUT_S)
+            with closing(source), closing(sqlite3.connect(airflow.home / database.name)) as copy:
+                source.backup(copy)
+        yield airflow
+
+
+def ask_airflow(airflow: LocalAirflow, order: Order, dry: bool, is_running: bool) -> str:
+    """Return what Airflow's command prints. Raises CannotBackfill with its reason."""
     if not is_running:  # nobody keeps the database up to date with the DAG files
-        print("Airflow isn't running: reading the DAG files into its database ...", flush=True)
+        print("Airflow isn't running: reading the DAG files ...", flush=True)
         run_airflow(airflow, ["db", "migrate"])
         run_airflow(airflow, ["dags", "reserialize"])
-    print(run_airflow(airflow, airflow_arguments(order, dry)), flush=True)
-    if not dry:
-        print(what_follows(order, airflow if is_running else None))
+    return run_airflow(airflow, airflow_arguments(order, dry))
 
 
 def run_airflow(airflow: LocalAirflow, arguments: Sequence[str]) -> str:
@@ -250,7 +295,7 @@ def run_airflow(airflow: LocalAirflow, arguments: Sequence[str]) -> str:
 def what_follows(order: Order, airflow: LocalAirflow | None) -> str:
     """Return what happens with the runs now: a DAG that is paused lets them wait."""
     detection = DETECTIONS[order.dag_id]
-    kept = "Days or months that have run already are left as they are (to repeat one, clear or trigger it)."
+    kept = REPROCESSED[order.reprocess]
     if airflow is None:
         return f"Created. The runs start when `make up` runs and {order.dag_id} and {detection} are unpaused. {kept}"
     try:
@@ -264,15 +309,18 @@ def what_follows(order: Order, airflow: LocalAirflow | None) -> str:
 
 
 def main() -> None:
-    """`--dag D --from YYYY-MM-DD --to YYYY-MM-DD [--dry-run]`."""
+    """`--dag D --from YYYY-MM-DD --to YYYY-MM-DD [--reprocess failed|completed] [--dry-run]`."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("dag", "from", "to"):
         parser.add_argument(f"--{name}", required=True, metavar=name.upper())
+    parser.add_argument("--reprocess", default=LEFT)
     parser.add_argument("--dry-run", action="store_true")
     arguments = vars(parser.parse_args())
     logging.basicConfig(level=logging.ERROR)
     try:
-        order = read_order(arguments["dag"], arguments["from"], arguments["to"], datetime.now(UTC).date())
+        today = datetime.now(UTC).date()
+        order = read_order(arguments["dag"], arguments["from"], arguments["to"], today, arguments["reprocess"])
+        say_unknown_names()
         os.environ.update(user_environment(present_java()))
         os.chdir(CHECKOUT)
         print("\n".join(cost_of(order, Settings.load())) + "\n", flush=True)

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from plumewatch.errors import ConfigurationError
 
 from tools.checkout import CHECKOUT, DEMO, LOCAL_AIRFLOW
+from tools.checks.settings import say_unknown_names
 from tools.java import JavaNotFound, find_java
 from tools.local_airflow import USER, secrets_of
 from tools.places import Place, demo_place, remembered_storage, user_place
@@ -48,6 +50,8 @@ def start(port: int | None, demo: bool) -> None:
     port = port or PORT
     if not is_free(port):
         raise CannotStart(f"Port {port} is taken; choose another: make up PORT={port + 1}")
+    if not demo:  # which has settings of its own
+        say_unknown_names()
     prepare_spark()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / STATE).unlink(missing_ok=True)
@@ -178,7 +182,7 @@ def main() -> None:
             serve(arguments.port or PORT, arguments.demo)
         else:
             stop()
-    except (CannotStart, JavaNotFound, S3ServerMissing, ServiceFailed, AlreadyRunning) as error:
+    except (CannotStart, ConfigurationError, JavaNotFound, S3ServerMissing, ServiceFailed, AlreadyRunning) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit("Interrupted.")

@@ -1,21 +1,20 @@
-"""Files that users describe areas in: their features as GeoJSON objects, whatever the format; what isn't read is named.
-
-A reader's own errors end here: what cannot be read is an InputError that names the file.
-"""
+"""Files that users describe areas in: their features as GeoJSON objects, whatever the format."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from plumewatch import storage
-from plumewatch.errors import LASTING, InputError, PlumewatchError, ServiceError
+from plumewatch.errors import InputError, reading
 
 JSON_SUFFIXES = (".geojson", ".json")
 SUFFIXES = (*JSON_SUFFIXES, ".gpkg", ".shp")
 SHAPEFILE_NAME_LENGTH = 10  # characters of a property's name, dBase III
+BESIDE_SHAPEFILE = (".dbf", ".shx", ".prj", ".cpg")  # without which it has no properties, no order and no CRS
 BESIDE_AREAS = (
     ".dbf", ".shx", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".shp.xml", ".qmd", ".qpj", ".fix", ".gpkg-wal",
     ".gpkg-shm", ".gpkg-journal", ".md", ".txt",
@@ -26,11 +25,13 @@ PROPERTIES = (
     "bbox", "width_px", "height_px",
 )  # fmt: skip
 """What a feature may say of its area."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+"""What an area may be called: it becomes a folder."""
 AREA_FILE = "a GeoJSON (FeatureCollection, Feature, Polygon or MultiPolygon), GeoPackage or Shapefile"
 GEOMETRIES = (
     "Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon", "GeometryCollection",
 )  # fmt: skip
-WGS84 = ("CRS84", "4326", "4979")  # how names of longitude and latitude end, as the `crs` of older GeoJSON says it
+WGS84 = re.compile(r"(?:.*[:/#])?(?:CRS84H?|4326|4979)")  # names of longitude and latitude, as older GeoJSON has them
 
 
 def read_features(file: str) -> list[tuple[str, Any]]:
@@ -41,22 +42,23 @@ def read_features(file: str) -> list[tuple[str, Any]]:
 
     Raises InputError where the file cannot be read or has no features, ServiceError where a bucket doesn't deliver it.
     """
-    try:
+    with reading(file, AREA_FILE):
         if file.lower().endswith(JSON_SUFFIXES):
-            features = _geojson_features(file, json.loads(storage.read_bytes(file)))
+            features = geojson_features(file, json.loads(storage.read_bytes(file)))
         else:
             features = _vector_features(file)
-    except PlumewatchError:
-        raise
-    except LASTING as error:
-        raise InputError(file, f"not readable ({error.strerror or error})", "a file that may be read") from error
-    except Exception as error:  # json's, GDAL's, pandas' and GEOS's own, of whatever a file may hold
-        if isinstance(error, OSError) and not storage.is_local(file):
-            raise ServiceError(f"{file}: {type(error).__name__}: {error}") from error
-        raise InputError(file, f"not readable ({type(error).__name__}: {_first_line(error)})", AREA_FILE) from error
     if not features:
         raise InputError(file, "no features", "one feature an area")
     return features
+
+
+def name_of(file: str, properties: Mapping[str, Any]) -> str:
+    """Return what the area of a feature is called: its own name, or else the file's; whether NAME allows it or not.
+
+    >>> name_of("areas/wells.geojson", {"name": 7}), name_of("areas/wells.geojson", {"name": None})
+    ('7', 'wells')
+    """
+    return str(properties.get("name") or Path(file).stem)
 
 
 def unread_files(path: str) -> Iterator[tuple[str, str]]:
@@ -69,12 +71,11 @@ def unread_files(path: str) -> Iterator[tuple[str, str]]:
             yield file, f"a file of another ending; read are {', '.join(SUFFIXES)}"
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0][:200]
+def geojson_features(file: str, content: Any) -> list[tuple[str, Any]]:
+    """Return the features of a FeatureCollection, a Feature, or a bare geometry, as `read_features` does.
 
-
-def _geojson_features(file: str, content: Any) -> list[tuple[str, Any]]:
-    """The features of a FeatureCollection, a Feature, or a bare geometry."""
+    Raises InputError where the content is none of them, or in another CRS than WGS 84.
+    """
     if not isinstance(content, dict):
         raise InputError(file, f"JSON that is a {type(content).__name__}", AREA_FILE)
     _check_crs(file, content)
@@ -92,19 +93,15 @@ def _check_crs(file: str, content: dict[str, Any]) -> None:
         return
     crs = content["crs"]
     name = str(crs.get("properties", {}).get("name")) if isinstance(crs, dict) else str(crs)
-    if not name.upper().endswith(WGS84):
+    if not WGS84.fullmatch(name.upper()):
         raise InputError(file, f"crs {name!r}", "longitude and latitude in WGS 84 (RFC 7946), without a crs")
 
 
 def _vector_features(file: str) -> list[tuple[str, Any]]:
     import pyogrio
-    from pyogrio.errors import DataSourceError
 
-    with storage.local_copy(file) as local:
-        try:
-            layers = pyogrio.list_layers(local)
-        except DataSourceError as error:
-            raise InputError(file, f"not readable ({_first_line(error)})", "a GeoPackage or Shapefile") from error
+    with storage.local_copy(file, beside=BESIDE_SHAPEFILE if file.lower().endswith(".shp") else ()) as local:
+        layers = pyogrio.list_layers(local)
         spatial = [str(name) for name, kind in layers if kind is not None]
         found = []
         for layer in spatial:

@@ -8,13 +8,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from plumewatch import storage
-from plumewatch.area_files import PROPERTIES, SUFFIXES, read_features, unread_files
+from plumewatch.area_files import NAME, PROPERTIES, SUFFIXES, name_of, read_features, unread_files
 from plumewatch.area_geometry import number_of, read_geometry
 from plumewatch.errors import ConfigurationError, InputError, PlumewatchError
 from plumewatch.geodesy import TRUE_GRID, utm_epsg
@@ -37,7 +36,6 @@ BAND_ALIASES = {
 BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
 METHANE_BANDS = ("B11", "B12")
 SENTINEL2_SWIR_RESOLUTION_M = 20.0  # of B11 and B12, Sentinel-2 User Handbook
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 MAX_CELLS = 20_000 * 20_000  # more than a Sentinel-2 tile at 10 m (10,980 x 10,980) three times over
 COUNTED_CELLS = 1_000_000  # of a larger grid an area that isn't a hairline holds some
 MAX_RESOLUTION_M = 10_000.0
@@ -190,7 +188,7 @@ def _area(file: str, where: str, feature: Any) -> Area:
     properties = {k: v for k, v in stated.items() if v is not None}
     if unknown := sorted(map(str, properties.keys() - set(PROPERTIES))):
         log.warning("%s: %s: not used: %s; known: %s", file, where, ", ".join(unknown), ", ".join(PROPERTIES))
-    name = str(properties.get("name", "") or Path(file).stem)
+    name = name_of(file, properties)
     if not NAME.fullmatch(name):
         raise refuse(f"name {name!r}", "letters, digits, '-' and '_': it becomes a folder")
     catalogue = str(properties.get("catalogue", "stac"))

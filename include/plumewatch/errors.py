@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
@@ -69,8 +71,43 @@ def may_heal(error: BaseException) -> bool:
     return not isinstance(error, LASTING)
 
 
+NETWORK = ("aiobotocore", "aiohttp", "botocore")
+"""Packages whose errors come from the way to a bucket, and not from what a file holds."""
+FIRST_LINE = 200  # characters of a library's message
+
+
+@contextlib.contextmanager
+def reading(file: object, allowed: str, found: str = "not readable") -> Iterator[None]:
+    """Make whatever the block raises an error of ours that names `file`: the one boundary of all readers.
+
+    It stands around what a library does with a file, and around what is made of the content: which errors they raise of
+    a file that is cut, mixed up or of another kind is nobody's promise. InputError says what was `found`, before
+    the library's words, and what is `allowed`; where a bucket doesn't deliver, it is a ServiceError. The project's own
+    errors pass as they are.
+    """
+    try:
+        yield
+    except PlumewatchError:
+        raise
+    except Exception as error:
+        raise _error_of(redact(str(file)), error, allowed, found) from error
+
+
+def _error_of(file: str, error: Exception, allowed: str, found: str) -> PlumewatchError:
+    said = redact((str(error).splitlines() or [""])[0])[:FIRST_LINE]
+    if isinstance(error, LASTING):
+        return InputError(file, f"not readable ({error.strerror or said})", "a file that may be read")
+    is_remote = "://" in file and not file.startswith("file://")
+    is_answer = type(error).__module__.split(".")[0] in NETWORK or isinstance(error, ConnectionError | TimeoutError)
+    if is_remote and (is_answer or (isinstance(error, OSError) and error.errno)):
+        return ServiceError(f"{file}: {type(error).__name__}: {said}")
+    return InputError(file, f"{found} ({type(error).__name__}: {said})", allowed)
+
+
 def redact(text: str) -> str:
     """Return `text` without signatures, tokens and passwords, so that it may be stored and shown.
+
+    Half of a character, which JSON may hold and UTF-8 can't, is written as its number.
 
     >>> redact("GET https://a/b.tif?sig=abc%2F&x=1")
     'GET https://a/b.tif?sig=***&x=1'
@@ -79,4 +116,4 @@ def redact(text: str) -> str:
     def keep_the_name(match: re.Match[str]) -> str:
         return (match["name"] or match["bearer"] or match["word"] or match["scheme"] or "") + "***"
 
-    return _SECRETS.sub(keep_the_name, text)
+    return _SECRETS.sub(keep_the_name, text).encode(errors="backslashreplace").decode()

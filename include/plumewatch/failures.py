@@ -101,6 +101,8 @@ class FailureBook:
     """Partition."""
     run_id: str
     """The run that fails or heals."""
+    attempts: int = 1
+    """Which try of the task it is."""
 
     def settle(self, key: str, failures: Sequence[FailedScene] = (), is_over: Condition = never) -> None:
         """Record `failures` under a key, naming each in the log, and mark open rows that are over as healed.
@@ -121,7 +123,8 @@ class FailureBook:
                 if row["healed_at_utc"] is None and identity not in failed_now and is_over(row):
                     row["healed_at_utc"] = now
             for failure in failures:
-                rows[failure.identity] = _row(failure, self.run_id, rows.get(failure.identity), now)
+                row = _row(failure, self.run_id, rows.get(failure.identity), now)
+                rows[failure.identity] = row | {"attempts": max(failure.attempts, self.attempts)}
             return FAILED_SCENES.from_pylist(list(rows.values()))
 
         storage.change_rows(FAILED_SCENES, self._root, {"dag_id": self.dag_id, "key": key}, change)

@@ -1,20 +1,30 @@
-"""HTTP with one patience for all services: what is tried again, how often, how long, and the reason where it fails."""
+"""HTTP with one patience for all services: what is tried again, how often, how long, and the reason where it fails.
+
+A request that gets no answer is not begun again after PATIENCE_S, whether a host refuses, cannot be found or is silent.
+Within `one_patience_per_host` a host has that patience once for all that is asked of it.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, ProxyError, ReadTimeoutError, SSLError
 from urllib3.util import Retry
 
 from plumewatch.errors import ServiceError, redact
 
 TIMEOUT_S = (10.0, 120.0)  # to connect, between two pieces of an answer: NCCS cuts out of large files while one waits
+SEARCH_TIMEOUT_S = (10.0, 30.0)  # a page of a catalogue comes within seconds
 RETRIES = 5  # with the backoff below: half a minute in all, what a restart of a service takes
 BACKOFF_S = 1.0
+PATIENCE_S = 30.0  # for a host that gives no answer: an attempt that would begin later isn't made
 RETRY_AFTER_MAX_S = 300  # a service that asks for more than that is left to the task's own retries
 RETRIED_STATUS = (429, 500, 502, 503, 504)
 MAX_BYTES = 512 * 2**20  # a chunk of ERA5 is 4 MB unpacked, GEOS-FP's whole globe 332 MB a day; an endless answer ends
@@ -22,25 +32,94 @@ PIECE_BYTES = 2**20
 MAX_MESSAGE = 500
 
 
-def retry_policy(retries: int | None = None) -> Retry:
-    """Return what every request of the project is repeated by; RETRIES times unless told otherwise.
+SILENT = (ConnectTimeoutError, ReadTimeoutError, ProxyError, SSLError)
+"""No connection (refused, unknown name and broken network too), or no word over it: the host's matter, not the
+request's. One that breaks a connection may do so for a reason in the request."""
 
-    Whatever its verb: a search by POST changes nothing, and an alert twice is better than none.
+_spent: ContextVar[dict[str, str | None] | None] = ContextVar("_spent", default=None)
+"""Hosts that have cost their patience: why one is silent, None for one that answers and refuses."""
+
+
+class _Patience(Retry):
+    """Repeats as Retry does, but what gets no answer only as long as its time lasts."""
+
+    ends_at = float("inf")
+
+    def new(self, **changes: Any) -> _Patience:
+        again = super().new(**changes)
+        again.ends_at = self.ends_at
+        return again
+
+    def increment(self, method: str | None = None, url: str | None = None, *arguments: Any, **named: Any) -> _Patience:
+        again, error = super().increment(method, url, *arguments, **named), named.get("error")
+        if error is not None and time.monotonic() + again.get_backoff_time() >= self.ends_at:
+            raise MaxRetryError(named["_pool"], str(url), error) from error
+        return again
+
+
+class PatientAdapter(HTTPAdapter):
+    """Sends requests with the project's patience, and heeds what it knows of their hosts."""
+
+    def __init__(self, retries: int | None = None) -> None:
+        self._retries = retries
+        super().__init__(max_retries=self._patience(retries))
+
+    def send(self, request: requests.PreparedRequest, *arguments: Any, **named: Any) -> requests.Response:
+        """Send; what is known to be silent fails at once, what is known to refuse is asked once."""
+        spent, host = _spent.get(), urlsplit(str(request.url)).netloc.rpartition("@")[2]
+        if spent is None:
+            self.max_retries = self._patience(self._retries)
+            return super().send(request, *arguments, **named)
+        if reason := spent.get(host):
+            raise requests.ConnectionError(reason, request=request)
+        self.max_retries = self._patience(0 if host in spent else self._retries)
+        try:
+            answer = super().send(request, *arguments, **named)
+        except requests.RequestException as error:
+            spent[host] = _reason(error) if isinstance(_cause(error), SILENT) else None
+            raise
+        if answer.status_code in RETRIED_STATUS:
+            spent[host] = None
+        else:
+            spent.pop(host, None)
+        return answer
+
+    @staticmethod
+    def _patience(retries: int | None) -> _Patience:
+        """Whatever the verb: a search by POST changes nothing, and an alert twice is better than none."""
+        patience = _Patience(
+            total=RETRIES if retries is None else retries,
+            backoff_factor=BACKOFF_S,
+            status_forcelist=RETRIED_STATUS,
+            allowed_methods=None,
+            raise_on_status=False,  # the last answer is wanted, not an exception that hides its status
+            retry_after_max=RETRY_AFTER_MAX_S,
+        )
+        patience.ends_at = time.monotonic() + PATIENCE_S
+        return patience
+
+
+@contextmanager
+def one_patience_per_host() -> Iterator[None]:
+    """Within the block a host costs its patience once: then, if it was silent, all requests to it fail at once.
+
+    The reason is the same then. One that answered, but only to refuse for now (RETRIED_STATUS), is asked once a
+    request until it does better. An outer block goes on in an inner one.
     """
-    return Retry(
-        total=RETRIES if retries is None else retries,
-        backoff_factor=BACKOFF_S,
-        status_forcelist=RETRIED_STATUS,
-        allowed_methods=None,
-        raise_on_status=False,  # the last answer is wanted, not an exception that hides its status
-        retry_after_max=RETRY_AFTER_MAX_S,
-    )
+    token = _spent.set({} if _spent.get() is None else _spent.get())
+    try:
+        yield
+    finally:
+        _spent.reset(token)
 
 
 def make_patient(session: requests.Session, retries: int | None = None) -> None:
-    """Let a session repeat a request that a busy service refuses, or that no connection is made for."""
+    """Let a session repeat a request that a busy service refuses, or that no connection is made for.
+
+    RETRIES times unless told otherwise.
+    """
     for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(max_retries=retry_policy(retries)))
+        session.mount(scheme, PatientAdapter(retries))
 
 
 @contextmanager
@@ -61,7 +140,20 @@ def ask(session: requests.Session, url: str, **arguments: Any) -> requests.Respo
 
 def no_answer(url: str, error: requests.RequestException) -> ServiceError:
     """Return the error for a service that didn't answer, or not to the end."""
-    return ServiceError(f"{redact(url)}: no answer: {redact(str(error))[:MAX_MESSAGE]}")
+    return ServiceError(f"{redact(url)}: no answer: {redact(_reason(error))[:MAX_MESSAGE]}")
+
+
+def _reason(error: requests.RequestException) -> str:
+    """What went wrong at last, without the names of those who passed it on."""
+    cause = _cause(error)
+    arguments = getattr(cause, "args", ()) or (cause,)
+    return str(arguments[-1])
+
+
+def _cause(error: requests.RequestException) -> Any:
+    """What urllib3 said; of a request that was repeated, of its last attempt."""
+    said = error.args[0] if error.args else error
+    return getattr(said, "reason", None) or said
 
 
 def download(session: requests.Session, url: str) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Partition keys that are times: a day or a month, UTC, as text in one form."""
+"""Names of files and folders: what one may be, and partition keys that are times, UTC, as text in one form."""
 
 from __future__ import annotations
 
@@ -20,3 +20,14 @@ def is_key(text: str, form: str) -> bool:
         return datetime.strptime(text, form).strftime(form) == text
     except ValueError:
         return False
+
+
+def is_file_name(name: object) -> bool:
+    """Whether it is the name of one file or folder in a place of ours, and leads nowhere else; hidden ones are none.
+
+    >>> is_file_name("a.parquet"), is_file_name("../a.parquet"), is_file_name("/etc"), is_file_name(3)
+    (True, False, False, False)
+    """
+    if not isinstance(name, str) or not name or name.startswith(".") or set("/\\\0") & set(name):
+        return False
+    return name.isprintable()  # half of a character, which UTF-8 can't write, isn't

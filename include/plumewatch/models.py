@@ -132,7 +132,7 @@ class FailedScene:
     ) -> FailedScene:
         """Describe `error`."""
         return cls(
-            scene_id=scene_id,
+            scene_id=redact(scene_id),
             stage=stage,
             error_class=type(error).__name__,
             message=redact(str(error))[:MAX_MESSAGE],

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from plumewatch import storage
-from plumewatch.errors import ConfigurationError
-from plumewatch.statuses import DETECTION_STAGE, OBSERVATION_STAGES
+from plumewatch.errors import ConfigurationError, InputError, reading
+from plumewatch.statuses import DETECTION_STAGE, FAILED, OBSERVATION_STAGES, SEARCH_STAGE
 from plumewatch.tables import OBSERVATIONS
 
 
@@ -41,14 +41,37 @@ def write_observations(
     storage.replace_rows(OBSERVATIONS, root, {"gas": gas, "key": key}, table, owns)
 
 
+def areas_observed(storage_root: str, gas: str, key: str) -> set[str]:
+    """Return the areas of which more is known than that they could not be searched."""
+    root = storage.join(storage_root, OBSERVATIONS.name)
+    columns = ["area", "outcome", "stage"]
+    rows = storage.read_table(OBSERVATIONS, root, columns, where={"gas": gas, "key": key}).to_pylist()
+    unsearched = (FAILED, SEARCH_STAGE)
+    return {r["area"] for r in rows if r["area"] is not None and (r["outcome"], r["stage"]) != unsearched}
+
+
 def write_detection_observations(storage_root: str, gas: str, key: str, partitions: Sequence[storage.Partition]) -> int:
     """Write what the detection jobs left under `observations` in the manifests of a key; return the number of rows."""
-    manifests = (storage.read_manifest(partition.path) or {} for partition in partitions)
-    rows = [_with_time(row) for manifest in manifests for row in manifest.get("observations", [])]
+    rows = [row for partition in partitions for row in stated_observations(partition.path)]
     areas = {row["area"] for row in rows if row.get("area") is not None}
     orbits = {row["orbit"] for row in rows if row.get("orbit") is not None}
     write_observations(storage_root, gas, key, DETECTION_STAGE, rows, areas=areas, orbits=orbits)
     return len(rows)
+
+
+def stated_observations(partition: str) -> list[dict[str, Any]]:
+    """Return what the manifest of a partition folder states under `observations`, none where it states nothing.
+
+    They have the columns and types of the table `observations`; InputError names the manifest of others.
+    """
+    stated = (storage.read_manifest(partition) or {}).get("observations", [])
+    manifest, known = storage.join(partition, storage.MANIFEST), OBSERVATIONS.schema.names
+    with reading(manifest, "observations with columns of the table `observations`"):
+        rows = [_with_time(row) for row in stated]
+        if unknown := {name for row in rows for name in row} - set(known):
+            raise InputError(manifest, f"observations with {', '.join(sorted(unknown))}", ", ".join(known))
+        OBSERVATIONS.from_pylist(rows)
+    return rows
 
 
 def _with_time(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import os
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
-from urllib.parse import unquote
 
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError, redact
@@ -31,7 +30,8 @@ SPARK_MASTERS = "local[N], spark://host:7077, sc://host:15002"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 QUOTED = re.compile(r"(?P<quote>[\"'])(?P<value>(?:(?!(?P=quote)).)*)(?P=quote)(?:\s+#.*|\s*)")
 BARE = re.compile(r"(?![\"'])(?P<value>(?:(?<!\s)#|[^#])*?)(?:(?:^|\s+)#.*)?")
-REFERENCE = re.compile(r"\$\{\w+\}|^\$\w+")
+REFERENCE = re.compile(r"\$\{\w+\}|^\$\w+|\$\(|`")
+ODD = re.compile(r"^[\u2018-\u201f\u00ab\u2039]|[\x00-\x08\x0b-\x1f\x7f]")  # quotes of a text program, controls
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,12 @@ class Settings:
         if unknown:
             raise ConfigurationError(f"PLUMEWATCH_ALERTS: {unknown}; allowed: {', '.join(ALERT_CHANNELS)}")
         for name in PATHS:
-            path = getattr(self, name)
-            if path and path.startswith("file://") and "%" in path:  # a path from here on, so that it is decoded once
-                object.__setattr__(self, name, unquote(path.removeprefix("file://").removeprefix("localhost")))
+            if path := getattr(self, name):
+                object.__setattr__(self, name, storage.decoded(path))  # a path from here on: decoded once
 
     @classmethod
     def load(cls) -> Settings:
-        """Return the settings that hold now; read inside a task, never when a DAG file is parsed."""
+        """Return the settings that hold now; read inside a task, and when a DAG file is parsed for its form alone."""
         found = {**read_dotenv(CHECKOUT / ".env"), **os.environ}
         values: dict[str, object] = {}
         for field in fields(cls):
@@ -158,11 +157,13 @@ def read_dotenv(path: Path) -> dict[str, str]:
 def _dotenv_value(text: str, where: str) -> str:
     """The value that the right side of a line means; `where` is named in errors."""
     match = QUOTED.fullmatch(text) or BARE.fullmatch(text)
+    if odd := ODD.search(text):
+        raise ConfigurationError(f"{where}: a character {odd[0]!r}; allowed: straight quotes, no control characters")
     if match is None:
         allowed = "a value without them, or one quoted from its beginning to its end, and then a comment behind a space"
         raise ConfigurationError(f"{where}: quotes that don't enclose the value; allowed: {allowed}")
     value = match["value"].strip() if match.re is BARE else match["value"]
     if not text.startswith("'") and REFERENCE.search(value):
-        allowed = "the value itself, or 'single quotes' where the $ is a part of it"
-        raise ConfigurationError(f"{where}: a variable in the value, which isn't replaced; allowed: {allowed}")
+        allowed = "the value itself, or 'single quotes' where the $ or ` is a part of it"
+        raise ConfigurationError(f"{where}: a variable or command in it, which isn't replaced; allowed: {allowed}")
     return value

@@ -1,29 +1,76 @@
-"""One digest of a run's failures, to the channels of PLUMEWATCH_ALERTS.
+"""One digest of a run's failures, to the channels of PLUMEWATCH_ALERTS; the log always has it.
 
-A channel is a function from (digest, settings) to None in CHANNELS; another one is one function and one entry.
+A channel is a function from (alert, settings) to None in CHANNELS; another one is one function and one entry.
 """
 
 from __future__ import annotations
 
 import html
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from airflow.sdk import BaseNotifier
+from plumewatch.areas import WHOLE_SEARCH
 from plumewatch.errors import ConfigurationError, ServiceError
+from plumewatch.failures import NothingDone
 from plumewatch.http import TIMEOUT_S, http_session
 from plumewatch.settings import Settings
 
 from plumewatch_airflow.connections import load_settings
 
+NAMES_SHOWN, LINES_SHOWN = 6, 40  # of one cause, of one digest
+LOG = "log"
+ADDRESS = re.compile(r"(\w+://[^/\s:]+(?::\d+)?)[^\s:;,)']*")
+
 log = logging.getLogger("plumewatch.alert")
+
+
+class Alert(Protocol):
+    """What a channel sends."""
+
+    @property
+    def title(self) -> str:
+        """One line."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Tells of a setting that is missing, in a run that is green."""
+
+    dag_id: str
+    """The DAG that needs it."""
+    run_id: str
+    """The run that noticed."""
+    key: str
+    """The partition key that the run was for."""
+    setting: str
+    """What is missing."""
+    reason: str
+    """What that costs and what to do."""
+
+    @property
+    def title(self) -> str:
+        """One line: what is missing, and where."""
+        return f"Plumewatch: {self.dag_id} for {self.key}: {self.setting} is missing"
+
+    @property
+    def text(self) -> str:
+        """The title, and what to do."""
+        return f"{self.title} (run {self.run_id}; told once)\n- {self.reason}"
 
 
 @dataclass(frozen=True)
 class Digest:
-    """What an alert says."""
+    """What an alert says of a run's failures: one line a cause."""
 
     dag_id: str
     """The DAG whose run has failures."""
@@ -37,29 +84,74 @@ class Digest:
     """Tasks that failed for another reason than a scene."""
 
     @property
+    def causes(self) -> list[list[dict[str, Any]]]:
+        """The failures by their cause: the same stage and error, whatever they name.
+
+        A task that failed because all its parts did is no cause of its own.
+        """
+        parts = [f for f in self.failures if f["error_class"] != NothingDone.__name__]
+        by_cause: dict[Any, list[dict[str, Any]]] = {}
+        for failure in parts or self.failures:
+            by_cause.setdefault(_cause(failure), []).append(failure)
+        return list(by_cause.values())
+
+    @property
+    def n_failures(self) -> int:
+        """Failures that it tells of, tasks aside."""
+        return sum(map(len, self.causes))
+
+    @property
     def title(self) -> str:
         """One line: how much failed, and where."""
-        failed = f"failed scenes: {len(self.failures)}, failed tasks: {len(self.failed_tasks)}"
+        failed = f"failed scenes: {self.n_failures}, failed tasks: {len(self.failed_tasks)}"
         return f"Plumewatch: {self.dag_id} for {self.key}: {failed}"
 
     @property
     def text(self) -> str:
-        """The title, then one line a failure."""
-        lines = [
-            f"- {f['area'] or '-'} {f['scene_id']} ({f['stage']}, attempt {f['attempts']}, "
-            f"{'retryable' if f['is_retryable'] else 'final'}): {f['error_class']}: {f['message']}"
-            for f in self.failures
-        ]
-        lines += [f"- task {task}: see its log" for task in self.failed_tasks]
+        """The title, then one line a cause."""
+        told = {failure["stage"] for failure in self.failures}  # a task whose own row says why
+        lines = [_line(failures) for failures in self.causes]
+        lines += [f"- task {task}: see its log" for task in self.failed_tasks if task not in told]
+        if left := lines[LINES_SHOWN:]:
+            lines = [*lines[:LINES_SHOWN], f"- and {len(left)} more; all are in failed_scenes"]
         return "\n".join([f"{self.title} (run {self.run_id})", *lines])
 
 
-def to_log(digest: Digest, settings: Settings) -> None:
+def _cause(failure: dict[str, Any]) -> tuple[Any, ...]:
+    same = ("stage", "error_class", "http_status", "is_retryable")
+    return *(failure.get(name) for name in same), _unnamed(failure)
+
+
+def _unnamed(failure: dict[str, Any]) -> str:
+    """The message without the names of its area and scene, and of addresses without what follows the host."""
+    message = str(failure["message"])
+    for name in sorted({failure["area"], failure["scene_id"]} - {None, "", WHOLE_SEARCH}, key=len, reverse=True):
+        message = re.sub(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])", "...", message)
+    return ADDRESS.sub(r"\1", message)
+
+
+def _line(failures: Sequence[dict[str, Any]]) -> str:
+    """One line for failures of one cause."""
+    first, n = failures[0], len(failures)
+    attempts = max(failure["attempts"] for failure in failures)
+    if n == 1:
+        what, message = f"{first['area'] or '-'} {first['scene_id']}", first["message"]
+    else:
+        are_areas = all(f["area"] and f["scene_id"] == WHOLE_SEARCH for f in failures)
+        names = [f["area"] if are_areas else f"{f['area'] or ''} {f['scene_id']}".strip() for f in failures]
+        more = f" and {n - NAMES_SHOWN} more" if n > NAMES_SHOWN else ""
+        what = f"{n} {'areas' if are_areas else 'failures'} ({', '.join(names[:NAMES_SHOWN])}{more})"
+        message = first["message"] if len({f["message"] for f in failures}) == 1 else _unnamed(first)
+    how = f"{first['stage']}, attempt {attempts}, {'retryable' if first['is_retryable'] else 'final'}"
+    return f"- {what} ({how}): {first['error_class']}: {message}"
+
+
+def to_log(digest: Alert, settings: Settings) -> None:
     """The task's own log."""
     log.error("ALERT %s", digest.text)
 
 
-def to_smtp(digest: Digest, settings: Settings) -> None:
+def to_smtp(digest: Alert, settings: Settings) -> None:
     """E-mail by the connection smtp_default."""
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
@@ -68,21 +160,21 @@ def to_smtp(digest: Digest, settings: Settings) -> None:
     ).notify({})
 
 
-def to_slack(digest: Digest, settings: Settings) -> None:
+def to_slack(digest: Alert, settings: Settings) -> None:
     """A channel of the workspace of slack_default."""
     from airflow.providers.slack.notifications.slack import SlackNotifier
 
     SlackNotifier(text=digest.text, channel=_recipient("slack", settings)).notify({})
 
 
-def to_sns(digest: Digest, settings: Settings) -> None:
+def to_sns(digest: Alert, settings: Settings) -> None:
     """A topic of Amazon SNS by aws_default."""
     from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
 
     SnsNotifier(target_arn=_recipient("sns", settings), message=digest.text, subject=digest.title[:100]).notify({})
 
 
-def to_webhook(digest: Digest, settings: Settings) -> None:
+def to_webhook(digest: Alert, settings: Settings) -> None:
     """A POST of JSON with `title` and `text`."""
     import requests
 
@@ -96,8 +188,8 @@ def to_webhook(digest: Digest, settings: Settings) -> None:
         raise ServiceError(f"webhook: HTTP {answer.status_code}", answer.status_code)
 
 
-CHANNELS: dict[str, Callable[[Digest, Settings], None]] = {
-    "log": to_log,
+CHANNELS: dict[str, Callable[[Alert, Settings], None]] = {
+    LOG: to_log,
     "smtp": to_smtp,
     "slack": to_slack,
     "sns": to_sns,
@@ -106,18 +198,18 @@ CHANNELS: dict[str, Callable[[Digest, Settings], None]] = {
 
 
 class DigestNotifier(BaseNotifier):
-    """Sends a digest to every channel of the settings; a channel that fails doesn't keep the others from sending."""
+    """Sends an alert to the log and to every channel of the settings; one that fails keeps no other from sending."""
 
     template_fields = ()
 
-    def __init__(self, digest: Digest) -> None:
+    def __init__(self, digest: Alert) -> None:
         super().__init__()
         self.digest = digest
 
     def notify(self, context: Any) -> None:
         """Send; raises the first channel's error after all have been tried."""
         settings, errors = load_settings(), []
-        for channel in settings.alerts:
+        for channel in dict.fromkeys((LOG, *settings.alerts)):
             try:
                 CHANNELS[channel](self.digest, settings)
             except Exception as error:  # noqa: BLE001 - whatever a channel raises, the others must still be tried

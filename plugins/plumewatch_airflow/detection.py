@@ -1,16 +1,18 @@
-"""The steps that both detection DAGs share: matching, observations and map."""
+"""The steps that both detection DAGs share: matching, observations, and maps, which the ingests draw too."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from airflow.sdk import get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch import storage
-from plumewatch.gases import CH4, GASES
+from plumewatch.gases import CH4, GASES, Gas
 from plumewatch.observations import write_detection_observations
 from plumewatch.tables import COMBINED, SOURCES
 
 from plumewatch_airflow.assets import partition_key
 from plumewatch_airflow.connections import load_settings
+from plumewatch_airflow.missing import skip_without
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import summarised
 
@@ -21,8 +23,8 @@ def match_sources(gas_name: str) -> None:
     gas, settings = GASES[gas_name], load_settings()
     key = partition_key(get_current_context(), gas.key_format)
     sources = storage.partition_path(settings.table_root(SOURCES.name), {"inventory": COMBINED})
-    if not storage.exists(sources):
-        raise AirflowSkipException(f"no {sources}: run inventory_refresh, then redetect")
+    there = storage.exists(sources)
+    skip_without("sources", key, None if there else f"no {sources}: run inventory_refresh, then redetect")
     with summarised() as summary:
         summary.path = settings.table_root("matches")
         result = run_spark_job(
@@ -41,9 +43,6 @@ def match_sources(gas_name: str) -> None:
 @task(trigger_rule="none_failed")
 def write_observations_and_map(gas_name: str) -> None:
     """Write the observations that the detection left in its manifests, and draw the map of the key."""
-    from plumewatch.areas import log_unreadable, read_areas
-    from plumewatch.maps.map_file import write_map
-
     gas, settings = GASES[gas_name], load_settings()
     key = partition_key(get_current_context(), gas.key_format)
     with summarised() as summary:
@@ -51,5 +50,17 @@ def write_observations_and_map(gas_name: str) -> None:
         detections = storage.list_partitions(gas.table, settings.table_root(gas.table.name), of_key)
         summary.read = len(detections)
         summary.written = write_detection_observations(settings.storage_root, gas.name, key, detections)
-        areas = read_areas(*settings.area_folders, on_failure=log_unreadable) if gas is CH4 else ()
-        summary.path = write_map(gas, key, settings.storage_root, areas)
+        [summary.path] = draw_maps(gas, [key])
+
+
+def draw_maps(gas: Gas, keys: Iterable[str]) -> list[str]:
+    """Draw the maps of keys from what is stored, and return their paths.
+
+    An ingest calls it for keys of which it hands nothing on: no detection follows that would say that nobody looked.
+    """
+    from plumewatch.areas import log_unreadable, read_areas
+    from plumewatch.maps.map_file import write_map
+
+    settings = load_settings()
+    areas = read_areas(*settings.area_folders, on_failure=log_unreadable) if gas is CH4 else ()
+    return [write_map(gas, key, settings.storage_root, areas) for key in sorted(keys)]

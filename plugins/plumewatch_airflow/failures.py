@@ -30,7 +30,8 @@ FAILED_STATES = ("failed", "upstream_failed")
 def failure_book() -> FailureBook:
     """Return the book of failures of this run."""
     context = get_current_context()
-    return FailureBook(load_settings().storage_root, context["dag"].dag_id, context["run_id"])
+    attempts = context["ti"].try_number
+    return FailureBook(load_settings().storage_root, context["dag"].dag_id, context["run_id"], attempts)
 
 
 @contextmanager
@@ -44,9 +45,7 @@ def failure_recorded(key: str, scene_id: str, stage: str, area: str | None = Non
         yield
         book.settle(key, is_over=went_through(stage, [(area, scene_id)]))
     except Exception as error:
-        attempts = get_current_context()["ti"].try_number
-        failure = FailedScene.from_exception(error, scene_id=scene_id, stage=stage, area=area, attempts=attempts)
-        book.settle(key, [failure])
+        book.settle(key, [FailedScene.from_exception(error, scene_id=scene_id, stage=stage, area=area)])
         raise
 
 
@@ -72,17 +71,17 @@ def report_failures(
             reconcile(book, mapped_task, scenes, of_scene)
         keys = sorted({partition_key(context, key_format), *(scene["key"] for scene in scenes)})
         tasks = sorted(n for n, s in states.items() if s == "failed" and n != ti.task_id and indices[n] is None)
-        if not tasks:
+        if not tasks and "success" in states.values():  # a run of which all was skipped has looked at nothing
             areas = {scene["area"] for scene in scenes if scene["area"]} or None
             for key in keys:
                 book.settle(key, is_over=not_seen_again(book.run_id, areas, but_stage=mapped_task))
         failures = [row for key in keys for row in book.open_rows_of_run(key)]
-        summary.read, summary.failed = len(scenes), len(failures) + len(tasks)
+        digest = Digest(book.dag_id, book.run_id, ", ".join(keys), failures, tasks)
+        summary.read, summary.failed = len(scenes), digest.n_failures + len(tasks)
         if detected:
             began = cast(datetime, context["dag_run"].start_date)
             take_hand_offs(book.storage_root, GASES[detected], partition_key(context, key_format), began)
         if failures or tasks:
-            digest = Digest(book.dag_id, book.run_id, ", ".join(keys), failures, tasks)
             DigestNotifier(digest).notify(context)
             raise AirflowFailException(digest.title)
 

@@ -1,13 +1,20 @@
-"""The Spark jobs of methane as several DAGs run them: rasters to pixels, pixels to plumes."""
+"""What several DAGs do about methane: rasters to pixels, pixels to plumes, and what a missing wind means for them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from plumewatch.gases import CH4
 from plumewatch.jobs import JobResult
+from plumewatch.missing_settings import missing_wind
+from plumewatch.statuses import PIXELS_STAGE
 
 from plumewatch_airflow.connections import load_settings
+from plumewatch_airflow.detection import draw_maps
+from plumewatch_airflow.failures import failure_book
+from plumewatch_airflow.missing import tell_missing
 from plumewatch_airflow.spark import run_spark_job
 
 
@@ -24,6 +31,27 @@ def make_pixels(key: str, areas_path: str | list[str], **options: Any) -> JobRes
     )
 
 
+@contextmanager
+def lost_scenes_told(
+    record: Callable[..., int], scenes: Sequence[Mapping[str, Any]], handed_on: Collection[str]
+) -> Iterator[None]:
+    """After a block that makes pixels of `scenes`, however it ends, `record` which of them gave none.
+
+    And draw the maps of their days, but of those `handed_on` by then: these are detected and drawn after this run.
+    `record` is `sentinel2.ingest.record_missing_scenes`.
+    """
+    settings, book = load_settings(), failure_book()
+    try:
+        yield
+    finally:
+        keys = {scene["key"] for scene in scenes}
+        for key in sorted(keys):
+            rows = [row for row in book.open_rows_of_run(key) if row["stage"] == PIXELS_STAGE]
+            failed = {(row["area"], row["scene_id"]) for row in rows}
+            record(settings, key, [scene for scene in scenes if scene["key"] == key], failed)
+        draw_maps(CH4, keys - set(handed_on))
+
+
 def make_plumes(key: str, pixels: str = "pixels", **options: Any) -> JobResult:
     """Detect plumes, with the stored wind, in the table `pixels` or a partition of it (`pixels/area=A/date=D`)."""
     settings = load_settings()
@@ -36,3 +64,8 @@ def make_plumes(key: str, pixels: str = "pixels", **options: Any) -> JobResult:
         details_path=settings.table_root(CH4.details),
         **options,
     )
+
+
+def tell_missing_wind(key: str) -> None:
+    """Say that plumes have no rates where no wind source is set: in the log, and once by alert."""
+    tell_missing("PLUMEWATCH_WIND", key, missing_wind(load_settings()))

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import re
+from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Param
+from plumewatch.area_names import AreaNames, read_area_names
+from plumewatch.errors import redact
+from plumewatch.settings import Settings
 
-from plumewatch_airflow.summary import log_summary
+from plumewatch_airflow.summary import log_failure, log_retry, log_summary
 
 TAGS = ["plumewatch"]
 CASE_SETS = ["stanford2021", "stanford2022", "stanford2024", "imeo", "varon2021"]
-AREAS_FOLDER = Path(__file__).resolve().parents[2] / "include" / "areas"
+# Airflow's forms draw `code` over the line above it: in texts of several lines there is none.
+WHICH_DAY = "The day: under *Advanced Options*, *Partition Key*, as 2025-08-24; without one today."
+WHICH_MONTH = "The month: under *Advanced Options*, *Partition Key*, as 2025-08; without one this month."
+MAX_LISTED = 20  # names in a sentence of a form
+NAMES: dict[str, Any] = {"type": ["array", "null"], "items": {"type": "string"}}
 
 # Retried with backoff: half a minute, a minute; what cannot heal is failed at once (summary.py, spark.py).
 DEFAULT_ARGS: dict[str, Any] = {
@@ -24,19 +31,42 @@ DEFAULT_ARGS: dict[str, Any] = {
     "max_retry_delay": timedelta(minutes=10),
     "show_return_value_in_logs": False,
     "post_execute": log_summary,
+    "on_retry_callback": log_retry,
+    "on_failure_callback": log_failure,
 }
 
 
+def doc(text: str | None) -> dict[str, Any]:
+    """Return a DAG's docs as arguments of `@dag`: all of it, and its first sentence for the list of DAGs."""
+    beginning = (text or "").split("\n\n")[1:2]  # below the headline
+    return {"doc_md": text, "description": re.split(r"(?<=\.)\s", " ".join("".join(beginning).split()))[0]}
+
+
 def areas_param() -> Param:
-    """A list of areas; those of `include/areas/` are offered, others are typed by name. Empty: all."""
-    return Param(
-        [],
-        type=["array", "null"],
-        items={"type": "string"},
-        examples=_offered_areas(),
-        title="Areas",
-        description_md="Fetch only these; empty: all. Areas in `<storage root>/areas/` are typed by name.",
-    )
+    """A list of areas, those offered that a run of the present settings finds; empty: all.
+
+    The form has no field to choose from and type into: where not all folders can be listed at once, names are typed.
+    """
+    told = ["Only these areas; empty: all."]
+    try:
+        found = read_area_names(*Settings.load().area_folders)
+    except Exception as error:  # noqa: BLE001 - the runs fail by it; the DAG is there all the same
+        found = AreaNames((), (), ())
+        told.append(f"None is offered: {_plain(str(error))}.")
+    schema: dict[str, Any] = {**NAMES}
+    if found.unlisted:
+        known = f"Known are {_listed(found.names)}; beside them those of" if found.names else "Those of"
+        told += ["One a line, by name.", f"{known} {_listed(found.unlisted)}, which aren't listed here."]
+    else:
+        schema["examples"] = list(found.names)
+    if found.broken:
+        told.append(f"Not read (make check says why): {_listed(found.broken)}.")
+    return Param([], **schema, title="Areas", description_md=f"{' '.join(told)}\n\n{WHICH_DAY}")
+
+
+def typed(names: Sequence[str] | None) -> list[str]:
+    """Return the names that were chosen, or typed one a line, without the lines that were left blank."""
+    return [name.strip() for name in names or () if name.strip()]
 
 
 def keep_granules_param() -> Param:
@@ -45,27 +75,29 @@ def keep_granules_param() -> Param:
         False,
         type="boolean",
         title="Keep granules",
-        description_md="Keep what was downloaded in `granules/` of the storage: a repetition needs no download then.",
+        description_md="Keep what was downloaded in granules/ of the storage: a repetition needs no download then."
+        f"\n\n{WHICH_MONTH}",
     )
 
 
 def case_params() -> dict[str, Param]:
     """Which published cases a validation is run on, and whether their scenes are fetched."""
-    names: dict[str, Any] = {"type": ["array", "null"], "items": {"type": "string"}}
     number: dict[str, Any] = {"type": ["integer", "null"], "minimum": 1}
     return {
-        "sets": Param([], **names, examples=CASE_SETS, title="Sets", description_md="Whole campaigns."),
-        "cases": Param([], **names, title="Cases", description_md="Ids of cases. Neither sets nor cases: all."),
+        "sets": Param([], **NAMES, examples=CASE_SETS, title="Sets", description_md="Whole campaigns."),
+        "cases": Param(
+            [], **NAMES, title="Cases", description_md="Ids of cases, one a line. Neither sets nor cases: all."
+        ),
         "max_cases": Param(None, **number, title="At most", description_md="So many cases, metered releases first."),
         "fetch": Param(True, type="boolean", title="Fetch", description_md="Off: run on what is stored."),
     }
 
 
-def _offered_areas() -> list[str]:
-    """Names of the GeoJSON areas that ship with the bundle; read at every parse, so without geopandas."""
-    names = set()
-    for file in AREAS_FOLDER.glob("*.geojson"):
-        content = json.loads(file.read_text(encoding="utf-8"))
-        for feature in content.get("features", [content]):
-            names.add((feature.get("properties") or {}).get("name") or file.stem)
-    return sorted(names)
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(map(_plain, names[:MAX_LISTED]))
+    return f"{shown} and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else shown
+
+
+def _plain(text: str) -> str:
+    """A text that is no Markdown, without secrets."""
+    return re.sub(r"([\\`*_\[\]<>#])", r"\\\1", redact(text))

@@ -6,7 +6,6 @@ import json
 import logging
 import subprocess
 import sys
-from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from plumewatch.jobs import EXIT_BAD_ARGUMENTS, EXIT_GOOD, EXIT_NOTHING_DONE, EX
 from plumewatch_airflow.connections import load_settings
 
 JOBS = Path(__file__).resolve().parents[2] / "spark_jobs"
-LINES_OF_ERROR = 15
 
 log = logging.getLogger("plumewatch.spark")
 
@@ -35,28 +33,29 @@ def run_spark_job(name: str, *, key: str, **arguments: Any) -> JobResult:
     arguments |= {"dag_id": context["dag"].dag_id, "run_id": context["run_id"], "key": key}
     command = [sys.executable, str(JOBS / f"{name}.py"), *_options(arguments)]
     log.info("starting %s on %s: %s", name, redact(load_settings().spark), redact(" ".join(command[2:])))
-    code, answer, log_lines = _run(command)
+    code, answer, last_line = _run(command)
     if code in (EXIT_GOOD, EXIT_SOME_BAD):
         result = json.loads(answer.splitlines()[-1])
         log.info("%s: %s", name, result)
         return JobResult(result["rows_read"], result["rows_written"], result["failed"])
-    reason = f"{name} ended with exit code {code}:\n" + "\n".join(log_lines)
-    is_final = code == EXIT_BAD_ARGUMENTS or (code == EXIT_NOTHING_DONE and not log_lines[-1].startswith(TRY_AGAIN))
+    is_final = code == EXIT_BAD_ARGUMENTS or (code == EXIT_NOTHING_DONE and not last_line.startswith(TRY_AGAIN))
+    reason = f"{name} ended with exit code {code}: {last_line.removeprefix(TRY_AGAIN)}"
     raise (AirflowFailException if is_final else AirflowException)(reason)
 
 
-def _run(command: list[str]) -> tuple[int, str, list[str]]:
-    """Run a job; return its exit code, its standard output, and the last lines of its log, which goes to the task's."""
+def _run(command: list[str]) -> tuple[int, str, str]:
+    """Run a job; return its exit code, its standard output, and the last line of its log, which goes to the task's."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    last = deque[str](maxlen=LINES_OF_ERROR)
+    last = ""
     assert process.stdout is not None and process.stderr is not None
     try:
         # Standard output is one line at the end: it fits into the pipe while the log is read.
         for line in process.stderr:
-            last.append(redact(line.rstrip()))
-            log.info("%s", last[-1])
+            shown = redact(line.rstrip())
+            log.info("%s", shown)
+            last = shown or last
         answer = process.stdout.read()
-        return process.wait(), answer, list(last) or ["no word from it"]
+        return process.wait(), answer, last or "no word from it"
     finally:
         process.kill()  # a task that is stopped takes its job along; one that has ended isn't there any more
         process.wait()

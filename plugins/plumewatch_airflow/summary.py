@@ -1,8 +1,13 @@
-"""The last line of a task's log: read, written, skipped, failed, seconds, path."""
+"""The last lines of a task's log: read, written, skipped, failed, seconds, path; what failed and what to do next.
+
+Airflow writes the traceback of an error when the task has ended, and its own last words into a group that is folded up;
+its callbacks come after both.
+"""
 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +15,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow.sdk import get_current_context
-from airflow.sdk.exceptions import AirflowFailException
-from plumewatch.errors import may_heal, redact
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from plumewatch.errors import PlumewatchError, may_heal, redact
 from plumewatch.jobs import JobResult
+from plumewatch.keys import is_key
+
+from plumewatch_airflow.assets import partition_key
 
 KEY = "plumewatch_summary"
+MAX_MESSAGE = 1000  # characters of an error in the line that ends a log
+END_OF_GROUP = "::endgroup::"
+"""What closes a group of lines in the log that the UI shows."""
 
 log = logging.getLogger("plumewatch.task")
 
@@ -47,17 +58,23 @@ class Summary:
 def summarised() -> Iterator[Summary]:
     """Fill the summary that ends the task's log, whether the task goes well or not.
 
-    An error that cannot heal ends the task for good: trying again would only delay the alert.
+    An error that cannot heal ends the task for good: trying again would only delay the alert. The project's own errors
+    say all in their message: their traceback is for debugging only.
     """
     context: Any = get_current_context()
     summary: Summary = context.setdefault(KEY, Summary())
     try:
         yield summary
-    except BaseException as error:
-        log_summary(get_current_context())
-        if isinstance(error, Exception) and not may_heal(error):
-            raise AirflowFailException(f"{type(error).__name__}: {redact(str(error))}") from error
+    except AirflowSkipException:
+        log_skip(context)
         raise
+    except PlumewatchError as error:
+        log.debug("the traceback", exc_info=True)
+        raise (AirflowException if may_heal(error) else AirflowFailException)(_told(error)) from None
+    except Exception as error:
+        if may_heal(error):
+            raise
+        raise AirflowFailException(_told(error)) from error
 
 
 def log_summary(context: Any, result: Any = None) -> None:
@@ -68,3 +85,55 @@ def log_summary(context: Any, result: Any = None) -> None:
             summary.read, summary.written, summary.skipped, summary.failed, time.monotonic() - summary.started,
             summary.path,
         )  # fmt: skip
+
+
+def log_skip(context: Any) -> None:
+    """Log the summary of a task that is skipped."""
+    summary = context.setdefault(KEY, Summary())
+    summary.skipped = max(summary.skipped, 1)
+    log_summary(context)
+
+
+def log_retry(context: Any) -> None:
+    """End the log of a try that failed, as `on_retry_callback` of every task."""
+    ti, task = context["ti"], context["ti"].task
+    least = math.ceil(task.retry_delay.total_seconds() * task.retry_exponential_backoff ** (ti.try_number - 1))
+    # Airflow adds up to as much again, so that not all come back at once.
+    _log_end(context, f"try {ti.try_number} of {ti.max_tries + 1}", f"will be tried again in {least} to {2 * least} s")
+
+
+def log_failure(context: Any) -> None:
+    """End the log of a task that failed for good, as `on_failure_callback` of every task."""
+    ti = context["ti"]
+    is_final = isinstance(context.get("exception"), AirflowFailException)  # trying again would not help
+    which = "final" if is_final else f"try {ti.try_number} of {ti.max_tries + 1}"
+    _log_end(context, which, f"mend the cause, then {_how_to_repeat(context)}")
+
+
+def _log_end(context: Any, which: str, then: str) -> None:
+    """Log the counts and one line: what to do comes before the cause, as the UI cuts lines at its edge."""
+    ti, error = context["ti"], context.get("exception")
+    summary = context.setdefault(KEY, Summary())
+    summary.failed = max(summary.failed, 1)
+    label = "" if getattr(ti, "map_index", -1) < 0 else f" {getattr(ti, 'rendered_map_index', None) or ti.map_index}"
+    log.info(END_OF_GROUP)
+    log_summary(context)
+    cause = _told(error) if error else "its process has died"
+    log.error("FAILED %s%s, %s: %s. Cause: %s", ti.task_id, label, which, then, cause)
+
+
+def _told(error: BaseException) -> str:
+    """An error on one line; the class is left out where Airflow's merely says whether to try again."""
+    text = " ".join(redact(str(error)).split())[:MAX_MESSAGE]
+    return text if type(error) in (AirflowException, AirflowFailException) else f"{type(error).__name__}: {text}"
+
+
+def _how_to_repeat(context: Any) -> str:
+    """What to do for a new run of the same."""
+    dag, params = context["dag"], " and the same params" if context["dag_run"].conf else ""
+    key, key_format = context.get("partition_key"), getattr(dag.timetable, "key_format", None)
+    if key is None and key_format:
+        key = partition_key(context, key_format)
+    if key_format and not is_key(key, key_format):
+        return f"trigger {dag.dag_id} with a key of the form that is allowed{params}"
+    return f"trigger {dag.dag_id} {f'with the key {key}' if key else 'again'}{params}"

@@ -34,6 +34,14 @@ def test_every_dag_explains_itself_and_ends_with_a_report(dagbag: Any, dag_id: s
     assert dag.task_dict["report_failures"].trigger_rule == "all_done"
 
 
+@pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
+def test_every_dag_is_described_by_the_first_sentence_of_its_docs(dagbag: Any, dag_id: str) -> None:
+    dag = dagbag.dags[dag_id]
+    docs = " ".join(dag.doc_md.partition("\n")[2].split())
+    assert docs.startswith(dag.description) and 30 < len(dag.description) < 250
+    assert dag.description.endswith(".") and ". " not in dag.description
+
+
 def test_work_is_retried_with_backoff(dagbag: Any) -> None:
     for dag in dagbag.dags.values():
         for task in dag.tasks:

@@ -95,6 +95,15 @@ def test_peaks_are_matched_and_drawn(world: Any, month: str, run_dag: Callable[.
     assert source is not None and source in {plant["name"] for plant in planted["plants"]}
 
 
+def test_a_month_without_granules_has_a_map_that_says_so(
+    world: Any, run_dag: Callable[..., Any], keys_handed_on: Callable[..., Any]
+) -> None:
+    run = run_dag(EXTRACTION, "2025-07")
+    assert run.state == "success" and keys_handed_on(run) == set()
+    html = storage.read_bytes(f"{world.storage_root}/maps/co2/2025-07.html").decode()
+    assert "Nothing was searched: no granules." in html
+
+
 def test_a_plume_is_found_rated_matched_and_drawn(world: Any, run_dag: Callable[..., Any]) -> None:
     planted = next(p for p in world.truth["plumes"] if p["must_be_found"])
     days = [day for day in world.truth["dates"] if day <= planted["date"]]

@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plumewatch import storage
 from plumewatch.errors import InputError, ServiceError
 from plumewatch.failures import FailureBook, not_seen_again
 from plumewatch.models import FailedScene
+from plumewatch.rasters.scene_store import scene_paths
+from plumewatch.sentinel2.ingest import record_missing_scenes
+from plumewatch.tables import OBSERVATIONS
 
 DAG, KEY = "some_dag", "2025-08-24"
 
@@ -39,11 +43,15 @@ def open_rows(root: str) -> list[tuple[str | None, str, str, int]]:
 
 
 def test_what_heals_is_retried_and_what_cannot_is_not(context: dict[str, Any], storage_root: str) -> None:
-    from airflow.sdk.exceptions import AirflowFailException
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
     from plumewatch_airflow.failures import failure_recorded
     from plumewatch_airflow.summary import summarised
 
-    with pytest.raises(ServiceError), summarised(), failure_recorded(KEY, "s1", "fetch_scene", "a"):
+    with (
+        pytest.raises(AirflowException, match="ServiceError: busy"),
+        summarised(),
+        failure_recorded(KEY, "s1", "fetch_scene", "a"),
+    ):
         raise ServiceError("busy", 503)
     failing = pytest.raises(AirflowFailException, match="cut off")
     with failing, summarised(), failure_recorded(KEY, "s2", "fetch_scene", "a"):
@@ -129,7 +137,9 @@ def test_how_a_job_may_end(
         return
     with pytest.raises(getattr(exceptions, kind)) as caught:
         spark.run_spark_job("job", key=KEY)
-    assert type(caught.value).__name__ == kind and stderr.splitlines()[-1] in str(caught.value)
+    last_line = stderr.splitlines()[-1].removeprefix("may heal when tried again: ")
+    assert type(caught.value).__name__ == kind
+    assert str(caught.value) == f"job ended with exit code {code}: {last_line}"
 
 
 def test_arguments_become_options(context: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,3 +155,43 @@ def test_arguments_become_options(context: dict[str, Any], tmp_path: Path, monke
     )
     assert options == ["--pixels-path", "p", "--keep-bad-quality", "--areas-path", "a", "b"]
     assert spark.run_spark_job("job", key=KEY, pixels_path="p").rows_read == 9
+
+
+@pytest.mark.parametrize("ends_well", [True, False])
+def test_scenes_without_pixels_are_observations_and_their_days_are_drawn(
+    context: dict[str, Any], storage_root: str, ends_well: bool
+) -> None:
+    from plumewatch_airflow.failures import failure_book
+    from plumewatch_airflow.methane import lost_scenes_told
+
+    next_day = "2025-08-25"
+    scenes = [
+        {"key": KEY, "area": "a", "scene_id": "not stacked"},
+        {"key": KEY, "area": "b", "scene_id": "no pixels"},
+        {"key": next_day, "area": "a", "scene_id": "good"},
+    ]
+    for scene in scenes[1:]:
+        paths = scene_paths(storage.join(storage_root, "scenes"), scene["area"], scene["key"], scene["scene_id"])
+        storage.write_bytes(paths.item, b"{}")
+    handed_on: set[str] = set()
+
+    def make() -> None:
+        with lost_scenes_told(record_missing_scenes, scenes, handed_on):
+            failure_book().settle(KEY, [FailedScene("no pixels", "pixels", "InputError", "flat", area="b")])
+            handed_on.add(next_day)
+            if not ends_well:
+                raise ServiceError("gone")
+
+    if ends_well:
+        make()
+    else:
+        with pytest.raises(ServiceError):
+            make()
+    rows = storage.read_table(OBSERVATIONS, storage.join(storage_root, "observations")).to_pylist()
+    assert sorted((r["key"], r["area"], r["scene_id"], r["outcome"], r["stage"]) for r in rows) == [
+        (KEY, "a", "not stacked", "failed", "fetch"),
+        (KEY, "b", "no pixels", "failed", "fetch"),
+    ]
+    [drawn] = storage.list_files(storage.join(storage_root, "maps"))
+    assert drawn.endswith(f"ch4/{KEY}.html")
+    assert "Nothing was searched: failed (2 areas)" in storage.read_bytes(drawn).decode()

@@ -34,6 +34,10 @@ def observations(world: Any, key: str) -> list[tuple[str, str, str | None]]:
     return sorted((r["area"], r["outcome"], r["scene_id"]) for r in rows.to_pylist())
 
 
+def map_of(world: Any, key: str) -> str:
+    return storage.read_bytes(f"{world.storage_root}/maps/ch4/{key}.html").decode()
+
+
 def test_a_good_day_is_handed_on(
     world: Any, run_dag: Callable[..., Any], keys_handed_on: Callable[..., Any], states_of: Callable[..., Any]
 ) -> None:
@@ -70,6 +74,20 @@ def test_a_scene_that_is_all_cloud_is_an_observation(world: Any, run_dag: Callab
     assert run_dag(INGEST, cloudy["date"], areas=[cloudy["area"]]).state == "success"
     assert observations(world, cloudy["date"]) == [(cloudy["area"], "skipped_cloud", cloudy["scene_id"])]
     assert cloudy["area"] not in pixels(world, cloudy["date"])
+    assert "Nothing was searched: too cloudy (1 area)" in map_of(world, cloudy["date"])
+
+
+def test_a_day_whose_scenes_all_fail_has_a_map_that_says_so(
+    world: Any, run_dag: Callable[..., Any], keys_handed_on: Callable[..., Any]
+) -> None:
+    [bad] = world.truth["bad_files"]["truncated_scenes"]
+    for table in ("scenes", "pixels", "observations"):  # of other tests
+        for path in storage.list_files(f"{world.storage_root}/{table}"):
+            if bad["date"] in path:
+                storage.delete(path)
+    run = run_dag(INGEST, bad["date"], areas=[bad["area"]])
+    assert run.state == "failed" and keys_handed_on(run) == set()
+    assert "Nothing was searched: failed (1 area)" in map_of(world, bad["date"])
 
 
 def test_a_day_without_scenes_is_one_task_recorded_and_no_event(
@@ -80,6 +98,7 @@ def test_a_day_without_scenes_is_one_task_recorded_and_no_event(
     assert run.state == "success" and keys_handed_on(run) == set()
     assert states.pop("search_scenes") == ["success"] and {s for of in states.values() for s in of} == {"skipped"}
     assert observations(world, "2025-08-21") == [(area, "no_input", None) for area in areas_of(world)]
+    assert f"Nothing was searched: no scene ({len(areas_of(world))} areas)" in map_of(world, "2025-08-21")
 
 
 def test_the_newest_scene_lands_under_its_own_day(

@@ -1,11 +1,17 @@
-"""The line that ends a task's log."""
+"""The lines that end a task's log."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from plumewatch.errors import InputError, ServiceError
+
+AT = datetime(2025, 8, 27, 5, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -30,20 +36,110 @@ def test_it_comes_when_the_task_has_ended(context: dict[str, Any], caplog: pytes
     assert record.getMessage().endswith(" s, s3://b/pixels")
 
 
-def test_it_comes_before_the_exception(context: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+class Run:
+    conf: dict[str, Any] = {}  # noqa: RUF012 - as Airflow has it
+
+
+def ended(context: dict[str, Any], dag: Any, how: str, error: BaseException | None, **facts: Any) -> list[str]:
+    """The lines that end a log, in order."""
+    from plumewatch_airflow import summary
+
+    task = dag.tasks[0]
+    ti = SimpleNamespace(task=task, task_id=task.task_id, try_number=1, max_tries=2, map_index=-1)
+    known = {"dag": dag, "ti": ti, "exception": error, "dag_run": Run, "partition_key": "2025-08-27"}
+    context |= known | facts
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    summary.log.addHandler(handler)
+    summary.log.setLevel(logging.INFO)
+    try:
+        {"retry": summary.log_retry, "failure": summary.log_failure}[how](context)
+    finally:
+        summary.log.removeHandler(handler)
+    return lines
+
+
+def test_a_failed_try_ends_with_what_failed_and_when_it_is_tried_again(context: dict[str, Any], dagbag: Any) -> None:
     from plumewatch_airflow.summary import summarised
 
-    with (
-        caplog.at_level(logging.INFO, logger="plumewatch.task"),
-        pytest.raises(ValueError, match="x"),
-        summarised() as summary,
-    ):
+    with pytest.raises(ValueError, match="x"), summarised() as summary:
         summary.read = 7
         raise ValueError("x")
-    assert caplog.records[0].getMessage().startswith("read 7, ")
+    group, counts, last = ended(context, dagbag.dags["sentinel2_daily_ingest"], "retry", ValueError("x\ny"))
+    assert group == "::endgroup::"  # else the UI folds up what follows
+    assert counts.startswith("read 7, written 0, skipped 0, failed 1, ")
+    assert last == "FAILED search_scenes, try 1 of 3: will be tried again in 30 to 60 s. Cause: ValueError: x y"
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "facts", "then"),
+    [
+        ("sentinel2_daily_ingest", {}, "trigger sentinel2_daily_ingest with the key 2025-08-27"),
+        ("oco2_monthly_extraction", {"partition_key": None, "dag_run": SimpleNamespace(conf={}, run_after=AT)},
+         "trigger oco2_monthly_extraction with the key 2025-08"),
+        ("sentinel2_daily_ingest", {"partition_key": "2025-8-1"},
+         "trigger sentinel2_daily_ingest with a key of the form that is allowed"),
+        ("sentinel2_daily_ingest", {"dag_run": SimpleNamespace(conf={"newest": True}, run_after=AT)},
+         "trigger sentinel2_daily_ingest with the key 2025-08-27 and the same params"),
+        ("inventory_refresh", {"partition_key": None}, "trigger inventory_refresh again"),
+        ("methane_detection_and_matching", {}, "trigger methane_detection_and_matching with the key 2025-08-27"),
+    ],
+)  # fmt: skip
+def test_a_final_failure_ends_with_what_to_do(
+    context: dict[str, Any], dagbag: Any, dag_id: str, facts: dict[str, Any], then: str
+) -> None:
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+    dag = dagbag.dags[dag_id]
+    last = ended(context, dag, "failure", AirflowFailException("InputError: x.tif: cut off"), **facts)[-1]
+    name = dag.tasks[0].task_id
+    assert last == f"FAILED {name}, final: mend the cause, then {then}. Cause: InputError: x.tif: cut off"
+    last = ended(context, dag, "failure", AirflowException("ServiceError: busy"), **facts)[-1]
+    assert last == f"FAILED {name}, try 1 of 3: mend the cause, then {then}. Cause: ServiceError: busy"
+
+
+def test_the_project_s_own_errors_come_without_those_that_caused_them(context: dict[str, Any]) -> None:
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+    from plumewatch_airflow.summary import summarised
+
+    for error, kind in (
+        (ServiceError("busy", 503), AirflowException),
+        (InputError("x", "y", "z"), AirflowFailException),
+    ):
+        with pytest.raises(kind) as caught, summarised():
+            try:
+                raise OSError("deep down")
+            except OSError as cause:
+                raise error from cause
+        assert caught.value.__suppress_context__ and caught.value.__cause__ is None
+        assert str(caught.value) == f"{type(error).__name__}: {error}"
+
+
+def test_a_task_that_is_skipped_counts_it(context: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+    from plumewatch_airflow.summary import summarised
+
+    with caplog.at_level(logging.INFO, logger="plumewatch.task"), pytest.raises(AirflowSkipException), summarised():
+        raise AirflowSkipException("nothing to do")
+    assert caplog.records[-1].getMessage().startswith("read 0, written 0, skipped 1, failed 0, ")
+
+
+@pytest.mark.airflow
+def test_the_line_ends_the_log_of_a_real_task(
+    run_dag: Callable[..., Any], storage_root: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PLUMEWATCH_STORAGE_ROOT", storage_root)
+    with caplog.at_level(logging.INFO, logger="plumewatch.task"):
+        assert run_dag("sentinel2_daily_ingest", "2025-8-1").state == "failed"
+    lines = [record.getMessage() for record in caplog.records if record.name == "plumewatch.task"]
+    of_search = lines.index(next(line for line in lines if line.startswith("FAILED search_scenes, final: ")))
+    assert ", failed 1, " in lines[of_search - 1] and "'2025-8-1'; allowed: YYYY-MM-DD" in lines[of_search]
+    assert lines[-1].startswith("FAILED report_failures, final: ") and ", failed 1, " in lines[-2]
 
 
 def test_every_task_has_it(dagbag: Any) -> None:
-    from plumewatch_airflow.summary import log_summary
+    from plumewatch_airflow.summary import log_failure, log_retry, log_summary
 
-    assert all(dag.default_args["post_execute"] is log_summary for dag in dagbag.dags.values())
+    ends = {"post_execute": log_summary, "on_retry_callback": log_retry, "on_failure_callback": log_failure}
+    assert all(dag.default_args.items() >= ends.items() for dag in dagbag.dags.values())

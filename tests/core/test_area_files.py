@@ -14,6 +14,8 @@ import geopandas
 import pandas
 import pyogrio
 import pytest
+from mutated_files import mutated
+from plumewatch import storage
 from plumewatch.area_files import unread_files
 from plumewatch.areas import read_areas
 from plumewatch.errors import InputError
@@ -112,6 +114,21 @@ def test_what_people_have_is_read(tmp_path: Path, write: Callable[[Path], Any]) 
     assert read(tmp_path) == (["a"], [])
 
 
+CRS_NAMES = {
+    "urn:ogc:def:crs:OGC:1.3:CRS84": True, "urn:ogc:def:crs:OGC::CRS84h": True, "EPSG:4326": True,
+    "urn:ogc:def:crs:EPSG::4979": True, "http://www.opengis.net/def/crs/EPSG/0/4326": True, "EPSG:14326": False,
+    "urn:ogc:def:crs:EPSG::84326": False, "EPSG:4258": False, "EPSG:32640": False, "CRS27": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name, is_read", CRS_NAMES.items())
+def test_a_crs_that_an_older_file_names_is_wgs_84_or_refused(tmp_path: Path, name: str, is_read: bool) -> None:
+    as_json(collection(feature("a"), crs={"type": "name", "properties": {"name": name}}))(tmp_path)
+    names, failures = read(tmp_path)
+    assert names == ["a"] * is_read and len(failures) == 1 - is_read
+    assert is_read or f"crs {name!r}" in failures[0].message
+
+
 def test_the_good_features_of_a_file_go_on(tmp_path: Path) -> None:
     features = feature("one"), feature("two", crs="EPSG:3857"), None, feature("four")
     as_json(collection(*features))(tmp_path)
@@ -191,23 +208,24 @@ def test_whatever_bytes_a_file_has_its_errors_are_ours(tmp_path: Path, suffix: s
         folder = tmp_path / "mutated"
         shutil.copytree(tmp_path / "source", folder)
         path = rng.choice(sorted(folder.iterdir()))
-        content = bytearray(path.read_bytes())
-        for _ in range(rng.choice([1, 3, 30])):
-            at = rng.randrange(len(content) or 1)
-            content = content or bytearray(1)
-            kind = rng.randrange(4)
-            if kind == 0:
-                content[at] = rng.randrange(256)
-            elif kind == 1:
-                content[at] ^= 1 << rng.randrange(8)
-            elif kind == 2:
-                del content[at : at + rng.randrange(1, 20)]
-            else:
-                content[at:at] = rng.randbytes(rng.randrange(1, 9))
-        path.write_bytes(content)
+        path.write_bytes(mutated(path.read_bytes(), rng))
         names, failures = read(folder)
         assert names or failures, f"mutation {number} of {path.name} says nothing"
         assert all(str(folder) in failure.message and "allowed: " in failure.message for failure in failures)
         n_failed += bool(failures)
         shutil.rmtree(folder)
     assert n_failed > N_MUTATIONS / 10
+
+
+@pytest.mark.parametrize("ending", [".shp", ".gpkg", ".geojson", ".SHP"])
+def test_area_files_in_a_bucket_are_read_with_what_belongs_to_them(tmp_path: Path, s3_root: str, ending: str) -> None:
+    frame("a", max_items=[2]).to_crs(32640).to_file(tmp_path / "x.shp")
+    (frame("a", max_items=[2]) if "geo" in ending else frame("a", max_items=[2]).to_crs(32640)).to_file(
+        tmp_path / f"y{ending.lower()}"
+    )
+    for path in tmp_path.glob("y.*"):
+        name = path.name.upper() if ending.isupper() else path.name
+        storage.write_bytes(f"{s3_root}/{name}", path.read_bytes())
+    [area] = read_areas(s3_root)
+    assert (area.name, area.max_items) == ("a", 2)
+    assert area.geometry.bounds == pytest.approx(SQUARE.bounds, abs=0.01)

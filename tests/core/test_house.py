@@ -19,9 +19,10 @@ MAX_MODULES = 26  # of one level of a folder of the library, its __init__ includ
 # is a room of its own; a folder's flat files are one, and so is each folder in it.
 ROOMS = (
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference",
-    "sun", "limit_check", "storage", "settings", "http", "failures", "observations", "jobs", "area_files",
-    "area_geometry", "areas", "spark_runtime", "spark_session", "rasters", "catalogues", "wind", "inventory", "pages",
-    "sentinel2",
+    "sun", "limit_check", "storage", "settings", "http", "failures", "missing_settings", "observations", "jobs",
+    "area_files", "area_names", "area_geometry", "areas", "spark_runtime", "spark_session", "rasters", "catalogues",
+    "wind",
+    "inventory", "pages", "sentinel2",
     "methane", "methane.details", "methane.dates", "methane.cases", "methane.evaluation",
     "oco2", "oco2.archive", "oco2.granules", "oco2.orbits", "oco2.evaluation",
     "matching", "maps", "hand_offs", "simulation",
@@ -60,9 +61,9 @@ REACHES_OUT = {
 MAY_READ_ENVIRONMENT = {"settings", "spark_session", "spark_runtime", "simulation.serve"}
 PLUGIN_KNOWS = {
     "settings", "keys", "tables", "gases", "statuses", "storage", "errors", "models", "failures", "observations",
-    "jobs", "maps", "hand_offs", "areas", "http",
+    "jobs", "maps", "hand_offs", "area_names", "areas", "http", "missing_settings",
 }  # fmt: skip
-DAGS_KNOW = {"settings", "tables", "gases", "keys", "hand_offs"}
+DAGS_KNOW = {"settings", "missing_settings", "tables", "gases", "keys", "hand_offs"}
 
 
 def modules(folder: Path) -> list[Path]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from botocore.exceptions import NoCredentialsError
 from plumewatch import jobs
+from plumewatch.settings import Settings
 
 
 def end(capsys: pytest.CaptureFixture[str], run: Callable[[argparse.Namespace], jobs.JobResult], path: str) -> str:
@@ -44,3 +45,29 @@ def test_no_credentials_is_one_line_that_says_what_to_set(capsys: pytest.Capture
 
     said = end(capsys, run, "soundings")
     assert said.startswith("Unable to locate credentials; allowed: AWS_ACCESS_KEY_ID") and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("file:///data/my%20files", "/data/my files"),
+        ("file://localhost/data/a%23b%3Fc", "/data/a#b?c"),
+        ("file:///data/%C3%BC", "/data/\u00fc"),
+        ("file:///data/100%25", "/data/100%"),
+        ("file:///data/a b#c?d", "file:///data/a b#c?d"),
+        ("/data/my%20files", "/data/my%20files"),
+        ("/data/a b#c?d[e]*\u00fc", "/data/a b#c?d[e]*\u00fc"),
+        ("s3://bucket/a%20b", "s3://bucket/a%20b"),
+    ],
+)
+def test_an_address_of_a_file_is_decoded_once_and_a_path_never(given: str, meant: str) -> None:
+    seen = []
+
+    def run(arguments: argparse.Namespace) -> jobs.JobResult:
+        seen.extend([arguments.soundings_path, *arguments.areas_path])
+        return jobs.JobResult(0, 0)
+
+    with pytest.raises(SystemExit):
+        jobs.main(lambda _: argparse.Namespace(soundings_path=given, areas_path=[given]), run)
+    assert seen == [meant, meant]
+    assert Settings(storage_root=given).storage_root == meant

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pyarrow as pa
 import shapely
-from plumewatch.tables import MATCHES, PEAKS, PLUMES
+from plumewatch.tables import MATCHES, OBSERVATIONS, PEAKS, PLUMES
 
 NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(2)> & \"' \u2028 @script@ 漢"
 DAY = "2025-08-31"
@@ -77,6 +78,11 @@ def match(detection_id: str, source_id: str | None, rank: int, probability: floa
     row = dict.fromkeys(MATCHES.schema.names) | {"detection_id": detection_id, "source_id": source_id, "rank": rank}
     row |= {"probability": probability, "status": status, "detected_emission": 5200.0}
     return row | ({"distance_km": 0.31, "expected_emission": 4566.2, "inventory": "combined"} if source_id else {})
+
+
+def observation(area: str | None, outcome: str, scene_id: str | None = None, **more: Any) -> dict:
+    row = dict.fromkeys(OBSERVATIONS.schema.names) | {"area": area, "outcome": outcome, "scene_id": scene_id}
+    return row | {"detected": False, "stage": "detection"} | more
 
 
 def plume_table(rows: list[dict], area: str = "oman") -> pa.Table:

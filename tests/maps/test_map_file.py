@@ -42,8 +42,10 @@ def test_the_map_of_a_date_has_all_its_areas_and_no_other_method(plumes_stored: 
     assert {f["properties"]["id"] for f in content["plumes"]["features"]} == {"a1", "a3", "b1"}
     assert [s["id"] for s in content["sources"]] == ["well"]
     assert [f["geometry"]["coordinates"] for f in content["lines"]["features"]] == [[[56.0, 22.0], [56.003, 22.0]]]
-    assert content["area_boxes"] == [{"name": "oman", "bounds": [[55.9, 21.9], [56.1, 22.1]]}]
-    assert content["summary"] == "3 plumes accepted, the largest 5.2 t/h."
+    assert content["area_boxes"] == [
+        {"name": "oman", "label": "oman: not looked at", "is_searched": False, "bounds": [[55.9, 21.9], [56.1, 22.1]]}
+    ]
+    assert content["summary"] == "3 plumes accepted, the largest 5.2 t/h. Not searched: not looked at (1 area)."
     assert content["refused_text"] == "also show 1 not accepted"
     assert "Sources: a list (CC BY 4.0)" in content["attribution"]
 
@@ -77,7 +79,7 @@ def test_a_key_without_detections_has_a_map_that_says_so(storage_root: str) -> N
     content = content_of(read(write_map(CO2, "2016-09", storage_root)))
     assert content["detections"] == []
     assert content["bounds"] is None
-    assert content["summary"] == "No peaks accepted."
+    assert content["summary"] == "Nothing was searched: not looked at."
 
 
 def test_the_page_is_written_below_the_root_it_was_given(tmp_path: Path) -> None:

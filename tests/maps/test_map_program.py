@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import shapely
 from browser import run_page
-from map_rows import DAY, NASTY, match, peak, peak_table, plume, plume_table, source
+from map_rows import DAY, NASTY, match, observation, peak, peak_table, plume, plume_table, source
 from plumewatch.gases import CH4, CO2
 from plumewatch.inventory.own_sources import KINDS
 from plumewatch.maps.content import MapRows, map_content
 from plumewatch.maps.map_page import render_map
 from plumewatch.models import Area
-from plumewatch.tables import MATCHES, SOURCES
+from plumewatch.tables import MATCHES, OBSERVATIONS, SOURCES
 
 MAPLIBRE = Path(__file__).with_name("maplibre_stand_in.js").read_text(encoding="utf-8")
 LIST = "const listed = () => texts('.where').map((title) => title.split(' ')[1]);"
@@ -37,6 +37,7 @@ def rows() -> MapRows:
     ]
     return MapRows(
         plume_table(plumes), MATCHES.from_pylist(matches), SOURCES.from_pylist(sources),
+        observations=OBSERVATIONS.from_pylist([observation("oman", "searched")]),
         areas=[Area("oman", shapely.box(55.9, 21.9, 56.1, 22.1))],
         pictures={"large": "iVBORw0="}, scene_pages={"large": "../../plume_details/page.html"},
     )  # fmt: skip
@@ -80,7 +81,7 @@ def test_the_choice_of_refused_ones_says_how_many_and_isnt_there_without_any(run
     steps = "return [element('refused-choice').hidden, texts('#refused-count')[0], texts('#list')[0]];"
     assert run(steps)[:2] == [False, "also show 2 not accepted"]
     empty = map_content(CH4, DAY, MapRows(plume_table([]), MATCHES.empty(), SOURCES.empty()))
-    assert run_page(render_map(empty), steps) == [True, "", "Nothing was accepted here."]
+    assert run_page(render_map(empty), steps) == [True, "", "Nothing was searched: there is no area."]
 
 
 def test_an_entry_of_the_list_says_what_the_content_says(run: Callable[..., Any]) -> None:
@@ -246,7 +247,9 @@ def test_the_legend_names_what_is_there_and_its_boxes_switch_layers(run: Callabl
         "plume outlines", "wind", "to the most probable source", "areas that were searched", "sources in inventories",
     ]  # fmt: skip
     assert sorted(seen["off"]) == ["areas", "lines", "plume-edges", "plumes", "refused", "sources", "wind"]
-    assert sorted(seen["names"]) == sorted(["Well 9", "Alpha " + NASTY, "oman"]) and seen["left"] == ["refused"]
+    assert sorted(seen["names"]) == sorted(["Well 9", "Alpha " + NASTY, "oman: searched"]) and seen["left"] == [
+        "refused"
+    ]
 
 
 def test_the_map_is_given_what_the_content_holds(run: Callable[..., Any]) -> None:
@@ -282,7 +285,7 @@ def test_names_of_sources_appear_from_their_zoom_on_and_areas_are_gone_to(run: C
         const zooms = [shown(9.9), shown(10), shown(1)];
         const country = (name) => theMap.markers.find((one) => one.element.textContent === name).element.style.display;
         const countries = [country("Oman"), country("Russia")];
-        const area = theMap.markers.find((one) => one.element.textContent === "oman");
+        const area = theMap.markers.find((one) => one.element.textContent === "oman: searched");
         click(area.element);
         return { zooms, countries, at: area.at, to: theMap.moves };
     """,

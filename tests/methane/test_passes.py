@@ -12,6 +12,7 @@ from plumewatch.errors import InputError
 from plumewatch.geodesy import great_circle_distance_km
 from plumewatch.methane.evaluation.scenes import simulate_area
 from plumewatch.methane.passes import OTHER_BANDS, Pass, grid_pass, split_passes
+from plumewatch.models import Grid
 from plumewatch.tables import PIXELS
 from pyproj import Transformer
 
@@ -177,3 +178,39 @@ def test_pixels_of_true_lengths_are_taken(scene: Pass, pixel_rows: MakeRows, cas
 def test_sizes_that_the_detection_is_not_tuned_for_are_refused(scene: Pass, pixel_rows: MakeRows, size: float) -> None:
     with pytest.raises(InputError, match=r"there: pixel_size_m .*allowed: 19\.9 to 60 m, what the detection is tuned"):
         grid_pass(on(pixel_rows(scene), "EPSG:32640", 500_000, 4_200_000, 20.0, size), "there")
+
+
+FAR = {"row": (60, 400, 1_000, 3_990, 20_000, 2**31 - 1), "col": (60, 3_990, 2**31 - 1)}
+
+
+@pytest.mark.parametrize("name, index", [(name, index) for name, indices in FAR.items() for index in indices])
+@pytest.mark.parametrize("n_times", [1, 30], ids=["a small table", "a large one"])
+def test_an_index_that_leads_out_of_the_grid_is_refused(
+    pixel_rows: MakeRows, scene: Pass, name: str, index: int, n_times: int
+) -> None:
+    """One damaged index once made a window of 16 million cells, which a search takes minutes for."""
+    grid = Grid(32640, 500_000.0, 4_300_000.0, 20.0, 60 * n_times, 60)
+    row, col = (place.ravel() for place in np.indices((60, 60 * n_times)))
+    longitude, latitude = grid.longitude_latitude(row + 0.5, col + 0.5)
+    rows = pixel_rows(scene)
+    rows = pa.concat_tables([rows] * n_times)
+    indices = {"row": row.astype(np.int32), "col": col.astype(np.int32)}
+    good = replaced(rows, longitude=longitude, latitude=latitude, **indices)
+    assert grid_pass(good, "there", grid).shape == (60, 60 * n_times)
+    changed = indices[name].copy()
+    changed[100] = index + (60 * n_times if name == "col" and index == 60 else 0)
+    for known in (grid, None):
+        with pytest.raises(InputError, match=r"there: .*; allowed: "):
+            grid_pass(replaced(good, **{name: changed}), "there", known)
+
+
+@pytest.mark.parametrize("n, far", [(4, 3_000), (20, 3_990), (40, 3_990), (49, 2_000), (1, 10)])
+def test_few_pixels_far_apart_are_no_area(scene: Pass, pixel_rows: MakeRows, n: int, far: int) -> None:
+    rows = pixel_rows(scene).slice(0, n)
+    row, col = rows["row"].to_numpy().copy(), rows["col"].to_numpy().copy()
+    row[-1], col[-1] = far, far
+    if n == 1:
+        assert grid_pass(replaced(rows, row=row, col=col)).n_pixels == 1
+        return
+    with pytest.raises(InputError, match=f"there: {n} pixels spread over"):
+        grid_pass(replaced(rows, row=row, col=col), "there")

@@ -12,6 +12,7 @@ from plumewatch import statuses
 from plumewatch.gases import CH4, CO2, GASES
 from plumewatch.pages.wording import (
     METHOD_TEXTS,
+    OUTCOME_TEXTS,
     STATUS_TEXTS,
     area_text,
     chance_text,
@@ -19,12 +20,16 @@ from plumewatch.pages.wording import (
     emission_text,
     false_alarm_text,
     interval_text,
+    limit_text,
     mass_text,
     match_text,
+    outcome_text,
     place_text,
     platform_text,
     probability_text,
     rate_text,
+    share_text,
+    sight_text,
     status_text,
     time_text,
     wind_text,
@@ -111,5 +116,43 @@ def test_statuses_have_words_even_where_nobody_chose_them() -> None:
     assert status_text("too_bright") == "refused: too bright" and status_text("accepted") == "accepted"
     assert match_text("ambiguous") == "several sources possible" and match_text("as_yet_unknown") == "as yet unknown"
     known = {value for name, value in vars(statuses).items() if name.isupper() and isinstance(value, str)}
-    assert known >= STATUS_TEXTS.keys()
+    assert known >= STATUS_TEXTS.keys() | OUTCOME_TEXTS.keys()
     assert METHOD_TEXTS.keys() == set(GASES["ch4"].methods)
+
+
+def test_outcomes_are_worded_by_whose_observation_they_are() -> None:
+    asked = [(CH4, "search"), (CH4, "detection"), (CO2, "search"), (CO2, "detection")]
+    assert [outcome_text(gas, "no_input", stage) for gas, stage in asked] == [
+        "no scene", "no pixels", "no granules", "too few soundings",
+    ]  # fmt: skip
+    assert outcome_text(CO2, "searched") == "searched" and outcome_text(CH4, "as_yet_unknown") == "as yet unknown"
+    assert sight_text(CH4, {"outcome": "no_input"}) == sight_text(CH4, {"outcome": "no_reference"}) == ""
+    seen = {"outcome": "searched", "clear_fraction": None, "detection_limit": float("nan"), "wind_speed_m_s": 4.0}
+    assert sight_text(CH4, seen) == "no detection limit"
+    assert sight_text(CH4, seen | {"wind_speed_m_s": None}) == "no detection limit (no wind)"
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.0, "0 %"), (1e-9, "below 1 %"), (0.006, "1 %"), (0.5, "50 %"), (0.994, "99 %"), (0.9951, "above 99 %"),
+        (1.0, "100 %"), (1.0000001, "100 %"),
+    ],
+)  # fmt: skip
+def test_a_share_is_all_or_nothing_only_where_it_is(share: float, text: str) -> None:
+    assert share_text(share) == text
+
+
+@pytest.mark.parametrize(
+    ("limit", "text"),
+    [
+        (95.0, "95 kg/h"),
+        (995.0, "1,000 kg/h"),
+        (874.4, "870 kg/h"),
+        (2485.1, "2,500 kg/h"),
+        (25_300.0, "25,000 kg/h"),
+        (0.456, "0.46 kg/h"),
+    ],
+)
+def test_a_detection_limit_has_two_digits(limit: float, text: str) -> None:
+    assert limit_text(CH4, limit) == text

@@ -15,7 +15,7 @@ import pytest
 import rasterio
 import shapely
 from known_pixels import JOB, RNG, centres, classes, image, lonlat_polygon, numbers, pixels, write_area
-from plumewatch import storage
+from plumewatch import jobs, storage
 from plumewatch.areas import grid_of, read_areas
 from plumewatch.errors import InputError
 from plumewatch.tables import PIXELS
@@ -273,3 +273,18 @@ def test_command_line(scenes: Path, tmp_path: Path) -> None:
         "failed": 1,
     }
     assert (tmp_path / "failed_scenes/dag_id=manual/key=2025-08-21").is_dir()
+
+
+@pytest.mark.parametrize("form", [str, Path.as_uri], ids=["a path", "an address"])
+def test_folders_may_be_called_as_folders_can_be(
+    job: ModuleType, spark: object, tmp_path: Path, form: Callable[[Path], str]
+) -> None:
+    """By the job's own arguments, through its whole frame: what a name holds is no wildcard, query or fragment."""
+    root = tmp_path / "a b" / "c#d" / "e?f=g" / "\u00fc\u4e2d" / "100%25" / "[h]*"
+    write_stacked(root / "scenes", numbers(20, 30), numbers(20, 30), classes(20, 30))
+    write_area(root / "areas" / "dune.geojson", lonlat_polygon((-1, -1), (31, -1), (31, 21), (-1, 21)))
+    arguments = [t for n in ("scenes", "pixels", "areas") for t in (f"--{n}-path", form(root / n))]
+    with pytest.raises(SystemExit) as ended:
+        jobs.main(lambda _: job.parse_arguments(arguments), job.run)
+    assert ended.value.code == 0
+    assert pixels(root).num_rows == 600

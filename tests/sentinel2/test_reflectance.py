@@ -209,3 +209,24 @@ def test_baseline_by_property_or_product_name() -> None:
     assert processing_baseline({"s2:processing_baseline": "05.11"}) == (5, 11)
     assert processing_baseline({"sentinel:product_id": "S2A_MSIL2A_20190524T101031_N0212_R022_T31NBJ"}) == (2, 12)
     assert processing_baseline({}) is None
+
+
+@pytest.mark.parametrize(
+    ("properties", "asset", "expected"),
+    [
+        ({"raster:scale": 1e-4, "raster:offset": 0.0}, {}, 0.0),
+        ({"raster:scale": 1e-4, "raster:offset": -0.1}, {}, -0.1),
+        ({"raster:scale": "0.0001", "raster:offset": "0"}, {}, 0.0),
+        ({"raster:scale": 1, "raster:offset": -1000}, {}, -0.1),
+        ({"raster:offset": 0.0}, {"raster:offset": -0.1}, -0.1),
+        ({"raster:offset": 0.0}, {"raster:bands": [{"scale": 1e-4, "offset": -0.1}]}, -0.1),
+        ({"raster:offset": -0.1}, {"bands": [{"raster:scale": 1e-4, "raster:offset": 0.0}]}, 0.0),
+        ({}, {}, -0.1),
+    ],
+)
+def test_what_the_properties_of_an_item_state_holds_for_its_assets(
+    properties: dict, asset: dict, expected: float
+) -> None:
+    """STAC 1.1: common metadata of an item's properties is that of each asset which doesn't say otherwise."""
+    stated = {"s2:processing_baseline": "05.11", **properties}
+    assert compute_reflectance_rule("item", "elsewhere", stated, {"href": "B11.tif", **asset}).offset == expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 import shapely
 from known_pixels import lonlat_polygon, write_area
-from plumewatch.errors import PlumewatchError
+from plumewatch.errors import InputError, PlumewatchError, ServiceError
 from plumewatch.rasters.scene_store import list_scenes
-from plumewatch.sentinel2.ingest import fetch_area_scene
+from plumewatch.sentinel2 import ingest, search
+from plumewatch.sentinel2.ingest import fetch_area_scene, search_day
 from plumewatch.sentinel2.replaced import withdraw_replaced
 from plumewatch.settings import Settings
 from sentinel2_scenes import SCENE_ID
@@ -116,3 +118,88 @@ def test_what_is_not_whole_or_not_stacked_here_neither_replaces_nor_goes(fetch: 
     (tmp_path / FOLDER / f"{NEW}_scl.tif").write_bytes(b"half")
     assert withdraw_replaced(str(tmp_path / "scenes"), str(tmp_path / FOLDER)) == []
     assert SCENE_ID in [s.scene_id for s in list_scenes(str(tmp_path / "scenes"))]
+
+
+@pytest.fixture
+def catalogue(
+    source: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Settings]:
+    """A catalogue of products of one acquisition (id, how it is broken), and settings to fetch from it."""
+    write_area(tmp_path / "mine" / "dune.geojson", lonlat_polygon((10, 10), (50, 10), (50, 50), (10, 50)))
+
+    def call(products: dict[str, Callable[[Path], object] | None]) -> Settings:
+        items = []
+        for number, (scene_id, breaks) in enumerate(products.items()):
+            shown = {b: np.full((60, 60), v, np.uint16) for b, v in (("B11", 4000), ("B12", 3600))}
+            folder = tmp_path / "catalogue" / scene_id
+            link = {"rel": "self", "href": str(folder / "item.json")}
+            arrays = {**shown, "SCL": np.full((60, 60), 5, np.uint8)}
+            items.append(source(arrays, scene_id=scene_id, links=(link,), **{"s2:sequence": str(number)}))
+            if breaks:
+                breaks(folder)
+            (folder / "item.json").write_text(json.dumps(items[-1]))
+        monkeypatch.setattr(search, "search_items", lambda *_: iter(items))
+        return Settings(storage_root=str(tmp_path), areas=str(tmp_path / "mine"))
+
+    return call
+
+
+def without_b12(folder: Path) -> None:
+    (folder / "B12.tif").unlink()
+
+
+@pytest.mark.parametrize(
+    "broken, kept",
+    [((2,), [1]), ((2, 1), [0]), ((2, 1, 0), []), ((1,), [2]), ((0, 1), [2])],
+    ids=["the newest", "the two newest", "all", "an older one", "all older ones"],
+)
+def test_where_the_newest_is_broken_for_good_an_older_one_serves(
+    catalogue: Callable, tmp_path: Path, caplog: pytest.LogCaptureFixture, broken: tuple[int, ...], kept: list[int]
+) -> None:
+    ids = [f"S2A_40RDN_20250821_{number}_L2A" for number in range(3)]
+    settings = catalogue({name: without_b12 if n in broken else None for n, name in enumerate(ids)})
+    [scene] = search_day(settings, "2025-08-21", []).scenes
+    assert scene.scene_id == ids[2]
+    with nullcontext() if 2 not in broken else pytest.raises(InputError, match=f"{ids[2]}.*B12"):
+        fetch_area_scene(settings, "dune", scene.item_href, scene.key)
+    assert [s.scene_id for s in list_scenes(str(tmp_path / "scenes"))] == [ids[n] for n in kept]
+    if kept not in ([], [2]):
+        assert f"{ids[kept[0]]} serves in place of {scene.item_href}" in caplog.text
+
+
+def test_what_may_heal_is_not_replaced_by_an_older_one(
+    catalogue: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = catalogue({SCENE_ID: None, NEW: None})
+    [scene] = search_day(settings, "2025-08-21", []).scenes
+
+    def busy(*_: object) -> None:
+        raise ServiceError("busy", 503)
+
+    monkeypatch.setattr(ingest, "fetch_scene", busy)
+    with pytest.raises(ServiceError):
+        fetch_area_scene(settings, "dune", scene.item_href, scene.key)
+    assert list_scenes(str(tmp_path / "scenes")) == []
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "is_named"),
+    [
+        ("2025-08-20T23:59:59.9Z", "2025-08-21T00:00:00.1Z", True),
+        ("2025-08-21T00:00:00.1Z", "2025-08-20T23:59:59.9Z", True),
+        ("2025-08-20T23:58:00Z", "2025-08-21T00:01:30Z", True),
+        ("2025-08-20T23:30:00Z", "2025-08-20T23:30:01Z", False),
+        ("2025-08-10T23:59:59Z", "2025-08-21T00:00:01Z", False),
+        ("2025-08-20T12:00:00Z", "2025-08-21T12:00:00Z", False),
+    ],
+)
+def test_a_product_on_the_other_side_of_midnight_is_named(
+    fetch: Callable, caplog: pytest.LogCaptureFixture, older: str, newer: str, is_named: bool
+) -> None:
+    """Over the Pacific the satellites come by at midnight UTC, and processing again moves a product's time."""
+    place = {"grid:code": "MGRS-01KAB", "s2:product_uri": None}
+    fetch(SCENE_ID, datetime=older, **place)
+    stored = fetch(NEW, datetime=newer, **{"s2:sequence": "1", **place})
+    told = [r.getMessage() for r in caplog.records if "so both are searched" in r.getMessage()]
+    assert [SCENE_ID in text for text in told] == [True] * is_named
+    assert SCENE_ID in stored or older[:10] == newer[:10]

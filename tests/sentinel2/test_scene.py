@@ -10,6 +10,7 @@ import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plumewatch.catalogues.stac import read_item
 from plumewatch.errors import InputError
 from plumewatch.sentinel2.scene import SceneRef, scene_ref, select_newest
 from sentinel2_scenes import source_item
@@ -167,3 +168,55 @@ def test_what_is_missing_is_named() -> None:
     properties = {"datetime": "2025-08-21T00:00:00Z", "platform": "landsat-8"}
     with pytest.raises(InputError, match="landsat: platform 'landsat-8'"):
         scene_ref({"id": "landsat", "geometry": shapely.geometry.mapping(TILE), "properties": properties}, "href")
+
+
+TIMES = {
+    "made later": ({"s2:generation_time": "2025-08-22T00:00:00Z"}, {"s2:generation_time": "2025-08-21T23:00:00Z"}),
+    "made later, in another zone": (
+        {"s2:generation_time": "2025-08-21T23:00:00Z"}, {"s2:generation_time": "2025-08-22T02:00:00+04:00"}),
+    "made later, its item changed earlier": (
+        {"s2:generation_time": "2025-08-22T00:00:00Z", "updated": "2025-08-22T01:00:00Z"},
+        {"s2:generation_time": "2025-08-21T00:00:00Z", "updated": "2025-09-01T00:00:00Z"}),
+    "changed later, in another zone": ({"updated": "2025-08-21T23:30:00Z"}, {"updated": "2025-08-22T02:00:00+04:00"}),
+    "changed later, without fractions": ({"updated": "2025-08-21T12:00:01Z"}, {"updated": "2025-08-21T12:00:00.999Z"}),
+    "processed later, of an item of CDSE": (
+        {"processing:datetime": "2025-08-22T00:00:00Z"}, {"processing:datetime": "2025-08-21T00:00:00Z"}),
+    "published later": ({"published": "2025-08-22T00:00:00Z"}, {"published": "2025-08-21T00:00:00Z"}),
+    "a time against none": ({"updated": "2025-08-22T00:00:00Z"}, {"updated": "yesterday"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("newer", "older"), TIMES.values(), ids=TIMES)
+def test_products_are_told_apart_by_when_they_were_made_and_then_changed(newer: dict, older: dict) -> None:
+    base = source_item({}, scene_id="S2A_40RDN_20250821_9_L2A")
+    times = dict.fromkeys(("updated", "s2:generation_time"))
+    items = [
+        {**base, "id": f"S2A_40RDN_20250821_{number}_L2A", "properties": {**base["properties"], **times, **stated}}
+        for number, stated in ((1, newer), (2, older))  # by the id alone the other one would be used
+    ]
+    used, _ = select_newest([scene_ref(item, "href") for item in items])
+    assert [ref.scene_id for ref in used] == ["S2A_40RDN_20250821_1_L2A"]
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "/etc/x", ".hidden", "a\\b", "\ud800", "a\0b", "a\nb"])
+def test_an_id_that_no_file_can_be_called_is_refused(name: str, tmp_path: Path) -> None:
+    item = {**source_item({}), "id": name}
+    with pytest.raises(InputError, match="an id that files can be named by"):
+        scene_ref(item, "href")
+    (tmp_path / "item.json").write_text(json.dumps(item))
+    with pytest.raises(InputError, match=r"item\.json: id .*; allowed: an id that files can be named by"):
+        read_item(str(tmp_path / "item.json"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("eo:cloud_cover", -1), ("eo:cloud_cover", 101), ("eo:cloud_cover", float("nan")), ("eo:cloud_cover", [3]),
+        ("sat:relative_orbit", 0), ("sat:relative_orbit", 144), ("sat:relative_orbit", float("inf")),
+        ("sat:relative_orbit", 10**30), ("s2:sequence", [1]),
+    ],
+)  # fmt: skip
+def test_values_that_cannot_be_are_refused_by_the_item_s_name(name: str, value: object) -> None:
+    item = source_item({}, **{name: value})
+    with pytest.raises(InputError, match=r"S2A_40RDN_20250821_0_L2A: .*; allowed: "):
+        scene_ref(item, "href")

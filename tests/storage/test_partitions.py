@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pyarrow.compute as pc
 import pytest
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError, InputError
+from plumewatch.observations import stated_observations
 from plumewatch.tables import PIXELS, SOURCES, WIND
 from stored_rows import sources
 
@@ -126,3 +128,59 @@ def test_folders_above_the_root_of_a_table_say_nothing(tmp_path: Path, above: st
     for file in ("data.parquet", "_manifest.json"):
         assert storage.keys_in_path(WIND, f"{path}/{file}") == keys and storage.table_root(WIND, path) == root
     assert storage.keys_in_path(WIND, root) == {}
+
+
+MANIFESTS = {
+    "files that are numbers": {"files": [1]},
+    "a file above": {"files": ["../data.parquet"]},
+    "a file elsewhere": {"files": ["/etc/passwd"]},
+    "a file in a folder": {"files": ["a/data.parquet"]},
+    "a hidden file": {"files": [".data.parquet"]},
+    "a file without a name": {"files": [""]},
+    "a file that is a list": {"files": [["data.parquet"]]},
+    "half a character": {"files": ["\ud800"]},
+    "files that are an object": {"files": {"data.parquet": 1}},
+    "rows that are text": {"files": [], "rows": "3"},
+    "rows below zero": {"files": [], "rows": -3},
+    "rows that are true": {"files": [], "rows": True},
+    "inputs that are text": {"files": [], "inputs": "a"},
+    "an input that is a number": {"files": [], "inputs": [1]},
+    "settings that are a list": {"files": [], "settings": [1]},
+    "counts that are text": {"files": [], "counts": {"a": "3"}},
+    "observations that are an object": {"files": [], "observations": {"a": 1}},
+    "an observation that is text": {"files": [], "observations": ["a"]},
+    "references that are a list": {"files": [], "references": ["a"]},
+    "a list": [],
+    "nothing": None,
+}
+
+
+@pytest.mark.parametrize("content", MANIFESTS.values(), ids=MANIFESTS)
+def test_a_manifest_of_another_form_is_refused_by_name(tmp_path: Path, content: object) -> None:
+    folder = tmp_path / "sources" / "inventory=x"
+    folder.mkdir(parents=True)
+    (folder / storage.MANIFEST).write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"inventory=x/_manifest\.json: .*; allowed: the manifest that the writ"):
+        storage.read_table(SOURCES, str(tmp_path / "sources"))
+
+
+OBSERVED = {
+    "an unknown column": {"seen": 1},
+    "a time that is none": {"observed_at_utc": "today"},
+    "a time that is a number": {"observed_at_utc": 5},
+    "a fraction that is text": {"clear_fraction": "all"},
+    "an area that is a number": {"area": 5},
+    "an orbit that no column holds": {"orbit": 2**40},
+    "an outcome that is a list": {"outcome": ["searched"]},
+}
+
+
+@pytest.mark.parametrize("row", OBSERVED.values(), ids=OBSERVED)
+def test_observations_of_another_form_are_refused_by_name(tmp_path: Path, row: dict) -> None:
+    good = {"area": "a", "outcome": "searched", "detected": False, "observed_at_utc": "2025-08-21T06:48:12+00:00"}
+    manifest = {"files": [], "observations": [good, {**good, **row}]}
+    (tmp_path / storage.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=r"_manifest\.json: .*; allowed: "):
+        stated_observations(str(tmp_path))
+    (tmp_path / storage.MANIFEST).write_text(json.dumps({**manifest, "observations": [good]}))
+    assert [o["outcome"] for o in stated_observations(str(tmp_path))] == ["searched"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -63,6 +65,16 @@ def test_an_order_is_read() -> None:
 def test_an_order_that_cannot_work_is_refused(dag_id: str, first: str, last: str, message: str) -> None:
     with pytest.raises(BadArguments, match=message):
         read_order(dag_id, first, last, TODAY)
+
+
+def test_what_is_run_again_is_said_in_airflows_words() -> None:
+    for word in ("none", "failed", "completed"):
+        order = read_order(INGEST, "2025-08-20", "2025-08-24", TODAY, word)
+        arguments = backfill.airflow_arguments(order, dry=True)
+        assert arguments[arguments.index("--reprocess-behavior") + 1] == word
+    for other in ("all", "", "Failed"):
+        with pytest.raises(BadArguments, match=f"REPROCESS={other}; allowed: none, failed, completed"):
+            read_order(INGEST, "2025-08-20", "2025-08-24", TODAY, other)
 
 
 def test_every_dag_is_served_or_refused_with_its_reason() -> None:
@@ -185,6 +197,12 @@ def airflow_with(dags: Any) -> Any:
 def test_what_follows_names_the_dags_that_are_paused() -> None:
     detection = "methane_detection_and_matching"
     assert "when `make up` runs" in backfill.what_follows(DAYS, None)
+    for reprocess, told in {
+        "none": "are left as they are",
+        "failed": "last run failed run again",
+        "completed": "or not",
+    }.items():
+        assert told in backfill.what_follows(replace(DAYS, reprocess=reprocess), None)
     waiting = backfill.what_follows(DAYS, airflow_with(lambda: {INGEST: True, detection: True, EXTRACTION: True}))
     assert f"unpause in the UI (http://127.0.0.1:8080): {INGEST}, {detection}." in waiting
     assert "at work" in backfill.what_follows(DAYS, airflow_with(lambda: {INGEST: False, detection: False}))
@@ -195,14 +213,55 @@ def test_what_follows_names_the_dags_that_are_paused() -> None:
     assert "could not be asked (503)" in backfill.what_follows(DAYS, airflow_with(refuse))
 
 
-def test_a_dry_run_lists_the_keys_without_a_running_airflow(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def keys_listed(output: str) -> list[str]:
+    lines = [line for line in output.splitlines() if line.startswith("|")]
+    return [line.split("|")[2].strip() for line in lines if "partition_key" not in line]
+
+
+def contents_of(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def airflow_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where `make up` would keep its Airflow, and beside it where temporary folders are made."""
+    folder = tmp_path / "airflow"
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    for module in (backfill, places):
+        monkeypatch.setattr(module, "LOCAL_AIRFLOW", folder)
+    return folder
+
+
+def test_a_dry_run_lists_the_keys_without_a_running_airflow_and_leaves_nothing(
+    airflow_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(backfill, "LOCAL_AIRFLOW", tmp_path)
-    monkeypatch.setattr(places, "LOCAL_AIRFLOW", tmp_path)
     backfill.create(Order(EXTRACTION, date(2025, 8, 1), date(2025, 9, 20)), dry=True)
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-    assert [line.split("|")[2].strip() for line in lines] == ["partition_key", "2025-08", "2025-09"]
+    assert keys_listed(capsys.readouterr().out) == ["2025-08", "2025-09"]
+    assert not airflow_folder.exists() and list((airflow_folder.parent / "temporary").iterdir()) == []
+
+
+def test_what_has_run_is_left_or_run_again_as_the_order_says(
+    airflow_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = Order(EXTRACTION, date(2025, 7, 1), date(2025, 9, 20))
+    backfill.create(replace(order, last=date(2025, 8, 31)), dry=False)
+    assert "Created. The runs start when" in capsys.readouterr().out
+    database = airflow_folder / "airflow" / "airflow.db"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        for month, state in (("2025-07", "success"), ("2025-08", "failed")):
+            connection.execute("UPDATE dag_run SET state = ? WHERE partition_key = ?", (state, month))
+    run, before = backfill.run_airflow, contents_of(airflow_folder)
+    only_backfill: Any = lambda airflow, words: run(airflow, words) if words[0] == "backfill" else ""  # noqa: E731
+    monkeypatch.setattr(backfill, "run_airflow", only_backfill)  # the copy is up to date as it is
+    for reprocess, expected in {
+        "none": ["2025-09"],
+        "failed": ["2025-08", "2025-09"],
+        "completed": ["2025-07", "2025-08", "2025-09"],
+    }.items():
+        backfill.create(replace(order, reprocess=reprocess), dry=True)
+        assert keys_listed(capsys.readouterr().out) == expected
+    assert contents_of(airflow_folder) == before and list((airflow_folder.parent / "temporary").iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,20 @@ import pytest
 from earthdata_archive import serve_archive
 from plumewatch.settings import Settings
 
-from tools import check
-from tools.check import State
+from tools import up
 from tools.checkout import CHECKOUT
+from tools.checks import machine
+from tools.checks.areas import check_areas
+from tools.checks.finding import Finding, State
+from tools.checks.settings import check_accounts, check_alerts, check_names
+from tools.checks.sources import (
+    check_catalogues,
+    check_earthdata,
+    check_granules,
+    check_inventories,
+    check_wind,
+    why_unreachable,
+)
 from tools.ports import choose_ports
 
 ANSWERS = {"/stac": (200, '{"stac_version": "1.0.0"}'), "/html": (200, "<html>"), "/json": (200, "{}")}
@@ -49,7 +60,7 @@ def settings(**values: object) -> Settings:
     return Settings(**{"storage_root": "storage", **values})  # type: ignore[arg-type]
 
 
-def is_fatal_problem(finding: check.Finding) -> bool:
+def is_fatal_problem(finding: Finding) -> bool:
     return finding.state is State.PROBLEM and finding.is_fatal
 
 
@@ -68,53 +79,53 @@ def write_area(path: Path, **properties: object) -> None:
 
 
 def test_a_folder_is_looked_at_and_not_made(tmp_path: Path) -> None:
-    assert check.check_storage(settings(storage_root=f"file://{tmp_path}")).state is State.OK
-    absent = check.check_storage(settings(storage_root=f"file://{tmp_path}/new/storage"))
+    assert machine.check_storage(settings(storage_root=f"file://{tmp_path}")).state is State.OK
+    absent = machine.check_storage(settings(storage_root=f"file://{tmp_path}/new/storage"))
     assert absent.state is State.OK and "the first run makes it" in absent.text
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_storage_root_that_cannot_work_is_fatal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("x")
-    in_the_way = check.check_storage(settings(storage_root=f"{tmp_path}/file/storage"))
+    in_the_way = machine.check_storage(settings(storage_root=f"{tmp_path}/file/storage"))
     assert is_fatal_problem(in_the_way) and f"{tmp_path}/file is a file" in in_the_way.text
-    assert is_fatal_problem(check.check_storage(settings(storage_root="gs://bucket/x")))
+    assert is_fatal_problem(machine.check_storage(settings(storage_root="gs://bucket/x")))
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
-    forbidden = check.check_storage(settings(storage_root=str(tmp_path)))
+    forbidden = machine.check_storage(settings(storage_root=str(tmp_path)))
     assert is_fatal_problem(forbidden) and "isn't writable" in forbidden.text
 
 
 def test_a_bucket_is_listed(s3_root: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert check.check_storage(settings(storage_root=s3_root)).state is State.OK
-    absent = check.check_storage(settings(storage_root="s3://no-such-bucket/x"))
+    assert machine.check_storage(settings(storage_root=s3_root)).state is State.OK
+    absent = machine.check_storage(settings(storage_root="s3://no-such-bucket/x"))
     assert is_fatal_problem(absent) and "bucket does not exist" in absent.text
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    refused = check.check_storage(settings(storage_root=s3_root))
+    refused = machine.check_storage(settings(storage_root=s3_root))
     assert is_fatal_problem(refused) and "wrong" not in refused.text
 
 
 def test_java_is_looked_for_where_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "present_java", lambda: None)
-    assert is_fatal_problem(check.check_java(settings()))
-    assert check.check_java(settings(spark="sc://host:15002")).state is State.OK
+    monkeypatch.setattr(machine, "present_java", lambda: None)
+    assert is_fatal_problem(machine.check_java(settings()))
+    assert machine.check_java(settings(spark="sc://host:15002")).state is State.OK
 
 
 def test_what_spark_fetches_by_itself_is_missing_and_no_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check.spark_runtime, "jars_folder", lambda: tmp_path / "jars")
-    assert check.check_spark(settings()).state is State.MISSING
+    monkeypatch.setattr(machine.spark_runtime, "jars_folder", lambda: tmp_path / "jars")
+    assert machine.check_spark(settings()).state is State.MISSING
     assert list(tmp_path.iterdir()) == []
-    assert is_fatal_problem(check.check_spark(settings(spark="emr_serverless")))
+    assert is_fatal_problem(machine.check_spark(settings(spark="emr_serverless")))
 
 
 def test_areas_are_counted_and_named(area_folders: tuple[Path, Path]) -> None:
-    [nothing], _ = check.check_areas(settings())
+    [nothing], _ = check_areas(settings())
     assert nothing.state is State.MISSING
     write_area(area_folders[0] / "one.geojson")
     write_area(area_folders[1] / "two.geojson", name="second")
     (area_folders[1] / "third.kml").write_text("<kml/>")
-    [unread, finding], areas = check.check_areas(settings())
+    [unread, finding], areas = check_areas(settings())
     assert unread.state is State.MISSING and "third.kml: a file of another ending" in unread.text
     assert finding.state is State.OK and re.fullmatch(
         r"2: one \([\d.]+ N [\d.]+ E, [\d.]+ x [\d.]+ km\), second \(.* km\)", finding.text
@@ -130,7 +141,7 @@ def test_every_area_that_cannot_be_used_is_a_problem_and_the_others_count(area_f
     write_area(own / "degrees.geojson", crs="EPSG:4326")
     (own / "html.geojson").write_text("<html>")
     (own / "broken.gpkg").write_text("<html>")
-    findings, _ = check.check_areas(settings())
+    findings, _ = check_areas(settings())
     assert all(is_fatal_problem(finding) for finding in findings[:-1])
     texts = [finding.text for finding in findings]
     expected = [
@@ -144,12 +155,81 @@ def test_every_area_that_cannot_be_used_is_a_problem_and_the_others_count(area_f
     assert len(texts) == len(expected) and all(part in text for part, text in zip(expected, texts, strict=True))
 
 
+def test_properties_that_nothing_knows_are_named_and_the_area_counts(
+    area_folders: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    write_area(area_folders[0] / "one.geojson", resolution=20, colour="red")
+    write_area(area_folders[1] / "two.geojson", Name="two")
+    write_area(area_folders[1] / "three.geojson", max_cloud_cover=30)
+    first, second, last = check_areas(settings())[0]
+    assert "one.geojson: feature 1: not used: colour, resolution; known: name," in first.text
+    assert "two.geojson: feature 1: not used: Name; known: name," in second.text
+    assert first.state is second.state is State.MISSING  # many a file says more of its areas: no problem
+    assert last.state is State.OK and last.text.startswith("3: one")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("PLUMEWATCH_STORAGE_ROTT", "PLUMEWATCH_STORAGE_ROOT"),
+        ("PLUMEWATCH_STORAGE", "PLUMEWATCH_STORAGE_ROOT"),
+        ("PLUMEWATCH_AREA", "PLUMEWATCH_AREAS"),
+        ("plumewatch_wind", "PLUMEWATCH_WIND"),
+        ("PLUMWATCH_INVENTORIES", "PLUMEWATCH_INVENTORIES"),
+        ("PLUMEWATCH_INVENTORY", "PLUMEWATCH_INVENTORIES"),
+        ("PLUMEWATCH_GEOSFP_URL", "PLUMEWATCH_GEOS_FP_URL"),
+        ("EARTHDATA_TOKENS", "EARTHDATA_TOKEN"),
+        ("PLUMEWATCH_X", None),
+    ],
+)
+def test_a_name_that_is_no_setting_is_named_with_the_one_that_is_meant(
+    name: str, meant: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.checks.settings.CHECKOUT", tmp_path)
+    monkeypatch.delenv("PLUMEWATCH_SPARK", raising=False)
+    assert list(check_names()) == []
+    monkeypatch.setenv(name, "secret")
+    [finding] = check_names()
+    assert f"{name} of the environment is no setting" in finding.text and "secret" not in finding.text
+    assert f"is {meant} meant?" in finding.text if meant else ".env.example lists" in finding.text
+    assert is_fatal_problem(finding) == (meant is not None)
+    monkeypatch.delenv(name)
+    (tmp_path / ".env").write_text(f"{name}=secret\n" + (f"{meant}=x\n" if meant else ""))
+    [finding] = check_names()
+    assert f"{name} of .env is no setting" in finding.text
+    assert finding.state is State.PROBLEM and not finding.is_fatal  # what is meant is set, too
+
+
+def test_names_that_are_others_or_known_are_none_to_speak_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.checks.settings.CHECKOUT", tmp_path)
+    others = ("AWS_ENDPOINT_URL_S3", "SPARK_HOME", "EARTHDATA_USERNAME", "SH_CLIENT_ID", "PATH", "AIRFLOW_HOME", "WIND")
+    for name in ("PLUMEWATCH_WIND", "PLUMEWATCH_TEST_DATA", "PLUMEWATCH_SUPERVISED_BY", *others):
+        monkeypatch.setenv(name, "x")
+    assert list(check_names()) == []
+
+
+@pytest.mark.parametrize("demo", [False, True])
+def test_make_up_says_it_too_but_not_for_the_demonstration(
+    demo: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop() -> None:
+        raise up.CannotStart
+
+    for name, value in (("LOCAL_AIRFLOW", tmp_path), ("DEMO", tmp_path), ("prepare_spark", stop)):
+        monkeypatch.setattr(up, name, value)
+    monkeypatch.setattr(up, "remembered_storage", lambda: "file")
+    monkeypatch.setenv("PLUMEWATCH_STORAGE_ROTT", "x")
+    with pytest.raises(up.CannotStart):
+        up.start(choose_ports(20003)[0], demo)
+    assert ("is PLUMEWATCH_STORAGE_ROOT meant?" in capsys.readouterr().out) != demo
+
+
 @pytest.mark.parametrize(
     ("path", "reason"),
     [("/stac", None), ("/html", "isn't JSON"), ("/json", "isn't STAC"), ("/gone", "HTTP 503")],
 )
 def test_a_catalogue_answers_or_not(server: str, path: str, reason: str | None) -> None:
-    found = check.why_unreachable(server + path)
+    found = why_unreachable(server + path)
     assert found is None if reason is None else reason in str(found)
 
 
@@ -159,18 +239,18 @@ def test_each_catalogue_is_asked_once_and_may_be_away(server: str, area_folders:
     write_area(area_folders[0] / "default.geojson")
     write_area(area_folders[0] / "another.geojson")
     chosen = settings(stac_api=f"{server}/stac")
-    findings = list(check.check_catalogues(chosen, check.check_areas(chosen)[1]))
+    findings = list(check_catalogues(chosen, check_areas(chosen)[1]))
     assert sorted(finding.state.value for finding in findings) == ["OK", "problem"]
     assert not any(finding.is_fatal for finding in findings)
 
 
 def test_granules(tmp_path: Path) -> None:
-    assert is_fatal_problem(check.check_granules(settings(granules=f"{tmp_path}/none")))
-    assert check.check_granules(settings(granules=str(tmp_path))).state is State.MISSING
+    assert is_fatal_problem(check_granules(settings(granules=f"{tmp_path}/none")))
+    assert check_granules(settings(granules=str(tmp_path))).state is State.MISSING
     for name in ("oco2_LtCO2_190601_B11210Ar_240910224028s.nc4", "oco2_LtCO2_190702_B11210Ar_240910224028s.nc4"):
         (tmp_path / name).touch()
     (tmp_path / "oco3_LtCO2_190601_B10400Br_240910224028s.nc4").touch()
-    found = check.check_granules(settings(granules=str(tmp_path)))
+    found = check_granules(settings(granules=str(tmp_path)))
     assert found.state is State.OK and "2 of 2019-06 to 2019-07" in found.text and "1 refused" in found.text
 
 
@@ -178,48 +258,49 @@ def test_granules_of_the_archive_and_the_account_for_them() -> None:
     with serve_archive() as archive:
         archive.add("oco2_LtCO2_190601_B11300Ar_260910224028s.nc4", b"x", "11.3r")
         chosen = settings(cmr_url=archive.url)
-        answer = check.check_granules(chosen)
+        answer = check_granules(chosen)
         assert answer.state is State.OK and "answers: 1 in the newest collection" in answer.text
         archive.cmr_answers = [(503, {}, b"maintenance")]
-        away = check.check_granules(chosen)
+        away = check_granules(chosen)
         assert away.state is State.PROBLEM and not away.is_fatal and "HTTP 503" in away.text
-    account = check.check_earthdata(chosen)
+    account = check_earthdata(chosen)
     assert account.state is State.MISSING and "skips its months" in account.text
-    there = check.check_earthdata(settings(earthdata_token="abc"))
+    there = check_earthdata(settings(earthdata_token="abc"))
     assert there.state is State.OK and "is set (not tried)" in there.text and "abc" not in there.text
-    assert "not needed" in check.check_earthdata(settings(granules="/folder")).text
+    assert "not needed" in check_earthdata(settings(granules="/folder")).text
 
 
-def test_wind(tmp_path: Path) -> None:
-    assert check.check_wind(settings()).state is State.MISSING
-    assert check.check_wind(settings(wind="geos_fp, era5")).state is State.OK
-    unknown = check.check_wind(settings(wind="geos_fp,gfs"))
+def test_wind_files(tmp_path: Path) -> None:
+    [absent] = check_wind(settings())
+    [unknown] = check_wind(settings(wind="geos_fp,gfs"))
+    [empty] = check_wind(settings(wind=str(tmp_path)))
+    assert absent.state is State.MISSING and is_fatal_problem(empty)
     assert is_fatal_problem(unknown) and "products (geos_fp, era5)" in unknown.text
-    assert is_fatal_problem(check.check_wind(settings(wind=str(tmp_path))))
     (tmp_path / "data.parquet").touch()
-    assert check.check_wind(settings(wind=str(tmp_path))).state is State.OK
+    [there] = check_wind(settings(wind=str(tmp_path)))
+    assert there.state is State.OK
 
 
 def test_inventories(tmp_path: Path) -> None:
-    assert check.check_inventories(settings()).state is State.MISSING
-    assert is_fatal_problem(check.check_inventories(settings(inventories=f"{tmp_path}/none")))
+    assert check_inventories(settings()).state is State.MISSING
+    assert is_fatal_problem(check_inventories(settings(inventories=f"{tmp_path}/none")))
     (tmp_path / "plants.csv").touch()
-    unknown = check.check_inventories(settings(inventories=str(tmp_path)))
+    unknown = check_inventories(settings(inventories=str(tmp_path)))
     assert is_fatal_problem(unknown) and "own_sources" in unknown.text
     (tmp_path / "own_sources.csv").touch()
-    assert check.check_inventories(settings(inventories=str(tmp_path))).text.startswith("own")
+    assert check_inventories(settings(inventories=str(tmp_path))).text.startswith("own")
 
 
 def test_alert_channels_need_a_recipient_but_the_log() -> None:
-    [log, smtp] = check.check_alerts(settings(alerts=("log", "smtp")))
+    [log, smtp] = check_alerts(settings(alerts=("log", "smtp")))
     assert log.state is State.OK and is_fatal_problem(smtp)
-    [webhook] = check.check_alerts(settings(alerts=("webhook",), alert_to="https://u:secret@host/hook?token=abc"))
+    [webhook] = check_alerts(settings(alerts=("webhook",), alert_to="https://u:secret@host/hook?token=abc"))
     assert webhook.state is State.OK and "secret" not in webhook.text and "abc" not in webhook.text
 
 
 def test_accounts_of_later_versions_are_named_without_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SH_CLIENT_ID", "abc")
-    [hub] = check.check_accounts()
+    [hub] = check_accounts()
     assert "is set; not used yet" in hub.text and "abc" not in hub.text
 
 
@@ -237,9 +318,11 @@ def test_the_command_fails_only_on_what_is_needed(tmp_path: Path) -> None:
     good = run_command(PLUMEWATCH_STORAGE_ROOT=root, PLUMEWATCH_GRANULES="cmr")
     assert good.returncode == 0, good.stdout + good.stderr
     assert "problem  catalogue" in good.stdout and "problem  granules" in good.stdout
-    assert good.stdout.endswith("that may pass by itself.\n")
+    assert good.stdout.endswith("\nReady, but look at what is a problem above.\n")
     bad = run_command(PLUMEWATCH_STORAGE_ROOT=root, PLUMEWATCH_WIND=f"{tmp_path}/none")
     assert bad.returncode == 1 and bad.stdout.endswith("\n1 problem to solve first.\n")
+    misspelt = run_command(PLUMEWATCH_STORAGE_ROTT=root, PLUMEWATCH_GRANULES="cmr")
+    assert misspelt.returncode == 1 and "PLUMEWATCH_STORAGE_ROOT meant?" in misspelt.stdout
     assert list(tmp_path.iterdir()) == []
 
 

@@ -17,6 +17,7 @@ from plumewatch.settings import Settings
 from plumewatch.tables import WIND
 from plumewatch.wind.at_point import winds_at
 from plumewatch.wind.files import copy_wind, read_wind_files
+from plumewatch.wind.kept_files import KeptFiles
 from plumewatch.wind.product import requests_at, requests_of_day
 from plumewatch.wind.providers import fetch_wind as fetch_wind_of_setting
 
@@ -258,3 +259,39 @@ def test_folders_behind_links_are_followed_and_hidden_ones_are_not(tmp_path: Pat
     (tmp_path / "s" / "up").symlink_to(tmp_path / "s")
     with pytest.raises(InputError, match="folders within folders"):
         read_wind_files(str(tmp_path / "s"), DAY, DAY, bounds=[OMAN])
+
+
+PRODUCTS = {
+    "a column alone": ("a.parquet", ["mine", "era5"], ["era5", "mine"]),
+    "a column that is null in part": ("a.parquet", ["mine", None], ["files", "mine"]),
+    "folder and column agree": ("product=era5/a.parquet", ["era5", "era5"], ["era5"]),
+    "folder and column differ": ("product=era5/a.parquet", ["mine", "mine"], ["era5"]),
+    "a column in dated folders": ("date=2019-06-01/a.parquet", ["mine", "mine"], ["mine"]),
+    "no column": ("a.parquet", None, ["files"]),
+}
+
+
+@pytest.mark.parametrize("name, stated, products", PRODUCTS.values(), ids=PRODUCTS)
+def test_the_product_that_a_file_states_is_used_or_named(
+    tmp_path: Path, storage_root: str, caplog: pytest.LogCaptureFixture, name: str, stated: Any, products: list[str]
+) -> None:
+    rows = hourly(datetime(2019, 6, 1, 9, tzinfo=UTC), 2)
+    if stated:
+        rows = rows.append_column("product", pa.array(stated * (rows.num_rows // 2), pa.string()))
+    write(tmp_path / "in" / name, rows)
+    start, end = (datetime(2019, 6, 1, hour, tzinfo=UTC) for hour in (0, 23))
+    read = read_wind_files(str(tmp_path / "in"), start, end)
+    assert sorted(set(read["product"].to_pylist())) == products and read.num_rows == rows.num_rows
+    assert KeptFiles(str(tmp_path / "in")).read(start, end, (np.array([10.0]), np.array([30.0]))).num_rows > 0
+    assert ("its folder counts" in caplog.text) is (stated == ["mine", "mine"] and products == ["era5"])
+    copy_wind(str(tmp_path / "in"), storage_root, date(2019, 6, 1), [(9.0, 29.0, 11.0, 31.0)])
+    partitions = storage.list_partitions(WIND, f"{storage_root}/wind")
+    assert {partition.keys["product"] for partition in partitions} == set(products)
+
+
+@pytest.mark.parametrize("product", ["a/b", "..", "", ".hidden", "a\\b"])
+def test_a_product_that_no_folder_can_be_called_is_refused_by_name(tmp_path: Path, product: str) -> None:
+    rows = hourly(datetime(2019, 6, 1, 9, tzinfo=UTC), 1)
+    write(tmp_path / "a.parquet", rows.append_column("product", pa.array([product] * rows.num_rows)))
+    with pytest.raises(InputError, match=r"a\.parquet: product .*; allowed: names that a folder"):
+        read_wind_files(str(tmp_path), datetime(2019, 6, 1, tzinfo=UTC), datetime(2019, 6, 2, tzinfo=UTC))

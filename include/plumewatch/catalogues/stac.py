@@ -15,10 +15,12 @@ from pystac_client.stac_api_io import StacApiIO
 from shapely.geometry import mapping
 
 from plumewatch import storage
-from plumewatch.errors import InputError, PlumewatchError, ServiceError, redact
+from plumewatch.errors import InputError, PlumewatchError, ServiceError, reading, redact
 from plumewatch.geodesy import split_at_180
-from plumewatch.http import MAX_MESSAGE, TIMEOUT_S, download_existing, http_session, no_answer, retry_policy
+from plumewatch.http import MAX_MESSAGE, SEARCH_TIMEOUT_S, download_existing, http_session, make_patient, no_answer
+from plumewatch.keys import is_file_name
 
+ITEM = "a STAC item as JSON"
 PAGE_ITEMS = 100  # the largest page that all public catalogues grant
 
 
@@ -32,12 +34,20 @@ def search_items(api: str, collection: str, geometry: Any, start: date, end: dat
     """
     period = f"{start.isoformat()}T00:00:00Z/{end.isoformat()}T23:59:59.999Z"
     place = mapping(split_at_180(geometry))
-    stac_io = StacApiIO(max_retries=retry_policy(), timeout=TIMEOUT_S)
+    stac_io = StacApiIO(max_retries=None, timeout=SEARCH_TIMEOUT_S)
+    make_patient(stac_io.session)
     try:
-        client = Client.open(api, stac_io=stac_io, timeout=TIMEOUT_S)
+        client = Client.open(api, stac_io=stac_io, timeout=SEARCH_TIMEOUT_S)
         found = client.search(collections=[collection], intersects=place, datetime=period, limit=PAGE_ITEMS)
-        yield from found.items_as_dicts()
+        for item in found.items_as_dicts():
+            if not isinstance(item, dict):
+                raise InputError(redact(api), f"an item that is a {type(item).__name__}", "a STAC API")
+            yield item
+    except PlumewatchError:
+        raise
     except APIError as error:
+        if isinstance(error.__context__, requests.RequestException):
+            raise no_answer(api, error.__context__) from error
         status = getattr(error, "status_code", None)
         told = redact(str(error))[:MAX_MESSAGE]
         raise ServiceError(f"{redact(api)}: {status or 'no answer'}: {told}", status) from error
@@ -45,14 +55,16 @@ def search_items(api: str, collection: str, geometry: Any, start: date, end: dat
         raise no_answer(api, error) from error
     except ValueError as error:  # an HTML page of a proxy or of maintenance, with status 200
         raise ServiceError(f"{redact(api)}: an answer that isn't JSON: {redact(str(error))[:200]}") from error
-    except (pystac.STACError, NotImplementedError, KeyError, TypeError) as error:
+    except Exception as error:  # pystac's own, and what it raises of objects of another form
         raise InputError(redact(api), f"not a STAC API with item search ({error})", "a STAC API") from error
 
 
 def item_href(item: dict[str, Any], api: str, collection: str) -> str:
     """Return where an item of a search is: what it says itself, else where STAC APIs keep items."""
-    links = {link.get("rel"): link.get("href") for link in item.get("links") or ()}
-    return str(links.get("self") or f"{api.rstrip('/')}/collections/{collection}/items/{item.get('id')}")
+    usual = f"{api.rstrip('/')}/collections/{collection}/items/{item.get('id')}"
+    with reading(usual, ITEM):
+        links = {link.get("rel"): link.get("href") for link in item.get("links") or ()}
+        return str(links.get("self") or usual)
 
 
 def read_item(href: str) -> pystac.Item:
@@ -68,13 +80,13 @@ def read_item(href: str) -> pystac.Item:
     except (ValueError, RecursionError) as error:
         if is_http:  # a page of a proxy or of maintenance with status 200, as at the search, or half an item
             raise ServiceError(f"{redact(href)}: an answer that isn't JSON: {redact(str(error))[:200]}") from error
-        raise InputError(redact(href), f"not JSON ({error})", "a STAC item as JSON") from error
-    try:
+        raise InputError(redact(href), f"not JSON ({error})", ITEM) from error
+    with reading(href, ITEM, "not a STAC item"):
         item = pystac.Item.from_dict(content, href=href, migrate=False)
-    except (ValueError, KeyError, TypeError, AttributeError, pystac.STACError) as error:
-        raise InputError(redact(href), f"not a STAC item ({error!r})", "a STAC item as JSON") from error
-    for asset in item.assets.values():
-        asset.href = asset.get_absolute_href() or asset.href
+        for asset in item.assets.values():
+            asset.href = asset.get_absolute_href() or asset.href
+    if not is_file_name(item.id):
+        raise InputError(redact(href), f"id {item.id!r}", "an id that files can be named by")
     return item
 
 
@@ -87,7 +99,7 @@ def _read_stored(href: str) -> bytes:
     try:
         return storage.read_bytes(href)
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise InputError(href, "no such file", "a STAC item as JSON") from error
+        raise InputError(href, "no such file", ITEM) from error
     except PlumewatchError:
         raise
     except OSError as error:

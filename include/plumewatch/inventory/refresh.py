@@ -54,6 +54,8 @@ class RefreshedSources:
     """Sources written, by inventory, `combined` included."""
     failures: tuple[FailedScene, ...]
     """Files and rows that could not be used."""
+    gone: dict[str, int]
+    """Sources that left, by inventory whose file is gone."""
 
 
 def refresh_sources(inventories_path: str, storage_root: str) -> RefreshedSources:
@@ -70,12 +72,13 @@ def refresh_sources(inventories_path: str, storage_root: str) -> RefreshedSource
     root = storage.join(storage_root, SOURCES.name)
     rows: dict[str, int] = {}
     failures: list[FailedScene] = []
+    gone: dict[str, int] = {}
     for inventory, files in found.items():
         if not files:
-            if gone := storage.read_table(SOURCES, root, where={"inventory": inventory.name}).num_rows:
-                log.warning("%s: no file of %s any more, its %d sources go", inventories_path, inventory.name, gone)
+            if left := storage.read_table(SOURCES, root, where={"inventory": inventory.name}).num_rows:
+                log.warning("%s: no file of %s any more, its %d sources go", inventories_path, inventory.name, left)
                 _write(root, inventory.name, SOURCES.empty(), [])
-                rows[inventory.name] = 0
+                rows[inventory.name], gone[inventory.name] = 0, left
             continue
         try:
             sources = _read(inventory, files, failures)
@@ -88,7 +91,7 @@ def refresh_sources(inventories_path: str, storage_root: str) -> RefreshedSource
     stored = (storage.read_table(SOURCES, root, where={"inventory": inventory.name}) for inventory in INVENTORIES)
     combined = combine_sources(*stored)
     _write(root, COMBINED, combined, [storage.join(root, f"inventory={i.name}") for i in INVENTORIES])
-    return RefreshedSources({**rows, COMBINED: combined.num_rows}, tuple(failures))
+    return RefreshedSources({**rows, COMBINED: combined.num_rows}, tuple(failures), gone)
 
 
 def _files(inventory: Inventory, path: str) -> list[str]:

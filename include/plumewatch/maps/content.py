@@ -23,11 +23,13 @@ from plumewatch.maps.detections_shown import (
     wanted_rows,
 )
 from plumewatch.maps.geojson import bounds, collection, corners, feature, line, mapping
+from plumewatch.maps.looked_at import LookedAt, looked_at, not_searched_text, searched_text
 from plumewatch.maps.map_style import STYLES
 from plumewatch.maps.sources_shown import kind_text, licence_texts, source_shown, sources_near
 from plumewatch.models import Area
 from plumewatch.pages.wording import MATCH_TEXTS, rate_text
 from plumewatch.statuses import ACCEPTED
+from plumewatch.tables import OBSERVATIONS
 
 Row = Mapping[str, Any]
 
@@ -44,8 +46,10 @@ class MapRows:
     """`matches` of the key."""
     sources: pa.Table
     """`sources`, of any gas and place."""
+    observations: pa.Table = field(default_factory=OBSERVATIONS.empty)
+    """`observations` of the key: what was looked at."""
     areas: Sequence[Area] = ()
-    """Areas that were searched."""
+    """Areas that there are, searched or not."""
     pictures: Mapping[str, str] = field(default_factory=dict)
     """PNG pictures in base64, by detection id."""
     scene_pages: Mapping[str, str] = field(default_factory=dict)
@@ -62,11 +66,13 @@ def map_content(gas: Gas, key: str, rows: MapRows) -> dict[str, Any]:
     places = [(d["lon"], d["lat"]) for d in accepted]
     first = {d["first_source"] for d in accepted} - {None}
     shown = sources_near(gas, sources, places, first)
+    told = looked_at(gas, rows.observations.to_pylist(), [area.name for area in areas])
+    of_area = {one.name: one for one in told}
     return {
         "gas": gas.name,
         "key": key,
         "title": f"{gas.title} {key}",
-        "summary": _summary(gas, accepted),
+        "summary": _summary(gas, accepted, told),
         "size_text": f"{gas.title}: circle area by rate",
         "refused_text": _refused_text(sum(status != ACCEPTED for status in rows.detections["status"].to_pylist())),
         "states": [[state, state_text(state)] for state in (*MATCH_TEXTS, UNMATCHED)],
@@ -77,8 +83,14 @@ def map_content(gas: Gas, key: str, rows: MapRows) -> dict[str, Any]:
         "bounds": bounds(places, rows.areas),
         "detections": [{k: v for k, v in d.items() if k != "geometry"} for d in detections],
         "plumes": collection([feature(d["geometry"], id=d["id"], state=d["state"]) for d in accepted if d["geometry"]]),
-        "areas": collection([feature(mapping(area.geometry), name=area.name) for area in areas]),
-        "area_boxes": [{"name": area.name, "bounds": corners(area)} for area in areas],
+        "looked_at": [
+            {"name": one.name, "is_searched": one.is_searched, "outcome": one.outcome, "lines": list(one.lines)}
+            for one in told
+        ],
+        "areas": collection(
+            [feature(mapping(a.geometry), name=a.name, is_searched=of_area[a.name].is_searched) for a in areas]
+        ),
+        "area_boxes": [_box(area, of_area[area.name]) for area in areas],
         "lines": collection([_line(d, sources[d["first_source"]]) for d in accepted if d["first_source"] in sources]),
         "sources": [source_shown(gas, s, is_first=s["source_id"] in first) for s in shown],
         "pictures": {d["id"]: rows.pictures[d["id"]] for d in accepted if d["id"] in rows.pictures},
@@ -93,13 +105,22 @@ def _line(detection: Row, source: Row) -> dict[str, Any]:
     return feature(line(place, (source["longitude"], source["latitude"])), id=detection["id"])
 
 
-def _summary(gas: Gas, accepted: Sequence[Row]) -> str:
+def _box(area: Area, told: LookedAt) -> dict[str, Any]:
+    label = f"{area.name}: {told.outcome}"
+    return {"name": area.name, "label": label, "is_searched": told.is_searched, "bounds": corners(area)}
+
+
+def _summary(gas: Gas, accepted: Sequence[Row], told: Sequence[LookedAt]) -> str:
+    """What was found where somebody looked, and where nobody did."""
+    missed = not_searched_text(told)
+    is_searched = any(one.is_searched for one in told)
+    if not accepted and not is_searched:
+        return f"Nothing was searched: {missed}."
     rates = [d["rate"] for d in accepted if d["rate"] is not None]
-    noun = gas.noun + ("" if len(accepted) == 1 else "s")
-    if not accepted:
-        return f"No {noun} accepted."
+    found = f"{len(accepted) or 'No'} {gas.noun}{'' if len(accepted) == 1 else 's'} accepted"
+    where = f" in {searched_text(gas, told)}" if is_searched else ""
     largest = f", the largest {rate_text(gas, max(rates))}" if rates else ""
-    return f"{len(accepted)} {noun} accepted{largest}."
+    return f"{found}{where}{largest}." + (f" Not searched: {missed}." if missed else "")
 
 
 def _refused_text(refused: int) -> str:

@@ -78,7 +78,7 @@
       button.addEventListener("click", () => choose(d, button));
       return make("li", {}, button);
     });
-    if (!items.length) items.push(make("li", { className: "nothing", textContent: "Nothing was accepted here." }));
+    if (!items.length) items.push(make("li", { className: "nothing", textContent: content.summary }));
     element("list").replaceChildren(...items);
   }
 
@@ -94,6 +94,24 @@
     const open = button.nextElementSibling;
     for (const info of document.querySelectorAll("li > .info")) info.remove();
     if (!open) button.after(detectionInfo(d));
+  }
+
+  /* Each area or group of orbits, and what came of looking at it; an area that is on the map is gone to. */
+  function fillLookedAt() {
+    const items = content.looked_at.map((one) => {
+      const box = map && content.area_boxes.find(({ name }) => name === one.name);
+      const text = (className, textContent) => make("span", { className, textContent });
+      const entry = make(box ? "button" : "div", { className: "entry" }, text("area", one.name),
+        text("outcome" + (one.is_searched ? "" : " not-searched"), one.outcome), ...one.lines.map((line) => text("said", line)));
+      if (box) { entry.type = "button"; entry.addEventListener("click", () => goTo(box)); }
+      return make("li", {}, entry);
+    });
+    element("looked-at").replaceChildren(...items);
+  }
+
+  function goTo({ bounds }) {
+    if (matchMedia("(max-width: 760px)").matches) element("map-side").scrollIntoView({ block: "start" });
+    map.fitBounds(bounds, { padding: 60 });
   }
 
   /* What is looked at goes to the upper part of the map, so that its popup has room below. */
@@ -170,7 +188,8 @@
         { id: "graticule", type: "line", source: "graticule", paint: { "line-color": "#8fa1b0", "line-opacity": 0.35, "line-width": 0.7 } },
         { id: "coast", type: "line", source: "coast", paint: { "line-color": "#8fa6b5", "line-width": 0.9 } },
         { id: "borders", type: "line", source: "borders", paint: { "line-color": "#a9a294", "line-width": 0.9, "line-dasharray": [3, 2] } },
-        { id: "areas", type: "line", source: "areas", paint: { "line-color": "#14324a", "line-width": 1.4, "line-dasharray": [4, 3] } },
+        { id: "areas", type: "line", source: "areas", filter: ["get", "is_searched"], paint: { "line-color": "#14324a", "line-width": 1.6 } },
+        { id: "areas-not-searched", type: "line", source: "areas", filter: ["!", ["get", "is_searched"]], paint: { "line-color": "#8a3b00", "line-width": 1.8, "line-dasharray": [3, 3] } },
         { id: "plumes", type: "fill", source: "plumes", paint: { "fill-color": stateColour, "fill-opacity": 0.35 } },
         { id: "plume-edges", type: "line", source: "plumes", paint: { "line-color": stateColour, "line-width": 1.6 } },
         { id: "refused", type: "circle", source: "detections", filter: isRefused, layout: { visibility: "none" }, paint: { ...circle, "circle-opacity": 0.35, "circle-stroke-width": 0.8 } },
@@ -275,9 +294,10 @@
   }
 
   function nameAreas() {
-    return content.area_boxes.map(({ name, bounds }) => {
-      const button = make("button", { type: "button", className: "place-name area-name", textContent: name });
-      button.addEventListener("click", () => map.fitBounds(bounds, { padding: 60 }));
+    return content.area_boxes.map((box) => {
+      const { bounds, label, is_searched } = box;
+      const button = make("button", { type: "button", className: "place-name area-name" + (is_searched ? "" : " not-searched"), textContent: label });
+      button.addEventListener("click", () => goTo(box));
       return new maplibregl.Marker({ element: button, anchor: "bottom" }).setLngLat([(bounds[0][0] + bounds[1][0]) / 2, bounds[1][1]]).addTo(map).getElement();
     });
   }
@@ -318,7 +338,7 @@
     const swatch = (state) => { const s = make("span", { className: "swatch" }); s.style.background = colour(state); return s; };
     const key = (icon, text) => body.append(make("div", { className: "key" }, icon, make("span", { textContent: text })));
     const states = new Set(content.detections.map((d) => d.state));
-    body.append(make("h3", { textContent: content.size_text }));
+    if (states.size) body.append(make("h3", { textContent: content.size_text }));
     for (const [state, text] of content.states) if (states.has(state)) key(swatch(state), text);
     if (states.has("refused")) key(swatch("refused"), "not accepted (see the list)");
     body.append(make("h3", { textContent: "Layers" }));
@@ -326,11 +346,16 @@
     if (content.detections.some((d) => d.wind_to !== null)) { const icon = windIcon(); icon.style.height = "20px"; icon.style.width = "8px"; layer("wind", icon, true, show("wind")); }
     if (content.lines.features.length) layer("to the most probable source", "", true, show("lines"));
     const hide = (nodes, isOn) => nodes.forEach((node) => { node.style.visibility = isOn ? "" : "hidden"; });
-    if (areaNames.length) layer("areas that were searched", "", true, (isOn) => { show("areas")(isOn); hide(areaNames, isOn); });
+    for (const [id, text, isSearched] of [["areas", "areas that were searched", true], ["areas-not-searched", "areas that were not searched", false]]) {
+      const names = areaNames.filter((_, n) => content.area_boxes[n].is_searched === isSearched);
+      const line = make("span", { className: "line" + (isSearched ? "" : " dashed") });
+      if (names.length) layer(text, line, true, (isOn) => { show(id)(isOn); hide(names, isOn); });
+    }
     if (content.sources.length) {
       layer("sources in inventories", "", true, (isOn) => { show("sources")(isOn); hide(sourceNames, isOn); });
       for (const [kind, text] of Object.entries(content.kinds)) if (SHAPES[kind]) key(sourceIcon(kind), text);
     }
+    element("legend").hidden = !body.querySelectorAll("input").length;
     if (matchMedia("(max-width: 760px)").matches) element("legend").open = false;
   }
 
@@ -341,7 +366,7 @@
     await runScript("packed-topojson-js");
     const atlas = await backdrop();
     const style = mapStyle(atlas);
-    const view = content.bounds ? { bounds: content.bounds, fitBoundsOptions: { padding: { top: 70, right: 70, bottom: 70, left: innerWidth > 760 ? 260 : 70 }, maxZoom: content.near_zoom } } : { center: [10, 20], zoom: 1 };
+    const view = content.bounds ? { bounds: content.bounds, fitBoundsOptions: { padding: { top: 70, right: 100, bottom: 70, left: innerWidth > 760 ? 260 : 70 }, maxZoom: content.near_zoom } } : { center: [10, 20], zoom: 1 };
     map = new maplibregl.Map({ container: "map", style, ...view, attributionControl: false, maxZoom: 17, dragRotate: false, pitchWithRotate: false, locale: { "Map.Title": "Map of the detections" } });
     map.on("styleimagemissing", addIcon);
     map.touchZoomRotate.disableRotation();
@@ -355,6 +380,7 @@
     nameCountries(atlas.land);
     listen();
     fillLegend(nameSources(), nameAreas());
+    fillLookedAt();
     document.documentElement.dataset.map = "ready";
   }
 
@@ -370,10 +396,12 @@
     fillList();
   });
   fillList();
+  fillLookedAt();
   try {
     await showMap();
   } catch (error) {
     map = null;
+    fillLookedAt();
     document.body.classList.add("no-map");
     element("fallback").textContent = "The map cannot be drawn (" + error.message + "); the list has everything that it would show.";
     element("fallback").hidden = false;

@@ -15,7 +15,7 @@ from plumewatch.maps.map_page import render_map
 from plumewatch.methane.details.scene_pages import scene_page_path
 from plumewatch.models import Area
 from plumewatch.statuses import ACCEPTED
-from plumewatch.tables import COMBINED, MATCHES, SOURCES
+from plumewatch.tables import COMBINED, MATCHES, OBSERVATIONS, SOURCES
 
 MAPS = "maps"
 MAX_PICTURE_BYTES = 80_000
@@ -25,7 +25,7 @@ MAX_PICTURES_BYTES = 450_000  # all pictures of a map, so that it stays below 1.
 def write_map(gas: Gas, key: str, storage_root: str, areas: Sequence[Area] = ()) -> str:
     """Write the map of a gas's date or month from what the storage holds; return its path.
 
-    `areas` are outlined as searched.
+    `areas` are outlined, searched or not; what came of each is what `observations` says.
     """
     detections = storage.read_table(
         gas.table, storage.join(storage_root, gas.table.name), where={"method": gas.method, gas.key_column: key}
@@ -35,6 +35,9 @@ def write_map(gas: Gas, key: str, storage_root: str, areas: Sequence[Area] = ())
         detections=detections,
         matches=storage.read_table(MATCHES, matches, where={"gas": gas.name, "period": key}),
         sources=storage.read_table(SOURCES, storage.join(storage_root, SOURCES.name), where={"inventory": COMBINED}),
+        observations=storage.read_table(
+            OBSERVATIONS, storage.join(storage_root, OBSERVATIONS.name), where={"gas": gas.name, "key": key}
+        ),
         areas=areas,
         pictures=_pictures(gas, detections, storage_root),
         scene_pages=_scene_pages(gas, detections, storage_root),

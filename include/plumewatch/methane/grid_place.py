@@ -108,10 +108,15 @@ def find_grid_place(
     return FittedPlace(*window, coefficients)
 
 
+def distance_deg(one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> Floats:
+    """Return the distances of places near each other, in degrees of latitude."""
+    east = wrap_longitude(one[0] - other[0]) * np.cos(np.radians(other[1]))
+    return np.hypot(east, one[1] - other[1])
+
+
 def median_distance_deg(one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> float:
     """Return the median distance of places near each other, in degrees of latitude."""
-    east = wrap_longitude(one[0] - other[0]) * np.cos(np.radians(other[1]))
-    return float(np.median(np.hypot(east, one[1] - other[1])))
+    return float(np.median(distance_deg(one, other)))
 
 
 def _cubic_terms(row: Floats, col: Floats, height: int, width: int) -> Floats:

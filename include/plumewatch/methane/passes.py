@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from plumewatch.errors import InputError
 from plumewatch.geodesy import TRUE_GRID, compute_distortion
 from plumewatch.methane.flares import find_flares
-from plumewatch.methane.grid_place import GridPlace, find_grid_place, median_distance_deg
+from plumewatch.methane.grid_place import GridPlace, distance_deg, find_grid_place, median_distance_deg
 from plumewatch.methane.retrieval import PLATFORMS, compute_air_mass_factor
 from plumewatch.methane.smoothing import Mask
 from plumewatch.methane.thresholds import plume_thresholds
@@ -26,6 +26,7 @@ REFLECTANCES = (1e-4, 6.5535)  # one step of the stored integers, and the larges
 SCL_WATER = 6  # scene classification of Sen2Cor
 AIR_MASS_FACTORS = (2.0, 5.0)  # of the transmittance table: the sun up to 70 degrees from the zenith
 MOST_CELLS_A_ROW, MOST_EMPTY_CELLS = 50, 16_000_000  # a window mostly empty is a wrong row or column index
+EMPTY_CELLS_A_ROW = 5_000  # fewer empty ones around few pixels
 
 COLUMNS = (
     "scene_id", "platform", "observed_at_utc", "relative_orbit", "epsg", "pixel_size_m", "row", "col", "longitude",
@@ -36,6 +37,7 @@ OTHER_BANDS = ("b02", "b03", "b04", "b05", "b06", "b07", "b08", "b8a")
 """Bands that methane doesn't touch: read where the table has them, as what changes in them too is no plume."""
 
 MAX_OFFSET_PX = 0.5  # pixels that lie further off belong to another grid
+MAX_END_OFFSET_PX = 10.0  # of the pixels at the window's ends, which a fit to the others may miss by a little
 CHECKED_POINTS = 512  # of a pass, whose places are compared with those of a grid
 LEAST_PIXELS = 50  # fewer don't tell the scale of their grid, and hold no plume
 NEVER_NULL = ("scene_id", "platform", "row", "col", "longitude", "latitude")
@@ -141,6 +143,7 @@ def grid_pass(rows: pa.Table, source: str = "pixels", grid: Grid | None = None) 
     row, col = (rows[name].to_numpy().astype(np.int64) for name in ("row", "col"))
     place = find_grid_place(row, col, rows["longitude"].to_numpy(), rows["latitude"].to_numpy(), grid)
     _check_extent(rows.num_rows, place, source)
+    _check_ends(rows, place, source)
     if grid is not None:
         _check_grid(rows, place, source)
     size, epsg = _first(rows["pixel_size_m"]), _first(rows["epsg"])
@@ -220,6 +223,20 @@ def _check_grid(rows: pa.Table, place: GridPlace, source: str) -> None:
         raise InputError(source, f"pixels {off:.1f} cells off the grid of its manifest", "pixels on that grid")
 
 
+def _check_ends(rows: pa.Table, place: GridPlace, source: str) -> None:
+    """Refuse a window that reaches as far as it does for a pixel that lies elsewhere: a wrong row or column index."""
+    row, col = rows["row"].to_numpy(), rows["col"].to_numpy()
+    ends = pa.array([find(index) for index in (row, col) for find in (np.argmin, np.argmax)])
+    row, col, longitude, latitude = (rows[n].take(ends).to_numpy() for n in ("row", "col", "longitude", "latitude"))
+    there = place.longitude_latitude(row - place.row0, col - place.col0)
+    below = place.longitude_latitude(row - place.row0 + 1, col - place.col0)
+    off = distance_deg((longitude, latitude), there) / distance_deg(below, there)
+    worst = int(np.argmax(off))
+    if not off[worst] <= MAX_END_OFFSET_PX:
+        found = f"row {row[worst]}, col {col[worst]} at a place {off[worst]:.0f} cells from it"
+        raise InputError(source, found, "pixels on one grid")
+
+
 def _check_lengths(n_rows: int, place: GridPlace, pixel_size_m: float, source: str) -> None:
     """Refuse pixels whose places say that they are larger or smaller than stated, or that rows don't run south."""
     if n_rows < LEAST_PIXELS:
@@ -232,7 +249,8 @@ def _check_lengths(n_rows: int, place: GridPlace, pixel_size_m: float, source: s
 
 def _check_extent(n_rows: int, place: GridPlace, source: str) -> None:
     """Refuse a window that is mostly empty."""
-    if place.height * place.width > MOST_EMPTY_CELLS + MOST_CELLS_A_ROW * n_rows:
+    empty = min(MOST_EMPTY_CELLS, EMPTY_CELLS_A_ROW * n_rows)
+    if place.height * place.width > empty + MOST_CELLS_A_ROW * n_rows:
         found = f"{n_rows} pixels spread over {place.height} x {place.width} cells"
         raise InputError(source, found, "pixels of one area")
 

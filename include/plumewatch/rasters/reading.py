@@ -24,7 +24,7 @@ from plumewatch.errors import InputError, PlumewatchError, ServiceError, redact
 T = TypeVar("T")
 
 ATTEMPTS = 2  # a connection that broke midway looks like a truncated file; a truncated file looks so twice
-PROBE_TIMEOUT_S = (10.0, 60.0)
+PROBE_TIMEOUT_S = (10.0, 30.0)
 PROBE_BYTES = 256  # more than what stands before the first tag of a page
 BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, CONFLICT, RANGE_NOT_SATISFIABLE = 400, 401, 403, 409, 416
 MUST_BE_SIGNED = (UNAUTHORIZED, FORBIDDEN, CONFLICT)  # 409: Azure's PublicAccessNotPermitted, of Planetary Computer
@@ -36,6 +36,8 @@ REMOTE_ENVIRONMENT = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no listing of the folder, no search for files beside it
     "GDAL_HTTP_CONNECTTIMEOUT": 10,
     "GDAL_HTTP_TIMEOUT": 120,
+    "GDAL_HTTP_LOW_SPEED_TIME": 30,  # seconds without a byte: a host that is silent isn't waited for longer
+    "GDAL_HTTP_LOW_SPEED_LIMIT": 1,
     "GDAL_HTTP_MAX_RETRY": 3,  # of answers 429, 500, 502, 503, 504
     "GDAL_HTTP_RETRY_DELAY": 1,
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
@@ -54,7 +56,11 @@ def open_raster(href: str) -> Iterator[DatasetReader]:
     try:
         with _environment(href), _open(href) as source:
             yield source
-    except RasterioError as error:
+    except PlumewatchError:
+        raise
+    except Exception as error:  # GDAL's and rasterio's own, and what they make of tags and texts
+        if isinstance(error, OSError) and not isinstance(error, RasterioError):
+            raise
         raise _classify(href, error) from error
 
 
@@ -94,8 +100,10 @@ def _open(href: str) -> DatasetReader:
     return rasterio.open(inner, opener=fs)
 
 
-def _classify(href: str, error: RasterioError) -> PlumewatchError:
+def _classify(href: str, error: Exception) -> PlumewatchError:
     said = redact(str(error.__cause__ or error))
+    if "\0" in href or not href.isprintable():
+        return InputError(redact(href), "an address that cannot be one", A_RASTER)
     if is_http(href):
         return _classify_http(href, said)
     if not storage.exists(href):

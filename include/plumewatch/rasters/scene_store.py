@@ -56,7 +56,7 @@ def list_scenes(path: str, dates: Sequence[str] | None = None) -> list[ScenePath
     found: dict[str, ScenePaths] = {}
     for file in storage.list_files(path):
         name = file.rsplit("/", 1)[-1]
-        keys = dict(part.split("=", 1) for part in file.split("/")[:-1] if "=" in part)
+        keys = storage.folder_keys(PARTITIONS, storage.parent(file))
         if name.startswith((".", "_")) or not set(PARTITIONS) <= keys.keys():
             continue
         scene_id = _scene_id(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -11,18 +11,19 @@ from typing import Any
 from plumewatch import storage
 from plumewatch.areas import WHOLE_SEARCH, log_unreadable, read_areas, select_areas
 from plumewatch.catalogues.stac import read_item
-from plumewatch.errors import ConfigurationError, PlumewatchError
+from plumewatch.errors import ConfigurationError, PlumewatchError, redact
 from plumewatch.failures import FailureBook, NothingDone, went_through
 from plumewatch.gases import CH4
+from plumewatch.http import one_patience_per_host
 from plumewatch.models import Area, FailedScene
-from plumewatch.observations import write_observations
+from plumewatch.observations import areas_observed, write_observations
 from plumewatch.rasters.scene_store import scene_paths
 from plumewatch.sentinel2.replaced import withdraw_replaced
 from plumewatch.sentinel2.scene import SceneRef
 from plumewatch.sentinel2.search import FoundScenes, SkippedScene, search_scenes
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.settings import Settings
-from plumewatch.statuses import FAILED, FETCH_STAGE, NO_INPUT, SEARCH_STAGE
+from plumewatch.statuses import FAILED, FETCH_STAGE, NO_INPUT, SEARCH_STAGE, SKIPPED_DUPLICATE
 from plumewatch.wind.product import requests_of_day
 from plumewatch.wind.providers import fetch_wind
 
@@ -58,6 +59,8 @@ class DaySearch:
     """Key and what failed: a search, or an item that cannot be used."""
     searched: set[tuple[str, str]] = field(default_factory=set)
     """Keys and areas whose search was answered for that whole day."""
+    no_areas: str | None = None
+    """Where no area is given: that, and what to do."""
 
     @property
     def n_items(self) -> int:
@@ -76,27 +79,33 @@ class DaySearch:
             raise NothingDone([failure for _, failure in self.failed])
 
     def record(self, book: FailureBook) -> None:
-        """Write the observations (nothing there, too cloudy, duplicate) and the failed scenes of the search."""
-        for key in sorted({key for key, _ in self.searched}):
+        """Write the observations (nothing there, too cloudy, duplicate, failed) and the failed scenes of the search.
+
+        An area whose search failed keeps what is known of its day from an earlier one.
+        """
+        for key in sorted({key for key, _ in self.searched} | {key for key, _ in self.failed}):
             areas = {area for day, area in self.searched if day == key}
-            write_observations(
-                book.storage_root, CH4.name, key, SEARCH_STAGE, self._observations(key, areas), areas=areas
-            )
-            book.settle(key, is_over=went_through(SEARCH_STAGE, [(area, WHOLE_SEARCH) for area in areas]))
-        for key in sorted({key for key, _ in self.failed}):
-            book.settle(key, [failure for day, failure in self.failed if day == key])
+            failures = [failure for day, failure in self.failed if day == key]
+            unsearched = {f.area for f in failures if f.area and f.scene_id == WHOLE_SEARCH} - areas
+            unsearched -= areas_observed(book.storage_root, CH4.name, key)
+            rows = self._observations(key, areas) + [_observation(area, FAILED) for area in sorted(unsearched)]
+            write_observations(book.storage_root, CH4.name, key, SEARCH_STAGE, rows, areas=areas | unsearched)
+            over = went_through(SEARCH_STAGE, [(area, WHOLE_SEARCH) for area in areas])
+            book.settle(key, failures, over)
 
     def _observations(self, key: str, areas: set[str]) -> list[dict[str, Any]]:
         rows = [_observation(area, skipped.outcome, skipped.scene) for day, area, skipped in self.skipped if day == key]
+        items = [f for day, f in self.failed if day == key and f.area in areas and f.scene_id != WHOLE_SEARCH]
+        rows += [{**_observation(str(f.area), FAILED), "scene_id": f.scene_id} for f in items]
         seen = {s.area for s in self.scenes if s.key == key} | {row["area"] for row in rows}
-        seen |= {f.area for day, f in self.failed if day == key}
         return rows + [_observation(area, NO_INPUT) for area in sorted(areas - seen)]
 
 
 def search_day(settings: Settings, key: str, names: Sequence[str], **_: Any) -> DaySearch:
     """Search the day `key` (YYYY-MM-DD) in the catalogues of the areas called `names`, of all where empty.
 
-    An area whose search fails is among `failed` and doesn't stop the others.
+    An area whose search fails is among `failed` and doesn't stop the others; a host that doesn't answer is waited for
+    once, and the areas that it was to be asked for then fail at once, for the same reason.
     """
     day, found = date.fromisoformat(key), DaySearch()
     for area, result in _search_areas(settings, names, day, day, key, found):
@@ -129,20 +138,47 @@ def search_newest(settings: Settings, key: str, names: Sequence[str], *, look_ba
     return found
 
 
-def fetch_area_scene(settings: Settings, area_name: str, item_href: str) -> str:
+def fetch_area_scene(settings: Settings, area_name: str, item_href: str, key: str | None = None) -> str:
     """Stack one scene onto the area's grid and return the path of the STAC item written.
 
-    Then older products that it replaces are withdrawn: they came in before it.
+    Then older products that it replaces are withdrawn: they came in before it. Where it can't be used for good, an
+    older product of its acquisition, if the catalogue has one on the day `key`, is stacked in its place; the error is
+    raised all the same.
     """
     failures: list[FailedScene] = []
     areas = _areas(settings, [area_name], failures)
     if not areas:
-        [why] = [failure.message for failure in failures if failure.area == area_name][:1]
+        why = next((f.message for f in failures if f.area == area_name), "no file of it can be used: the log says why")
         raise ConfigurationError(f"area {area_name}: {why}")
     root = settings.table_root(SCENES)
-    written = fetch_scene(read_item(item_href), areas[0], root)
+    try:
+        written = fetch_scene(read_item(item_href), areas[0], root)
+    except PlumewatchError as error:
+        if key and not error.is_retryable:
+            _fetch_older(settings, areas[0], item_href, date.fromisoformat(key))
+        raise
     withdraw_replaced(root, storage.parent(written))
     return written
+
+
+def _fetch_older(settings: Settings, area: Area, item_href: str, day: date) -> None:
+    """Stack the newest usable one of the older products of a scene; where there is none, or none to be had, say so."""
+    try:
+        found = search_scenes(area, day, day, settings.stac_api)
+    except PlumewatchError as error:
+        log.warning("no older product in place of %s: %s", redact(item_href), error)
+        return
+    acquisition = next((ref.acquisition for ref in found.scenes if ref.item_href == item_href), None)
+    duplicates = [s.scene for s in found.skipped if s.outcome == SKIPPED_DUPLICATE]
+    older = [ref for ref in duplicates if ref.acquisition == acquisition]
+    for ref in sorted(older, key=lambda ref: ref.newness, reverse=True):
+        try:
+            fetch_scene(read_item(ref.item_href), area, settings.table_root(SCENES))
+        except PlumewatchError as error:
+            log.warning("%s", error)
+            continue
+        log.warning("%s: %s serves in place of %s", area.name, ref.scene_id, redact(item_href))
+        return
 
 
 def fetch_area_wind(settings: Settings, days: Iterable[tuple[str, str]]) -> list[str]:
@@ -153,8 +189,6 @@ def fetch_area_wind(settings: Settings, days: Iterable[tuple[str, str]]) -> list
         if name not in by_name:
             raise ConfigurationError(f"area {name} has scenes, but no file of it can be used: the log says why")
         bounds.setdefault(key, []).append(by_name[name].geometry.bounds)
-    if not settings.wind:
-        log.warning("no wind source (PLUMEWATCH_WIND is empty): rates of methane will be null")
     return [
         p
         for key, boxes in bounds.items()
@@ -162,10 +196,20 @@ def fetch_area_wind(settings: Settings, days: Iterable[tuple[str, str]]) -> list
     ]
 
 
-def record_missing_scenes(settings: Settings, key: str, scenes: Sequence[Mapping[str, Any]]) -> int:
-    """Write an observation `failed` for each scene of the day that isn't in the storage; return their number."""
+def record_missing_scenes(
+    settings: Settings, key: str, scenes: Sequence[Mapping[str, Any]], failed: Collection[tuple[str, str]] = ()
+) -> int:
+    """Write an observation `failed` for each scene of the day that isn't stored, or that is in `failed` (area, id).
+
+    Return their number.
+    """
     root = settings.table_root(SCENES)
-    missing = [s for s in scenes if not storage.exists(scene_paths(root, s["area"], key, s["scene_id"]).item)]
+    missing = [
+        s
+        for s in scenes
+        if (s["area"], s["scene_id"]) in failed
+        or not storage.exists(scene_paths(root, s["area"], key, s["scene_id"]).item)
+    ]
     rows = [{"area": s["area"], "scene_id": s["scene_id"], "outcome": FAILED, "detected": False} for s in missing]
     areas = {s["area"] for s in scenes}
     write_observations(settings.storage_root, CH4.name, key, FETCH_STAGE, rows, areas=areas)
@@ -190,6 +234,7 @@ def _areas(settings: Settings, names: Sequence[str], failures: list[FailedScene]
     return chosen if not names or set(names) - named else []
 
 
+@one_patience_per_host()
 def _search_areas(
     settings: Settings, names: Sequence[str], first: date, last: date, key: str, found: DaySearch
 ) -> Iterable[tuple[Area, FoundScenes]]:
@@ -197,7 +242,8 @@ def _search_areas(
     areas = _areas(settings, list(names), failures)
     found.failed += [(key, failure) for failure in failures]
     if not areas and not failures:
-        log.warning("no areas in %s", " or ".join(settings.area_folders))
+        folders = " or ".join(settings.area_folders)
+        found.no_areas = f"there is no area of interest, so nothing is searched: put one into {folders}"
     answered = []
     for area in areas:
         try:

@@ -84,7 +84,7 @@ def compute_reflectance_rule(
     baseline = processing_baseline(properties)
     flag = _applied(item_name, properties)
     is_earth_search = flag is not None or EARTH_SEARCH_BUCKET in str(asset.get("href", ""))
-    declared = _declared(item_name, asset, tags, must_agree=not is_earth_search)
+    declared = _declared(item_name, properties, asset, tags, must_agree=not is_earth_search)
     stated = f"offset {declared}, offset applied {flag}, baseline {_text(baseline)}"
     if collection == EARTH_SEARCH_C1:
         if flag or declared == 0.0:
@@ -162,17 +162,24 @@ def _applied(item_name: str, properties: Mapping[str, Any]) -> bool | None:
     return None
 
 
-def _declared(item_name: str, asset: Mapping[str, Any], tags: tuple[float, float], *, must_agree: bool) -> float | None:
+def _declared(
+    item_name: str,
+    properties: Mapping[str, Any],
+    asset: Mapping[str, Any],
+    tags: tuple[float, float],
+    *,
+    must_agree: bool,
+) -> float | None:
     """Return the offset (reflectance) that item or GeoTIFF state, None where neither does.
 
-    An offset of -1000 is one in digital numbers.
+    An offset of -1000 is one in digital numbers. What the properties of an item state holds for assets that don't.
     """
     bands = asset.get("raster:bands") or asset.get("bands") or [{}]
     band = bands[0] if isinstance(bands, Sequence) else None
     if not isinstance(band, Mapping):
         raise InputError(item_name, f"bands of an asset {str(bands)[:80]}", "a list of objects")
     numbers = [
-        _number(item_name, name, (band.get(name), band.get(f"raster:{name}"), asset.get(f"raster:{name}")))
+        _number(item_name, name, (band.get(name), *(at.get(f"raster:{name}") for at in (band, asset, properties))))
         for name in ("scale", "offset")
     ]
     by_item = _offset(item_name, *numbers)

@@ -11,12 +11,16 @@ from typing import Any
 import shapely
 from shapely.geometry import shape
 
-from plumewatch.errors import InputError
+from plumewatch.errors import InputError, reading
 from plumewatch.geodesy import split_at_180
+from plumewatch.keys import is_file_name
 from plumewatch.sentinel2.reflectance import processing_baseline
 
 OWN_SHARE = 0.05  # an item that shows less than this share of its ground alone adds nothing but another processing
 HALF_ORBIT = timedelta(minutes=50)  # period of 100.6 minutes, ESA Sentinel-2 mission guide
+ORBITS = range(1, 144)  # relative ones of a cycle of ten days
+MADE = ("s2:generation_time", "processing:datetime")
+CHANGED = ("updated", "published", "created")
 PLATFORM = re.compile(r"sentinel-2[a-z]")
 ZONE_DEG, FIRST_MERIDIAN_DEG, DEGREES_PER_HOUR = 6, -183, 15.0  # of UTM: zone 1 has its meridian at 177 W
 
@@ -46,7 +50,7 @@ class SceneRef:
     sequence: int
     """Counts the products of one acquisition of a tile."""
     updated: str
-    """When the item was last changed (ISO 8601), empty where it doesn't say."""
+    """When the product was made and the item last changed, as text that sorts; empty where it doesn't say."""
     footprint: Any
     """shapely geometry in longitude and latitude, cut at 180 degrees however the item writes it."""
 
@@ -69,10 +73,10 @@ class SceneRef:
 
 def scene_ref(item: Mapping[str, Any], href: str) -> SceneRef:
     """Return what a STAC item (as a dict) says; InputError names the item and what it lacks."""
-    properties = item.get("properties") or {}
-    name = str(item.get("id") or href)
-    cloud_cover = properties.get("eo:cloud_cover")
-    try:
+    name, properties = str(item.get("id") or href), item.get("properties") or {}
+    with reading(name, "a Sentinel-2 item"):
+        if not is_file_name(name):
+            raise InputError(href, f"id {name!r}", "an id that files can be named by")
         return SceneRef(
             scene_id=name,
             item_href=href,
@@ -80,16 +84,19 @@ def scene_ref(item: Mapping[str, Any], href: str) -> SceneRef:
             platform=platform_of(name, properties),
             relative_orbit=relative_orbit(properties),
             tile=tile_of(name, properties),
-            cloud_cover=None if cloud_cover is None else float(cloud_cover),
+            cloud_cover=_percent(name, properties.get("eo:cloud_cover")),
             baseline=processing_baseline(properties),
             sequence=sequence_of(name, properties),
             updated=updated_of(properties),
             footprint=split_at_180(shape(item["geometry"])),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, shapely.errors.ShapelyError) as error:
-        raise InputError(
-            name, f"a property or geometry that cannot be read ({error!r})", "a Sentinel-2 item"
-        ) from error
+
+
+def _percent(name: str, stated: Any) -> float | None:
+    percent = None if stated is None else float(stated)
+    if percent is not None and not 0.0 <= percent <= 100.0:
+        raise InputError(name, f"eo:cloud_cover {stated!r}", "0 to 100 percent")
+    return percent
 
 
 def select_newest(refs: Sequence[SceneRef]) -> tuple[list[SceneRef], list[SceneRef]]:
@@ -150,6 +157,8 @@ def platform_of(name: str, properties: Mapping[str, Any]) -> str:
 def relative_orbit(properties: Mapping[str, Any]) -> int | None:
     """Return the relative orbit, from the property or else from the product's name (..._R037_...)."""
     if (orbit := properties.get("sat:relative_orbit")) is not None:
+        if int(orbit) not in ORBITS:
+            raise ValueError(f"sat:relative_orbit {orbit}, none from {ORBITS[0]} to {ORBITS[-1]}")
         return int(orbit)
     for name in ("s2:product_uri", "sentinel:product_id"):
         if match := re.search(r"_R(\d{3})_", str(properties.get(name, ""))):
@@ -171,8 +180,25 @@ def tile_of(name: str, properties: Mapping[str, Any]) -> str:
 
 
 def updated_of(properties: Mapping[str, Any]) -> str:
-    """Return when an item was last changed, or its product made (ISO 8601); empty where it doesn't say."""
-    return str(properties.get("updated") or properties.get("s2:generation_time") or "")
+    """Return when a product was made and when its item was last changed, so that the text of a newer one is greater.
+
+    An item may be changed without its product being a new one, so that the former comes first. Empty where none is
+    said.
+
+    >>> updated_of({"updated": "2025-08-21T14:00:00+04:00"})
+    ' 2025-08-21T10:00:00.000000+00:00'
+    """
+    times = (next((t for name in names if (t := _as_utc(properties.get(name)))), "") for names in (MADE, CHANGED))
+    return " ".join(times).rstrip()
+
+
+def _as_utc(text: Any) -> str:
+    """A time in a form that sorts; empty where it is none."""
+    try:
+        time = datetime.fromisoformat(str(text))
+    except ValueError:
+        return ""
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def sequence_of(name: str, properties: Mapping[str, Any]) -> int:

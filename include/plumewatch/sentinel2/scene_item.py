@@ -11,7 +11,7 @@ import shapely
 from shapely.geometry import mapping
 
 from plumewatch import __version__
-from plumewatch.errors import redact
+from plumewatch.errors import reading, redact
 from plumewatch.geodesy import degrees_of
 from plumewatch.models import Area, Grid
 from plumewatch.rasters.regrid import lonlat_bounds
@@ -33,7 +33,8 @@ EXTENSIONS = {
 }
 COPIED = (
     "grid:code", "s2:mgrs_tile", "s2:processing_baseline", "s2:product_uri", "s2:sequence", "s2:generation_time",
-    "sentinel:processing_baseline", "sentinel:product_id", "sentinel:sequence", "updated",
+    "sentinel:processing_baseline", "sentinel:product_id", "sentinel:sequence", "processing:datetime", "published",
+    "created", "updated",
 )  # fmt: skip
 """By these products of one acquisition are known, and which of them is the newest."""
 FOOTPRINT = "plumewatch:source_footprint"
@@ -66,18 +67,20 @@ class SceneFacts:
 def build_item(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
     """Return the STAC item of a stacked scene as a dict, without any time of its own making."""
     west, south, east, north = lonlat_bounds(facts.grid)
-    properties = _properties(source, facts)
+    made_from = redact(source.get_self_href() or source.id)
+    with reading(made_from, "a Sentinel-2 item"):
+        properties = _properties(source, facts)
+        observed_at = observed_at_utc(source.id, source.properties)
     item = pystac.Item(
         id=source.id,
         geometry=mapping(shapely.box(west, south, east, north)),
         bbox=[west, south, east, north],
-        datetime=observed_at_utc(source.id, source.properties),
+        datetime=observed_at,
         properties=properties,
         stac_extensions=[url for prefix, url in sorted(EXTENSIONS.items()) if _is_used(prefix, properties)],
         collection=None,
         assets=_assets(source.id, facts),
     )
-    made_from = redact(source.get_self_href() or source.id)
     item.add_link(pystac.Link(pystac.RelType.DERIVED_FROM, made_from, pystac.MediaType.GEOJSON))
     # Without resolving links: looking for the root of the source's catalogue would be a request.
     return item.to_dict(include_self_link=False, transform_hrefs=False)

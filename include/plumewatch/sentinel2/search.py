@@ -63,11 +63,10 @@ def search_scenes(area: Area, start: date, end: date, stac_api: str) -> FoundSce
     refs: dict[str, SceneRef] = {}
     failed = []
     for item in search_items(api, collection, area.geometry, start, end):
-        href = item_href(item, api, collection)
         try:
-            ref = scene_ref(item, href)
+            ref = scene_ref(item, item_href(item, api, collection))
         except InputError as error:
-            name = str(item.get("id") or href)
+            name = str(item.get("id") or error.file)
             failed.append(FailedScene.from_exception(error, scene_id=name, stage=SEARCH_STAGE, area=area.name))
             continue
         in_time = start <= ref.observed_at_utc.date() <= end

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from rasterio.io import DatasetReader
 
 from plumewatch import storage
-from plumewatch.errors import InputError
+from plumewatch.errors import InputError, reading
 from plumewatch.models import Grid
 from plumewatch.rasters.reading import open_raster
 from plumewatch.rasters.scene_store import ScenePaths
@@ -29,8 +29,10 @@ from plumewatch.sentinel2.scene import (
     updated_of,
 )
 
+STORED_ITEM = "the STAC item of a stacked scene"
 RIGHT_ANGLE_DEG = 90.0
 UNKNOWN_VIEW_ZENITH_DEG = 0.0  # straight down: off by at most 12 degrees at the swath's edge
+MOST_CELLS = 100_000  # a side: 2,000 km of 20 m, more than UTM serves; a damaged header says millions
 SQUARE_PX = 1e-9  # relative difference of the sides of a pixel
 
 
@@ -106,15 +108,15 @@ def read_scene(paths: ScenePaths) -> StoredScene:
         scales, offsets = _scales(source, item, paths)
         grid = raster_grid(source, paths.raster("data"))
         nodata = NODATA if source.nodata is None else source.nodata
-    elevation, incidence = properties.get("view:sun_elevation"), properties.get("view:incidence_angle")
-    try:
+    with reading(paths.item, STORED_ITEM):
+        elevation, incidence = (_angle(properties, name) for name in ("view:sun_elevation", "view:incidence_angle"))
         return StoredScene(
             paths=paths,
             platform=platform_of(paths.scene_id, properties),
             observed_at_utc=_observed(paths, properties),
             relative_orbit=relative_orbit(properties),
-            solar_zenith_deg=None if elevation is None else RIGHT_ANGLE_DEG - float(elevation),
-            view_zenith_deg=UNKNOWN_VIEW_ZENITH_DEG if incidence is None else float(incidence),
+            solar_zenith_deg=None if elevation is None else RIGHT_ANGLE_DEG - elevation,
+            view_zenith_deg=UNKNOWN_VIEW_ZENITH_DEG if incidence is None else incidence,
             grid=grid,
             bands=bands,
             scales=scales,
@@ -129,10 +131,13 @@ def read_scene(paths: ScenePaths) -> StoredScene:
             ),
             item_sha256=hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest(),
         )
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            paths.item, f"a property that is no number ({error})", "numbers for angles and orbit"
-        ) from error
+
+
+def _angle(properties: Mapping[str, Any], name: str) -> float | None:
+    angle = None if properties.get(name) is None else float(properties[name])
+    if angle is not None and not abs(angle) <= RIGHT_ANGLE_DEG:
+        raise ValueError(f"{name} {angle}, no angle from -90 to 90 degrees")
+    return angle
 
 
 def raster_grid(source: DatasetReader, name: str) -> Grid:
@@ -144,19 +149,20 @@ def raster_grid(source: DatasetReader, name: str) -> Grid:
         raise InputError(name, f"coordinate reference system {crs}", "a projected EPSG system in metres")
     if b or d or a <= 0 or abs(a + e) > SQUARE_PX * a:
         raise InputError(name, f"transform {tuple(source.transform)[:6]}", "square cells, north up")
+    if max(source.shape) > MOST_CELLS:
+        raise InputError(name, f"{source.width} x {source.height} cells", f"at most {MOST_CELLS} a side")
     return Grid(epsg, west, north, a, source.width, source.height)
 
 
 def _read_item(paths: ScenePaths) -> dict[str, Any]:
-    allowed = "the STAC item of a stacked scene"
     try:
-        item = storage.read_json(paths.item)
+        content = storage.read_bytes(paths.item)
     except FileNotFoundError as error:
-        raise InputError(paths.item, "no item beside the raster: never published whole", allowed) from error
-    except ValueError as error:
-        raise InputError(paths.item, f"not JSON ({error})", allowed) from error
+        raise InputError(paths.item, "no item beside the raster: never published whole", STORED_ITEM) from error
+    with reading(paths.item, STORED_ITEM, "not JSON"):
+        item = json.loads(content)
     if not isinstance(item, dict) or not isinstance(item.get("properties"), dict):
-        raise InputError(paths.item, "JSON without properties", allowed)
+        raise InputError(paths.item, "JSON without properties", STORED_ITEM)
     return item
 
 
@@ -188,11 +194,24 @@ def _scales(
     source: DatasetReader, item: Mapping[str, Any], paths: ScenePaths
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Scale and offset by the raster's tags, else (whole numbers without tags) by the item."""
+    name = paths.raster("data")
     if not np.issubdtype(np.dtype(source.dtypes[0]), np.integer) or any(scale != 1.0 for scale in source.scales):
-        return tuple(source.scales), tuple(source.offsets)
-    for asset in (item.get("assets") or {}).values():
-        stated = asset.get("raster:bands") or []
-        is_this = str(asset.get("href", "")).rsplit("/", 1)[-1] == paths.raster("data").rsplit("/", 1)[-1]
-        if is_this and len(stated) == source.count and all("scale" in band for band in stated):
-            return tuple(b["scale"] for b in stated), tuple(b.get("offset", 0.0) for b in stated)
-    raise InputError(paths.raster("data"), "whole numbers without scale", "scale and offset as tags or in raster:bands")
+        return _checked_scales(name, source.scales, source.offsets)
+    with reading(paths.item, STORED_ITEM):
+        for asset in (item.get("assets") or {}).values():
+            stated = asset.get("raster:bands") or []
+            is_this = str(asset.get("href", "")).rsplit("/", 1)[-1] == name.rsplit("/", 1)[-1]
+            if is_this and len(stated) == source.count and all("scale" in band for band in stated):
+                scales, offsets = zip(*((band["scale"], band.get("offset", 0.0)) for band in stated), strict=True)
+                return _checked_scales(paths.item, scales, offsets)
+    raise InputError(name, "whole numbers without scale", "scale and offset as tags or in raster:bands")
+
+
+def _checked_scales(
+    name: str, scales: Sequence[Any], offsets: Sequence[Any]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return them as numbers, by which digital numbers become reflectance."""
+    found = tuple(map(float, scales)), tuple(map(float, offsets))
+    if not all(0.0 < scale < np.inf for scale in found[0]) or not np.isfinite(found[1]).all():
+        raise InputError(name, f"scales {list(scales)} with offsets {list(offsets)}", "scales above 0, and numbers")
+    return found

@@ -6,10 +6,11 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import fsspec
 
@@ -33,6 +34,19 @@ def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
 def is_local(path: str) -> bool:
     """Whether `path` is on this machine's disk."""
     return "://" not in path or path.startswith("file://")
+
+
+def decoded(path: str) -> str:
+    """Return a `file://` address whose spaces and other characters are written as numbers as the path that it means.
+
+    Only what a user wrote is decoded, and once: a plain path says what it says, `%20` too.
+
+    >>> decoded("file:///data/my%20files"), decoded("/data/my%20files"), decoded("file:///data/my files")
+    ('/data/my files', '/data/my%20files', 'file:///data/my files')
+    """
+    if not path.startswith("file://") or "%" not in path:
+        return path
+    return unquote(path.removeprefix("file://").removeprefix("localhost"))
 
 
 def absolute(path: str) -> str:
@@ -177,13 +191,20 @@ def delete(path: str) -> None:
 
 
 @contextlib.contextmanager
-def local_copy(path: str) -> Iterator[Path]:
-    """Yield a local file with the content of `path`: the file itself, or a download that is removed afterwards."""
+def local_copy(path: str, beside: Sequence[str] = ()) -> Iterator[Path]:
+    """Yield a local file with the content of `path`: the file itself, or a download that is removed afterwards.
+
+    Files of the same name with one of the endings `beside`, which a format needs, come with it.
+    """
     fs, inner = filesystem(path)
     if is_local(path):
         yield Path(inner)
         return
+    folder_of, _, name = inner.rpartition("/")
+    stem = name.rpartition(".")[0]
+    others = [entry.rsplit("/", 1)[-1] for entry in fs.ls(folder_of, detail=False)] if beside else []
+    wanted = [other for other in others if other in {stem + end for e in beside for end in (e, e.upper())}]
     with tempfile.TemporaryDirectory(prefix="plumewatch-") as folder:
-        local = Path(folder) / inner.rsplit("/", 1)[-1]
-        fs.get_file(inner, str(local))
-        yield local
+        for each in (name, *wanted):
+            fs.get_file(f"{folder_of}/{each}", str(Path(folder) / each))
+        yield Path(folder) / name

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from plumewatch.errors import InputError
+from plumewatch.errors import InputError, reading
 from plumewatch.storage.files import filesystem, write_bytes
 from plumewatch.tables import Table
 
@@ -21,29 +21,38 @@ def read_parquet(
     table: Table, path: str, columns: Sequence[str] | None = None, filter: pc.Expression | None = None
 ) -> pa.Table:
     """Return one file's rows as the table's columns (or `columns`); optional ones that it lacks are null."""
+    allowed = f"a Parquet file of {table.name}"
     fs, inner = filesystem(path)
     try:
-        with fs.open(inner, "rb") as file:
+        with reading(path, allowed, "not readable as Parquet"), fs.open(inner, "rb") as file:
             parquet = pq.ParquetFile(file)
             names = parquet.schema_arrow.names
             _refuse_numbers_as_times(table, parquet.schema_arrow, path)
-            wanted = names if columns is None else [n for n in columns if n in names]
+            # A number of rows that no column has isn't believed: as many would be made, of nothing.
+            wanted = names if columns is None else [n for n in columns if n in names] or names[:1]
             is_filtered = filter is not None and _is_stored_as(table, parquet.schema_arrow)
             if is_filtered:
                 rows = pq.read_table(file, columns=wanted, filters=filter)
             else:
                 rows = parquet.read(columns=wanted if filter is None else None)
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise InputError(
-                path, "no such file, though its manifest lists it", f"a Parquet file of {table.name}"
-            ) from error
-        raise InputError(path, f"not readable as Parquet ({error})", f"a Parquet file of {table.name}") from error
+            _check_columns(rows)
+    except InputError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise InputError(path, "no such file, though its manifest lists it", allowed) from error
+        raise
     if filter is not None and not is_filtered:
         rows = table.conform(rows, source=path).filter(filter)
     if columns is None:
         return table.conform(rows, source=path)
     return _projection(table, columns).conform(rows, source=path)
+
+
+def _check_columns(rows: pa.Table) -> None:
+    """Raise ArrowInvalid for columns of different lengths and texts that aren't UTF-8, which pyarrow lets pass."""
+    rows.validate()
+    for column in rows.columns:
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            column.validate(full=True)
 
 
 def _refuse_numbers_as_times(table: Table, stored: pa.Schema, path: str) -> None:

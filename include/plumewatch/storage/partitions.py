@@ -7,6 +7,7 @@ writer that dies before the manifest has changed nothing that a reader sees.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -18,13 +19,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from plumewatch import __version__
-from plumewatch.errors import ConfigurationError, InputError
-from plumewatch.storage.files import exists, filesystem, is_there, join, json_bytes, read_bytes, read_json, write_bytes
+from plumewatch.errors import ConfigurationError, InputError, reading
+from plumewatch.keys import is_file_name
+from plumewatch.storage.files import exists, filesystem, is_there, join, json_bytes, read_bytes, write_bytes
 from plumewatch.storage.locks import lock
 from plumewatch.storage.parquet import parquet_bytes, read_parquet, write_parquet
 from plumewatch.tables import Table
 
 MANIFEST = "_manifest.json"
+MANIFEST_FORM = "the manifest that the writing job left: JSON with a list `files` of files in this folder"
 DATA_FILE = "data.parquet"
 STALE_FILE_AGE_S = 3600.0  # unlisted files younger than this may belong to a reader or to a writer at work
 
@@ -66,21 +69,30 @@ def keys_in_path(table: Table, path: str) -> dict[str, str]:
 
     A folder above the root that looks like one of them, as of a storage root in .../date=2025-01-01/, says nothing.
     """
-    return _root_and_keys(table, path)[1]
+    return _root_and_keys(table.partitions, path)[1]
+
+
+def folder_keys(names: Sequence[str], folder: str) -> dict[str, str]:
+    """Return the values of the `key=value` folders called `names` at the end of `folder`, as keys_in_path does.
+
+    >>> folder_keys(("area", "date"), "/x/date=2024/scenes/area=dune/date=2025-08-21")
+    {'area': 'dune', 'date': '2025-08-21'}
+    """
+    return _root_and_keys(names, folder)[1]
 
 
 def table_root(table: Table, path: str) -> str:
     """Return the table's root, given the root itself or any partition folder, or file of one, below it."""
-    return _root_and_keys(table, path)[0]
+    return _root_and_keys(table.partitions, path)[0]
 
 
-def _root_and_keys(table: Table, path: str) -> tuple[str, dict[str, str]]:
+def _root_and_keys(names: Sequence[str], path: str) -> tuple[str, dict[str, str]]:
     parts, keys = path.rstrip("/").split("/"), dict[str, str]()
     if parts[-1] == MANIFEST or parts[-1].endswith(".parquet"):
         parts.pop()
     while parts:
         name, separator, value = parts[-1].partition("=")
-        if not separator or name not in table.partitions or name in keys:
+        if not separator or name not in names or name in keys:
             break
         keys[name] = value
         parts.pop()
@@ -142,17 +154,45 @@ def _holds_rows(name: str) -> bool:
 
 
 def read_manifest(path: str) -> dict[str, Any] | None:
-    """Return the manifest of a partition folder, None where it has none."""
+    """Return the manifest of a partition folder, None where it has none.
+
+    What `Origin` and `write_partition` put there is of its type, where it is there at all; `files` always is, and names
+    files of this folder. InputError names a manifest of another form.
+    """
     file = join(path, MANIFEST)
     try:
-        manifest = read_json(file)
+        content = read_bytes(file)
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise InputError(file, f"not JSON ({error})", "the manifest that the writing job left") from error
+    with reading(file, MANIFEST_FORM, "not JSON"):
+        manifest = json.loads(content)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), list):
-        raise InputError(file, "no list `files`", "the manifest that the writing job left")
+        raise InputError(file, "no list `files`", MANIFEST_FORM)
+    for name, is_good in _MANIFEST_PARTS.items():
+        if name in manifest and not is_good(manifest[name]):
+            raise InputError(file, f"{name} {str(manifest[name])[:80]}", MANIFEST_FORM)
     return manifest
+
+
+def _is_list_of(is_good: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(map(is_good, value))
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+_MANIFEST_PARTS: Mapping[str, Callable[[Any], bool]] = {
+    "files": _is_list_of(is_file_name),
+    "rows": _is_count,
+    "inputs": _is_list_of(lambda value: isinstance(value, str)),
+    "settings": lambda value: isinstance(value, dict),
+    "versions": lambda value: isinstance(value, dict),
+    "counts": lambda value: isinstance(value, dict) and all(map(_is_count, value.values())),
+    "observations": _is_list_of(lambda value: isinstance(value, dict)),
+    "references": lambda value: isinstance(value, dict) and all(isinstance(v, list) for v in value.values()),
+}
+"""What is read of a manifest, and whether it is of its form."""
 
 
 def partition_files(partition: Partition) -> list[str]:

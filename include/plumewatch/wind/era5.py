@@ -83,7 +83,7 @@ def read_wind(url: str, wanted: TimesOf) -> pa.Table:
     """
     store = url.rstrip("/")
     with http_session() as session:
-        last = _last_time(session, store)
+        last = read_last_hour(session, store)
         log.info("era5 has the hours to %s", last)
         blocks_of: dict[datetime, list[CutOut]] = {}
         for cut_out, times in wanted.items():
@@ -98,8 +98,9 @@ def read_wind(url: str, wanted: TimesOf) -> pa.Table:
     return pa.concat_tables([WIND.empty(), *hours])
 
 
-def _last_time(session: requests.Session, store: str) -> datetime:
-    """The last hour that the store says to hold."""
+def read_last_hour(session: requests.Session, url: str) -> datetime:
+    """Return the last hour that the store says to hold; raises as `read_wind` does."""
+    store = url.rstrip("/")
     attributes = _json(session, store, ".zattrs")
     days = {name: attributes[name] for name in LAST_DAYS if attributes.get(name) is not None}
     if not days:
@@ -258,5 +259,11 @@ def _json(session: requests.Session, store: str, name: str, is_needed: bool = Tr
 
 
 ERA5 = Product(
-    "era5", GRID, first_minute=0, heights_m=tuple(LEVELS), url=lambda settings: settings.era5_url, read=read_wind
+    "era5",
+    GRID,
+    first_minute=0,
+    heights_m=tuple(LEVELS),
+    url=lambda settings: settings.era5_url,
+    read=read_wind,
+    last_hour=read_last_hour,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 
 import numpy as np
@@ -14,17 +15,20 @@ from numpy.typing import NDArray
 from plumewatch import storage
 from plumewatch.errors import InputError
 from plumewatch.geodesy import wrap_longitude
+from plumewatch.keys import is_file_name
 from plumewatch.models import OnFailure, tell_or_raise
 from plumewatch.statuses import WIND_STAGE
 from plumewatch.tables import WIND
 from plumewatch.wind.grids import MARGIN_DEG, Bounds
 from plumewatch.wind.interpolation import MAX_AGE_HOURS
-from plumewatch.wind.layouts import list_wind_files
+from plumewatch.wind.layouts import UNNAMED_PRODUCT, WindFile, list_wind_files
 from plumewatch.wind.rows import is_usable
 
 Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Longitudes and latitudes in degrees."""
 
+WIND_FILE = replace(WIND, further={"product": pa.string()})
+"""What a user's file may hold; in the storage the product is in the folders alone."""
 READ_AROUND = timedelta(hours=2 * MAX_AGE_HOURS)  # both ends of the longest gap that is interpolated
 
 log = logging.getLogger(__name__)
@@ -63,14 +67,27 @@ def gather_rows(
     tables = []
     for file in list_wind_files(path, days, lambda error, asset: _report(error, asset, on_failure)):
         try:
-            rows = rows_of(file.path)
+            tables.append(_with_product(rows_of(file.path), file))
         except InputError as error:
             _report(error, file.path, on_failure)
-            continue
-        tables.append(rows.append_column("product", pa.repeat(pa.scalar(file.product), rows.num_rows)))
     if not tables:
         return WIND.empty().append_column("product", pa.array([], pa.string()))
     return pa.concat_tables(tables).sort_by([(name, "ascending") for name in ("product", *WIND.sort_by)])
+
+
+def _with_product(rows: pa.Table, file: WindFile) -> pa.Table:
+    """Return the rows with the product that the folder names, else the file itself in a column of that name."""
+    product = pa.repeat(pa.scalar(file.product), rows.num_rows)
+    if "product" in rows.column_names:
+        stated = rows["product"].combine_chunks().fill_null(file.product)
+        names, rows = stated.unique().to_pylist(), rows.drop_columns(["product"])
+        if odd := [name for name in names if not is_file_name(name)]:
+            raise InputError(file.path, f"product {odd[0]!r}", "names that a folder product=... can have")
+        if file.product == UNNAMED_PRODUCT:
+            product = stated
+        elif set(names) - {file.product}:
+            log.warning("wind: %s says product %s; its folder counts", file.path, ", ".join(map(str, names)))
+    return rows.append_column("product", product)
 
 
 def in_time(start: datetime, end: datetime) -> pc.Expression:
@@ -80,8 +97,12 @@ def in_time(start: datetime, end: datetime) -> pc.Expression:
 
 
 def usable_rows(file: str, condition: pc.Expression | None = None) -> pa.Table:
-    """Return the rows of a file that say a wind; InputError where it cannot be used."""
-    rows = storage.read_parquet(WIND, file, WIND.schema.names if condition is None else None, filter=condition)
+    """Return the rows of a file that say a wind, with `product` where it has such a column.
+
+    InputError where it cannot be used.
+    """
+    names = [*WIND_FILE.schema.names, *WIND_FILE.further]
+    rows = storage.read_parquet(WIND_FILE, file, names if condition is None else None, filter=condition)
     usable = rows.filter(pa.array(is_usable(rows)))
     if usable.num_rows < rows.num_rows:
         log.warning("wind: %s: %d of %d rows say no wind", file, rows.num_rows - usable.num_rows, rows.num_rows)

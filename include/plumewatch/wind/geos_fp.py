@@ -61,7 +61,7 @@ def read_wind(url: str, wanted: TimesOf) -> pa.Table:
 
     `url` is the OPeNDAP folder that holds the collection.
     """
-    dataset = f"{url.rstrip('/')}/{COLLECTION}"
+    dataset = _dataset(url)
     parts = [WIND.empty()]
     with http_session() as session:
         extent = _extent(session, dataset)
@@ -70,6 +70,15 @@ def read_wind(url: str, wanted: TimesOf) -> pa.Table:
             for run in _runs([at for at in times if extent.first <= at <= extent.last]):
                 parts.append(_read_block(session, dataset, cut_out, run, extent))
     return pa.concat_tables(parts)
+
+
+def read_last_hour(session: requests.Session, url: str) -> datetime:
+    """Return the last time that the server has; raises as `read_wind` does."""
+    return _extent(session, _dataset(url)).last
+
+
+def _dataset(url: str) -> str:
+    return f"{url.rstrip('/')}/{COLLECTION}"
 
 
 def _extent(session: requests.Session, dataset: str) -> _Extent:
@@ -154,5 +163,11 @@ def _runs(times: Sequence[datetime]) -> list[list[datetime]]:
 
 
 GEOS_FP = Product(
-    "geos_fp", GRID, first_minute=30, heights_m=tuple(LEVELS), url=lambda settings: settings.geos_fp_url, read=read_wind
+    "geos_fp",
+    GRID,
+    first_minute=30,
+    heights_m=tuple(LEVELS),
+    url=lambda settings: settings.geos_fp_url,
+    read=read_wind,
+    last_hour=read_last_hour,
 )

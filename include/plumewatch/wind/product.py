@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import numpy as np
 import pyarrow as pa
+import requests
 from numpy.typing import NDArray
 
 from plumewatch.errors import ServiceError
@@ -74,6 +75,9 @@ class Product:
     read: Callable[[str, TimesOf], pa.Table]
     """From that address and what is wanted to rows of the table `wind`; what the service lacks is left out. Raises
     ServiceError where it doesn't answer as agreed, InputError where its data are not what the product is."""
+    last_hour: Callable[[requests.Session, str], datetime]
+    """From a session and that address to the last time that the service has, by a small question or two; raises as
+    `read` does."""
 
     def times(self, request: WindRequest) -> list[datetime]:
         """Return the times of the product within the request and just around it."""

@@ -73,14 +73,15 @@ def content_at(path: str) -> dict:
 def stored(storage_root: str) -> str:
     """A date searched by two methods: one scene with anomalies and plumes, another with anomalies alone."""
     store_anomalies(storage_root, [*anomalies("S2A_X"), *anomalies("S2A_Y", 3)])
-    store(storage_root, "isolation_forest", [plume("c1", "S2A_X", "unrated", probability=None)])
+    searched = [{"scene_id": "S2A_X", "outcome": "searched"}]
+    store(storage_root, "isolation_forest", [plume("c1", "S2A_X", "unrated", probability=None)], searched)
     rows = [
         plume("p1", "S2A_X"),
         plume("p2", "S2A_X", "too_small", probability=0.99),
         plume("p3", "S2A_X", "surface_change", probability=0.2),
         plume("p4", "S2A_X", "surface_change", probability=None, geometry=None),
     ]
-    store(storage_root, "multi_pass", rows, [{"scene_id": "S2A_X", "outcome": "searched"}])
+    store(storage_root, "multi_pass", rows, searched)
     folder = storage.join(storage_root, "plume_details", "method=multi_pass", f"area={AREA}", f"date={DAY}")
     for name in ("p1.png", "p1.json", "p2.json"):
         storage.write_bytes(storage.join(folder, name), b"x")
@@ -160,6 +161,53 @@ def test_a_later_run_of_another_method_renews_the_page(stored: str) -> None:
     assert states == [["searched", "not run", "searched"], ["searched", "too cloudy", "searched"]]
     store(stored, "multi_pass", [], [{"scene_id": "S2A_X", "outcome": "no_reference"}])
     assert content_at(pages_of(stored)[0])["methods"][0]["state"] == "no earlier clear date to compare with"
+
+
+SEEN = {"clear_fraction": 0.779, "covered_fraction": 1.0, "detection_limit": 2066.4, "wind_speed_m_s": 3.5}
+TOLD = "78 % of what was seen is clear, 100 % of the area was seen, detection limit 2,100 kg/h"
+
+
+@pytest.mark.parametrize(
+    ("observations", "state", "sight"),
+    [
+        ([{"scene_id": "S2A_X", "outcome": "searched"} | SEEN], "searched", f"searched, {TOLD}"),
+        ([{"scene_id": "first of the pass", "outcome": "searched"} | SEEN], "searched", f"searched, {TOLD}"),
+        (
+            [{"scene_id": "S2A_X", "outcome": "skipped_cloud", "clear_fraction": 0.04, "covered_fraction": 0.5}],
+            "too cloudy",
+            "too cloudy, 4 % of what was seen is clear, 50 % of the area was seen",
+        ),
+        (
+            [{"scene_id": "S2A_X", "outcome": "failed"}],
+            "failed",
+            "failed, why is in the table failed_scenes and in the log of the run's last task, report_failures",
+        ),
+        (
+            [{"scene_id": "S2B_Z", "outcome": "searched"} | SEEN, {"scene_id": "S2C_Z", "outcome": "no_reference"}],
+            "searched or no earlier clear date to compare with",
+            "searched or no earlier clear date to compare with",
+        ),
+        (
+            [{"scene_id": "S2B_Z", "outcome": "searched"} | SEEN, {"scene_id": "S2C_Z", "outcome": "searched"}],
+            "searched",
+            "searched",
+        ),
+        (
+            [{"scene_id": "S2A_X", "outcome": "no_reference"}, {"scene_id": "S2C_Z", "outcome": "searched"} | SEEN],
+            "no earlier clear date to compare with",
+            "no earlier clear date to compare with",
+        ),
+        ([], "outcome not recorded", "outcome not recorded"),
+    ],
+)
+def test_what_came_of_each_method_is_what_its_observations_say(
+    stored: str, observations: list[dict], state: str, sight: str
+) -> None:
+    store(stored, "multi_pass", [], observations)
+    multi = content_at(pages_of(stored)[0])["methods"][0]
+    assert (multi["state"], multi["sight"]) == (state, sight)
+    is_searched = state == "searched"
+    assert multi["name"] == "against earlier dates" + ("" if is_searched else f": {state}")
 
 
 def test_nothing_is_done_without_anomalies_and_pages_of_others_go(stored: str) -> None:

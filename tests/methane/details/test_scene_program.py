@@ -52,9 +52,12 @@ def plume(plume_id: str, status: str, col: float, **more: object) -> dict:
     } | more  # fmt: skip
 
 
+SEARCHED = {"scene_id": "S", "outcome": "searched", "clear_fraction": 0.5, "detection_limit": 1500.0}
+
+
 def page_of(*plumes: dict, west: float = 56.0, cells: tuple = CELLS) -> str:
     methods = [
-        MethodRows("multi_pass", PLUMES.from_pylist(list(plumes)), files=["a.png", "a.json"]),
+        MethodRows("multi_pass", PLUMES.from_pylist(list(plumes)), [SEARCHED], files=["a.png", "a.json"]),
         MethodRows("single_pass", None),
     ]
     return render_scene(scene_content("field", DAY, "S", ANOMALIES.from_pylist(anomalies(west, cells)), methods))
@@ -244,7 +247,7 @@ def test_the_table_says_what_the_content_says(run: Callable[[str], Any]) -> None
     seen = run("""
         const rows = all("#methods tr").map((row) => row.children.map((cell) => cell.textContent));
         const links = all(".files a").map((one) => [one.textContent, one.href]);
-        return { rows, links, heads: texts("summary"), items: texts(".candidate"),
+        return { rows, links, sights: texts("#sights li"), heads: texts("summary"), items: texts(".candidate"),
                  legend: texts("#legend label").slice(0, 2), squares: all("#cluster-squares i").length,
                  open: all("details").map((one) => one.open) };
     """)
@@ -255,6 +258,8 @@ def test_the_table_says_what_the_content_says(run: Callable[[str], Any]) -> None
         ],
         ["single_passone date alone", "not run"],
     ]  # fmt: skip
+    sight = "searched, 50 % of what was seen is clear, detection limit 1,500 kg/h"
+    assert seen["sights"] == [f"multi_pass: {sight}", "single_pass: not run"]
     assert seen["heads"] == ["multi_pass: 2 candidates"] and seen["open"] == [True]
     assert seen["items"][0].endswith(
         "acceptedprobability above 0.99, 1,234 kg of methane, 25.0 ha, 5.2 t/h, 3.1 t/h to 7.8 t/h (68 %)"

@@ -21,13 +21,14 @@ from plumewatch.oco2.granules.staging import (
     downloads_folder,
     list_month,
     missing_account,
-    not_staged,
     record_listing,
+    record_not_staged,
     stage_granule,
     staging_folder,
     unstage,
 )
 from plumewatch.settings import CMR, Settings
+from plumewatch.tables import OBSERVATIONS
 
 MONTH = "2016-08"
 FIRST, SECOND = (f"oco2_LtCO2_16080{day}_B11210Ar_240910224028s.nc4" for day in (1, 2))
@@ -64,16 +65,16 @@ def test_a_month_of_the_archive_is_staged(archive: Archive, settings: Settings, 
     first, second = list_month(settings, MONTH).scenes(MONTH)
     assert (first["key"], first["area"], first["scene_id"]) == (MONTH, None, FIRST)
     assert first["stated"]["least_bytes"] == len(content)
-    assert not_staged(settings, MONTH, [FIRST, SECOND]) == [FIRST, SECOND]
+    assert record_not_staged(settings, MONTH, [FIRST, SECOND]) == [FIRST, SECOND]
     staged = stage_granule(settings, MONTH, first["path"], first["stated"])
     assert staged == storage.join(staging_folder(settings, MONTH), FIRST) and storage.read_bytes(staged) == content
-    assert not_staged(settings, MONTH, [FIRST, SECOND]) == [SECOND]
+    assert record_not_staged(settings, MONTH, [FIRST, SECOND]) == [SECOND]
     stage_granule(settings, MONTH, second["path"], second["stated"])
     n_asked = len(archive.asked)
     stage_month(replace(settings, earthdata_token="not asked for"))  # staged already
     assert [path for path, _ in archive.asked[n_asked:] if path.startswith("/data/")] == []
     unstage(settings, MONTH)
-    assert storage.list_files(settings.storage_root) == []
+    assert storage.list_files(staging_folder(settings, MONTH)) == []
 
 
 def test_on_s3_a_download_grows_on_the_machine_and_goes_on_there(
@@ -104,7 +105,7 @@ def test_a_refused_account_is_no_staged_granule(archive: Archive, settings: Sett
     archive.add(FIRST, content)
     with pytest.raises(ServiceError, match="EARTHDATA_TOKEN is refused") as caught:
         stage_month(replace(settings, earthdata_token="expired"))
-    assert caught.value.http_status == 401 and not_staged(settings, MONTH, [FIRST]) == [FIRST]
+    assert caught.value.http_status == 401 and record_not_staged(settings, MONTH, [FIRST]) == [FIRST]
 
 
 def test_a_missing_token_is_named(archive: Archive, settings: Settings, content: bytes) -> None:
@@ -183,6 +184,26 @@ def test_a_folder_for_downloads_that_others_can_write_to_is_refused(
     folder.symlink_to(tmp_path)
     with pytest.raises(ConfigurationError, match="others can write to it"):
         downloads_folder(settings)
+
+
+def test_a_granule_that_failed_is_an_observation_until_it_is_there(settings: Settings) -> None:
+    book = FailureBook(settings.storage_root, "dag", "run")
+    refused = FailedScene("oco3_x.nc4", "search", "InputError", "OCO-3")
+
+    def outcomes() -> list[tuple]:
+        table = storage.read_table(OBSERVATIONS, storage.join(settings.storage_root, "observations"))
+        return [(r["orbit"], r["scene_id"], r["outcome"], r["stage"]) for r in table.to_pylist()]
+
+    record_listing(settings, book, MONTH, MonthListing([], 0, []))
+    assert outcomes() == [(0, None, "no_input", "search")]
+    record_listing(settings, book, MONTH, MonthListing([], 0, [refused]))
+    assert outcomes() == [(0, "oco3_x.nc4", "failed", "search")]
+    record_listing(settings, book, MONTH, MonthListing([], 1, []))
+    record_not_staged(settings, MONTH, [SECOND, FIRST])
+    assert outcomes() == [(0, name, "failed", "fetch") for name in sorted([FIRST, SECOND])]
+    storage.write_bytes(storage.join(staging_folder(settings, MONTH), FIRST), b"x")
+    record_not_staged(settings, MONTH, [FIRST, SECOND])
+    assert outcomes() == [(0, SECOND, "failed", "fetch")]
 
 
 def test_a_month_of_refused_files_alone_is_no_empty_month() -> None:

@@ -21,6 +21,7 @@ from plumewatch.catalogues.stac import read_item
 from plumewatch.errors import PlumewatchError, ServiceError, redact
 from plumewatch.failures import FailureBook, went_through
 from plumewatch.geodesy import utm_epsg
+from plumewatch.http import one_patience_per_host
 from plumewatch.methane.cases.published import FILE, PublishedCase, read_cases, select_cases
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.models import Area, FailedScene
@@ -118,6 +119,7 @@ def write_case_areas(settings: Settings, names: Sequence[str]) -> str:
     return path
 
 
+@one_patience_per_host()
 def search_cases(
     settings: Settings, sets: Sequence[str] | None, cases: Sequence[str] | None, max_cases: int | None, fetch: bool
 ) -> CaseSearch:
@@ -195,6 +197,4 @@ def fetch_case_wind(settings: Settings, scenes: Sequence[Mapping[str, Any]]) -> 
     """Bring the wind of the passes among `scenes` (area, wind_at_utc) into the storage; return the partitions."""
     passes = {(scene["area"], scene["wind_at_utc"]) for scene in scenes if scene["wind_at_utc"]}
     times = {(area, datetime.fromisoformat(at)) for area, at in passes}
-    if not settings.wind:
-        log.warning("no wind source (PLUMEWATCH_WIND is empty): rates will be null")
     return fetch_wind(settings, [WindRequest(case_area(a).geometry.bounds, at, at) for a, at in sorted(times)])

@@ -23,6 +23,7 @@ from plumewatch.methane.cases.published import NOT_DETECTED, PublishedCase, comp
 from plumewatch.methane.cases.scenes import CaseNote
 from plumewatch.methane.passes import DEFAULT_PIXEL_SIZE_M
 from plumewatch.methane.thresholds import plume_thresholds
+from plumewatch.observations import stated_observations
 from plumewatch.statuses import FAILED, NO_INPUT, NO_REFERENCE, SKIPPED_CLOUD
 from plumewatch.storage import Partition
 from plumewatch.tables import PIXELS, PLUMES, VALIDATION
@@ -145,7 +146,7 @@ def validate_case(
         keys = {"method": MULTI_PASS, "area": found.area, "date": case.observed_on}
         path = storage.partition_path(storage.join(storage_root, PLUMES.name), keys)
         manifest = {} if failed else storage.read_manifest(path) or {}
-        observation = _observation(manifest.get("observations", []), found)
+        observation = None if failed else _observation(stated_observations(path), found)
         inputs, row["area"] = [found.path, path], found.area
         if observation is not None:
             row["n_references"] = len(manifest.get("references", {}).get(observation["scene_id"], ()))
@@ -190,11 +191,9 @@ def write_case_page(storage_root: str) -> str:
     return path
 
 
-def _observation(observations: Sequence[Row], found: SitePixels) -> dict[str, Any] | None:
-    """What the detection states of the pass that shows the site; its time as a datetime."""
-    times = [datetime.fromisoformat(o["observed_at_utc"]) if o["observed_at_utc"] else None for o in observations]
-    timed = [{**o, "observed_at_utc": time} for o, time in zip(observations, times, strict=True)]
-    same = [o for o in timed if _is_same_pass(o, found.observed_at_utc)]
+def _observation(observations: Sequence[Row], found: SitePixels) -> Row | None:
+    """What the detection states of the pass that shows the site."""
+    same = [o for o in observations if _is_same_pass(o, found.observed_at_utc)]
     of_scene = [o for o in same if o["scene_id"] == found.scene_id]
     return next(iter(of_scene or same), None)
 

@@ -7,6 +7,7 @@ arrays on the area's grid a pass takes a tenth of the memory of its rows.
 from __future__ import annotations
 
 import logging
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
@@ -16,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from plumewatch import storage
-from plumewatch.errors import InputError, PlumewatchError
+from plumewatch.errors import InputError, PlumewatchError, reading
 from plumewatch.keys import DAY, is_key
 from plumewatch.methane.grid_place import GridPlace, median_distance_deg
 from plumewatch.methane.passes import CHECKED_POINTS, COLUMNS, MAX_OFFSET_PX, OTHER_BANDS, Pass, grid_pass, split_passes
@@ -25,6 +26,7 @@ from plumewatch.tables import PIXELS
 
 READ_COLUMNS = (*COLUMNS, *OTHER_BANDS)  # further bands as far as the files have them
 MAX_KEPT_BYTES = 1 << 30  # of passes in one worker: 30 dates of 1,000 x 1,000 pixels with five further bands
+LENGTHS = ("west", "north", "resolution_m")  # of a grid; the rest of it are whole numbers
 PIXEL_SIZE_TOLERANCE = 1e-3  # relative: a size that is stored in single precision, or rounded to centimetres
 EMPTY = {"f": np.nan, "b": False, "i": -1, "u": 0}  # what a cell without a pixel holds, by the kind of the array
 
@@ -156,11 +158,15 @@ def stated_grid(partition: str) -> Grid | None:
     stated = (storage.read_manifest(partition) or {}).get("grid")
     if stated is None:
         return None
-    names = [field.name for field in fields(Grid)]
-    is_whole = isinstance(stated, dict) and sorted(stated) == sorted(names)
-    if not is_whole or not all(isinstance(value, int | float) for value in stated.values()):
-        raise InputError(storage.join(partition, storage.MANIFEST), f"grid {stated!r}", f"numbers: {', '.join(names)}")
-    return Grid(**stated)
+    names, manifest = [field.name for field in fields(Grid)], storage.join(partition, storage.MANIFEST)
+    allowed = f"numbers: {', '.join(names)}"
+    with reading(manifest, allowed):
+        numbers: dict[str, Any] = {name: (float if name in LENGTHS else operator.index)(stated[name]) for name in names}
+        grid = Grid(**numbers)
+        is_grid = sorted(stated) == sorted(names) and min(grid.resolution_m, grid.width, grid.height) > 0
+        if not is_grid or not np.isfinite(grid.longitude_latitude(np.zeros(1), np.zeros(1))).all():
+            raise InputError(manifest, f"grid {stated!r}", allowed)
+    return grid
 
 
 def _arrays(one: Pass) -> dict[str, Any]:

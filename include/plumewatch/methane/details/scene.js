@@ -271,6 +271,7 @@
       const cells = m.state === "not run" ? [make("td", { colSpan: 6, textContent: "not run" })]
         : [...[m.n_candidates, m.n_accepted, m.best].map((text) => make("td", { textContent: text || "–" })), rateCell(m), make("td", { textContent: m.refused || "–" }), place];
       element("methods").append(make("tr", {}, head, ...cells));
+      element("sights").append(make("li", { textContent: m.method + ": " + m.sight }));
       if (!own.length) continue;
       const list = make("ol", {}, ...own.map(candidateItem));
       if (m.more) list.append(make("li", {}, make("p", { className: "soft", textContent: m.more })));

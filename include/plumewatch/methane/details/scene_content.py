@@ -27,12 +27,14 @@ from plumewatch.pages.wording import (
     emission_text,
     interval_text,
     mass_text,
+    outcome_text,
     place_text,
     probability_text,
     rate_text,
+    sight_text,
     status_text,
 )
-from plumewatch.statuses import ACCEPTED, FAILED, NO_INPUT, NO_REFERENCE, SEARCHED, SKIPPED_CLOUD, UNRATED
+from plumewatch.statuses import ACCEPTED, SEARCHED, UNRATED
 
 Row = Mapping[str, Any]
 
@@ -41,14 +43,8 @@ MAX_CANDIDATES = 100  # of a method: more outlines hide the scene and swell the 
 UNITS_PER_DEGREE = 1_000_000  # places are whole numbers of a tenth of a metre
 SCORE_UNITS = 10_000
 DEFAULT_CELL_DEG = 20.0 / (np.pi / 180 * EARTH_RADIUS_KM * 1000)  # of the 20 m grid, where one row tells no spacing
-OUTCOME_TEXTS = {
-    SEARCHED: "searched",
-    NO_REFERENCE: "no earlier clear date to compare with",
-    SKIPPED_CLOUD: "too cloudy",
-    NO_INPUT: "no pixels",
-    FAILED: "failed",
-}
 NOT_RUN = "not run"
+NOT_RECORDED = "outcome not recorded"
 NOT_RATED = "not rated"
 
 
@@ -116,19 +112,20 @@ def _method(area: str, date: str, scene_id: str, rows: MethodRows, origin: tuple
     facts = {"method": rows.method, "name": METHOD_TEXTS[rows.method], "candidates": []}
     if rows.plumes is None:
         unknown = ("heading", "n_candidates", "n_accepted", "best", "rate", "interval", "refused", "more")
-        return facts | dict.fromkeys(unknown, "") | {"state": NOT_RUN}
+        return facts | dict.fromkeys(unknown, "") | {"state": NOT_RUN, "sight": NOT_RUN}
     found = [_known(row) for row in rows.plumes.to_pylist() if row["scene_id"] == scene_id]
     found.sort(key=_strongest_first)
     refused = Counter(row["status"] for row in found if row["status"] not in (ACCEPTED, UNRATED))
     rated = [row["probability"] for row in found if row["probability"] is not None]
     is_unrated = rows.method == ISOLATION_FOREST
-    state = _state(scene_id, rows.observations)
+    state, sight = _outcome(scene_id, rows.observations)
     folder = "/".join(["../../..", *(f"{k}={quote(v, safe='')}" for k, v in
                                      (("method", rows.method), ("area", area), ("date", date)))])  # fmt: skip
     plume = found[0] if found and found[0]["status"] == ACCEPTED else None  # of what isn't one no rate is said
     return facts | {
-        "name": facts["name"] if state == OUTCOME_TEXTS[SEARCHED] else f"{facts['name']}: {state}",
+        "name": facts["name"] if state == outcome_text(CH4, SEARCHED) else f"{facts['name']}: {state}",
         "state": state,
+        "sight": ", ".join(filter(None, [state, sight])),
         "heading": f"{rows.method}: {len(found)} candidate{'' if len(found) == 1 else 's'}",
         "n_candidates": str(len(found)),
         "n_accepted": NOT_RATED if is_unrated else str(sum(row["status"] == ACCEPTED for row in found)),
@@ -149,12 +146,14 @@ def _strongest_first(row: Row) -> tuple[Any, ...]:
     return (row["status"] != ACCEPTED, -(row["probability"] or 0.0), -(row["ime_kg"] or 0.0), row["plume_id"])
 
 
-def _state(scene_id: str, observations: Sequence[Row]) -> str:
-    """Return what became of the search; a pass of several scenes is stated under the first of them."""
-    own = [o for o in observations if o.get("scene_id") == scene_id]
-    stated = own or (observations if len(observations) == 1 else [])
-    outcome = str(stated[0].get("outcome")) if stated else SEARCHED
-    return OUTCOME_TEXTS.get(outcome, outcome.replace("_", " "))
+def _outcome(scene_id: str, observations: Sequence[Row]) -> tuple[str, str]:
+    """Return what became of the search, and what could be seen.
+
+    A pass of several scenes is stated under the first of them: of a scene with no row of its own all rows are said.
+    """
+    stated = [o for o in observations if o.get("scene_id") == scene_id] or observations
+    outcomes = dict.fromkeys(outcome_text(CH4, str(o.get("outcome")), o.get("stage")) for o in stated)
+    return " or ".join(outcomes) or NOT_RECORDED, sight_text(CH4, stated[0]) if len(stated) == 1 else ""
 
 
 def _emission(row: Row) -> tuple[Any, ...]:

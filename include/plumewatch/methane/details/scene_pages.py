@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from plumewatch import storage
 from plumewatch.gases import ISOLATION_FOREST
 from plumewatch.methane.details.scene_content import METHODS, MethodRows, scene_content
+from plumewatch.observations import stated_observations
 from plumewatch.pages.page import render_page
 from plumewatch.tables import ANOMALIES, PLUMES
 
@@ -58,12 +59,11 @@ def _rows_of(method: str, details_root: str, plumes_root: str, area: str, date: 
     path = _folder(plumes_root, method, area, date)
     if not storage.exists(path):
         return MethodRows(method, None)
-    manifest = storage.read_manifest(path) or {}
     details = storage.list_files(_folder(details_root, method, area, date))
     return MethodRows(
         method=method,
         plumes=storage.read_table(PLUMES, path),
-        observations=manifest.get("observations", ()),
+        observations=stated_observations(path),
         files=frozenset(_name(file) for file in details),
     )
 

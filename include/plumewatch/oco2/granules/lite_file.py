@@ -13,11 +13,12 @@ from pathlib import Path
 
 import h5py
 
-from plumewatch.errors import InputError
+from plumewatch.errors import InputError, reading
 from plumewatch.oco2.archive.file_head import HDF5_MAGIC, HEAD_BYTES, describe_other_than_hdf5
 from plumewatch.oco2.granules.lite_values import lite_variables, oddity, text_attribute
 
 LITE_FILE = "an OCO-2 Lite NetCDF-4 file"
+MOST_SOUNDINGS = 5_000_000  # eight footprints three times a second are two million a day
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +31,8 @@ def open_lite_file(local: Path, path: str) -> Iterator[h5py.File]:
         dataset = h5py.File(local, "r")
     except (OSError, RuntimeError) as error:
         raise InputError(path, f"damaged or truncated, {local.stat().st_size} bytes ({error})", LITE_FILE) from error
-    with dataset:
-        try:
-            yield dataset
-        except (OSError, RuntimeError) as error:
-            raise InputError(path, f"damaged ({error})", LITE_FILE) from error
-        except (LookupError, TypeError, ValueError) as error:  # h5py, of types and attributes that it doesn't know
-            raise InputError(path, f"not to be read ({type(error).__name__}: {error})", LITE_FILE) from error
+    with dataset, reading(path, LITE_FILE, "damaged"):
+        yield dataset
 
 
 def _check_head(local: Path, path: str) -> None:
@@ -57,6 +53,8 @@ def find_variables(dataset: h5py.File, path: str) -> dict[str, h5py.Dataset]:
     """
     sounding_id = _variable(dataset, "sounding_id")
     n = sounding_id.shape[:1] if sounding_id else None
+    if n and n[0] > MOST_SOUNDINGS:
+        raise InputError(path, f"{n[0]} soundings", f"at most {MOST_SOUNDINGS}, more than a day can have")
     found = {}
     for column, entry in lite_variables().items():
         # Groups of single files hold arrays of another length under familiar names: the length decides as well.

@@ -31,7 +31,8 @@ from plumewatch.oco2.archive.listing import (
 )
 from plumewatch.oco2.granules.granule import check_granule
 from plumewatch.settings import CMR, Settings
-from plumewatch.statuses import NO_INPUT, SEARCH_STAGE
+from plumewatch.statuses import FAILED, FETCH_STAGE, NO_INPUT, SEARCH_STAGE
+from plumewatch.tables import OBSERVATIONS
 
 GRANULES = "granules"
 """Folder below the storage root where granules wait for their extraction."""
@@ -40,7 +41,9 @@ DOWNLOADS = ".downloads"
 OWNER_ONLY = 0o700
 """Mode of that folder where others may write beside it."""
 NO_ORBIT = 0
-"""Stands for the whole month in `observations` where there is no granule, so no orbit; OCO-2 counts orbits from 1."""
+"""Stands in `observations` for what is of no orbit, as these begin at 1: a month without granules, a failed granule."""
+NOTHING = {"orbit": NO_ORBIT, "outcome": NO_INPUT, "detected": False}
+"""The observation of a month that has no input."""
 NO_TOKEN = (
     "granules come from NASA's archive (PLUMEWATCH_GRANULES=cmr), and there is no token: set EARTHDATA_TOKEN or the "
     "connection `earthdata`, or PLUMEWATCH_GRANULES to a folder of Lite files"
@@ -89,6 +92,15 @@ def missing_account(settings: Settings) -> str | None:
     return NO_TOKEN if settings.granules == CMR and not settings.earthdata_token else None
 
 
+def record_missing_account(settings: Settings, month: str) -> str | None:
+    """Return what `missing_account` says; then the month has an observation, unless more is known of it."""
+    reason = missing_account(settings)
+    root = settings.table_root(OBSERVATIONS.name)
+    if reason and not storage.read_table(OBSERVATIONS, root, ["orbit"], {"gas": CO2.name, "key": month}).num_rows:
+        _observe(settings, month, [NOTHING])
+    return reason
+
+
 def list_month(settings: Settings, month: str) -> MonthListing:
     """Return the granules of a month (YYYY-MM): in the folder or prefix PLUMEWATCH_GRANULES, or by CMR."""
     if settings.granules == CMR:
@@ -103,13 +115,18 @@ def list_month(settings: Settings, month: str) -> MonthListing:
 
 
 def record_listing(settings: Settings, book: FailureBook, month: str, listing: MonthListing) -> None:
-    """Write the files that were refused to failed_scenes, and a month without granules to observations.
+    """Write the files that were refused to failed_scenes and observations, and there that a month has no files.
 
     Also clears away what an earlier run of the month has staged and this listing doesn't name.
     """
     _clear_leftovers(settings, month, {granule.name for granule in listing.granules})
     book.settle(month, listing.refused)
-    rows = [] if listing.granules else [{"orbit": NO_ORBIT, "outcome": NO_INPUT, "detected": False}]
+    _observe(
+        settings, month, [_failed(failure.scene_id) for failure in listing.refused] if listing.n_files else [NOTHING]
+    )
+
+
+def _observe(settings: Settings, month: str, rows: Sequence[Mapping[str, Any]]) -> None:
     write_observations(settings.storage_root, CO2.name, month, SEARCH_STAGE, rows, orbits=[NO_ORBIT])
 
 
@@ -186,10 +203,17 @@ def downloads_folder(settings: Settings) -> Path:
     return folder
 
 
-def not_staged(settings: Settings, month: str, names: Collection[str]) -> list[str]:
-    """Return which of the named granules did not make it to the staging folder."""
+def record_not_staged(settings: Settings, month: str, names: Collection[str]) -> list[str]:
+    """Return which of the named granules did not make it to the staging folder; each is an observation `failed`."""
     staged = {path.rsplit("/", 1)[-1] for path in storage.list_files(staging_folder(settings, month))}
-    return sorted(set(names) - staged)
+    missing = sorted(set(names) - staged)
+    rows = [_failed(name) for name in missing]
+    write_observations(settings.storage_root, CO2.name, month, FETCH_STAGE, rows, orbits=[NO_ORBIT])
+    return missing
+
+
+def _failed(granule: str) -> dict[str, Any]:
+    return {"orbit": NO_ORBIT, "scene_id": granule, "outcome": FAILED, "detected": False}
 
 
 def unstage(settings: Settings, month: str) -> None:

@@ -1,0 +1,55 @@
+"""Settings that are missing: what was told of them, so that it is told once.
+
+A run that can do nothing, or less, for want of a setting is green: a fresh install has few settings. That an alert told
+of it is a file of the setting's name below the storage root; it goes when the setting is given, so that one that is
+taken away again is told again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from plumewatch import storage
+from plumewatch.settings import Settings
+
+TOLD = ".told"
+"""Folder of these files below the storage root."""
+NO_INVENTORIES = (
+    "PLUMEWATCH_INVENTORIES is empty, so no source is read and no detection is matched: set it to a folder of "
+    "inventory files (README: The first real run), and trigger inventory_refresh"
+)
+NO_WIND_SOURCE = (
+    "PLUMEWATCH_WIND is empty, so methane plumes have no rates: set it to geos_fp,era5, which need no account, or to a "
+    "folder of wind files, and trigger the days again"
+)
+
+
+def missing_inventories(settings: Settings) -> str | None:
+    """Return why there are no inventories to read, None where there may be some."""
+    return None if settings.inventories else NO_INVENTORIES
+
+
+def missing_wind(settings: Settings) -> str | None:
+    """Return what it means that no wind source is set, None where one is."""
+    return None if settings.wind else NO_WIND_SOURCE
+
+
+def note_told(storage_root: str, setting: str, told: Mapping[str, str]) -> bool:
+    """Note what is told of a missing setting; False where it was told before, and nothing is noted then."""
+    path = _path(storage_root, setting)
+    with storage.lock(storage.parent(path)):
+        if storage.exists(path):
+            return False
+        storage.write_json(path, dict(told))
+        return True
+
+
+def forget_told(storage_root: str, setting: str) -> None:
+    """Forget what was told of a setting: it is given now, or nobody could be told."""
+    path = _path(storage_root, setting)
+    if storage.exists(path):
+        storage.delete(path)
+
+
+def _path(storage_root: str, setting: str) -> str:
+    return storage.join(storage_root, TOLD, f"{setting}.json")

@@ -1,0 +1,27 @@
+"""Stacked scenes in their folders: which area and date they are of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from plumewatch.rasters.scene_store import list_scenes
+
+ABOVE = ("date=2024-01-01", "area=other", "area=other/date=2024-01-01", "key=value", "date=2024-01-01/x/area=other", "")
+
+
+@pytest.mark.parametrize("above", ABOVE)
+def test_folders_above_the_root_say_nothing(tmp_path: Path, above: str) -> None:
+    folder = tmp_path / above / "scenes" / "area=dune" / "date=2025-08-21"
+    folder.mkdir(parents=True)
+    (folder / "a.json").touch()
+    for path in (tmp_path / above / "scenes", folder.parent, folder):
+        [scene] = list_scenes(str(path))
+        assert (scene.area, scene.date, scene.scene_id) == ("dune", "2025-08-21", "a")
+
+
+def test_a_file_outside_of_the_partitions_is_no_scene_of_the_folders_above(tmp_path: Path) -> None:
+    stray = tmp_path / "area=other" / "date=2024-01-01" / "scenes"
+    stray.mkdir(parents=True)
+    (stray / "a.json").touch()
+    assert list_scenes(str(stray)) == []

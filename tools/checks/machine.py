@@ -1,0 +1,83 @@
+"""This machine: Python, Java, Spark, and where the tables are."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+from plumewatch import spark_runtime, storage
+from plumewatch.errors import ConfigurationError, PlumewatchError
+from plumewatch.settings import SPARK_MASTERS, Settings
+
+from tools.checks.finding import Finding, missing, ok, problem
+from tools.java import present_java
+
+PYTHONS = ((3, 11), (3, 12))
+S3_TIMEOUT_S = 10
+
+
+def check_python() -> Finding:
+    """The interpreter's version."""
+    is_served = sys.version_info[:2] in PYTHONS
+    version = platform.python_version()
+    return ok("Python", version) if is_served else problem("Python", f"{version}; install Python 3.11 or 3.12")
+
+
+def check_java(settings: Settings) -> Finding:
+    """A Java that Spark runs on; only looked for, never fetched."""
+    if settings.spark.startswith("sc://"):
+        return ok("Java", "not needed here: PLUMEWATCH_SPARK names a Spark Connect server")
+    home = present_java()
+    if home is None:
+        versions = " or ".join(map(str, spark_runtime.JAVA_VERSIONS))
+        return problem("Java", f"no Java {versions}; install one, set JAVA_HOME, or let `make up` try to fetch one")
+    return ok("Java", f"{spark_runtime.java_version(home / 'bin' / 'java')} in {home}")
+
+
+def check_spark(settings: Settings) -> Finding:
+    """The master, the jars, and the archive of classes."""
+    if not settings.spark.startswith(("local", "spark://", "sc://")):
+        return problem("Spark", f"PLUMEWATCH_SPARK={settings.spark}; allowed: {SPARK_MASTERS}")
+    if settings.spark.startswith("sc://"):
+        return ok("Spark", f"{settings.spark} (not asked)")
+    if not spark_runtime.jars_folder().is_dir():
+        return missing("Spark", "the jars of Sedona and s3a: the first `make up` or job fetches them (109 MB, once)")
+    if present_java() is None or not spark_runtime.class_archive().exists():
+        return missing("Spark", "the archive of classes: the first `make up` builds it (once); jobs work without")
+    return ok("Spark", f"{settings.spark}, jars and archive of classes in {spark_runtime.CACHE / 'spark'}")
+
+
+def check_storage(settings: Settings) -> Finding:
+    """The storage root: by its permissions, or by a list call; nothing is written."""
+    root = settings.storage_root
+    try:
+        return ok("storage", _folder_state(root) if storage.is_local(root) else _prefix_state(root))
+    except (PlumewatchError, OSError) as error:
+        return problem("storage", f"PLUMEWATCH_STORAGE_ROOT={root}: {error or type(error).__name__}")
+
+
+def _folder_state(root: str) -> str:
+    folder = Path(storage.filesystem(root)[1])
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise ConfigurationError(f"{there} is a file; set a folder")
+    if not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+        raise ConfigurationError(f"{there} isn't writable for this user; change its permissions, or set another folder")
+    return root if there == folder else f"{root} (the first run makes it)"
+
+
+def _prefix_state(root: str) -> str:
+    import fsspec  # slow to import with S3, and only needed for it
+
+    bucket, _, prefix = storage.filesystem(root)[1].partition("/")
+    limits = {"connect_timeout": S3_TIMEOUT_S, "read_timeout": S3_TIMEOUT_S, "retries": {"max_attempts": 1}}
+    fs = fsspec.filesystem("s3", config_kwargs=limits, skip_instance_cache=True)
+    fs.retries = 1
+    try:
+        fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1)
+    except Exception as error:
+        hint = "check AWS_ENDPOINT_URL, the keys and the bucket (Airflow's connection aws_default isn't looked at here)"
+        raise ConfigurationError(f"cannot be listed: {type(error).__name__}: {error}; {hint}") from error
+    return f"{root} can be listed (writing isn't tried)"

@@ -1,0 +1,154 @@
+"""What comes in: the services that are asked, and the files that are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import requests
+from plumewatch import storage
+from plumewatch.errors import ConfigurationError, PlumewatchError, redact
+from plumewatch.inventory.refresh import INVENTORIES
+from plumewatch.models import Area
+from plumewatch.oco2.archive.cmr import count_granules
+from plumewatch.oco2.archive.listing import read_listing
+from plumewatch.settings import CMR, Settings
+from plumewatch.wind.product import Product
+from plumewatch.wind.providers import PRODUCTS
+from requests.adapters import HTTPAdapter
+
+from tools.checks.finding import Finding, missing, ok, problem
+
+TIMEOUT_S = (5.0, 10.0)
+"""To connect, to answer: whoever waits for a check wants to know now."""
+
+
+def check_catalogues(settings: Settings, areas: Sequence[Area]) -> Iterator[Finding]:
+    """Each catalogue that an area is searched in."""
+    for url in sorted({area.stac_api or settings.stac_api for area in areas} or {settings.stac_api}):
+        if reason := why_unreachable(url):
+            yield problem("catalogue", f"{url}: {reason}; `sentinel2_daily_ingest` needs it", is_fatal=False)
+        else:
+            yield ok("catalogue", f"{redact(url)} answers")
+
+
+def why_unreachable(url: str) -> str | None:
+    """Return why a STAC API doesn't answer, None where it does."""
+    try:
+        answer = requests.get(url, timeout=TIMEOUT_S)
+        if answer.status_code != requests.codes.ok:
+            return f"HTTP {answer.status_code}"
+        return None if "stac_version" in answer.json() else "an answer that isn't STAC"
+    except requests.JSONDecodeError:
+        return "an answer that isn't JSON"
+    except requests.RequestException as error:
+        return f"cannot be reached ({type(error).__name__})"
+
+
+def check_granules(settings: Settings) -> Finding:
+    """Where OCO-2 Lite files come from."""
+    if settings.granules == CMR:
+        return _cmr_state(settings)
+    try:
+        listing = read_listing(settings.granules)
+    except (PlumewatchError, OSError) as error:
+        return problem("granules", f"PLUMEWATCH_GRANULES: {error}")
+    months = sorted({granule.month for granule in listing.granules})
+    if not months:
+        return missing("granules", f"{settings.granules} holds no OCO-2 Lite file; {len(listing.refused)} refused")
+    return ok(
+        "granules",
+        f"{len(listing.granules)} of {months[0]} to {months[-1]} in {settings.granules}; "
+        f"{len(listing.superseded)} superseded, {len(listing.refused)} refused",
+    )
+
+
+def _cmr_state(settings: Settings) -> Finding:
+    try:
+        n_granules = count_granules(settings.cmr_url)
+    except PlumewatchError as error:
+        return problem("granules", f"{error}; `oco2_monthly_extraction` needs it", is_fatal=False)
+    return ok("granules", f"{redact(settings.cmr_url)} answers: {n_granules:,} in the newest collection")
+
+
+def check_earthdata(settings: Settings) -> Finding:
+    """The account that downloads of granules need; whether it is accepted only a download shows."""
+    part = "NASA Earthdata"
+    if settings.earthdata_token:
+        used = "not tried" if settings.granules == CMR else "not needed: granules come from a folder"
+        return ok(part, f"EARTHDATA_TOKEN is set ({used})")
+    if settings.granules != CMR:
+        return ok(part, "not needed: granules come from a folder")
+    return missing(
+        part,
+        "EARTHDATA_TOKEN is not set: `oco2_monthly_extraction` skips its months, unless Airflow has the connection "
+        "earthdata (not looked at here)",
+    )
+
+
+def check_wind(settings: Settings) -> Iterator[Finding]:
+    """Where wind comes from: each product is asked, in the order of the setting."""
+    if not settings.wind:
+        hint = "set geos_fp,era5 (no account) or a path of wind files"
+        yield missing("wind", f"PLUMEWATCH_WIND is not set: rates of methane stay null; {hint}")
+        return
+    names = [name.strip() for name in settings.wind.split(",")]
+    if all(name in PRODUCTS for name in names):
+        yield from (_product_state(PRODUCTS[name], settings) for name in names)
+        return
+    products = ", ".join(PRODUCTS)
+    try:
+        files = files_of("PLUMEWATCH_WIND", settings.wind, ".parquet", f"products ({products}) or a path that exists")
+        yield ok("wind", f"{len(files)} Parquet files in {settings.wind}")
+    except ConfigurationError as error:
+        yield problem("wind", error)
+
+
+def _product_state(product: Product, settings: Settings) -> Finding:
+    url = product.url(settings)
+    try:
+        with requests.Session() as session:
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, Impatient())
+            last = product.last_hour(session, url)
+    except Exception as error:  # noqa: BLE001 - whatever a service's answer does to a reader, the rest is checked
+        text = str(error) if isinstance(error, PlumewatchError) else f"{url}: {type(error).__name__}: {error}"
+        return problem("wind", f"{product.name}: {text}; both ingest DAGs need it", is_fatal=False)
+    return ok("wind", f"{product.name}: {redact(url)} answers: to {last:%Y-%m-%d %H:%M} UTC")
+
+
+class Impatient(HTTPAdapter):
+    """Asks once, and waits for as long as a check may take, whatever the caller would."""
+
+    def send(self, *arguments: Any, **more: Any) -> requests.Response:
+        """Send a request."""
+        return super().send(*arguments, **{**more, "timeout": TIMEOUT_S})
+
+
+def check_inventories(settings: Settings) -> Finding:
+    """Where inventories come from."""
+    if not settings.inventories:
+        return missing("inventories", "PLUMEWATCH_INVENTORIES is not set: detections are matched to no source; set it")
+    try:
+        files = files_of("PLUMEWATCH_INVENTORIES", settings.inventories, ".csv", "a path that exists")
+    except ConfigurationError as error:
+        return problem("inventories", error)
+    names = [file.rsplit("/", 1)[-1] for file in files]
+    known = [i.name for i in INVENTORIES if any(i.file_name.fullmatch(name) for name in names)]
+    if not known:
+        patterns = ", ".join(i.file_name.pattern for i in INVENTORIES)
+        return problem("inventories", f"{settings.inventories}: no inventory among its files; allowed: {patterns}")
+    return ok("inventories", f"{', '.join(known)} in {settings.inventories}")
+
+
+def files_of(setting: str, path: str, suffix: str, allowed: str) -> list[str]:
+    """Return the files of a path that a setting names; ConfigurationError where there is none."""
+    try:
+        if not storage.exists(path):
+            raise ConfigurationError(f"{setting}={path} doesn't exist; allowed: {allowed}")
+        files = storage.list_files(path, suffix)
+    except OSError as error:
+        raise ConfigurationError(f"{setting}={path} cannot be listed: {error}") from error
+    if not files:
+        raise ConfigurationError(f"{setting}={path}: no {suffix} file in it")
+    return files
