@@ -111,9 +111,9 @@ def write_pixels(scenes: list[dict[str, Any]], outlet_events: Any = None) -> Non
             summary.add(make_pixels(key, list(settings.area_folders), date=key))
             changed |= set(days_to_detect(settings.storage_root, key))
         summary.path = settings.table_root("pixels")
-    if not changed:
-        raise AirflowSkipException("no scene could be turned into pixels: nothing to hand on")
-    hand_on(CH4, changed, outlet_events)
+        if not changed:
+            raise AirflowSkipException("no scene could be turned into pixels: nothing to hand on")
+        hand_on(CH4, changed, outlet_events)
 
 
 @dag(
