@@ -24,7 +24,7 @@ from plumewatch.gases import CH4
 from plumewatch.keys import DAY
 from plumewatch_airflow.assets import DAILY, PIXELS, partition_key
 from plumewatch_airflow.connections import load_settings
-from plumewatch_airflow.detection import draw_maps
+from plumewatch_airflow.detection import maps_drawn
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
 from plumewatch_airflow.hand_offs import hand_on
 from plumewatch_airflow.methane import lost_scenes_told, make_pixels, tell_missing_wind
@@ -61,11 +61,11 @@ def search_scenes() -> list[dict[str, Any]]:
     context, settings = get_current_context(), load_settings()
     params = context["params"]
     key = partition_key(context, DAY)
-    with summarised() as summary, failure_recorded(key, "search", "search_scenes"):
+    with summarised() as summary, maps_drawn(CH4) as maps, failure_recorded(key, "search", "search_scenes"):
         search = search_newest if params["newest"] else search_day
         found = search(settings, key, typed(params["areas"]), look_back_days=params["look_back_days"])
         found.record(failure_book())
-        draw_maps(CH4, [] if found.scenes else [key])
+        maps |= set() if found.scenes else {key}
         summary.read, summary.written, summary.skipped = found.n_items, len(found.scenes), found.n_skipped
         summary.failed = len(found.failed)
         found.raise_if_all_failed()

@@ -12,7 +12,7 @@ from plumewatch.missing_settings import missing_wind
 from plumewatch.statuses import PIXELS_STAGE
 
 from plumewatch_airflow.connections import load_settings
-from plumewatch_airflow.detection import draw_maps
+from plumewatch_airflow.detection import afterwards, draw_maps
 from plumewatch_airflow.failures import failure_book
 from plumewatch_airflow.missing import tell_missing
 from plumewatch_airflow.spark import run_spark_job
@@ -41,15 +41,17 @@ def lost_scenes_told(
     `record` is `sentinel2.ingest.record_missing_scenes`.
     """
     settings, book = load_settings(), failure_book()
-    try:
-        yield
-    finally:
+
+    def tell() -> None:
         keys = {scene["key"] for scene in scenes}
         for key in sorted(keys):
             rows = [row for row in book.open_rows_of_run(key) if row["stage"] == PIXELS_STAGE]
             failed = {(row["area"], row["scene_id"]) for row in rows}
             record(settings, key, [scene for scene in scenes if scene["key"] == key], failed)
         draw_maps(CH4, keys - set(handed_on))
+
+    with afterwards(tell):
+        yield
 
 
 def make_plumes(key: str, pixels: str = "pixels", **options: Any) -> JobResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from plumewatch import storage
 from plumewatch.errors import InputError, ServiceError
 from plumewatch.failures import FailureBook, not_seen_again
+from plumewatch.gases import CH4
 from plumewatch.models import FailedScene
 from plumewatch.rasters.scene_store import scene_paths
 from plumewatch.sentinel2.ingest import record_missing_scenes
@@ -195,3 +197,26 @@ def test_scenes_without_pixels_are_observations_and_their_days_are_drawn(
     [drawn] = storage.list_files(storage.join(storage_root, "maps"))
     assert drawn.endswith(f"ch4/{KEY}.html")
     assert "Nothing was searched: failed (2 areas)" in storage.read_bytes(drawn).decode()
+
+
+@pytest.mark.parametrize("error", [ServiceError("gone"), MemoryError("full"), OSError(5, "bad disk"), KeyError("x"),
+                                   KeyboardInterrupt()], ids=repr)  # fmt: skip
+def test_a_map_that_cannot_be_drawn_does_not_hide_what_failed_before(
+    context: dict[str, Any], monkeypatch: pytest.MonkeyPatch, error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    from plumewatch_airflow import detection, methane
+    from plumewatch_airflow.methane import lost_scenes_told
+
+    def broken(*_: object) -> None:
+        raise InputError("matches/data.parquet", "cut off", "a Parquet file")
+
+    for module in (detection, methane):
+        monkeypatch.setattr(module, "draw_maps", broken)
+    for told in (detection.maps_drawn(CH4), lost_scenes_told(lambda *_: 0, [], ())):
+        with caplog.at_level(logging.ERROR, logger="plumewatch.task"), pytest.raises(type(error)) as caught, told:
+            raise error
+        assert caught.value is error and "cut off" in str(caplog.records.pop().exc_info)
+        caplog.clear()
+    for told in (detection.maps_drawn(CH4), lost_scenes_told(lambda *_: 0, [], ())):
+        with pytest.raises(InputError, match="cut off"), told:
+            pass  # where nothing else failed, it is the task's error
