@@ -105,9 +105,8 @@ def write_pixels(scenes: list[dict[str, Any]], outlet_events: Any = None) -> Non
     from plumewatch.sentinel2.ingest import record_missing_scenes
 
     settings, changed = load_settings(), set[str]()
-    with summarised() as summary, lost_scenes_told(record_missing_scenes, scenes, changed):
+    with summarised() as summary, lost_scenes_told(record_missing_scenes, scenes, changed, summary):
         for key in sorted({scene["key"] for scene in scenes}):
-            summary.failed += record_missing_scenes(settings, key, [s for s in scenes if s["key"] == key])
             summary.add(make_pixels(key, list(settings.area_folders), date=key))
             changed |= set(days_to_detect(settings.storage_root, key))
         summary.path = settings.table_root("pixels")
