@@ -37,10 +37,10 @@ def list_granules() -> list[dict[str, Any]]:
     from plumewatch.oco2.granules.staging import list_month, record_listing, record_missing_account
 
     settings, key = load_settings(), partition_key(get_current_context(), MONTH)
-    missing = record_missing_account(settings, key)
-    draw_maps(CO2, [key] if missing else [])
-    skip_without("EARTHDATA_TOKEN", key, missing)
     with summarised() as summary, maps_drawn(CO2) as maps, failure_recorded(key, "list", "list_granules"):
+        if missing := record_missing_account(settings, key):
+            maps.add(key)
+        skip_without("EARTHDATA_TOKEN", key, missing)
         found = list_month(settings, key)
         record_listing(settings, failure_book(), key, found)
         maps |= set() if found.granules else {key}

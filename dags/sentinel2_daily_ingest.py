@@ -69,7 +69,7 @@ def search_scenes() -> list[dict[str, Any]]:
         summary.read, summary.written, summary.skipped = found.n_items, len(found.scenes), found.n_skipped
         summary.failed = len(found.failed)
         found.raise_if_all_failed()
-    skip_without("areas", key, found.no_areas)
+        skip_without("areas", key, found.no_areas)
     if not found.scenes:
         log_summary(context)  # a task that ends its run has no post_execute
     return [{"key": s.key, "area": s.area, "scene_id": s.scene_id, "item": s.item_href} for s in found.scenes]
@@ -105,13 +105,14 @@ def write_pixels(scenes: list[dict[str, Any]], outlet_events: Any = None) -> Non
     from plumewatch.sentinel2.ingest import record_missing_scenes
 
     settings, changed = load_settings(), set[str]()
-    with summarised() as summary, lost_scenes_told(record_missing_scenes, scenes, changed, summary):
-        for key in sorted({scene["key"] for scene in scenes}):
-            summary.add(make_pixels(key, list(settings.area_folders), date=key))
-            changed |= set(days_to_detect(settings.storage_root, key))
+    with summarised() as summary:
         summary.path = settings.table_root("pixels")
-    if not changed:
-        raise AirflowSkipException("no scene could be turned into pixels: nothing to hand on")
+        with lost_scenes_told(record_missing_scenes, scenes, changed, summary):
+            for key in sorted({scene["key"] for scene in scenes}):
+                summary.add(make_pixels(key, list(settings.area_folders), date=key))
+                changed |= set(days_to_detect(settings.storage_root, key))
+        if not changed:
+            raise AirflowSkipException("no scene could be turned into pixels: nothing to hand on")
     hand_on(CH4, changed, outlet_events)
 
 

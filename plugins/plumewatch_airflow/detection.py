@@ -28,9 +28,9 @@ def match_sources(gas_name: str) -> None:
     gas, settings = GASES[gas_name], load_settings()
     key = partition_key(get_current_context(), gas.key_format)
     sources = storage.partition_path(settings.table_root(SOURCES.name), {"inventory": COMBINED})
-    there = storage.exists(sources)
-    skip_without("sources", key, None if there else f"no {sources}: run inventory_refresh, then redetect")
     with summarised() as summary:
+        there = storage.exists(sources)
+        skip_without("sources", key, None if there else f"no {sources}: run inventory_refresh, then redetect")
         summary.path = settings.table_root("matches")
         result = run_spark_job(
             "match_sources",

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from airflow.sdk import get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from plumewatch.failures import FailureBook, not_seen_again, went_through
 from plumewatch.gases import GASES
 from plumewatch.hand_offs import take_hand_offs
@@ -38,12 +38,15 @@ def failure_book() -> FailureBook:
 def failure_recorded(key: str, scene_id: str, stage: str, area: str | None = None) -> Iterator[None]:
     """Record an exception of the block as a failure; a block that goes well heals what an earlier try left.
 
-    It stands inside `summarised`, which decides whether the task is tried again.
+    A skip is neither, as nothing was looked at. It stands inside `summarised`, which decides whether the task is tried
+    again.
     """
     book = failure_book()
     try:
         yield
         book.settle(key, is_over=went_through(stage, [(area, scene_id)]))
+    except AirflowSkipException:
+        raise
     except Exception as error:
         book.settle(key, [FailedScene.from_exception(error, scene_id=scene_id, stage=stage, area=area)])
         raise

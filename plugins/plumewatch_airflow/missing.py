@@ -11,7 +11,6 @@ from plumewatch.missing_settings import forget_told, note_told
 
 from plumewatch_airflow.alerts import DigestNotifier, Notice
 from plumewatch_airflow.connections import load_settings
-from plumewatch_airflow.summary import log_skip
 
 log = logging.getLogger("plumewatch.missing")
 
@@ -38,7 +37,6 @@ def tell_missing(setting: str, key: str, reason: str | None) -> bool:
 
 
 def skip_without(setting: str, key: str, reason: str | None) -> None:
-    """Skip the task where a setting is missing, as `tell_missing` tells."""
+    """Skip the task where a setting is missing, as `tell_missing` tells; it stands inside `summarised`."""
     if tell_missing(setting, key, reason):
-        log_skip(get_current_context())
         raise AirflowSkipException(reason)

@@ -83,6 +83,17 @@ def test_a_try_that_goes_well_heals_what_an_earlier_one_left(context: dict[str, 
     assert open_rows(storage_root) == []
 
 
+def test_a_skip_is_no_failure_and_heals_none(context: dict[str, Any], storage_root: str) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+    from plumewatch_airflow.failures import failure_recorded
+
+    with pytest.raises(ServiceError), failure_recorded(KEY, "search", "search_scenes"):
+        raise ServiceError("busy", 503)
+    with pytest.raises(AirflowSkipException), failure_recorded(KEY, "search", "search_scenes"):
+        raise AirflowSkipException("no areas")
+    assert [row[1:3] for row in open_rows(storage_root)] == [("search", "ServiceError")]
+
+
 def test_scenes_that_died_without_a_word_get_their_row(context: dict[str, Any], storage_root: str) -> None:
     from plumewatch_airflow.failures import reconcile
 

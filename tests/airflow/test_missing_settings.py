@@ -45,24 +45,30 @@ class Log:
 
     def __init__(self, records: list[logging.LogRecord]) -> None:
         self._records = records
+        self.counts: list[str] = []
+        """The lines of counts when it was last taken."""
 
     def take(self) -> tuple[list[str], list[str]]:
         """Lines and alerts since the last time."""
         texts = [record.getMessage() for record in self._records]
         self._records.clear()
+        self.counts = [t for t in texts if t.startswith("read ")]
         return [t for t in texts if t.startswith("MISSING")], [t for t in texts if t.startswith("ALERT")]
 
 
 @pytest.fixture
 def log() -> Iterator[Log]:
     records: list[logging.LogRecord] = []
-    handler = logging.Handler(logging.WARNING)
+    handler = logging.Handler(logging.INFO)
     handler.emit = records.append  # type: ignore[method-assign]
-    loggers = [logging.getLogger(f"plumewatch.{name}") for name in ("missing", "alert")]
+    loggers = [logging.getLogger(f"plumewatch.{name}") for name in ("missing", "alert", "task")]
+    levels = [logger.level for logger in loggers]
     for logger in loggers:
+        logger.setLevel(logging.INFO)
         logger.addHandler(handler)
     yield Log(records)
-    for logger in loggers:
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
         logger.removeHandler(handler)
 
 
@@ -107,6 +113,7 @@ def test_a_month_without_a_token_is_recorded_and_told_once(
         assert (row["orbit"], row["outcome"], row["stage"], row["detected"]) == (0, "no_input", "search", False)
         lines, alerts = log.take()
         assert len(lines) == 1 and "set EARTHDATA_TOKEN" in lines[0] and len(alerts) == n_alerts
+        assert len([line for line in log.counts if ", skipped 1, failed 0, " in line]) == 1
     assert len(FailureBook(root, EXTRACTION, "any run").open_rows(MONTH)) == 1  # nobody has looked at it again
 
 
@@ -130,6 +137,7 @@ def test_a_run_that_has_nothing_to_do_is_a_named_skip(
         lines, alerts = log.take()
         assert len(lines) == 1 and f"MISSING {setting}: " in lines[0] and what_to_do in lines[0]
         assert len(alerts) == n_alerts
+        assert len([line for line in log.counts if ", skipped 1, failed 0, " in line]) == 1
 
 
 @pytest.mark.airflow
