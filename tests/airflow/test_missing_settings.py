@@ -100,6 +100,22 @@ def test_an_alert_that_reached_nobody_is_told_again_and_turns_nothing_red(
     assert not storage.exists(f"{root}/{TOLD}/areas.json")
 
 
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_run_that_is_killed_while_it_tells_leaves_it_to_the_next(
+    tell: Callable[..., bool], log: Log, root: str, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    from plumewatch_airflow import alerts
+
+    def killed(*_: object) -> None:
+        raise SystemExit(137)
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setitem(alerts.CHANNELS, "log", killed)
+        tell(setting, MONTH, "none")
+    log.take()
+    assert tell(setting, MONTH, "none") and len(log.take()[1]) == 1
+
+
 @pytest.mark.airflow
 def test_a_month_without_a_token_is_recorded_and_told_once(
     root: str, run_dag: Callable[..., Any], states_of: Callable[..., Any], log: Log
