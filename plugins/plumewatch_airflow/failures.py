@@ -18,7 +18,7 @@ from plumewatch.gases import GASES
 from plumewatch.hand_offs import take_hand_offs
 from plumewatch.models import FailedScene
 
-from plumewatch_airflow.alerts import Digest, DigestNotifier
+from plumewatch_airflow.alerts import Digest, AlertNotifier
 from plumewatch_airflow.assets import partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.params import DEFAULT_ARGS
@@ -85,7 +85,7 @@ def report_failures(
             began = cast(datetime, context["dag_run"].start_date)
             take_hand_offs(book.storage_root, GASES[detected], partition_key(context, key_format), began)
         if failures or tasks:
-            DigestNotifier(digest).notify(context)
+            AlertNotifier(digest).notify(context)
             raise AirflowFailException(digest.title)
 
 

@@ -9,7 +9,7 @@ from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch.missing_settings import forget_told, note_told, was_told
 
-from plumewatch_airflow.alerts import DigestNotifier, Notice
+from plumewatch_airflow.alerts import AlertNotifier, Notice
 from plumewatch_airflow.connections import load_settings
 
 log = logging.getLogger("plumewatch.missing")
@@ -30,7 +30,7 @@ def tell_missing(setting: str, key: str, reason: str | None) -> bool:
     notice = Notice(context["dag"].dag_id, context["run_id"], key, setting, reason)
     if not was_told(root, setting):
         try:
-            DigestNotifier(notice).notify(context)
+            AlertNotifier(notice).notify(context)
         except Exception:  # noqa: BLE001 - the notifier has said which channel failed, and why
             return True
         now = datetime.now(UTC).isoformat(timespec="seconds")

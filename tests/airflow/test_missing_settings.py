@@ -81,7 +81,7 @@ def test_it_is_told_once_until_it_is_given(tell: Callable[..., bool], log: Log, 
     assert not tell(setting, MONTH, None) and log.take() == ([], [])
     assert tell(setting, MONTH, "none: set it")
     [alert] = log.take()[1]
-    assert f"some_dag for {MONTH}: {setting} is missing" in alert and "none: set it" in alert
+    assert f"some_dag for {MONTH} lacks {setting} (run run1; told once)" in alert and "none: set it" in alert
 
 
 def test_one_setting_is_not_another(tell: Callable[..., bool], log: Log) -> None:
