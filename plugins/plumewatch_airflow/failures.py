@@ -18,7 +18,7 @@ from plumewatch.gases import GASES
 from plumewatch.hand_offs import take_hand_offs
 from plumewatch.models import FailedScene
 
-from plumewatch_airflow.alerts import Digest, AlertNotifier
+from plumewatch_airflow.alerts import AlertNotifier, Digest
 from plumewatch_airflow.assets import partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.params import DEFAULT_ARGS

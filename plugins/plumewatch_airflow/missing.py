@@ -19,8 +19,8 @@ def tell_missing(setting: str, key: str, reason: str | None) -> bool:
     """Say in the log, and once by alert, that a setting is missing; return whether it is.
 
     `reason` says what is missing, what that costs and what to do; None: the setting is there. An alert that reaches not
-    all channels is told again by the next run, and doesn't turn this one red. It is noted when it is sent: runs that meet
-    may both tell, and one that is killed in between is told again.
+    all channels is told again by the next run, and doesn't turn this one red. It is noted when it has been sent: two
+    runs at once may both tell, and one that is killed in between leaves it to the next.
     """
     context, root = get_current_context(), load_settings().storage_root
     if reason is None:
