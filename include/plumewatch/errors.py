@@ -72,6 +72,16 @@ def may_heal(error: BaseException) -> bool:
     return not isinstance(error, LASTING)
 
 
+SURPRISES = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RecursionError, TypeError)
+"""What a library seldom says of a file's content, and a mistake in a program often."""
+
+
+def may_be_a_bug(error: BaseException) -> bool:
+    """Return whether one of the errors that caused it may be a mistake of ours, so that its place is worth a look."""
+    cause = error.__cause__
+    return cause is not None and (isinstance(cause, SURPRISES) or may_be_a_bug(cause))
+
+
 NETWORK = ("aiobotocore", "aiohttp", "botocore")
 """Packages whose errors come from the way to a bucket, and not from what a file holds."""
 OF_CONTENT = (errno.EINVAL, errno.EOVERFLOW, errno.ENAMETOOLONG, errno.ELOOP)
