@@ -34,18 +34,18 @@ def missing_wind(settings: Settings) -> str | None:
     return None if settings.wind else NO_WIND_SOURCE
 
 
-def note_told(storage_root: str, setting: str, told: Mapping[str, str]) -> bool:
-    """Note what is told of a missing setting; False where it was told before, and nothing is noted then."""
-    path = _path(storage_root, setting)
-    with storage.lock(storage.parent(path)):
-        if storage.exists(path):
-            return False
-        storage.write_json(path, dict(told))
-        return True
+def was_told(storage_root: str, setting: str) -> bool:
+    """Return whether it was told before that a setting is missing."""
+    return storage.exists(_path(storage_root, setting))
+
+
+def note_told(storage_root: str, setting: str, told: Mapping[str, str]) -> None:
+    """Note what was told of a missing setting, once it has been: told twice is better than never."""
+    storage.write_json(_path(storage_root, setting), dict(told))
 
 
 def forget_told(storage_root: str, setting: str) -> None:
-    """Forget what was told of a setting: it is given now, or nobody could be told."""
+    """Forget what was told of a setting: it is given now."""
     path = _path(storage_root, setting)
     if storage.exists(path):
         storage.delete(path)

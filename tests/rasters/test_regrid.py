@@ -92,3 +92,11 @@ def test_a_raster_without_position_is_refused(tmp_path: Path, real_data: Path) -
     scene = next((real_data / "sentinel1").rglob("*.tif*"))
     with pytest.raises(InputError, match="without projection or position"):
         on_grid(str(scene), Grid(EPSG, WEST, NORTH, SIZE_M, 3, 3))
+
+
+def test_a_raster_whose_pixels_have_no_area_is_refused(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "a.tif", NUMBERS)
+    with rasterio.open(path, "r+") as target:
+        target.transform = rasterio.Affine(20, 20, WEST, 20, 20, NORTH)
+    with pytest.raises(InputError, match=r"a\.tif: transform .*; allowed: pixels that have an area"):
+        on_grid(path, Grid(EPSG, WEST, NORTH, SIZE_M, 30, 30))

@@ -32,6 +32,8 @@ def read_on_grid(source: DatasetReader, grid: Grid, resampling: Resampling, fill
     """
     if source.crs is None or source.transform.is_identity:
         raise InputError(source.name, "a raster without projection or position", "a georeferenced raster")
+    if source.transform.is_degenerate:
+        raise InputError(source.name, f"transform {tuple(source.transform)[:6]}", "pixels that have an area")
     window = _window_of(source, grid)
     if window is None:
         return np.full((grid.height, grid.width), fill, dtype=source.dtypes[0])
