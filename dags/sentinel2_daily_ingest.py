@@ -16,6 +16,7 @@ A scene that fails is a row of `failed_scenes`; the others go on, and the run is
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, cast
 
 from airflow.sdk import Param, dag, get_current_context, task
@@ -59,8 +60,7 @@ def search_scenes() -> list[dict[str, Any]]:
     from plumewatch.sentinel2.ingest import search_day, search_newest
 
     context, settings = get_current_context(), load_settings()
-    params = context["params"]
-    key = partition_key(context, DAY)
+    params, key = context["params"], partition_key(context, DAY)
     with summarised() as summary, maps_drawn(CH4) as maps, failure_recorded(key, "search", "search_scenes"):
         search = search_newest if params["newest"] else search_day
         found = search(settings, key, typed(params["areas"]), look_back_days=params["look_back_days"])
@@ -72,7 +72,7 @@ def search_scenes() -> list[dict[str, Any]]:
         skip_without("areas", key, found.no_areas)
     if not found.scenes:
         log_summary(context)  # a task that ends its run has no post_execute
-    return [{"key": s.key, "area": s.area, "scene_id": s.scene_id, "item": s.item_href} for s in found.scenes]
+    return [asdict(scene) for scene in found.scenes]
 
 
 @task(map_index_template="{{ scene_label }}", max_active_tis_per_dagrun=4)
@@ -82,7 +82,7 @@ def fetch_scene(scene: dict[str, Any]) -> None:
 
     cast(dict, get_current_context())["scene_label"] = f"{scene['area']} {scene['scene_id']}"
     with summarised() as summary, failure_recorded(scene["key"], scene["scene_id"], "fetch_scene", scene["area"]):
-        summary.path = fetch_area_scene(load_settings(), scene["area"], scene["item"], scene["key"])
+        summary.path = fetch_area_scene(load_settings(), scene["area"], scene["item_href"], scene["older"])
         summary.read = summary.written = 1
 
 

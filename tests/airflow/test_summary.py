@@ -121,7 +121,7 @@ def raised_from(*causes: Exception) -> InputError:
     for outer in (*causes[1:], InputError("x.tif", "not readable", "a file")):
         try:
             raise error
-        except Exception as cause:
+        except Exception as cause:  # noqa: BLE001 - whatever is to be the cause
             outer.__cause__ = cause
         error = outer
     assert isinstance(error, InputError)
