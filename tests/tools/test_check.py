@@ -321,7 +321,8 @@ def test_the_command_fails_only_on_what_is_needed(tmp_path: Path) -> None:
     assert "problem  catalogue" in good.stdout and "problem  granules" in good.stdout
     assert good.stdout.endswith("\nReady, but look at what is a problem above.\n")
     bad = run_command(PLUMEWATCH_STORAGE_ROOT=root, PLUMEWATCH_WIND=f"{tmp_path}/none")
-    assert bad.returncode == 1 and bad.stdout.endswith("\n1 of the problems, marked !, to solve first.\n")
+    assert bad.returncode == 1 and "\nproblem! wind " in bad.stdout
+    assert bad.stdout.endswith("\n1 of the problems, marked !, to solve first. The other 2 may wait.\n")
     misspelt = run_command(PLUMEWATCH_STORAGE_ROTT=root, PLUMEWATCH_GRANULES="cmr")
     assert misspelt.returncode == 1 and "PLUMEWATCH_STORAGE_ROOT meant?" in misspelt.stdout
     assert list(tmp_path.iterdir()) == []
