@@ -280,3 +280,21 @@ def test_where_no_sun_is_stated_it_is_computed(
     got = found["view:sun_elevation"], found["view:sun_azimuth"]
     assert got == (pytest.approx(elevation, abs=0.5), pytest.approx(azimuth, abs=3)), got
     assert origin in found["plumewatch:sun"]
+
+
+@pytest.mark.parametrize("key", ["swir16", "swir22", "scl"])
+@pytest.mark.parametrize(
+    "stated", [{"raster:bands": [{"nodata": 65535}]}, {"bands": [{"nodata": "255"}]}, {"nodata": 1}, {"nodata": "nan"}]
+)
+def test_another_no_data_value_in_the_item_is_refused(
+    item: pystac.Item, tmp_path: Path, key: str, stated: dict
+) -> None:
+    item.assets[key].extra_fields = stated
+    with pytest.raises(InputError, match=r"\.tif: no-data value \w+ in the item; allowed: 0"):
+        fetch_scene(item, AREA, str(tmp_path / "scenes"))
+
+
+@pytest.mark.parametrize("stated", [{"raster:bands": [{"nodata": 0}]}, {"bands": [{"nodata": "0"}]}, {"nodata": None}])
+def test_no_data_of_0_in_the_item_is_served(item: pystac.Item, tmp_path: Path, stated: dict) -> None:
+    item.assets["swir16"].extra_fields = stated
+    assert Path(fetch_scene(item, AREA, str(tmp_path / "scenes"))).exists()

@@ -20,7 +20,7 @@ from rasterio.features import geometry_mask
 from rasterio.io import DatasetReader
 
 from plumewatch.areas import grid_of
-from plumewatch.errors import InputError, redact
+from plumewatch.errors import InputError, reading, redact
 from plumewatch.models import Area, Grid
 from plumewatch.rasters.cog import cog_bytes
 from plumewatch.rasters.reading import read_raster
@@ -124,6 +124,7 @@ def _stack(item: pystac.Item, area: Area, grid: Grid) -> _Stacked:
     numbers, rules = {}, set()
     for band in area.bands:
         asset = _asset(item, band)
+        _check_nodata(asset)
         values, tags = _read(_href(asset), grid, Resampling.bilinear)
         rules.add(compute_reflectance_rule(name, item.collection_id, item.properties, asset.to_dict(), tags))
         numbers[band] = values.astype(np.uint16)
@@ -133,7 +134,9 @@ def _stack(item: pystac.Item, area: Area, grid: Grid) -> _Stacked:
     first = min(rules, key=lambda r: r.reason)
     rule = decide_offset(name, first, list(numbers.values()))
     normalised = {band: normalise(values, rule) for band, values in numbers.items()}
-    around = _read_plain(_href(_asset(item, SCENE_CLASSIFICATION)), _with_surroundings(grid)).astype(np.uint8)
+    classification = _asset(item, SCENE_CLASSIFICATION)
+    _check_nodata(classification)
+    around = _read_plain(_href(classification), _with_surroundings(grid)).astype(np.uint8)
     margin = _surroundings_px(grid)
     scl = around[margin:-margin, margin:-margin]
     return _Stacked(
@@ -183,6 +186,16 @@ def _read(
         return read_on_grid(source, grid, resampling, fill), (source.scales[0], source.offsets[0])
 
     return read_raster(href, read)
+
+
+def _check_nodata(asset: pystac.Asset) -> None:
+    """Raise InputError where the item states another number of no data than 0."""
+    stated = asset.extra_fields
+    with reading(redact(_href(asset)), "bands of an asset as a list of objects"):
+        band: dict[str, Any] = next(iter(stated.get("raster:bands") or stated.get("bands") or ()), {})
+        nodata = band.get("nodata", stated.get("nodata"))
+        if nodata is not None and float(nodata) != NODATA:
+            raise InputError(redact(_href(asset)), f"no-data value {nodata} in the item", str(NODATA))
 
 
 def _read_plain(href: str, grid: Grid, fill: int = NODATA) -> NDArray[Any]:
