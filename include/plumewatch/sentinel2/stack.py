@@ -15,7 +15,7 @@ import pystac
 import shapely
 from numpy.typing import NDArray
 from pyproj import Transformer
-from rasterio.enums import Resampling
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.features import geometry_mask
 from rasterio.io import DatasetReader
 
@@ -34,6 +34,7 @@ from plumewatch.sentinel2.bands import (
     SCENE_CLASSIFICATION,
     SURROUNDINGS_M,
     asset_keys,
+    band_of,
     find_asset,
 )
 from plumewatch.sentinel2.reflectance import (
@@ -183,6 +184,8 @@ def _read(
             raise InputError(redact(href), f"pixels of type {source.dtypes[0]}", ", ".join(UNSIGNED))
         if fill == NODATA and source.nodata not in (None, NODATA):
             raise InputError(redact(href), f"no-data value {source.nodata}", str(NODATA))
+        if sum(kind != ColorInterp.alpha for kind in source.colorinterp) > 1:
+            raise InputError(redact(href), f"{source.count} bands", "a file of one band")
         return read_on_grid(source, grid, resampling, fill), (source.scales[0], source.offsets[0])
 
     return read_raster(href, read)
@@ -211,7 +214,13 @@ def _asset(item: pystac.Item, band: str) -> pystac.Asset:
     if key is None:
         has = ", ".join(sorted(item.assets)) or "nothing"
         raise InputError(_name(item), f"no asset for {band} (it has {has})", " or ".join(asset_keys(band)))
-    return item.assets[key]
+    asset = item.assets[key]
+    with reading(_name(item), "bands of an asset as a list of objects"):
+        stated = asset.extra_fields.get("eo:bands") or asset.extra_fields.get("bands") or ()
+        names = [str(b.get("name") or b.get("eo:common_name") or b.get("common_name") or "") for b in stated]
+        if {band_of(name) for name in names} - {None, band}:
+            raise InputError(_name(item), f"asset {key} with bands {', '.join(names)}", f"{band} alone")
+    return asset
 
 
 def _is_geotiff(asset: pystac.Asset) -> bool:
