@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.enums import Resampling
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.io import DatasetReader
 from rasterio.transform import array_bounds
 from rasterio.warp import reproject, transform_bounds
@@ -26,7 +26,8 @@ def read_on_grid(source: DatasetReader, grid: Grid, resampling: Resampling, fill
     """Return the first band of `source` on `grid` (height x width), `fill` where the source shows nothing.
 
     Where every cell lies in one source pixel (the same lattice, or a coarser one that the grid divides) the value is
-    that pixel's, untouched. Otherwise it is resampled. `fill` is also the source's value of no data.
+    that pixel's, untouched. Otherwise it is resampled. `fill` is also the source's value of no data; what a mask within
+    the source leaves out is no data too.
 
     Raises InputError where the source has no position; rasterio's error where a part of it cannot be read.
     """
@@ -38,6 +39,8 @@ def read_on_grid(source: DatasetReader, grid: Grid, resampling: Resampling, fill
     if window is None:
         return np.full((grid.height, grid.width), fill, dtype=source.dtypes[0])
     numbers = source.read(1, window=window)
+    if MaskFlags.per_dataset in source.mask_flag_enums[0]:
+        numbers[source.read_masks(1, window=window) == 0] = fill
     target = np.full((grid.height, grid.width), fill, dtype=source.dtypes[0])
     reproject(
         numbers,
