@@ -40,6 +40,32 @@ def test_rows_come_back_as_they_were_in_any_order(scene: Pass, pixel_rows: MakeR
     assert (back.epsg, back.pixel_size_m, back.clear_fraction) == (32640, 20.0, 1.0)
 
 
+TWICE = {
+    "the newer product": ("S2A_40SBH_20250830_0_L2A", "S2A_40SBH_20250830_1_L2A", {}, True),
+    "the newer product, though cloudy": ("a_0", "a_1", {"is_clear": False}, True),
+    "the older product, where the newer has no data": ("a_0", "a_1", {"b11": float("nan")}, False),
+    "the clear row of one scene": ("a_0", "a_0", {"is_clear": False}, False),
+    "the larger value of one scene": ("a_0", "a_0", {}, True),
+}
+
+
+@pytest.mark.parametrize("case", TWICE.values(), ids=TWICE)
+@pytest.mark.parametrize("seed", range(3))
+def test_of_a_cell_twice_one_row_counts_whatever_their_order(
+    scene: Pass, pixel_rows: MakeRows, case: tuple, seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    first_id, second_id, of_second, is_second = case
+    first = replaced(pixel_rows(scene), scene_id=[first_id] * 3600).slice(0, 3500)
+    second = replaced(first, scene_id=[second_id] * 3500, b12=(first["b12"].to_numpy() + 0.1).astype("f4"))
+    second = replaced(second, **{name: pa.array([value] * 3500, first[name].type) for name, value in of_second.items()})
+    both = pa.concat_tables([second, first, replaced(pixel_rows(scene).slice(3500), scene_id=[first_id] * 100)])
+    back = grid_pass(both.take(np.random.default_rng(seed).permutation(both.num_rows)), "there")
+    expected = scene.b12.ravel().copy()
+    expected[:3500] += np.float32(0.1 if is_second else 0.0)
+    np.testing.assert_array_equal(back.b12.ravel(), expected)
+    assert back.n_pixels == 3600 and "there: 3500 rows of cells that are there twice" in caplog.text
+
+
 def test_places_follow_utm_over_a_wide_area(scene: Pass, pixel_rows: MakeRows) -> None:
     to_degrees = Transformer.from_crs("EPSG:32640", "EPSG:4326", always_xy=True)
     row, col = (index.ravel() * 60 for index in np.indices((60, 60)))  # 72 km

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from plumewatch.errors import InputError
@@ -42,6 +44,8 @@ CHECKED_POINTS = 512  # of a pass, whose places are compared with those of a gri
 LEAST_PIXELS = 50  # fewer don't tell the scale of their grid, and hold no plume
 NEVER_NULL = ("scene_id", "platform", "row", "col", "longitude", "latitude")
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, eq=False)
 class Pass:
@@ -68,7 +72,7 @@ class Pass:
     view_zenith_deg: float
     """Median over the pass."""
     n_pixels: int
-    """Cells of this pass; a cell that is in the table twice counts once."""
+    """Cells of this pass; a cell that is in the table twice counts once, as its newest product shows it."""
     epsg: int | None
     """Projected CRS of the grid, None where the table doesn't say."""
     pixel_size_m: float
@@ -119,10 +123,10 @@ def split_passes(pixels: pa.Table) -> list[pa.Table]:
 
 def _rows_of(pixels: pa.Table, platform: str | None, relative_orbit: int | None) -> pa.Table:
     is_same = [
-        pa.compute.is_null(pixels[name]) if value is None else pa.compute.equal(pixels[name], value)
+        pc.is_null(pixels[name]) if value is None else pc.equal(pixels[name], value)
         for name, value in (("platform", platform), ("relative_orbit", relative_orbit))
     ]
-    return pixels.filter(pa.compute.and_kleene(*is_same))
+    return pixels.filter(pc.and_kleene(*is_same))
 
 
 def grid_pass(rows: pa.Table, source: str = "pixels", grid: Grid | None = None) -> Pass:
@@ -151,6 +155,8 @@ def grid_pass(rows: pa.Table, source: str = "pixels", grid: Grid | None = None) 
     _check_lengths(rows.num_rows, place, pixel_size_m, source)
     cell = (row - place.row0) * place.width + col - place.col0
     shape = (place.height, place.width)
+    if (kept := _shown(rows, cell, source)) is not None:
+        rows, cell = rows.take(pa.array(kept)), cell[kept]
 
     def laid_out(values: NDArray, empty: float | bool) -> NDArray:
         grid = np.full(place.height * place.width, empty, dtype=values.dtype)
@@ -185,6 +191,25 @@ def grid_pass(rows: pa.Table, source: str = "pixels", grid: Grid | None = None) 
         place=place,
         other_bands={name: laid_out(band, np.nan) for name, band in _other_bands(rows)},
     )
+
+
+def _shown(rows: pa.Table, cell: NDArray[np.int64], source: str) -> NDArray[np.intp] | None:
+    """Which row shows each cell, None where no cell is there twice.
+
+    One with both bands before one without, then the last scene id, which of two products of a tile is the newer one's;
+    of the rows of one scene a clear one, then that of the largest values. So the order of the rows decides nothing.
+    """
+    n_twice = len(cell) - len(np.unique(cell))
+    if not n_twice:
+        return None
+    b11, b12 = (rows[name].to_numpy() for name in ("b11", "b12"))
+    is_clear = pc.fill_null(rows["is_clear"], False).to_numpy().astype(bool)
+    scene = pc.rank(rows["scene_id"].combine_chunks(), tiebreaker="dense").to_numpy()
+    order = np.lexsort((b12, b11, is_clear, scene, np.isfinite(b11) & np.isfinite(b12), cell))
+    log.warning(
+        "%s: %d rows of cells that are there twice: of each the newest product with data counts", source, n_twice
+    )
+    return np.sort(order[np.append(np.diff(cell[order]) > 0, True)])
 
 
 def _check_values(rows: pa.Table, source: str) -> None:
