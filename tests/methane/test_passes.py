@@ -181,6 +181,36 @@ def test_pixels_that_are_not_what_they_say_are_refused(scene: Pass, pixel_rows: 
         grid_pass(on(pixel_rows(scene), *case), "there")
 
 
+@pytest.mark.parametrize("scale, kind", [(100, "f4"), (100, "f8"), (10_000, "f4"), (10_000, "u2"), (10_000, "i4")])
+@pytest.mark.parametrize("bands", [("b11",), ("b12",), ("b11", "b12")])
+def test_reflectance_of_another_scale_is_no_cloud_but_refused(
+    scene: Pass, pixel_rows: MakeRows, scale: float, kind: str, bands: tuple[str, ...]
+) -> None:
+    rows = pixel_rows(scene)
+    scaled = {name: (rows[name].to_numpy() * scale).astype(kind) for name in bands}
+    with pytest.raises(
+        InputError, match=rf"there: {bands[0]} of \d+.* in the median; allowed: reflectance as a fraction"
+    ):
+        grid_pass(replaced(rows, **scaled), "there")
+
+
+@pytest.mark.parametrize("brightness", [0.0, 0.02, 0.9, 1.9])
+def test_dark_and_bright_passes_are_taken(scene: Pass, pixel_rows: MakeRows, brightness: float) -> None:
+    bands = dict.fromkeys(("b11", "b12"), np.full(3600, brightness, np.float32))
+    assert grid_pass(replaced(pixel_rows(scene), **bands)).n_pixels == 3600
+
+
+@pytest.mark.parametrize("n_known", [0, 1, 3599])
+def test_a_table_that_never_says_what_is_clear_is_refused(scene: Pass, pixel_rows: MakeRows, n_known: int) -> None:
+    rows = pixel_rows(scene)
+    unsaid = replaced(rows, is_clear=pa.array([True] * n_known + [None] * (3600 - n_known), pa.bool_()))
+    if n_known:
+        assert grid_pass(unsaid).is_usable.sum() == n_known
+        return
+    with pytest.raises(InputError, match="there: null in every row of is_clear; allowed: true where"):
+        grid_pass(unsaid, "there")
+
+
 def test_rows_that_run_north_are_refused(scene: Pass, pixel_rows: MakeRows) -> None:
     rows = pixel_rows(scene)
     upside_down = replaced(rows, row=(59 - rows["row"].to_numpy()).astype(np.int32))

@@ -25,6 +25,7 @@ from plumewatch.models import Grid
 
 DEFAULT_PIXEL_SIZE_M = 20.0  # bands 11 and 12 of Sentinel-2 (MSI user guide), where the pixel table has no column
 REFLECTANCES = (1e-4, 6.5535)  # one step of the stored integers, and the largest of 16 bits
+MOST_USUAL_REFLECTANCE = 2.0  # median of a pass: bright sand, snow and cloud stay below 1.2
 SCL_WATER = 6  # scene classification of Sen2Cor
 AIR_MASS_FACTORS = (2.0, 5.0)  # of the transmittance table: the sun up to 70 degrees from the zenith
 MOST_CELLS_A_ROW, MOST_EMPTY_CELLS = 50, 16_000_000  # a window mostly empty is a wrong row or column index
@@ -219,6 +220,15 @@ def _check_values(rows: pa.Table, source: str) -> None:
         wrong = ~(np.abs(values) <= most)
         if wrong.any():
             raise InputError(source, f"{name} {values[wrong][0]}", f"-{most:g} to {most:g} degrees in every row")
+    for name in ("b11", "b12"):
+        usual = _median(rows[name])
+        if usual > MOST_USUAL_REFLECTANCE:
+            allowed = (
+                f"reflectance as a fraction (0.25), not in percent or times 10000: at most {MOST_USUAL_REFLECTANCE:g}"
+            )
+            raise InputError(source, f"{name} of {usual:g} in the median", allowed)
+    if rows["is_clear"].null_count == rows.num_rows:
+        raise InputError(source, "null in every row of is_clear", "true where the ground is seen, else false")
     size = _first(rows["pixel_size_m"])
     least, most = plume_thresholds().pixels.sizes_m
     if size is not None and not least <= size <= most:
