@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import shapely
 from plumewatch.errors import InputError
@@ -121,6 +122,42 @@ def test_passes_of_one_day_are_kept_apart(scene: Pass, pixel_rows: MakeRows) -> 
         ("sentinel-2a", 63, 3600),
         ("sentinel-2c", 106, 3600),
     ]
+
+
+@pytest.mark.parametrize(
+    "others, minutes, expected",
+    [
+        ((), 0, [(None, 3600)]),
+        ((63,), 0, [(63, 7200)]), ((63,), None, [(63, 7200)]), ((63,), 20, [(63, 7200)]),
+        ((63,), 100, [(None, 3600), (63, 3600)]),
+        ((63, 106), 1, [(63, 7200), (106, 3600)]), ((63, 106), 95, [(63, 3600), (106, 7200)]),
+        ((63, 106), None, [(None, 3600), (63, 3600), (106, 3600)]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_scene_without_an_orbit_belongs_to_the_pass_of_its_time(
+    scene: Pass, pixel_rows: MakeRows, others: tuple[int, ...], minutes: int | None, expected: list, is_first: bool
+) -> None:
+    """Orbit 106 flies 100 minutes after orbit 63; the scene without an orbit so many after orbit 63."""
+    rows, utc = pixel_rows(scene), pa.timestamp("us", tz="UTC")
+    start = np.datetime64("2025-08-30T07:00", "us")
+
+    def of(scene_id: str, orbit: int | None, after: int | None) -> pa.Table:
+        time = pa.scalar(None if after is None else int((start + np.timedelta64(after, "m")).astype(int)), utc)
+        columns = {"scene_id": pa.array([scene_id] * 3600), "relative_orbit": pa.array([orbit] * 3600, pa.int16())}
+        return replaced(rows, **columns, observed_at_utc=pa.repeat(time, 3600))
+
+    parts = [of(f"s{orbit}", orbit, {63: 0, 106: 100}[orbit]) for orbit in others]
+    parts.insert(0 if is_first else len(parts), of("s", None, minutes))
+    found = split_passes(pa.concat_tables(parts))
+    assert [(pc.max(part["relative_orbit"]).as_py(), part.num_rows) for part in found] == expected
+
+
+def test_a_scene_without_an_orbit_joins_none_of_another_platform(scene: Pass, pixel_rows: MakeRows) -> None:
+    rows = pixel_rows(scene)
+    unsaid = pa.nulls(3600, pa.int16())
+    other = replaced(rows, platform=["sentinel-2c"] * 3600, relative_orbit=unsaid)
+    assert [part.num_rows for part in split_passes(pa.concat_tables([rows, other]))] == [3600, 3600]
 
 
 def test_a_pixel_without_place_is_refused(scene: Pass, pixel_rows: MakeRows) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from plumewatch.models import Grid
 DEFAULT_PIXEL_SIZE_M = 20.0  # bands 11 and 12 of Sentinel-2 (MSI user guide), where the pixel table has no column
 REFLECTANCES = (1e-4, 6.5535)  # one step of the stored integers, and the largest of 16 bits
 MOST_USUAL_REFLECTANCE = 2.0  # median of a pass: bright sand, snow and cloud stay below 1.2
+HALF_AN_ORBIT_S = 3_020.0  # of Sentinel-2: 143 orbits in 10 days (ESA, Sentinel-2 orbit)
 SCL_WATER = 6  # scene classification of Sen2Cor
 AIR_MASS_FACTORS = (2.0, 5.0)  # of the transmittance table: the sun up to 70 degrees from the zenith
 MOST_CELLS_A_ROW, MOST_EMPTY_CELLS = 50, 16_000_000  # a window mostly empty is a wrong row or column index
@@ -110,24 +112,45 @@ class Pass:
 
 
 def split_passes(pixels: pa.Table) -> list[pa.Table]:
-    """Return the rows of each pass (platform and relative orbit) of one area and date, in the order of those two."""
+    """Return the rows of each pass (platform and relative orbit) of one area and date, in the order of those two.
+
+    A scene that states no orbit belongs to the pass of its platform that was nearest in time, within half an orbit;
+    where times are unknown to the only one.
+    """
     names = ["platform", "relative_orbit"]
     if all(len(pixels[name].unique()) == 1 for name in names):
         return [pixels]
-    keys = pixels.select(names).group_by(names).aggregate([])
-    order = sorted(
-        keys.to_pylist(),
-        key=lambda k: (k["platform"] or "", -1 if k["relative_orbit"] is None else k["relative_orbit"]),
+    scenes = pixels.group_by([*names, "scene_id"]).aggregate([("observed_at_utc", "min")]).to_pylist()
+    passes: dict[tuple[str | None, int | None], list[pa.ChunkedArray]] = {}
+    for scene in scenes:
+        key = scene["platform"], _orbit_of(scene, scenes)
+        passes.setdefault(key, []).append(_is_of(pixels, {name: scene[name] for name in (*names, "scene_id")}))
+    order = sorted(passes, key=lambda key: (key[0] or "", -1 if key[1] is None else key[1]))
+    return [pixels.filter(reduce(pc.or_, passes[key])) for key in order]
+
+
+def _orbit_of(scene: Mapping[str, Any], scenes: Sequence[Mapping[str, Any]]) -> int | None:
+    """The relative orbit that a scene states, else that of the pass which it must be a part of, None where unknown."""
+    orbits: dict[int, float] = {}  # and how many seconds apart, infinite where a time is unknown
+    for other in scenes:
+        if other["platform"] == scene["platform"] and (orbit := other["relative_orbit"]) is not None:
+            at, then = scene["observed_at_utc_min"], other["observed_at_utc_min"]
+            apart = abs((at - then).total_seconds()) if at and then else math.inf
+            orbits[orbit] = min(apart, orbits.get(orbit, math.inf))
+    if scene["relative_orbit"] is not None or not orbits:
+        return scene["relative_orbit"]
+    nearest = min(orbits, key=lambda orbit: orbits[orbit])
+    is_known = math.isfinite(orbits[nearest])
+    return nearest if (orbits[nearest] <= HALF_AN_ORBIT_S if is_known else len(orbits) == 1) else None
+
+
+def _is_of(pixels: pa.Table, values: Mapping[str, Any]) -> pa.ChunkedArray:
+    """Which rows have these values."""
+    is_same = (
+        pc.is_null(pixels[name]) if value is None else pc.fill_null(pc.equal(pixels[name], value), False)
+        for name, value in values.items()
     )
-    return [_rows_of(pixels, key["platform"], key["relative_orbit"]) for key in order]
-
-
-def _rows_of(pixels: pa.Table, platform: str | None, relative_orbit: int | None) -> pa.Table:
-    is_same = [
-        pc.is_null(pixels[name]) if value is None else pc.equal(pixels[name], value)
-        for name, value in (("platform", platform), ("relative_orbit", relative_orbit))
-    ]
-    return pixels.filter(pc.and_kleene(*is_same))
+    return reduce(pc.and_, is_same)
 
 
 def grid_pass(rows: pa.Table, source: str = "pixels", grid: Grid | None = None) -> Pass:
