@@ -26,6 +26,7 @@ from plumewatch.oco2.granules.soundings import (
     EXTRACTED_DDL,
     GranuleTask,
     extract_granules,
+    find_lost,
     keep_each_once,
     write_seed_csv,
 )
@@ -94,6 +95,8 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
         _publish(arguments, listing, month, [answer for answer in good if answer["month"] == month], absent)
         for month in months
     )
+    lost = ((answer["month"], find_lost(arguments.soundings_path, answer)) for answer in good)
+    failures += [(month, failure) for month, failure in lost if failure]
     extracted = went_through(EXTRACTION_STAGE, [(None, answer["name"]) for answer in good])
     jobs.settle(arguments, arguments.soundings_path, failures, months, extracted)
     if failures and not good:

@@ -195,12 +195,20 @@ def test_selection_is_passed_on(job: ModuleType, granules: Path, storage_root: s
     assert manifest is not None and manifest["counts"] == {"read": 352, "kept": 0, "dropped_other_surface": 352}
 
 
-def test_soundings_of_another_month_are_dropped_and_counted(job: ModuleType, tmp_path: Path, storage_root: str) -> None:
+def test_soundings_of_another_month_are_dropped_and_named_unless_that_month_has_them(
+    job: ModuleType, tmp_path: Path, storage_root: str
+) -> None:
     write_lite(tmp_path / "g" / AUGUST, day("2016-08-31T23:59:55"))
-    run(job, tmp_path / "g", storage_root)
+    assert run(job, tmp_path / "g", storage_root) == jobs.JobResult(352, 120, 1)
+    (named,) = failed(storage_root, "2016-08").values()
+    assert named["scene_id"] == AUGUST and "232 of 352 soundings are of 2016-09, where no granule" in named["message"]
     manifest = storage.read_manifest(storage.join(storage_root, "soundings", "month=2016-08"))
     assert manifest is not None and manifest["counts"]["dropped_other_month"] == 352 - 15 * 8
     assert {row["observed_at_utc"].month for row in rows(storage_root, "2016-08")} == {8}
+    write_lite(tmp_path / "g" / AUGUST.replace("160831", "160901"), day("2016-08-31T23:59:55"))
+    assert run(job, tmp_path / "g", storage_root) == jobs.JobResult(704, 352, 0)
+    assert len(rows(storage_root, "2016-08")) == 120 and len(rows(storage_root, "2016-09")) == 232
+    assert failed(storage_root, "2016-08")[AUGUST]["healed_at_utc"] is not None
 
 
 def test_csv_in_the_seed_s_columns(job: ModuleType, granules: Path, storage_root: str) -> None:

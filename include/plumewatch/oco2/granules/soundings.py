@@ -30,7 +30,7 @@ from plumewatch.tables import SOUNDINGS
 
 OTHER_MONTH = "other_month"
 DIGEST_DIGITS = 12
-IDS_A_DAY = 10**8  # an id is YYYYMMDDhhmmssmf
+IDS_A_DAY, IDS_A_MONTH = 10**8, 10**10  # an id is YYYYMMDDhhmmssmf
 
 log = logging.getLogger(__name__)
 
@@ -84,10 +84,11 @@ class GranuleTask:
 
 
 EXTRACTED = pa.schema(
-    [(name, pa.string()) for name in ("name", "path", "month", "file", "dropped", "failure")]
+    [(name, pa.string()) for name in ("name", "path", "month", "file", "dropped", "failure", "of_other_month")]
     + [(name, pa.int64()) for name in ("n_soundings", "rows")]
 )
-"""What a worker says of a granule: the file it wrote and what it dropped (JSON), or a failed scene (JSON)."""
+"""What a worker says of a granule: the file it wrote, what it dropped (JSON) and the ids it left out as they are of
+another month (JSON), or a failed scene (JSON)."""
 
 EXTRACTED_DDL = ", ".join(f"{f.name} {'string' if f.type == pa.string() else 'bigint'}" for f in EXTRACTED)
 
@@ -103,11 +104,12 @@ def extract_granule(task: Mapping[str, Any]) -> dict[str, Any]:
     """Write the soundings of one granule into the partition of its month and return its row of EXTRACTED.
 
     The file's name holds a digest of its content: a repetition gives the same name, another content never replaces what
-    a reader may be reading. A Lite file is one UTC day; a sounding of another month belongs to another granule.
+    a reader may be reading. A Lite file is one UTC day; a sounding of another month belongs to another granule, and
+    `find_lost` says whether there is one.
     """
     granule = GranuleTask(**task)
     answer: dict[str, Any] = {"name": granule.name, "path": granule.path, "month": granule.month}
-    answer |= {"file": None, "failure": None}
+    answer |= {"file": None, "failure": None, "of_other_month": "[]"}
     try:
         selection = SoundingSelection(granule.keep_bad_quality, granule.modes, granule.surfaces)
         read = read_granule(granule.path, selection)
@@ -118,11 +120,35 @@ def extract_granule(task: Mapping[str, Any]) -> dict[str, Any]:
     rows, dropped = read.soundings, dict(read.dropped)
     if not in_month.all():
         rows = rows.filter(pa.array(in_month))
+        answer["of_other_month"] = json.dumps(read.soundings["sounding_id"].to_numpy()[~in_month].tolist())
         dropped[OTHER_MONTH] = read.soundings.num_rows - rows.num_rows
     answer["file"] = _write_file(
         storage.partition_path(granule.soundings_path, {"month": granule.month}), granule.name, rows
     )
     return answer | {"n_soundings": read.n_soundings, "rows": rows.num_rows, "dropped": json.dumps(dropped)}
+
+
+def find_lost(soundings_path: str, answer: Mapping[str, Any]) -> FailedScene | None:
+    """Return a failure of a granule (a row of EXTRACTED) whose soundings of another month no stored granule has."""
+    left_out = np.array(json.loads(answer["of_other_month"]), np.int64)
+    if not len(left_out):
+        return None
+    months = [f"{text[:4]}-{text[4:]}" for text in np.unique(left_out // IDS_A_MONTH).astype(str)]
+    try:
+        ids = storage.read_table(SOUNDINGS, soundings_path, ["sounding_id"], {"month": months})
+        stored = ids["sounding_id"].to_numpy()
+    except InputError as error:
+        log.warning("%s", error)
+        stored = np.zeros(0, np.int64)
+    if not (n_lost := int(np.count_nonzero(~np.isin(left_out, stored)))):
+        return None
+    error = InputError(
+        answer["path"],
+        f"{n_lost} of {answer['n_soundings']} soundings are of {' and '.join(months)}, where no granule has them; "
+        "they are not stored",
+        f"soundings of {answer['month']}, the month of its name, or a granule of their own day, extracted before",
+    )
+    return FailedScene.from_exception(error, scene_id=answer["name"], stage=EXTRACTION_STAGE, asset=answer["path"])
 
 
 def keep_each_once(folder: str, files: Mapping[str, str]) -> dict[str, tuple[str | None, int]]:
