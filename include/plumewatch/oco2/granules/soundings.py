@@ -142,13 +142,13 @@ def find_lost(soundings_path: str, answer: Mapping[str, Any]) -> FailedScene | N
         stored = np.zeros(0, np.int64)
     if not (n_lost := int(np.count_nonzero(~np.isin(left_out, stored)))):
         return None
-    error = InputError(
+    lost = InputError(
         answer["path"],
         f"{n_lost} of {answer['n_soundings']} soundings are of {' and '.join(months)}, where no granule has them; "
         "they are not stored",
         f"soundings of {answer['month']}, the month of its name, or a granule of their own day, extracted before",
     )
-    return FailedScene.from_exception(error, scene_id=answer["name"], stage=EXTRACTION_STAGE, asset=answer["path"])
+    return FailedScene.from_exception(lost, scene_id=answer["name"], stage=EXTRACTION_STAGE, asset=answer["path"])
 
 
 def keep_each_once(folder: str, files: Mapping[str, str]) -> dict[str, tuple[str | None, int]]:
