@@ -335,3 +335,15 @@ def test_a_file_of_several_bands_is_refused(
     item.assets[key].href = str(path)
     with pytest.raises(InputError, match=rf"several\.tif: {count} bands; allowed: a file of one band"):
         fetch_scene(item, AREA, str(tmp_path / "scenes"))
+
+
+CANNOT_BE = ("B11", 115, "u1"), ("SCL", 260, "u2"), ("SCL", 12, "u1"), ("CLD", 101, "u1"), ("CLD", 300, "u2")
+
+
+@pytest.mark.parametrize(("band", "value", "kind"), CANNOT_BE)
+def test_pixels_that_cannot_be(
+    source: Callable, arrays: dict, tmp_path: Path, band: str, value: int, kind: str
+) -> None:
+    content = source({**arrays, band: np.full(SHAPE, value, kind)})
+    with pytest.raises(InputError, match=rf"{band}\.tif: .*(up to {value}|type uint8); allowed: "):
+        fetch_scene(pystac.Item.from_dict(content, migrate=False), AREA, str(tmp_path / "scenes"))

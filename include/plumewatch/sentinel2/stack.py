@@ -29,6 +29,7 @@ from plumewatch.rasters.scene_store import AROUND, checksum, is_complete, publis
 from plumewatch.sentinel2.bands import (
     CLOUD_CLASSES,
     CLOUD_PROBABILITY,
+    LAST_CLASS,
     NO_DATA_CLASS,
     QUANTIFICATION,
     SCENE_CLASSIFICATION,
@@ -48,6 +49,7 @@ from plumewatch.sentinel2.reflectance import (
 from plumewatch.sentinel2.scene import observed_at_utc
 from plumewatch.sentinel2.scene_item import SceneFacts, build_item
 
+MOST_PERCENT = 100
 NO_CLOUD_DATA = 255  # cloud probability is 0 to 100 percent
 UNSIGNED = ("uint8", "uint16")
 VERSIONED = ("updated", "s2:", "sentinel:", "earthsearch:", "processing:")  # properties that tell products apart
@@ -127,8 +129,10 @@ def _stack(item: pystac.Item, area: Area, grid: Grid) -> _Stacked:
         asset = _asset(item, band)
         _check_nodata(asset)
         values, tags = _read(_href(asset), grid, Resampling.bilinear)
+        if values.dtype != np.uint16:
+            raise InputError(redact(_href(asset)), f"reflectance of type {values.dtype}", "uint16")
         rules.add(compute_reflectance_rule(name, item.collection_id, item.properties, asset.to_dict(), tags))
-        numbers[band] = values.astype(np.uint16)
+        numbers[band] = values
     if len({(rule.scale, rule.offset, rule.is_certain) for rule in rules}) > 1:
         found = "; ".join(sorted(f"scale {r.scale}, offset {r.offset}: {r.reason}" for r in rules))
         raise InputError(name, f"bands of different scale or offset ({found})", "one for all bands")
@@ -137,7 +141,7 @@ def _stack(item: pystac.Item, area: Area, grid: Grid) -> _Stacked:
     normalised = {band: normalise(values, rule) for band, values in numbers.items()}
     classification = _asset(item, SCENE_CLASSIFICATION)
     _check_nodata(classification)
-    around = _read_plain(_href(classification), _with_surroundings(grid)).astype(np.uint8)
+    around = _read_plain(_href(classification), _with_surroundings(grid), LAST_CLASS)
     margin = _surroundings_px(grid)
     scl = around[margin:-margin, margin:-margin]
     return _Stacked(
@@ -170,7 +174,7 @@ def _cloud(item: pystac.Item, grid: Grid, scl: NDArray[np.uint8]) -> NDArray[np.
     key = find_asset(item.assets, CLOUD_PROBABILITY)
     if key is None or not _is_geotiff(item.assets[key]):
         return None  # JPEG 2000 in a bucket that the reader pays for, in Earth Search's sentinel-2-l2a
-    cloud = _read_plain(_href(item.assets[key]), grid, NO_CLOUD_DATA).astype(np.uint8)
+    cloud = _read_plain(_href(item.assets[key]), grid, MOST_PERCENT, NO_CLOUD_DATA)
     return np.where(scl == NO_DATA_CLASS, np.uint8(NO_CLOUD_DATA), cloud)
 
 
@@ -201,12 +205,14 @@ def _check_nodata(asset: pystac.Asset) -> None:
             raise InputError(redact(_href(asset)), f"no-data value {nodata} in the item", str(NODATA))
 
 
-def _read_plain(href: str, grid: Grid, fill: int = NODATA) -> NDArray[Any]:
-    """Return classes or percentages on the grid; InputError where the tags say that the numbers mean others."""
+def _read_plain(href: str, grid: Grid, last: int, fill: int = NODATA) -> NDArray[np.uint8]:
+    """Return classes or percentages on the grid; InputError where they are above `last` or the tags pack them."""
     numbers, tags = _read(href, grid, Resampling.nearest, fill)
     if tags != NO_PACKING:
         raise InputError(redact(href), f"numbers with scale {tags[0]:g} and offset {tags[1]:g}", "plain numbers")
-    return numbers
+    if (beyond := numbers[(numbers > last) & (numbers != fill)]).size:
+        raise InputError(redact(href), f"{beyond.size} pixels of up to {beyond.max()}", f"0 to {last}")
+    return numbers.astype(np.uint8)
 
 
 def _asset(item: pystac.Item, band: str) -> pystac.Asset:
