@@ -170,8 +170,8 @@ def _read_period(gas: Gas, key: str, partitions: list[Partition]) -> Period:
         rows_read += rows.num_rows
         found, others = placed(found, "detection_id")
         if others:
-            error = InputError(partition.path, others, PLACE)
-            failures.append(FailedScene.from_exception(error, scene_id=name, stage=MATCHING_STAGE, area=area))
+            odd = InputError(partition.path, others, PLACE)
+            failures.append(FailedScene.from_exception(odd, scene_id=name, stage=MATCHING_STAGE, area=area))
         read.append(found)
     together = pa.concat_tables(read)
     detections = once_each(together)
