@@ -126,6 +126,10 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     bad_sources: list[FailedScene] = []
     if detections.num_rows:
         sources, bad_sources = _read_sources(gas, arguments.sources_path)
+        if sources is None:
+            keyed = [(period.key, failure) for period in periods for failure in (*period.failures, *bad_sources)]
+            jobs.settle(arguments, arguments.matches_path, keyed)
+            raise NothingDone(bad_sources)
         pairs, n_sources = _pairs(sources, detections, max_distance_km), sources.num_rows
     written = failed = 0
     for period in periods:
@@ -195,8 +199,8 @@ def _refuse_sources_twice(sources_path: str) -> None:
         raise InputError(sources_path, found, allowed)
 
 
-def _read_sources(gas: Gas, sources_path: str) -> tuple[pa.Table, list[FailedScene]]:
-    """The sources of the gas, in one chunk, and the files that cannot be used; all of them bad is an error."""
+def _read_sources(gas: Gas, sources_path: str) -> tuple[pa.Table | None, list[FailedScene]]:
+    """The sources of the gas, in one chunk, and the files that cannot be used; None where that is all of them."""
     partitions = storage.list_partitions(SOURCES, sources_path)
     if not partitions:
         raise InputError(sources_path, "no sources", "the table sources, or one of its folders inventory=...")
@@ -212,9 +216,8 @@ def _read_sources(gas: Gas, sources_path: str) -> tuple[pa.Table, list[FailedSce
                 failures.append(_failed_file(InputError(file, others, PLACE), file, sources_path))
             inventory = pa.repeat(pa.scalar(partition.keys.get("inventory"), pa.string()), rows.num_rows)
             tables.append(rows.append_column("inventory", inventory))
-    if failures and not tables:
-        raise NothingDone(failures)
-    return pa.concat_tables(tables).select(SOURCE_COLUMNS).combine_chunks(), failures
+    together = pa.concat_tables(tables).select(SOURCE_COLUMNS).combine_chunks() if tables else None
+    return together, failures
 
 
 def _sources_of(gas: Gas, file: str) -> tuple[pa.Table, str | None]:

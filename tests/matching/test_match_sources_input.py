@@ -78,6 +78,20 @@ def test_a_broken_file_of_sources_leaves_the_others(job, world, spark) -> None:
     assert "inventory=gppd" in row["scene_id"]
 
 
+def test_sources_of_which_none_can_be_read_are_a_row_of_each_key(job, world, spark) -> None:
+    from plumewatch.failures import NothingDone
+
+    broken = world.write(SOURCES, {"inventory": "combined"}, [source("x", 1.0, 1.0, 1.0, gas="ch4")])
+    storage.write_bytes(f"{broken}/data.parquet", b"PAR1")
+    for day in ("2025-08-30", "2025-08-31"):
+        world.write(PLUMES, {"method": "multi_pass", "area": "a", "date": day}, [plume(f"p{day}", 54.0, 38.0)])
+    with pytest.raises(NothingDone, match="inventory=combined"):
+        world.run(job, "ch4", "plumes")
+    rows = storage.read_table(FAILED_SCENES, world.path("failed_scenes")).to_pylist()
+    assert [(row["key"], row["stage"]) for row in rows] == [("2025-08-30", "matching"), ("2025-08-31", "matching")]
+    assert all("inventory=combined" in row["scene_id"] for row in rows)
+
+
 def test_rows_outside_of_partition_folders_and_files_are_refused(job, world, spark) -> None:
     storage.write_parquet(PEAKS, world.path("peaks", "data.parquet"), PEAKS.empty())
     with pytest.raises(InputError, match="rows outside of method="):
