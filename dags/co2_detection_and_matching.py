@@ -12,13 +12,24 @@ drawn as a map.
 
 from __future__ import annotations
 
-from airflow.sdk import PartitionedAssetTimetable, dag
+from airflow.sdk import PartitionedAssetTimetable, dag, get_current_context, task
 from plumewatch.gases import CO2
+from plumewatch.hand_offs import begin_hand_offs
 from plumewatch.keys import MONTH
-from plumewatch_airflow.assets import PEAKS
+from plumewatch_airflow.assets import PEAKS, partition_key
+from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.detection import match_sources, write_observations_and_map
 from plumewatch_airflow.failures import report_failures
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc
+from plumewatch_airflow.summary import summarised
+
+
+@task
+def begin() -> None:
+    """Take the month up: it waits for its detection no more."""
+    with summarised() as summary:
+        begin_hand_offs(load_settings().storage_root, CO2, partition_key(get_current_context(), MONTH))
+        summary.read = 1
 
 
 @dag(
@@ -29,8 +40,9 @@ from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc
     **doc(__doc__),
 )
 def co2_detection_and_matching() -> None:
-    """Match, draw, report."""
-    match_sources(CO2.name) >> write_observations_and_map(CO2.name) >> report_failures(MONTH, detected=CO2.name)
+    """Begin, match, draw, report."""
+    reported = report_failures(MONTH, detected=CO2.name)
+    begin() >> match_sources(CO2.name) >> write_observations_and_map(CO2.name) >> reported
 
 
 co2_detection_and_matching()

@@ -32,8 +32,8 @@ def refresh_sources() -> None:
 
     context, settings = get_current_context(), load_settings()
     key = partition_key(context, MONTH)
-    skip_without("PLUMEWATCH_INVENTORIES", key, missing_inventories(settings))
     with summarised() as summary, failure_recorded(key, "inventories", "read_inventories"):
+        skip_without("PLUMEWATCH_INVENTORIES", key, missing_inventories(settings))
         summary.path = settings.table_root("sources")
         result = refresh.refresh_sources(settings.inventories or "", settings.storage_root)
         failure_book().settle(key, result.failures)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from airflow.sdk import PartitionedAssetTimetable, dag, get_current_context, task
 from plumewatch.gases import CH4
-from plumewatch.hand_offs import requested_methods
+from plumewatch.hand_offs import begin_hand_offs
 from plumewatch.keys import DAY
 from plumewatch_airflow.assets import PIXELS, partition_key
 from plumewatch_airflow.connections import load_settings
@@ -31,7 +31,7 @@ def detect_plumes() -> None:
     settings, key = load_settings(), partition_key(get_current_context(), DAY)
     with summarised() as summary:
         summary.path = settings.table_root("plumes")
-        for method in requested_methods(settings.storage_root, CH4, key):
+        for method in begin_hand_offs(settings.storage_root, CH4, key):
             anomalies = settings.table_root("anomalies")  # the pages of scenes show them beside every method
             summary.add(make_plumes(key, date=key, method=method, anomalies_path=anomalies))
 

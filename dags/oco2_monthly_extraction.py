@@ -23,7 +23,7 @@ from plumewatch.keys import MONTH
 from plumewatch_airflow.assets import MONTHLY, PEAKS, partition_key
 from plumewatch_airflow.co2 import make_peaks, make_soundings
 from plumewatch_airflow.connections import load_settings
-from plumewatch_airflow.detection import draw_maps
+from plumewatch_airflow.detection import draw_maps, maps_drawn
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
 from plumewatch_airflow.hand_offs import hand_on
 from plumewatch_airflow.missing import skip_without
@@ -37,13 +37,13 @@ def list_granules() -> list[dict[str, Any]]:
     from plumewatch.oco2.granules.staging import list_month, record_listing, record_missing_account
 
     settings, key = load_settings(), partition_key(get_current_context(), MONTH)
-    missing = record_missing_account(settings, key)
-    draw_maps(CO2, [key] if missing else [])
-    skip_without("EARTHDATA_TOKEN", key, missing)
-    with summarised() as summary, failure_recorded(key, "list", "list_granules"):
+    with summarised() as summary, maps_drawn(CO2) as maps, failure_recorded(key, "list", "list_granules"):
+        if missing := record_missing_account(settings, key):
+            maps.add(key)
+        skip_without("EARTHDATA_TOKEN", key, missing)
         found = list_month(settings, key)
         record_listing(settings, failure_book(), key, found)
-        draw_maps(CO2, [] if found.granules else [key])
+        maps |= set() if found.granules else {key}
         summary.read, summary.written, summary.skipped = found.n_files, len(found.granules), found.n_superseded
         summary.failed, summary.path = len(found.refused), settings.granules
         found.raise_if_all_refused()

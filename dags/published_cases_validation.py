@@ -78,9 +78,9 @@ def write_pixels(scenes: list[dict[str, Any]]) -> None:
     """Turn the rasters around the sites into pixel tables."""
     from plumewatch.methane.cases.scenes import write_case_areas
 
-    if not scenes:
-        raise AirflowSkipException("nothing was fetched: the detector runs on what is stored")
     with summarised() as summary:
+        if not scenes:
+            raise AirflowSkipException("nothing was fetched: the detector runs on what is stored")
         areas_path = write_case_areas(load_settings(), [scene["area"] for scene in scenes])
         summary.add(make_pixels(scenes[0]["key"], areas_path))
 

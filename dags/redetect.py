@@ -39,7 +39,7 @@ PARAMS = {
         examples=list(GAS_OF),
         values_display={method: f"{method} ({gas})" for method, gas in GAS_OF.items()},
         title="Methods",
-        description_md="Of the gas that is chosen; beside the default ones, for comparison.",
+        description_md="Beside the default one. CO2 is matched again from stored peaks; to scan anew: `scan`.",
     ),
 }
 

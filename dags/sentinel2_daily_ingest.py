@@ -16,6 +16,7 @@ A scene that fails is a row of `failed_scenes`; the others go on, and the run is
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, cast
 
 from airflow.sdk import Param, dag, get_current_context, task
@@ -24,7 +25,7 @@ from plumewatch.gases import CH4
 from plumewatch.keys import DAY
 from plumewatch_airflow.assets import DAILY, PIXELS, partition_key
 from plumewatch_airflow.connections import load_settings
-from plumewatch_airflow.detection import draw_maps
+from plumewatch_airflow.detection import maps_drawn
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
 from plumewatch_airflow.hand_offs import hand_on
 from plumewatch_airflow.methane import lost_scenes_told, make_pixels, tell_missing_wind
@@ -59,20 +60,19 @@ def search_scenes() -> list[dict[str, Any]]:
     from plumewatch.sentinel2.ingest import search_day, search_newest
 
     context, settings = get_current_context(), load_settings()
-    params = context["params"]
-    key = partition_key(context, DAY)
-    with summarised() as summary, failure_recorded(key, "search", "search_scenes"):
+    params, key = context["params"], partition_key(context, DAY)
+    with summarised() as summary, maps_drawn(CH4) as maps, failure_recorded(key, "search", "search_scenes"):
         search = search_newest if params["newest"] else search_day
         found = search(settings, key, typed(params["areas"]), look_back_days=params["look_back_days"])
         found.record(failure_book())
-        draw_maps(CH4, [] if found.scenes else [key])
+        maps |= set() if found.scenes else {key}
         summary.read, summary.written, summary.skipped = found.n_items, len(found.scenes), found.n_skipped
         summary.failed = len(found.failed)
         found.raise_if_all_failed()
-    skip_without("areas", key, found.no_areas)
+        skip_without("areas", key, found.no_areas)
     if not found.scenes:
         log_summary(context)  # a task that ends its run has no post_execute
-    return [{"key": s.key, "area": s.area, "scene_id": s.scene_id, "item": s.item_href} for s in found.scenes]
+    return [asdict(scene) for scene in found.scenes]
 
 
 @task(map_index_template="{{ scene_label }}", max_active_tis_per_dagrun=4)
@@ -82,7 +82,7 @@ def fetch_scene(scene: dict[str, Any]) -> None:
 
     cast(dict, get_current_context())["scene_label"] = f"{scene['area']} {scene['scene_id']}"
     with summarised() as summary, failure_recorded(scene["key"], scene["scene_id"], "fetch_scene", scene["area"]):
-        summary.path = fetch_area_scene(load_settings(), scene["area"], scene["item"], scene["key"])
+        summary.path = fetch_area_scene(load_settings(), scene["area"], scene["item_href"], scene["older"])
         summary.read = summary.written = 1
 
 
@@ -105,15 +105,15 @@ def write_pixels(scenes: list[dict[str, Any]], outlet_events: Any = None) -> Non
     from plumewatch.sentinel2.ingest import record_missing_scenes
 
     settings, changed = load_settings(), set[str]()
-    with summarised() as summary, lost_scenes_told(record_missing_scenes, scenes, changed):
-        for key in sorted({scene["key"] for scene in scenes}):
-            summary.failed += record_missing_scenes(settings, key, [s for s in scenes if s["key"] == key])
-            summary.add(make_pixels(key, list(settings.area_folders), date=key))
-            changed |= set(days_to_detect(settings.storage_root, key))
+    with summarised() as summary:
         summary.path = settings.table_root("pixels")
-    if not changed:
-        raise AirflowSkipException("no scene could be turned into pixels: nothing to hand on")
-    hand_on(CH4, changed, outlet_events)
+        with lost_scenes_told(record_missing_scenes, scenes, changed, summary):
+            for key in sorted({scene["key"] for scene in scenes}):
+                summary.add(make_pixels(key, list(settings.area_folders), date=key))
+                changed |= set(days_to_detect(settings.storage_root, key))
+        if not changed:
+            raise AirflowSkipException("no scene could be turned into pixels: nothing to hand on")
+        hand_on(CH4, changed, outlet_events)
 
 
 @dag(

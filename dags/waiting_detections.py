@@ -1,14 +1,15 @@
 """# Detections that wait
 
-Looks for days and months that were handed on to detection and not detected since, and hands them on again. Airflow
-forgets what arrives for a DAG that is paused, and what was on its way when its database was lost.
+Looks for days and months that were handed on to detection and with which it has not begun, and hands them on again.
+Airflow forgets what arrives for a DAG that is paused, and what was on its way when its database was lost.
 
-* **Schedule**: each half hour, UTC; it is unpaused from the start and costs a second where nothing waits. While a
-  detection DAG is paused, a warning in the log names what waits for it.
-* **Reads**: hand-offs, and when `pixels`, `plumes`, `peaks` and `maps` were written.
-* **Writes**: hand-offs of what came in another way. Hands on the assets `plumewatch_pixels` and `plumewatch_peaks`.
+* **Schedule**: each half hour, UTC; it is unpaused from the start. While a detection DAG is paused, a warning in the
+  log names what waits for it.
+* **Reads**: hand-offs (`.hand_offs/` below the storage root).
+* **Writes**: nothing. Hands on the assets `plumewatch_pixels` and `plumewatch_peaks` for what waits.
 
-A key whose detection ran and failed isn't tried again: its failure was told, and a new run of the key heals it.
+A key whose detection ran and failed isn't tried again: its failure was told, and a new run of the key heals it. Tables
+that came in another way, by a Spark job by hand or from another Airflow, are detected by `redetect`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from plumewatch.gases import CH4, CO2, Gas
 from plumewatch.keys import DAY
 from plumewatch_airflow.assets import HALF_HOURLY, PEAKS, PIXELS
 from plumewatch_airflow.failures import report_failures
-from plumewatch_airflow.hand_offs import hand_on, undetected
+from plumewatch_airflow.hand_offs import hand_on
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc
 from plumewatch_airflow.summary import summarised
 
@@ -40,9 +41,9 @@ def hand_on_peaks(outlet_events: Any = None) -> None:
 
 def _hand_on_again(gas: Gas, outlet_events: Any) -> None:
     with summarised() as summary:
-        summary.written = len(hand_on(gas, undetected(gas), outlet_events))
-    if not summary.written:
-        raise AirflowSkipException("nothing waits that could run now")
+        summary.read = summary.written = len(hand_on(gas, [], outlet_events))
+        if not summary.written:
+            raise AirflowSkipException("nothing waits that could run now")
 
 
 @dag(

@@ -21,8 +21,15 @@ from plumewatch import jobs, storage
 from plumewatch.failures import NothingDone, went_through
 from plumewatch.models import FailedScene
 from plumewatch.oco2.archive.listing import GranuleListing, GranuleRef, log_left_out, older_of_day, read_listing
-from plumewatch.oco2.granules.granule import MODES, SURFACES
-from plumewatch.oco2.granules.soundings import EXTRACTED_DDL, GranuleTask, extract_granules, write_seed_csv
+from plumewatch.oco2.granules.granule import MODES, REPEATED_ID, SURFACES
+from plumewatch.oco2.granules.soundings import (
+    EXTRACTED_DDL,
+    GranuleTask,
+    extract_granules,
+    find_lost,
+    keep_each_once,
+    write_seed_csv,
+)
 from plumewatch.oco2.granules.stored_soundings import read_stored_files
 from plumewatch.spark_session import get_spark
 from plumewatch.statuses import EXTRACTION_STAGE
@@ -84,14 +91,17 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     good = [answer for answer in answers if not answer["failure"]]
     absent = {*arguments.keep_stored, *(failure.scene_id for _, failure in failures)}
     months = sorted({answer["month"] for answer in good})
-    for month in months:
+    written = sum(
         _publish(arguments, listing, month, [answer for answer in good if answer["month"] == month], absent)
+        for month in months
+    )
+    lost = ((answer["month"], find_lost(arguments.soundings_path, answer)) for answer in good)
+    failures += [(month, failure) for month, failure in lost if failure]
     extracted = went_through(EXTRACTION_STAGE, [(None, answer["name"]) for answer in good])
     jobs.settle(arguments, arguments.soundings_path, failures, months, extracted)
     if failures and not good:
         raise NothingDone([failure for _, failure in failures])
-    read, written = (sum(answer[name] for answer in good) for name in ("n_soundings", "rows"))
-    return jobs.JobResult(read, written, len(failures))
+    return jobs.JobResult(sum(answer["n_soundings"] for answer in good), written, len(failures))
 
 
 def _extract_each_day(arguments: argparse.Namespace, listing: GranuleListing) -> list[dict[str, Any]]:
@@ -140,8 +150,8 @@ def _publish(
     month: str,
     answers: Sequence[Mapping[str, Any]],
     absent: Collection[str],
-) -> None:
-    """Make the files of the month's granules its partition, and state what was dropped and why.
+) -> int:
+    """Make the files of the month's granules its partition, state what was dropped and why, and return the rows kept.
 
     The files that the stored partition has of granules that are absent this time stay in it.
     """
@@ -154,13 +164,19 @@ def _publish(
     used = [answer["path"] for answer in answers]
     choice = {name: getattr(arguments, name) for name in ("keep_bad_quality", "modes", "surfaces")}
     stored = read_stored_files(arguments.soundings_path, month, absent, names, choice)
+    files = {a["name"]: a["file"] for a in answers if a["file"]} | {file.granule: file.name for file in stored}
+    again = keep_each_once(storage.partition_path(arguments.soundings_path, {"month": month}), files)
+    if n_again := sum(again[name][1] for name in names if name in again):
+        counts += Counter({DROPPED + REPEATED_ID: n_again})
+        counts[KEPT] -= n_again
     if stored:
-        counts[STORED] = sum(file.rows for file in stored)
+        counts[STORED] = sum(file.rows - again.get(file.granule, (None, 0))[1] for file in stored)
+    files |= {name: file for name, (file, _) in again.items()}
     path = storage.publish_partition(
         SOUNDINGS,
         arguments.soundings_path,
         {"month": month},
-        [*(answer["file"] for answer in answers if answer["file"]), *(file.name for file in stored)],
+        [file for file in files.values() if file],
         counts[KEPT] + counts[STORED],
         inputs=[*used, *(file.input for file in stored)],
         settings=choice,
@@ -173,6 +189,7 @@ def _publish(
     if arguments.csv_path:
         log.info("wrote %s", write_seed_csv(arguments.soundings_path, month, arguments.csv_path))
     log.info("%s: %s", path, dict(counts))
+    return counts[KEPT]
 
 
 if __name__ == "__main__":

@@ -25,7 +25,14 @@ from plumewatch.constants import METRES_PER_KM
 from plumewatch.errors import InputError
 from plumewatch.failures import Condition, NothingDone, Scene, went_through
 from plumewatch.gases import CH4, CO2, GASES, Gas
-from plumewatch.matching.detections import DETECTIONS, detections_of_peaks, detections_of_plumes, with_wind
+from plumewatch.matching.detections import (
+    DETECTIONS,
+    detections_of_peaks,
+    detections_of_plumes,
+    once_each,
+    placed,
+    with_wind,
+)
 from plumewatch.matching.match import PAIRS, match_detections
 from plumewatch.matching.rule import matching_rule
 from plumewatch.models import FailedScene
@@ -33,13 +40,15 @@ from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.spark_session import get_spark
 from plumewatch.statuses import ACCEPTED, MATCHING_STAGE
 from plumewatch.storage import Partition
-from plumewatch.tables import COMBINED, MATCHES, SOURCES
+from plumewatch.tables import COMBINED, MATCHES, SOURCES, TIME
 from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M, winds_at
 from plumewatch.wind.files import READ_AROUND, read_wind_files
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+OBSERVED_AT = pa.field("observed_at_utc", TIME)
+PLACE = "an id, longitude from -180 to 360, latitude from -90 to 90"
 SOURCE_COLUMNS = ("source_id", "inventory", "longitude", "latitude", "emission_t_y")
 
 log = logging.getLogger("match_sources")
@@ -63,11 +72,8 @@ class Period:
     failures: list[FailedScene]
     went_through: Condition
     """Of failures: that a partition could not be read, which can be now."""
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether none of its partitions could be read."""
-        return len(self.failures) == len(self.partitions)
+    is_lost: bool
+    """Whether none of its partitions could be read."""
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -120,6 +126,10 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     bad_sources: list[FailedScene] = []
     if detections.num_rows:
         sources, bad_sources = _read_sources(gas, arguments.sources_path)
+        if sources is None:
+            keyed = [(period.key, failure) for period in periods for failure in (*period.failures, *bad_sources)]
+            jobs.settle(arguments, arguments.matches_path, keyed)
+            raise NothingDone(bad_sources)
         pairs, n_sources = _pairs(sources, detections, max_distance_km), sources.num_rows
     written = failed = 0
     for period in periods:
@@ -149,18 +159,30 @@ def _partitions(gas: Gas, arguments: argparse.Namespace) -> dict[str, list[Parti
 
 
 def _read_period(gas: Gas, key: str, partitions: list[Partition]) -> Period:
-    rows, failures = [gas.table.empty()], []
+    read, failures = [DETECTIONS.append(OBSERVED_AT).empty_table()], []
+    rows_read = n_lost = 0
     for partition in partitions:
+        area, name = _name(gas, partition)
         try:
-            rows.append(storage.read_table(gas.table, partition.path, gas.table.schema.names))
+            rows = storage.read_table(gas.table, partition.path, gas.table.schema.names)
+            accepted = rows.filter(pc.equal(rows["status"], ACCEPTED))
+            found = READ[gas.name](rows).append_column(OBSERVED_AT, accepted[OBSERVED_AT.name])
         except InputError as error:
-            area, name = _name(gas, partition)
             failures.append(FailedScene.from_exception(error, scene_id=name, stage=MATCHING_STAGE, area=area))
-    read = pa.concat_tables(rows)
-    accepted = read.filter(pc.equal(read["status"], ACCEPTED))
-    detections = READ[gas.name](read).append_column("observed_at_utc", accepted["observed_at_utc"])
+            n_lost += 1
+            continue
+        rows_read += rows.num_rows
+        found, others = placed(found, "detection_id")
+        if others:
+            misplaced = InputError(partition.path, others, PLACE)
+            failures.append(FailedScene.from_exception(misplaced, scene_id=name, stage=MATCHING_STAGE, area=area))
+        read.append(found)
+    together = pa.concat_tables(read)
+    detections = once_each(together)
+    if twice := together.num_rows - detections.num_rows:
+        log.warning("%s %s: %d rows of detections that are there twice; each is matched once", gas.name, key, twice)
     tables = went_through(MATCHING_STAGE, [_name(gas, partition) for partition in partitions])
-    return Period(key, partitions, read.num_rows, detections, failures, tables)
+    return Period(key, partitions, rows_read, detections, failures, tables, n_lost == len(partitions))
 
 
 def _name(gas: Gas, partition: Partition) -> Scene:
@@ -177,8 +199,8 @@ def _refuse_sources_twice(sources_path: str) -> None:
         raise InputError(sources_path, found, allowed)
 
 
-def _read_sources(gas: Gas, sources_path: str) -> tuple[pa.Table, list[FailedScene]]:
-    """The sources of the gas, in one chunk, and the files that cannot be used; all of them bad is an error."""
+def _read_sources(gas: Gas, sources_path: str) -> tuple[pa.Table | None, list[FailedScene]]:
+    """The sources of the gas, in one chunk, and the files that cannot be used; None where that is all of them."""
     partitions = storage.list_partitions(SOURCES, sources_path)
     if not partitions:
         raise InputError(sources_path, "no sources", "the table sources, or one of its folders inventory=...")
@@ -186,25 +208,37 @@ def _read_sources(gas: Gas, sources_path: str) -> tuple[pa.Table, list[FailedSce
     for partition in partitions:
         for file in storage.partition_files(partition):
             try:
-                rows = storage.read_parquet(SOURCES, file)
+                rows, others = _sources_of(gas, file)
             except InputError as error:
-                name = file.removeprefix(storage.parent(storage.table_root(SOURCES, sources_path)) + "/")
-                failures.append(FailedScene.from_exception(error, scene_id=name, stage=MATCHING_STAGE, asset=file))
+                failures.append(_failed_file(error, file, sources_path))
                 continue
+            if others:
+                failures.append(_failed_file(InputError(file, others, PLACE), file, sources_path))
             inventory = pa.repeat(pa.scalar(partition.keys.get("inventory"), pa.string()), rows.num_rows)
             tables.append(rows.append_column("inventory", inventory))
-    if failures and not tables:
-        raise NothingDone(failures)
-    sources = pa.concat_tables(tables).select((*SOURCE_COLUMNS, "gas"))
-    return sources.filter(pc.equal(sources["gas"], gas.name)).select(SOURCE_COLUMNS).combine_chunks(), failures
+    together = pa.concat_tables(tables).select(SOURCE_COLUMNS).combine_chunks() if tables else None
+    return together, failures
+
+
+def _sources_of(gas: Gas, file: str) -> tuple[pa.Table, str | None]:
+    """The sources of the gas in a file, and what those have that can't be used."""
+    rows = storage.read_parquet(SOURCES, file)
+    is_gas = pc.equal(pc.utf8_lower(pc.utf8_trim_whitespace(rows["gas"])), gas.name)
+    return placed(rows.filter(is_gas), "source_id")
+
+
+def _failed_file(error: InputError, file: str, sources_path: str) -> FailedScene:
+    name = file.removeprefix(storage.parent(storage.table_root(SOURCES, sources_path)) + "/")
+    return FailedScene.from_exception(error, scene_id=name, stage=MATCHING_STAGE, asset=file)
 
 
 def _pairs(sources: pa.Table, detections: pa.Table, max_distance_km: float) -> pa.Table:
-    """The pairs, in an order of their own."""
+    """The pairs, in an order of their own; a source that is listed twice alike is in one."""
     if not sources.num_rows:
         return PAIRS.empty_table()
     spark = get_spark("match_sources")
     pairs = transform(spark, detections, spark.createDataFrame(sources), max_distance_km).toArrow().cast(PAIRS)
+    pairs = pairs.group_by(PAIRS.names).aggregate([])
     return pairs.sort_by([(name, "ascending") for name in ("detection_id", "source_id", "inventory")])
 
 

@@ -47,7 +47,8 @@ def run(say: Callable[[str], None]) -> int:
         problems += [finding] if finding.state is State.PROBLEM else []
     n_fatal = sum(finding.is_fatal for finding in problems)
     if n_fatal:
-        say(f"\n{n_fatal} problem{'' if n_fatal == 1 else 's'} to solve first.")
+        others = f" The other {len(problems) - n_fatal} may wait." if len(problems) > n_fatal else ""
+        say(f"\n{n_fatal} of the problems, marked !, to solve first.{others}")
     else:
         say("\nReady, but look at what is a problem above." if problems else "\nReady.")
     return 1 if n_fatal else 0

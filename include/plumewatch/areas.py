@@ -56,7 +56,7 @@ def read_areas(*paths: str, on_failure: OnFailure | None = None) -> list[Area]:
     have the same name; ServiceError where a bucket doesn't deliver a file.
     """
 
-    def tell(error: PlumewatchError, file: str, where: str, area: str | None = None) -> None:
+    def tell(error: Exception, file: str, where: str, area: str | None = None) -> None:
         if on_failure is None:
             raise error
         scene_id = WHOLE_SEARCH if area else f"{file.rsplit('/', 1)[-1]} {where}".strip()
@@ -86,11 +86,11 @@ def log_unreadable(failure: FailedScene) -> None:
     log.warning("left out: %s", failure.message)
 
 
-def _areas_of(file: str) -> Iterator[Area | tuple[PlumewatchError, str, str, str | None]]:
+def _areas_of(file: str) -> Iterator[Area | tuple[Exception, str, str, str | None]]:
     """Yield the areas of a file, and what of it cannot be used: error, file, where in it, and the name if known."""
     try:
         features = read_features(file)
-    except PlumewatchError as error:
+    except (PlumewatchError, OSError) as error:
         yield error, file, "", None
         return
     for where, feature in features:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
 from collections.abc import Iterator
 
@@ -71,8 +72,20 @@ def may_heal(error: BaseException) -> bool:
     return not isinstance(error, LASTING)
 
 
+SURPRISES = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RecursionError, TypeError)
+"""What a library seldom says of a file's content, and a mistake in a program often."""
+
+
+def may_be_a_bug(error: BaseException) -> bool:
+    """Return whether one of the errors that caused it may be a mistake of ours, so that its place is worth a look."""
+    cause = error.__cause__
+    return cause is not None and (isinstance(cause, SURPRISES) or may_be_a_bug(cause))
+
+
 NETWORK = ("aiobotocore", "aiohttp", "botocore")
 """Packages whose errors come from the way to a bucket, and not from what a file holds."""
+OF_CONTENT = (errno.EINVAL, errno.EOVERFLOW, errno.ENAMETOOLONG, errno.ELOOP)
+"""What a disk says of places and names that damaged content asks for; the same each time."""
 FIRST_LINE = 200  # characters of a library's message
 
 
@@ -83,25 +96,39 @@ def reading(file: object, allowed: str, found: str = "not readable") -> Iterator
     It stands around what a library does with a file, and around what is made of the content: which errors they raise of
     a file that is cut, mixed up or of another kind is nobody's promise. InputError says what was `found`, before
     the library's words, and what is `allowed`; where a bucket doesn't deliver, it is a ServiceError. The project's own
-    errors pass as they are.
+    errors pass as they are, and so does the machine's trouble, which may heal: no memory, a full disk, a dead mount.
     """
     try:
         yield
-    except PlumewatchError:
+    except (PlumewatchError, MemoryError):
         raise
     except Exception as error:
-        raise _error_of(redact(str(file)), error, allowed, found) from error
+        name = redact(str(file))
+        is_remote = "://" in name and not name.startswith("file://")
+        if _is_trouble(error):
+            if not is_remote:
+                raise
+            raise ServiceError(f"{name}: {type(error).__name__}: {_first_line(error)}") from error
+        raise _input_error(name, error, allowed, found) from error
 
 
-def _error_of(file: str, error: Exception, allowed: str, found: str) -> PlumewatchError:
-    said = redact((str(error).splitlines() or [""])[0])[:FIRST_LINE]
+def _is_trouble(error: Exception) -> bool:
+    """Whether an error comes from the machine, or the way to a bucket, and not from what a file holds."""
+    if type(error).__module__.split(".")[0] in NETWORK or isinstance(error, ConnectionError | TimeoutError):
+        return True
+    # pyarrow, GDAL and HDF5 raise OSError without a number for what they can't make sense of.
+    has_number = isinstance(error, OSError) and error.errno and error.errno not in OF_CONTENT
+    return bool(has_number) and not isinstance(error, LASTING)
+
+
+def _input_error(file: str, error: Exception, allowed: str, found: str) -> InputError:
     if isinstance(error, LASTING):
-        return InputError(file, f"not readable ({error.strerror or said})", "a file that may be read")
-    is_remote = "://" in file and not file.startswith("file://")
-    is_answer = type(error).__module__.split(".")[0] in NETWORK or isinstance(error, ConnectionError | TimeoutError)
-    if is_remote and (is_answer or (isinstance(error, OSError) and error.errno)):
-        return ServiceError(f"{file}: {type(error).__name__}: {said}")
-    return InputError(file, f"{found} ({type(error).__name__}: {said})", allowed)
+        return InputError(file, f"not readable ({error.strerror or _first_line(error)})", "a file that may be read")
+    return InputError(file, f"{found} ({type(error).__name__}: {_first_line(error)})", allowed)
+
+
+def _first_line(error: Exception) -> str:
+    return redact((str(error).splitlines() or [""])[0])[:FIRST_LINE]
 
 
 def redact(text: str) -> str:

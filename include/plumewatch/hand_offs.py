@@ -1,102 +1,83 @@
-"""Keys that were handed on to detection and haven't been detected since.
+"""Keys that were handed on to detection, and whether it has begun with them.
 
 Airflow forgets the event of an asset while the DAG that waits for it is paused. So who hands a key on leaves a file
-here first, and a run of the detection takes away, at its end, what was there before it began; what stays, waits.
+here, and it waits until a run of the detection begins with the key; it goes when that run has gone through. One that
+failed doesn't wait again, as its failure was told, but what it was asked to do is done by the next run of its key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import logging
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from plumewatch import storage
-from plumewatch.errors import InputError
-from plumewatch.gases import CH4, Gas
-from plumewatch.maps.map_file import map_path
-from plumewatch.tables import PIXELS, PLUMES
+from plumewatch.gases import Gas
+from plumewatch.keys import is_key
 
 FOLDER = ".hand_offs"
-WRITTEN_AT = "%Y%m%dT%H%M%S%fZ"
+WAITING, BEGUN = "waiting", "begun"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class HandOff:
-    """One key, handed on once."""
+    """One key, handed on by one DAG with one choice of methods; again is the same file, written anew."""
 
     key: str
     """The day or month."""
+    methods: tuple[str, ...]
+    """Methods beside the default one that were asked for."""
     at: datetime
-    """When (UTC)."""
+    """When it was handed on last (UTC), by the storage's clock."""
     path: str
-    """Its file."""
+    """Its file: KEY.DAG.METHOD+METHOD.json."""
 
 
 def record_hand_offs(storage_root: str, gas: Gas, keys: Iterable[str], by: str, methods: Collection[str] = ()) -> None:
-    """Note that `by` (a dag_id) hands `keys` on to the detection of a gas now."""
-    at = datetime.now(UTC).strftime(WRITTEN_AT)
+    """Note that `by` (a dag_id) hands `keys` on to the detection of a gas."""
     for key in keys:
-        storage.write_json(_join(storage_root, gas, f"{key}_{at}_{by}.json"), {"methods": sorted(methods)})
+        name = f"{key}.{by}.{'+'.join(sorted(methods))}.json"
+        storage.write_json(storage.join(_folder(storage_root, gas, WAITING), name), {"key": key, "by": by})
 
 
 def waiting_hand_offs(storage_root: str, gas: Gas) -> list[HandOff]:
-    """Return what no run of the detection has taken away, by key and time."""
-    return [_hand_off(path) for path in storage.list_files(_join(storage_root, gas), ".json")]
+    """Return those with which no run of the detection has begun, by key."""
+    return list(_read(storage_root, gas, WAITING))
 
 
-def requested_methods(storage_root: str, gas: Gas, key: str) -> list[str]:
-    """Return the default method, then those that the waiting hand-offs of a key ask for."""
-    files = [waiting.path for waiting in waiting_hand_offs(storage_root, gas) if waiting.key == key]
-    return list(
-        dict.fromkeys([gas.method, *(method for file in files for method in storage.read_json(file)["methods"])])
-    )
+def begin_hand_offs(storage_root: str, gas: Gas, key: str) -> list[str]:
+    """Begin with a key: it waits no more. Return the methods to run: the default one, then what was asked for.
 
-
-def take_hand_offs(storage_root: str, gas: Gas, key: str, before: datetime) -> None:
-    """Take away the hand-offs of a key from before a run began: it has done what they asked, or has said why not."""
-    for waiting in waiting_hand_offs(storage_root, gas):
-        if waiting.key == key and waiting.at < before:
-            storage.delete(waiting.path)
-
-
-def undetected_keys(storage_root: str, gas: Gas, unchanged_for: timedelta) -> list[str]:
-    """Return the keys whose input is newer than their detection, or has none, and hasn't changed for so long.
-
-    The input is `pixels` for methane and `peaks` for CO2. The detection of a key ends with its map; pixels of an area
-    count as detected by their plumes too, as published cases have no map. What was handed on is found faster by
-    `waiting_hand_offs`: this is for tables that came in another way, by a job by hand or from another Airflow.
+    What an earlier run of the key began and didn't go through with is asked for still.
     """
-    storage_root, latest = storage.absolute(storage_root), datetime.now(UTC) - unchanged_for
-    table = PIXELS if gas is CH4 else gas.table
-    undetected = set()
-    detected_at = _manifest_times(storage_root, PLUMES.name) if gas is CH4 else {}
-    mapped_at = storage.modified_times(storage.parent(map_path(storage_root, gas, "any")))
-    for below_root, changed_at in _manifest_times(storage_root, table.name).items():
-        keys = dict(part.split("=", 1) for part in below_root.split("/") if "=" in part)
-        if keys.get("method", gas.method) != gas.method or gas.key_column not in keys:
-            continue
-        key = keys[gas.key_column]
-        done = [mapped_at.get(map_path(storage_root, gas, key)), detected_at.get(f"method={gas.method}/{below_root}")]
-        if changed_at < latest and not any(at and at > changed_at for at in done):
-            undetected.add(key)
-    return sorted(undetected)
+    for hand_off in waiting_hand_offs(storage_root, gas):
+        if hand_off.key == key:
+            name = hand_off.path.rsplit("/", 1)[-1]
+            begun = storage.join(_folder(storage_root, gas, BEGUN), name)
+            storage.write_bytes(begun, storage.read_bytes(hand_off.path))
+            storage.delete(hand_off.path)
+    asked = (method for begun in _read(storage_root, gas, BEGUN) if begun.key == key for method in begun.methods)
+    return list(dict.fromkeys([gas.method, *asked]))
 
 
-def _manifest_times(storage_root: str, table: str) -> dict[str, datetime]:
-    """When each manifest of a table was written, by its folder below the table's root."""
-    root, end = storage.join(storage_root, table), f"/{storage.MANIFEST}"
-    times = storage.modified_times(root)
-    return {path.removesuffix(end)[len(root) + 1 :]: at for path, at in times.items() if path.endswith(end)}
+def finish_hand_offs(storage_root: str, gas: Gas, key: str) -> None:
+    """Forget what was begun of a key: its detection has gone through."""
+    for hand_off in _read(storage_root, gas, BEGUN):
+        if hand_off.key == key:
+            storage.delete(hand_off.path)
 
 
-def _join(storage_root: str, gas: Gas, *parts: str) -> str:
-    return storage.join(storage_root, FOLDER, gas.name, *parts)
+def _folder(storage_root: str, gas: Gas, state: str) -> str:
+    return storage.join(storage_root, FOLDER, gas.name, state)
 
 
-def _hand_off(path: str) -> HandOff:
-    name = path.rsplit("/", 1)[-1]
-    try:
-        key, at, _ = name.split("_", 2)
-        return HandOff(key, datetime.strptime(at, WRITTEN_AT).replace(tzinfo=UTC), path)
-    except ValueError as error:
-        raise InputError(path, "a foreign file", "KEY_TIME_DAG.json, as hand-offs are written; remove it") from error
+def _read(storage_root: str, gas: Gas, state: str) -> Iterator[HandOff]:
+    for path, at in sorted(storage.modified_times(_folder(storage_root, gas, state)).items()):
+        key, *rest = path.rsplit("/", 1)[-1].split(".")
+        if is_key(key, gas.key_format) and len(rest) == 3:
+            yield HandOff(key, tuple(filter(None, rest[1].split("+"))), at, path)
+        elif key:  # a hidden file is being written
+            log.warning("%s: no hand-off; allowed: KEY.DAG.METHODS.json", path)

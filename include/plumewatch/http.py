@@ -58,7 +58,10 @@ class _Patience(Retry):
 
 
 class PatientAdapter(HTTPAdapter):
-    """Sends requests with the project's patience, and heeds what it knows of their hosts."""
+    """Sends requests with the project's patience, and heeds what it knows of their hosts.
+
+    Each request sets the adapter's `max_retries` anew, so that an adapter, and its session, belongs to one thread.
+    """
 
     def __init__(self, retries: int | None = None) -> None:
         self._retries = retries

@@ -19,7 +19,7 @@ from typing import NoReturn, TypeVar
 from botocore.exceptions import NoCredentialsError
 
 from plumewatch import storage
-from plumewatch.errors import PlumewatchError, may_heal, redact
+from plumewatch.errors import PlumewatchError, may_be_a_bug, may_heal, redact
 from plumewatch.failures import Condition, FailureBook, never
 from plumewatch.keys import AS_WRITTEN, DAY, MONTH, is_key
 from plumewatch.models import FailedScene
@@ -129,6 +129,8 @@ def main(
         export_aws_settings()
         result = run(arguments)
     except PlumewatchError as error:
+        if may_be_a_bug(error):
+            log.info("how it came to this:", exc_info=True)
         _end(f"{TRY_AGAIN}{error}" if error.is_retryable else str(error))
     except NoCredentialsError as error:
         _end(f"{error}; allowed: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or the connection aws_default")

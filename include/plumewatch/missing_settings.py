@@ -1,4 +1,4 @@
-"""Settings that are missing: what was told of them, so that it is told once.
+"""Settings that are missing: what to say of each, and what was told of them, so that it is told once.
 
 A run that can do nothing, or less, for want of a setting is green: a fresh install has few settings. That an alert told
 of it is a file of the setting's name below the storage root; it goes when the setting is given, so that one that is
@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from plumewatch import storage
-from plumewatch.settings import Settings
+from plumewatch.settings import CMR, Settings
 
 TOLD = ".told"
 """Folder of these files below the storage root."""
+NO_TOKEN = (
+    "granules come from NASA's archive (PLUMEWATCH_GRANULES=cmr), and there is no token: set EARTHDATA_TOKEN or the "
+    "connection `earthdata`, or PLUMEWATCH_GRANULES to a folder of Lite files"
+)
 NO_INVENTORIES = (
     "PLUMEWATCH_INVENTORIES is empty, so no source is read and no detection is matched: set it to a folder of "
     "inventory files (README: The first real run), and trigger inventory_refresh"
@@ -22,6 +26,11 @@ NO_WIND_SOURCE = (
     "PLUMEWATCH_WIND is empty, so methane plumes have no rates: set it to geos_fp,era5, which need no account, or to a "
     "folder of wind files, and trigger the days again"
 )
+
+
+def missing_account(settings: Settings) -> str | None:
+    """Return why granules cannot be had for want of an account, None where they can."""
+    return NO_TOKEN if settings.granules == CMR and not settings.earthdata_token else None
 
 
 def missing_inventories(settings: Settings) -> str | None:
@@ -34,18 +43,18 @@ def missing_wind(settings: Settings) -> str | None:
     return None if settings.wind else NO_WIND_SOURCE
 
 
-def note_told(storage_root: str, setting: str, told: Mapping[str, str]) -> bool:
-    """Note what is told of a missing setting; False where it was told before, and nothing is noted then."""
-    path = _path(storage_root, setting)
-    with storage.lock(storage.parent(path)):
-        if storage.exists(path):
-            return False
-        storage.write_json(path, dict(told))
-        return True
+def was_told(storage_root: str, setting: str) -> bool:
+    """Return whether it was told before that a setting is missing."""
+    return storage.exists(_path(storage_root, setting))
+
+
+def note_told(storage_root: str, setting: str, told: Mapping[str, str]) -> None:
+    """Note what was told of a missing setting, once it has been: told twice is better than never."""
+    storage.write_json(_path(storage_root, setting), dict(told))
 
 
 def forget_told(storage_root: str, setting: str) -> None:
-    """Forget what was told of a setting: it is given now, or nobody could be told."""
+    """Forget what was told of a setting: it is given now."""
     path = _path(storage_root, setting)
     if storage.exists(path):
         storage.delete(path)

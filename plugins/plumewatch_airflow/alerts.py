@@ -44,7 +44,7 @@ class Alert(Protocol):
 
 @dataclass(frozen=True)
 class Notice:
-    """Tells of a setting that is missing, in a run that is green."""
+    """Tells of what is missing, in a run that is green."""
 
     dag_id: str
     """The DAG that needs it."""
@@ -52,15 +52,15 @@ class Notice:
     """The run that noticed."""
     key: str
     """The partition key that the run was for."""
-    setting: str
-    """What is missing."""
+    what: str
+    """What is missing: a setting, areas, sources."""
     reason: str
     """What that costs and what to do."""
 
     @property
     def title(self) -> str:
         """One line: what is missing, and where."""
-        return f"Plumewatch: {self.dag_id} for {self.key}: {self.setting} is missing"
+        return f"Plumewatch: {self.dag_id} for {self.key} lacks {self.what}"
 
     @property
     def text(self) -> str:
@@ -146,42 +146,42 @@ def _line(failures: Sequence[dict[str, Any]]) -> str:
     return f"- {what} ({how}): {first['error_class']}: {message}"
 
 
-def to_log(digest: Alert, settings: Settings) -> None:
+def to_log(alert: Alert, settings: Settings) -> None:
     """The task's own log."""
-    log.error("ALERT %s", digest.text)
+    log.error("ALERT %s", alert.text)
 
 
-def to_smtp(digest: Alert, settings: Settings) -> None:
+def to_smtp(alert: Alert, settings: Settings) -> None:
     """E-mail by the connection smtp_default."""
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
     SmtpNotifier(
-        to=_recipient("smtp", settings), subject=digest.title, html_content=f"<pre>{html.escape(digest.text)}</pre>"
+        to=_recipient("smtp", settings), subject=alert.title, html_content=f"<pre>{html.escape(alert.text)}</pre>"
     ).notify({})
 
 
-def to_slack(digest: Alert, settings: Settings) -> None:
+def to_slack(alert: Alert, settings: Settings) -> None:
     """A channel of the workspace of slack_default."""
     from airflow.providers.slack.notifications.slack import SlackNotifier
 
-    SlackNotifier(text=digest.text, channel=_recipient("slack", settings)).notify({})
+    SlackNotifier(text=alert.text, channel=_recipient("slack", settings)).notify({})
 
 
-def to_sns(digest: Alert, settings: Settings) -> None:
+def to_sns(alert: Alert, settings: Settings) -> None:
     """A topic of Amazon SNS by aws_default."""
     from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
 
-    SnsNotifier(target_arn=_recipient("sns", settings), message=digest.text, subject=digest.title[:100]).notify({})
+    SnsNotifier(target_arn=_recipient("sns", settings), message=alert.text, subject=alert.title[:100]).notify({})
 
 
-def to_webhook(digest: Alert, settings: Settings) -> None:
+def to_webhook(alert: Alert, settings: Settings) -> None:
     """A POST of JSON with `title` and `text`."""
     import requests
 
     url = _recipient("webhook", settings)
     try:
         with http_session() as session:
-            answer = session.post(url, json={"title": digest.title, "text": digest.text}, timeout=TIMEOUT_S)
+            answer = session.post(url, json={"title": alert.title, "text": alert.text}, timeout=TIMEOUT_S)
     except requests.RequestException as error:
         raise ServiceError(f"webhook: {type(error).__name__}") from None  # its text holds the URL, which is a secret
     if not answer.ok:
@@ -197,21 +197,21 @@ CHANNELS: dict[str, Callable[[Alert, Settings], None]] = {
 }
 
 
-class DigestNotifier(BaseNotifier):
+class AlertNotifier(BaseNotifier):
     """Sends an alert to the log and to every channel of the settings; one that fails keeps no other from sending."""
 
     template_fields = ()
 
-    def __init__(self, digest: Alert) -> None:
+    def __init__(self, alert: Alert) -> None:
         super().__init__()
-        self.digest = digest
+        self.alert = alert
 
     def notify(self, context: Any) -> None:
         """Send; raises the first channel's error after all have been tried."""
         settings, errors = load_settings(), []
         for channel in dict.fromkeys((LOG, *settings.alerts)):
             try:
-                CHANNELS[channel](self.digest, settings)
+                CHANNELS[channel](self.alert, settings)
             except Exception as error:  # noqa: BLE001 - whatever a channel raises, the others must still be tried
                 log.error("alert channel %s failed: %s: %s", channel, type(error).__name__, error)
                 errors.append(error)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from airflow.sdk import get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch import storage
 from plumewatch.gases import CH4, GASES, Gas
 from plumewatch.observations import write_detection_observations
@@ -16,6 +19,8 @@ from plumewatch_airflow.missing import skip_without
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import summarised
 
+log = logging.getLogger("plumewatch.task")
+
 
 @task
 def match_sources(gas_name: str) -> None:
@@ -23,9 +28,9 @@ def match_sources(gas_name: str) -> None:
     gas, settings = GASES[gas_name], load_settings()
     key = partition_key(get_current_context(), gas.key_format)
     sources = storage.partition_path(settings.table_root(SOURCES.name), {"inventory": COMBINED})
-    there = storage.exists(sources)
-    skip_without("sources", key, None if there else f"no {sources}: run inventory_refresh, then redetect")
     with summarised() as summary:
+        there = storage.exists(sources)
+        skip_without("sources", key, None if there else f"no {sources}: run inventory_refresh, then redetect")
         summary.path = settings.table_root("matches")
         result = run_spark_job(
             "match_sources",
@@ -64,3 +69,34 @@ def draw_maps(gas: Gas, keys: Iterable[str]) -> list[str]:
     settings = load_settings()
     areas = read_areas(*settings.area_folders, on_failure=log_unreadable) if gas is CH4 else ()
     return [write_map(gas, key, settings.storage_root, areas) for key in sorted(keys)]
+
+
+@contextmanager
+def maps_drawn(gas: Gas) -> Iterator[set[str]]:
+    """Yield a set, and draw the maps of the keys that the block puts into it, however the block ends.
+
+    It stands outside `failure_recorded`: a map that can't be drawn is no failure of what was done before.
+    """
+    keys: set[str] = set()
+    with afterwards(lambda: draw_maps(gas, keys)):
+        yield keys
+
+
+@contextmanager
+def afterwards(step: Callable[[], object]) -> Iterator[None]:
+    """Do a step when the block has ended, however it ends.
+
+    Where both fail, the block's error counts, as it says whether to try again; that of the step is logged.
+    """
+    try:
+        yield
+    except AirflowSkipException:
+        step()
+        raise
+    except BaseException:  # a task that is stopped or out of time too
+        try:
+            step()
+        except Exception:
+            log.exception("what follows a failure failed too")
+        raise
+    step()

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from airflow.sdk import get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from plumewatch.failures import FailureBook, not_seen_again, went_through
 from plumewatch.gases import GASES
-from plumewatch.hand_offs import take_hand_offs
+from plumewatch.hand_offs import finish_hand_offs
 from plumewatch.models import FailedScene
 
-from plumewatch_airflow.alerts import Digest, DigestNotifier
+from plumewatch_airflow.alerts import AlertNotifier, Digest
 from plumewatch_airflow.assets import partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.params import DEFAULT_ARGS
@@ -38,12 +37,15 @@ def failure_book() -> FailureBook:
 def failure_recorded(key: str, scene_id: str, stage: str, area: str | None = None) -> Iterator[None]:
     """Record an exception of the block as a failure; a block that goes well heals what an earlier try left.
 
-    It stands inside `summarised`, which decides whether the task is tried again.
+    A skip is neither, as nothing was looked at. It stands inside `summarised`, which decides whether the task is tried
+    again.
     """
     book = failure_book()
     try:
         yield
         book.settle(key, is_over=went_through(stage, [(area, scene_id)]))
+    except AirflowSkipException:
+        raise
     except Exception as error:
         book.settle(key, [FailedScene.from_exception(error, scene_id=scene_id, stage=stage, area=area)])
         raise
@@ -59,7 +61,7 @@ def report_failures(
     """Reconcile the states of the run with failed_scenes, send one digest, and turn the run red where anything failed.
 
     `scenes` are what `mapped_task` was expanded over: dicts with `key`, `scene_id` and `area`. `detected` is the gas
-    that the run detects: its key waits no more, whether that went well or not.
+    that the run detects: what its key was handed on for is forgotten where all went well.
     """
     context, book = get_current_context(), failure_book()
     ti, scenes = context["ti"], scenes or []
@@ -78,12 +80,11 @@ def report_failures(
         failures = [row for key in keys for row in book.open_rows_of_run(key)]
         digest = Digest(book.dag_id, book.run_id, ", ".join(keys), failures, tasks)
         summary.read, summary.failed = len(scenes), digest.n_failures + len(tasks)
-        if detected:
-            began = cast(datetime, context["dag_run"].start_date)
-            take_hand_offs(book.storage_root, GASES[detected], partition_key(context, key_format), began)
         if failures or tasks:
-            DigestNotifier(digest).notify(context)
+            AlertNotifier(digest).notify(context)
             raise AirflowFailException(digest.title)
+        if detected:
+            finish_hand_offs(book.storage_root, GASES[detected], partition_key(context, key_format))
 
 
 def reconcile(book: FailureBook, stage: str, scenes: Sequence[dict[str, Any]], states: dict[int, str]) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 from airflow.sdk import get_current_context
-from plumewatch.failures import FailureBook
+from airflow.sdk.api.client import ServerResponseError
+from airflow.sdk.exceptions import AirflowRuntimeError
 from plumewatch.gases import CH4, CO2, Gas
-from plumewatch.hand_offs import record_hand_offs, undetected_keys, waiting_hand_offs
+from plumewatch.hand_offs import record_hand_offs, waiting_hand_offs
 
 from plumewatch_airflow.assets import PEAKS, PIXELS
 from plumewatch_airflow.connections import load_settings
@@ -20,7 +22,6 @@ DETECTION = {CH4.name: "methane_detection_and_matching", CO2.name: "co2_detectio
 HANDED_ON_BY = {CH4.name: PIXELS, CO2.name: PEAKS}
 """The asset that it waits for."""
 GRACE = timedelta(minutes=1)  # the scheduler makes a run of an event within seconds, of many on a busy machine later
-SETTLED = timedelta(hours=1)  # the longest that a task takes from writing a table to handing it on, with room
 SHOWN = 20
 
 log = logging.getLogger("plumewatch.hand_offs")
@@ -28,11 +29,9 @@ log = logging.getLogger("plumewatch.hand_offs")
 
 def hand_on(gas: Gas, keys: Collection[str], outlet_events: Any, methods: Collection[str] = ()) -> list[str]:
     """Hand keys on to the detection of a gas at the end of this task, with those that wait for it; return them all."""
-    root, dag_id = load_settings().storage_root, get_current_context()["dag"].dag_id
-    record_hand_offs(root, gas, keys, dag_id, methods)
-    overdue = overdue_keys(gas)
-    record_hand_offs(root, gas, overdue, dag_id)
-    handed_on = sorted({*keys, *overdue})
+    dag_id = get_current_context()["dag"].dag_id
+    record_hand_offs(load_settings().storage_root, gas, keys, dag_id, methods)
+    handed_on = sorted({*keys, *overdue_keys(gas)})
     outlet_events[HANDED_ON_BY[gas.name]].add_partitions(handed_on)
     return handed_on
 
@@ -42,38 +41,35 @@ def overdue_keys(gas: Gas) -> list[str]:
 
     A warning names them, or, while the detection is paused, what waits for it.
     """
-    latest = {hand_off.key: hand_off.at for hand_off in waiting_hand_offs(load_settings().storage_root, gas)}
-    dag_id = DETECTION[gas.name]
-    if not latest:
-        return []
-    if get_current_context()["ti"].get_dag(dag_id).is_paused:
+    dag_id, ti = DETECTION[gas.name], get_current_context()["ti"]
+    is_busy = ti.get_dr_count(dag_id, states=["queued", "running"]) > 0  # asked first: a run that ends now has begun
+    latest: dict[str, datetime] = {}
+    for hand_off in waiting_hand_offs(load_settings().storage_root, gas):
+        latest[hand_off.key] = max(hand_off.at, latest.get(hand_off.key, hand_off.at))
+    if latest and _is_paused(dag_id):
         log.warning("%s is paused; once it is unpaused, these are detected: %s", dag_id, _some(latest))
         return []
     overdue = [key for key, at in latest.items() if at < datetime.now(UTC) - GRACE]
-    if not overdue or _has_work(gas):
+    if not overdue or is_busy:
         return []
     log.warning("%s has had no run of these, they are handed on again: %s", dag_id, _some(overdue))
     return overdue
 
 
-def undetected(gas: Gas) -> list[str]:
-    """Return the keys that are stored, were never detected as they are, and don't wait: they came in another way.
-
-    Not those whose detection has open failures, and none while the detection has something to do.
-    """
-    root = load_settings().storage_root
-    if _has_work(gas):
-        return []
-    waiting = {hand_off.key for hand_off in waiting_hand_offs(root, gas)}
-    book = FailureBook(root, DETECTION[gas.name], get_current_context()["run_id"])
-    keys = [key for key in undetected_keys(root, gas, SETTLED) if key not in waiting and not book.open_rows(key)]
-    if keys:
-        log.warning("stored, and never detected as they are: %s", _some(keys))
-    return keys
+def _is_paused(dag_id: str) -> bool:
+    """Whether a DAG is paused, or not there at all: not parsed yet, or deleted."""
+    try:
+        return bool(get_current_context()["ti"].get_dag(dag_id).is_paused)
+    except (AirflowRuntimeError, ServerResponseError) as error:  # a worker's, and that of dag.test
+        if _status_of(error) != HTTPStatus.NOT_FOUND:
+            raise
+        return True
 
 
-def _has_work(gas: Gas) -> bool:
-    return get_current_context()["ti"].get_dr_count(DETECTION[gas.name], states=["queued", "running"]) > 0
+def _status_of(error: AirflowRuntimeError | ServerResponseError) -> int | None:
+    if isinstance(error, ServerResponseError):
+        return error.response.status_code
+    return (error.error.detail or {}).get("status_code")
 
 
 def _some(keys: Collection[str]) -> str:

@@ -12,10 +12,11 @@ from plumewatch.missing_settings import missing_wind
 from plumewatch.statuses import PIXELS_STAGE
 
 from plumewatch_airflow.connections import load_settings
-from plumewatch_airflow.detection import draw_maps
+from plumewatch_airflow.detection import afterwards, draw_maps
 from plumewatch_airflow.failures import failure_book
 from plumewatch_airflow.missing import tell_missing
 from plumewatch_airflow.spark import run_spark_job
+from plumewatch_airflow.summary import Summary
 
 
 def make_pixels(key: str, areas_path: str | list[str], **options: Any) -> JobResult:
@@ -33,23 +34,27 @@ def make_pixels(key: str, areas_path: str | list[str], **options: Any) -> JobRes
 
 @contextmanager
 def lost_scenes_told(
-    record: Callable[..., int], scenes: Sequence[Mapping[str, Any]], handed_on: Collection[str]
+    record: Callable[..., int], scenes: Sequence[Mapping[str, Any]], handed_on: Collection[str], summary: Summary
 ) -> Iterator[None]:
-    """After a block that makes pixels of `scenes`, however it ends, `record` which of them gave none.
+    """After a block that makes pixels of `scenes`, however it ends, `record` which of them gave none, and count them.
 
     And draw the maps of their days, but of those `handed_on` by then: these are detected and drawn after this run.
-    `record` is `sentinel2.ingest.record_missing_scenes`.
+    `record` is `sentinel2.ingest.record_missing_scenes`, once for each day.
     """
     settings, book = load_settings(), failure_book()
-    try:
-        yield
-    finally:
-        keys = {scene["key"] for scene in scenes}
+
+    def tell() -> None:
+        keys, summary.failed = {scene["key"] for scene in scenes}, 0
         for key in sorted(keys):
             rows = [row for row in book.open_rows_of_run(key) if row["stage"] == PIXELS_STAGE]
             failed = {(row["area"], row["scene_id"]) for row in rows}
-            record(settings, key, [scene for scene in scenes if scene["key"] == key], failed)
+            of_key = [scene for scene in scenes if scene["key"] == key]
+            others = failed - {(scene["area"], scene["scene_id"]) for scene in of_key}  # stored before, of the same day
+            summary.failed += record(settings, key, of_key, failed) + len(others)
         draw_maps(CH4, keys - set(handed_on))
+
+    with afterwards(tell):
+        yield
 
 
 def make_plumes(key: str, pixels: str = "pixels", **options: Any) -> JobResult:

@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
-from plumewatch.missing_settings import forget_told, note_told
+from plumewatch.missing_settings import forget_told, note_told, was_told
 
-from plumewatch_airflow.alerts import DigestNotifier, Notice
+from plumewatch_airflow.alerts import AlertNotifier, Notice
 from plumewatch_airflow.connections import load_settings
-from plumewatch_airflow.summary import log_skip
 
 log = logging.getLogger("plumewatch.missing")
 
@@ -20,7 +19,8 @@ def tell_missing(setting: str, key: str, reason: str | None) -> bool:
     """Say in the log, and once by alert, that a setting is missing; return whether it is.
 
     `reason` says what is missing, what that costs and what to do; None: the setting is there. An alert that reaches not
-    all channels is told again by the next run, and doesn't turn this one red.
+    all channels is told again by the next run, and doesn't turn this one red. It is noted when it has been sent: two
+    runs at once may both tell, and one that is killed in between leaves it to the next.
     """
     context, root = get_current_context(), load_settings().storage_root
     if reason is None:
@@ -28,17 +28,17 @@ def tell_missing(setting: str, key: str, reason: str | None) -> bool:
         return False
     log.warning("MISSING %s: %s", setting, reason)
     notice = Notice(context["dag"].dag_id, context["run_id"], key, setting, reason)
-    told = {"at_utc": datetime.now(UTC).isoformat(timespec="seconds"), "run": notice.run_id, "text": notice.text}
-    if note_told(root, setting, told):
+    if not was_told(root, setting):
         try:
-            DigestNotifier(notice).notify(context)
+            AlertNotifier(notice).notify(context)
         except Exception:  # noqa: BLE001 - the notifier has said which channel failed, and why
-            forget_told(root, setting)
+            return True
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        note_told(root, setting, {"at_utc": now, "run": notice.run_id, "text": notice.text})
     return True
 
 
 def skip_without(setting: str, key: str, reason: str | None) -> None:
-    """Skip the task where a setting is missing, as `tell_missing` tells."""
+    """Skip the task where a setting is missing, as `tell_missing` tells; it stands inside `summarised`."""
     if tell_missing(setting, key, reason):
-        log_skip(get_current_context())
         raise AirflowSkipException(reason)

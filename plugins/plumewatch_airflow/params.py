@@ -17,8 +17,9 @@ from plumewatch_airflow.summary import log_failure, log_retry, log_summary
 TAGS = ["plumewatch"]
 CASE_SETS = ["stanford2021", "stanford2022", "stanford2024", "imeo", "varon2021"]
 # Airflow's forms draw `code` over the line above it: in texts of several lines there is none.
-WHICH_DAY = "The day: under *Advanced Options*, *Partition Key*, as 2025-08-24; without one today."
-WHICH_MONTH = "The month: under *Advanced Options*, *Partition Key*, as 2025-08; without one this month."
+WHERE_THE_KEY_IS = "under *Advanced Options*, *Partition Key* (of a backfill: From, To), as"
+WHICH_DAY = f"The day: {WHERE_THE_KEY_IS} 2025-08-24; without one today."
+WHICH_MONTH = f"The month: {WHERE_THE_KEY_IS} 2025-08; without one this month."
 MAX_LISTED = 20  # names in a sentence of a form
 NAMES: dict[str, Any] = {"type": ["array", "null"], "items": {"type": "string"}}
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
-from plumewatch.errors import PlumewatchError, may_heal, redact
+from plumewatch.errors import PlumewatchError, may_be_a_bug, may_heal, redact
 from plumewatch.jobs import JobResult
 from plumewatch.keys import is_key
 
@@ -59,7 +59,7 @@ def summarised() -> Iterator[Summary]:
     """Fill the summary that ends the task's log, whether the task goes well or not.
 
     An error that cannot heal ends the task for good: trying again would only delay the alert. The project's own errors
-    say all in their message: their traceback is for debugging only.
+    say all in their message: their traceback is for debugging only, but where their cause may be a bug.
     """
     context: Any = get_current_context()
     summary: Summary = context.setdefault(KEY, Summary())
@@ -69,7 +69,7 @@ def summarised() -> Iterator[Summary]:
         log_skip(context)
         raise
     except PlumewatchError as error:
-        log.debug("the traceback", exc_info=True)
+        log.log(logging.INFO if may_be_a_bug(error) else logging.DEBUG, "how it came to this:", exc_info=True)
         raise (AirflowException if may_heal(error) else AirflowFailException)(_told(error)) from None
     except Exception as error:
         if may_heal(error):

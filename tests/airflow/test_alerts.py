@@ -47,11 +47,11 @@ def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
 
 def send(digest: Any, monkeypatch: pytest.MonkeyPatch, channels: str, to: str) -> None:
-    from plumewatch_airflow.alerts import DigestNotifier
+    from plumewatch_airflow.alerts import AlertNotifier
 
     monkeypatch.setenv("PLUMEWATCH_ALERTS", channels)
     monkeypatch.setenv("PLUMEWATCH_ALERT_TO", to)
-    DigestNotifier(digest).notify({})
+    AlertNotifier(digest).notify({})
 
 
 def test_the_digest_names_each_scene_and_task(digest: Any) -> None:

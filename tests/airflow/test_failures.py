@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from plumewatch import storage
 from plumewatch.errors import InputError, ServiceError
 from plumewatch.failures import FailureBook, not_seen_again
+from plumewatch.gases import CH4
+from plumewatch.jobs import JobResult
 from plumewatch.models import FailedScene
 from plumewatch.rasters.scene_store import scene_paths
 from plumewatch.sentinel2.ingest import record_missing_scenes
@@ -78,6 +81,17 @@ def test_a_try_that_goes_well_heals_what_an_earlier_one_left(context: dict[str, 
     with failure_recorded(KEY, "search", "search_scenes"):
         pass
     assert open_rows(storage_root) == []
+
+
+def test_a_skip_is_no_failure_and_heals_none(context: dict[str, Any], storage_root: str) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+    from plumewatch_airflow.failures import failure_recorded
+
+    with pytest.raises(ServiceError), failure_recorded(KEY, "search", "search_scenes"):
+        raise ServiceError("busy", 503)
+    with pytest.raises(AirflowSkipException), failure_recorded(KEY, "search", "search_scenes"):
+        raise AirflowSkipException("no areas")
+    assert [row[1:3] for row in open_rows(storage_root)] == [("search", "ServiceError")]
 
 
 def test_scenes_that_died_without_a_word_get_their_row(context: dict[str, Any], storage_root: str) -> None:
@@ -163,6 +177,7 @@ def test_scenes_without_pixels_are_observations_and_their_days_are_drawn(
 ) -> None:
     from plumewatch_airflow.failures import failure_book
     from plumewatch_airflow.methane import lost_scenes_told
+    from plumewatch_airflow.summary import Summary
 
     next_day = "2025-08-25"
     scenes = [
@@ -174,10 +189,19 @@ def test_scenes_without_pixels_are_observations_and_their_days_are_drawn(
         paths = scene_paths(storage.join(storage_root, "scenes"), scene["area"], scene["key"], scene["scene_id"])
         storage.write_bytes(paths.item, b"{}")
     handed_on: set[str] = set()
+    summary, calls = Summary(), []
+
+    def record(settings: Any, key: str, *arguments: Any) -> int:
+        calls.append(key)
+        return record_missing_scenes(settings, key, *arguments)
 
     def make() -> None:
-        with lost_scenes_told(record_missing_scenes, scenes, handed_on):
-            failure_book().settle(KEY, [FailedScene("no pixels", "pixels", "InputError", "flat", area="b")])
+        with lost_scenes_told(record, scenes, handed_on, summary):
+            lost = [
+                FailedScene(name, "pixels", "InputError", "flat", area="b") for name in ("no pixels", "of a former run")
+            ]
+            failure_book().settle(KEY, lost)
+            summary.add(JobResult(2, 1, failed=len(lost)))
             handed_on.add(next_day)
             if not ends_well:
                 raise ServiceError("gone")
@@ -187,6 +211,7 @@ def test_scenes_without_pixels_are_observations_and_their_days_are_drawn(
     else:
         with pytest.raises(ServiceError):
             make()
+    assert summary.failed == 3 and calls == [KEY, next_day]  # each counted once, each day written once
     rows = storage.read_table(OBSERVATIONS, storage.join(storage_root, "observations")).to_pylist()
     assert sorted((r["key"], r["area"], r["scene_id"], r["outcome"], r["stage"]) for r in rows) == [
         (KEY, "a", "not stacked", "failed", "fetch"),
@@ -195,3 +220,27 @@ def test_scenes_without_pixels_are_observations_and_their_days_are_drawn(
     [drawn] = storage.list_files(storage.join(storage_root, "maps"))
     assert drawn.endswith(f"ch4/{KEY}.html")
     assert "Nothing was searched: failed (2 areas)" in storage.read_bytes(drawn).decode()
+
+
+@pytest.mark.parametrize("error", [ServiceError("gone"), MemoryError("full"), OSError(5, "bad disk"), KeyError("x"),
+                                   KeyboardInterrupt()], ids=repr)  # fmt: skip
+def test_a_map_that_cannot_be_drawn_does_not_hide_what_failed_before(
+    context: dict[str, Any], monkeypatch: pytest.MonkeyPatch, error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    from plumewatch_airflow import detection, methane
+    from plumewatch_airflow.methane import lost_scenes_told
+    from plumewatch_airflow.summary import Summary
+
+    def broken(*_: object) -> None:
+        raise InputError("matches/data.parquet", "cut off", "a Parquet file")
+
+    for module in (detection, methane):
+        monkeypatch.setattr(module, "draw_maps", broken)
+    for told in (detection.maps_drawn(CH4), lost_scenes_told(lambda *_: 0, [], (), Summary())):
+        with caplog.at_level(logging.ERROR, logger="plumewatch.task"), pytest.raises(type(error)) as caught, told:
+            raise error
+        assert caught.value is error and "cut off" in str(caplog.records.pop().exc_info)
+        caplog.clear()
+    for told in (detection.maps_drawn(CH4), lost_scenes_told(lambda *_: 0, [], (), Summary())):
+        with pytest.raises(InputError, match="cut off"), told:
+            pass  # where nothing else failed, it is the task's error

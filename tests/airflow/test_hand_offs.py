@@ -11,10 +11,8 @@ from typing import Any
 
 import pytest
 from plumewatch import storage
-from plumewatch.failures import FailureBook
 from plumewatch.gases import CH4, CO2
 from plumewatch.hand_offs import record_hand_offs, waiting_hand_offs
-from plumewatch.models import FailedScene
 
 pytestmark = pytest.mark.airflow
 METHANE = "methane_detection_and_matching"
@@ -28,7 +26,6 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
     monkeypatch.setenv("PLUMEWATCH_STORAGE_ROOT", str(tmp_path / "store"))
     monkeypatch.setattr(hand_offs, "GRACE", timedelta(0))
-    monkeypatch.setattr(hand_offs, "SETTLED", timedelta(0))
     return str(tmp_path / "store")
 
 
@@ -90,10 +87,6 @@ def handed_on(run_dag: Callable[..., Any], keys_handed_on: Callable[..., Any]) -
     return check
 
 
-def write_pixels(root: str, day: str) -> None:
-    storage.write_bytes(f"{root}/pixels/area=hassi/date={day}/_manifest.json", b'{"files": []}')
-
-
 def test_what_waits_for_a_paused_detection_is_named_and_handed_on_once_it_is_unpaused(
     root: str,
     handed_on: Callable[[], Any],
@@ -121,7 +114,7 @@ def test_what_was_just_handed_on_is_left_to_the_scheduler(
     paused(False)
     assert handed_on() == {("plumewatch_pixels", DAY)}
     monkeypatch.setattr(hand_offs, "GRACE", timedelta(minutes=1))
-    assert handed_on() == set() and len(waiting_hand_offs(root, CH4)) == 2
+    assert handed_on() == set() and len(waiting_hand_offs(root, CH4)) == 1
 
 
 def test_nothing_is_handed_on_again_while_runs_are_queued(
@@ -129,32 +122,38 @@ def test_nothing_is_handed_on_again_while_runs_are_queued(
 ) -> None:
     record_hand_offs(root, CH4, [DAY], "sentinel2_daily_ingest")
     record_hand_offs(root, CO2, ["2025-08"], "oco2_monthly_extraction")
-    write_pixels(root, "2025-08-25")
     paused(False)
     queued_run(METHANE)
     assert handed_on() == {("plumewatch_peaks", "2025-08")}
 
 
-def test_pixels_that_nobody_handed_on_are_detected_unless_their_detection_is_known_to_have_failed(
-    root: str, handed_on: Callable[[], Any], paused: Callable[[bool], None]
-) -> None:
-    for day in (DAY, "2025-08-23"):
-        write_pixels(root, day)
-    failure = FailedScene("area=hassi/date=2025-08-23", "detection", "InputError", "no such band")
-    FailureBook(root, METHANE, "a run").settle("2025-08-23", [failure])
-    paused(False)
-    assert handed_on() == {("plumewatch_pixels", DAY)}
-    assert {hand_off.key for hand_off in waiting_hand_offs(root, CH4)} == {DAY}
-
-
 def test_whoever_hands_on_to_a_paused_detection_is_told(
-    root: str, handed_on: Callable[[], Any], paused: Callable[[bool], None], caplog: pytest.LogCaptureFixture
+    root: str, run_dag: Callable[..., Any], paused: Callable[[bool], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    write_pixels(root, DAY)
+    storage.write_bytes(f"{root}/pixels/area=hassi/date={DAY}/_manifest.json", b'{"files": []}')
     paused(True)
     with caplog.at_level(logging.WARNING, "plumewatch.hand_offs"):
-        handed_on()
+        run_dag("redetect", None, **{"from": DAY, "to": DAY, "gas": "ch4", "methods": ["single_pass"]})
     assert f"{METHANE} is paused; once it is unpaused, these are detected: {DAY}" in caplog.messages
+    assert [hand_off.methods for hand_off in waiting_hand_offs(root, CH4)] == [("single_pass",)]
+
+
+def test_keys_wait_for_a_detection_that_isnt_there(
+    root: str, handed_on: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import plumewatch_airflow.hand_offs as hand_offs
+
+    record_hand_offs(root, CH4, [DAY], "sentinel2_daily_ingest")
+    monkeypatch.setitem(hand_offs.DETECTION, CH4.name, "not_parsed_yet")
+    assert handed_on() == set() and len(waiting_hand_offs(root, CH4)) == 1
+
+
+def test_commands_know_the_same_detections() -> None:
+    from plumewatch_airflow.hand_offs import DETECTION
+
+    from tools.backfill import DETECTIONS
+
+    assert sorted(DETECTION.values()) == sorted(DETECTIONS.values())
 
 
 def test_nothing_waits(root: str, run_dag: Callable[..., Any], states_of: Callable[..., Any]) -> None:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pytest
 from plumewatch import storage
 from plumewatch.failures import FailureBook
-from plumewatch.tables import OBSERVATIONS, PIXELS, PLUMES, WIND
+from plumewatch.tables import MATCHES, OBSERVATIONS, PIXELS, PLUMES, WIND
 
 INGEST = "sentinel2_daily_ingest"
 pytestmark = pytest.mark.airflow
@@ -99,6 +99,20 @@ def test_a_day_without_scenes_is_one_task_recorded_and_no_event(
     assert states.pop("search_scenes") == ["success"] and {s for of in states.values() for s in of} == {"skipped"}
     assert observations(world, "2025-08-21") == [(area, "no_input", None) for area in areas_of(world)]
     assert f"Nothing was searched: no scene ({len(areas_of(world))} areas)" in map_of(world, "2025-08-21")
+
+
+def test_a_table_that_stops_a_map_is_no_failed_search(
+    world: Any, run_dag: Callable[..., Any], states_of: Callable[..., Any]
+) -> None:
+    keys = {"gas": "ch4", "period": "2025-08-21"}
+    matches = f"{storage.write_partition(MATCHES, f'{world.storage_root}/matches', keys, MATCHES.empty())}/data.parquet"
+    storage.write_bytes(matches, b"PAR1 and no more")
+    try:
+        run = run_dag(INGEST, "2025-08-21", areas=areas_of(world))
+    finally:
+        storage.delete(storage.parent(matches))
+    assert run.state == "failed" and states_of(run)["search_scenes"] == ["failed"]
+    assert FailureBook(world.storage_root, INGEST, "any run").rows("2025-08-21") == []
 
 
 def test_the_newest_scene_lands_under_its_own_day(

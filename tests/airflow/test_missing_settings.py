@@ -45,24 +45,30 @@ class Log:
 
     def __init__(self, records: list[logging.LogRecord]) -> None:
         self._records = records
+        self.counts: list[str] = []
+        """The lines of counts when it was last taken."""
 
     def take(self) -> tuple[list[str], list[str]]:
         """Lines and alerts since the last time."""
         texts = [record.getMessage() for record in self._records]
         self._records.clear()
+        self.counts = [t for t in texts if t.startswith("read ")]
         return [t for t in texts if t.startswith("MISSING")], [t for t in texts if t.startswith("ALERT")]
 
 
 @pytest.fixture
 def log() -> Iterator[Log]:
     records: list[logging.LogRecord] = []
-    handler = logging.Handler(logging.WARNING)
+    handler = logging.Handler(logging.INFO)
     handler.emit = records.append  # type: ignore[method-assign]
-    loggers = [logging.getLogger(f"plumewatch.{name}") for name in ("missing", "alert")]
+    loggers = [logging.getLogger(f"plumewatch.{name}") for name in ("missing", "alert", "task")]
+    levels = [logger.level for logger in loggers]
     for logger in loggers:
+        logger.setLevel(logging.INFO)
         logger.addHandler(handler)
     yield Log(records)
-    for logger in loggers:
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
         logger.removeHandler(handler)
 
 
@@ -75,7 +81,7 @@ def test_it_is_told_once_until_it_is_given(tell: Callable[..., bool], log: Log, 
     assert not tell(setting, MONTH, None) and log.take() == ([], [])
     assert tell(setting, MONTH, "none: set it")
     [alert] = log.take()[1]
-    assert f"some_dag for {MONTH}: {setting} is missing" in alert and "none: set it" in alert
+    assert f"some_dag for {MONTH} lacks {setting} (run run1; told once)" in alert and "none: set it" in alert
 
 
 def test_one_setting_is_not_another(tell: Callable[..., bool], log: Log) -> None:
@@ -94,6 +100,22 @@ def test_an_alert_that_reached_nobody_is_told_again_and_turns_nothing_red(
     assert not storage.exists(f"{root}/{TOLD}/areas.json")
 
 
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_run_that_is_killed_while_it_tells_leaves_it_to_the_next(
+    tell: Callable[..., bool], log: Log, root: str, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    from plumewatch_airflow import alerts
+
+    def killed(*_: object) -> None:
+        raise SystemExit(137)
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setitem(alerts.CHANNELS, "log", killed)
+        tell(setting, MONTH, "none")
+    log.take()
+    assert tell(setting, MONTH, "none") and len(log.take()[1]) == 1
+
+
 @pytest.mark.airflow
 def test_a_month_without_a_token_is_recorded_and_told_once(
     root: str, run_dag: Callable[..., Any], states_of: Callable[..., Any], log: Log
@@ -107,6 +129,7 @@ def test_a_month_without_a_token_is_recorded_and_told_once(
         assert (row["orbit"], row["outcome"], row["stage"], row["detected"]) == (0, "no_input", "search", False)
         lines, alerts = log.take()
         assert len(lines) == 1 and "set EARTHDATA_TOKEN" in lines[0] and len(alerts) == n_alerts
+        assert len([line for line in log.counts if ", skipped 1, failed 0, " in line]) == 1
     assert len(FailureBook(root, EXTRACTION, "any run").open_rows(MONTH)) == 1  # nobody has looked at it again
 
 
@@ -130,6 +153,7 @@ def test_a_run_that_has_nothing_to_do_is_a_named_skip(
         lines, alerts = log.take()
         assert len(lines) == 1 and f"MISSING {setting}: " in lines[0] and what_to_do in lines[0]
         assert len(alerts) == n_alerts
+        assert len([line for line in log.counts if ", skipped 1, failed 0, " in line]) == 1
 
 
 @pytest.mark.airflow

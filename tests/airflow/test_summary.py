@@ -116,6 +116,41 @@ def test_the_project_s_own_errors_come_without_those_that_caused_them(context: d
         assert str(caught.value) == f"{type(error).__name__}: {error}"
 
 
+def raised_from(*causes: Exception) -> InputError:
+    error: Exception = causes[0]
+    for outer in (*causes[1:], InputError("x.tif", "not readable", "a file")):
+        try:
+            raise error
+        except Exception as cause:  # noqa: BLE001 - whatever is to be the cause
+            outer.__cause__ = cause
+        error = outer
+    assert isinstance(error, InputError)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("causes", "is_told"),
+    [
+        ([KeyError("x")], True), ([AttributeError("x")], True), ([TypeError("x")], True), ([IndexError("x")], True),
+        ([AssertionError("x")], True), ([ZeroDivisionError("x")], True), ([KeyError("x"), ValueError("y")], True),
+        ([OSError("x")], False), ([ValueError("x")], False), ([UnicodeDecodeError("utf-8", b"", 0, 1, "x")], False),
+        ([FileNotFoundError("x"), RuntimeError("y")], False),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_where_a_bug_may_be_the_cause_its_place_is_in_the_log(
+    context: dict[str, Any], caplog: pytest.LogCaptureFixture, causes: list[Exception], is_told: bool
+) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+    from plumewatch_airflow.summary import summarised
+
+    error = raised_from(*causes)
+    caplog.set_level(logging.INFO, logger="plumewatch.task")
+    with pytest.raises(AirflowFailException), summarised():
+        raise error
+    assert ("test_summary.py" in caplog.text and "in raised_from" in caplog.text) is is_told
+
+
 def test_a_task_that_is_skipped_counts_it(context: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     from airflow.sdk.exceptions import AirflowSkipException
     from plumewatch_airflow.summary import summarised

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import random
 import shutil
 import warnings
@@ -94,6 +96,24 @@ def test_a_bad_file_is_named_and_the_others_go_on(tmp_path: Path, write: Callabl
     assert str(tmp_path / "x.") in failure.message
     with pytest.raises(InputError, match=r"x\.\w+: "):
         read_areas(str(tmp_path))
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE, errno.ETIMEDOUT, errno.ENODEV])
+def test_a_file_that_the_disk_does_not_give_may_be_given_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    for name in ("good", "x"):
+        (tmp_path / f"{name}.geojson").write_text(json.dumps(collection(feature(name))))
+    read_bytes = storage.read_bytes
+
+    def of_a_bad_disk(path: str) -> bytes:
+        if path.endswith("x.geojson"):
+            raise OSError(number, os.strerror(number), path)
+        return read_bytes(path)
+
+    monkeypatch.setattr(storage, "read_bytes", of_a_bad_disk)
+    names, [failure] = read(tmp_path)
+    assert names == ["good"] and failure.is_retryable and "x.geojson" in failure.message
 
 
 GOOD = {

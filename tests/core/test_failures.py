@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plumewatch import storage
-from plumewatch.errors import InputError, ServiceError, redact
+from plumewatch.errors import InputError, ServiceError, may_heal, reading, redact
 from plumewatch.failures import FailureBook, NothingDone, went_through
 from plumewatch.models import FailedScene
 
@@ -83,6 +87,43 @@ def test_lasting_answers_are_final_and_what_nobody_knows_may_heal(error: Excepti
 def test_retryable_is_what_the_service_says() -> None:
     kinds = {None: True, 404: False, 403: False, 429: True, 500: True, 503: True}
     assert {status: ServiceError("x", status).is_retryable for status in kinds} == kinds
+
+
+TROUBLES = [
+    MemoryError("full"),
+    *(OSError(number, os.strerror(number)) for number in (
+        errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.EDQUOT, errno.ENOMEM, errno.EBUSY,
+        errno.ETIMEDOUT, errno.ECONNRESET, errno.EAGAIN, errno.EINTR, errno.ENODEV, errno.EHOSTDOWN)),
+    TimeoutError("silent"), ConnectionResetError("gone"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=repr)
+def test_the_machine_s_trouble_is_not_the_file_s(trouble: Exception) -> None:
+    for file in ("/data/x.parquet", "file:///data/x.parquet"):
+        with pytest.raises(type(trouble)) as caught, reading(file, "a file"):
+            raise trouble
+        assert caught.value is trouble and may_heal(caught.value)
+    expected = MemoryError if isinstance(trouble, MemoryError) else ServiceError
+    with pytest.raises(expected) as remote, reading("s3://bucket/x.parquet", "a file"):
+        raise trouble
+    assert may_heal(remote.value)
+
+
+OF_A_FILE = [
+    *(OSError(number, os.strerror(number)) for number in (
+        errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EINVAL, errno.EOVERFLOW,
+        errno.ENAMETOOLONG, errno.ELOOP)),
+    OSError("Unexpected end of stream"), ValueError("x"), KeyError("x"), RecursionError("deep"), struct.error("x"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", OF_A_FILE, ids=repr)
+def test_what_a_file_is_to_blame_for_is_an_input_error(error: Exception) -> None:
+    for file in ("/data/x.parquet", "s3://bucket/x.parquet"):
+        with pytest.raises(InputError, match=r"x\.parquet: ") as caught, reading(file, "a file"):
+            raise error
+        assert caught.value.__cause__ is error
 
 
 SECRET = st.text(alphabet="abcXYZ0189", min_size=12, max_size=40)

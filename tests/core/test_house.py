@@ -19,13 +19,14 @@ MAX_MODULES = 26  # of one level of a folder of the library, its __init__ includ
 # is a room of its own; a folder's flat files are one, and so is each folder in it.
 ROOMS = (
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference",
-    "sun", "limit_check", "storage", "settings", "http", "failures", "missing_settings", "observations", "jobs",
+    "sun", "limit_check", "storage", "settings", "http", "failures", "missing_settings", "hand_offs", "observations",
+    "jobs",
     "area_files", "area_names", "area_geometry", "areas", "spark_runtime", "spark_session", "rasters", "catalogues",
     "wind",
     "inventory", "pages", "sentinel2",
     "methane", "methane.details", "methane.dates", "methane.cases", "methane.evaluation",
     "oco2", "oco2.archive", "oco2.granules", "oco2.orbits", "oco2.evaluation",
-    "matching", "maps", "hand_offs", "simulation",
+    "matching", "maps", "simulation",
 )  # fmt: skip
 FLOOR = set(ROOMS[: ROOMS.index("storage")])
 PURE = {

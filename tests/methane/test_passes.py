@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import shapely
 from plumewatch.errors import InputError
@@ -38,6 +39,32 @@ def test_rows_come_back_as_they_were_in_any_order(scene: Pass, pixel_rows: MakeR
     assert (back.platform, back.scene_ids, back.n_pixels) == (scene.platform, scene.scene_ids, 3600)
     assert back.air_mass_factor == pytest.approx(scene.air_mass_factor, abs=1e-4)
     assert (back.epsg, back.pixel_size_m, back.clear_fraction) == (32640, 20.0, 1.0)
+
+
+TWICE = {
+    "the newer product": ("S2A_40SBH_20250830_0_L2A", "S2A_40SBH_20250830_1_L2A", {}, True),
+    "the newer product, though cloudy": ("a_0", "a_1", {"is_clear": False}, True),
+    "the older product, where the newer has no data": ("a_0", "a_1", {"b11": float("nan")}, False),
+    "the clear row of one scene": ("a_0", "a_0", {"is_clear": False}, False),
+    "the larger value of one scene": ("a_0", "a_0", {}, True),
+}
+
+
+@pytest.mark.parametrize("case", TWICE.values(), ids=TWICE)
+@pytest.mark.parametrize("seed", range(3))
+def test_of_a_cell_twice_one_row_counts_whatever_their_order(
+    scene: Pass, pixel_rows: MakeRows, case: tuple, seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    first_id, second_id, of_second, is_second = case
+    first = replaced(pixel_rows(scene), scene_id=[first_id] * 3600).slice(0, 3500)
+    second = replaced(first, scene_id=[second_id] * 3500, b12=(first["b12"].to_numpy() + 0.1).astype("f4"))
+    second = replaced(second, **{name: pa.array([value] * 3500, first[name].type) for name, value in of_second.items()})
+    both = pa.concat_tables([second, first, replaced(pixel_rows(scene).slice(3500), scene_id=[first_id] * 100)])
+    back = grid_pass(both.take(np.random.default_rng(seed).permutation(both.num_rows)), "there")
+    expected = scene.b12.ravel().copy()
+    expected[:3500] += np.float32(0.1 if is_second else 0.0)
+    np.testing.assert_array_equal(back.b12.ravel(), expected)
+    assert back.n_pixels == 3600 and "there: 3500 rows of cells that are there twice" in caplog.text
 
 
 def test_places_follow_utm_over_a_wide_area(scene: Pass, pixel_rows: MakeRows) -> None:
@@ -97,6 +124,42 @@ def test_passes_of_one_day_are_kept_apart(scene: Pass, pixel_rows: MakeRows) -> 
     ]
 
 
+@pytest.mark.parametrize(
+    "others, minutes, expected",
+    [
+        ((), 0, [(None, 3600)]),
+        ((63,), 0, [(63, 7200)]), ((63,), None, [(63, 7200)]), ((63,), 20, [(63, 7200)]),
+        ((63,), 100, [(None, 3600), (63, 3600)]),
+        ((63, 106), 1, [(63, 7200), (106, 3600)]), ((63, 106), 95, [(63, 3600), (106, 7200)]),
+        ((63, 106), None, [(None, 3600), (63, 3600), (106, 3600)]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_scene_without_an_orbit_belongs_to_the_pass_of_its_time(
+    scene: Pass, pixel_rows: MakeRows, others: tuple[int, ...], minutes: int | None, expected: list, is_first: bool
+) -> None:
+    """Orbit 106 flies 100 minutes after orbit 63; the scene without an orbit so many after orbit 63."""
+    rows, utc = pixel_rows(scene), pa.timestamp("us", tz="UTC")
+    start = np.datetime64("2025-08-30T07:00", "us")
+
+    def of(scene_id: str, orbit: int | None, after: int | None) -> pa.Table:
+        time = pa.scalar(None if after is None else int((start + np.timedelta64(after, "m")).astype(int)), utc)
+        columns = {"scene_id": pa.array([scene_id] * 3600), "relative_orbit": pa.array([orbit] * 3600, pa.int16())}
+        return replaced(rows, **columns, observed_at_utc=pa.repeat(time, 3600))
+
+    parts = [of(f"s{orbit}", orbit, {63: 0, 106: 100}[orbit]) for orbit in others]
+    parts.insert(0 if is_first else len(parts), of("s", None, minutes))
+    found = split_passes(pa.concat_tables(parts))
+    assert [(pc.max(part["relative_orbit"]).as_py(), part.num_rows) for part in found] == expected
+
+
+def test_a_scene_without_an_orbit_joins_none_of_another_platform(scene: Pass, pixel_rows: MakeRows) -> None:
+    rows = pixel_rows(scene)
+    unsaid = pa.nulls(3600, pa.int16())
+    other = replaced(rows, platform=["sentinel-2c"] * 3600, relative_orbit=unsaid)
+    assert [part.num_rows for part in split_passes(pa.concat_tables([rows, other]))] == [3600, 3600]
+
+
 def test_a_pixel_without_place_is_refused(scene: Pass, pixel_rows: MakeRows) -> None:
     latitude = pixel_rows(scene)["latitude"].to_pylist()
     latitude[7] = None
@@ -153,6 +216,36 @@ NOT_TRUE = {
 def test_pixels_that_are_not_what_they_say_are_refused(scene: Pass, pixel_rows: MakeRows, case: tuple) -> None:
     with pytest.raises(InputError, match=r"there: pixels of .* lengths .* times .*allowed: lengths true to 2%"):
         grid_pass(on(pixel_rows(scene), *case), "there")
+
+
+@pytest.mark.parametrize("scale, kind", [(100, "f4"), (100, "f8"), (10_000, "f4"), (10_000, "u2"), (10_000, "i4")])
+@pytest.mark.parametrize("bands", [("b11",), ("b12",), ("b11", "b12")])
+def test_reflectance_of_another_scale_is_no_cloud_but_refused(
+    scene: Pass, pixel_rows: MakeRows, scale: float, kind: str, bands: tuple[str, ...]
+) -> None:
+    rows = pixel_rows(scene)
+    scaled = {name: (rows[name].to_numpy() * scale).astype(kind) for name in bands}
+    with pytest.raises(
+        InputError, match=rf"there: {bands[0]} of \d+.* in the median; allowed: reflectance as a fraction"
+    ):
+        grid_pass(replaced(rows, **scaled), "there")
+
+
+@pytest.mark.parametrize("brightness", [0.0, 0.02, 0.9, 1.9])
+def test_dark_and_bright_passes_are_taken(scene: Pass, pixel_rows: MakeRows, brightness: float) -> None:
+    bands = dict.fromkeys(("b11", "b12"), np.full(3600, brightness, np.float32))
+    assert grid_pass(replaced(pixel_rows(scene), **bands)).n_pixels == 3600
+
+
+@pytest.mark.parametrize("n_known", [0, 1, 3599])
+def test_a_table_that_never_says_what_is_clear_is_refused(scene: Pass, pixel_rows: MakeRows, n_known: int) -> None:
+    rows = pixel_rows(scene)
+    unsaid = replaced(rows, is_clear=pa.array([True] * n_known + [None] * (3600 - n_known), pa.bool_()))
+    if n_known:
+        assert grid_pass(unsaid).is_usable.sum() == n_known
+        return
+    with pytest.raises(InputError, match="there: null in every row of is_clear; allowed: true where"):
+        grid_pass(unsaid, "there")
 
 
 def test_rows_that_run_north_are_refused(scene: Pass, pixel_rows: MakeRows) -> None:

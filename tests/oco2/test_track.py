@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from lite_granules import NAME, along_km, northward_track, write_lite
+from plumewatch.errors import InputError
 from plumewatch.geodesy import destination, wrap_longitude
 from plumewatch.oco2.granules.granule import read_granule
 from plumewatch.oco2.track import Track, compute_track, robust_weights
@@ -148,3 +149,22 @@ def test_longitudes_of_0_to_360_are_wrapped() -> None:
     table = soundings([0.0], [1.0], [5.0])
     track = compute_track(table.set_column(table.schema.get_field_index("longitude"), "longitude", pa.array([319.99])))
     assert track.longitude[0] == pytest.approx(-40.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "found"),
+    [
+        ("xco2_ppm", np.full(50, 4.02e-4, "f4"), "xco2_ppm 0.000402 in the median"),
+        ("xco2_ppm", np.full(50, 402_000.0, "f4"), "xco2_ppm 4.02e"),
+        ("xco2_ppm", np.full(50, np.nan, "f4"), "xco2_ppm nan"),
+        ("observed_at_utc", pa.nulls(50, pa.timestamp("us", tz="UTC")), "null in every observed_at_utc"),
+        ("sounding_id", pa.nulls(50, pa.int64()), "null in every sounding_id"),
+        ("latitude", np.full(50, np.nan), "none with id, time, place"),
+    ],
+)
+def test_soundings_of_which_none_can_be_used_are_refused(name: str, values: Any, found: str) -> None:
+    time_s = np.arange(50.0)
+    with pytest.raises(InputError, match=rf"50 soundings.*{found}.*allowed: xco2 from 200 to 800 ppm"):
+        compute_track(
+            soundings(**{"longitude": np.zeros(50), "latitude": time_s / 16, "time_s": time_s} | {name: values})
+        )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from plumewatch import storage
 from plumewatch.errors import InputError, ServiceError
 from plumewatch.rasters import reading as rasters
@@ -176,6 +177,38 @@ def test_a_refusal_says_that_assets_must_be_signed(href: str, status: int) -> No
 def test_a_local_raster_may_have_its_position_beside_it(real_data: Path) -> None:
     with open_raster(str(real_data / "sentinel2/S2A_33TWM_20230815_0_L2A/B04.tif")) as source:
         assert (source.crs.to_epsg(), source.transform.c) == (32633, 499_980)
+
+
+@pytest.mark.parametrize("error", [MemoryError("full"), KeyError("B11"), AttributeError("x"), TypeError("x"),
+                                   ValueError("x"), IndexError(3), OSError(28, "no space")], ids=repr)  # fmt: skip
+def test_an_error_of_the_block_is_the_blocks_and_not_the_files(tmp_path: Path, error: Exception) -> None:
+    path = write_raster(tmp_path / "a.tif", NUMBERS)
+
+    def work(source: object) -> None:
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        read_raster(path, work)
+    assert caught.value is error
+
+
+def test_no_memory_to_open_a_raster_is_no_fault_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    path = write_raster(tmp_path / "a.tif", NUMBERS)
+    monkeypatch.setattr(rasters.rasterio, "open", full)
+    with pytest.raises(MemoryError):
+        read(path)
+
+
+def test_a_text_that_is_damaged_is_found_where_it_is_read(tmp_path: Path) -> None:
+    path = Path(write_raster(tmp_path / "a.tif", NUMBERS))
+    with rasterio.open(path, "r+") as source:
+        source.set_band_description(1, "B11")
+    path.write_bytes(path.read_bytes().replace(b"B11", b"\xff\xfe1"))
+    with pytest.raises(InputError, match=r"a\.tif: cut off or no raster .*can't decode"):
+        read_raster(str(path), lambda source: source.descriptions)
 
 
 def test_a_local_file_that_is_missing(tmp_path: Path) -> None:

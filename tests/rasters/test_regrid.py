@@ -92,3 +92,26 @@ def test_a_raster_without_position_is_refused(tmp_path: Path, real_data: Path) -
     scene = next((real_data / "sentinel1").rglob("*.tif*"))
     with pytest.raises(InputError, match="without projection or position"):
         on_grid(str(scene), Grid(EPSG, WEST, NORTH, SIZE_M, 3, 3))
+
+
+def test_a_raster_whose_pixels_have_no_area_is_refused(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "a.tif", NUMBERS)
+    with rasterio.open(path, "r+") as target:
+        target.transform = rasterio.Affine(20, 20, WEST, 20, 20, NORTH)
+    with pytest.raises(InputError, match=r"a\.tif: transform .*; allowed: pixels that have an area"):
+        on_grid(path, Grid(EPSG, WEST, NORTH, SIZE_M, 30, 30))
+
+
+@pytest.mark.parametrize("fill", [0, 255])
+@pytest.mark.parametrize("shift_m", [0.0, 5.0])
+@pytest.mark.parametrize("nodata", [None, 0])
+def test_what_a_mask_within_the_file_leaves_out_is_no_data(
+    tmp_path: Path, fill: int, shift_m: float, nodata: int | None
+) -> None:
+    numbers = np.full((40, 40), 5000, np.uint16)
+    numbers[:, 20:] = 999
+    path = write_raster(tmp_path / "a.tif", numbers, nodata=nodata)
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as target:
+        target.write_mask(numbers == 5000)
+    found = on_grid(path, Grid(EPSG, WEST + shift_m, NORTH - shift_m, SIZE_M, 30, 30), fill=fill)
+    assert set(np.unique(found)) == {fill, 5000}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,27 @@ import rasterio
 from known_pixels import classes, image, lonlat_polygon, numbers, pixels, write_area
 from plumewatch.errors import PlumewatchError
 from plumewatch.failures import FailureBook
+from plumewatch.rasters.scene_store import list_scenes
+from plumewatch.sentinel2 import pixel_files
+from plumewatch.sentinel2.pixel_plan import PixelSettings, plan_partition, plan_tasks, plan_windows
+from plumewatch.sentinel2.stored_scene import read_scene
 from sentinel2_scenes import NORTH, SCENE_ID, WEST, write_stacked
+
+
+@pytest.mark.parametrize("error", [MemoryError("full"), KeyError("x"), OSError(28, "no space"), ValueError("x")])
+def test_what_is_no_fault_of_a_scene_isnt_final_and_leaves_the_others(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def broken(*_: Any) -> None:
+        raise error
+
+    write_stacked(scenes, numbers(60, 70), numbers(60, 70), classes(60, 70))
+    partition, _ = plan_partition([read_scene(paths) for paths in list_scenes(str(scenes))], None)
+    windows = [(window, True) for window in plan_windows(partition)]
+    [task] = plan_tasks(partition, windows, None, str(tmp_path / "pixels"), PixelSettings((4, 5), 0.0))
+    monkeypatch.setattr(pixel_files, "_read_window", broken)
+    [failure] = json.loads(pixel_files.write_pixel_file(json.loads(task))["failures"])
+    assert (failure["error_class"], failure["is_retryable"]) == (type(error).__name__, True)
 
 
 class TestBadScenes:
@@ -63,6 +84,14 @@ class TestBadScenes:
             target.scales = (1.0, 1.0)
         return "without scale"
 
+    def break_numbers(self, folder: Path) -> str:
+        path = folder / f"{SCENE_ID}.tif"
+        with rasterio.open(path) as source:
+            profile = source.profile
+        with rasterio.open(path, "w", **{**profile, "dtype": "complex_int16"}) as target:
+            target.descriptions = ("B11", "B12")
+        return "pixels of type complex_int16"
+
     def break_grid(self, folder: Path) -> str:
         for path in folder.glob(f"{SCENE_ID}*.tif"):
             with rasterio.open(path, "r+") as target:
@@ -94,7 +123,7 @@ class TestBadScenes:
                 folder = write_stacked(scenes, numbers(700, 70), numbers(700, 70), classes(700, 70), date=day)
                 expected[day] = good, getattr(self, f"break_{how}")(folder)
         result = run()
-        assert (len(cases), result.failed, result.rows_written) == (11, 11, 12 * 4200)
+        assert (len(cases), result.failed, result.rows_written) == (12, 12, 13 * 4200)
         found = pixels(tmp_path)
         for day, (good, text) in expected.items():
             rows = found.filter(pa.compute.equal(found["date"], day))

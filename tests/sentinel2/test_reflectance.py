@@ -212,6 +212,46 @@ def test_baseline_by_property_or_product_name() -> None:
 
 
 @pytest.mark.parametrize(
+    ("stated", "baseline"),
+    [
+        (5.1, (5, 10)), ("5.1", (5, 10)), (5.09, (5, 9)), (5.11, (5, 11)), (5.0, (5, 0)), (4, (4, 0)), (2.14, (2, 14)),
+        ("05.01", (5, 1)),
+    ],
+)  # fmt: skip
+def test_a_baseline_as_a_number(stated: float | str, baseline: tuple[int, int]) -> None:
+    assert processing_baseline({"s2:processing_baseline": stated}) == baseline
+
+
+PRODUCT = "S2A_MSIL2A_20250821T064621_{}_R020_T40RDN_20250821T102030.SAFE"
+
+
+@pytest.mark.parametrize(
+    ("collection", "stated"),
+    [
+        (EARTH_SEARCH, {"s2:processing_baseline": "02.14", "s2:product_uri": PRODUCT.format("N0511")}),
+        (EARTH_SEARCH, {"s2:processing_baseline": "05.11", "s2:product_uri": PRODUCT.format("N0214")}),
+        ("elsewhere", {"processing:version": "05.11", "s2:product_uri": PRODUCT.format("N0301")}),
+        ("elsewhere", {"sentinel:processing_baseline": 5.1, "sentinel:product_id": PRODUCT.format("N0214")}),
+        (C1, {"s2:processing_baseline": "05.11", "s2:product_uri": PRODUCT.format("N0214")}),
+        (C1, {"s2:processing_baseline": "02.14", "s2:product_uri": PRODUCT.format("N0214")}),
+        (C1, {"s2:product_uri": PRODUCT.format("N0301")}),
+        (C1, {"s2:processing_baseline": 2.1, "raster:offset": -0.1}),
+    ],
+)
+def test_baselines_that_contradict_are_refused(collection: str, stated: dict) -> None:
+    with pytest.raises(InputError, match=r"item: .*(02\.1|03\.01).*; allowed: baselines? "):
+        compute_reflectance_rule("item", collection, stated, {"href": "B11.tif"})
+
+
+def test_baselines_that_have_both_an_offset_or_that_the_catalogue_settles_may_differ() -> None:
+    product = {"s2:product_uri": PRODUCT.format("N0511")}
+    later = {"s2:processing_baseline": "05.00", **product}
+    assert compute_reflectance_rule("item", "elsewhere", later, {"href": "B11.tif"}).offset == -0.1
+    applied = {"s2:processing_baseline": "02.14", "earthsearch:boa_offset_applied": True, **product}
+    assert compute_reflectance_rule("item", EARTH_SEARCH, applied, {"href": "B11.tif"}).offset == 0.0
+
+
+@pytest.mark.parametrize(
     ("properties", "asset", "expected"),
     [
         ({"raster:scale": 1e-4, "raster:offset": 0.0}, {}, 0.0),

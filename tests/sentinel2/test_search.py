@@ -277,3 +277,23 @@ def test_the_geometry_that_is_sent_is_as_rfc_7946_wants_it(api: str, outline: sh
         assert ring[0] == ring[-1] and all(len(place) == 2 and -180 <= place[0] <= 180 for place in ring)
         assert all(one != other for one, other in pairwise(ring))
         assert shapely.LinearRing(ring).is_ccw
+
+
+VERSIONS = [{"s2:processing_baseline": b} for b in ("05.11", "05.00", "05.09", "05.10")]
+
+
+@pytest.mark.parametrize("shift", range(4))
+def test_of_one_id_on_several_pages_the_newest_is_used(api: str, shift: int) -> None:
+    StacApi.items = [item(SCENE_ID, **stated) for stated in VERSIONS[shift:] + VERSIONS[:shift]]
+    [ref] = search_scenes(AREA, DAY, DAY, api).scenes
+    assert ref.baseline == (5, 11)
+
+
+def test_an_item_without_collection_is_taken_and_those_of_others_are_named(
+    api: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    bare = item(SCENE_ID)
+    del bare["collection"]
+    StacApi.items = [bare, *(item(f"S2A_40RDN_20250821_{n}_L2A", collection="S2_L2A") for n in (1, 2))]
+    assert [ref.scene_id for ref in search_scenes(AREA, DAY, DAY, api).scenes] == [SCENE_ID]
+    assert "dune: left out: 2 items of S2_L2A; allowed: items of sentinel-2-l2a" in caplog.text

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 from earthdata_archive import serve_archive
+from plumewatch.missing_settings import missing_account, missing_inventories, missing_wind
 from plumewatch.settings import Settings
 
 from tools import up
 from tools.checkout import CHECKOUT
 from tools.checks import machine
 from tools.checks.areas import check_areas
-from tools.checks.finding import Finding, State
+from tools.checks.finding import Finding, State, missing
 from tools.checks.settings import check_accounts, check_alerts, check_names
 from tools.checks.sources import (
     check_catalogues,
@@ -264,7 +265,7 @@ def test_granules_of_the_archive_and_the_account_for_them() -> None:
         away = check_granules(chosen)
         assert away.state is State.PROBLEM and not away.is_fatal and "HTTP 503" in away.text
     account = check_earthdata(chosen)
-    assert account.state is State.MISSING and "skips its months" in account.text
+    assert account.state is State.MISSING and str(missing_account(chosen)) in account.text
     there = check_earthdata(settings(earthdata_token="abc"))
     assert there.state is State.OK and "is set (not tried)" in there.text and "abc" not in there.text
     assert "not needed" in check_earthdata(settings(granules="/folder")).text
@@ -274,7 +275,7 @@ def test_wind_files(tmp_path: Path) -> None:
     [absent] = check_wind(settings())
     [unknown] = check_wind(settings(wind="geos_fp,gfs"))
     [empty] = check_wind(settings(wind=str(tmp_path)))
-    assert absent.state is State.MISSING and is_fatal_problem(empty)
+    assert absent == missing("wind", str(missing_wind(settings()))) and is_fatal_problem(empty)
     assert is_fatal_problem(unknown) and "products (geos_fp, era5)" in unknown.text
     (tmp_path / "data.parquet").touch()
     [there] = check_wind(settings(wind=str(tmp_path)))
@@ -282,7 +283,7 @@ def test_wind_files(tmp_path: Path) -> None:
 
 
 def test_inventories(tmp_path: Path) -> None:
-    assert check_inventories(settings()).state is State.MISSING
+    assert check_inventories(settings()) == missing("inventories", str(missing_inventories(settings())))
     assert is_fatal_problem(check_inventories(settings(inventories=f"{tmp_path}/none")))
     (tmp_path / "plants.csv").touch()
     unknown = check_inventories(settings(inventories=str(tmp_path)))
@@ -320,7 +321,8 @@ def test_the_command_fails_only_on_what_is_needed(tmp_path: Path) -> None:
     assert "problem  catalogue" in good.stdout and "problem  granules" in good.stdout
     assert good.stdout.endswith("\nReady, but look at what is a problem above.\n")
     bad = run_command(PLUMEWATCH_STORAGE_ROOT=root, PLUMEWATCH_WIND=f"{tmp_path}/none")
-    assert bad.returncode == 1 and bad.stdout.endswith("\n1 problem to solve first.\n")
+    assert bad.returncode == 1 and "\nproblem! wind " in bad.stdout
+    assert bad.stdout.endswith("\n1 of the problems, marked !, to solve first. The other 2 may wait.\n")
     misspelt = run_command(PLUMEWATCH_STORAGE_ROTT=root, PLUMEWATCH_GRANULES="cmr")
     assert misspelt.returncode == 1 and "PLUMEWATCH_STORAGE_ROOT meant?" in misspelt.stdout
     assert list(tmp_path.iterdir()) == []

@@ -32,7 +32,8 @@ class Finding:
     """Whether the present settings need it and it doesn't work."""
 
     def __str__(self) -> str:
-        return f"{self.state.value:8} {self.part:14} {self.text}"
+        mark = "!" if self.is_fatal else " "
+        return f"{self.state.value:7}{mark} {self.part:14} {self.text}"
 
 
 def ok(part: str, text: str) -> Finding:

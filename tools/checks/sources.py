@@ -9,6 +9,7 @@ import requests
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError, PlumewatchError, redact
 from plumewatch.inventory.refresh import INVENTORIES
+from plumewatch.missing_settings import NO_INVENTORIES, NO_TOKEN, NO_WIND_SOURCE
 from plumewatch.models import Area
 from plumewatch.oco2.archive.cmr import count_granules
 from plumewatch.oco2.archive.listing import read_listing
@@ -79,18 +80,13 @@ def check_earthdata(settings: Settings) -> Finding:
         return ok(part, f"EARTHDATA_TOKEN is set ({used})")
     if settings.granules != CMR:
         return ok(part, "not needed: granules come from a folder")
-    return missing(
-        part,
-        "EARTHDATA_TOKEN is not set: `oco2_monthly_extraction` skips its months, unless Airflow has the connection "
-        "earthdata (not looked at here)",
-    )
+    return missing(part, f"{NO_TOKEN} (Airflow's connections are not looked at here)")
 
 
 def check_wind(settings: Settings) -> Iterator[Finding]:
     """Where wind comes from: each product is asked, in the order of the setting."""
     if not settings.wind:
-        hint = "set geos_fp,era5 (no account) or a path of wind files"
-        yield missing("wind", f"PLUMEWATCH_WIND is not set: rates of methane stay null; {hint}")
+        yield missing("wind", NO_WIND_SOURCE)
         return
     names = [name.strip() for name in settings.wind.split(",")]
     if all(name in PRODUCTS for name in names):
@@ -128,7 +124,7 @@ class Impatient(HTTPAdapter):
 def check_inventories(settings: Settings) -> Finding:
     """Where inventories come from."""
     if not settings.inventories:
-        return missing("inventories", "PLUMEWATCH_INVENTORIES is not set: detections are matched to no source; set it")
+        return missing("inventories", NO_INVENTORIES)
     try:
         files = files_of("PLUMEWATCH_INVENTORIES", settings.inventories, ".csv", "a path that exists")
     except ConfigurationError as error:

@@ -42,14 +42,9 @@ def write_map(gas: Gas, key: str, storage_root: str, areas: Sequence[Area] = ())
         pictures=_pictures(gas, detections, storage_root),
         scene_pages=_scene_pages(gas, detections, storage_root),
     )
-    path = map_path(storage_root, gas, key)
+    path = storage.join(storage_root, MAPS, gas.name, f"{key}.html")
     storage.write_bytes(path, render_map(map_content(gas, key, rows)).encode())
     return path
-
-
-def map_path(storage_root: str, gas: Gas, key: str) -> str:
-    """Return where the map of a key is."""
-    return storage.join(storage_root, MAPS, gas.name, f"{key}.html")
 
 
 def _scene_pages(gas: Gas, detections: pa.Table, storage_root: str) -> dict[str, str]:

@@ -9,8 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from plumewatch.geodesy import wrap_longitude
 from plumewatch.statuses import ACCEPTED
 from plumewatch.wind.at_point import components_m_s
+from plumewatch.wind.profile import is_plausible
+
+MOST_LONGITUDE, MOST_LATITUDE = 360.0, 90.0  # degrees: longitudes are written from -180 or from 0
 
 Floats = NDArray[np.float64]
 
@@ -54,6 +58,41 @@ def with_wind(detections: pa.Table, wind_u_m_s: Floats, wind_v_m_s: Floats) -> p
         column = pc.if_else(known, pa.array(values), detections[name])
         detections = detections.set_column(detections.column_names.index(name), name, column)
     return detections
+
+
+def placed(rows: pa.Table, id_column: str) -> tuple[pa.Table, str | None]:
+    """Return the rows that have an id and lie on Earth, longitudes from -180 to 180, and what the others have instead.
+
+    >>> placed(pa.table({"id": ["a", "b"], "longitude": [331.0, 0.0], "latitude": [1.0, 91.0]}), "id")[1]
+    '1 row without id or place, the first id b, longitude 0.0, latitude 91.0'
+    """
+    lon, lat = floats(rows["longitude"]), floats(rows["latitude"])
+    is_good = (np.abs(lon) <= MOST_LONGITUDE) & (np.abs(lat) <= MOST_LATITUDE)
+    is_good &= rows[id_column].is_valid().to_numpy()
+    found = None
+    if not is_good.all():
+        first = int(np.argmin(is_good))
+        n, name = int((~is_good).sum()), rows[id_column][first].as_py()
+        found = f"{n} row{'s' * (n > 1)} without id or place, the first {id_column} {name}"
+        found += f", longitude {lon[first]}, latitude {lat[first]}"
+    at = rows.column_names.index("longitude")
+    rows = rows.set_column(at, "longitude", pa.array(np.where(is_good, wrap_longitude(lon), 0.0)))
+    return rows.filter(pa.array(is_good)), found
+
+
+def once_each(detections: pa.Table) -> pa.Table:
+    """Return DETECTIONS by id, each once: of two that differ the first by its values, so that their order says nothing.
+
+    A wind that can't be is unknown.
+    """
+    rows = detections.sort_by([(name, "ascending") for name in detections.column_names])
+    ids = rows["detection_id"].to_numpy(zero_copy_only=False).astype(str)
+    rows = rows.filter(pa.array(np.append(np.ones(min(len(ids), 1), bool), ids[1:] != ids[:-1])))
+    is_wind = pa.array(is_plausible(floats(rows["wind_u_m_s"]), floats(rows["wind_v_m_s"])))
+    for name in ("wind_u_m_s", "wind_v_m_s"):
+        known = pc.if_else(is_wind, rows[name], pa.scalar(None, pa.float64()))
+        rows = rows.set_column(rows.column_names.index(name), name, known)
+    return rows
 
 
 def floats(column: pa.ChunkedArray | pa.Array) -> Floats:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from plumewatch.errors import InputError
@@ -23,6 +26,8 @@ from plumewatch.models import Grid
 
 DEFAULT_PIXEL_SIZE_M = 20.0  # bands 11 and 12 of Sentinel-2 (MSI user guide), where the pixel table has no column
 REFLECTANCES = (1e-4, 6.5535)  # one step of the stored integers, and the largest of 16 bits
+MOST_USUAL_REFLECTANCE = 2.0  # median of a pass: bright sand, snow and cloud stay below 1.2
+HALF_AN_ORBIT_S = 3_020.0  # of Sentinel-2: 143 orbits in 10 days (ESA, Sentinel-2 orbit)
 SCL_WATER = 6  # scene classification of Sen2Cor
 AIR_MASS_FACTORS = (2.0, 5.0)  # of the transmittance table: the sun up to 70 degrees from the zenith
 MOST_CELLS_A_ROW, MOST_EMPTY_CELLS = 50, 16_000_000  # a window mostly empty is a wrong row or column index
@@ -41,6 +46,8 @@ MAX_END_OFFSET_PX = 10.0  # of the pixels at the window's ends, which a fit to t
 CHECKED_POINTS = 512  # of a pass, whose places are compared with those of a grid
 LEAST_PIXELS = 50  # fewer don't tell the scale of their grid, and hold no plume
 NEVER_NULL = ("scene_id", "platform", "row", "col", "longitude", "latitude")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +75,7 @@ class Pass:
     view_zenith_deg: float
     """Median over the pass."""
     n_pixels: int
-    """Cells of this pass; a cell that is in the table twice counts once."""
+    """Cells of this pass; a cell that is in the table twice counts once, as its newest product shows it."""
     epsg: int | None
     """Projected CRS of the grid, None where the table doesn't say."""
     pixel_size_m: float
@@ -105,24 +112,45 @@ class Pass:
 
 
 def split_passes(pixels: pa.Table) -> list[pa.Table]:
-    """Return the rows of each pass (platform and relative orbit) of one area and date, in the order of those two."""
+    """Return the rows of each pass (platform and relative orbit) of one area and date, in the order of those two.
+
+    A scene that states no orbit belongs to the pass of its platform that was nearest in time, within half an orbit;
+    where times are unknown to the only one.
+    """
     names = ["platform", "relative_orbit"]
     if all(len(pixels[name].unique()) == 1 for name in names):
         return [pixels]
-    keys = pixels.select(names).group_by(names).aggregate([])
-    order = sorted(
-        keys.to_pylist(),
-        key=lambda k: (k["platform"] or "", -1 if k["relative_orbit"] is None else k["relative_orbit"]),
+    scenes = pixels.group_by([*names, "scene_id"]).aggregate([("observed_at_utc", "min")]).to_pylist()
+    passes: dict[tuple[str | None, int | None], list[pa.ChunkedArray]] = {}
+    for scene in scenes:
+        key = scene["platform"], _orbit_of(scene, scenes)
+        passes.setdefault(key, []).append(_is_of(pixels, {name: scene[name] for name in (*names, "scene_id")}))
+    order = sorted(passes, key=lambda key: (key[0] or "", -1 if key[1] is None else key[1]))
+    return [pixels.filter(reduce(pc.or_, passes[key])) for key in order]
+
+
+def _orbit_of(scene: Mapping[str, Any], scenes: Sequence[Mapping[str, Any]]) -> int | None:
+    """The relative orbit that a scene states, else that of the pass which it must be a part of, None where unknown."""
+    orbits: dict[int, float] = {}  # and how many seconds apart, infinite where a time is unknown
+    for other in scenes:
+        if other["platform"] == scene["platform"] and (orbit := other["relative_orbit"]) is not None:
+            at, then = scene["observed_at_utc_min"], other["observed_at_utc_min"]
+            apart = abs((at - then).total_seconds()) if at and then else math.inf
+            orbits[orbit] = min(apart, orbits.get(orbit, math.inf))
+    if scene["relative_orbit"] is not None or not orbits:
+        return scene["relative_orbit"]
+    nearest = min(orbits, key=lambda orbit: orbits[orbit])
+    is_known = math.isfinite(orbits[nearest])
+    return nearest if (orbits[nearest] <= HALF_AN_ORBIT_S if is_known else len(orbits) == 1) else None
+
+
+def _is_of(pixels: pa.Table, values: Mapping[str, Any]) -> pa.ChunkedArray:
+    """Which rows have these values."""
+    is_same = (
+        pc.is_null(pixels[name]) if value is None else pc.fill_null(pc.equal(pixels[name], value), False)
+        for name, value in values.items()
     )
-    return [_rows_of(pixels, key["platform"], key["relative_orbit"]) for key in order]
-
-
-def _rows_of(pixels: pa.Table, platform: str | None, relative_orbit: int | None) -> pa.Table:
-    is_same = [
-        pa.compute.is_null(pixels[name]) if value is None else pa.compute.equal(pixels[name], value)
-        for name, value in (("platform", platform), ("relative_orbit", relative_orbit))
-    ]
-    return pixels.filter(pa.compute.and_kleene(*is_same))
+    return reduce(pc.and_, is_same)
 
 
 def grid_pass(rows: pa.Table, source: str = "pixels", grid: Grid | None = None) -> Pass:
@@ -151,6 +179,8 @@ def grid_pass(rows: pa.Table, source: str = "pixels", grid: Grid | None = None) 
     _check_lengths(rows.num_rows, place, pixel_size_m, source)
     cell = (row - place.row0) * place.width + col - place.col0
     shape = (place.height, place.width)
+    if (kept := _shown(rows, cell, source)) is not None:
+        rows, cell = rows.take(pa.array(kept)), cell[kept]
 
     def laid_out(values: NDArray, empty: float | bool) -> NDArray:
         grid = np.full(place.height * place.width, empty, dtype=values.dtype)
@@ -187,6 +217,25 @@ def grid_pass(rows: pa.Table, source: str = "pixels", grid: Grid | None = None) 
     )
 
 
+def _shown(rows: pa.Table, cell: NDArray[np.int64], source: str) -> NDArray[np.intp] | None:
+    """Which row shows each cell, None where no cell is there twice.
+
+    One with both bands before one without, then the last scene id, which of two products of a tile is the newer one's;
+    of the rows of one scene a clear one, then that of the largest values. So the order of the rows decides nothing.
+    """
+    n_twice = len(cell) - len(np.unique(cell))
+    if not n_twice:
+        return None
+    b11, b12 = (rows[name].to_numpy() for name in ("b11", "b12"))
+    is_clear = pc.fill_null(rows["is_clear"], False).to_numpy().astype(bool)
+    scene = pc.rank(rows["scene_id"].combine_chunks(), tiebreaker="dense").to_numpy()
+    order = np.lexsort((b12, b11, is_clear, scene, np.isfinite(b11) & np.isfinite(b12), cell))
+    log.warning(
+        "%s: %d rows of cells that are there twice: of each the newest product with data counts", source, n_twice
+    )
+    return np.sort(order[np.append(np.diff(cell[order]) > 0, True)])
+
+
 def _check_values(rows: pa.Table, source: str) -> None:
     """Refuse what no pass of Sentinel-2 can have; the message says what was found and what is allowed."""
     longitude, latitude = (rows[name].to_numpy() for name in ("longitude", "latitude"))
@@ -194,6 +243,15 @@ def _check_values(rows: pa.Table, source: str) -> None:
         wrong = ~(np.abs(values) <= most)
         if wrong.any():
             raise InputError(source, f"{name} {values[wrong][0]}", f"-{most:g} to {most:g} degrees in every row")
+    for name in ("b11", "b12"):
+        usual = _median(rows[name])
+        if usual > MOST_USUAL_REFLECTANCE:
+            allowed = (
+                f"reflectance as a fraction (0.25), not in percent or times 10000: at most {MOST_USUAL_REFLECTANCE:g}"
+            )
+            raise InputError(source, f"{name} of {usual:g} in the median", allowed)
+    if rows["is_clear"].null_count == rows.num_rows:
+        raise InputError(source, "null in every row of is_clear", "true where the ground is seen, else false")
     size = _first(rows["pixel_size_m"])
     least, most = plume_thresholds().pixels.sizes_m
     if size is not None and not least <= size <= most:

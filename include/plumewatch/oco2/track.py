@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from plumewatch.constants import EARTH_RADIUS_KM, MEDIAN_OF_ABSOLUTE_NORMAL
+from plumewatch.errors import InputError
 from plumewatch.geodesy import unit_vectors, wrap_longitude
 from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.wind.profile import is_plausible
@@ -106,6 +107,8 @@ def compute_track(soundings: pa.Table, geometry: Geometry | None = None) -> Trac
     uncertainty that is missing counts as the orbit's median; outliers lose weight (`robust_weights`).
     """
     rows = soundings.filter(_is_usable(soundings)).sort_by("sounding_id")
+    if soundings.num_rows and not rows.num_rows:
+        raise _nothing_usable(soundings)
     value = {name: floats(rows[name]) for name in COLUMNS if name not in NOT_MEASURED}
     value["longitude"] = wrap_longitude(value["longitude"])
     has_wind = is_plausible(value["wind_u_m_s"], value["wind_v_m_s"])
@@ -183,6 +186,16 @@ def _is_usable(soundings: pa.Table) -> pa.ChunkedArray:
     has_values = np.isfinite(lon) & (np.abs(lat) <= POLE_DEG) & _is_within(xco2, "xco2_ppm")
     has_key = pc.and_(soundings["sounding_id"].is_valid(), soundings["observed_at_utc"].is_valid())
     return pc.and_(has_key, pa.array(has_values))
+
+
+def _nothing_usable(soundings: pa.Table) -> InputError:
+    missing = [name for name in ("sounding_id", "observed_at_utc") if soundings[name].null_count == len(soundings)]
+    xco2 = floats(soundings["xco2_ppm"])
+    usual = np.median(xco2[np.isfinite(xco2)]) if np.isfinite(xco2).any() else np.nan
+    found = f"{len(soundings)} soundings, none with id, time, place and a plausible xco2"
+    found += f" (xco2_ppm {usual:.4g} in the median{''.join(f', null in every {name}' for name in missing)})"
+    low, high = peak_thresholds().plausible["xco2_ppm"]
+    return InputError("soundings", found, f"xco2 from {low:g} to {high:g} ppm, times, places and ids")
 
 
 def _is_within(values: Floats, name: str) -> NDArray[np.bool_]:

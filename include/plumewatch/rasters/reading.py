@@ -15,7 +15,8 @@ from typing import TypeVar
 
 import rasterio
 import requests
-from rasterio.errors import RasterioError
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import CRSError, RasterioError
 from rasterio.io import DatasetReader
 
 from plumewatch import storage
@@ -30,6 +31,8 @@ BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, CONFLICT, RANGE_NOT_SATISFIABLE = 400, 401
 MUST_BE_SIGNED = (UNAUTHORIZED, FORBIDDEN, CONFLICT)  # 409: Azure's PublicAccessNotPermitted, of Planetary Computer
 SIGNED = re.compile(r"[?&](?:sig|x-amz-signature|signature|token|x-goog-signature)=", re.IGNORECASE)
 A_RASTER = "a complete GeoTIFF"
+OF_READING = (RasterioError, CRSError, CPLE_BaseError, UnicodeDecodeError)
+"""What reading pixels, tags and texts of an open raster raises where the file is damaged."""
 PAGES = ("text/", "application/xml", "application/json", "application/xhtml")  # of maintenance, a proxy, a log-in
 
 REMOTE_ENVIRONMENT = {
@@ -48,20 +51,25 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def open_raster(href: str) -> Iterator[DatasetReader]:
-    """Yield the raster at `href` (http, https, s3, file or a path); what fails inside the block is classified too.
+    """Yield the raster at `href` (http, https, s3, file or a path); reading that fails in the block is classified too.
 
     Raises ServiceError where a service doesn't deliver the file (with its HTTP status) or gives a page in its place
-    (retryable), InputError where the file is missing, cut off or no raster.
+    (retryable), InputError where the file is missing, cut off or no raster. Other errors of the block are the block's.
     """
-    try:
-        with _environment(href), _open(href) as source:
-            yield source
-    except PlumewatchError:
-        raise
-    except Exception as error:  # GDAL's and rasterio's own, and what they make of tags and texts
-        if isinstance(error, OSError) and not isinstance(error, RasterioError):
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(_environment(href))
+            source = stack.enter_context(_open(href))
+        except (PlumewatchError, MemoryError):
             raise
-        raise _classify(href, error) from error
+        except Exception as error:  # GDAL's and rasterio's own, and what they make of tags and texts
+            if isinstance(error, OSError) and not isinstance(error, RasterioError):
+                raise
+            raise _classify(href, error) from error
+        try:
+            yield source
+        except OF_READING as error:
+            raise _classify(href, error) from error
 
 
 def read_raster(href: str, read: Callable[[DatasetReader], T]) -> T:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.enums import Resampling
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.io import DatasetReader
 from rasterio.transform import array_bounds
 from rasterio.warp import reproject, transform_bounds
@@ -26,16 +26,21 @@ def read_on_grid(source: DatasetReader, grid: Grid, resampling: Resampling, fill
     """Return the first band of `source` on `grid` (height x width), `fill` where the source shows nothing.
 
     Where every cell lies in one source pixel (the same lattice, or a coarser one that the grid divides) the value is
-    that pixel's, untouched. Otherwise it is resampled. `fill` is also the source's value of no data.
+    that pixel's, untouched. Otherwise it is resampled. `fill` is also the source's value of no data; what a mask within
+    the source leaves out is no data too.
 
     Raises InputError where the source has no position; rasterio's error where a part of it cannot be read.
     """
     if source.crs is None or source.transform.is_identity:
         raise InputError(source.name, "a raster without projection or position", "a georeferenced raster")
+    if source.transform.is_degenerate:
+        raise InputError(source.name, f"transform {tuple(source.transform)[:6]}", "pixels that have an area")
     window = _window_of(source, grid)
     if window is None:
         return np.full((grid.height, grid.width), fill, dtype=source.dtypes[0])
     numbers = source.read(1, window=window)
+    if MaskFlags.per_dataset in source.mask_flag_enums[0]:
+        numbers[source.read_masks(1, window=window) == 0] = fill
     target = np.full((grid.height, grid.width), fill, dtype=source.dtypes[0])
     reproject(
         numbers,

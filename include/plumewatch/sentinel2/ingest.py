@@ -45,6 +45,8 @@ class FoundScene:
     """The item's id."""
     item_href: str
     """Where its STAC item is."""
+    older: tuple[str, ...] = ()
+    """Where the items of older products of its acquisition are, the newest first."""
 
 
 @dataclass
@@ -110,7 +112,7 @@ def search_day(settings: Settings, key: str, names: Sequence[str], **_: Any) -> 
     day, found = date.fromisoformat(key), DaySearch()
     for area, result in _search_areas(settings, names, day, day, key, found):
         found.searched.add((key, area.name))
-        found.scenes += [_found(area, ref) for ref in result.scenes]
+        found.scenes += [_found(area, ref, result) for ref in result.scenes]
         found.skipped += [(key, area.name, skipped) for skipped in result.skipped]
         found.failed += [(key, failure) for failure in result.failed]
     return found
@@ -131,19 +133,18 @@ def search_newest(settings: Settings, key: str, names: Sequence[str], *, look_ba
             continue
         newest = str(result.scenes[-1].observed_at_utc.date())
         found.searched.add((newest, area.name))
-        found.scenes += [s for s in (_found(area, ref) for ref in result.scenes) if s.key == newest]
+        found.scenes += [s for s in (_found(area, ref, result) for ref in result.scenes) if s.key == newest]
         found.skipped += [
             (newest, area.name, s) for s in result.skipped if str(s.scene.observed_at_utc.date()) == newest
         ]
     return found
 
 
-def fetch_area_scene(settings: Settings, area_name: str, item_href: str, key: str | None = None) -> str:
+def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: Sequence[str] = ()) -> str:
     """Stack one scene onto the area's grid and return the path of the STAC item written.
 
-    Then older products that it replaces are withdrawn: they came in before it. Where it can't be used for good, an
-    older product of its acquisition, if the catalogue has one on the day `key`, is stacked in its place; the error is
-    raised all the same.
+    Then older products that it replaces are withdrawn: they came in before it. Where it can't be used for good, the
+    first of the `older` products that can be is stacked in its place; the error is raised all the same.
     """
     failures: list[FailedScene] = []
     areas = _areas(settings, [area_name], failures)
@@ -154,31 +155,24 @@ def fetch_area_scene(settings: Settings, area_name: str, item_href: str, key: st
     try:
         written = fetch_scene(read_item(item_href), areas[0], root)
     except PlumewatchError as error:
-        if key and not error.is_retryable:
-            _fetch_older(settings, areas[0], item_href, date.fromisoformat(key))
+        if not error.is_retryable:
+            _fetch_older(settings, areas[0], item_href, older)
         raise
     withdraw_replaced(root, storage.parent(written))
     return written
 
 
-def _fetch_older(settings: Settings, area: Area, item_href: str, day: date) -> None:
-    """Stack the newest usable one of the older products of a scene; where there is none, or none to be had, say so."""
-    try:
-        found = search_scenes(area, day, day, settings.stac_api)
-    except PlumewatchError as error:
-        log.warning("no older product in place of %s: %s", redact(item_href), error)
-        return
-    acquisition = next((ref.acquisition for ref in found.scenes if ref.item_href == item_href), None)
-    duplicates = [s.scene for s in found.skipped if s.outcome == SKIPPED_DUPLICATE]
-    older = [ref for ref in duplicates if ref.acquisition == acquisition]
-    for ref in sorted(older, key=lambda ref: ref.newness, reverse=True):
+def _fetch_older(settings: Settings, area: Area, item_href: str, older: Sequence[str]) -> None:
+    """Stack the first usable one of the older products of a scene; where there is none, or none to be had, say so."""
+    for href in older:
         try:
-            fetch_scene(read_item(ref.item_href), area, settings.table_root(SCENES))
+            written = fetch_scene(read_item(href), area, settings.table_root(SCENES))
         except PlumewatchError as error:
             log.warning("%s", error)
             continue
-        log.warning("%s: %s serves in place of %s", area.name, ref.scene_id, redact(item_href))
+        log.warning("%s: %s serves in place of %s", area.name, written, redact(item_href))
         return
+    log.warning("%s: no older product serves in place of %s", area.name, redact(item_href))
 
 
 def fetch_area_wind(settings: Settings, days: Iterable[tuple[str, str]]) -> list[str]:
@@ -258,8 +252,11 @@ def _search_areas(
     return answered
 
 
-def _found(area: Area, ref: SceneRef) -> FoundScene:
-    return FoundScene(str(ref.observed_at_utc.date()), area.name, ref.scene_id, ref.item_href)
+def _found(area: Area, ref: SceneRef, result: FoundScenes) -> FoundScene:
+    duplicates = [s.scene for s in result.skipped if s.outcome == SKIPPED_DUPLICATE]
+    older = sorted((d for d in duplicates if d.acquisition == ref.acquisition), key=lambda d: d.newness, reverse=True)
+    day = str(ref.observed_at_utc.date())
+    return FoundScene(day, area.name, ref.scene_id, ref.item_href, tuple(d.item_href for d in older))
 
 
 def _observation(area: str, outcome: str, scene: SceneRef | None = None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -41,6 +42,8 @@ WRITTEN = pa.schema(
 
 WRITTEN_DDL = ", ".join(f"{f.name} {'string' if f.type == pa.string() else 'bigint'}" for f in WRITTEN)
 
+log = logging.getLogger(__name__)
+
 
 def write_pixel_files(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Do the tasks in the first column of each batch (JSON of `plan_tasks`): the function of a mapInArrow."""
@@ -62,7 +65,9 @@ def write_pixel_file(task: Mapping[str, Any]) -> dict[str, Any]:
         try:
             for found, shown in zip(_read_scene(scene, grid, [w for w, _ in windows], settings), cells, strict=True):
                 shown.extend([] if found is None else [found])
-        except (PlumewatchError, OSError) as error:
+        except Exception as error:  # what is odd in one scene must not take the others along
+            if not isinstance(error, PlumewatchError | OSError):
+                log.exception("%s", scene.paths.item)
             name, area = scene.paths.scene_id, task["area"]
             failures.append(asdict(FailedScene.from_exception(error, scene_id=name, stage=PIXELS_STAGE, area=area)))
     if failures:

@@ -54,16 +54,29 @@ class ReflectanceRule:
 def processing_baseline(properties: Mapping[str, Any]) -> tuple[int, int] | None:
     """Return the processing baseline of an item's properties as (major, minor), None where it isn't stated.
 
+    A JSON number has lost the zero at its end: 5.1 is 05.10, as 05.01 is 5.01.
+
     >>> processing_baseline({"s2:processing_baseline": "05.11"})
     (5, 11)
     """
+    return next(iter(_stated_baselines(properties)), None)
+
+
+def _stated_baselines(properties: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """All baselines that properties and names of products state, the one that is believed first."""
+    found: list[tuple[int, int]] = []
     for name in ("s2:processing_baseline", "sentinel:processing_baseline", "processing:version"):
-        if match := re.fullmatch(r"(\d+)\.(\d+)|N(\d\d)(\d\d)", str(properties.get(name, ""))):
-            return int(match[1] or match[3]), int(match[2] or match[4])
+        if found and name == "processing:version":
+            continue  # of other software, where the baseline has a property of its own
+        value = properties.get(name, "")
+        if isinstance(value, int | float):
+            value = f"{value:.2f}"
+        if match := re.fullmatch(r"(\d+)\.(\d+)|N(\d\d)(\d\d)", str(value)):
+            found.append((int(match[1] or match[3]), int(match[2].ljust(2, "0") if match[2] else match[4])))
     for name in ("s2:product_uri", "sentinel:product_id"):
         if match := re.search(r"_N(\d\d)(\d\d)_", str(properties.get(name, ""))):
-            return int(match[1]), int(match[2])
-    return None
+            found.append((int(match[1]), int(match[2])))
+    return found
 
 
 def compute_reflectance_rule(
@@ -86,11 +99,15 @@ def compute_reflectance_rule(
     is_earth_search = flag is not None or EARTH_SEARCH_BUCKET in str(asset.get("href", ""))
     declared = _declared(item_name, properties, asset, tags, must_agree=not is_earth_search)
     stated = f"offset {declared}, offset applied {flag}, baseline {_text(baseline)}"
+    _check_baselines(item_name, properties, is_settled=is_earth_search and flag is not False)
     if collection == EARTH_SEARCH_C1:
         if flag or declared == 0.0:
             raise InputError(
                 item_name, f"{collection} with {stated}", f"offset {OFFSET}, not applied, or neither stated"
             )
+        if baseline is not None and baseline < OFFSET_FROM_BASELINE:
+            allowed = f"baseline {_text(OFFSET_FROM_BASELINE)} or later, whose products carry an offset"
+            raise InputError(item_name, f"{collection} with {stated}", allowed)
         return ReflectanceRule(SCALE, OFFSET, f"pixels of {EARTH_SEARCH_C1} carry the offset")
     if is_earth_search:
         return _earth_search(item_name, declared, flag, baseline, stated)
@@ -137,6 +154,14 @@ def normalise(numbers: NDArray[np.uint16], rule: ReflectanceRule) -> tuple[NDArr
     n_clipped = int(np.count_nonzero(is_valid & (values < 1)))
     kept = np.clip(values, 1, np.iinfo(np.uint16).max).astype(np.uint16)
     return np.where(is_valid, kept, np.uint16(NODATA)), n_clipped
+
+
+def _check_baselines(item_name: str, properties: Mapping[str, Any], *, is_settled: bool) -> None:
+    """Raise InputError where baselines are stated of which some have an offset and some not, and nothing settles it."""
+    baselines = _stated_baselines(properties)
+    if not is_settled and len({baseline >= OFFSET_FROM_BASELINE for baseline in baselines}) > 1:
+        found = " and ".join(dict.fromkeys(_text(baseline) for baseline in baselines))
+        raise InputError(item_name, f"baselines {found}, of which one has an offset", "baselines that agree")
 
 
 def _earth_search(

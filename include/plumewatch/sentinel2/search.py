@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -62,6 +63,7 @@ def search_scenes(area: Area, start: date, end: date, stac_api: str) -> FoundSce
     collection = area.collection or DEFAULT_COLLECTION
     refs: dict[str, SceneRef] = {}
     failed = []
+    others: Counter[str] = Counter()
     for item in search_items(api, collection, area.geometry, start, end):
         try:
             ref = scene_ref(item, item_href(item, api, collection))
@@ -70,8 +72,15 @@ def search_scenes(area: Area, start: date, end: date, stac_api: str) -> FoundSce
             failed.append(FailedScene.from_exception(error, scene_id=name, stage=SEARCH_STAGE, area=area.name))
             continue
         in_time = start <= ref.observed_at_utc.date() <= end
-        if in_time and item.get("collection") == collection and ref.footprint.intersects(area.geometry):
+        if not (in_time and ref.footprint.intersects(area.geometry)):
+            continue
+        if item.get("collection") not in (None, collection):
+            others[str(item["collection"])] += 1
+        elif ref.scene_id not in refs or ref.newness > refs[ref.scene_id].newness:  # pages may repeat an item
             refs[ref.scene_id] = ref
+    if others:
+        found = ", ".join(f"{n} items of {name}" for name, n in sorted(others.items()))
+        log.warning("%s: left out: %s; allowed: items of %s", area.name, found, collection)
     return _choose(area, list(refs.values()), failed)
 
 

@@ -15,12 +15,12 @@ import pystac
 import shapely
 from numpy.typing import NDArray
 from pyproj import Transformer
-from rasterio.enums import Resampling
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.features import geometry_mask
 from rasterio.io import DatasetReader
 
 from plumewatch.areas import grid_of
-from plumewatch.errors import InputError, redact
+from plumewatch.errors import InputError, reading, redact
 from plumewatch.models import Area, Grid
 from plumewatch.rasters.cog import cog_bytes
 from plumewatch.rasters.reading import read_raster
@@ -29,11 +29,13 @@ from plumewatch.rasters.scene_store import AROUND, checksum, is_complete, publis
 from plumewatch.sentinel2.bands import (
     CLOUD_CLASSES,
     CLOUD_PROBABILITY,
+    LAST_CLASS,
     NO_DATA_CLASS,
     QUANTIFICATION,
     SCENE_CLASSIFICATION,
     SURROUNDINGS_M,
     asset_keys,
+    band_of,
     find_asset,
 )
 from plumewatch.sentinel2.reflectance import (
@@ -47,6 +49,7 @@ from plumewatch.sentinel2.reflectance import (
 from plumewatch.sentinel2.scene import observed_at_utc
 from plumewatch.sentinel2.scene_item import SceneFacts, build_item
 
+MOST_PERCENT = 100
 NO_CLOUD_DATA = 255  # cloud probability is 0 to 100 percent
 UNSIGNED = ("uint8", "uint16")
 VERSIONED = ("updated", "s2:", "sentinel:", "earthsearch:", "processing:")  # properties that tell products apart
@@ -124,16 +127,21 @@ def _stack(item: pystac.Item, area: Area, grid: Grid) -> _Stacked:
     numbers, rules = {}, set()
     for band in area.bands:
         asset = _asset(item, band)
+        _check_nodata(asset)
         values, tags = _read(_href(asset), grid, Resampling.bilinear)
+        if values.dtype != np.uint16:
+            raise InputError(redact(_href(asset)), f"reflectance of type {values.dtype}", "uint16")
         rules.add(compute_reflectance_rule(name, item.collection_id, item.properties, asset.to_dict(), tags))
-        numbers[band] = values.astype(np.uint16)
+        numbers[band] = values
     if len({(rule.scale, rule.offset, rule.is_certain) for rule in rules}) > 1:
         found = "; ".join(sorted(f"scale {r.scale}, offset {r.offset}: {r.reason}" for r in rules))
         raise InputError(name, f"bands of different scale or offset ({found})", "one for all bands")
     first = min(rules, key=lambda r: r.reason)
     rule = decide_offset(name, first, list(numbers.values()))
     normalised = {band: normalise(values, rule) for band, values in numbers.items()}
-    around = _read_plain(_href(_asset(item, SCENE_CLASSIFICATION)), _with_surroundings(grid)).astype(np.uint8)
+    classification = _asset(item, SCENE_CLASSIFICATION)
+    _check_nodata(classification)
+    around = _read_plain(_href(classification), _with_surroundings(grid), LAST_CLASS)
     margin = _surroundings_px(grid)
     scl = around[margin:-margin, margin:-margin]
     return _Stacked(
@@ -166,7 +174,7 @@ def _cloud(item: pystac.Item, grid: Grid, scl: NDArray[np.uint8]) -> NDArray[np.
     key = find_asset(item.assets, CLOUD_PROBABILITY)
     if key is None or not _is_geotiff(item.assets[key]):
         return None  # JPEG 2000 in a bucket that the reader pays for, in Earth Search's sentinel-2-l2a
-    cloud = _read_plain(_href(item.assets[key]), grid, NO_CLOUD_DATA).astype(np.uint8)
+    cloud = _read_plain(_href(item.assets[key]), grid, MOST_PERCENT, NO_CLOUD_DATA)
     return np.where(scl == NO_DATA_CLASS, np.uint8(NO_CLOUD_DATA), cloud)
 
 
@@ -180,17 +188,31 @@ def _read(
             raise InputError(redact(href), f"pixels of type {source.dtypes[0]}", ", ".join(UNSIGNED))
         if fill == NODATA and source.nodata not in (None, NODATA):
             raise InputError(redact(href), f"no-data value {source.nodata}", str(NODATA))
+        if sum(kind != ColorInterp.alpha for kind in source.colorinterp) > 1:
+            raise InputError(redact(href), f"{source.count} bands", "a file of one band")
         return read_on_grid(source, grid, resampling, fill), (source.scales[0], source.offsets[0])
 
     return read_raster(href, read)
 
 
-def _read_plain(href: str, grid: Grid, fill: int = NODATA) -> NDArray[Any]:
-    """Return classes or percentages on the grid; InputError where the tags say that the numbers mean others."""
+def _check_nodata(asset: pystac.Asset) -> None:
+    """Raise InputError where the item states another number of no data than 0."""
+    stated = asset.extra_fields
+    with reading(redact(_href(asset)), "bands of an asset as a list of objects"):
+        band: dict[str, Any] = next(iter(stated.get("raster:bands") or stated.get("bands") or ()), {})
+        nodata = band.get("nodata", stated.get("nodata"))
+        if nodata is not None and float(nodata) != NODATA:
+            raise InputError(redact(_href(asset)), f"no-data value {nodata} in the item", str(NODATA))
+
+
+def _read_plain(href: str, grid: Grid, last: int, fill: int = NODATA) -> NDArray[np.uint8]:
+    """Return classes or percentages on the grid; InputError where they are above `last` or the tags pack them."""
     numbers, tags = _read(href, grid, Resampling.nearest, fill)
     if tags != NO_PACKING:
         raise InputError(redact(href), f"numbers with scale {tags[0]:g} and offset {tags[1]:g}", "plain numbers")
-    return numbers
+    if (beyond := numbers[(numbers > last) & (numbers != fill)]).size:
+        raise InputError(redact(href), f"{beyond.size} pixels of up to {beyond.max()}", f"0 to {last}")
+    return numbers.astype(np.uint8)
 
 
 def _asset(item: pystac.Item, band: str) -> pystac.Asset:
@@ -198,7 +220,13 @@ def _asset(item: pystac.Item, band: str) -> pystac.Asset:
     if key is None:
         has = ", ".join(sorted(item.assets)) or "nothing"
         raise InputError(_name(item), f"no asset for {band} (it has {has})", " or ".join(asset_keys(band)))
-    return item.assets[key]
+    asset = item.assets[key]
+    with reading(_name(item), "bands of an asset as a list of objects"):
+        stated = asset.extra_fields.get("eo:bands") or asset.extra_fields.get("bands") or ()
+        names = [str(b.get("name") or b.get("eo:common_name") or b.get("common_name") or "") for b in stated]
+        if {band_of(name) for name in names} - {None, band}:
+            raise InputError(_name(item), f"asset {key} with bands {', '.join(names)}", f"{band} alone")
+    return asset
 
 
 def _is_geotiff(asset: pystac.Asset) -> bool:

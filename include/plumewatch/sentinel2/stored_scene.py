@@ -194,8 +194,10 @@ def _scales(
     source: DatasetReader, item: Mapping[str, Any], paths: ScenePaths
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Scale and offset by the raster's tags, else (whole numbers without tags) by the item."""
-    name = paths.raster("data")
-    if not np.issubdtype(np.dtype(source.dtypes[0]), np.integer) or any(scale != 1.0 for scale in source.scales):
+    name, kind = paths.raster("data"), source.dtypes[0]  # rasterio's names: some, complex_int16, numpy doesn't know
+    if kind.startswith("complex"):
+        raise InputError(name, f"pixels of type {kind}", "real numbers")
+    if not kind.startswith(("int", "uint")) or any(scale != 1.0 for scale in source.scales):
         return _checked_scales(name, source.scales, source.offsets)
     with reading(paths.item, STORED_ITEM):
         for asset in (item.get("assets") or {}).values():

@@ -126,3 +126,40 @@ def test_a_file_of_another_kind_is_no_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "README.txt").write_text("x")
     with pytest.raises(InputError, match=r"README.txt: a file that isn't called \*.nc4"):
         read_listing(str(tmp_path / "README.txt"))
+
+
+OTHER_ENDINGS = [".nc", ".NC4", ".h5", ".hdf5", ".he5", ".nc4.gz", ".nc4.bz2", ".nc4.zip", ".tar.gz", ".zip", ".nc4.xz"]
+
+
+@pytest.mark.parametrize("ending", OTHER_ENDINGS)
+def test_a_granule_of_another_ending_is_refused_by_name(tmp_path: Path, ending: str) -> None:
+    (tmp_path / V11).write_bytes(b"x")
+    other = V11_2.replace("191012", "191013").replace(".nc4", ending)
+    (tmp_path / other).write_bytes(b"x")
+    listing = read_listing(str(tmp_path), "2019-10")
+    assert [g.name for g in listing.granules] == [V11]
+    assert [(r.name, r.month) for r in listing.refused] == [(other, "2019-10")]
+    assert "not the name of a Lite file" in str(listing.refused[0].error)
+    assert read_listing(str(tmp_path), "2019-11").refused == ()
+
+
+@pytest.mark.parametrize("ending", [*OTHER_ENDINGS, ".nc4.xml", ".nc4.md5", ".nc4.part"])
+def test_what_lies_beside_a_granule_of_its_name_is_no_other(tmp_path: Path, ending: str) -> None:
+    for name in (V11, V11.replace(".nc4", ending), "notes.zip", "table.nc"):
+        (tmp_path / name).write_bytes(b"x")
+    listing = read_listing(str(tmp_path))
+    assert [g.name for g in listing.granules] == [V11] and listing.refused == ()
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_linked_folders_are_followed_and_circles_end(tmp_path: Path, scheme: str) -> None:
+    inside, outside = tmp_path / "granules", tmp_path / "archive"
+    for folder, name in ((inside, V11), (outside / "2019", NEXT_MONTH)):
+        folder.mkdir(parents=True)
+        (folder / name).write_bytes(b"x")
+    for link, target in ((inside / "a", outside), (inside / "again", outside), (inside / "up", tmp_path),
+                         (outside / "self", outside), (outside / "back", inside)):  # fmt: skip
+        link.symlink_to(target)
+    listing = read_listing(f"{scheme}{inside}")
+    assert [g.name for g in listing.granules] == [V11, NEXT_MONTH] and listing.superseded == listing.refused == ()
+    assert listing.granules[1].path == f"{scheme}{inside}/a/2019/{NEXT_MONTH}"

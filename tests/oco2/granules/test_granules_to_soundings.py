@@ -195,12 +195,20 @@ def test_selection_is_passed_on(job: ModuleType, granules: Path, storage_root: s
     assert manifest is not None and manifest["counts"] == {"read": 352, "kept": 0, "dropped_other_surface": 352}
 
 
-def test_soundings_of_another_month_are_dropped_and_counted(job: ModuleType, tmp_path: Path, storage_root: str) -> None:
+def test_soundings_of_another_month_are_dropped_and_named_unless_that_month_has_them(
+    job: ModuleType, tmp_path: Path, storage_root: str
+) -> None:
     write_lite(tmp_path / "g" / AUGUST, day("2016-08-31T23:59:55"))
-    run(job, tmp_path / "g", storage_root)
+    assert run(job, tmp_path / "g", storage_root) == jobs.JobResult(352, 120, 1)
+    (named,) = failed(storage_root, "2016-08").values()
+    assert named["scene_id"] == AUGUST and "232 of 352 soundings are of 2016-09, where no granule" in named["message"]
     manifest = storage.read_manifest(storage.join(storage_root, "soundings", "month=2016-08"))
     assert manifest is not None and manifest["counts"]["dropped_other_month"] == 352 - 15 * 8
     assert {row["observed_at_utc"].month for row in rows(storage_root, "2016-08")} == {8}
+    write_lite(tmp_path / "g" / AUGUST.replace("160831", "160901"), day("2016-08-31T23:59:55"))
+    assert run(job, tmp_path / "g", storage_root) == jobs.JobResult(704, 352, 0)
+    assert len(rows(storage_root, "2016-08")) == 120 and len(rows(storage_root, "2016-09")) == 232
+    assert failed(storage_root, "2016-08")[AUGUST]["healed_at_utc"] is not None
 
 
 def test_csv_in_the_seed_s_columns(job: ModuleType, granules: Path, storage_root: str) -> None:
@@ -305,3 +313,34 @@ def test_an_output_root_that_is_a_file_is_named(job: ModuleType, granules: Path,
     arguments = ["--granules-path", str(granules), "--soundings-path", f"{tmp_path}/afile{below}"]
     with pytest.raises(InputError, match="afile: a file; allowed: a folder for the table soundings"):
         job.run(job.parse_arguments(arguments))
+
+
+@pytest.mark.parametrize("bad_quality", [0, 30])
+def test_soundings_that_two_days_hold_are_stored_once(
+    job: ModuleType, tmp_path: Path, storage_root: str, bad_quality: int
+) -> None:
+    """An orbit over midnight in both files: each sounding stays in the file of its own day."""
+    second = AUGUST_2.replace("160802", "160803")
+    write_lite(tmp_path / "g" / AUGUST_2, day("2016-08-02T23:59:55", n_bad=bad_quality))
+    write_lite(tmp_path / "g" / second, day("2016-08-02T23:59:55", n_bad=bad_quality))
+    kept = 352 - bad_quality
+    for _ in range(2):
+        assert run(job, tmp_path / "g", storage_root) == jobs.JobResult(704, kept, 0)
+        stored = rows(storage_root, "2016-08")
+        assert len({row["sounding_id"] for row in stored}) == len(stored) == kept
+        assert Counter(row["granule"] for row in stored) == {AUGUST_2: 120 - bad_quality, second: 232}
+        manifest = storage.read_manifest(storage.join(storage_root, "soundings", "month=2016-08"))
+        assert manifest is not None and manifest["rows"] == manifest["counts"]["kept"] == kept
+        assert manifest["counts"]["dropped_repeated_id"] == kept
+    (tmp_path / "g" / AUGUST_2).write_bytes(HTML)  # its stored soundings stay, and the other's come once
+    assert run(job, tmp_path / "g", storage_root) == jobs.JobResult(352, 232, 1)
+    assert len(rows(storage_root, "2016-08")) == kept
+
+
+def test_a_day_whose_soundings_another_day_has_all_leaves_no_file(
+    job: ModuleType, tmp_path: Path, storage_root: str
+) -> None:
+    for name in (AUGUST_2, AUGUST_2.replace("160802", "160803")):
+        write_lite(tmp_path / "g" / name, day("2016-08-02T23:00:00"))
+    assert run(job, tmp_path / "g", storage_root) == jobs.JobResult(704, 352, 0)
+    assert {row["granule"] for row in rows(storage_root, "2016-08")} == {AUGUST_2}

@@ -232,3 +232,76 @@ def test_values_that_are_none_throughout_are_no_rows_lost_but_a_file_refused(
 def test_units_of_time(units: str, calendar: str, means: tuple[float, float] | None) -> None:
     found = parse_time_units(units, calendar)
     assert found == (TimeUnits(*means) if means else None)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"valid_max": np.float32(500)},
+        {"valid_min": np.float32(100), "valid_max": np.float32(500)},
+        {"valid_range": np.array([100, 500], "f4")},
+        {"valid_range": [100, 500]},
+        {"valid_range": np.array([100, 500], "f4"), "valid_max": 900.0},
+    ],
+)
+def test_what_is_beyond_the_valid_range_of_its_variable_is_missing(tmp_path: Path, attributes: Any) -> None:
+    path = altered(tmp_path, "xco2", lambda x: np.where(np.arange(len(x)) < 8, np.float32(999), x), **attributes)
+    read = read_granule(path)
+    assert read.dropped == {"no_xco2": 8} and set(read.soundings["xco2_ppm"].to_pylist()) == {400.0}
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"valid_range": np.array([-600, 600], "i2")},  # in the packed unit
+        {"valid_range": np.array([-60, 60], "f4")},  # wider than what is packed: in the unpacked one
+        {"valid_max": np.int16(600)},
+        {"valid_max": 60.0},
+    ],
+)
+def test_the_valid_range_of_a_packed_wind(tmp_path: Path, attributes: Any) -> None:
+    stored = np.where(np.arange(32) < 8, 990, 50).astype("i2")
+    packing = {"missing_value": None, "scale_factor": np.float32(0.1)}
+    read = read_granule(altered(tmp_path, "Meteorology/windspeed_u_met", stored, **packing, **attributes))
+    assert read.soundings["wind_u_m_s"].to_pylist() == [None] * 8 + [5.0] * 24
+
+
+@pytest.mark.parametrize("said", ["wide", np.array([1, 2, 3], "f4"), np.nan])
+def test_a_valid_range_that_is_none_says_nothing_and_is_named(
+    tmp_path: Path, said: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert read_granule(altered(tmp_path, "xco2", lambda x: x, valid_range=said)).soundings.num_rows == 32
+    assert "variable xco2: valid_range" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "meanings"),
+    [
+        ("xco2_quality_flag", [0, 1], "bad good"),
+        ("xco2_quality_flag", [1, 0], "GOOD bad"),
+        ("xco2_quality_flag", [0, 1], "not_good good"),
+        ("Sounding/operation_mode", [0, 1, 2, 3], "glint nadir target transition"),
+        ("Sounding/land_water_indicator", [0, 1], "water land"),
+    ],
+)
+def test_a_flag_whose_values_mean_something_else_is_refused(
+    tmp_path: Path, name: str, values: list[int], meanings: str
+) -> None:
+    flags = {"flag_values": np.array(values, "i1"), "flag_meanings": meanings}
+    with pytest.raises(InputError, match=rf"variable {name} calls \d \w+ \(flag_meanings '{meanings}'\), which is \d"):
+        read_granule(altered(tmp_path, name, lambda x: x, **flags))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "meanings"),
+    [
+        ("xco2_quality_flag", [0, 1], "good bad"),
+        ("xco2_quality_flag", [0, 1], "good not_good"),
+        ("xco2_quality_flag", [0, 1], "use_it leave_it"),
+        ("Sounding/operation_mode", [0, 1, 2, 3], "Nadir Glint Target Transition"),
+        ("Sounding/land_water_indicator", [0, 1, 2, 3], "land water inland_water mixed_land_water"),
+    ],
+)
+def test_a_flag_that_says_what_is_known_is_read(tmp_path: Path, name: str, values: list[int], meanings: str) -> None:
+    flags = {"flag_values": np.array(values, "i1"), "flag_meanings": meanings}
+    assert read_granule(altered(tmp_path, name, lambda x: x, **flags)).soundings.num_rows == 32

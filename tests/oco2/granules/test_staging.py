@@ -14,13 +14,13 @@ from lite_granules import northward_track, write_lite
 from plumewatch import http, storage
 from plumewatch.errors import ConfigurationError, InputError, ServiceError
 from plumewatch.failures import FailureBook, NothingDone
+from plumewatch.missing_settings import missing_account
 from plumewatch.models import FailedScene
 from plumewatch.oco2.archive import download
 from plumewatch.oco2.granules.staging import (
     MonthListing,
     downloads_folder,
     list_month,
-    missing_account,
     record_listing,
     record_not_staged,
     stage_granule,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 from plumewatch import storage
 from plumewatch.errors import InputError
@@ -14,7 +16,11 @@ from plumewatch.oco2.archive.versions import SENSOR, collection_of
 
 VARIABLES_FILE = "oco2_lite_variables.yaml"
 SUFFIX = ".nc4"
-LITE_NAME = re.compile(r"(oco2|oco3|acos)_LtCO2_(\d{6})_(B\d{4,5}[A-Z]?r)_(\d{12})s\.nc4")
+_STEM = r"(oco2|oco3|acos)_LtCO2_(\d{6})_(B\d{4,5}[A-Z]?r)_(\d{12})s"
+LITE_NAME = re.compile(rf"{_STEM}\.nc4")
+_PACKED = r"\.(zip|tar|tgz|tar\.gz|gz|bz2|xz)"
+OTHER_LITE = re.compile(rf".*\.nc4|.*LtCO2.*(\.(nc|nc4|cdf|h5|he5|hdf|hdf5)({_PACKED})?|{_PACKED})", re.IGNORECASE)
+"""Names of files that may be meant as granules, and aren't read; what lies beside one (.xml, .md5) is none."""
 LITE_NAME_EXAMPLE = "oco2_LtCO2_190601_B11210Ar_240910224028s.nc4"
 
 log = logging.getLogger(__name__)
@@ -112,26 +118,61 @@ def read_listing(path: str, month: str | None = None) -> GranuleListing:
 
     Of one UTC day only the newest counts: the higher build, then the later production. A prefix without objects is an
     empty listing; a local path that doesn't exist is an InputError, and so is a file of another kind. Hidden files,
-    whose names begin with a dot, are still being written and don't count.
+    whose names begin with a dot, are still being written and don't count. Links to folders are followed; a file that by
+    its name is a granule of another ending, packed or renamed, is refused.
     """
     if storage.is_local(path) and not storage.exists(path):
         raise InputError(path, "no such folder or file", "a folder, an s3:// prefix or a file of OCO-2 Lite granules")
     found: list[GranuleRef] = []
     refused: list[RefusedGranule] = []
-    files = storage.list_files(path, SUFFIX)
+    there = _files_of(path)
+    files = [file for file in there if file.endswith(SUFFIX)]
     if not files and storage.is_file(path):
         raise InputError(
             path, f"a file that isn't called *{SUFFIX}", f"a folder, or a file such as {LITE_NAME_EXAMPLE}"
         )
-    for file in files:
-        if file.rsplit("/", 1)[-1].startswith("."):
+    names = {_name(file) for file in files}
+    files += [file for file in there if not file.endswith(SUFFIX) and _is_other_lite(_name(file), names)]
+    for file in sorted(files):
+        if (name := _name(file)).startswith("."):
             continue
         try:
             found.append(parse_granule(file))
         except InputError as error:
-            name = file.rsplit("/", 1)[-1]
             refused.append(RefusedGranule(name, file, error, month_in_name(name)))
     return newest_of_each_day(found, refused, month)
+
+
+def _name(file: str) -> str:
+    return file.rsplit("/", 1)[-1]
+
+
+def _is_other_lite(name: str, names: Collection[str]) -> bool:
+    """Whether a file may be meant as a granule, and isn't the packed or renamed copy of one of `names`."""
+    stem = re.search(_STEM, name)
+    return OTHER_LITE.fullmatch(name) is not None and not (stem and stem[0] + SUFFIX in names)
+
+
+def _files_of(path: str) -> list[str]:
+    """The files at or below `path`, those in linked folders too, each linked folder once."""
+    files = storage.list_files(path)
+    inner = storage.filesystem(path)[1]
+    if not storage.is_local(path) or not Path(inner).is_dir():
+        return files
+    scheme = path.removesuffix(path.split("://", 1)[-1])
+    walked = {Path(inner).resolve()}
+    for folder, folders, _ in os.walk(inner, followlinks=True):
+        for name in sorted(folders):
+            link = Path(folder, name)
+            if not link.is_symlink():
+                continue
+            target = link.resolve()
+            if any(one.is_relative_to(target) or target.is_relative_to(one) for one in walked):
+                folders.remove(name)  # listed already, or above what is
+                continue
+            walked.add(target)
+            files += storage.list_files(f"{scheme}{link}")
+    return sorted(files)
 
 
 def older_of_day(listing: GranuleListing, day: date) -> list[GranuleRef]:
@@ -175,7 +216,7 @@ def day_in_name(name: str) -> date | None:
 
 def month_in_name(text: str) -> str | None:
     """Return the month, YYYY-MM, that the name of a Lite file in a text tells; None where there is none."""
-    match = LITE_NAME.search(text)
+    match = re.search(_STEM, text)
     day = _date(match) if match else None
     return f"{day:%Y-%m}" if day else None
 

@@ -22,7 +22,7 @@ GOOD_QUALITY = 0
 LAND, WATER = "land", "water"
 SURFACES: Mapping[str, tuple[int, ...]] = {LAND: (0, 3), WATER: (1, 2)}  # land_water_indicator: 2 inland water, 3 mixed
 MODES = (0, 1, 2, 3)  # operation_mode: nadir, glint, target, transition
-IMPLAUSIBLE = "implausible"
+IMPLAUSIBLE, REPEATED_ID = "implausible", "repeated_id"
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -99,7 +99,7 @@ def _rows(columns: Mapping[str, LiteValues], selection: SoundingSelection, path:
     at = np.flatnonzero(keep)
     _, first = np.unique(sounding_id[at], return_index=True)  # also brings the ids into order
     if len(first) < len(at):
-        dropped["repeated_id"] = len(at) - len(first)
+        dropped[REPEATED_ID] = len(at) - len(first)
     at = at[first]
     table = {field.name: _column(columns, field, at) for field in SOUNDINGS.schema}
     table |= {

@@ -5,6 +5,7 @@ Unit, packing, type and missing values are read; what `reference/oco2_lite_varia
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Mapping
@@ -27,6 +28,15 @@ PACKING = {"scale_factor": 1.0, "add_offset": 0.0}  # and what an absent one sta
 USUAL_FILL = -999_999  # in Lite files, also where a variable doesn't state it
 UNSTATED = ("", "none")  # then the column's own unit is meant
 TIME = "time"
+UNLIMITED = (-math.inf, math.inf)
+FLAGS: Mapping[str, Mapping[int, str]] = {
+    "xco2_quality_flag": {0: "good"},
+    "operation_mode": {0: "nadir", 1: "glint", 2: "target"},
+    "land_water_indicator": {0: "land", 1: "water"},
+}
+"""What values of a flag mean in a Lite file; one that calls another value so is not read."""
+
+log = logging.getLogger(__name__)
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -66,10 +76,54 @@ def oddity(variable: h5py.Dataset, column: str) -> str | None:
     units = _stated_units(variable)
     if column == TIME and units and _time_units(variable, units) is None:
         return f"variable {name} in {units!r}, calendar {_calendar(variable)!r}: no time since a date"
+    if said := _other_meaning(variable, column):
+        return f"variable {name} {said}"
     known = _units().get(entry.get("unit", ""), {})
     return (
         f"variable {name} in {units!r}; known are {', '.join(known)}" if known and units not in {"", *known} else None
     )
+
+
+def _other_meaning(variable: h5py.Dataset, column: str) -> str | None:
+    """What the file says of a flag's values that contradicts what they mean here (CF Conventions 1.11, 3.5)."""
+    if column not in FLAGS or not {"flag_values", "flag_meanings"} <= set(variable.attrs):
+        return None
+    stated = text_attribute(variable.attrs["flag_meanings"])
+    meanings = [set(re.split(r"[^a-z0-9]+", word)) for word in stated.casefold().split()]
+    values = _numbers(variable.attrs["flag_values"])
+    for code, word in FLAGS[column].items():
+        calls_it = {v for v, words in zip(values, meanings, strict=False) if word in words and "not" not in words}
+        if calls_it and code not in calls_it:
+            return f"calls {min(calls_it):g} {word} (flag_meanings {stated!r}), which is {code}"
+    return None
+
+
+def _limits(variable: h5py.Dataset) -> tuple[float, float]:
+    """The least and the most valid value as stored, by valid_range, valid_min and valid_max (CF Conventions 1.11, 2.5).
+
+    What is no number says nothing.
+    """
+    least, most = -math.inf, math.inf
+    attributes, packing = variable.attrs, _packing(variable)
+    for name in ("valid_range", "valid_min", "valid_max"):
+        stated = _numbers(attributes.get(name, ()))
+        if len(stated) != (2 if name == "valid_range" else 1) or any(map(math.isnan, stated)):
+            if name in attributes:
+                log.warning("variable %s: %s %s says nothing", variable.name.lstrip("/"), name, attributes[name])
+            continue
+        if variable.dtype.kind != "f" and packing != PACKING and np.asarray(attributes[name]).dtype.kind == "f":
+            # of a wider type than what is packed: in the unit of the unpacked values
+            stated = sorted((value - packing["add_offset"]) / packing["scale_factor"] for value in stated)
+        least = max(least, stated[0]) if name != "valid_max" else least
+        most = min(most, stated[-1]) if name != "valid_min" else most
+    return least, most
+
+
+def _numbers(attribute: Any) -> list[float]:
+    try:
+        return [float(value) for value in np.ravel(attribute).tolist()]
+    except (TypeError, ValueError):
+        return []
 
 
 def _said(packing: Mapping[str, float]) -> str:
@@ -116,18 +170,21 @@ class LiteValues:
     """One a sounding, in the column's unit."""
     fills: tuple[float, ...]
     """What stands for missing ones."""
-    plausible: tuple[float, float] = (-math.inf, math.inf)
+    plausible: tuple[float, float] = UNLIMITED
     """Values beyond these are no measurement, whatever the file says of them."""
     step: float = 0.0
     """The least difference that the file can tell."""
+    limits: tuple[float, float] = UNLIMITED
+    """Values beyond these are missing, as the file says."""
 
     def valid(self, at: NDArray[np.intp] | slice = slice(None)) -> Mask:
-        """Return whether values are valid: not `missing_value`, not the fill value in force, finite."""
+        """Return whether values are valid: not `missing_value`, not the fill value in force, in its limits, finite."""
         values = self.values[at]
         valid = np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
         for fill in self.fills:
             valid &= values != fill
-        return valid
+        least, most = self.limits
+        return valid if self.limits == UNLIMITED else valid & (values >= least) & (values <= most)
 
     def believable(self, at: NDArray[np.intp] | slice = slice(None)) -> Mask:
         """Return whether values are valid and plausible."""
@@ -147,12 +204,13 @@ def read_values(variable: h5py.Dataset, column: str) -> LiteValues:
     if "_FillValue" not in attributes and values.dtype.itemsize > 1:  # bytes have no default fill value
         fills.append(default_fillvals[values.dtype.str[1:]])
     of_type = (_as_type(fill, values.dtype, variable.name) for fill in (*fills, USUAL_FILL))
-    plausible = tuple(lite_variables()[column].get("plausible", (-math.inf, math.inf)))
-    raw = LiteValues(values, tuple(dict.fromkeys(fill for fill in of_type if fill is not None)), plausible)
+    plausible = tuple(lite_variables()[column].get("plausible", UNLIMITED))
+    fills_of_type = tuple(dict.fromkeys(fill for fill in of_type if fill is not None))
+    raw = LiteValues(values, fills_of_type, plausible, limits=_limits(variable))
     packing, (factor, start) = _packing(variable), _to_column_unit(variable, column)
     step = abs(packing["scale_factor"] * factor) * (_spacing(values[raw.valid()]) if values.dtype.kind == "f" else 1.0)
     if packing == PACKING and (factor, start) == (1.0, 0.0):
-        return LiteValues(values, raw.fills, plausible, step)
+        return LiteValues(values, raw.fills, plausible, step, raw.limits)
     unpacked = values.astype(float) * packing["scale_factor"] + packing["add_offset"]
     return LiteValues(np.where(raw.valid(), unpacked * factor + start, np.nan), (), plausible, step)
 

@@ -22,6 +22,7 @@ from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.keys import MONTH, is_key
 from plumewatch.models import FailedScene, OnFailure, tell_or_raise
+from plumewatch.oco2.archive.listing import day_in_name
 from plumewatch.oco2.granules.granule import SoundingSelection, read_granule
 from plumewatch.oco2.track import COLUMNS
 from plumewatch.statuses import EXTRACTION_STAGE, PEAKS_STAGE
@@ -29,6 +30,7 @@ from plumewatch.tables import SOUNDINGS
 
 OTHER_MONTH = "other_month"
 DIGEST_DIGITS = 12
+IDS_A_DAY, IDS_A_MONTH = 10**8, 10**10  # an id is YYYYMMDDhhmmssmf
 
 log = logging.getLogger(__name__)
 
@@ -82,10 +84,11 @@ class GranuleTask:
 
 
 EXTRACTED = pa.schema(
-    [(name, pa.string()) for name in ("name", "path", "month", "file", "dropped", "failure")]
+    [(name, pa.string()) for name in ("name", "path", "month", "file", "dropped", "failure", "of_other_month")]
     + [(name, pa.int64()) for name in ("n_soundings", "rows")]
 )
-"""What a worker says of a granule: the file it wrote and what it dropped (JSON), or a failed scene (JSON)."""
+"""What a worker says of a granule: the file it wrote, what it dropped (JSON) and the ids it left out as they are of
+another month (JSON), or a failed scene (JSON)."""
 
 EXTRACTED_DDL = ", ".join(f"{f.name} {'string' if f.type == pa.string() else 'bigint'}" for f in EXTRACTED)
 
@@ -101,11 +104,12 @@ def extract_granule(task: Mapping[str, Any]) -> dict[str, Any]:
     """Write the soundings of one granule into the partition of its month and return its row of EXTRACTED.
 
     The file's name holds a digest of its content: a repetition gives the same name, another content never replaces what
-    a reader may be reading. A Lite file is one UTC day; a sounding of another month belongs to another granule.
+    a reader may be reading. A Lite file is one UTC day; a sounding of another month belongs to another granule, and
+    `find_lost` says whether there is one.
     """
     granule = GranuleTask(**task)
     answer: dict[str, Any] = {"name": granule.name, "path": granule.path, "month": granule.month}
-    answer |= {"file": None, "failure": None}
+    answer |= {"file": None, "failure": None, "of_other_month": "[]"}
     try:
         selection = SoundingSelection(granule.keep_bad_quality, granule.modes, granule.surfaces)
         read = read_granule(granule.path, selection)
@@ -116,14 +120,72 @@ def extract_granule(task: Mapping[str, Any]) -> dict[str, Any]:
     rows, dropped = read.soundings, dict(read.dropped)
     if not in_month.all():
         rows = rows.filter(pa.array(in_month))
+        answer["of_other_month"] = json.dumps(read.soundings["sounding_id"].to_numpy()[~in_month].tolist())
         dropped[OTHER_MONTH] = read.soundings.num_rows - rows.num_rows
-    if rows.num_rows:
-        content = storage.parquet_bytes(SOUNDINGS, rows)
-        stem = granule.name.rsplit(".", 1)[0]
-        answer["file"] = f"{stem}-{hashlib.sha256(content).hexdigest()[:DIGEST_DIGITS]}.parquet"
-        folder = storage.partition_path(granule.soundings_path, {"month": granule.month})
-        storage.write_bytes(storage.join(folder, answer["file"]), content)
+    answer["file"] = _write_file(
+        storage.partition_path(granule.soundings_path, {"month": granule.month}), granule.name, rows
+    )
     return answer | {"n_soundings": read.n_soundings, "rows": rows.num_rows, "dropped": json.dumps(dropped)}
+
+
+def find_lost(soundings_path: str, answer: Mapping[str, Any]) -> FailedScene | None:
+    """Return a failure of a granule (a row of EXTRACTED) whose soundings of another month no stored granule has."""
+    left_out = np.array(json.loads(answer["of_other_month"]), np.int64)
+    if not len(left_out):
+        return None
+    months = [f"{text[:4]}-{text[4:]}" for text in np.unique(left_out // IDS_A_MONTH).astype(str)]
+    try:
+        ids = storage.read_table(SOUNDINGS, soundings_path, ["sounding_id"], {"month": months})
+        stored = ids["sounding_id"].to_numpy()
+    except InputError as error:
+        log.warning("%s", error)
+        stored = np.zeros(0, np.int64)
+    if not (n_lost := int(np.count_nonzero(~np.isin(left_out, stored)))):
+        return None
+    lost = InputError(
+        answer["path"],
+        f"{n_lost} of {answer['n_soundings']} soundings are of {' and '.join(months)}, where no granule has them; "
+        "they are not stored",
+        f"soundings of {answer['month']}, the month of its name, or a granule of their own day, extracted before",
+    )
+    return FailedScene.from_exception(lost, scene_id=answer["name"], stage=EXTRACTION_STAGE, asset=answer["path"])
+
+
+def keep_each_once(folder: str, files: Mapping[str, str]) -> dict[str, tuple[str | None, int]]:
+    """Write anew those files (by granule) of a partition's folder that repeat soundings of another one of them.
+
+    A sounding stays in the granule of its own UTC day, else in that of the earliest name. Returns by granule the new
+    file, None where nothing is left, and how many soundings it lost; granules that lost none are absent.
+    """
+    names = sorted(files)
+    paths = [storage.join(folder, files[name]) for name in names]
+    ids = [storage.read_parquet(SOUNDINGS, path, ["sounding_id"])["sounding_id"].to_numpy() for path in paths]
+    together = np.concatenate([np.zeros(0, np.int64), *ids])
+    if len(np.unique(together)) == len(together):
+        return {}
+    granule = np.repeat(np.arange(len(names)), [len(of_file) for of_file in ids])
+    days = np.array([int(f"{day:%Y%m%d}") if (day := day_in_name(name)) else 0 for name in names])
+    is_of_other_day = together // IDS_A_DAY != days[granule]
+    order = np.lexsort((granule, is_of_other_day, together))
+    keep = np.ones(len(together), bool)
+    keep[order[1:]] = together[order[1:]] != together[order[:-1]]
+    changed: dict[str, tuple[str | None, int]] = {}
+    for index in np.unique(granule[~keep]):
+        name, kept = names[index], keep[granule == index]
+        rows = storage.read_parquet(SOUNDINGS, paths[index]).filter(pa.array(kept))
+        changed[name] = (_write_file(folder, name, rows), int(np.count_nonzero(~kept)))
+        log.warning("%s: %d soundings that another granule of the month has too, left out", name, changed[name][1])
+    return changed
+
+
+def _write_file(folder: str, granule: str, rows: pa.Table) -> str | None:
+    """Write the soundings of a granule under a name that holds a digest of them; None where there are none."""
+    if not rows.num_rows:
+        return None
+    content = storage.parquet_bytes(SOUNDINGS, rows)
+    name = f"{granule.rsplit('.', 1)[0]}-{hashlib.sha256(content).hexdigest()[:DIGEST_DIGITS]}.parquet"
+    storage.write_bytes(storage.join(folder, name), content)
+    return name
 
 
 def _is_in_month(observed_at_utc: pa.ChunkedArray, month: str) -> NDArray[np.bool_]:

@@ -16,6 +16,7 @@ from plumewatch import storage
 from plumewatch.errors import ConfigurationError, InputError
 from plumewatch.failures import FailureBook, NothingDone
 from plumewatch.gases import CO2
+from plumewatch.missing_settings import NO_TOKEN, missing_account
 from plumewatch.models import FailedScene
 from plumewatch.observations import write_observations
 from plumewatch.oco2.archive.cmr import search_granules
@@ -44,10 +45,6 @@ NO_ORBIT = 0
 """Stands in `observations` for what is of no orbit, as these begin at 1: a month without granules, a failed granule."""
 NOTHING = {"orbit": NO_ORBIT, "outcome": NO_INPUT, "detected": False}
 """The observation of a month that has no input."""
-NO_TOKEN = (
-    "granules come from NASA's archive (PLUMEWATCH_GRANULES=cmr), and there is no token: set EARTHDATA_TOKEN or the "
-    "connection `earthdata`, or PLUMEWATCH_GRANULES to a folder of Lite files"
-)
 
 log = logging.getLogger(__name__)
 
@@ -85,11 +82,6 @@ class MonthListing:
             }
             for granule in self.granules
         ]
-
-
-def missing_account(settings: Settings) -> str | None:
-    """Return why granules cannot be had for want of an account, None where they can."""
-    return NO_TOKEN if settings.granules == CMR and not settings.earthdata_token else None
 
 
 def record_missing_account(settings: Settings, month: str) -> str | None:
