@@ -118,7 +118,7 @@ def test_the_shipped_files_are_of_their_dataclasses() -> None:
         matching_rule("co2").version, matching_rule("ch4").version, power_plant_factors().version,
     }  # fmt: skip
     shipped = {read_reference(file).get("version") for file in FILES}
-    assert exponent() == 0.08 and versions | {"wind-profile-1", None} == shipped
+    assert exponent() == 0.08 and versions | {"wind-profile-2", None} == shipped
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file not in WITHOUT_ENTRIES])

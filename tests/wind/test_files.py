@@ -173,10 +173,23 @@ def test_a_file_without_the_columns_is_told_which(tmp_path: Path) -> None:
         read_wind_files(str(tmp_path), DAY, DAY)
 
 
-def test_fill_values_of_a_wind_file_are_no_wind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fill", [-999999.0, -9999.0, -999.9, -99.9, 99.99, -99.0, 999.0, 1e20, np.inf])
+def test_fill_values_of_a_wind_file_are_no_wind(tmp_path: Path, fill: float, caplog: pytest.LogCaptureFixture) -> None:
     good = hourly(DAY, 1)
-    write(tmp_path / "w.parquet", pa.concat_tables([good, hourly(DAY, 1, u=-999999.0)]))
+    write(tmp_path / "w.parquet", pa.concat_tables([good, hourly(DAY, 1, u=fill)]))
     assert read_wind_files(str(tmp_path), DAY, DAY).num_rows == good.num_rows
+    assert f"{good.num_rows} of {2 * good.num_rows} rows say no wind near the ground: wind_u_m_s" in caplog.text
+
+
+@pytest.mark.parametrize("height_m", [1e5, 1e4, 0.01, 0.0, -10.0, -9999.0, 3001.0])
+def test_a_height_that_is_none_of_a_wind_near_the_ground_is_no_wind(
+    tmp_path: Path, height_m: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = hourly(DAY, 1)
+    odd = rows.set_column(rows.column_names.index("height_m"), "height_m", pa.array(np.full(len(rows), height_m, "f4")))
+    write(tmp_path / "w.parquet", pa.concat_tables([rows, odd.cast(rows.schema)]))
+    assert read_wind_files(str(tmp_path), DAY, DAY)["height_m"].to_pylist() == [10.0] * len(rows)
+    assert f"{len(rows)} of {2 * len(rows)} rows say no wind" in caplog.text and "height_m " in caplog.text
 
 
 HOURS = hourly(DAY, 2, u=5.0)

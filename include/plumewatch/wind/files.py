@@ -105,8 +105,16 @@ def usable_rows(file: str, condition: pc.Expression | None = None) -> pa.Table:
     rows = storage.read_parquet(WIND_FILE, file, names if condition is None else None, filter=condition)
     usable = rows.filter(pa.array(is_usable(rows)))
     if usable.num_rows < rows.num_rows:
-        log.warning("wind: %s: %d of %d rows say no wind", file, rows.num_rows - usable.num_rows, rows.num_rows)
+        said = "wind: %s: %d of %d rows say no wind near the ground: %s"
+        log.warning(said, file, rows.num_rows - usable.num_rows, rows.num_rows, _ranges(rows))
     return usable
+
+
+def _ranges(rows: pa.Table) -> str:
+    """What the rows of a file say, from the least to the most."""
+    names = ("wind_u_m_s", "wind_v_m_s", "height_m")
+    ends = {name: pc.min_max(rows[name]).as_py() for name in names}
+    return ", ".join(f"{name} {end['min']} to {end['max']}" for name, end in ends.items())
 
 
 def copy_wind(

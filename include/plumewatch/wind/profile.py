@@ -19,6 +19,8 @@ FILE = "wind_profile.yaml"
 @dataclass(frozen=True)
 class _Plausible:
     max_wind_m_s: float
+    min_height_m: float
+    max_height_m: float
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,16 @@ def is_plausible(wind_u_m_s: ArrayLike, wind_v_m_s: ArrayLike) -> NDArray[np.boo
     """
     speed = np.hypot(np.asarray(wind_u_m_s, dtype=float), np.asarray(wind_v_m_s, dtype=float))
     return speed <= _profile().plausible.max_wind_m_s
+
+
+def is_plausible_height(height_m: ArrayLike) -> NDArray[np.bool_]:
+    """Return where a height (m above ground) is one of a wind near the ground, up to the top of deep boundary layers.
+
+    >>> is_plausible_height([10.0, 1e4, 0.01, -1.0]).tolist()
+    [True, False, False, False]
+    """
+    height, plausible = np.asarray(height_m, dtype=float), _profile().plausible
+    return (height >= plausible.min_height_m) & (height <= plausible.max_height_m)
 
 
 def exponent() -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from plumewatch.wind.profile import is_plausible
+from plumewatch.wind.profile import is_plausible, is_plausible_height
 
 Floats = NDArray[np.float64]
 
@@ -60,9 +60,9 @@ class WindRows:
 
 
 def is_usable(wind: pa.Table) -> NDArray[np.bool_]:
-    """Return which rows of the table `wind` say a wind: a time, a place, a height above ground, no fill value."""
+    """Return which rows of the table `wind` say a wind: a time, a place, a height near the ground, no fill value."""
     lon, lat, u, v, height = (wind[n].to_numpy().astype(float) for n in NUMBERS)
-    has_place = np.isfinite(lon) & (np.abs(lat) <= POLE_DEG) & np.isfinite(height) & (height > 0)
+    has_place = np.isfinite(lon) & (np.abs(lat) <= POLE_DEG) & is_plausible_height(height)
     return has_place & is_plausible(u, v) & np.isfinite(hours_since_1970(wind["observed_at_utc"]))
 
 
