@@ -58,6 +58,14 @@ def test_units_of_one_plant_are_one_source_and_others_stay(tmp_path: Path) -> No
     assert rows[0]["provenance"] == "CoCO2 point source catalogue v1.1, 2018, CoCO2_14613 and 3 more units"
 
 
+def test_a_unit_that_is_there_again_word_for_word_counts_once_and_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    again = [*KENDAL_UNITS, KENDAL_UNITS[1], KENDAL_UNITS[1]]
+    assert read_coco2(coco2_file(tmp_path / "a", *again)).equals(read_coco2(coco2_file(tmp_path / "b", *KENDAL_UNITS)))
+    assert "2 rows are there again" in caplog.text
+
+
 def test_a_plant_on_the_antimeridian_stays_there(tmp_path: Path) -> None:
     path = coco2_file(tmp_path, '"CoCO2_1","FJI","oil",179.999,-17,1e5,1', '"CoCO2_2","FJI","oil",-179.997,-17,1e5,1')
     (row,) = read_coco2(path).to_pylist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -267,7 +268,9 @@ def test_folders_behind_links_are_followed_and_hidden_ones_are_not(tmp_path: Pat
     write(tmp_path / "s" / ".hidden" / "a.parquet", HOURS)
     write(tmp_path / "s" / "_temporary" / "a.parquet", HOURS)
     (tmp_path / "s" / "2025").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "s" / "b.parquet").symlink_to(tmp_path / "elsewhere" / "a.parquet")
+    at_100_m = pa.array(np.full(HOURS.num_rows, 100.0), HOURS.schema.field("height_m").type)
+    write(tmp_path / "b.parquet", HOURS.set_column(HOURS.column_names.index("height_m"), "height_m", at_100_m))
+    (tmp_path / "s" / "b.parquet").symlink_to(tmp_path / "b.parquet")
     assert read_wind_files(str(tmp_path / "s"), DAY, DAY, bounds=[OMAN]).num_rows == 2 * 25
     (tmp_path / "s" / "up").symlink_to(tmp_path / "s")
     with pytest.raises(InputError, match="folders within folders"):
@@ -308,3 +311,31 @@ def test_a_product_that_no_folder_can_be_called_is_refused_by_name(tmp_path: Pat
     write(tmp_path / "a.parquet", rows.append_column("product", pa.array([product] * rows.num_rows)))
     with pytest.raises(InputError, match=r"a\.parquet: product .*; allowed: names that a folder"):
         read_wind_files(str(tmp_path), datetime(2019, 6, 1, tzinfo=UTC), datetime(2019, 6, 2, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("newer", ["a.parquet", "b.parquet", "product=files/date=2025-08-31/c.parquet"])
+@pytest.mark.parametrize("first_longitude", [0.0, 360.0], ids=["-180 to 180", "0 to 360"])
+def test_of_two_files_that_contradict_each_other_the_newest_counts_and_the_log_says_so(
+    tmp_path: Path, newer: str, first_longitude: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    older = "b.parquet" if newer == "a.parquet" else "a.parquet"
+    for name, u, at in ((older, -5.0, 1_000_000_000), (newer, 5.0, 1_100_000_000)):
+        rows = hourly(DAY, 2, u=u)
+        if name == newer:  # the same places, told otherwise
+            lon = rows["longitude"].to_numpy()
+            rows = rows.set_column(1, "longitude", pa.array(np.where(lon < 0, lon + first_longitude, lon), "f4"))
+            rows = WIND.conform(rows)
+        write(tmp_path / name, rows)
+        os.utime(tmp_path / name, (at, at))
+    found = read_wind_files(str(tmp_path), DAY, DAY + timedelta(hours=1), bounds=[PERMIAN])
+    assert found.num_rows > 4 and set(found["wind_u_m_s"].to_pylist()) == {5.0}
+    assert found["longitude"].to_numpy().max() < -100.0 and "contradicted" in caplog.text
+
+
+def test_files_that_tell_the_same_twice_are_one_wind_and_no_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.parquet", "b.parquet"):
+        write(tmp_path / name, hourly(DAY, 1, u=3.0))
+    once = hourly(DAY, 1)
+    assert read_wind_files(str(tmp_path), DAY, DAY).num_rows == once.num_rows and caplog.text == ""

@@ -47,7 +47,10 @@ def read_coco2(path: str, on_failure: OnFailure | None = None) -> pa.Table:
     rows = good_rows(rows, path, rules, on_failure)
     emits = numbers(rows["co2_emis_ty"]) > 0
     log.info("%s: %d of %d units emit", path, emits.sum(), len(rows))
-    return _plants(_units(rows[emits])) if emits.any() else SOURCES.empty()
+    emitting = rows[emits].drop_duplicates(list(COLUMNS))
+    if n_again := int(emits.sum()) - len(emitting):
+        log.warning("%s: %d rows are there again, word for word; each counts once", path, n_again)
+    return _plants(_units(emitting)) if len(emitting) else SOURCES.empty()
 
 
 def _units(rows: pd.DataFrame) -> pd.DataFrame:

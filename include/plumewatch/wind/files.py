@@ -67,12 +67,31 @@ def gather_rows(
     tables = []
     for file in list_wind_files(path, days, lambda error, asset: _report(error, asset, on_failure)):
         try:
-            tables.append(_with_product(rows_of(file.path), file))
+            tables.append((file.path, _with_product(rows_of(file.path), file)))
         except InputError as error:
             _report(error, file.path, on_failure)
     if not tables:
         return WIND.empty().append_column("product", pa.array([], pa.string()))
-    return pa.concat_tables(tables).sort_by([(name, "ascending") for name in ("product", *WIND.sort_by)])
+    return _once_each(path, tables).sort_by([(name, "ascending") for name in ("product", *WIND.sort_by)])
+
+
+def _once_each(path: str, tables: Sequence[tuple[str, pa.Table]]) -> pa.Table:
+    """Return one row of each product, hour, place and height, of files that hold several the newest file's.
+
+    Where the others tell another wind, the log says so.
+    """
+    rows = pa.concat_tables([table for _, table in tables])
+    told = rows.to_pandas()
+    keys = ["product", "observed_at_utc", "longitude", "latitude", "height_m"]
+    if not told.duplicated(keys).any():
+        return rows
+    written_s = [at.timestamp() if (at := storage.modified_at(file)) else 0.0 for file, _ in tables]
+    told["written_s"] = np.repeat(written_s, [table.num_rows for _, table in tables])
+    told = told.sort_values("written_s", kind="stable")
+    is_last = ~told.duplicated(keys, keep="last")
+    if n_other := int((~told.duplicated([*keys, "wind_u_m_s", "wind_v_m_s"], keep="last") & ~is_last).sum()):
+        log.warning("wind: %s: %d rows are contradicted by those of a newer file, which count", path, n_other)
+    return rows.take(pa.array(told.index[is_last].to_numpy()))
 
 
 def _with_product(rows: pa.Table, file: WindFile) -> pa.Table:
@@ -107,7 +126,9 @@ def usable_rows(file: str, condition: pc.Expression | None = None) -> pa.Table:
     if usable.num_rows < rows.num_rows:
         said = "wind: %s: %d of %d rows say no wind near the ground: %s"
         log.warning(said, file, rows.num_rows - usable.num_rows, rows.num_rows, _ranges(rows))
-    return usable
+    at = usable.column_names.index("longitude")
+    wrapped = pa.array(wrap_longitude(usable["longitude"].to_numpy()), usable.schema.field(at).type)
+    return usable.set_column(at, usable.schema.field(at), wrapped)
 
 
 def _ranges(rows: pa.Table) -> str:
