@@ -159,13 +159,13 @@ def stated_grid(partition: str) -> Grid | None:
     if stated is None:
         return None
     names, manifest = [field.name for field in fields(Grid)], storage.join(partition, storage.MANIFEST)
-    allowed = f"numbers: {', '.join(names)}"
-    with reading(manifest, allowed):
+    allowed, found = f"numbers: {', '.join(names)}", f"grid {stated!r}"
+    with reading(manifest, allowed, found):
         numbers: dict[str, Any] = {name: (float if name in LENGTHS else operator.index)(stated[name]) for name in names}
         grid = Grid(**numbers)
         is_grid = sorted(stated) == sorted(names) and min(grid.resolution_m, grid.width, grid.height) > 0
         if not is_grid or not np.isfinite(grid.longitude_latitude(np.zeros(1), np.zeros(1))).all():
-            raise InputError(manifest, f"grid {stated!r}", allowed)
+            raise InputError(manifest, found, allowed)
     return grid
 
 
