@@ -51,6 +51,7 @@ REFUSED = {
     DETECTIONS[EXTRACTION]: BY_ITSELF.format(asset="the peaks of a month", feeder=EXTRACTION),
     "redetect": "is started by hand and takes the range itself: trigger it with from, to and gas",
     "published_cases_validation": "is started by hand and has no range: trigger it with sets or case ids",
+    "waiting_detections": "hands on what waits now, whatever the date: trigger it once",
     "inventory_refresh": "reads the inventories as they are now, whatever the date: trigger it once",
 }
 EXAMPLE = f"make backfill DAG={INGEST} FROM=2025-08-20 TO=2025-09-06 DRY=1"
