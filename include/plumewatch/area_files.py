@@ -123,14 +123,18 @@ def _layer_features(file: str, local: Path, layer: str) -> list[dict[str, Any]]:
     return [
         {
             "geometry": None if shape is None else mapping(shape),
-            "properties": {_full_name(file, str(name)): _plain(value) for name, value in row.items()},
+            "properties": {full_name(file, str(name)): _plain(value) for name, value in row.items()},
         }
         for shape, row in zip(shapes, rows, strict=True)
     ]
 
 
-def _full_name(file: str, name: str) -> str:
-    """The property that a Shapefile's name, at most ten characters and often in capitals, stands for."""
+def full_name(file: str, name: str) -> str:
+    """Return the property that a column stands for: a Shapefile's has ten characters at most, often capitals.
+
+    >>> full_name("wells.shp", "MAX_CLOUD_"), full_name("wells.gpkg", "NAME")
+    ('max_cloud_cover', 'NAME')
+    """
     if not file.lower().endswith(".shp"):
         return name
     cut = {known[:SHAPEFILE_NAME_LENGTH]: known for known in PROPERTIES}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from plumewatch import storage
-from plumewatch.area_files import JSON_SUFFIXES, NAME, SUFFIXES, geojson_features, name_of
+from plumewatch.area_files import JSON_SUFFIXES, NAME, SUFFIXES, full_name, geojson_features, name_of
 
 MAX_BYTES = 8 * 2**20  # a GeoJSON of so many is read in some 0.2 s
 
@@ -62,23 +62,22 @@ def read_area_names(*folders: str) -> AreaNames:
 
 def _properties(path: Path) -> Iterator[dict[str, Any]]:
     """What each feature of a file says of its name; features that are none are left out."""
-    kind = path.suffix.lower()
-    if kind in JSON_SUFFIXES:
+    if path.suffix.lower() in JSON_SUFFIXES:
         features = (feature for _, feature in geojson_features(str(path), json.loads(path.read_bytes())))
         stated = (feature.get("properties") or {} for feature in features if isinstance(feature, dict))
         yield from (properties for properties in stated if isinstance(properties, dict))
     else:
-        yield from _of_layers(path, fold_case=kind == ".shp")  # whose names of columns are often in capitals
+        yield from _of_layers(path)
 
 
-def _of_layers(path: Path, *, fold_case: bool) -> Iterator[dict[str, Any]]:
+def _of_layers(path: Path) -> Iterator[dict[str, Any]]:
     import pyogrio  # a second, where there is such a file
 
     for layer, kind in pyogrio.list_layers(path):
         if kind is None:
             continue  # a table without geometry
         info = pyogrio.read_info(path, layer=layer)
-        columns = [field for field in info["fields"] if (field.lower() if fold_case else field) == "name"]
+        columns = [field for field in info["fields"] if full_name(path.name, field) == "name"]
         if columns:
             _, _, _, [values] = pyogrio.raw.read(path, layer=layer, columns=columns[:1], read_geometry=False)
             yield from ({"name": value} for value in values.tolist())
