@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from plumewatch.constants import SENTINEL2_HALF_ORBIT_S
 from plumewatch.errors import InputError
 from plumewatch.geodesy import TRUE_GRID, compute_distortion
 from plumewatch.methane.flares import find_flares
@@ -27,7 +28,6 @@ from plumewatch.models import Grid
 DEFAULT_PIXEL_SIZE_M = 20.0  # bands 11 and 12 of Sentinel-2 (MSI user guide), where the pixel table has no column
 REFLECTANCES = (1e-4, 6.5535)  # one step of the stored integers, and the largest of 16 bits
 MOST_USUAL_REFLECTANCE = 2.0  # median of a pass: bright sand, snow and cloud stay below 1.2
-HALF_AN_ORBIT_S = 3_020.0  # of Sentinel-2: 143 orbits in 10 days (ESA, Sentinel-2 orbit)
 SCL_WATER = 6  # scene classification of Sen2Cor
 AIR_MASS_FACTORS = (2.0, 5.0)  # of the transmittance table: the sun up to 70 degrees from the zenith
 MOST_CELLS_A_ROW, MOST_EMPTY_CELLS = 50, 16_000_000  # a window mostly empty is a wrong row or column index
@@ -141,7 +141,7 @@ def _orbit_of(scene: Mapping[str, Any], scenes: Sequence[Mapping[str, Any]]) -> 
         return scene["relative_orbit"]
     nearest = min(orbits, key=lambda orbit: orbits[orbit])
     is_known = math.isfinite(orbits[nearest])
-    return nearest if (orbits[nearest] <= HALF_AN_ORBIT_S if is_known else len(orbits) == 1) else None
+    return nearest if (orbits[nearest] <= SENTINEL2_HALF_ORBIT_S if is_known else len(orbits) == 1) else None
 
 
 def _is_of(pixels: pa.Table, values: Mapping[str, Any]) -> pa.ChunkedArray:

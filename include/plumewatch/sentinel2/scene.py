@@ -11,13 +11,14 @@ from typing import Any
 import shapely
 from shapely.geometry import shape
 
+from plumewatch.constants import SENTINEL2_HALF_ORBIT_S
 from plumewatch.errors import InputError, reading
 from plumewatch.geodesy import split_at_180
 from plumewatch.keys import is_file_name
 from plumewatch.sentinel2.reflectance import processing_baseline
 
 OWN_SHARE = 0.05  # an item that shows less than this share of its ground alone adds nothing but another processing
-HALF_ORBIT = timedelta(minutes=50)  # period of 100.6 minutes, ESA Sentinel-2 mission guide
+HALF_ORBIT = timedelta(seconds=SENTINEL2_HALF_ORBIT_S)
 ORBITS = range(1, 144)  # relative ones of a cycle of ten days
 MADE = ("s2:generation_time", "processing:datetime")
 CHANGED = ("updated", "published", "created")
