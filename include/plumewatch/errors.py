@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
@@ -129,6 +129,16 @@ def _input_error(file: str, error: Exception, allowed: str, found: str) -> Input
 
 def _first_line(error: Exception) -> str:
     return redact((str(error).splitlines() or [""])[0])[:FIRST_LINE]
+
+
+def some_of(names: Sequence[str], most: int) -> str:
+    """Return names for a message: the first so many, and how many more there are.
+
+    >>> some_of(["a", "b"], 2), some_of(["a", "b", "c", "d"], 2)
+    ('a, b', 'a, b and 2 more')
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def redact(text: str) -> str:

@@ -55,9 +55,7 @@ def note_told(storage_root: str, setting: str, told: Mapping[str, str]) -> None:
 
 def forget_told(storage_root: str, setting: str) -> None:
     """Forget what was told of a setting: it is given now."""
-    path = _path(storage_root, setting)
-    if storage.exists(path):
-        storage.delete(path)
+    storage.delete(_path(storage_root, setting))
 
 
 def _path(storage_root: str, setting: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from airflow.sdk import BaseNotifier
 from plumewatch.areas import WHOLE_SEARCH
-from plumewatch.errors import ConfigurationError, ServiceError
+from plumewatch.errors import ConfigurationError, ServiceError, some_of
 from plumewatch.failures import NothingDone
 from plumewatch.http import TIMEOUT_S, http_session
 from plumewatch.settings import Settings
@@ -139,8 +139,7 @@ def _line(failures: Sequence[dict[str, Any]]) -> str:
     else:
         are_areas = all(f["area"] and f["scene_id"] == WHOLE_SEARCH for f in failures)
         names = [f["area"] if are_areas else f"{f['area'] or ''} {f['scene_id']}".strip() for f in failures]
-        more = f" and {n - NAMES_SHOWN} more" if n > NAMES_SHOWN else ""
-        what = f"{n} {'areas' if are_areas else 'failures'} ({', '.join(names[:NAMES_SHOWN])}{more})"
+        what = f"{n} {'areas' if are_areas else 'failures'} ({some_of(names, NAMES_SHOWN)})"
         message = first["message"] if len({f["message"] for f in failures}) == 1 else _unnamed(first)
     how = f"{first['stage']}, attempt {attempts}, {'retryable' if first['is_retryable'] else 'final'}"
     return f"- {what} ({how}): {first['error_class']}: {message}"

@@ -11,6 +11,7 @@ from typing import Any
 from airflow.sdk import get_current_context
 from airflow.sdk.api.client import ServerResponseError
 from airflow.sdk.exceptions import AirflowRuntimeError
+from plumewatch.errors import some_of
 from plumewatch.gases import CH4, CO2, Gas
 from plumewatch.hand_offs import record_hand_offs, waiting_hand_offs
 
@@ -47,12 +48,12 @@ def overdue_keys(gas: Gas) -> list[str]:
     for hand_off in waiting_hand_offs(load_settings().storage_root, gas):
         latest[hand_off.key] = max(hand_off.at, latest.get(hand_off.key, hand_off.at))
     if latest and _is_paused(dag_id):
-        log.warning("%s is paused; once it is unpaused, these are detected: %s", dag_id, _some(latest))
+        log.warning("%s is paused; once it is unpaused, these are detected: %s", dag_id, some_of(list(latest), SHOWN))
         return []
     overdue = [key for key, at in latest.items() if at < datetime.now(UTC) - GRACE]
     if not overdue or is_busy:
         return []
-    log.warning("%s has had no run of these, they are handed on again: %s", dag_id, _some(overdue))
+    log.warning("%s has had no run of these, they are handed on again: %s", dag_id, some_of(overdue, SHOWN))
     return overdue
 
 
@@ -70,8 +71,3 @@ def _status_of(error: AirflowRuntimeError | ServerResponseError) -> int | None:
     if isinstance(error, ServerResponseError):
         return error.response.status_code
     return (error.error.detail or {}).get("status_code")
-
-
-def _some(keys: Collection[str]) -> str:
-    more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
-    return f"{', '.join(list(keys)[:SHOWN])}{more}"

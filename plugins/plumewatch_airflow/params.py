@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.sdk import Param
 from plumewatch.area_names import AreaNames, read_area_names
-from plumewatch.errors import redact
+from plumewatch.errors import redact, some_of
 from plumewatch.settings import Settings
 
 from plumewatch_airflow.summary import log_failure, log_retry, log_summary
@@ -95,8 +95,7 @@ def case_params() -> dict[str, Param]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(map(_plain, names[:MAX_LISTED]))
-    return f"{shown} and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else shown
+    return some_of(list(map(_plain, names)), MAX_LISTED)
 
 
 def _plain(text: str) -> str:
