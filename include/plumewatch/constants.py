@@ -1,6 +1,7 @@
 """Physical constants, each with its unit in the name and its source beside it."""
 
 STANDARD_GRAVITY_M_S2 = 9.80665  # CODATA 2018, exact by definition
+MOLAR_MASS_C_KG_MOL = 0.012011  # IUPAC 2021 atomic weights
 MOLAR_MASS_CO2_KG_MOL = 0.0440095  # IUPAC 2021 atomic weights
 MOLAR_MASS_CH4_KG_MOL = 0.0160425  # IUPAC 2021 atomic weights
 MOLAR_MASS_DRY_AIR_KG_MOL = 0.0289652  # Picard et al. 2008 (CIPM-2007), at 400 ppm CO2
