@@ -7,7 +7,9 @@ Reads the published inventories of emitters into tables of sources, and combines
 * **Writes**: `sources`, one partition an inventory and `combined`; `failed_scenes`. Hands on the asset
   `plumewatch_sources`.
 
-A file or row that cannot be used is a row of `failed_scenes`; the others go on, and the run is red at its end.
+A file or row that cannot be used is a row of `failed_scenes`; the others go on, and the run is red at its end. Of
+entries of one emitter in several own lists the newest counts; those, and files that aren't read, are named in the log
+and counted as skipped.
 Detections that are stored already keep their matches until they are matched again: run `redetect`.
 """
 
@@ -38,7 +40,8 @@ def refresh_sources() -> None:
         result = refresh.refresh_sources(settings.inventories or "", settings.storage_root)
         failure_book().settle(key, result.failures)
         summary.read, summary.written = sum(result.rows.values()), result.rows[COMBINED]
-        summary.failed, summary.skipped = len(result.failures), sum(result.gone.values())
+        summary.failed = len(result.failures)
+        summary.skipped = sum(result.gone.values()) + len(result.set_aside) + len(result.unread)
 
 
 @dag(schedule=YEARLY, default_args=DEFAULT_ARGS, tags=TAGS, max_active_runs=1, **doc(__doc__))

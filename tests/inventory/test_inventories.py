@@ -147,7 +147,6 @@ def test_own_sources_keep_their_id_when_the_emission_changes(tmp_path: Path) -> 
         ("A,oil_and_gas,gas,ch4,1,1,2025,56,-91,", "latitude is '-91'"),
         (",oil_and_gas,gas,ch4,1,1,2025,56,22,", "name is ''"),
         ("A,oil_and_gas,gas,ch4,1,1", "as many fields as the header"),
-        (OWN_WELL, "each source .* once"),
     ],
 )  # fmt: skip
 def test_a_bad_row_is_named_by_file_and_line_and_the_good_go_through(tmp_path: Path, bad: str, says: str) -> None:

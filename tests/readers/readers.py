@@ -19,7 +19,9 @@ from plumewatch import storage
 from plumewatch.areas import read_areas
 from plumewatch.catalogues.stac import item_href, read_item
 from plumewatch.errors import ServiceError
-from plumewatch.inventory.refresh import INVENTORIES
+from plumewatch.inventory.coco2 import read_coco2
+from plumewatch.inventory.gppd import read_gppd
+from plumewatch.inventory.own_sources import read_own_sources
 from plumewatch.methane.dates.stored_passes import StoredPasses, stated_grid
 from plumewatch.models import Area
 from plumewatch.observations import stated_observations
@@ -182,7 +184,7 @@ def _read_granule(path: Path) -> None:
     read_granule(str(path))
 
 
-def _inventory(name: str, header: str, row: str) -> Reader:
+def _inventory(read_file: Callable[[str], Any], name: str, header: str, row: str) -> Reader:
     lines = [row.format(n=n, lon=28 + n / 10, lat=-26 - n / 10) for n in range(12)]
 
     def write(folder: Path) -> Path:
@@ -190,8 +192,7 @@ def _inventory(name: str, header: str, row: str) -> Reader:
         return folder / name
 
     def read(path: Path) -> None:
-        inventory = next(i for i in INVENTORIES if i.file_name.fullmatch(name))
-        inventory.read(str(path), None)
+        read_file(str(path))
 
     return Reader(write, read)
 
@@ -270,14 +271,19 @@ READERS = {
     "stored scl": _stored("_scl.tif"),
     "granule": Reader(lambda folder: write_lite(folder / NAME, northward_track(30)), _read_granule),
     "CoCO2": _inventory(
-        "coco2_ps_catalogue.csv", "ID,ISO3,fuel,longitude,latitude,co2_emis_ty", "CoCO2_{n},ZAF,coal,{lon},{lat},1e6"
+        read_coco2,
+        "coco2_ps_catalogue.csv",
+        "ID,ISO3,fuel,longitude,latitude,co2_emis_ty",
+        "CoCO2_{n},ZAF,coal,{lon},{lat},1e6",
     ),
     "GPPD": _inventory(
+        read_gppd,
         "gppd.csv",
         "name,gppd_idnr,capacity_mw,longitude,latitude,primary_fuel,owner,generation_gwh_2017,estimated_generation_gwh_2017",
         'Plant {n},X{n},100,{lon},{lat},Coal,"Own, er",,500',
     ),
     "own sources": _inventory(
+        read_own_sources,
         "own_sources.csv",
         "name,kind,fuel,gas,emission_t_y,emission_t_y_sigma,year,longitude,latitude",
         "Own {n},power_plant,coal,co2,1e6,1e5,2020,{lon},{lat}",

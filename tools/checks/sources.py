@@ -7,8 +7,8 @@ from typing import Any
 
 import requests
 from plumewatch import storage
-from plumewatch.errors import ConfigurationError, PlumewatchError, redact
-from plumewatch.inventory.refresh import INVENTORIES
+from plumewatch.errors import ConfigurationError, PlumewatchError, redact, some_of
+from plumewatch.inventory.refresh import MAX_NAMED, NAMES, inventory_files
 from plumewatch.missing_settings import NO_INVENTORIES, NO_TOKEN, NO_WIND_SOURCE
 from plumewatch.models import Area
 from plumewatch.oco2.archive.cmr import count_granules
@@ -126,15 +126,15 @@ def check_inventories(settings: Settings) -> Finding:
     if not settings.inventories:
         return missing("inventories", NO_INVENTORIES)
     try:
-        files = files_of("PLUMEWATCH_INVENTORIES", settings.inventories, ".csv", "a path that exists")
+        files_of("PLUMEWATCH_INVENTORIES", settings.inventories, "", "a path that exists")
     except ConfigurationError as error:
         return problem("inventories", error)
-    names = [file.rsplit("/", 1)[-1] for file in files]
-    known = [i.name for i in INVENTORIES if any(i.file_name.fullmatch(name) for name in names)]
+    found, unread = inventory_files(settings.inventories)
+    known = [inventory.name for inventory, files in found.items() if files]
     if not known:
-        patterns = ", ".join(i.file_name.pattern for i in INVENTORIES)
-        return problem("inventories", f"{settings.inventories}: no inventory among its files; allowed: {patterns}")
-    return ok("inventories", f"{', '.join(known)} in {settings.inventories}")
+        return problem("inventories", f"{settings.inventories}: no inventory among its files; allowed: {NAMES}")
+    beside = f"; not read: {some_of(unread, MAX_NAMED)}" if unread else ""
+    return ok("inventories", f"{', '.join(known)} in {settings.inventories}{beside}")
 
 
 def files_of(setting: str, path: str, suffix: str, allowed: str) -> list[str]:

@@ -8,10 +8,8 @@ import pyarrow.compute as pc
 from scipy.spatial import cKDTree
 
 from plumewatch.geodesy import chord_to_distance_km, distance_to_chord, unit_vectors
-from plumewatch.inventory.power_plants import cluster, power_plant_factors
+from plumewatch.inventory.power_plants import cluster, fuel_name, power_plant_factors
 from plumewatch.tables import SOURCES
-
-FUEL_NAMES = {"gas": "natural gas", "petroleum coke": "petcoke"}  # what a user may call a fuel of ours
 
 
 def combine_sources(coco2: pa.Table, gppd: pa.Table, *own: pa.Table) -> pa.Table:
@@ -41,7 +39,7 @@ def _replaced(listed: pa.Table, own: pa.Table) -> tuple[pa.Table, pa.Table]:
     for column in ("gas", "kind"):
         is_alike &= _texts(own, column)[mine] == _texts(listed, column)[other]
     mine, other, distance = mine[is_alike], other[is_alike], distance[is_alike]
-    fuel = np.array([FUEL_NAMES.get(f.casefold(), f.casefold()) for f in _texts(own, "fuel")], dtype=object)[mine]
+    fuel = np.array([fuel_name(text) for text in _texts(own, "fuel")], dtype=object)[mine]
     is_there = distance <= plants.unit_distance_km
     has_one_there = np.isin(mine, mine[is_there]) | np.isin(other, other[is_there])
     may_be = ~has_one_there & ((fuel == _texts(listed, "fuel")[other]) | (fuel == ""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,17 +51,33 @@ def good_rows(rows: pd.DataFrame, path: str, rules: Sequence[Rule], on_failure: 
     for rule in rules:
         for line, text in rows.loc[~np.asarray(rule.is_good, bool), rule.column].items():
             failures.setdefault(line, InputError(f"{path}:{line}", f"{rule.column} is {text!r}", rule.allowed))
+    return without_refused(rows, failures, on_failure)
+
+
+def without_refused(
+    rows: pd.DataFrame, failures: Mapping[int, InputError], on_failure: OnFailure | None
+) -> pd.DataFrame:
+    """Return the rows but those of the lines that are refused, which are reported by file and line.
+
+    Raises the first of the errors where `on_failure` is None, or where no row is left.
+    """
     if failures and (on_failure is None or len(failures) == len(rows)):
         raise failures[min(failures)]
     for line in sorted(failures):
-        name = f"{path.rsplit('/', 1)[-1]}:{line}"
-        on_failure(FailedScene.from_exception(failures[line], scene_id=name, stage=INVENTORY_STAGE))  # type: ignore[misc]
+        tell_refused(failures[line], on_failure)  # type: ignore[arg-type]
     return rows.drop(index=list(failures))
+
+
+def tell_refused(error: InputError, on_failure: OnFailure) -> None:
+    """Report a row whose error names file and line."""
+    name = error.file.rsplit("/", 1)[-1]
+    on_failure(FailedScene.from_exception(error, scene_id=name, stage=INVENTORY_STAGE))
 
 
 def read_csv_rows(path: str, required: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
     """Read columns of a comma-separated file with a header line, UTF-8, local or on S3; absent optional ones are empty.
 
+    A column may be written in other letters, small or large, where none is in those that are asked for.
     The columns are stripped text; the index is the line of the file, from 1, on which each row ends. Rows of empty
     fields, which spreadsheets leave, are none. A row with too few or too many fields has empty text in all its
     columns, which no rule on required columns passes. Raises InputError where the file isn't such a file.
@@ -77,6 +93,7 @@ def read_csv_rows(path: str, required: Sequence[str], optional: Sequence[str] = 
         header = [name.strip() for name in next(reader, [])]
     except csv.Error as error:
         raise InputError(f"{path}:1", f"not CSV ({error})", "comma-separated values") from error
+    header = _asked_for(header, [*required, *optional])
     missing = [name for name in required if name not in header]
     if missing:
         found = f"no column {', '.join(missing)} in the first line"
@@ -91,6 +108,12 @@ def read_csv_rows(path: str, required: Sequence[str], optional: Sequence[str] = 
     return (
         table.loc[:, ~table.columns.duplicated()].reindex(columns=names, fill_value="").apply(lambda c: c.str.strip())
     )
+
+
+def _asked_for(header: list[str], names: Sequence[str]) -> list[str]:
+    """The header with the columns that are asked for in the letters in which they are."""
+    asked = {name.casefold(): name for name in names if name not in header}
+    return [asked.get(name.casefold(), name) for name in header]
 
 
 def place_rules(rows: pd.DataFrame) -> list[Rule]:

@@ -1,51 +1,114 @@
-"""A user's own list of sources, of either gas: a CSV file with the columns of the table `sources`."""
+"""A user's own lists of sources, of either gas: CSV files with the columns of the table `sources`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
+from plumewatch import storage
 from plumewatch.gases import GASES
 from plumewatch.geodesy import wrap_longitude
-from plumewatch.inventory.csv_rows import OnFailure, Rule, digests, good_rows, numbers, place_rules, read_csv_rows
+from plumewatch.inventory.csv_rows import (
+    OnFailure,
+    Rule,
+    digests,
+    good_rows,
+    numbers,
+    place_rules,
+    read_csv_rows,
+    tell_refused,
+)
+from plumewatch.inventory.newest_rows import newest_rows
+from plumewatch.inventory.power_plants import fuel_name
+from plumewatch.inventory.repeated_rows import meaning, single_rows
+from plumewatch.inventory.units import ALLOWED, tonnes_a_year
 from plumewatch.tables import SOURCES
 
 NAME = "own_sources"
 COLUMNS = ("name", "kind", "fuel", "gas", "emission_t_y", "emission_t_y_sigma", "year", "longitude", "latitude")
 OPTIONAL = ("owner", "licence", "provenance")
+UNIT_COLUMNS = ("unit", "units", "emission_unit", "emission_units")
+"""Optional too: the unit of both emission columns where it isn't t/yr."""
+QUANTITIES = ("emission_t_y", "emission_t_y_sigma")
+IDENTITY = ("name", "gas", "kind", "longitude", "latitude")
 KINDS = ("power_plant", "industry", "oil_and_gas", "coal_mine", "landfill", "city", "grid_cell")
 FIRST_YEAR, LAST_YEAR = 1970, 2100  # EDGAR, the longest inventory, starts in 1970
 
 
 def read_own_sources(path: str, on_failure: OnFailure | None = None) -> pa.Table:
-    """Return the good rows of a list (`own_sources*.csv`) as rows of the table `sources`.
+    """Return the good rows of a list (`own_sources*.csv`) as rows of the table `sources`: `read_own_lists` of one."""
+    return read_own_lists([path], on_failure)
 
-    A source's id comes from its name, gas, kind and place, so that a corrected emission keeps it. Bad rows raise
-    InputError, or are reported to `on_failure` by file and line.
+
+def read_own_lists(
+    paths: Sequence[str], on_failure: OnFailure | None = None, on_set_aside: Callable[[str], None] | None = None
+) -> pa.Table:
+    """Return the good rows of lists as rows of the table `sources`, each emitter once.
+
+    A source's id comes from its name, gas, kind and place, so that a corrected emission keeps it. Emissions are
+    tonnes a year, or in the unit that the row states (`units.py`). A row that is there again in its file counts once
+    (`single_rows`); of entries of one emitter the newest counts, and `on_set_aside` is told of the others
+    (`newest_rows`). Bad rows raise InputError, or are reported to `on_failure` by file and line.
     """
-    rows = read_csv_rows(path, COLUMNS, OPTIONAL)
-    if not len(rows):
+    lists = [rows for rows in (_rows(path, on_failure) for path in paths) if len(rows)]
+    if not lists:
         return SOURCES.empty()
-    year, emission, sigma = (numbers(rows[name]) for name in ("year", "emission_t_y", "emission_t_y_sigma"))
-    rows["source_id"] = "own-" + digests(rows, ("name", "gas", "kind", "longitude", "latitude"))
+    rows = pd.concat(lists, ignore_index=True)
+    written_at = {path: storage.modified_at(path) for path in paths} if len(paths) > 1 else {}
+    found = newest_rows(rows, written_at)
+    for error in found.contradictions:
+        if on_failure is None:
+            raise error
+        tell_refused(error, on_failure)
+    if on_set_aside is not None:
+        for said in found.set_aside:
+            on_set_aside(said)
+    good = found.rows
+    return SOURCES.from_columns(
+        {
+            **{name: good[name].tolist() for name in ("source_id", "name", "kind", "fuel", "gas", "provenance")},
+            **{name: good[name].to_numpy(float) for name in (*QUANTITIES, "longitude", "latitude")},
+            "year": good["year"].to_numpy(np.int16),
+            **{name: good[name].replace("", None).tolist() for name in ("owner", "licence")},
+        }
+    )
+
+
+def _rows(path: str, on_failure: OnFailure | None) -> pd.DataFrame:
+    """The good rows of a list, each once, with what `newest_rows` asks for."""
+    rows = read_csv_rows(path, COLUMNS, (*OPTIONAL, *UNIT_COLUMNS))
+    if not len(rows):
+        return rows
+    rows["unit"] = [" and ".join(dict.fromkeys(filter(None, said))) for said in rows[list(UNIT_COLUMNS)].to_numpy()]
+    year, emission, sigma = (numbers(rows[name]) for name in ("year", *QUANTITIES))
+    gases = rows["gas"].where(rows["gas"].isin(GASES), "co2")
+    tonnes = pd.Series(map(tonnes_a_year, rows["unit"], gases), rows.index, float)
     rules = [
         Rule("name", rows["name"] != "", "a name, and as many fields as the header"),
         Rule("kind", rows["kind"].isin(KINDS), ", ".join(KINDS)),
         Rule("gas", rows["gas"].isin(GASES), ", ".join(GASES)),
-        Rule("emission_t_y", (emission >= 0) & np.isfinite(emission), "tonnes a year, at least 0"),
-        Rule("emission_t_y_sigma", (sigma >= 0) & np.isfinite(sigma), "tonnes a year, at least 0"),
+        Rule("unit", np.isfinite(tonnes), ALLOWED),
+        Rule("emission_t_y", (emission >= 0) & np.isfinite(emission), "a number of t/yr or the unit, at least 0"),
+        Rule("emission_t_y_sigma", (sigma >= 0) & np.isfinite(sigma), "a number of t/yr or the unit, at least 0"),
         Rule("year", (year >= FIRST_YEAR) & (year <= LAST_YEAR) & (year % 1 == 0), f"{FIRST_YEAR} to {LAST_YEAR}"),
         *place_rules(rows),
-        Rule("name", ~rows["source_id"].duplicated(), "each source (name, gas, kind, place) once"),
     ]
-    good = good_rows(rows, path, rules, on_failure)
-    return SOURCES.from_columns(
-        {
-            **{name: good[name].to_numpy() for name in ("source_id", "name", "kind", "fuel", "gas")},
-            **{name: numbers(good[name]).to_numpy() for name in ("emission_t_y", "emission_t_y_sigma", "latitude")},
-            "year": numbers(good["year"]).to_numpy(np.int16),
-            "longitude": wrap_longitude(numbers(good["longitude"])),
-            **{name: good[name].replace("", None).tolist() for name in ("owner", "licence")},
-            "provenance": good["provenance"].replace("", path.rsplit("/", 1)[-1]).tolist(),
-        }
+    rows = good_rows(rows, path, rules, on_failure)
+    for name in QUANTITIES:
+        converted = (numbers(rows[name]) * tonnes[rows.index]).map(repr)
+        rows[name] = rows[name].where(rows["unit"] == "", converted)
+    rows = rows.drop(columns=list(UNIT_COLUMNS)).assign(fuel=rows["fuel"].map(fuel_name))
+    identity = rows[list(IDENTITY)].map(meaning).agg(", ".join, axis=1)
+    rows = single_rows(rows, path, identity + ", " + rows["year"].map(meaning), on_failure)
+    return rows.assign(
+        source_id="own-" + digests(rows, IDENTITY),
+        identity=identity[rows.index],
+        file=path,
+        line=rows.index,
+        provenance=rows["provenance"].replace("", path.rsplit("/", 1)[-1]),
+        longitude=wrap_longitude(numbers(rows["longitude"])),
+        **{name: numbers(rows[name]) for name in (*QUANTITIES, "year", "latitude")},
     )

@@ -17,6 +17,7 @@ from plumewatch.reference.loading import load_values
 
 FILE = "power_plant_emissions.yaml"
 TJ_PER_GWH = 3.6  # by definition of the watt-hour
+FUEL_NAMES = {"gas": "natural gas", "petroleum coke": "petcoke"}  # what a list may call a fuel of ours
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,16 @@ class PowerPlantFactors:
 def power_plant_factors() -> PowerPlantFactors:
     """Return the numbers that ship with the library."""
     return load_values(PowerPlantFactors, FILE)
+
+
+def fuel_name(text: str) -> str:
+    """Return a fuel by the project's name for it, whatever its letters; one that has none in small letters.
+
+    >>> fuel_name("Coal"), fuel_name("Gas"), fuel_name("Peat")
+    ('coal', 'natural gas', 'peat')
+    """
+    words = " ".join(text.casefold().split())
+    return FUEL_NAMES.get(words, words)
 
 
 def cluster(longitude: ArrayLike, latitude: ArrayLike, distance_km: float) -> NDArray[np.int64]:
