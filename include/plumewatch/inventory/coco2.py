@@ -15,7 +15,8 @@ import pyarrow as pa
 from plumewatch.gases import CO2
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.inventory.csv_rows import OnFailure, Rule, digests, good_rows, numbers, place_rules, read_csv_rows
-from plumewatch.inventory.power_plants import cluster, power_plant_factors
+from plumewatch.inventory.power_plants import cluster, fuel_name, power_plant_factors
+from plumewatch.inventory.repeated_rows import at_one_place, single_rows
 from plumewatch.tables import SOURCES
 
 NAME = "coco2"
@@ -34,22 +35,23 @@ def read_coco2(path: str, on_failure: OnFailure | None = None) -> pa.Table:
     Units no more than 1 km apart are one plant: the emission is their sum, the place their mean weighted by emission,
     the fuel the one that emits most. The file has no names: `CoCO2 ZAF coal 26.09S 28.97E` says country, fuel and
     place. A plant keeps the lowest number of its units as its id, with a hash of its place where distant plants
-    share it. Bad rows raise InputError, or are reported to `on_failure`.
+    share it. A unit that is there again counts once (`single_rows`). Bad rows raise InputError, or are reported
+    to `on_failure`.
     """
     rows = read_csv_rows(path, COLUMNS)
     emission = numbers(rows["co2_emis_ty"])
     rules = [
         Rule("ID", rows["ID"].str.fullmatch(UNIT_ID), "CoCO2_ and a number"),
-        Rule("fuel", rows["fuel"].isin(FUELS), ", ".join(FUELS)),
+        Rule("fuel", rows["fuel"].map(fuel_name).isin(FUELS), ", ".join(FUELS)),
         *place_rules(rows),
         Rule("co2_emis_ty", (emission >= 0) & np.isfinite(emission), "tonnes of CO2 a year, at least 0"),
     ]
     rows = good_rows(rows, path, rules, on_failure)
-    emits = numbers(rows["co2_emis_ty"]) > 0
-    log.info("%s: %d of %d units emit", path, emits.sum(), len(rows))
-    emitting = rows[emits].drop_duplicates(list(COLUMNS))
-    if n_again := int(emits.sum()) - len(emitting):
-        log.warning("%s: %d rows are there again, word for word; each counts once", path, n_again)
+    number = "CoCO2_" + rows["ID"].str.extract(UNIT_ID)[0]
+    rows = rows.assign(ID=number, fuel=rows["fuel"].map(fuel_name))
+    rows = single_rows(rows, path, at_one_place(number, rows), on_failure)
+    emitting = rows[numbers(rows["co2_emis_ty"]) > 0]
+    log.info("%s: %d of %d units emit", path, len(emitting), len(rows))
     return _plants(_units(emitting)) if len(emitting) else SOURCES.empty()
 
 

@@ -24,7 +24,8 @@ from plumewatch.inventory.csv_rows import (
     read_csv_rows,
     without_missing,
 )
-from plumewatch.inventory.power_plants import power_plant_factors
+from plumewatch.inventory.power_plants import fuel_name, power_plant_factors
+from plumewatch.inventory.repeated_rows import at_one_place, meaning, single_rows
 from plumewatch.tables import SOURCES
 
 NAME = "gppd"
@@ -41,6 +42,11 @@ FOSSIL_FUELS = {
     "Petcoke": "petcoke",
     "Cogeneration": "cogeneration",
 }
+OTHER_FUELS = {
+    "biomass", "geothermal", "hydro", "nuclear", "other", "solar", "storage", "waste", "wave and tidal", "wind",
+}  # fmt: skip
+"""Those whose plants have no row, in small letters."""
+_SPELLED = {fuel_name(name): name for name in FOSSIL_FUELS}
 GWH_PER_MW_YEAR = 8.76  # 8,760 hours of 1 MW
 
 log = logging.getLogger(__name__)
@@ -51,19 +57,36 @@ def read_gppd(path: str, on_failure: OnFailure | None = None) -> pa.Table:
 
     emission = generation x t/GWh of the fuel; generation is the reported one of 2017, else the estimated one, else
     capacity x 8.76 x capacity factor. 1,000 GWh of coal are 946,000 t. Plants without any of the three, or that
-    generate nothing, have no row. Bad rows raise InputError, or are reported to `on_failure`.
+    generate nothing, have no row; one that is there again counts once (`single_rows`). Bad rows raise
+    InputError, or are reported to `on_failure`.
     """
     rows = read_csv_rows(path, COLUMNS, OPTIONAL)
     # Fuels that emit nothing need no further look; a torn row, which has no name, does.
-    rows = rows[rows["primary_fuel"].isin(FOSSIL_FUELS) | (rows["name"] == "")]
+    fuel = rows["primary_fuel"].map(fuel_name)
+    rows = rows[~fuel.isin(OTHER_FUELS) | (rows["name"] == "")]
+    if not len(rows):
+        return SOURCES.empty()
     rows = rows.assign(**{column: without_missing(rows[column]) for column in (*QUANTITIES, "gppd_idnr", "owner")})
+    fuel = fuel[rows.index].map(_SPELLED)
     rules = [Rule("name", rows["name"] != "", "a name, and as many fields as the header"), *place_rules(rows)]
+    rules += [Rule("primary_fuel", fuel.notna(), ", ".join((*FOSSIL_FUELS, *sorted(OTHER_FUELS))))]
     rules += [_quantity(rows, c) for c in QUANTITIES]
-    return _plants(good_rows(rows, path, rules, on_failure), path) if len(rows) else SOURCES.empty()
+    rows = good_rows(rows, path, rules, on_failure)
+    rows = rows.assign(primary_fuel=fuel[rows.index])
+    return _plants(single_rows(rows, path, _identity(rows), on_failure), path)
 
 
 def _quantity(rows: pd.DataFrame, column: str) -> Rule:
-    return Rule(column, (rows[column] == "") | np.isfinite(numbers(rows[column])), "a number or nothing")
+    quantity = numbers(rows[column])
+    is_good = (rows[column] == "") | ((quantity >= 0) & np.isfinite(quantity))
+    return Rule(column, is_good, "a number, at least 0, or nothing")
+
+
+def _identity(rows: pd.DataFrame) -> pd.Series:
+    """What is one plant: an id and fuel at one place; without an id the name, fuel and exact place."""
+    with_id = at_one_place(rows["gppd_idnr"] + ", " + rows["primary_fuel"], rows)
+    said = rows[["name", "primary_fuel", "longitude", "latitude"]].map(meaning).agg(", ".join, axis=1)
+    return with_id.where(rows["gppd_idnr"] != "", said)
 
 
 def _plants(rows: pd.DataFrame, path: str) -> pa.Table:
@@ -94,7 +117,7 @@ def _plants(rows: pd.DataFrame, path: str) -> pa.Table:
             "provenance": [f"{PROVENANCE}, {kind} generation {YEAR} x emission factor" for kind in how],
         }
     )
-    emits = plants[emission > 0].drop_duplicates("source_id")
+    emits = plants[emission > 0]
     log.info("%s: %d of %d fossil plants have an emission", path, len(emits), len(plants))
     return SOURCES.conform(pa.Table.from_pandas(emits, preserve_index=False))
 
