@@ -33,7 +33,7 @@ from plumewatch.tables import OBSERVATIONS
 
 Row = Mapping[str, Any]
 
-MAX_NAMES = 60  # name tags beside first-ranked sources
+MAX_NAMES = 60  # name tags beside the first sources of detections
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def map_content(gas: Gas, key: str, rows: MapRows) -> dict[str, Any]:
     detections = [detection_shown(gas, row, matches, sources) for row in wanted_rows(gas, rows.detections)]
     accepted = [d for d in detections if d["state"] != REFUSED]
     places = [(d["lon"], d["lat"]) for d in accepted]
-    first = {d["first_source"] for d in accepted} - {None}
+    first = {name for d in accepted for name in d["first_sources"]}
     shown = sources_near(gas, sources, places, first)
     told = looked_at(gas, rows.observations.to_pylist(), [area.name for area in areas])
     of_area = {one.name: one for one in told}
@@ -91,7 +91,9 @@ def map_content(gas: Gas, key: str, rows: MapRows) -> dict[str, Any]:
             [feature(mapping(a.geometry), name=a.name, is_searched=of_area[a.name].is_searched) for a in areas]
         ),
         "area_boxes": [_box(area, of_area[area.name]) for area in areas],
-        "lines": collection([_line(d, sources[d["first_source"]]) for d in accepted if d["first_source"] in sources]),
+        "lines": collection(
+            [_line(d, sources[name]) for d in accepted for name in d["first_sources"] if name in sources]
+        ),
         "sources": [source_shown(gas, s, is_first=s["source_id"] in first) for s in shown],
         "pictures": {d["id"]: rows.pictures[d["id"]] for d in accepted if d["id"] in rows.pictures},
         "scene_pages": {d["id"]: rows.scene_pages[d["id"]] for d in accepted if d["id"] in rows.scene_pages},
@@ -100,7 +102,7 @@ def map_content(gas: Gas, key: str, rows: MapRows) -> dict[str, Any]:
 
 
 def _line(detection: Row, source: Row) -> dict[str, Any]:
-    """From a detection to its first source."""
+    """From a detection to its first source, or to one that is as good."""
     place = detection["lon"], detection["lat"]
     return feature(line(place, (source["longitude"], source["latitude"])), id=detection["id"])
 

@@ -12,6 +12,7 @@ import shapely
 from plumewatch.gases import Gas
 from plumewatch.maps.geojson import mapping, rounded
 from plumewatch.maps.map_style import STYLES
+from plumewatch.matching.rule import matching_rule
 from plumewatch.pages.wording import (
     area_text,
     chance_text,
@@ -32,6 +33,7 @@ Row = Mapping[str, Any]
 
 MAX_REFUSED = 500  # more circles hide the map and swell the file
 MAX_MATCHES_SHOWN = 6  # rows of a popup, beside that it is in no inventory
+MAX_FIRST_NAMED = 3  # sources that are as good, in a line of the list
 WIND_SIZE_M_S = 10.0  # wind whose arrow has its full length
 CALM_SIZE = 0.45  # of the arrow of the weakest wind, a share of the full length
 REFUSED, UNMATCHED = "refused", "unmatched"
@@ -72,12 +74,28 @@ def matches_by_detection(matches: pa.Table) -> dict[str, list[Row]]:
     return found
 
 
+def first_matches(gas: Gas, candidates: Sequence[Row]) -> list[Row]:
+    """Return the first of the matches of a detection, and the sources over which it has no clear lead.
+
+    The lead is that of a confirmed source, twice as probable: of two plants at one place nobody knows which it was.
+    """
+    if not candidates:
+        return []
+    first, *others = candidates
+    if first["source_id"] is None:
+        return [first]
+    lead = matching_rule(gas.name).confirmed_lead
+    alike = [m for m in others if m["source_id"] is not None and first["probability"] < lead * m["probability"]]
+    return [first, *alike]
+
+
 def detection_shown(
     gas: Gas, row: Row, matches: Mapping[str, Sequence[Row]], sources: Mapping[str, Row]
 ) -> dict[str, Any]:
     """Return what is shown of one row of the gas's table; `geometry` is its outline, where it has one."""
     style, name, is_accepted = STYLES[gas.name], str(row[gas.id_column]), row["status"] == ACCEPTED
     candidates = matches.get(name, ()) if is_accepted else ()
+    first = first_matches(gas, candidates)
     shown = [m for m in candidates if m["rank"] <= MAX_MATCHES_SHOWN or m["source_id"] is None]
     state = REFUSED if not is_accepted else candidates[0]["status"] if candidates else UNMATCHED
     rate, low, high = (row[gas.emission_column + end] for end in ("", "_low", "_high"))
@@ -108,8 +126,8 @@ def detection_shown(
         "wind_size": 0 if speed is None else _wind_size(speed),
         "facts": facts,
         "matches": [_match(gas, m, sources) for m in shown],
-        "first_source": candidates[0]["source_id"] if candidates else None,
-        "source_text": _source_name(candidates[0], sources) if candidates else "",
+        "first_sources": [m["source_id"] for m in first if m["source_id"] is not None],
+        "source_text": _sources_text(first, sources),
         "geometry": mapping(shapely.from_wkb(outline)) if outline else None,
     }
 
@@ -150,6 +168,15 @@ def _match(gas: Gas, match: Row, sources: Mapping[str, Row]) -> dict[str, str]:
         "distance": f"{match['distance_km']:.{0 if match['distance_km'] >= 10 else 1}f} km" if is_listed else "",
         "expected": rate_text(gas, match["expected_emission"]) if is_listed else "",
     }
+
+
+def _sources_text(matches: Sequence[Row], sources: Mapping[str, Row]) -> str:
+    """The names of sources of which any may be the one; those of one name with their ids."""
+    names = [_source_name(m, sources) for m in matches]
+    told = [f"{n} ({m['source_id']})" if names.count(n) > 1 else n for n, m in zip(names, matches, strict=True)]
+    more = [f"{len(told) - MAX_FIRST_NAMED} more"] if len(told) > MAX_FIRST_NAMED else []
+    *some, last = [*told[:MAX_FIRST_NAMED], *more] or [""]
+    return f"{', '.join(some)} or {last}" if some else last
 
 
 def _source_name(match: Row, sources: Mapping[str, Row]) -> str:

@@ -262,9 +262,15 @@
     element("edge-labels").replaceChildren(...labels);
   }
 
+  /* Icons at one place hide each other: what is told of one is told of all. */
+  const isAt = (one, other) => one.lon === other.lon && one.lat === other.lat;
+
   function nameSources() {
-    const markers = content.sources.filter((s) => s.is_first).slice(0, content.max_names).map((s) => {
-      const marker = new maplibregl.Marker({ element: make("div", { className: "place-name", textContent: s.name }), anchor: "left", offset: [13, 0] });
+    const tagged = content.sources.filter((s) => s.is_first);
+    const firstHere = tagged.filter((s) => tagged.find((other) => isAt(other, s)) === s);
+    const markers = firstHere.slice(0, content.max_names).map((s) => {
+      const textContent = tagged.filter((other) => isAt(other, s)).map(({ name }) => name).join(" · ");
+      const marker = new maplibregl.Marker({ element: make("div", { className: "place-name", textContent }), anchor: "left", offset: [13, 0] });
       return marker.setLngLat([s.lon, s.lat]).addTo(map).getElement();
     });
     const show = () => markers.forEach((node) => { node.style.display = map.getZoom() >= content.name_zoom ? "" : "none"; });
@@ -319,7 +325,7 @@
     open("sources", (event) => {
       const s = content.sources[event.features[0].properties.n];
       map.easeTo({ center: [s.lon, s.lat], offset: besidePopup() });
-      openPopup([s.lon, s.lat], sourceInfo(s));
+      openPopup([s.lon, s.lat], make("div", {}, ...content.sources.filter((other) => isAt(other, s)).map(sourceInfo)));
     });
     for (const layer of ["detections", "refused", "plumes"]) open(layer, (event) => {
       const isTaken = map.queryRenderedFeatures(event.point, { layers: ["sources"] }).length > 0;

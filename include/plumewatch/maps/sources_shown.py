@@ -38,7 +38,7 @@ def sources_near(
 
 
 def source_shown(gas: Gas, source: Row, *, is_first: bool) -> dict[str, Any]:
-    """Return what is shown of a row of `sources`; `is_first`: it is the most probable one of a detection."""
+    """Return what is shown of a row of `sources`; `is_first`: none is more probable for a detection."""
     emission_t_y = source["emission_t_y"] or 0.0
     rate = emission_t_y * gas.units_per_t_y
     facts = [
