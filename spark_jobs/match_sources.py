@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from plumewatch import jobs, storage
 from plumewatch.constants import METRES_PER_KM
-from plumewatch.errors import InputError
+from plumewatch.errors import InputError, some_of
 from plumewatch.failures import Condition, NothingDone, Scene, went_through
 from plumewatch.gases import CH4, CO2, GASES, Gas
 from plumewatch.matching.detections import (
@@ -35,6 +35,7 @@ from plumewatch.matching.detections import (
 )
 from plumewatch.matching.match import PAIRS, match_detections
 from plumewatch.matching.rule import matching_rule
+from plumewatch.matching.sources import single_sources
 from plumewatch.models import FailedScene
 from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.spark_session import get_spark
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 OBSERVED_AT = pa.field("observed_at_utc", TIME)
 PLACE = "an id, longitude from -180 to 360, latitude from -90 to 90"
+MAX_IDS = 10  # of sources, in a message
 SOURCE_COLUMNS = ("source_id", "inventory", "longitude", "latitude", "emission_t_y")
 
 log = logging.getLogger("match_sources")
@@ -200,7 +202,10 @@ def _refuse_sources_twice(sources_path: str) -> None:
 
 
 def _read_sources(gas: Gas, sources_path: str) -> tuple[pa.Table | None, list[FailedScene]]:
-    """The sources of the gas, in one chunk, and the files that cannot be used; None where that is all of them."""
+    """The sources of the gas, in one chunk, and the files that cannot be used; None where that is all of them.
+
+    Of an id with different places or emissions no source is used, and each file that has it is named.
+    """
     partitions = storage.list_partitions(SOURCES, sources_path)
     if not partitions:
         raise InputError(sources_path, "no sources", "the table sources, or one of its folders inventory=...")
@@ -214,10 +219,21 @@ def _read_sources(gas: Gas, sources_path: str) -> tuple[pa.Table | None, list[Fa
                 continue
             if others:
                 failures.append(_failed_file(InputError(file, others, PLACE), file, sources_path))
-            inventory = pa.repeat(pa.scalar(partition.keys.get("inventory"), pa.string()), rows.num_rows)
-            tables.append(rows.append_column("inventory", inventory))
-    together = pa.concat_tables(tables).select(SOURCE_COLUMNS).combine_chunks() if tables else None
-    return together, failures
+            for name, said in (("inventory", partition.keys.get("inventory")), ("file", file)):
+                rows = rows.append_column(name, pa.repeat(pa.scalar(said, pa.string()), rows.num_rows))
+            tables.append(rows.select([*SOURCE_COLUMNS, "file"]))
+    if not tables:
+        return None, failures
+    together = pa.concat_tables(tables)
+    once, contradicting = single_sources(together, ("longitude", "latitude", "emission_t_y"))
+    spoilt = together.filter(pc.is_in(together["source_id"], contradicting))
+    for file in pc.unique(spoilt["file"]).to_pylist():
+        ids = pc.unique(spoilt.filter(pc.equal(spoilt["file"], file))["source_id"]).to_pylist()
+        found = f"other places or emissions of the same source_id ({some_of(ids, MAX_IDS)}), here or in another file"
+        failures.append(
+            _failed_file(InputError(file, found, "each source once, or the same again"), file, sources_path)
+        )
+    return once.select(SOURCE_COLUMNS).combine_chunks(), failures
 
 
 def _sources_of(gas: Gas, file: str) -> tuple[pa.Table, str | None]:
@@ -233,7 +249,7 @@ def _failed_file(error: InputError, file: str, sources_path: str) -> FailedScene
 
 
 def _pairs(sources: pa.Table, detections: pa.Table, max_distance_km: float) -> pa.Table:
-    """The pairs, in an order of their own; a source that is listed twice alike is in one."""
+    """The pairs, in an order of their own; a detection that two keys have is in one with each source."""
     if not sources.num_rows:
         return PAIRS.empty_table()
     spark = get_spark("match_sources")
