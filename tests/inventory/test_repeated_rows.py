@@ -151,3 +151,13 @@ def test_columns_are_known_in_any_letters(tmp_path: Path, kind: str, change: Any
     header, *rows = path.read_text().splitlines()
     path.write_text("\n".join([change(header), *rows]))
     assert READ[kind](str(path)).equals(wanted)
+
+
+@pytest.mark.parametrize("kind", ["coco2", "gppd", "own"])
+@pytest.mark.parametrize("change", [str, str.upper, str.title])
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path, kind: str, change: Any) -> None:
+    path = Path(WRITE[kind](tmp_path, PLANT[kind]))
+    header, row = path.read_text().splitlines()
+    path.write_text(f"{change(header)},{change('latitude')}\n{row},7\n")
+    with pytest.raises(InputError, match=r"latitude twice in the first line; allowed: each column once"):
+        READ[kind](str(path))

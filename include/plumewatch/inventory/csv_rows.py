@@ -77,7 +77,8 @@ def tell_refused(error: InputError, on_failure: OnFailure) -> None:
 def read_csv_rows(path: str, required: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
     """Read columns of a comma-separated file with a header line, UTF-8, local or on S3; absent optional ones are empty.
 
-    A column may be written in other letters, small or large, where none is in those that are asked for.
+    A column may be written in other letters, small or large, where none is in those that are asked for; one that is
+    there twice is refused, as nobody knows which of the two is meant.
     The columns are stripped text; the index is the line of the file, from 1, on which each row ends. Rows of empty
     fields, which spreadsheets leave, are none. A row with too few or too many fields has empty text in all its
     columns, which no rule on required columns passes. Raises InputError where the file isn't such a file.
@@ -98,6 +99,8 @@ def read_csv_rows(path: str, required: Sequence[str], optional: Sequence[str] = 
     if missing:
         found = f"no column {', '.join(missing)} in the first line"
         raise InputError(path, found, "a header with " + ", ".join(required))
+    if twice := sorted({name for name in (*required, *optional) if header.count(name) > 1}):
+        raise InputError(path, f"{', '.join(twice)} twice in the first line", "each column once")
     try:
         rows = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
     except csv.Error as error:
@@ -113,7 +116,7 @@ def read_csv_rows(path: str, required: Sequence[str], optional: Sequence[str] = 
 def _asked_for(header: list[str], names: Sequence[str]) -> list[str]:
     """The header with the columns that are asked for in the letters in which they are."""
     asked = {name.casefold(): name for name in names if name not in header}
-    return [asked.get(name.casefold(), name) for name in header]
+    return [asked.get("_".join(name.casefold().split()), name) for name in header]
 
 
 def place_rules(rows: pd.DataFrame) -> list[Rule]:
