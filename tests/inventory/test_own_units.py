@@ -44,7 +44,7 @@ def test_a_stated_unit_is_converted_to_tonnes_of_the_gas_a_year(
     assert (row["emission_t_y"], row["emission_t_y_sigma"]) == pytest.approx((10 * tonnes, 2 * tonnes))
 
 
-@pytest.mark.parametrize("column", [*UNIT_COLUMNS, "Unit", "UNITS", " unit "])
+@pytest.mark.parametrize("column", [*UNIT_COLUMNS, "Unit", "UNITS", " unit ", "Emission unit"])
 def test_the_column_is_known_by_several_names(tmp_path: Path, column: str) -> None:
     [row] = read_own_sources(stated(tmp_path, "kt", column=column)).to_pylist()
     assert row["emission_t_y"] == 10_000.0

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,8 @@ OF_ANY_PLANT = {"power", "plant", "station", "powerplant", "generating", "therma
 """Words that one list writes behind a plant's name and another one doesn't."""
 VALUES = ("fuel", "emission_t_y", "emission_t_y_sigma")
 MAX_NAMED = 20  # entries in one line of the log
+
+Said = dict[str, list[Any]]  # columns of rows
 
 log = logging.getLogger(__name__)
 
@@ -52,57 +55,57 @@ def newest_rows(rows: pd.DataFrame, written_at: Mapping[str, datetime | None]) -
     kind and place, in one spelling); their index counts from 0.
     """
     never = datetime.min.replace(tzinfo=UTC)
-    written = [written_at.get(file) or never for file in rows["file"]]
-    rank = list(zip(rows["year"].tolist(), written, strict=True))
-    same = _same_emitters(rows)
-    refused = _contradictions(rows, same, rank)
+    said: Said = rows.to_dict("list")
+    rank = [(year, written_at.get(file) or never) for year, file in zip(said["year"], said["file"], strict=True)]
+    same = _same_emitters(rows, said)
+    refused = _contradictions(said, same, rank)
     newest_first = sorted(same.keys() - refused.keys(), key=lambda i: (rank[i], -i), reverse=True)
     instead: dict[int, tuple[int, float]] = {}
     for index in newest_first:
         if index not in instead:
             of_older = ((i, km) for i, km in same[index].items() if i not in refused and rank[i] <= rank[index])
             instead |= {i: (index, km) for i, km in of_older if i not in instead}
-    provenance = rows["provenance"].tolist()
+    provenance = said["provenance"]
     told: dict[str, list[str]] = {}
     for old, (new, km) in sorted(instead.items()):
-        provenance[new] += f"; instead of {_where(rows, old)}, {km:.2f} km away"
-        is_same_year = rows["year"][old] == rows["year"][new]
-        newer = f"{_where(rows, new)}{', a newer file' if is_same_year and rank[old] < rank[new] else ''}"
-        told.setdefault(rows["file"][old], []).append(
-            f"{_where(rows, old)} {rows['name'][old]}: set aside for {newer}, {km:.2f} km away"
+        provenance[new] += f"; instead of {_where(said, old)}, {km:.2f} km away"
+        is_newer_file = said["year"][old] == said["year"][new] and rank[old] < rank[new]
+        newer = f"{_where(said, new)}{', a newer file' if is_newer_file else ''}"
+        told.setdefault(said["file"][old], []).append(
+            f"{_where(said, old)} {said['name'][old]}: set aside for {newer}, {km:.2f} km away"
         )
-    for file, said in told.items():
-        log.warning("%s: %d entries don't count: %s", file, len(said), some_of(said, MAX_NAMED))
+    for file, texts in told.items():
+        log.warning("%s: %d entries don't count: %s", file, len(texts), some_of(texts, MAX_NAMED))
     left = rows.assign(provenance=provenance).drop(index=[*instead, *refused])
-    return Counted(left, tuple(one for said in told.values() for one in said), tuple(refused.values()))
+    return Counted(left, tuple(text for texts in told.values() for text in texts), tuple(refused.values()))
 
 
-def _same_emitters(rows: pd.DataFrame) -> dict[int, dict[int, float]]:
+def _same_emitters(rows: pd.DataFrame, said: Said) -> dict[int, dict[int, float]]:
     """For each row that is there with others: the rows that are the same emitter, and how far off they are (km)."""
     limit = distance_to_chord(power_plant_factors().plants.unit_distance_km)
-    names = [name_key(name, kind) for name, kind in zip(rows["name"], rows["kind"], strict=True)]
+    names = pd.Series(map(name_key, said["name"], said["kind"]), rows.index)
+    points = unit_vectors(rows["longitude"].to_numpy(float), rows["latitude"].to_numpy(float))
     same: dict[int, dict[int, float]] = {}
-    for _, group in rows.groupby([rows["gas"], rows["kind"], pd.Series(names, rows.index)], sort=False):
-        if len(group) == 1:
+    for indices in rows.groupby([rows["gas"], rows["kind"], names], sort=False).indices.values():
+        if len(indices) == 1:
             continue
-        points = unit_vectors(group["longitude"].to_numpy(float), group["latitude"].to_numpy(float))
-        for a, b in cKDTree(points).query_pairs(limit):
-            one, other = group.index[a], group.index[b]
-            if _is_same(rows, one, other):
-                km = float(chord_to_distance_km(np.linalg.norm(points[a] - points[b])))
+        for pair in cKDTree(points[indices]).query_pairs(limit):
+            one, other = indices[list(pair)].tolist()
+            if _is_same(said, one, other):
+                km = float(chord_to_distance_km(np.linalg.norm(points[one] - points[other])))
                 same.setdefault(one, {})[other] = same.setdefault(other, {})[one] = km
     return same
 
 
-def _is_same(rows: pd.DataFrame, one: int, other: int) -> bool:
-    if rows["identity"][one] == rows["identity"][other]:
+def _is_same(said: Said, one: int, other: int) -> bool:
+    if said["identity"][one] == said["identity"][other]:
         return True
-    fuels = {rows["fuel"][one], rows["fuel"][other]} - {""}
-    return bool(rows["file"][one] != rows["file"][other]) and len(fuels) <= 1
+    fuels = {said["fuel"][one], said["fuel"][other]} - {""}
+    return bool(said["file"][one] != said["file"][other]) and len(fuels) <= 1
 
 
 def _contradictions(
-    rows: pd.DataFrame, same: Mapping[int, Mapping[int, float]], rank: list[tuple[float, datetime]]
+    said: Said, same: Mapping[int, Mapping[int, float]], rank: list[tuple[float, datetime]]
 ) -> dict[int, InputError]:
     """The rows that say something else than one that is as new, where none is newer."""
     refused: dict[int, InputError] = {}
@@ -110,18 +113,20 @@ def _contradictions(
         if any(rank[other] > rank[index] for other in same[index]):
             continue
         for other in sorted(same[index]):
-            column = next((c for c in VALUES if meaning(rows[c][index]) != meaning(rows[c][other])), None)
-            if column is not None and rank[index] == rank[other] and index not in refused:
-                found = f"{column} of {rows['name'][index]} is {meaning(rows[column][index])!r}"
-                found += f", but {meaning(rows[column][other])!r} in {_where(rows, other)}, which is as new"
+            if index in refused or rank[index] != rank[other]:
+                continue
+            column = next((c for c in VALUES if meaning(said[c][index]) != meaning(said[c][other])), None)
+            if column is not None:
+                found = f"{column} of {said['name'][index]} is {meaning(said[column][index])!r}"
+                found += f", but {meaning(said[column][other])!r} in {_where(said, other)}, which is as new"
                 allowed = "one entry of an emitter, or a newer one by its year or its file's time"
-                refused[index] = InputError(f"{rows['file'][index]}:{rows['line'][index]}", found, allowed)
+                refused[index] = InputError(f"{said['file'][index]}:{said['line'][index]}", found, allowed)
     return refused
 
 
-def _where(rows: pd.DataFrame, index: int) -> str:
+def _where(said: Said, index: int) -> str:
     """File, line and year of a row."""
-    return f"{rows['file'][index].rsplit('/', 1)[-1]}:{rows['line'][index]} ({rows['year'][index]:.0f})"
+    return f"{said['file'][index].rsplit('/', 1)[-1]}:{said['line'][index]} ({said['year'][index]:.0f})"
 
 
 def name_key(name: str, kind: str) -> str:

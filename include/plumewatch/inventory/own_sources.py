@@ -30,7 +30,7 @@ from plumewatch.tables import SOURCES
 NAME = "own_sources"
 COLUMNS = ("name", "kind", "fuel", "gas", "emission_t_y", "emission_t_y_sigma", "year", "longitude", "latitude")
 OPTIONAL = ("owner", "licence", "provenance")
-UNIT_COLUMNS = ("unit", "units", "emission_unit", "emission_units")
+UNIT_COLUMNS = ("unit", "units", "emission_unit", "emission_units", "emissions_unit", "emission_t_y_unit")
 """Optional too: the unit of both emission columns where it isn't t/yr."""
 QUANTITIES = ("emission_t_y", "emission_t_y_sigma")
 IDENTITY = ("name", "gas", "kind", "longitude", "latitude")
