@@ -15,6 +15,7 @@ SCENE_CLASSIFICATION = "SCL"
 CLOUD_PROBABILITY = "CLD"
 METHANE_BANDS = ("B11", "B12")
 
+MOST_PERCENT, NO_CLOUD_DATA = 100, 255  # of cloud probability, in 8 bits
 NO_DATA_CLASS: int = _CLASSES["no_data"]
 LAST_CLASS: int = _CLASSES["last"]
 CLEAR_CLASSES: tuple[int, ...] = tuple(_CLASSES["clear"])

@@ -23,6 +23,7 @@ from plumewatch.areas import grid_of
 from plumewatch.errors import InputError, reading, redact
 from plumewatch.models import Area, Grid
 from plumewatch.rasters.cog import cog_bytes
+from plumewatch.rasters.plain_numbers import checked_plain
 from plumewatch.rasters.reading import read_raster
 from plumewatch.rasters.regrid import read_on_grid
 from plumewatch.rasters.scene_store import AROUND, checksum, is_complete, publish_scene, scene_paths
@@ -30,6 +31,8 @@ from plumewatch.sentinel2.bands import (
     CLOUD_CLASSES,
     CLOUD_PROBABILITY,
     LAST_CLASS,
+    MOST_PERCENT,
+    NO_CLOUD_DATA,
     NO_DATA_CLASS,
     QUANTIFICATION,
     SCENE_CLASSIFICATION,
@@ -39,7 +42,6 @@ from plumewatch.sentinel2.bands import (
     find_asset,
 )
 from plumewatch.sentinel2.reflectance import (
-    NO_PACKING,
     NODATA,
     ReflectanceRule,
     compute_reflectance_rule,
@@ -49,8 +51,6 @@ from plumewatch.sentinel2.reflectance import (
 from plumewatch.sentinel2.scene import observed_at_utc
 from plumewatch.sentinel2.scene_item import SceneFacts, build_item
 
-MOST_PERCENT = 100
-NO_CLOUD_DATA = 255  # cloud probability is 0 to 100 percent
 UNSIGNED = ("uint8", "uint16")
 VERSIONED = ("updated", "s2:", "sentinel:", "earthsearch:", "processing:")  # properties that tell products apart
 
@@ -208,11 +208,7 @@ def _check_nodata(asset: pystac.Asset) -> None:
 def _read_plain(href: str, grid: Grid, last: int, fill: int = NODATA) -> NDArray[np.uint8]:
     """Return classes or percentages on the grid; InputError where they are above `last` or the tags pack them."""
     numbers, tags = _read(href, grid, Resampling.nearest, fill)
-    if tags != NO_PACKING:
-        raise InputError(redact(href), f"numbers with scale {tags[0]:g} and offset {tags[1]:g}", "plain numbers")
-    if (beyond := numbers[(numbers > last) & (numbers != fill)]).size:
-        raise InputError(redact(href), f"{beyond.size} pixels of up to {beyond.max()}", f"0 to {last}")
-    return numbers.astype(np.uint8)
+    return checked_plain(redact(href), numbers, last, fill=fill, tags=tags)
 
 
 def _asset(item: pystac.Item, band: str) -> pystac.Asset:
