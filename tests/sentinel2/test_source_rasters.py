@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pystac
 import pytest
 import rasterio
-from known_source import AREA, SHAPE
+from known_source import AREA, SHAPE, area_of
 from plumewatch.errors import InputError
 from plumewatch.sentinel2.stack import fetch_scene
 from sentinel2_scenes import SCENE_ID, write_raster
@@ -91,3 +92,58 @@ def test_pixels_that_cannot_be(
     content = source({**arrays, band: np.full(SHAPE, value, kind)})
     with pytest.raises(InputError, match=rf"{band}\.tif: .*(\d+ pixels of {value}|type uint8); allowed: "):
         fetch_scene(pystac.Item.from_dict(content, migrate=False), AREA, str(tmp_path / "scenes"))
+
+
+def lonlat_raster(path: Path, array: np.ndarray, size_deg: float) -> str:
+    """The same place in longitude and latitude."""
+    height, width = array.shape
+    place = {"crs": "EPSG:4326", "transform": rasterio.Affine(size_deg, 0, 56.9, 0, -size_deg, 24.5)}
+    profile = {"count": 1, "dtype": array.dtype, "height": height, "width": width, "nodata": 0}
+    with rasterio.open(path, "w", driver="GTiff", **profile, **place) as target:
+        target.write(array, 1)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "size_m", "most"),
+    [
+        ("swir16", 60.0, "20 m"), ("swir22", 40.0, "20 m"), ("swir16", 30.0, "20 m"), ("red", 120.0, "60 m"),
+        ("red", 72.0, "60 m"), ("scl", 120.0, "60 m"), ("scl", 5120.0, "60 m"), ("cloud", 160.0, "60 m"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("is_lonlat", [False, True])
+def test_pixels_that_are_coarser_than_any_product_s_are_refused(
+    source: Callable, arrays: dict, tmp_path: Path, key: str, size_m: float, most: str, is_lonlat: bool
+) -> None:
+    """As of a file of an overview alone."""
+    item = pystac.Item.from_dict(source({**arrays, "B04": arrays["B11"], "CLD": arrays["SCL"]}), migrate=False)
+    name = {"swir16": "B11", "swir22": "B12", "red": "B04", "scl": "SCL", "cloud": "CLD"}[key]
+    numbers = {**arrays, "B04": arrays["B11"], "CLD": arrays["SCL"]}[name]
+    path = tmp_path / "coarse.tif"
+    if is_lonlat:
+        lonlat_raster(path, numbers, size_m / 101_300)  # metres of a degree of longitude at 24.4 N
+    else:
+        write_raster(path, numbers, size_m=size_m)
+    item.assets[key].href = str(path)
+    with pytest.raises(InputError, match=rf"coarse\.tif: pixels of [0-9.e+]+ m; allowed: at most {most}"):
+        fetch_scene(item, area_of(30, 20, 40, 50, bands=("B11", "B12", "B04")), str(tmp_path / "scenes"))
+    assert not (tmp_path / "scenes").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "size_m", "area"),
+    [
+        ("red", 60.0, {"bands": ("B04",)}), ("scl", 60.0, {"bands": ("B04",)}),
+        ("swir16", 60.0, {"resolution_m": 60.0}),
+        ("swir16", 10.0, {}), ("swir16", 20.0, {"bands": ("B11",), "resolution_m": 10.0}),
+        ("swir16", 20.0, {"crs": "EPSG:32639"}),
+    ],
+)  # fmt: skip
+def test_pixels_as_coarse_as_a_product_s_are_served(
+    source: Callable, arrays: dict, tmp_path: Path, key: str, size_m: float, area: dict
+) -> None:
+    item = pystac.Item.from_dict(source({**arrays, "B04": arrays["B11"]}), migrate=False)
+    item.assets[key].href = write_raster(
+        tmp_path / "coarse.tif", arrays["SCL" if key == "scl" else "B11"], size_m=size_m
+    )
+    assert Path(fetch_scene(item, replace(AREA, **area), str(tmp_path / "scenes"))).exists()

@@ -19,18 +19,19 @@ from rasterio.enums import ColorInterp, Resampling
 from rasterio.features import geometry_mask
 from rasterio.io import DatasetReader
 
-from plumewatch.areas import grid_of
+from plumewatch.areas import SENTINEL2_SWIR_RESOLUTION_M, grid_of
 from plumewatch.errors import InputError, reading, redact
 from plumewatch.models import Area, Grid
 from plumewatch.rasters.cog import cog_bytes
 from plumewatch.rasters.plain_numbers import checked_plain
 from plumewatch.rasters.reading import read_raster
-from plumewatch.rasters.regrid import read_on_grid
+from plumewatch.rasters.regrid import pixel_size_m, read_on_grid
 from plumewatch.rasters.scene_store import AROUND, checksum, is_complete, publish_scene, scene_paths
 from plumewatch.sentinel2.bands import (
     CLOUD_CLASSES,
     CLOUD_PROBABILITY,
     LAST_CLASS,
+    METHANE_BANDS,
     MOST_PERCENT,
     NO_CLOUD_DATA,
     NO_DATA_CLASS,
@@ -51,6 +52,8 @@ from plumewatch.sentinel2.reflectance import (
 from plumewatch.sentinel2.scene import observed_at_utc
 from plumewatch.sentinel2.scene_item import SceneFacts, build_item
 
+COARSEST_BAND_M = 60.0  # B01 and B09, and the coarsest form of the classification: Sentinel-2 products
+SAME_SIZE = 1.1  # lengths differ by some percent from one projection to another
 UNSIGNED = ("uint8", "uint16")
 VERSIONED = ("updated", "s2:", "sentinel:", "earthsearch:", "processing:")  # properties that tell products apart
 
@@ -128,7 +131,9 @@ def _stack(item: pystac.Item, area: Area, grid: Grid) -> _Stacked:
     for band in area.bands:
         asset = _asset(item, band)
         _check_nodata(asset)
-        values, tags = _read(_href(asset), grid, Resampling.bilinear)
+        # Of the methane bands the detection takes each cell for a measurement of its own.
+        most_m = max(grid.resolution_m, SENTINEL2_SWIR_RESOLUTION_M) if band in METHANE_BANDS else COARSEST_BAND_M
+        values, tags = _read(_href(asset), grid, Resampling.bilinear, most_m=most_m)
         if values.dtype != np.uint16:
             raise InputError(redact(_href(asset)), f"reflectance of type {values.dtype}", "uint16")
         rules.add(compute_reflectance_rule(name, item.collection_id, item.properties, asset.to_dict(), tags))
@@ -179,9 +184,12 @@ def _cloud(item: pystac.Item, grid: Grid, scl: NDArray[np.uint8]) -> NDArray[np.
 
 
 def _read(
-    href: str, grid: Grid, resampling: Resampling, fill: int = NODATA
+    href: str, grid: Grid, resampling: Resampling, fill: int = NODATA, *, most_m: float = COARSEST_BAND_M
 ) -> tuple[NDArray[Any], tuple[float, float]]:
-    """Return a raster on the grid, and the scale and offset that its tags state."""
+    """Return a raster on the grid, and the scale and offset that its tags state.
+
+    Pixels larger than `most_m` are refused: their copies would pass for so many pixels.
+    """
 
     def read(source: DatasetReader) -> tuple[NDArray[Any], tuple[float, float]]:
         if source.dtypes[0] not in UNSIGNED:
@@ -190,6 +198,8 @@ def _read(
             raise InputError(redact(href), f"no-data value {source.nodata}", str(NODATA))
         if sum(kind != ColorInterp.alpha for kind in source.colorinterp) > 1:
             raise InputError(redact(href), f"{source.count} bands", "a file of one band")
+        if (size_m := pixel_size_m(source, grid)) > most_m * SAME_SIZE:
+            raise InputError(redact(href), f"pixels of {size_m:.3g} m", f"at most {most_m:g} m")
         return read_on_grid(source, grid, resampling, fill), (source.scales[0], source.offsets[0])
 
     return read_raster(href, read)
