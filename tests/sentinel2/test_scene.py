@@ -166,8 +166,9 @@ def test_what_is_missing_is_named() -> None:
         with pytest.raises(InputError, match=r"S2A_40RDN_20250821_0_L2A: .*; allowed: "):
             scene_ref(each, "href")
     properties = {"datetime": "2025-08-21T00:00:00Z", "platform": "landsat-8"}
-    with pytest.raises(InputError, match="landsat: platform 'landsat-8'"):
-        scene_ref({"id": "landsat", "geometry": shapely.geometry.mapping(TILE), "properties": properties}, "href")
+    for name in ("landsat", "S2A_like_it"):
+        with pytest.raises(InputError, match=f"{name}: platform 'landsat-8'"):
+            scene_ref({"id": name, "geometry": shapely.geometry.mapping(TILE), "properties": properties}, "href")
 
 
 TIMES = {

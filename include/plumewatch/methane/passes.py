@@ -19,7 +19,7 @@ from plumewatch.errors import InputError
 from plumewatch.geodesy import TRUE_GRID, compute_distortion
 from plumewatch.methane.flares import find_flares
 from plumewatch.methane.grid_place import GridPlace, distance_deg, find_grid_place, median_distance_deg
-from plumewatch.methane.retrieval import PLATFORMS, compute_air_mass_factor
+from plumewatch.methane.retrieval import check_platform, compute_air_mass_factor
 from plumewatch.methane.smoothing import Mask
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.models import Grid
@@ -232,6 +232,7 @@ def _shown(rows: pa.Table, cell: NDArray[np.int64], source: str) -> NDArray[np.i
 
 def _check_values(rows: pa.Table, source: str) -> None:
     """Refuse what no pass of Sentinel-2 can have; the message says what was found and what is allowed."""
+    check_platform(str(_first(rows["platform"])), source)
     longitude, latitude = (rows[name].to_numpy() for name in ("longitude", "latitude"))
     for name, values, most in (("longitude", longitude, 360.0), ("latitude", latitude, 90.0)):
         wrong = ~(np.abs(values) <= most)
@@ -250,9 +251,6 @@ def _check_values(rows: pa.Table, source: str) -> None:
     least, most = plume_thresholds().pixels.sizes_m
     if size is not None and not least <= size <= most:
         raise InputError(source, f"pixel_size_m {size:g}", f"{least:g} to {most:g} m, what the detection is tuned for")
-    platform = str(_first(rows["platform"]))
-    if platform not in PLATFORMS:
-        raise InputError(source, f"platform {platform!r}", ", ".join(PLATFORMS))
 
 
 def _checked_air_mass_factor(solar_zenith_deg: float, view_zenith_deg: float, source: str) -> float:

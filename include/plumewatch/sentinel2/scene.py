@@ -150,7 +150,7 @@ def platform_of(name: str, properties: Mapping[str, Any]) -> str:
     platform = str(properties.get("platform") or "").lower()
     if PLATFORM.fullmatch(platform):
         return platform
-    if match := re.match(r"S2([A-Z])_", name):
+    if not platform.startswith("landsat") and (match := re.match(r"S2([A-Z])_", name)):
         return f"sentinel-2{match[1].lower()}"
     raise InputError(name, f"platform {properties.get('platform')!r}", "sentinel-2a, sentinel-2b, sentinel-2c")
 
