@@ -159,7 +159,7 @@ def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: 
         if not error.is_retryable:
             _fetch_older(settings, areas[0], item_href, older)
         raise
-    replaced.withdraw_replaced(root, storage.parent(written))
+    replaced.withdraw_replaced(root, storage.parent(written), older)
     return written
 
 

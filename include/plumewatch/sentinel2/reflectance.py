@@ -119,7 +119,8 @@ def compute_reflectance_rule(
     if declared is not None:
         return ReflectanceRule(SCALE, declared, f"as the asset states: offset {declared}")
     if baseline is None:
-        raise InputError(item_name, f"{stated}: no telling what its pixels carry", "a processing baseline or an offset")
+        allowed = "a processing baseline or an offset (in the item: what its collection states isn't read)"
+        raise InputError(item_name, f"{stated}: no telling what its pixels carry", allowed)
     carried = OFFSET if baseline >= OFFSET_FROM_BASELINE else 0.0
     return ReflectanceRule(SCALE, carried, f"processing baseline {_text(baseline)}, no offset stated")
 

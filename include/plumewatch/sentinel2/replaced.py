@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 from plumewatch import storage
-from plumewatch.errors import InputError
+from plumewatch.errors import InputError, redact
 from plumewatch.rasters.scene_store import ScenePaths, is_complete, list_scenes, withdraw_scene
 from plumewatch.sentinel2.scene import SceneRef, scene_ref, select_newest
 from plumewatch.sentinel2.scene_item import FOOTPRINT
@@ -17,14 +18,16 @@ from plumewatch.tables import PIXELS
 log = logging.getLogger(__name__)
 
 
-def withdraw_replaced(scenes_root: str, folder: str) -> list[str]:
+def withdraw_replaced(scenes_root: str, folder: str, older: Collection[str] = ()) -> list[str]:
     """Remove the products of a partition folder that newer ones replace, and return their ids.
+
+    `older` are the items that the catalogue has replaced, as it may deprecate one after it was stacked.
 
     Only scenes whose files are all there and as their items say are looked at: a newer product that cannot be stacked
     costs no older one, and of two that replace an older one together both must be there. `select_newest` decides, as at
     the search.
     """
-    refs, paths = _whole_scenes(list_scenes(folder))
+    refs, paths = _whole_scenes(list_scenes(folder), {redact(href) for href in older})
     return [scene.scene_id for scene in _withdraw(scenes_root, refs, paths)]
 
 
@@ -64,20 +67,20 @@ def _empty_if_bare(scenes_root: str, pixels_root: str, area: str, day: str) -> N
         storage.publish_partition(PIXELS, pixels_root, keys, [], 0)
 
 
-def _whole_scenes(scenes: Iterable[ScenePaths]) -> tuple[list[SceneRef], dict[str, ScenePaths]]:
+def _whole_scenes(
+    scenes: Iterable[ScenePaths], older: Collection[str] = ()
+) -> tuple[list[SceneRef], dict[str, ScenePaths]]:
+    """Return what scenes are products of, and where they are; only those that are whole and were stacked here."""
     refs, paths = [], {}
     for scene in scenes:
-        if ref := _whole_scene(scene):
-            refs.append(ref)
+        item = _item(scene)
+        if item is None or not is_complete(scene, item["properties"]["plumewatch:recipe"]):
+            continue
+        if ref := _ref(scene, item):
+            sources = {link["href"] for link in item.get("links") or () if link.get("rel") == "derived_from"}
+            refs.append(replace(ref, is_deprecated=ref.is_deprecated or not sources.isdisjoint(older)))
             paths[ref.item_href] = scene
     return refs, paths
-
-
-def _whole_scene(scene: ScenePaths) -> SceneRef | None:
-    """Return what a stacked scene is a product of, None where it isn't whole or wasn't stacked here."""
-    item = _item(scene)
-    is_whole = item is not None and is_complete(scene, item["properties"]["plumewatch:recipe"])
-    return _ref(scene, item) if is_whole else None
 
 
 def _ref(scene: ScenePaths, item: dict[str, Any] | None) -> SceneRef | None:

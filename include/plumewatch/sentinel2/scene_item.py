@@ -34,7 +34,7 @@ EXTENSIONS = {
 COPIED = (
     "grid:code", "s2:mgrs_tile", "s2:processing_baseline", "s2:product_uri", "s2:sequence", "s2:generation_time",
     "sentinel:processing_baseline", "sentinel:product_id", "sentinel:sequence", "processing:datetime", "published",
-    "created", "updated",
+    "created", "updated", "deprecated",
 )  # fmt: skip
 """By these products of one acquisition are known, and which of them is the newest."""
 FOOTPRINT = "plumewatch:source_footprint"

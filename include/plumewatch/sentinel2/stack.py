@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -28,6 +29,7 @@ from plumewatch.rasters.reading import read_raster
 from plumewatch.rasters.regrid import pixel_size_m, read_on_grid
 from plumewatch.rasters.scene_store import AROUND, checksum, is_complete, publish_scene, scene_paths
 from plumewatch.sentinel2.bands import (
+    BAND_LISTS,
     CLOUD_CLASSES,
     CLOUD_PROBABILITY,
     LAST_CLASS,
@@ -41,6 +43,8 @@ from plumewatch.sentinel2.bands import (
     asset_keys,
     band_of,
     find_asset,
+    stated_band,
+    stated_names,
 )
 from plumewatch.sentinel2.reflectance import (
     NODATA,
@@ -54,8 +58,16 @@ from plumewatch.sentinel2.scene_item import SceneFacts, build_item
 
 COARSEST_BAND_M = 60.0  # B01 and B09, and the coarsest form of the classification: Sentinel-2 products
 SAME_SIZE = 1.1  # lengths differ by some percent from one projection to another
+STORE = re.compile(r"(?i)\bzarr\b|\bnetcdf\b|\bhdf5?\b|\.(nc|h5)$")  # of many arrays: no raster in one file
 UNSIGNED = ("uint8", "uint16")
-VERSIONED = ("updated", "s2:", "sentinel:", "earthsearch:", "processing:")  # properties that tell products apart
+VERSIONED = (
+    "updated",
+    "deprecated",
+    "s2:",
+    "sentinel:",
+    "earthsearch:",
+    "processing:",
+)  # properties that tell products apart
 
 log = logging.getLogger(__name__)
 
@@ -130,13 +142,13 @@ def _stack(item: pystac.Item, area: Area, grid: Grid) -> _Stacked:
     numbers, rules = {}, set()
     for band in area.bands:
         asset = _asset(item, band)
-        _check_nodata(asset)
+        stated = {"href": asset.href, "raster:bands": [_stated(item, asset, band)]}
         # Of the methane bands the detection takes each cell for a measurement of its own.
         most_m = max(grid.resolution_m, SENTINEL2_SWIR_RESOLUTION_M) if band in METHANE_BANDS else COARSEST_BAND_M
         values, tags = _read(_href(asset), grid, Resampling.bilinear, most_m=most_m)
         if values.dtype != np.uint16:
             raise InputError(redact(_href(asset)), f"reflectance of type {values.dtype}", "uint16")
-        rules.add(compute_reflectance_rule(name, item.collection_id, item.properties, asset.to_dict(), tags))
+        rules.add(compute_reflectance_rule(name, item.collection_id, item.properties, stated, tags))
         numbers[band] = values
     if len({(rule.scale, rule.offset, rule.is_certain) for rule in rules}) > 1:
         found = "; ".join(sorted(f"scale {r.scale}, offset {r.offset}: {r.reason}" for r in rules))
@@ -145,7 +157,7 @@ def _stack(item: pystac.Item, area: Area, grid: Grid) -> _Stacked:
     rule = decide_offset(name, first, list(numbers.values()))
     normalised = {band: normalise(values, rule) for band, values in numbers.items()}
     classification = _asset(item, SCENE_CLASSIFICATION)
-    _check_nodata(classification)
+    _stated(item, classification, SCENE_CLASSIFICATION)
     around = _read_plain(_href(classification), _with_surroundings(grid), LAST_CLASS)
     margin = _surroundings_px(grid)
     scl = around[margin:-margin, margin:-margin]
@@ -205,14 +217,14 @@ def _read(
     return read_raster(href, read)
 
 
-def _check_nodata(asset: pystac.Asset) -> None:
-    """Raise InputError where the item states another number of no data than 0."""
-    stated = asset.extra_fields
-    with reading(redact(_href(asset)), "bands of an asset as a list of objects"):
-        band: dict[str, Any] = next(iter(stated.get("raster:bands") or stated.get("bands") or ()), {})
-        nodata = band.get("nodata", stated.get("nodata"))
+def _stated(item: pystac.Item, asset: pystac.Asset, band: str) -> dict[str, Any]:
+    """Return what the item states of a band; InputError where that is another number of no data than 0."""
+    with reading(redact(_href(asset)), "bands of an asset or an item as a list of objects"):
+        stated = stated_band(asset.extra_fields, item.properties, band)
+        nodata = stated.get("nodata", item.properties.get("nodata"))
         if nodata is not None and float(nodata) != NODATA:
             raise InputError(redact(_href(asset)), f"no-data value {nodata} in the item", str(NODATA))
+    return stated
 
 
 def _read_plain(href: str, grid: Grid, last: int, fill: int = NODATA) -> NDArray[np.uint8]:
@@ -222,17 +234,27 @@ def _read_plain(href: str, grid: Grid, last: int, fill: int = NODATA) -> NDArray
 
 
 def _asset(item: pystac.Item, band: str) -> pystac.Asset:
-    key = find_asset(item.assets, band)
+    rasters = {key: asset for key, asset in item.assets.items() if not STORE.search(_kind(asset))}
+    key = find_asset(rasters, band)
     if key is None:
+        if (key := find_asset(item.assets, band)) is not None:
+            asset = item.assets[key]
+            found = f"asset {key} as {asset.media_type or 'a store'}: {redact(_href(asset))}"
+            raise InputError(_name(item), found, "a GeoTIFF or another raster in one file")
         has = ", ".join(sorted(item.assets)) or "nothing"
         raise InputError(_name(item), f"no asset for {band} (it has {has})", " or ".join(asset_keys(band)))
     asset = item.assets[key]
     with reading(_name(item), "bands of an asset as a list of objects"):
-        stated = asset.extra_fields.get("eo:bands") or asset.extra_fields.get("bands") or ()
-        names = [str(b.get("name") or b.get("eo:common_name") or b.get("common_name") or "") for b in stated]
+        stated = [one for lists in BAND_LISTS for one in asset.extra_fields.get(lists) or ()]
+        names = list(dict.fromkeys(name for one in stated for name in stated_names(one)))
         if {band_of(name) for name in names} - {None, band}:
             raise InputError(_name(item), f"asset {key} with bands {', '.join(names)}", f"{band} alone")
     return asset
+
+
+def _kind(asset: pystac.Asset) -> str:
+    """Media type and path of an asset, which tell what it is."""
+    return f"{asset.media_type or ''} {asset.href.split('?')[0]}"
 
 
 def _is_geotiff(asset: pystac.Asset) -> bool:

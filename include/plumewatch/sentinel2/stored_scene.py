@@ -21,6 +21,7 @@ from plumewatch.sentinel2.bands import METHANE_BANDS, band_of
 from plumewatch.sentinel2.reflectance import NODATA, processing_baseline
 from plumewatch.sentinel2.scene import (
     Newness,
+    is_deprecated,
     observed_at_utc,
     platform_of,
     relative_orbit,
@@ -87,12 +88,12 @@ class StoredScene:
     def from_dict(cls, content: Mapping[str, Any]) -> StoredScene:
         """Return the scene that `to_dict` described."""
         lists = {name: tuple(content[name]) for name in ("bands", "scales", "offsets")}
-        baseline, *rest = content["newness"]
+        is_current, baseline, *rest = content["newness"]
         return cls(
             **{
                 **content,
                 **lists,
-                "newness": (tuple(baseline), *rest),
+                "newness": (is_current, tuple(baseline), *rest),
                 "paths": ScenePaths(**content["paths"]),
                 "grid": Grid(**content["grid"]),
             }
@@ -124,6 +125,7 @@ def read_scene(paths: ScenePaths) -> StoredScene:
             nodata=nodata,
             tile=_tile(paths, properties),
             newness=(
+                not is_deprecated(paths.item, properties),
                 processing_baseline(properties) or (0, 0),
                 sequence_of(paths.scene_id, properties),
                 updated_of(properties),
