@@ -8,6 +8,7 @@ EARTH_RADIUS_KM = 6371.0088  # IUGG mean radius R1, Moritz 2000
 KM_PER_DEGREE = 111.195  # of latitude: pi / 180 x EARTH_RADIUS_KM, to the metre
 SENTINEL2_HALF_ORBIT_S = 3_000.0  # of a period of 100.6 minutes (ESA, Sentinel-2 mission guide), rounded down
 MOST_USUAL_REFLECTANCE = 2.0  # median of many pixels: bright sand, snow and cloud stay below 1.2
+SAME_PIXEL_SIZE = 1.1  # ratio up to which pixels are of one size: lengths differ by percents between projections
 PA_PER_HPA = 100.0  # by definition
 METRES_PER_KM = 1000.0  # by definition
 SECONDS_PER_HOUR = 3600.0  # by definition

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,12 @@ import numpy as np
 import pystac
 import pytest
 import rasterio
-from known_source import AREA, SHAPE, area_of
+from known_source import AREA, SHAPE
+from plumewatch import storage
 from plumewatch.errors import InputError
+from plumewatch.rasters.scene_store import list_scenes
 from plumewatch.sentinel2.stack import fetch_scene
+from plumewatch.sentinel2.stored_scene import read_scene
 from sentinel2_scenes import SCENE_ID, write_raster
 
 
@@ -104,46 +108,46 @@ def lonlat_raster(path: Path, array: np.ndarray, size_deg: float) -> str:
     return str(path)
 
 
+NAMES = {"swir16": "B11", "swir22": "B12", "red": "B04"}
+
+
 @pytest.mark.parametrize(
-    ("key", "size_m", "most"),
+    ("key", "size_m", "area", "is_copied"),
     [
-        ("swir16", 60.0, "20 m"), ("swir22", 40.0, "20 m"), ("swir16", 30.0, "20 m"), ("red", 120.0, "60 m"),
-        ("red", 72.0, "60 m"), ("scl", 120.0, "60 m"), ("scl", 5120.0, "60 m"), ("cloud", 160.0, "60 m"),
+        ("swir16", 60.0, {}, True), ("swir22", 40.0, {}, True), ("swir16", 30.0, {}, True),
+        ("swir22", 120.0, {"resolution_m": 60.0}, True), ("red", 120.0, {}, True), ("red", 72.0, {}, True),
+        ("swir16", 5120.0, {}, True),
+        ("swir16", 20.0, {}, False), ("swir16", 10.0, {}, False), ("swir16", 60.0, {"resolution_m": 60.0}, False),
+        ("red", 60.0, {}, False), ("swir22", 20.0, {"crs": "EPSG:32639"}, False),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("is_lonlat", [False, True])
-def test_pixels_that_are_coarser_than_any_product_s_are_refused(
-    source: Callable, arrays: dict, tmp_path: Path, key: str, size_m: float, most: str, is_lonlat: bool
-) -> None:
-    """As of a file of an overview alone."""
-    item = pystac.Item.from_dict(source({**arrays, "B04": arrays["B11"], "CLD": arrays["SCL"]}), migrate=False)
-    name = {"swir16": "B11", "swir22": "B12", "red": "B04", "scl": "SCL", "cloud": "CLD"}[key]
-    numbers = {**arrays, "B04": arrays["B11"], "CLD": arrays["SCL"]}[name]
+def test_cells_that_are_copies_of_coarser_pixels_are_named_and_known(
+    source: Callable, arrays: dict, tmp_path: Path, key: str, size_m: float, area: dict, is_copied: bool,
+    is_lonlat: bool, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """As of a file of an overview alone, whatever its item states."""
+    item = pystac.Item.from_dict(source({**arrays, "B04": arrays["B11"]}), migrate=False)
     path = tmp_path / "coarse.tif"
     if is_lonlat:
-        lonlat_raster(path, numbers, size_m / 101_300)  # metres of a degree of longitude at 24.4 N
+        lonlat_raster(path, arrays["B11"], size_m / 110_800)  # metres of a degree of latitude at 24.4 N
     else:
-        write_raster(path, numbers, size_m=size_m)
+        write_raster(path, arrays["B11"], size_m=size_m)
     item.assets[key].href = str(path)
-    with pytest.raises(InputError, match=rf"coarse\.tif: pixels of [0-9.e+]+ m; allowed: at most {most}"):
-        fetch_scene(item, area_of(30, 20, 40, 50, bands=("B11", "B12", "B04")), str(tmp_path / "scenes"))
-    assert not (tmp_path / "scenes").exists()
+    written = fetch_scene(item, replace(AREA, bands=("B11", "B12", "B04"), **area), str(tmp_path / "scenes"))
+    stated = storage.read_json(written)["properties"]["plumewatch:source_pixel_m"]
+    assert stated[NAMES[key]] == pytest.approx(size_m, rel=0.02) and set(stated) == {"B11", "B12", "B04"}
+    assert (f"copies of coarser pixels: {NAMES[key]} of " in caplog.text) is is_copied
+    [paths] = list_scenes(str(tmp_path / "scenes"))
+    assert read_scene(paths).source_pixel_m == pytest.approx(20.0 if key == "red" else max(size_m, 20.0), rel=0.02)
 
 
-@pytest.mark.parametrize(
-    ("key", "size_m", "area"),
-    [
-        ("red", 60.0, {"bands": ("B04",)}), ("scl", 60.0, {"bands": ("B04",)}),
-        ("swir16", 60.0, {"resolution_m": 60.0}),
-        ("swir16", 10.0, {}), ("swir16", 20.0, {"bands": ("B11",), "resolution_m": 10.0}),
-        ("swir16", 20.0, {"crs": "EPSG:32639"}),
-    ],
-)  # fmt: skip
-def test_pixels_as_coarse_as_a_product_s_are_served(
-    source: Callable, arrays: dict, tmp_path: Path, key: str, size_m: float, area: dict
-) -> None:
-    item = pystac.Item.from_dict(source({**arrays, "B04": arrays["B11"]}), migrate=False)
-    item.assets[key].href = write_raster(
-        tmp_path / "coarse.tif", arrays["SCL" if key == "scl" else "B11"], size_m=size_m
-    )
-    assert Path(fetch_scene(item, replace(AREA, **area), str(tmp_path / "scenes"))).exists()
+@pytest.mark.parametrize("stated", [{"B11": "coarse"}, {"B12": 0}, {"B11": -20.0}, {"B11": [20]}, "20", [20.0, 20.0]])
+def test_a_size_of_source_pixels_that_is_none_is_refused(item: pystac.Item, tmp_path: Path, stated: object) -> None:
+    written = Path(fetch_scene(item, AREA, str(tmp_path / "scenes")))
+    content = json.loads(written.read_text())
+    content["properties"]["plumewatch:source_pixel_m"] = stated
+    written.write_text(json.dumps(content))
+    [paths] = list_scenes(str(tmp_path / "scenes"))
+    with pytest.raises(InputError, match=rf"{SCENE_ID}\.json: "):
+        read_scene(paths)

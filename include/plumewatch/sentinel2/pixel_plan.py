@@ -53,6 +53,12 @@ class PixelPartition:
     scenes: tuple[StoredScene, ...]
     """Sorted by id."""
 
+    @property
+    def stated_sources(self) -> dict[str, dict[str, float]]:
+        """For the manifest: size of the pixels that the methane bands of each scene were stacked from, where known."""
+        sizes = {s.paths.scene_id: s.source_pixel_m for s in self.scenes if s.source_pixel_m is not None}
+        return {"source_pixel_m": sizes} if sizes else {}
+
     def without(self, scene_ids: set[str]) -> PixelPartition | None:
         """Return the partition without the scenes called so, None where no scene is left."""
         rest = tuple(s for s in self.scenes if s.paths.scene_id not in scene_ids)

@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -20,7 +20,8 @@ from rasterio.enums import ColorInterp, Resampling
 from rasterio.features import geometry_mask
 from rasterio.io import DatasetReader
 
-from plumewatch.areas import SENTINEL2_SWIR_RESOLUTION_M, grid_of
+from plumewatch.areas import grid_of
+from plumewatch.constants import SAME_PIXEL_SIZE
 from plumewatch.errors import InputError, reading, redact
 from plumewatch.models import Area, Grid
 from plumewatch.rasters.cog import cog_bytes
@@ -56,18 +57,11 @@ from plumewatch.sentinel2.reflectance import (
 from plumewatch.sentinel2.scene import observed_at_utc
 from plumewatch.sentinel2.scene_item import SceneFacts, build_item
 
-COARSEST_BAND_M = 60.0  # B01 and B09, and the coarsest form of the classification: Sentinel-2 products
-SAME_SIZE = 1.1  # lengths differ by some percent from one projection to another
+COARSEST_BAND_M = 60.0  # of Sentinel-2 products: B01 and B09
 STORE = re.compile(r"(?i)\bzarr\b|\bnetcdf\b|\bhdf5?\b|\.(nc|h5)$")  # of many arrays: no raster in one file
 UNSIGNED = ("uint8", "uint16")
-VERSIONED = (
-    "updated",
-    "deprecated",
-    "s2:",
-    "sentinel:",
-    "earthsearch:",
-    "processing:",
-)  # properties that tell products apart
+# Properties that tell products apart.
+VERSIONED = ("updated", "deprecated", "s2:", "sentinel:", "earthsearch:", "processing:")
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +107,7 @@ def fetch_scene(item: pystac.Item, area: Area, scenes_root: str) -> str:
         bands=tuple(stacked.bands),
         rule=stacked.rule,
         n_clipped=stacked.n_clipped,
+        source_pixel_m=stacked.source_pixel_m,
         cloud_cover_percent=_cloud_cover_percent(stacked.scl, area, grid),
         recipe=recipe,
         files={kind: (len(content), checksum(content)) for kind, content in rasters.items()},
@@ -135,17 +130,17 @@ class _Stacked:
     """How digital numbers became reflectance."""
     n_clipped: int
     """Valid pixels of all bands with a reflectance below 0.0001, which can't be told from no data."""
+    source_pixel_m: dict[str, float]
+    """Size of the source's pixels by band."""
 
 
 def _stack(item: pystac.Item, area: Area, grid: Grid) -> _Stacked:
     name = _name(item)
-    numbers, rules = {}, set()
+    numbers, sizes_m, rules = {}, {}, set()
     for band in area.bands:
         asset = _asset(item, band)
         stated = {"href": asset.href, "raster:bands": [_stated(item, asset, band)]}
-        # Of the methane bands the detection takes each cell for a measurement of its own.
-        most_m = max(grid.resolution_m, SENTINEL2_SWIR_RESOLUTION_M) if band in METHANE_BANDS else COARSEST_BAND_M
-        values, tags = _read(_href(asset), grid, Resampling.bilinear, most_m=most_m)
+        values, tags, sizes_m[band] = _read(_href(asset), grid, Resampling.bilinear)
         if values.dtype != np.uint16:
             raise InputError(redact(_href(asset)), f"reflectance of type {values.dtype}", "uint16")
         rules.add(compute_reflectance_rule(name, item.collection_id, item.properties, stated, tags))
@@ -161,6 +156,7 @@ def _stack(item: pystac.Item, area: Area, grid: Grid) -> _Stacked:
     around = _read_plain(_href(classification), _with_surroundings(grid), LAST_CLASS)
     margin = _surroundings_px(grid)
     scl = around[margin:-margin, margin:-margin]
+    _warn_of_copies(name, sizes_m, grid)
     return _Stacked(
         bands={band: values for band, (values, _) in normalised.items()},
         scl=scl,
@@ -168,7 +164,17 @@ def _stack(item: pystac.Item, area: Area, grid: Grid) -> _Stacked:
         cloud=_cloud(item, grid, scl),
         rule=rule,
         n_clipped=sum(n for _, n in normalised.values()),
+        source_pixel_m=sizes_m,
     )
+
+
+def _warn_of_copies(name: str, sizes_m: Mapping[str, float], grid: Grid) -> None:
+    """Name bands that are coarser than any product's, and those of methane whose cells are copies of coarser pixels."""
+    finest_m = {band: grid.resolution_m if band in METHANE_BANDS else COARSEST_BAND_M for band in sizes_m}
+    coarse = [f"{b} of {size:g} m" for b, size in sizes_m.items() if size > SAME_PIXEL_SIZE * finest_m[b]]
+    if coarse:
+        cells = f"cells of {grid.resolution_m:g} m are copies of coarser pixels: {', '.join(coarse)}"
+        log.warning("%s: %s; no methane is looked for in copies of B11 and B12", name, cells)
 
 
 def _surroundings_px(grid: Grid) -> int:
@@ -196,23 +202,19 @@ def _cloud(item: pystac.Item, grid: Grid, scl: NDArray[np.uint8]) -> NDArray[np.
 
 
 def _read(
-    href: str, grid: Grid, resampling: Resampling, fill: int = NODATA, *, most_m: float = COARSEST_BAND_M
-) -> tuple[NDArray[Any], tuple[float, float]]:
-    """Return a raster on the grid, and the scale and offset that its tags state.
+    href: str, grid: Grid, resampling: Resampling, fill: int = NODATA
+) -> tuple[NDArray[Any], tuple[float, float], float]:
+    """Return a raster on the grid, the scale and offset that its tags state, and the size of its pixels in metres."""
 
-    Pixels larger than `most_m` are refused: their copies would pass for so many pixels.
-    """
-
-    def read(source: DatasetReader) -> tuple[NDArray[Any], tuple[float, float]]:
+    def read(source: DatasetReader) -> tuple[NDArray[Any], tuple[float, float], float]:
         if source.dtypes[0] not in UNSIGNED:
             raise InputError(redact(href), f"pixels of type {source.dtypes[0]}", ", ".join(UNSIGNED))
         if fill == NODATA and source.nodata not in (None, NODATA):
             raise InputError(redact(href), f"no-data value {source.nodata}", str(NODATA))
         if sum(kind != ColorInterp.alpha for kind in source.colorinterp) > 1:
             raise InputError(redact(href), f"{source.count} bands", "a file of one band")
-        if (size_m := pixel_size_m(source, grid)) > most_m * SAME_SIZE:
-            raise InputError(redact(href), f"pixels of {size_m:.3g} m", f"at most {most_m:g} m")
-        return read_on_grid(source, grid, resampling, fill), (source.scales[0], source.offsets[0])
+        numbers = read_on_grid(source, grid, resampling, fill)
+        return numbers, (source.scales[0], source.offsets[0]), round(pixel_size_m(source, grid), 1)
 
     return read_raster(href, read)
 
@@ -229,7 +231,7 @@ def _stated(item: pystac.Item, asset: pystac.Asset, band: str) -> dict[str, Any]
 
 def _read_plain(href: str, grid: Grid, last: int, fill: int = NODATA) -> NDArray[np.uint8]:
     """Return classes or percentages on the grid; InputError where they are above `last` or the tags pack them."""
-    numbers, tags = _read(href, grid, Resampling.nearest, fill)
+    numbers, tags, _ = _read(href, grid, Resampling.nearest, fill)
     return checked_plain(redact(href), numbers, last, fill=fill, tags=tags)
 
 

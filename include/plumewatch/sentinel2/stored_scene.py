@@ -29,6 +29,7 @@ from plumewatch.sentinel2.scene import (
     tile_of,
     updated_of,
 )
+from plumewatch.sentinel2.scene_item import SOURCE_PIXEL_M
 
 STORED_ITEM = "the STAC item of a stacked scene"
 RIGHT_ANGLE_DEG = 90.0
@@ -69,6 +70,9 @@ class StoredScene:
     """Orders the products of one acquisition of a tile: the greatest is the newest."""
     item_sha256: str
     """Of the item, which holds the rasters' checksums: names of files follow from it, so versions differ in them."""
+
+    source_pixel_m: float | None = None
+    """Size of the pixels that the methane bands were stacked from, None where the item doesn't say."""
 
     @property
     def has_methane_bands(self) -> bool:
@@ -131,6 +135,7 @@ def read_scene(paths: ScenePaths) -> StoredScene:
                 updated_of(properties),
                 paths.scene_id,
             ),
+            source_pixel_m=_source_pixel_m(properties),
             item_sha256=hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest(),
         )
 
@@ -140,6 +145,14 @@ def _angle(properties: Mapping[str, Any], name: str) -> float | None:
     if angle is not None and not abs(angle) <= RIGHT_ANGLE_DEG:
         raise ValueError(f"{name} {angle}, no angle from -90 to 90 degrees")
     return angle
+
+
+def _source_pixel_m(properties: Mapping[str, Any]) -> float | None:
+    stated = properties.get(SOURCE_PIXEL_M) or {}
+    sizes = [float(size) for band, size in stated.items() if band in METHANE_BANDS]
+    if not all(0 < size < np.inf for size in sizes):
+        raise ValueError(f"{SOURCE_PIXEL_M} {stated}, no sizes in metres")
+    return max(sizes, default=None)
 
 
 def raster_grid(source: DatasetReader, name: str) -> Grid:
