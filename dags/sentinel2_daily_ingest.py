@@ -17,6 +17,7 @@ A scene that fails is a row of `failed_scenes`; the others go on, and the run is
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any, cast
 
 from airflow.sdk import Param, dag, get_current_context, task
@@ -38,10 +39,7 @@ LOOK_BACK_DAYS = 15  # three revisits of one satellite pair
 PARAMS = {
     "areas": areas_param(),
     "newest": Param(
-        False,
-        type="boolean",
-        title="Newest scene",
-        description_md="Fetch each area's newest scene instead of a day.",
+        False, type="boolean", title="Newest scene", description_md="Fetch each area's newest scene instead of a day."
     ),
     "look_back_days": Param(
         LOOK_BACK_DAYS,
@@ -102,13 +100,14 @@ def fetch_wind(scenes: list[dict[str, Any]]) -> None:
 def write_pixels(scenes: list[dict[str, Any]], outlet_events: Any = None) -> None:
     """Turn the day's rasters into the pixel table, and hand on every day that this changes."""
     from plumewatch.methane.dates.due import days_to_detect
-    from plumewatch.sentinel2.ingest import record_missing_scenes
+    from plumewatch.sentinel2.ingest import record_missing_scenes, withdraw_over_midnight
 
-    settings, changed = load_settings(), set[str]()
+    settings, changed, withdrawn = load_settings(), set[str](), list[Any]()
     with summarised() as summary:
         summary.path = settings.table_root("pixels")
-        with lost_scenes_told(record_missing_scenes, scenes, changed, summary):
-            for key in sorted({scene["key"] for scene in scenes}):
+        with lost_scenes_told(partial(record_missing_scenes, withdrawn=withdrawn), scenes, changed, summary):
+            withdrawn += withdraw_over_midnight(settings, scenes)
+            for key in sorted({*(scene["key"] for scene in scenes), *(scene.date for scene in withdrawn)}):
                 summary.add(make_pixels(key, list(settings.area_folders), date=key))
                 changed |= set(days_to_detect(settings.storage_root, key))
         if not changed:

@@ -241,7 +241,7 @@ def _publish(
             "cloud_dilation_m": settings.cloud_dilation_m,
             "rows_count_on": "area" if partition.is_on_area_grid else "scenes",
         },
-        extra={"grid": asdict(partition.grid)},
+        extra={"grid": asdict(partition.grid), **partition.stated_sources},
         counts={"clear": clear, "not_clear": rows - clear - no_data, "no_data": no_data},
     )
     log.info("area=%s date=%s: %s rows of %s scenes", partition.area, partition.date, rows, len(partition.scenes))

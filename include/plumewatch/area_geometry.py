@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from plumewatch.errors import InputError
+from plumewatch.geodesy import split_at_180
 
 Refuse = Callable[[str, str], InputError]
 
@@ -47,9 +49,12 @@ def read_geometry(feature: dict[str, Any], properties: dict[str, Any], refuse: R
         numbers = [number_of(c) for c in corners]
         if len(numbers) != 4 or None in numbers:
             raise refuse(f"bbox {bbox!r}", "west, south, east, north in degrees")
-        if numbers[0] > numbers[2]:  # type: ignore[operator]
-            raise refuse(f"bbox {bbox!r}, over 180 degrees or not west, south, east, north", OVER_180)
-        geometry = box(*numbers)
+        west, south, east, north = map(float, numbers)  # type: ignore[arg-type]
+        if west > east:
+            east += 360.0
+            if not (west >= 180 or east <= 180):  # 180 degrees are -180 too
+                raise refuse(f"bbox {bbox!r}, over 180 degrees or not west, south, east, north", OVER_180)
+        geometry = box(west, south, east, north)
     else:
         raise refuse("neither a geometry nor a bbox", "a Polygon, a MultiPolygon or the property bbox")
     if geometry.geom_type not in ("Polygon", "MultiPolygon") or geometry.is_empty:
@@ -71,6 +76,10 @@ def _on_one_side(geometry: Any, refuse: Refuse) -> Any:
     if turns:  # longitudes from 0 to 360 degrees
         geometry = shapely.transform(geometry, lambda places: places - [360.0 * turns, 0.0])
         west, south, east, north = geometry.bounds
+    if east - west > 180 and west >= -180 and east <= 180:
+        with contextlib.suppress(ValueError):  # what runs around a pole is wide
+            geometry = split_at_180(geometry)  # one whose corners at 180 degrees are written as -180 is on one side
+            west, south, east, north = geometry.bounds
     if not (west >= -360 and east <= 360 and south >= -90 and north <= 90):
         raise refuse(
             f"bounds {geometry.bounds}", "longitude from -180 to 180 and latitude from -90 to 90 degrees (WGS 84)"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date, timedelta
 from typing import Any
 
 import pyarrow.compute as pc
 import pytest
 from plumewatch import storage
 from plumewatch.failures import FailureBook
+from plumewatch.rasters.scene_store import ScenePaths, scene_paths
+from plumewatch.sentinel2 import ingest
 from plumewatch.tables import MATCHES, OBSERVATIONS, PIXELS, PLUMES, WIND
 
 INGEST = "sentinel2_daily_ingest"
@@ -19,12 +22,12 @@ def areas_of(world: Any) -> list[str]:
     return sorted(area["name"] for area in world.truth["areas"])
 
 
-def scenes_on(world: Any, date: str) -> list[dict[str, Any]]:
-    return [scene for scene in world.truth["scenes"] if scene["date"] == date]
+def scenes_on(world: Any, day: str) -> list[dict[str, Any]]:
+    return [scene for scene in world.truth["scenes"] if scene["date"] == day]
 
 
-def pixels(world: Any, date: str) -> dict[str, set[str]]:
-    rows = storage.read_table(PIXELS, f"{world.storage_root}/pixels", ["area", "scene_id"], where={"date": date})
+def pixels(world: Any, day: str) -> dict[str, set[str]]:
+    rows = storage.read_table(PIXELS, f"{world.storage_root}/pixels", ["area", "scene_id"], where={"date": day})
     pairs = rows.group_by(["area", "scene_id"]).aggregate([]).to_pylist()
     return {area: {p["scene_id"] for p in pairs if p["area"] == area} for area in {p["area"] for p in pairs}}
 
@@ -137,6 +140,22 @@ def test_a_day_that_comes_late_hands_on_the_days_that_refer_to_it(
             storage.write_partition(PLUMES, f"{world.storage_root}/plumes", keys, PLUMES.empty())
     again = run_dag(INGEST, late, areas=areas_of(world))
     assert keys_handed_on(again) == {("plumewatch_pixels", late)}
+
+
+def test_a_day_that_lost_a_scene_over_midnight_is_made_and_handed_on_again(
+    world: Any, run_dag: Callable[..., Any], keys_handed_on: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day, area = world.truth["dates"][0], areas_of(world)[0]
+    before = str(date.fromisoformat(day) - timedelta(days=1))
+
+    def withdraw(settings: Any, scenes: Any) -> list[ScenePaths]:
+        storage.write_partition(PIXELS, settings.table_root("pixels"), {"area": area, "date": before}, PIXELS.empty())
+        return [scene_paths(settings.table_root("scenes"), area, before, "older")]
+
+    monkeypatch.setattr(ingest, "withdraw_over_midnight", withdraw)
+    run = run_dag(INGEST, day, areas=areas_of(world))
+    assert run.state == "success"
+    assert {("plumewatch_pixels", before), ("plumewatch_pixels", day)} <= keys_handed_on(run)
 
 
 def test_an_unknown_area_is_answered_with_the_known_ones(world: Any, run_dag: Callable[..., Any]) -> None:

@@ -97,11 +97,21 @@ def ring(west: float, east: float, *height: float) -> list[list[float]]:
         {"type": "Polygon", "coordinates": [ring(-180.1, -179.9)]},
         [179.9, -17, -179.9, -16.9],
         [179.9, -17, 180.1, -16.9],
+        [179.5, -17, -179.5, -16],
+        "179.5, -17, -179.5, -16",
+        [-180.5, -17, -179.5, -16],
+        [54.1, 38.4, 54.0, 38.5],
+        [179.999, -17, -179.999, -16.999],
+        [0, -17, 360, -16],
+        {"type": "Polygon", "coordinates": [ring(-179.9, 179.9)]},
+        {"type": "Polygon", "coordinates": [ring(179.9, -179.9)[::-1]]},
+        {"type": "MultiPolygon", "coordinates": [[ring(179.9, 180.0)], [ring(180.0, 180.1)]]},
+        {"type": "MultiPolygon", "coordinates": [[ring(-180.0, 179.9)], [ring(-180.0, -179.9)]]},
     ],
 )
 def test_areas_over_180_degrees_are_refused_by_that_name(tmp_path: Path, geometry: Any) -> None:
     with pytest.raises(InputError, match=r"x\.geojson: feature 1: .*over 180 degrees.*make two"):
-        read(tmp_path, bbox=geometry) if isinstance(geometry, list) else read(tmp_path, geometry)
+        read(tmp_path, geometry) if isinstance(geometry, dict) else read(tmp_path, bbox=geometry)
 
 
 @pytest.mark.parametrize("west, east", [(179.9, 180), (-180, -179.9), (180, 180.1), (250, 250.1), (-190.1, -190)])
@@ -110,6 +120,25 @@ def test_one_side_of_180_degrees_is_served_however_it_is_counted(tmp_path: Path,
     bounds = area.geometry.bounds
     assert not area.geometry.has_z and -180 <= bounds[0] < bounds[2] <= 180
     assert (bounds[0] - west) % 360.0 == pytest.approx(0.0, abs=1e-9) and 500 < grid_of(area).width < 600
+
+
+@pytest.mark.parametrize(
+    ("geometry", "west"),
+    [
+        ([179.9, -17, -180, -16.9], 179.9), ([180, -17, -179.9, -16.9], -180.0), ("180, -17, -179.9, -16.9", -180.0),
+        ([180.0, -17, 180.1, -16.9], -180.0), ([-180.1, -17, -180, -16.9], 179.9),
+        ({"type": "Polygon", "coordinates": [ring(179.9, -180.0)]}, 179.9),
+        ({"type": "Polygon", "coordinates": [ring(-180.0, 179.9)]}, 179.9),
+        ({"type": "Polygon", "coordinates": [ring(180.0, -179.9)]}, -180.0),
+        ({"type": "MultiPolygon", "coordinates": [[ring(179.9, 179.95)], [ring(179.95, -180.0)]]}, 179.9),
+    ],
+)  # fmt: skip
+def test_an_area_that_ends_at_180_degrees_is_served_whichever_sign_they_have(
+    tmp_path: Path, geometry: Any, west: float
+) -> None:
+    area = read(tmp_path, bbox=geometry) if not isinstance(geometry, dict) else read(tmp_path, geometry)
+    assert area.geometry.bounds == pytest.approx((west, -17.0, west + 0.1, -16.9)) and area.geometry.is_valid
+    assert 500 < grid_of(area).width < 600
 
 
 @pytest.mark.parametrize("size", [10, 5, 15, 19.5, 80, 250])

@@ -19,8 +19,8 @@ MAX_MODULES = 26  # of one level of a folder of the library, its __init__ includ
 # is a room of its own; a folder's flat files are one, and so is each folder in it.
 ROOMS = (
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference",
-    "sun", "limit_check", "storage", "settings", "http", "failures", "missing_settings", "hand_offs", "observations",
-    "jobs",
+    "sun", "orbits", "limit_check", "storage", "settings", "http", "failures", "missing_settings", "hand_offs",
+    "observations", "jobs",
     "area_files", "area_names", "area_geometry", "areas", "spark_runtime", "spark_session", "rasters", "catalogues",
     "wind",
     "inventory", "pages", "sentinel2",
@@ -31,7 +31,8 @@ ROOMS = (
 FLOOR = set(ROOMS[: ROOMS.index("storage")])
 PURE = {
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference",
-    "sun", "limit_check", "pages", "methane", "methane.evaluation", "oco2", "oco2.evaluation", "matching", "sentinel2",
+    "sun", "orbits", "limit_check", "pages", "methane", "methane.evaluation", "oco2", "oco2.evaluation", "matching",
+    "sentinel2",
 }  # fmt: skip
 # Pure modules of rooms that read or write.
 PURE_MODULES = {
@@ -39,7 +40,8 @@ PURE_MODULES = {
     "methane.details.enhancement_raster", "methane.details.facts", "methane.details.figure_png",
     "methane.details.picture_window", "methane.details.pictures", "maps.content",
     "maps.detections_shown", "maps.geojson", "maps.sources_shown", "oco2.archive.file_head", "oco2.archive.versions",
-    "rasters.cog", "rasters.regrid", "wind.at_point", "wind.interpolation", "wind.profile", "wind.rows",
+    "rasters.cog", "rasters.plain_numbers", "rasters.regrid", "wind.at_point", "wind.interpolation", "wind.profile",
+    "wind.rows",
 }  # fmt: skip
 # Modules of pure rooms that read or write all the same. A new one is a decision, made here.
 READS_OR_WRITES = {

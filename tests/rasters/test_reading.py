@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import requests
 from plumewatch import storage
 from plumewatch.errors import InputError, ServiceError
 from plumewatch.rasters import reading as rasters
@@ -167,11 +169,33 @@ def test_an_empty_file(href: str) -> None:
 @pytest.mark.parametrize("status", [401, 403, 409])
 def test_a_refusal_says_that_assets_must_be_signed(href: str, status: int) -> None:
     Files.faults = [status] * 50
-    with pytest.raises(ServiceError, match=rf"HTTP {status}: .* its assets signed .*; allowed: a catalogue of open"):
+    with pytest.raises(ServiceError, match=rf"HTTP {status}: this service.* signed .*; allowed: a catalogue of open"):
         read(href.split("?")[0])
     Files.faults = [status] * 50
     with pytest.raises(ServiceError, match=f"HTTP {status}: the signature in the address .* has expired"):
         read(href)
+
+
+@pytest.mark.parametrize("status", [401, 403, 409])
+@pytest.mark.parametrize(
+    ("href", "hint"),
+    [
+        ("https://sentinel2l2a01.blob.core.windows.net/sentinel2-l2/B11.tif", "on Azure, as Planetary Computer's, may"),
+        ("http://S2.BLOB.core.windows.net:443/B11.tif?x=1", "on Azure, as Planetary Computer's, may"),
+        ("https://s2.blob.core.windows.net/B11.tif?se=2025&sig=abc", "the signature in the address isn't accepted"),
+        ("https://host/blob.core.windows.net/B11.tif", "this service's assets may"),
+        ("https://blob.core.windows.net.host.org/B11.tif", "this service's assets may"),
+    ],
+)
+def test_a_refusal_of_azure_names_the_catalogue_that_signs(
+    monkeypatch: pytest.MonkeyPatch, href: str, hint: str, status: int
+) -> None:
+    answer = requests.Response()
+    answer.status_code, answer.raw = status, io.BytesIO()
+    monkeypatch.setattr(requests, "get", lambda *_, **__: answer)
+    error = rasters._classify_http(href, "HTTP")
+    assert (error.http_status, error.is_retryable) == (status, False)
+    assert hint in str(error) and "abc" not in str(error)
 
 
 def test_a_local_raster_may_have_its_position_beside_it(real_data: Path) -> None:

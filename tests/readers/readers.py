@@ -22,7 +22,7 @@ from plumewatch.errors import ServiceError
 from plumewatch.inventory.coco2 import read_coco2
 from plumewatch.inventory.gppd import read_gppd
 from plumewatch.inventory.own_sources import read_own_sources
-from plumewatch.methane.dates.stored_passes import StoredPasses, stated_grid
+from plumewatch.methane.dates.stored_passes import StoredPasses, stated_grid, stated_sources
 from plumewatch.models import Area
 from plumewatch.observations import stated_observations
 from plumewatch.oco2.granules.granule import check_granule, read_granule
@@ -106,7 +106,12 @@ def _manifest() -> Reader:
 
     def write(folder: Path) -> Path:
         rows, keys = _rows(OBSERVATIONS, 3), {"gas": "ch4", "key": DAY}
-        extra = {"grid": grid, "observations": observations, "references": {SCENE_ID: ["a"]}}
+        extra = {
+            "grid": grid,
+            "observations": observations,
+            "references": {SCENE_ID: ["a"]},
+            "source_pixel_m": {SCENE_ID: 20.0},
+        }
         origin = {"inputs": [f"x/{NAME}"], "settings": {"calibration": "1", "x": [1]}, "counts": {"a": 3}}
         return (
             Path(storage.write_partition(OBSERVATIONS, str(folder), keys, rows, **origin, extra=extra))
@@ -117,6 +122,7 @@ def _manifest() -> Reader:
         storage.read_table(OBSERVATIONS, str(path.parent))
         stated_observations(str(path.parent))
         stated_grid(str(path.parent))
+        stated_sources(str(path.parent))
         month = path.parents[2] / "month=2016-08"
         month.mkdir(exist_ok=True)
         (month / path.name).write_bytes(path.read_bytes())

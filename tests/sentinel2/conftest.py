@@ -9,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+import pystac
 import pytest
 from numpy.typing import NDArray
 from sentinel2_scenes import SCENE_ID, source_item, write_raster
@@ -16,6 +18,7 @@ from sentinel2_scenes import SCENE_ID, source_item, write_raster
 sys.path.insert(0, str(Path(__file__).parent))
 
 from known_pixels import JOB
+from known_source import RNG, SHAPE
 
 
 @pytest.fixture
@@ -55,3 +58,14 @@ def run(job: ModuleType, spark: object, tmp_path: Path) -> Callable[..., Any]:
 def scenes(tmp_path: Path) -> Path:
     (tmp_path / "scenes").mkdir()
     return tmp_path / "scenes"
+
+
+@pytest.fixture
+def arrays() -> dict[str, np.ndarray]:
+    scl = RNG.choice(np.array([4, 5, 9], np.uint8), SHAPE)
+    return {**{b: RNG.integers(1, 9000, SHAPE).astype(np.uint16) for b in ("B11", "B12")}, "SCL": scl}
+
+
+@pytest.fixture
+def item(source: Callable[..., dict[str, Any]], arrays: Mapping[str, np.ndarray]) -> pystac.Item:
+    return pystac.Item.from_dict(source(arrays), migrate=False)

@@ -32,7 +32,7 @@ def scene(scene_id: str, grid: Grid) -> StoredScene:
         (0.0,) * 2,
         0,
         "",
-        ((5, 11), 0, "", ""),
+        (True, (5, 11), 0, "", ""),
         "",
     )
 

@@ -185,6 +185,16 @@ def test_a_scene_without_methane_bands_has_no_pixels_and_is_no_failure(
     assert not (tmp_path / "pixels").exists()
 
 
+def test_the_manifest_says_from_which_pixels_scenes_were_stacked(run: Callable, scenes: Path, tmp_path: Path) -> None:
+    sizes = {SCENE_ID: {"B11": 200.0, "B12": 20.0, "B04": 600.0}, "S2B_40RDN_20250821_0_L2A": None}
+    for scene_id, size in sizes.items():
+        stated = {"plumewatch:source_pixel_m": size}
+        write_stacked(scenes, numbers(2, 2), numbers(2, 2), classes(2, 2), scene_id=scene_id, properties=stated)
+    run()
+    manifest = storage.read_manifest(str(tmp_path / "pixels/area=dune/date=2025-08-21"))
+    assert manifest["source_pixel_m"] == {SCENE_ID: 200.0}
+
+
 def test_an_item_that_says_little(run: Callable, scenes: Path, tmp_path: Path) -> None:
     angles = ("view:sun_elevation", "view:incidence_angle")
     nothing = dict.fromkeys(("datetime", "platform", "sat:relative_orbit", *angles))

@@ -186,26 +186,3 @@ def test_what_may_heal_is_not_replaced_by_an_older_one(
     with pytest.raises(ServiceError):
         fetch_area_scene(settings, "dune", scene.item_href, scene.older)
     assert list_scenes(str(tmp_path / "scenes")) == []
-
-
-@pytest.mark.parametrize(
-    ("older", "newer", "is_named"),
-    [
-        ("2025-08-20T23:59:59.9Z", "2025-08-21T00:00:00.1Z", True),
-        ("2025-08-21T00:00:00.1Z", "2025-08-20T23:59:59.9Z", True),
-        ("2025-08-20T23:58:00Z", "2025-08-21T00:01:30Z", True),
-        ("2025-08-20T23:30:00Z", "2025-08-20T23:30:01Z", False),
-        ("2025-08-10T23:59:59Z", "2025-08-21T00:00:01Z", False),
-        ("2025-08-20T12:00:00Z", "2025-08-21T12:00:00Z", False),
-    ],
-)
-def test_a_product_on_the_other_side_of_midnight_is_named(
-    fetch: Callable, caplog: pytest.LogCaptureFixture, older: str, newer: str, is_named: bool
-) -> None:
-    """Over the Pacific the satellites come by at midnight UTC, and processing again moves a product's time."""
-    place = {"grid:code": "MGRS-01KAB", "s2:product_uri": None}
-    fetch(SCENE_ID, datetime=older, **place)
-    stored = fetch(NEW, datetime=newer, **{"s2:sequence": "1", **place})
-    told = [r.getMessage() for r in caplog.records if "so both are searched" in r.getMessage()]
-    assert [SCENE_ID in text for text in told] == [True] * is_named
-    assert SCENE_ID in stored or older[:10] == newer[:10]

@@ -21,6 +21,7 @@ from plumewatch.http import MAX_MESSAGE, SEARCH_TIMEOUT_S, download_existing, ht
 from plumewatch.keys import is_file_name
 
 ITEM = "a STAC item as JSON"
+VERSION = "1."  # its drafts (1.0.0-beta.2) too, which the first Earth Search writes
 PAGE_ITEMS = 100  # the largest page that all public catalogues grant
 
 
@@ -59,6 +60,16 @@ def search_items(api: str, collection: str, geometry: Any, start: date, end: dat
         raise InputError(redact(api), f"not a STAC API with item search ({error})", "a STAC API") from error
 
 
+def check_version(item: dict[str, Any], name: str) -> None:
+    """Raise InputError where an item isn't written in STAC 1: what it says may mean something else.
+
+    Before 1.0, for instance, an asset's bands were numbers.
+    """
+    version = item.get("stac_version")
+    if not str(version).startswith(VERSION):
+        raise InputError(redact(name), f"stac_version {version!r}", "1.0.0, 1.1.0 or another of version 1")
+
+
 def item_href(item: dict[str, Any], api: str, collection: str) -> str:
     """Return where an item of a search is: what it says itself, else where STAC APIs keep items."""
     usual = f"{api.rstrip('/')}/collections/{collection}/items/{item.get('id')}"
@@ -82,6 +93,7 @@ def read_item(href: str) -> pystac.Item:
             raise ServiceError(f"{redact(href)}: an answer that isn't JSON: {redact(str(error))[:200]}") from error
         raise InputError(redact(href), f"not JSON ({error})", ITEM) from error
     with reading(href, ITEM, "not a STAC item"):
+        check_version(content, href)
         item = pystac.Item.from_dict(content, href=href, migrate=False)
         for asset in item.assets.values():
             asset.href = asset.get_absolute_href() or asset.href

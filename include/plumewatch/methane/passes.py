@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,19 +14,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from plumewatch.constants import SENTINEL2_HALF_ORBIT_S
+from plumewatch.constants import MOST_USUAL_REFLECTANCE
 from plumewatch.errors import InputError
 from plumewatch.geodesy import TRUE_GRID, compute_distortion
 from plumewatch.methane.flares import find_flares
 from plumewatch.methane.grid_place import GridPlace, distance_deg, find_grid_place, median_distance_deg
-from plumewatch.methane.retrieval import PLATFORMS, compute_air_mass_factor
+from plumewatch.methane.retrieval import check_platform, compute_air_mass_factor
 from plumewatch.methane.smoothing import Mask
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.models import Grid
+from plumewatch.orbits import orbit_of_pass
 
 DEFAULT_PIXEL_SIZE_M = 20.0  # bands 11 and 12 of Sentinel-2 (MSI user guide), where the pixel table has no column
 REFLECTANCES = (1e-4, 6.5535)  # one step of the stored integers, and the largest of 16 bits
-MOST_USUAL_REFLECTANCE = 2.0  # median of a pass: bright sand, snow and cloud stay below 1.2
 SCL_WATER = 6  # scene classification of Sen2Cor
 AIR_MASS_FACTORS = (2.0, 5.0)  # of the transmittance table: the sun up to 70 degrees from the zenith
 MOST_CELLS_A_ROW, MOST_EMPTY_CELLS = 50, 16_000_000  # a window mostly empty is a wrong row or column index
@@ -131,17 +130,12 @@ def split_passes(pixels: pa.Table) -> list[pa.Table]:
 
 def _orbit_of(scene: Mapping[str, Any], scenes: Sequence[Mapping[str, Any]]) -> int | None:
     """The relative orbit that a scene states, else that of the pass which it must be a part of, None where unknown."""
-    orbits: dict[int, float] = {}  # and how many seconds apart, infinite where a time is unknown
-    for other in scenes:
-        if other["platform"] == scene["platform"] and (orbit := other["relative_orbit"]) is not None:
-            at, then = scene["observed_at_utc_min"], other["observed_at_utc_min"]
-            apart = abs((at - then).total_seconds()) if at and then else math.inf
-            orbits[orbit] = min(apart, orbits.get(orbit, math.inf))
-    if scene["relative_orbit"] is not None or not orbits:
-        return scene["relative_orbit"]
-    nearest = min(orbits, key=lambda orbit: orbits[orbit])
-    is_known = math.isfinite(orbits[nearest])
-    return nearest if (orbits[nearest] <= SENTINEL2_HALF_ORBIT_S if is_known else len(orbits) == 1) else None
+    if (orbit := scene["relative_orbit"]) is not None:
+        return int(orbit)
+    same = [other for other in scenes if other["platform"] == scene["platform"]]
+    return orbit_of_pass(
+        scene["observed_at_utc_min"], ((other["relative_orbit"], other["observed_at_utc_min"]) for other in same)
+    )
 
 
 def _is_of(pixels: pa.Table, values: Mapping[str, Any]) -> pa.ChunkedArray:
@@ -238,6 +232,7 @@ def _shown(rows: pa.Table, cell: NDArray[np.int64], source: str) -> NDArray[np.i
 
 def _check_values(rows: pa.Table, source: str) -> None:
     """Refuse what no pass of Sentinel-2 can have; the message says what was found and what is allowed."""
+    check_platform(str(_first(rows["platform"])), source)
     longitude, latitude = (rows[name].to_numpy() for name in ("longitude", "latitude"))
     for name, values, most in (("longitude", longitude, 360.0), ("latitude", latitude, 90.0)):
         wrong = ~(np.abs(values) <= most)
@@ -256,9 +251,6 @@ def _check_values(rows: pa.Table, source: str) -> None:
     least, most = plume_thresholds().pixels.sizes_m
     if size is not None and not least <= size <= most:
         raise InputError(source, f"pixel_size_m {size:g}", f"{least:g} to {most:g} m, what the detection is tuned for")
-    platform = str(_first(rows["platform"]))
-    if platform not in PLATFORMS:
-        raise InputError(source, f"platform {platform!r}", ", ".join(PLATFORMS))
 
 
 def _checked_air_mass_factor(solar_zenith_deg: float, view_zenith_deg: float, source: str) -> float:

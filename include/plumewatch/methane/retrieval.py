@@ -84,6 +84,16 @@ def _table() -> dict[str, Floats]:
     return {"omega_mol_m2": omega, "amf": amf} | logs
 
 
+def check_platform(platform: str, source: str) -> None:
+    """Raise InputError, naming `source`, where the methane in what a platform saw can't be told."""
+    if platform in PLATFORMS:
+        return
+    allowed = ", ".join(PLATFORMS)
+    if platform.lower().startswith("landsat"):
+        allowed += "; Landsat is not served yet: methane absorbs otherwise in its bands 6 and 7 than in bands 11 and 12"
+    raise InputError(source, f"platform {platform!r}", allowed)
+
+
 def transmittance_curve(platform: str, air_mass_factor: float) -> TransmittanceCurve:
     """Return the curve of a satellite (`sentinel-2a` ...) at an air mass factor.
 
@@ -92,8 +102,7 @@ def transmittance_curve(platform: str, air_mass_factor: float) -> TransmittanceC
 
     Raises InputError for another platform and for an air mass factor outside the table.
     """
-    if platform not in PLATFORMS:
-        raise InputError(TABLE_FILE, f"platform {platform!r}", ", ".join(PLATFORMS))
+    check_platform(platform, TABLE_FILE)
     table = _table()
     amf = table["amf"]
     if not amf[0] - 1e-6 <= air_mass_factor <= amf[-1] + 1e-6:

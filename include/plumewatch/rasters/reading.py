@@ -30,6 +30,7 @@ PROBE_BYTES = 256  # more than what stands before the first tag of a page
 BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, CONFLICT, RANGE_NOT_SATISFIABLE = 400, 401, 403, 409, 416
 MUST_BE_SIGNED = (UNAUTHORIZED, FORBIDDEN, CONFLICT)  # 409: Azure's PublicAccessNotPermitted, of Planetary Computer
 SIGNED = re.compile(r"[?&](?:sig|x-amz-signature|signature|token|x-goog-signature)=", re.IGNORECASE)
+AZURE = re.compile(r"^https?://[^/?]*\.blob\.core\.windows\.net[/:]", re.IGNORECASE)
 A_RASTER = "a complete GeoTIFF"
 OF_READING = (RasterioError, CRSError, CPLE_BaseError, UnicodeDecodeError)
 """What reading pixels, tags and texts of an open raster raises where the file is damaged."""
@@ -148,7 +149,8 @@ def _hint(href: str, status: int) -> str:
         return ""
     if SIGNED.search(href):
         return ": the signature in the address isn't accepted or has expired"
+    what = "assets on Azure, as Planetary Computer's," if AZURE.search(href) else "this service's assets"
     return (
-        ": this service may want its assets signed (a token in their addresses), which Plumewatch doesn't do; "
+        f": {what} may have to be signed (a token in their addresses), which Plumewatch doesn't do; "
         "allowed: a catalogue of open assets, or one that hands out signed addresses"
     )

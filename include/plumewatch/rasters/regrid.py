@@ -11,6 +11,7 @@ from rasterio.enums import MaskFlags, Resampling
 from rasterio.io import DatasetReader
 from rasterio.transform import array_bounds
 from rasterio.warp import reproject, transform_bounds
+from rasterio.warp import transform as transform_places
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
@@ -54,6 +55,22 @@ def read_on_grid(source: DatasetReader, grid: Grid, resampling: Resampling, fill
         resampling=Resampling.nearest if _lies_in_pixels(grid, source) else resampling,
     )
     return target
+
+
+def pixel_size_m(source: DatasetReader, grid: Grid) -> float:
+    """Return the longer side of a pixel of `source` in metres on the grid, where the grid has its middle.
+
+    NaN where the source has no position, or its projection none for that place.
+    """
+    if source.crs is None or source.transform.is_degenerate:
+        return float("nan")
+    west, south, east, north = grid.bounds
+    on_grid = CRS.from_epsg(grid.epsg)
+    [x], [y] = transform_places(on_grid, source.crs, [(west + east) / 2], [(south + north) / 2])
+    col, row = ~source.transform @ (x, y)
+    corners = [source.transform @ (col + right, row + down) for right, down in ((0, 0), (1, 0), (0, 1))]
+    xs, ys = np.array(transform_places(source.crs, on_grid, *map(list, zip(*corners, strict=True))))
+    return float(np.hypot(xs[1:] - xs[0], ys[1:] - ys[0]).max())
 
 
 def _lies_in_pixels(grid: Grid, source: DatasetReader) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from plumewatch.reference.loading import read_reference
@@ -15,6 +15,7 @@ SCENE_CLASSIFICATION = "SCL"
 CLOUD_PROBABILITY = "CLD"
 METHANE_BANDS = ("B11", "B12")
 
+MOST_PERCENT, NO_CLOUD_DATA = 100, 255  # of cloud probability, in 8 bits
 NO_DATA_CLASS: int = _CLASSES["no_data"]
 LAST_CLASS: int = _CLASSES["last"]
 CLEAR_CLASSES: tuple[int, ...] = tuple(_CLASSES["clear"])
@@ -28,6 +29,9 @@ OFFSET: float = _REFLECTANCE["offset"]["value"]
 OFFSET_FROM_BASELINE: tuple[int, int] = tuple(_REFLECTANCE["offset_from_baseline"]["value"])
 IMPOSSIBLE_REFLECTANCE: float = _REFLECTANCE["impossible_reflectance"]["value"]
 IMPOSSIBLE_FRACTION: float = _REFLECTANCE["impossible_fraction"]["value"]
+
+
+BAND_LISTS = ("eo:bands", "bands", "raster:bands")
 
 
 def asset_keys(band: str) -> tuple[str, ...]:
@@ -55,6 +59,30 @@ def band_of(description: str | None) -> str | None:
         if band in _REFERENCE["assets"] and wanted.lower() in (band.lower(), *(k.lower() for k in asset_keys(band))):
             return band
     return None
+
+
+def stated_names(band: Mapping[str, Any]) -> list[str]:
+    """Return what an object of a list of bands calls itself."""
+    return [str(band[key]) for key in ("name", "eo:common_name", "common_name") if band.get(key)]
+
+
+def stated_band(asset: Mapping[str, Any], properties: Mapping[str, Any], band: str) -> dict[str, Any]:
+    """Return what an item states of a band by the asset that holds it alone: nodata, scale, offset ... without prefix.
+
+    By the asset's lists of bands (STAC 1.0 has two of them, 1.1 one), else by the asset, else by the band of that name
+    among those of the item's properties. What is no list of objects raises what Python does.
+
+    >>> stated_band({"bands": [{"name": "B11"}]}, {"bands": [{"name": "B11", "raster:offset": -0.1}]}, "B11")["offset"]
+    -0.1
+    """
+    known = {name.lower() for name in (band, *asset_keys(band))}
+    of_item = (one for lists in BAND_LISTS for one in properties.get(lists) or ())
+    levels: list[Mapping[str, Any]] = [
+        next((one for one in of_item if known & {name.lower() for name in stated_names(one)}), {})
+    ]
+    levels.append({name: asset.get(name) for name in ("nodata", "raster:scale", "raster:offset")})
+    levels += [next(iter(asset.get(lists) or ()), {}) for lists in BAND_LISTS]
+    return {key.removeprefix("raster:"): v for level in levels for key, v in level.items() if v is not None}
 
 
 def eo_band(band: str) -> dict[str, Any]:

@@ -17,13 +17,14 @@ from plumewatch.gases import CH4
 from plumewatch.http import one_patience_per_host
 from plumewatch.models import Area, FailedScene
 from plumewatch.observations import areas_observed, write_observations
-from plumewatch.rasters.scene_store import scene_paths
-from plumewatch.sentinel2.replaced import withdraw_replaced
+from plumewatch.rasters.scene_store import ScenePaths, scene_paths
+from plumewatch.sentinel2 import replaced
 from plumewatch.sentinel2.scene import SceneRef
 from plumewatch.sentinel2.search import FoundScenes, SkippedScene, search_scenes
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.settings import Settings
 from plumewatch.statuses import FAILED, FETCH_STAGE, NO_INPUT, SEARCH_STAGE, SKIPPED_DUPLICATE
+from plumewatch.tables import PIXELS
 from plumewatch.wind.product import requests_of_day
 from plumewatch.wind.providers import fetch_wind
 
@@ -158,7 +159,7 @@ def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: 
         if not error.is_retryable:
             _fetch_older(settings, areas[0], item_href, older)
         raise
-    withdraw_replaced(root, storage.parent(written))
+    replaced.withdraw_replaced(root, storage.parent(written), older)
     return written
 
 
@@ -190,12 +191,26 @@ def fetch_area_wind(settings: Settings, days: Iterable[tuple[str, str]]) -> list
     ]
 
 
+def withdraw_over_midnight(settings: Settings, scenes: Sequence[Mapping[str, Any]]) -> list[ScenePaths]:
+    """Withdraw what newer products of the same acquisitions replace where midnight UTC lies between the two.
+
+    `scenes` are those that were to be fetched. The pixels of the days of those returned are to be made again.
+    """
+    roots = settings.table_root(SCENES), settings.table_root(PIXELS.name)
+    days = sorted({(scene["area"], scene["key"]) for scene in scenes})
+    return [scene for area, day in days for scene in replaced.withdraw_over_midnight(*roots, area, day)]
+
+
 def record_missing_scenes(
-    settings: Settings, key: str, scenes: Sequence[Mapping[str, Any]], failed: Collection[tuple[str, str]] = ()
+    settings: Settings,
+    key: str,
+    scenes: Sequence[Mapping[str, Any]],
+    failed: Collection[tuple[str, str]] = (),
+    withdrawn: Collection[ScenePaths] = (),
 ) -> int:
     """Write an observation `failed` for each scene of the day that isn't stored, or that is in `failed` (area, id).
 
-    Return their number.
+    Return their number. One that was `withdrawn` is a duplicate and no failure.
     """
     root = settings.table_root(SCENES)
     missing = [
@@ -204,10 +219,17 @@ def record_missing_scenes(
         if (s["area"], s["scene_id"]) in failed
         or not storage.exists(scene_paths(root, s["area"], key, s["scene_id"]).item)
     ]
-    rows = [{"area": s["area"], "scene_id": s["scene_id"], "outcome": FAILED, "detected": False} for s in missing]
+    duplicates = {(scene.area, scene.scene_id) for scene in withdrawn if scene.date == key}
+    rows = [
+        {
+            **_observation(s["area"], SKIPPED_DUPLICATE if (s["area"], s["scene_id"]) in duplicates else FAILED),
+            "scene_id": s["scene_id"],
+        }
+        for s in missing
+    ]
     areas = {s["area"] for s in scenes}
     write_observations(settings.storage_root, CH4.name, key, FETCH_STAGE, rows, areas=areas)
-    return len(missing)
+    return sum(row["outcome"] == FAILED for row in rows)
 
 
 def _areas(settings: Settings, names: Sequence[str], failures: list[FailedScene] | None = None) -> list[Area]:

@@ -20,12 +20,14 @@ from rasterio.windows import Window as RasterWindow
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.models import FailedScene, Grid
+from plumewatch.rasters.plain_numbers import checked_plain
 from plumewatch.rasters.reading import open_raster
 from plumewatch.rasters.scene_store import AROUND, RASTERS
-from plumewatch.sentinel2.bands import METHANE_BANDS, NO_DATA_CLASS
+from plumewatch.sentinel2.bands import LAST_CLASS, METHANE_BANDS, MOST_PERCENT, NO_CLOUD_DATA, NO_DATA_CLASS
 from plumewatch.sentinel2.clouds import compute_clear_mask
 from plumewatch.sentinel2.pixel_plan import PixelSettings, is_same_grid, is_same_lattice, offset_px
 from plumewatch.sentinel2.pixels import CellWindow, SceneCells, compute_coordinates, compute_pixel_rows
+from plumewatch.sentinel2.reflectance import check_reflectance
 from plumewatch.sentinel2.stored_scene import StoredScene, raster_grid
 from plumewatch.statuses import PIXELS_STAGE
 from plumewatch.tables import PIXELS
@@ -136,13 +138,13 @@ def _read_window(
         (first_row, min(bottom + margin, scene.grid.height)), (first_col, min(right + margin, scene.grid.width))
     )
     reflectance = _read_reflectance(scene, rasters["data"], around)
-    scl = rasters["scl"].read(1, window=around).astype(np.uint8)
+    scl = _read_plain(scene, "scl", rasters, around, LAST_CLASS, NO_DATA_CLASS)
     is_valid = np.logical_and.reduce([np.isfinite(reflectance[band]) for band in METHANE_BANDS])
-    beyond, inner = _read_around(scene, rasters.get(AROUND), scl, (first_row, first_col), margin)
+    beyond, inner = _read_around(scene, rasters, scl, (first_row, first_col), margin)
     valid = np.zeros(beyond.shape, bool)
     valid[inner] = is_valid
     is_clear = compute_clear_mask(beyond, valid, settings.clear_classes, dilation_px)[inner]
-    cloud, has_cloud = _read_cloud(rasters.get("cloud"), around, is_valid)
+    cloud, has_cloud = _read_cloud(scene, rasters, around, is_valid)
     shown = np.s_[top - first_row : bottom - first_row, left - first_col : right - first_col]
     row, col = row - window.row, col - window.col
     place = np.s_[row + top : row + bottom, col + left : col + right]
@@ -172,7 +174,11 @@ def _read_window(
 
 
 def _read_around(
-    scene: StoredScene, source: DatasetReader | None, scl: NDArray[np.uint8], corner: tuple[int, int], margin: int
+    scene: StoredScene,
+    rasters: Mapping[str, DatasetReader],
+    scl: NDArray[np.uint8],
+    corner: tuple[int, int],
+    margin: int,
 ) -> tuple[NDArray[np.uint8], tuple[slice, slice]]:
     """Return the classification with a margin around it, as far as it is known, and where in it `scl` is.
 
@@ -180,13 +186,14 @@ def _read_around(
     """
     around = np.pad(scl, margin, constant_values=NO_DATA_CLASS)
     inner = (slice(margin, margin + scl.shape[0]), slice(margin, margin + scl.shape[1]))
-    if source is not None:
+    if (source := rasters.get(AROUND)) is not None:
         offset = offset_px(raster_grid(source, scene.paths.raster(AROUND)), scene.grid)
         first = [o + c - margin for o, c in zip(offset, corner, strict=True)]  # on the raster, or before its edge
         known = [(max(f, 0), min(f + n, size)) for f, n, size in zip(first, around.shape, source.shape, strict=True)]
         if all(start < end for start, end in known):
             place = tuple(slice(start - f, end - f) for (start, end), f in zip(known, first, strict=True))
-            around[place] = source.read(1, window=RasterWindow.from_slices(*known))
+            window = RasterWindow.from_slices(*known)
+            around[place] = _read_plain(scene, AROUND, rasters, window, LAST_CLASS, NO_DATA_CLASS)
             around[inner] = scl
     return around, inner
 
@@ -200,16 +207,30 @@ def _read_reflectance(
         if band:
             # In 64 bits first: 0.1234 is to be the 32-bit number nearest to 1234 x 0.0001.
             scaled = (values * np.float64(scale) + offset).astype(np.float32)
-            reflectance[band] = np.where(values == scene.nodata, np.float32(np.nan), scaled)
+            has_data = np.isfinite(scaled) & (values != scene.nodata)
+            reflectance[band] = np.where(has_data, scaled, np.float32(np.nan))
+            packing = f"number x {scale:g} + {offset:g}"
+            check_reflectance(f"{scene.paths.raster('data')}, {band}", reflectance[band], packing)
     return reflectance
 
 
-def _read_cloud(
-    source: DatasetReader | None, window: RasterWindow, is_valid: NDArray[np.bool_]
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    if source is None:
-        return np.zeros(is_valid.shape, np.uint8), np.zeros_like(is_valid)
-    percent = source.read(1, window=window).astype(np.uint8)
+def _read_plain(
+    scene: StoredScene, kind: str, rasters: Mapping[str, DatasetReader], window: RasterWindow, last: int, fill: int
+) -> NDArray[np.uint8]:
+    """Classes or percentages of a window of one of the scene's rasters, `fill` where it has no data."""
+    source, name = rasters[kind], scene.paths.raster(kind)
+    if source.count > 1:
+        raise InputError(name, f"{source.count} bands", "a file of one band")
+    tags = source.scales[0], source.offsets[0]
     # 0 percent is a probability, whatever the raster declares as no data.
-    no_data = source.nodata if source.nodata else -1
-    return percent, is_valid & (percent != no_data)
+    nodata = source.nodata if source.nodata or fill == NO_DATA_CLASS else None
+    return checked_plain(name, source.read(1, window=window), last, fill=fill, nodata=nodata, tags=tags)
+
+
+def _read_cloud(
+    scene: StoredScene, rasters: Mapping[str, DatasetReader], window: RasterWindow, is_valid: NDArray[np.bool_]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    if "cloud" not in rasters:
+        return np.zeros(is_valid.shape, np.uint8), np.zeros_like(is_valid)
+    percent = _read_plain(scene, "cloud", rasters, window, MOST_PERCENT, NO_CLOUD_DATA)
+    return percent, is_valid & (percent != NO_CLOUD_DATA)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from plumewatch import __version__
 from plumewatch.errors import InputError
 from plumewatch.models import FailedScene, Grid
+from plumewatch.orbits import orbit_of_pass
 from plumewatch.rasters.regrid import lonlat_bounds
 from plumewatch.sentinel2.pixels import CellWindow
 from plumewatch.sentinel2.stored_scene import StoredScene
@@ -21,6 +24,8 @@ WINDOW_PX = 512  # the tiles of the rasters
 WINDOWS_IN_TASK = 4  # about a million rows: one row group of one file
 SAME_LATTICE_PX = 0.01  # below what a tenth of a pixel in the coordinates leaves
 HALF_TURN_DEG = 180.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,12 @@ class PixelPartition:
     scenes: tuple[StoredScene, ...]
     """Sorted by id."""
 
+    @property
+    def stated_sources(self) -> dict[str, dict[str, float]]:
+        """For the manifest: size of the pixels that the methane bands of each scene were stacked from, where known."""
+        sizes = {s.paths.scene_id: s.source_pixel_m for s in self.scenes if s.source_pixel_m is not None}
+        return {"source_pixel_m": sizes} if sizes else {}
+
     def without(self, scene_ids: set[str]) -> PixelPartition | None:
         """Return the partition without the scenes called so, None where no scene is left."""
         rest = tuple(s for s in self.scenes if s.paths.scene_id not in scene_ids)
@@ -59,9 +70,9 @@ def plan_partition(scenes: Sequence[StoredScene], area_grid: Grid | None) -> tup
 
     They fit where their coordinate system, cell size and cell edges are those of the area's grid, if any scene's are,
     else those of most scenes. Rows and columns count from the area's grid, else from the scenes' common upper left
-    corner.
+    corner. A scene that states no relative orbit is of the pass of its platform that it must be a part of, if any.
     """
-    scenes = sorted(scenes, key=lambda s: s.paths.scene_id)
+    scenes = _with_orbits(sorted(scenes, key=lambda s: s.paths.scene_id))
     on_area_grid = [s for s in scenes if area_grid and is_same_lattice(s.grid, area_grid)]
     if area_grid and on_area_grid:
         wanted = area_grid
@@ -170,6 +181,24 @@ def plan_tasks(
 
 def _digest(task: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps([task, __version__], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _with_orbits(scenes: Sequence[StoredScene]) -> list[StoredScene]:
+    """Give scenes that state no relative orbit that of their pass: a pass that is two has two rows for a cell."""
+    stated = [(s.platform, s.relative_orbit, _time(s)) for s in scenes]
+    found = []
+    for scene in scenes:
+        if scene.relative_orbit is None:
+            same = [(orbit, at) for platform, orbit, at in stated if platform == scene.platform]
+            if (orbit := orbit_of_pass(_time(scene), same)) is not None:
+                log.warning("%s: no relative orbit; its pass is that of orbit %s", scene.paths.item, orbit)
+            scene = replace(scene, relative_orbit=orbit)
+        found.append(scene)
+    return found
+
+
+def _time(scene: StoredScene) -> datetime | None:
+    return None if scene.observed_at_utc is None else datetime.fromisoformat(scene.observed_at_utc)
 
 
 def _union(grids: Sequence[Grid]) -> Grid:

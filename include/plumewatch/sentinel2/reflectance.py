@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plumewatch.constants import MOST_USUAL_REFLECTANCE
 from plumewatch.errors import InputError
+from plumewatch.rasters.plain_numbers import NO_PACKING
 from plumewatch.sentinel2.bands import (
     IMPOSSIBLE_FRACTION,
     IMPOSSIBLE_REFLECTANCE,
@@ -29,9 +31,10 @@ from plumewatch.sentinel2.bands import (
 EARTH_SEARCH_C1 = "sentinel-2-c1-l2a"
 APPLIED_FLAGS = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
 EARTH_SEARCH_BUCKET = "sentinel-cogs"
+LEAST_REFLECTANCE = 0.5 / QUANTIFICATION  # half a step of the products
+HALF = 0.5
 NODATA = 0
 SCALE = 1.0 / QUANTIFICATION
-NO_PACKING = (1.0, 0.0)  # scale and offset of a GeoTIFF without tags
 SAME = 1e-6  # relative: 32-bit numbers are written with seven digits
 ALLOWED_SCALE = f"scale {SCALE:g}, or none stated"
 ALLOWED_OFFSET = f"offset 0 or {OFFSET:g} ({OFFSET * QUANTIFICATION:g} digital numbers), or none stated"
@@ -116,7 +119,8 @@ def compute_reflectance_rule(
     if declared is not None:
         return ReflectanceRule(SCALE, declared, f"as the asset states: offset {declared}")
     if baseline is None:
-        raise InputError(item_name, f"{stated}: no telling what its pixels carry", "a processing baseline or an offset")
+        allowed = "a processing baseline or an offset (in the item: what its collection states isn't read)"
+        raise InputError(item_name, f"{stated}: no telling what its pixels carry", allowed)
     carried = OFFSET if baseline >= OFFSET_FROM_BASELINE else 0.0
     return ReflectanceRule(SCALE, carried, f"processing baseline {_text(baseline)}, no offset stated")
 
@@ -154,6 +158,28 @@ def normalise(numbers: NDArray[np.uint16], rule: ReflectanceRule) -> tuple[NDArr
     n_clipped = int(np.count_nonzero(is_valid & (values < 1)))
     kept = np.clip(values, 1, np.iinfo(np.uint16).max).astype(np.uint16)
     return np.where(is_valid, kept, np.uint16(NODATA)), n_clipped
+
+
+def check_reflectance(name: str, reflectance: NDArray[np.float32], packing: str) -> None:
+    """Raise InputError where pixels (NaN: no data) are no reflectance: digital numbers, percent, a fill that isn't one.
+
+    A few may be what they like: a flare shines, and a shadow may be over-corrected.
+    """
+    valid = reflectance[np.isfinite(reflectance)]
+    for beyond, most in (
+        (valid > MOST_USUAL_REFLECTANCE, HALF),
+        (valid < IMPOSSIBLE_REFLECTANCE, IMPOSSIBLE_FRACTION),
+        ((valid != 0) & (np.abs(valid) < LEAST_REFLECTANCE), HALF),
+    ):
+        if (n := np.count_nonzero(beyond)) > most * valid.size:
+            found = valid[beyond]
+            raise InputError(
+                name,
+                f"{n} of {valid.size} pixels with reflectance {found.min():g} to {found.max():g} ({packing})",
+                f"reflectance as a fraction (0.25), not digital numbers or percent: {LEAST_REFLECTANCE:g} to "
+                f"{MOST_USUAL_REFLECTANCE:g} in most pixels, none below {IMPOSSIBLE_REFLECTANCE:g}; and no data as the "
+                "no-data value that the raster states",
+            )
 
 
 def _check_baselines(item_name: str, properties: Mapping[str, Any], *, is_settled: bool) -> None:

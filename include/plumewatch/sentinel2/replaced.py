@@ -3,65 +3,100 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any
 
 from plumewatch import storage
-from plumewatch.errors import InputError
+from plumewatch.errors import InputError, redact
 from plumewatch.rasters.scene_store import ScenePaths, is_complete, list_scenes, withdraw_scene
-from plumewatch.sentinel2.scene import HALF_ORBIT, SceneRef, scene_ref, select_newest
+from plumewatch.sentinel2.scene import SceneRef, scene_ref, select_newest
 from plumewatch.sentinel2.scene_item import FOOTPRINT
+from plumewatch.tables import PIXELS
 
 log = logging.getLogger(__name__)
 
 
-def withdraw_replaced(scenes_root: str, folder: str) -> list[str]:
+def withdraw_replaced(scenes_root: str, folder: str, older: Collection[str] = ()) -> list[str]:
     """Remove the products of a partition folder that newer ones replace, and return their ids.
+
+    `older` are the items that the catalogue has replaced, as it may deprecate one after it was stacked.
 
     Only scenes whose files are all there and as their items say are looked at: a newer product that cannot be stacked
     costs no older one, and of two that replace an older one together both must be there. `select_newest` decides, as at
-    the search. One that lies in the folder of the day before or after, as processing again moved its time over
-    midnight, is named and stays: its pixels and what was found in them are of another key.
+    the search.
     """
-    refs, paths = _whole_scenes(folder)
-    used, replaced = select_newest(refs)
-    for ref in replaced:
-        scene = paths[ref.item_href]
+    refs, paths = _whole_scenes(list_scenes(folder), {redact(href) for href in older})
+    return [scene.scene_id for scene in _withdraw(scenes_root, refs, paths)]
+
+
+def withdraw_over_midnight(scenes_root: str, pixels_root: str, area: str, day: str) -> list[ScenePaths]:
+    """Remove the products of a day, or of the one before or after, that newer ones on the other side replace.
+
+    Processing again may move the time of an acquisition over midnight UTC, and so into another folder. A date that has
+    no scene of the area left has no pixels of it either; the others' pixels are the caller's to make again.
+    """
+    around = [str(date.fromisoformat(day) + timedelta(days=shift)) for shift in (-1, 0, 1)]
+    folders = [storage.partition_path(scenes_root, {"area": area, "date": one}) for one in around]
+    refs = [(scene, ref) for folder in folders for scene in list_scenes(folder) if (ref := _ref(scene, _item(scene)))]
+    days: dict[Any, set[str]] = {}
+    for scene, ref in refs:
+        days.setdefault(ref.acquisition[:3], set()).add(scene.date)
+    over_midnight = [scene for scene, ref in refs if len(days[ref.acquisition[:3]]) > 1]
+    withdrawn = _withdraw(scenes_root, *_whole_scenes(over_midnight))
+    for one in sorted({scene.date for scene in withdrawn}):
+        _empty_if_bare(scenes_root, pixels_root, area, one)
+    return withdrawn
+
+
+def _withdraw(scenes_root: str, refs: list[SceneRef], paths: dict[str, ScenePaths]) -> list[ScenePaths]:
+    _, replaced = select_newest(refs)
+    withdrawn = [paths[ref.item_href] for ref in replaced]
+    for scene in withdrawn:
         log.info("%s: a newer product of the same acquisition is stacked; withdrawn", scene.item)
         withdraw_scene(scenes_root, scene.area, scene.date, scene.scene_id)
-    _name_others_over_midnight(folder, used)
-    return [ref.scene_id for ref in replaced]
+    return withdrawn
 
 
-def _whole_scenes(folder: str) -> tuple[list[SceneRef], dict[str, ScenePaths]]:
+def _empty_if_bare(scenes_root: str, pixels_root: str, area: str, day: str) -> None:
+    """Leave a partition of pixels without rows where no scene of its area and date is left."""
+    keys = {"area": area, "date": day}
+    is_bare = not list_scenes(storage.partition_path(scenes_root, keys))
+    if is_bare and storage.exists(storage.partition_path(pixels_root, keys)):
+        storage.publish_partition(PIXELS, pixels_root, keys, [], 0)
+
+
+def _whole_scenes(
+    scenes: Iterable[ScenePaths], older: Collection[str] = ()
+) -> tuple[list[SceneRef], dict[str, ScenePaths]]:
+    """Return what scenes are products of, and where they are; only those that are whole and were stacked here."""
     refs, paths = [], {}
-    for scene in list_scenes(folder):
-        if ref := _whole_scene(scene):
-            refs.append(ref)
+    for scene in scenes:
+        item = _item(scene)
+        if item is None or not is_complete(scene, item["properties"]["plumewatch:recipe"]):
+            continue
+        if ref := _ref(scene, item):
+            sources = {link["href"] for link in item.get("links") or () if link.get("rel") == "derived_from"}
+            refs.append(replace(ref, is_deprecated=ref.is_deprecated or not sources.isdisjoint(older)))
             paths[ref.item_href] = scene
     return refs, paths
 
 
-def _name_others_over_midnight(folder: str, refs: list[SceneRef]) -> None:
-    for shift in (-HALF_ORBIT, HALF_ORBIT):
-        days = {(ref.observed_at_utc + shift).date() for ref in refs} - {ref.observed_at_utc.date() for ref in refs}
-        for day in sorted(days):
-            beside, _ = _whole_scenes(storage.join(storage.parent(folder), f"date={day}"))
-            _, replaced = select_newest([*refs, *beside])
-            for ref in replaced:
-                log.warning(
-                    "%s: a newer product of this acquisition is of the day before or after, so both are searched; "
-                    "remove its files, and its day from pixels and plumes where it has no other scene",
-                    ref.item_href,
-                )
+def _ref(scene: ScenePaths, item: dict[str, Any] | None) -> SceneRef | None:
+    """Return what the item of a scene says, None where there is none or that isn't enough."""
+    if item is None:
+        return None
+    try:
+        return scene_ref({**item, "geometry": item["properties"].get(FOOTPRINT) or item["geometry"]}, scene.item)
+    except (KeyError, TypeError, AttributeError, InputError):
+        return None  # the pixel job names it
 
 
-def _whole_scene(scene: ScenePaths) -> SceneRef | None:
-    """Return what a stacked scene is a product of, None where it isn't whole or wasn't stacked here."""
+def _item(scene: ScenePaths) -> dict[str, Any] | None:
+    """Return the item of a scene that was stacked here, None of any other."""
     try:
         item: dict[str, Any] = storage.read_json(scene.item)
-        properties = item["properties"]
-        if not is_complete(scene, properties["plumewatch:recipe"]):
-            return None
-        return scene_ref({**item, "geometry": properties.get(FOOTPRINT) or item["geometry"]}, scene.item)
-    except (FileNotFoundError, ValueError, KeyError, TypeError, InputError):
-        return None  # the pixel job names it
+        return item if item["properties"]["plumewatch:recipe"] else None
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None

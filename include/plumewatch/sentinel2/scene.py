@@ -25,7 +25,7 @@ CHANGED = ("updated", "published", "created")
 PLATFORM = re.compile(r"sentinel-2[a-z]")
 ZONE_DEG, FIRST_MERIDIAN_DEG, DEGREES_PER_HOUR = 6, -183, 15.0  # of UTM: zone 1 has its meridian at 177 W
 
-Newness = tuple[tuple[int, int], int, str, str]
+Newness = tuple[bool, tuple[int, int], int, str, str]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class SceneRef:
     """When the product was made and the item last changed, as text that sorts; empty where it doesn't say."""
     footprint: Any
     """shapely geometry in longitude and latitude, cut at 180 degrees however the item writes it."""
+    is_deprecated: bool = False
+    """Whether the catalogue says that another product is to be used in its place."""
 
     @property
     def acquisition(self) -> tuple[str, date, str, int | None]:
@@ -69,7 +71,7 @@ class SceneRef:
     @property
     def newness(self) -> Newness:
         """Orders the products of one acquisition; the greatest is to be used."""
-        return self.baseline or (0, 0), self.sequence, self.updated, self.scene_id
+        return not self.is_deprecated, self.baseline or (0, 0), self.sequence, self.updated, self.scene_id
 
 
 def scene_ref(item: Mapping[str, Any], href: str) -> SceneRef:
@@ -90,6 +92,7 @@ def scene_ref(item: Mapping[str, Any], href: str) -> SceneRef:
             sequence=sequence_of(name, properties),
             updated=updated_of(properties),
             footprint=split_at_180(shape(item["geometry"])),
+            is_deprecated=is_deprecated(name, properties),
         )
 
 
@@ -103,8 +106,9 @@ def _percent(name: str, stated: Any) -> float | None:
 def select_newest(refs: Sequence[SceneRef]) -> tuple[list[SceneRef], list[SceneRef]]:
     """Return the scenes to use and the ones that another product of the same acquisition replaces, both sorted by id.
 
-    The newest product of an acquisition (baseline, sequence, updated) is used; an older one too where its footprint
-    shows ground that the newer ones don't: receiving stations may split one acquisition.
+    The newest product of an acquisition (baseline, sequence, updated) is used, before a deprecated one whatever that
+    is; an older one too where its footprint shows ground that the newer ones don't: receiving stations may split one
+    acquisition.
     """
     used, replaced = [], []
     for group in _by_acquisition(refs):
@@ -150,7 +154,7 @@ def platform_of(name: str, properties: Mapping[str, Any]) -> str:
     platform = str(properties.get("platform") or "").lower()
     if PLATFORM.fullmatch(platform):
         return platform
-    if match := re.match(r"S2([A-Z])_", name):
+    if not platform.startswith("landsat") and (match := re.match(r"S2([A-Z])_", name)):
         return f"sentinel-2{match[1].lower()}"
     raise InputError(name, f"platform {properties.get('platform')!r}", "sentinel-2a, sentinel-2b, sentinel-2c")
 
@@ -165,6 +169,14 @@ def relative_orbit(properties: Mapping[str, Any]) -> int | None:
         if match := re.search(r"_R(\d{3})_", str(properties.get(name, ""))):
             return int(match[1])
     return None
+
+
+def is_deprecated(name: str, properties: Mapping[str, Any]) -> bool:
+    """Return what the STAC version extension says: that another product is to be used in its place."""
+    stated = properties.get("deprecated")
+    if stated is not None and str(stated).lower() not in ("true", "false"):
+        raise InputError(name, f"deprecated {stated!r}", "true or false")
+    return str(stated).lower() == "true"
 
 
 def tile_of(name: str, properties: Mapping[str, Any]) -> str:

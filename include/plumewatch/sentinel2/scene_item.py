@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,11 +36,13 @@ EXTENSIONS = {
 COPIED = (
     "grid:code", "s2:mgrs_tile", "s2:processing_baseline", "s2:product_uri", "s2:sequence", "s2:generation_time",
     "sentinel:processing_baseline", "sentinel:product_id", "sentinel:sequence", "processing:datetime", "published",
-    "created", "updated",
+    "created", "updated", "deprecated",
 )  # fmt: skip
 """By these products of one acquisition are known, and which of them is the newest."""
 FOOTPRINT = "plumewatch:source_footprint"
 """Property with the geometry of the source item: what the product shows, wherever the area is."""
+SOURCE_PIXEL_M = "plumewatch:source_pixel_m"
+"""Property with the size of the source's pixels by band: cells that are smaller are copies."""
 RIGHT_ANGLE_DEG = 90.0
 
 
@@ -56,6 +60,8 @@ class SceneFacts:
     """How digital numbers became reflectance."""
     n_clipped: int
     """Valid pixels below reflectance 0.0001, which are 0.0001 now."""
+    source_pixel_m: Mapping[str, float]
+    """Size of the source's pixels by band."""
     cloud_cover_percent: float | None
     """Of the area; None where nothing was valid."""
     recipe: str
@@ -123,6 +129,7 @@ def _properties(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
         },
         "plumewatch:view_zenith": "as stated" if incidence is not None else "not stated by the source, 0 is used",
         "plumewatch:sun": sun_from,
+        SOURCE_PIXEL_M: {band: size for band, size in facts.source_pixel_m.items() if math.isfinite(size)},
         FOOTPRINT: source.geometry,
         "plumewatch:recipe": facts.recipe,
         **{name: stated.get(name) for name in COPIED},

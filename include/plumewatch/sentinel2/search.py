@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from plumewatch.catalogues.stac import item_href, search_items
+from plumewatch.catalogues.stac import check_version, item_href, search_items
 from plumewatch.errors import InputError
 from plumewatch.models import Area, FailedScene
 from plumewatch.sentinel2.scene import SceneRef, scene_ref, select_newest
@@ -66,7 +66,9 @@ def search_scenes(area: Area, start: date, end: date, stac_api: str) -> FoundSce
     others: Counter[str] = Counter()
     for item in search_items(api, collection, area.geometry, start, end):
         try:
-            ref = scene_ref(item, item_href(item, api, collection))
+            href = item_href(item, api, collection)
+            check_version(item, href)
+            ref = scene_ref(item, href)
         except InputError as error:
             name = str(item.get("id") or error.file)
             failed.append(FailedScene.from_exception(error, scene_id=name, stage=SEARCH_STAGE, area=area.name))

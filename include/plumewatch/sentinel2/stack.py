@@ -6,7 +6,8 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -20,16 +21,22 @@ from rasterio.features import geometry_mask
 from rasterio.io import DatasetReader
 
 from plumewatch.areas import grid_of
+from plumewatch.constants import SAME_PIXEL_SIZE
 from plumewatch.errors import InputError, reading, redact
 from plumewatch.models import Area, Grid
 from plumewatch.rasters.cog import cog_bytes
+from plumewatch.rasters.plain_numbers import checked_plain
 from plumewatch.rasters.reading import read_raster
-from plumewatch.rasters.regrid import read_on_grid
+from plumewatch.rasters.regrid import pixel_size_m, read_on_grid
 from plumewatch.rasters.scene_store import AROUND, checksum, is_complete, publish_scene, scene_paths
 from plumewatch.sentinel2.bands import (
+    BAND_LISTS,
     CLOUD_CLASSES,
     CLOUD_PROBABILITY,
     LAST_CLASS,
+    METHANE_BANDS,
+    MOST_PERCENT,
+    NO_CLOUD_DATA,
     NO_DATA_CLASS,
     QUANTIFICATION,
     SCENE_CLASSIFICATION,
@@ -37,9 +44,10 @@ from plumewatch.sentinel2.bands import (
     asset_keys,
     band_of,
     find_asset,
+    stated_band,
+    stated_names,
 )
 from plumewatch.sentinel2.reflectance import (
-    NO_PACKING,
     NODATA,
     ReflectanceRule,
     compute_reflectance_rule,
@@ -49,10 +57,11 @@ from plumewatch.sentinel2.reflectance import (
 from plumewatch.sentinel2.scene import observed_at_utc
 from plumewatch.sentinel2.scene_item import SceneFacts, build_item
 
-MOST_PERCENT = 100
-NO_CLOUD_DATA = 255  # cloud probability is 0 to 100 percent
+COARSEST_BAND_M = 60.0  # of Sentinel-2 products: B01 and B09
+STORE = re.compile(r"(?i)\bzarr\b|\bnetcdf\b|\bhdf5?\b|\.(nc|h5)$")  # of many arrays: no raster in one file
 UNSIGNED = ("uint8", "uint16")
-VERSIONED = ("updated", "s2:", "sentinel:", "earthsearch:", "processing:")  # properties that tell products apart
+# Properties that tell products apart.
+VERSIONED = ("updated", "deprecated", "s2:", "sentinel:", "earthsearch:", "processing:")
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +107,7 @@ def fetch_scene(item: pystac.Item, area: Area, scenes_root: str) -> str:
         bands=tuple(stacked.bands),
         rule=stacked.rule,
         n_clipped=stacked.n_clipped,
+        source_pixel_m=stacked.source_pixel_m,
         cloud_cover_percent=_cloud_cover_percent(stacked.scl, area, grid),
         recipe=recipe,
         files={kind: (len(content), checksum(content)) for kind, content in rasters.items()},
@@ -120,18 +130,20 @@ class _Stacked:
     """How digital numbers became reflectance."""
     n_clipped: int
     """Valid pixels of all bands with a reflectance below 0.0001, which can't be told from no data."""
+    source_pixel_m: dict[str, float]
+    """Size of the source's pixels by band."""
 
 
 def _stack(item: pystac.Item, area: Area, grid: Grid) -> _Stacked:
     name = _name(item)
-    numbers, rules = {}, set()
+    numbers, sizes_m, rules = {}, {}, set()
     for band in area.bands:
         asset = _asset(item, band)
-        _check_nodata(asset)
-        values, tags = _read(_href(asset), grid, Resampling.bilinear)
+        stated = {"href": asset.href, "raster:bands": [_stated(item, asset, band)]}
+        values, tags, sizes_m[band] = _read(_href(asset), grid, Resampling.bilinear)
         if values.dtype != np.uint16:
             raise InputError(redact(_href(asset)), f"reflectance of type {values.dtype}", "uint16")
-        rules.add(compute_reflectance_rule(name, item.collection_id, item.properties, asset.to_dict(), tags))
+        rules.add(compute_reflectance_rule(name, item.collection_id, item.properties, stated, tags))
         numbers[band] = values
     if len({(rule.scale, rule.offset, rule.is_certain) for rule in rules}) > 1:
         found = "; ".join(sorted(f"scale {r.scale}, offset {r.offset}: {r.reason}" for r in rules))
@@ -140,10 +152,11 @@ def _stack(item: pystac.Item, area: Area, grid: Grid) -> _Stacked:
     rule = decide_offset(name, first, list(numbers.values()))
     normalised = {band: normalise(values, rule) for band, values in numbers.items()}
     classification = _asset(item, SCENE_CLASSIFICATION)
-    _check_nodata(classification)
+    _stated(item, classification, SCENE_CLASSIFICATION)
     around = _read_plain(_href(classification), _with_surroundings(grid), LAST_CLASS)
     margin = _surroundings_px(grid)
     scl = around[margin:-margin, margin:-margin]
+    _warn_of_copies(name, sizes_m, grid)
     return _Stacked(
         bands={band: values for band, (values, _) in normalised.items()},
         scl=scl,
@@ -151,7 +164,17 @@ def _stack(item: pystac.Item, area: Area, grid: Grid) -> _Stacked:
         cloud=_cloud(item, grid, scl),
         rule=rule,
         n_clipped=sum(n for _, n in normalised.values()),
+        source_pixel_m=sizes_m,
     )
+
+
+def _warn_of_copies(name: str, sizes_m: Mapping[str, float], grid: Grid) -> None:
+    """Name bands that are coarser than any product's, and those of methane whose cells are copies of coarser pixels."""
+    finest_m = {band: grid.resolution_m if band in METHANE_BANDS else COARSEST_BAND_M for band in sizes_m}
+    coarse = [f"{b} of {size:g} m" for b, size in sizes_m.items() if size > SAME_PIXEL_SIZE * finest_m[b]]
+    if coarse:
+        cells = f"cells of {grid.resolution_m:g} m are copies of coarser pixels: {', '.join(coarse)}"
+        log.warning("%s: %s; no methane is looked for in copies of B11 and B12", name, cells)
 
 
 def _surroundings_px(grid: Grid) -> int:
@@ -180,53 +203,60 @@ def _cloud(item: pystac.Item, grid: Grid, scl: NDArray[np.uint8]) -> NDArray[np.
 
 def _read(
     href: str, grid: Grid, resampling: Resampling, fill: int = NODATA
-) -> tuple[NDArray[Any], tuple[float, float]]:
-    """Return a raster on the grid, and the scale and offset that its tags state."""
+) -> tuple[NDArray[Any], tuple[float, float], float]:
+    """Return a raster on the grid, the scale and offset that its tags state, and the size of its pixels in metres."""
 
-    def read(source: DatasetReader) -> tuple[NDArray[Any], tuple[float, float]]:
+    def read(source: DatasetReader) -> tuple[NDArray[Any], tuple[float, float], float]:
         if source.dtypes[0] not in UNSIGNED:
             raise InputError(redact(href), f"pixels of type {source.dtypes[0]}", ", ".join(UNSIGNED))
         if fill == NODATA and source.nodata not in (None, NODATA):
             raise InputError(redact(href), f"no-data value {source.nodata}", str(NODATA))
         if sum(kind != ColorInterp.alpha for kind in source.colorinterp) > 1:
             raise InputError(redact(href), f"{source.count} bands", "a file of one band")
-        return read_on_grid(source, grid, resampling, fill), (source.scales[0], source.offsets[0])
+        numbers = read_on_grid(source, grid, resampling, fill)
+        return numbers, (source.scales[0], source.offsets[0]), round(pixel_size_m(source, grid), 1)
 
     return read_raster(href, read)
 
 
-def _check_nodata(asset: pystac.Asset) -> None:
-    """Raise InputError where the item states another number of no data than 0."""
-    stated = asset.extra_fields
-    with reading(redact(_href(asset)), "bands of an asset as a list of objects"):
-        band: dict[str, Any] = next(iter(stated.get("raster:bands") or stated.get("bands") or ()), {})
-        nodata = band.get("nodata", stated.get("nodata"))
+def _stated(item: pystac.Item, asset: pystac.Asset, band: str) -> dict[str, Any]:
+    """Return what the item states of a band; InputError where that is another number of no data than 0."""
+    with reading(redact(_href(asset)), "bands of an asset or an item as a list of objects"):
+        stated = stated_band(asset.extra_fields, item.properties, band)
+        nodata = stated.get("nodata", item.properties.get("nodata"))
         if nodata is not None and float(nodata) != NODATA:
             raise InputError(redact(_href(asset)), f"no-data value {nodata} in the item", str(NODATA))
+    return stated
 
 
 def _read_plain(href: str, grid: Grid, last: int, fill: int = NODATA) -> NDArray[np.uint8]:
     """Return classes or percentages on the grid; InputError where they are above `last` or the tags pack them."""
-    numbers, tags = _read(href, grid, Resampling.nearest, fill)
-    if tags != NO_PACKING:
-        raise InputError(redact(href), f"numbers with scale {tags[0]:g} and offset {tags[1]:g}", "plain numbers")
-    if (beyond := numbers[(numbers > last) & (numbers != fill)]).size:
-        raise InputError(redact(href), f"{beyond.size} pixels of up to {beyond.max()}", f"0 to {last}")
-    return numbers.astype(np.uint8)
+    numbers, tags, _ = _read(href, grid, Resampling.nearest, fill)
+    return checked_plain(redact(href), numbers, last, fill=fill, tags=tags)
 
 
 def _asset(item: pystac.Item, band: str) -> pystac.Asset:
-    key = find_asset(item.assets, band)
+    rasters = {key: asset for key, asset in item.assets.items() if not STORE.search(_kind(asset))}
+    key = find_asset(rasters, band)
     if key is None:
+        if (key := find_asset(item.assets, band)) is not None:
+            asset = item.assets[key]
+            found = f"asset {key} as {asset.media_type or 'a store'}: {redact(_href(asset))}"
+            raise InputError(_name(item), found, "a GeoTIFF or another raster in one file")
         has = ", ".join(sorted(item.assets)) or "nothing"
         raise InputError(_name(item), f"no asset for {band} (it has {has})", " or ".join(asset_keys(band)))
     asset = item.assets[key]
     with reading(_name(item), "bands of an asset as a list of objects"):
-        stated = asset.extra_fields.get("eo:bands") or asset.extra_fields.get("bands") or ()
-        names = [str(b.get("name") or b.get("eo:common_name") or b.get("common_name") or "") for b in stated]
+        stated = [one for lists in BAND_LISTS for one in asset.extra_fields.get(lists) or ()]
+        names = list(dict.fromkeys(name for one in stated for name in stated_names(one)))
         if {band_of(name) for name in names} - {None, band}:
             raise InputError(_name(item), f"asset {key} with bands {', '.join(names)}", f"{band} alone")
     return asset
+
+
+def _kind(asset: pystac.Asset) -> str:
+    """Media type and path of an asset, which tell what it is."""
+    return f"{asset.media_type or ''} {asset.href.split('?')[0]}"
 
 
 def _is_geotiff(asset: pystac.Asset) -> bool:

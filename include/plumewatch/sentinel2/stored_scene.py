@@ -21,6 +21,7 @@ from plumewatch.sentinel2.bands import METHANE_BANDS, band_of
 from plumewatch.sentinel2.reflectance import NODATA, processing_baseline
 from plumewatch.sentinel2.scene import (
     Newness,
+    is_deprecated,
     observed_at_utc,
     platform_of,
     relative_orbit,
@@ -28,6 +29,7 @@ from plumewatch.sentinel2.scene import (
     tile_of,
     updated_of,
 )
+from plumewatch.sentinel2.scene_item import SOURCE_PIXEL_M
 
 STORED_ITEM = "the STAC item of a stacked scene"
 RIGHT_ANGLE_DEG = 90.0
@@ -69,6 +71,9 @@ class StoredScene:
     item_sha256: str
     """Of the item, which holds the rasters' checksums: names of files follow from it, so versions differ in them."""
 
+    source_pixel_m: float | None = None
+    """Size of the pixels that the methane bands were stacked from, None where the item doesn't say."""
+
     @property
     def has_methane_bands(self) -> bool:
         """Whether there is a pixel table of it."""
@@ -87,12 +92,12 @@ class StoredScene:
     def from_dict(cls, content: Mapping[str, Any]) -> StoredScene:
         """Return the scene that `to_dict` described."""
         lists = {name: tuple(content[name]) for name in ("bands", "scales", "offsets")}
-        baseline, *rest = content["newness"]
+        is_current, baseline, *rest = content["newness"]
         return cls(
             **{
                 **content,
                 **lists,
-                "newness": (tuple(baseline), *rest),
+                "newness": (is_current, tuple(baseline), *rest),
                 "paths": ScenePaths(**content["paths"]),
                 "grid": Grid(**content["grid"]),
             }
@@ -124,11 +129,13 @@ def read_scene(paths: ScenePaths) -> StoredScene:
             nodata=nodata,
             tile=_tile(paths, properties),
             newness=(
+                not is_deprecated(paths.item, properties),
                 processing_baseline(properties) or (0, 0),
                 sequence_of(paths.scene_id, properties),
                 updated_of(properties),
                 paths.scene_id,
             ),
+            source_pixel_m=_source_pixel_m(properties),
             item_sha256=hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest(),
         )
 
@@ -138,6 +145,14 @@ def _angle(properties: Mapping[str, Any], name: str) -> float | None:
     if angle is not None and not abs(angle) <= RIGHT_ANGLE_DEG:
         raise ValueError(f"{name} {angle}, no angle from -90 to 90 degrees")
     return angle
+
+
+def _source_pixel_m(properties: Mapping[str, Any]) -> float | None:
+    stated = properties.get(SOURCE_PIXEL_M) or {}
+    sizes = [float(size) for band, size in stated.items() if band in METHANE_BANDS]
+    if not all(0 < size < np.inf for size in sizes):
+        raise ValueError(f"{SOURCE_PIXEL_M} {stated}, no sizes in metres")
+    return max(sizes, default=None)
 
 
 def raster_grid(source: DatasetReader, name: str) -> Grid:

@@ -218,3 +218,29 @@ def test_of_two_passes_the_good_one_is_given_and_the_other_named(
 def test_a_folder_that_is_no_date_is_refused_without_references_too(root: str) -> None:
     with pytest.raises(InputError, match="date=2025-8-2; allowed: date=YYYY-MM-DD"):
         StoredPasses(root, "a", DAYS, 0).start("2025-8-2")
+
+
+@pytest.mark.parametrize(
+    ("stated", "text"),
+    [
+        ({"SCENE": 200.0}, "cells of 20 m that are copies of pixels of 200 m (SCENE)"),
+        ({"SCENE": 60}, "copies of pixels of 60 m"), ({"SCENE": "30.0"}, "copies of pixels of 30 m"),
+        ({"SCENE": 20.0}, None), ({"SCENE": 21.0}, None), ({"SCENE": 10.0}, None), ({"another": 200.0}, None),
+        ({}, None),
+        ([200.0], "source_pixel_m as metres by scene"), ({"SCENE": None}, "source_pixel_m as metres by scene"),
+        ("200", "source_pixel_m as metres by scene"),
+    ],
+)  # fmt: skip
+def test_copies_of_coarser_pixels_are_not_searched(
+    tmp_path: Path, one: Pass, pixel_rows: Rows, stated: object, text: str | None
+) -> None:
+    scene = one.scene_ids[0]
+    sizes = {name.replace("SCENE", scene): v for name, v in stated.items()} if isinstance(stated, dict) else stated
+    keys = {"area": "a", "date": DAYS[0]}
+    storage.write_partition(PIXELS, str(tmp_path), keys, pixel_rows(one), extra={"source_pixel_m": sizes})
+    if text is None:
+        assert len(stored(str(tmp_path)).read(DAYS[0]).passes) == 1
+        return
+    with pytest.raises(InputError) as error:
+        stored(str(tmp_path)).read(DAYS[0])
+    assert text.replace("SCENE", scene) in str(error.value) and f"date={DAYS[0]}" in str(error.value)

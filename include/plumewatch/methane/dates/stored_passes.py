@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from plumewatch import storage
+from plumewatch.constants import SAME_PIXEL_SIZE
 from plumewatch.errors import InputError, PlumewatchError, reading
 from plumewatch.keys import DAY, is_key
 from plumewatch.methane.grid_place import GridPlace, median_distance_deg
@@ -112,9 +113,12 @@ class StoredPasses:
     def _gridded(self, in_passes: list[pa.Table], source: str) -> StoredDay:
         passes, refused = [], []
         grid = stated_grid(source) if in_passes else None
+        sizes_m = stated_sources(source) if in_passes else {}
         for rows in in_passes:
             try:
-                passes.append(grid_pass(rows, source, grid))
+                one = grid_pass(rows, source, grid)
+                _check_sources(one, sizes_m, source)
+                passes.append(one)
             except Exception as error:  # whatever is odd in one pass must not take the others along
                 if len(in_passes) == 1:
                     raise
@@ -167,6 +171,24 @@ def stated_grid(partition: str) -> Grid | None:
         if not is_grid or not np.isfinite(grid.longitude_latitude(np.zeros(1), np.zeros(1))).all():
             raise InputError(manifest, found, allowed)
     return grid
+
+
+def stated_sources(partition: str) -> dict[str, float]:
+    """Return from pixels of which size (m) the manifest says that scenes were stacked; none where it doesn't say."""
+    stated, manifest = (
+        (storage.read_manifest(partition) or {}).get("source_pixel_m"),
+        storage.join(partition, storage.MANIFEST),
+    )
+    with reading(manifest, "source_pixel_m as metres by scene"):
+        return {str(scene): float(size_m) for scene, size_m in (stated or {}).items()}
+
+
+def _check_sources(one: Pass, sizes_m: Mapping[str, float], source: str) -> None:
+    """Refuse cells that are copies of coarser pixels: one measurement would pass for so many."""
+    coarsest = max(one.scene_ids, key=lambda scene: sizes_m.get(scene, 0.0))
+    if (size_m := sizes_m.get(coarsest, 0.0)) > SAME_PIXEL_SIZE * one.pixel_size_m:
+        found = f"cells of {one.pixel_size_m:g} m that are copies of pixels of {size_m:g} m ({coarsest})"
+        raise InputError(source, found, f"source pixels of at most {one.pixel_size_m:g} m, or an area of larger cells")
 
 
 def _arrays(one: Pass) -> dict[str, Any]:

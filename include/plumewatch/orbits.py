@@ -1,0 +1,31 @@
+"""Which pass of a satellite a scene belongs to, where it doesn't state its relative orbit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import datetime
+
+from plumewatch.constants import SENTINEL2_HALF_ORBIT_S
+
+
+def orbit_of_pass(at: datetime | None, others: Iterable[tuple[int | None, datetime | None]]) -> int | None:
+    """Return the relative orbit of a scene that states none, None where it isn't to be told.
+
+    It is that of the pass which was nearest in time, within half an orbit; where times are unknown that of the only
+    pass. `at` is when the scene was seen; `others` are relative orbit and time of the scenes of its platform and day.
+
+    >>> seven, later = datetime(2025, 8, 21, 7, 0), datetime(2025, 8, 21, 7, 20)
+    >>> orbit_of_pass(later, [(63, seven), (None, later)])
+    63
+    """
+    seconds: dict[int, float] = {}  # apart, infinite where a time is unknown
+    for orbit, then in others:
+        if orbit is not None:
+            apart = abs((at - then).total_seconds()) if at and then else math.inf
+            seconds[orbit] = min(apart, seconds.get(orbit, math.inf))
+    nearest = min(seconds, key=lambda orbit: seconds[orbit], default=None)
+    if nearest is None:
+        return None
+    is_known = math.isfinite(seconds[nearest])
+    return nearest if (seconds[nearest] <= SENTINEL2_HALF_ORBIT_S if is_known else len(seconds) == 1) else None
