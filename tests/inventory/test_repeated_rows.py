@@ -65,11 +65,8 @@ def test_what_only_the_second_row_says_isnt_lost(tmp_path: Path) -> None:
         ("coco2", "CoCO2_7,ZAF,oil,29,-26,1000000", "fuel is 'coal', but 'oil' in line 3"),
         ("coco2", "CoCO2_7,BWA,coal,29,-26,1000000", "ISO3 is 'ZAF', but 'BWA' in line 3"),
         ("coco2", "CoCO2_7,ZAF,coal,29,-26,0", "co2_emis_ty is '1000000', but '0' in line 3"),
-        ("gppd", "Kendal,WRI7,100,-26,29,Coal,300,Eskom", "generation_gwh_2017 is '1000', but '300' in line 3"),
         ("gppd", "Kendal,WRI7,700,-26,29,coal,1000,Eskom", "capacity_mw is '100', but '700' in line 3"),
-        ("gppd", "Kendal,WRI7,100,-26.0005,29,Coal,300,Eskom", "generation_gwh_2017 is '1000', but '300'"),
         ("gppd", "Kendal A,WRI7,100,-26,29,Coal,1000,Eskom", "name is 'Kendal', but 'Kendal A' in line 3"),
-        ("gppd", "Kendal,WRI7,100,-26,29,Coal,0,Eskom", "generation_gwh_2017 is '1000', but '0' in line 3"),
         ("own", "Kendal,power_plant,coal,co2,2000000,100000,2019,29,-26", "emission_t_y is '1000000', but '2000000'"),
         ("own", "KENDAL,power_plant,coal,co2,1000000,7,2019,29.0,-26", "emission_t_y_sigma is '100000', but '7'"),
         ("own", "Kendal,power_plant,oil,co2,1000000,100000,2019,29,-26", "fuel is 'coal', but 'oil' in line 3"),
@@ -86,6 +83,26 @@ def test_rows_that_contradict_each_other_are_all_refused_by_line(
     assert found.equals(READ[kind](WRITE[kind](tmp_path / "alone", OTHER[kind])))
     assert [failure.scene_id.split(":")[1] for failure in failures] == ["2", "3"]
     assert says in failures[0].message and "in line 2" in failures[1].message
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "Kendal,WRI7,100,-26,29,Coal,300,Eskom",
+        "Kendal,WRI7,100,-26.0005,29,Coal,300,Eskom",
+        "Kendal,WRI7,40,-26,29,Coal,0,",
+        "Kendal,WRI7,900,-26,29,coal,999,Eskom",
+    ],
+)
+def test_of_blocks_of_one_plant_in_the_database_the_largest_counts_and_the_log_says_so(
+    tmp_path: Path, other: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for lines in ((PLANT["gppd"], other), (other, PLANT["gppd"])):
+        caplog.clear()
+        found = read_gppd(gppd(tmp_path, *lines))
+        assert found.equals(read_gppd(gppd(tmp_path / "alone", PLANT["gppd"])))
+        kept = 2 + lines.index(PLANT["gppd"])
+        assert f"the largest generation, of line {kept}, counts, not line {5 - kept}" in caplog.text
 
 
 @pytest.mark.parametrize(

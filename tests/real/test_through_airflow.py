@@ -96,8 +96,7 @@ def test_the_highveld_orbit_is_one_peak_whose_first_sources_are_plants_upwind(
     (tmp_path / "granules").mkdir()
     write_highveld_granule(real_data, tmp_path / "granules")
     root = settings(GRANULES=str(tmp_path / "granules"), INVENTORIES=str(real_data / "inventory"))
-    # Five rows of the rebuilt database contradict each other: the run is red, and all the others are handed on.
-    assert run_dag("inventory_refresh").state == "failed"
+    assert run_dag("inventory_refresh").state == "success"
     assert run_dag("oco2_monthly_extraction", MONTH).state == "success"
     assert run_dag("co2_detection_and_matching", MONTH).state == "success"
     peaks = storage.read_table(PEAKS, f"{root}/peaks").to_pylist()

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from plumewatch.errors import some_of
 from plumewatch.gases import CO2
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.inventory.csv_rows import (
@@ -25,7 +26,7 @@ from plumewatch.inventory.csv_rows import (
     without_missing,
 )
 from plumewatch.inventory.power_plants import fuel_name, power_plant_factors
-from plumewatch.inventory.repeated_rows import at_one_place, meaning, single_rows
+from plumewatch.inventory.repeated_rows import MAX_LINES, at_one_place, meaning, single_rows
 from plumewatch.tables import SOURCES
 
 NAME = "gppd"
@@ -73,7 +74,24 @@ def read_gppd(path: str, on_failure: OnFailure | None = None) -> pa.Table:
     rules += [_quantity(rows, c) for c in QUANTITIES]
     rows = good_rows(rows, path, rules, on_failure)
     rows = rows.assign(primary_fuel=fuel[rows.index])
+    rows = _largest_blocks(rows, path, _identity(rows))
     return _plants(single_rows(rows, path, _identity(rows), on_failure), path)
+
+
+def _largest_blocks(rows: pd.DataFrame, path: str, identity: pd.Series) -> pd.DataFrame:
+    """Of rows of one plant that state different generations the one of the largest, which may be the plant's total.
+
+    The database has some: blocks of a plant, and blocks beside the plant itself. The log names what is left out.
+    """
+    generation = numbers(rows["generation_gwh_2017"]).combine_first(numbers(rows["estimated_generation_gwh_2017"]))
+    is_torn = generation.groupby(identity).transform("nunique") > 1
+    largest = generation[is_torn].groupby(identity[is_torn]).idxmax()
+    left_out = [line for line in rows.index[is_torn] if line not in set(largest)]
+    for plant, line in largest.items():
+        others = [str(n) for n in left_out if identity[n] == plant]
+        what = f"the largest generation, of line {line}, counts, not line {some_of(others, MAX_LINES)}"
+        log.warning("%s: %s has several rows; %s", path, plant, what)
+    return rows.drop(index=left_out)
 
 
 def _quantity(rows: pd.DataFrame, column: str) -> Rule:
