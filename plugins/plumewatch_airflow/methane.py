@@ -1,4 +1,4 @@
-"""What several DAGs do about methane: rasters to pixels, pixels to plumes, and what a missing wind means for them."""
+"""What DAGs do about methane: searches, rasters to pixels, pixels to plumes, and what a missing wind means for them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from plumewatch.failures import FailureBook
 from plumewatch.gases import CH4
 from plumewatch.jobs import JobResult
 from plumewatch.missing_settings import missing_wind
@@ -30,6 +31,13 @@ def make_pixels(key: str, areas_path: str | list[str], **options: Any) -> JobRes
         areas_path=areas_path,
         **options,
     )
+
+
+def search_recorded(found: Any, book: FailureBook, summary: Summary) -> None:
+    """Record what a search (`sentinel2.ingest.DaySearch`) found, and what failed, and count it."""
+    found.record(book)
+    summary.read, summary.written, summary.skipped = found.n_items, len(found.scenes), found.n_skipped
+    summary.failed = len(found.failed)
 
 
 @contextmanager

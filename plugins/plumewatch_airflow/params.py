@@ -20,6 +20,7 @@ CASE_SETS = ["stanford2021", "stanford2022", "stanford2024", "imeo", "varon2021"
 WHERE_THE_KEY_IS = "under *Advanced Options*, *Partition Key* (of a backfill: From, To), as"
 WHICH_DAY = f"The day: {WHERE_THE_KEY_IS} 2025-08-24; without one today."
 WHICH_MONTH = f"The month: {WHERE_THE_KEY_IS} 2025-08; without one this month."
+LOOK_BACK_DAYS = 15  # three revisits of one satellite pair
 MAX_LISTED = 20  # names in a sentence of a form
 NAMES: dict[str, Any] = {"type": ["array", "null"], "items": {"type": "string"}}
 
@@ -41,6 +42,27 @@ def doc(text: str | None) -> dict[str, Any]:
     """Return a DAG's docs as arguments of `@dag`: all of it, and its first sentence for the list of DAGs."""
     beginning = (text or "").split("\n\n")[1:2]  # below the headline
     return {"doc_md": text, "description": re.split(r"(?<=\.)\s", " ".join("".join(beginning).split()))[0]}
+
+
+def ingest_params() -> dict[str, Param]:
+    """Which areas are searched, and whether for a day or for their newest scenes."""
+    return {
+        "areas": areas_param(),
+        "newest": Param(
+            False,
+            type="boolean",
+            title="Newest scene",
+            description_md="Fetch each area's newest scene instead of a day.",
+        ),
+        "look_back_days": Param(
+            LOOK_BACK_DAYS,
+            type="integer",
+            minimum=1,
+            maximum=365,
+            title="Look back",
+            description_md="Days in which the newest scene is searched.",
+        ),
+    }
 
 
 def areas_param() -> Param:
