@@ -13,7 +13,7 @@ from plumewatch.settings import CHECKOUT
 
 from tools.checks.areas import check_areas
 from tools.checks.finding import Finding, State
-from tools.checks.machine import check_java, check_python, check_spark, check_storage
+from tools.checks.machine import check_java, check_python, check_spark, check_storage, check_waiting
 from tools.checks.settings import check_accounts, check_alerts, check_names, check_values
 from tools.checks.sources import check_catalogues, check_earthdata, check_granules, check_inventories, check_wind
 from tools.java import present_java
@@ -29,6 +29,7 @@ def findings_of() -> Iterator[Finding]:
     yield check_java(settings)
     yield check_spark(settings)
     yield check_storage(settings)
+    yield from check_waiting(settings)
     findings, areas = check_areas(settings)
     yield from findings
     yield from check_catalogues(settings, areas)

@@ -44,6 +44,8 @@ class Summary:
     """What could not be used."""
     path: str = "-"
     """Where the result is."""
+    notes: list[str] = field(default_factory=list)
+    """What else an operator should know of it."""
     started: float = field(default_factory=time.monotonic)
     """When the task began, on the monotonic clock."""
 
@@ -83,8 +85,14 @@ def log_summary(context: Any, result: Any = None) -> None:
         log.info(
             "read %d, written %d, skipped %d, failed %d, %.1f s, %s",
             summary.read, summary.written, summary.skipped, summary.failed, time.monotonic() - summary.started,
-            summary.path,
+            "; ".join([summary.path, *summary.notes]),
         )  # fmt: skip
+
+
+def note(text: str) -> None:
+    """Have the line that ends the task's log say something more, behind its path."""
+    context: Any = get_current_context()
+    context.setdefault(KEY, Summary()).notes.append(text)
 
 
 def log_skip(context: Any) -> None:

@@ -124,6 +124,17 @@ def sight_text(gas: Gas, observation: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
+def waiting_text(dag_id: str, since_utc: datetime | None) -> str:
+    """Return what stands before all else on the map of a key with which its detection hasn't begun; else nothing.
+
+    >>> waiting_text("some_detection", datetime(2025, 8, 20, 1, 2))
+    'Detection waits since 2025-08-20 01:02 UTC: if the DAG some_detection is paused, unpause it. '
+    """
+    if since_utc is None:
+        return ""
+    return f"Detection waits since {time_text(since_utc)}: if the DAG {dag_id} is paused, unpause it. "
+
+
 def share_text(fraction: float) -> str:
     """Return a share in whole percent; what isn't all or nothing doesn't read so.
 
