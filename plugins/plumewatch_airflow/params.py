@@ -10,6 +10,8 @@ from typing import Any
 from airflow.sdk import Param
 from plumewatch.area_names import AreaNames, read_area_names
 from plumewatch.errors import redact, some_of
+from plumewatch.gases import Gas
+from plumewatch.keys import AS_WRITTEN, DAY
 from plumewatch.settings import Settings
 
 from plumewatch_airflow.summary import log_failure, log_retry, log_summary
@@ -85,6 +87,20 @@ def areas_param() -> Param:
     if found.broken:
         told.append(f"Not read (make check says why): {_listed(found.broken)}.")
     return Param([], **schema, title="Areas", description_md=f"{' '.join(told)}\n\n{WHICH_DAY}")
+
+
+def methods_param(gas: Gas, told: str) -> Param:
+    """Methods of a detection DAG; it has no other field that could say where the key goes."""
+    methods = list(gas.methods)
+    which = WHICH_DAY if gas.key_format == DAY else WHICH_MONTH
+    items = {"type": "string", "enum": methods}
+    return Param(
+        [],
+        **NAMES | {"items": items},
+        examples=methods,
+        title="Methods",
+        description_md=f"{which} Allowed is {AS_WRITTEN[gas.key_format]}; another gas has its own DAG.\n\n{told}",
+    )
 
 
 def typed(names: Sequence[str] | None) -> list[str]:
