@@ -29,7 +29,7 @@ from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.detection import maps_drawn
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
 from plumewatch_airflow.hand_offs import hand_on
-from plumewatch_airflow.methane import lost_scenes_told, make_pixels, search_recorded, tell_missing_wind
+from plumewatch_airflow.methane import joined, lost_scenes_told, make_pixels, search_recorded, tell_missing_wind
 from plumewatch_airflow.missing import skip_without
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc, ingest_params, typed
 from plumewatch_airflow.summary import log_summary, summarised
@@ -90,13 +90,13 @@ def fetch_wind(scenes: list[dict[str, Any]], late: list[dict[str, Any]] | None) 
         summary.written, summary.path = len(written), settings.table_root("wind")
 
 
-@task(trigger_rule="all_done", outlets=[PIXELS])  # nothing found late is a skipped fetch_scene_again
-def write_pixels(scenes: list[dict[str, Any]] | None, late: Any, outlet_events: Any = None) -> None:
+@task(trigger_rule="all_done_min_one_success", outlets=[PIXELS])
+def write_pixels(scenes: list[dict[str, Any]], late: Any, outlet_events: Any = None) -> None:
     """Turn the day's rasters into the pixel table, and hand on every day that this changes."""
     from plumewatch.methane.dates.due import days_to_detect
     from plumewatch.sentinel2.ingest import record_missing_scenes
 
-    settings, changed, scenes = load_settings(), set[str](), [*(scenes or ()), *(late or ())]
+    settings, changed, scenes = load_settings(), set[str](), [*scenes, *(late or ())]
     with summarised() as summary:
         summary.path = settings.table_root("pixels")
         with lost_scenes_told(record_missing_scenes, scenes, changed, summary):
@@ -124,7 +124,7 @@ def sentinel2_daily_ingest() -> None:
     fetched = fetch_scene.expand(scene=scenes)
     fetched_late = fetch_scene.override(task_id="fetch_scene_again").expand(scene=late)
     reported = report_failures(DAY, scenes=scenes, again=late, mapped_task="fetch_scene")
-    [fetched, fetched_late, fetch_wind(scenes, late)] >> write_pixels(scenes, late) >> reported
+    [fetched, joined(late, fetched_late), fetch_wind(scenes, late)] >> write_pixels(scenes, late) >> reported
 
 
 sentinel2_daily_ingest()
