@@ -5,9 +5,10 @@ drawn as a map.
 
 * **Schedule**: on the asset `plumewatch_peaks`, same key. Airflow refuses backfills here: backfill
   `oco2_monthly_extraction`, or run `redetect`.
-* **A month by hand**: trigger with the key YYYY-MM (form: Advanced Options, Partition Key).
-* **Reads**: `peaks`, `wind`, `sources`.
-* **Writes**: `matches`, `observations`, `maps`, `failed_scenes`.
+* **A month by hand**: trigger with the key YYYY-MM (form: Advanced Options, Partition Key), and `methods` to find its
+  peaks anew. What isn't stored yet: trigger `oco2_monthly_extraction`.
+* **Reads**: `peaks`, `wind`, `sources`; with `methods`, `soundings`.
+* **Writes**: with `methods`, `peaks` and `peak_details`; `matches`, `observations`, `maps`, `failed_scenes`.
 """
 
 from __future__ import annotations
@@ -17,23 +18,29 @@ from plumewatch.gases import CO2
 from plumewatch.hand_offs import begin_hand_offs
 from plumewatch.keys import MONTH
 from plumewatch_airflow.assets import PEAKS, partition_key
+from plumewatch_airflow.co2 import make_peaks
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.detection import match_sources, write_observations_and_map
 from plumewatch_airflow.failures import report_failures
-from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc
+from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc, methods_param
 from plumewatch_airflow.summary import summarised
 
 
 @task
 def begin() -> None:
-    """Take the month up: it waits for its detection no more."""
+    """Take the month up: it waits for its detection no more; and find its peaks anew by the methods asked for."""
+    context, settings = get_current_context(), load_settings()
+    key = partition_key(context, MONTH)
     with summarised() as summary:
-        begin_hand_offs(load_settings().storage_root, CO2, partition_key(get_current_context(), MONTH))
-        summary.read = 1
+        begin_hand_offs(settings.storage_root, CO2, key)
+        summary.read, summary.path = 1, settings.table_root("peaks")
+        for method in dict.fromkeys(context["params"]["methods"] or []):
+            summary.add(make_peaks(key, [key], method=method))
 
 
 @dag(
     schedule=PartitionedAssetTimetable(assets=PEAKS),
+    params={"methods": methods_param(CO2, "To find peaks anew by, from the stored soundings. Empty: those stored.")},
     default_args=DEFAULT_ARGS,
     tags=[*TAGS, CO2.name],
     max_active_runs=1,  # two runs of one key must not overtake each other

@@ -5,7 +5,8 @@ estimated from the wind, their likely sources named from the inventories, and th
 
 * **Schedule**: on the asset `plumewatch_pixels`, same key; so a day runs again whenever it, or an earlier day that it
   refers to, has changed. Airflow refuses backfills here: backfill `sentinel2_daily_ingest`, or run `redetect`.
-* **A day by hand**: trigger with the key YYYY-MM-DD (form: Advanced Options, Partition Key).
+* **A day by hand**: trigger with the key YYYY-MM-DD (form: Advanced Options, Partition Key), and `methods` to compare
+  with. What isn't stored yet: trigger `sentinel2_daily_ingest`.
 * **Reads**: `pixels`, `wind`, `sources`.
 * **Writes**: `plumes`, `plume_details`, `anomalies`, `matches`, `observations`, `maps`, `failed_scenes`.
 """
@@ -21,23 +22,26 @@ from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.detection import match_sources, write_observations_and_map
 from plumewatch_airflow.failures import report_failures
 from plumewatch_airflow.methane import make_plumes
-from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc
+from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc, methods_param
 from plumewatch_airflow.summary import summarised
 
 
 @task
 def detect_plumes() -> None:
-    """Detect the plumes of all areas of the day, by the default method and by those that a redetection asks for."""
-    settings, key = load_settings(), partition_key(get_current_context(), DAY)
+    """Detect the plumes of all areas of the day, by the default method and by those that are asked for."""
+    context, settings = get_current_context(), load_settings()
+    key = partition_key(context, DAY)
     with summarised() as summary:
         summary.path = settings.table_root("plumes")
-        for method in begin_hand_offs(settings.storage_root, CH4, key):
+        asked = [*begin_hand_offs(settings.storage_root, CH4, key), *(context["params"]["methods"] or [])]
+        for method in dict.fromkeys(asked):
             anomalies = settings.table_root("anomalies")  # the pages of scenes show them beside every method
             summary.add(make_plumes(key, date=key, method=method, anomalies_path=anomalies))
 
 
 @dag(
     schedule=PartitionedAssetTimetable(assets=PIXELS),
+    params={"methods": methods_param(CH4, "To run beside the default one, `multi_pass`, whose plumes are mapped.")},
     default_args=DEFAULT_ARGS,
     tags=[*TAGS, "methane"],
     max_active_runs=1,  # two runs of one key must not overtake each other

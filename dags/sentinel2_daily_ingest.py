@@ -16,11 +16,11 @@ A scene that fails is a row of `failed_scenes`; the others go on, and the run is
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, cast
 
-from airflow.sdk import Param, dag, get_current_context, task
+from airflow.sdk import dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch.gases import CH4
 from plumewatch.keys import DAY
@@ -29,47 +29,41 @@ from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.detection import maps_drawn
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
 from plumewatch_airflow.hand_offs import hand_on
-from plumewatch_airflow.methane import lost_scenes_told, make_pixels, tell_missing_wind
+from plumewatch_airflow.methane import joined, lost_scenes_told, make_pixels, search_recorded, tell_missing_wind
 from plumewatch_airflow.missing import skip_without
-from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, areas_param, doc, typed
+from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc, ingest_params, typed
 from plumewatch_airflow.summary import log_summary, summarised
-
-LOOK_BACK_DAYS = 15  # three revisits of one satellite pair
-
-PARAMS = {
-    "areas": areas_param(),
-    "newest": Param(
-        False, type="boolean", title="Newest scene", description_md="Fetch each area's newest scene instead of a day."
-    ),
-    "look_back_days": Param(
-        LOOK_BACK_DAYS,
-        type="integer",
-        minimum=1,
-        maximum=365,
-        title="Look back",
-        description_md="Days in which the newest scene is searched.",
-    ),
-}
 
 
 @task.short_circuit
 def search_scenes() -> list[dict[str, Any]]:
     """Ask the catalogues; a day without scenes ends here, recorded."""
-    from plumewatch.sentinel2.ingest import search_day, search_newest
+    from plumewatch.sentinel2.ingest import areas_to_search, search_as_asked
 
-    context, settings = get_current_context(), load_settings()
+    context, book = get_current_context(), failure_book()
     params, key = context["params"], partition_key(context, DAY)
     with summarised() as summary, maps_drawn(CH4) as maps, failure_recorded(key, "search", "search_scenes"):
-        search = search_newest if params["newest"] else search_day
-        found = search(settings, key, typed(params["areas"]), look_back_days=params["look_back_days"])
-        found.record(failure_book())
+        found = search_as_asked(load_settings(), key, params, areas_to_search(book, key, typed(params["areas"])))
+        search_recorded(found, book, summary)
         maps |= set() if found.scenes else {key}
-        summary.read, summary.written, summary.skipped = found.n_items, len(found.scenes), found.n_skipped
-        summary.failed = len(found.failed)
         found.raise_if_all_failed()
         skip_without("areas", key, found.no_areas)
     if not found.scenes:
         log_summary(context)  # a task that ends its run has no post_execute
+    return [asdict(scene) for scene in found.scenes]
+
+
+@task
+def search_again() -> list[dict[str, Any]]:
+    """Ask again for the areas whose search failed and may heal, while the scenes of the others are fetched."""
+    from plumewatch.sentinel2.ingest import PAUSES_S, search_as_asked, search_until_answered, unanswered_areas
+
+    context, book = get_current_context(), failure_book()
+    key = partition_key(context, DAY)
+    with summarised() as summary:
+        search = partial(search_as_asked, load_settings(), key, context["params"])
+        found = search_until_answered(search, unanswered_areas(book, key))
+        search_recorded(found, replace(book, attempts=1 + len(PAUSES_S)), summary)
     return [asdict(scene) for scene in found.scenes]
 
 
@@ -84,25 +78,25 @@ def fetch_scene(scene: dict[str, Any]) -> None:
         summary.read = summary.written = 1
 
 
-@task
-def fetch_wind(scenes: list[dict[str, Any]]) -> None:
+@task(trigger_rule="all_done_min_one_success")
+def fetch_wind(scenes: list[dict[str, Any]], late: list[dict[str, Any]] | None) -> None:
     """Bring the wind around the areas; without a wind source rates stay null, and the log says so."""
     from plumewatch.sentinel2.ingest import fetch_area_wind
 
     settings = load_settings()
     with summarised() as summary:
         tell_missing_wind(scenes[0]["key"])
-        written = fetch_area_wind(settings, {(scene["key"], scene["area"]) for scene in scenes})
+        written = fetch_area_wind(settings, {(scene["key"], scene["area"]) for scene in [*scenes, *(late or ())]})
         summary.written, summary.path = len(written), settings.table_root("wind")
 
 
 @task(trigger_rule="all_done_min_one_success", outlets=[PIXELS])
-def write_pixels(scenes: list[dict[str, Any]], outlet_events: Any = None) -> None:
+def write_pixels(scenes: list[dict[str, Any]], late: Any, outlet_events: Any = None) -> None:
     """Turn the day's rasters into the pixel table, and hand on every day that this changes."""
     from plumewatch.methane.dates.due import days_to_detect
     from plumewatch.sentinel2.ingest import record_missing_scenes, withdraw_over_midnight
 
-    settings, changed, withdrawn = load_settings(), set[str](), list[Any]()
+    settings, changed, withdrawn, scenes = load_settings(), set[str](), list[Any](), [*scenes, *(late or ())]
     with summarised() as summary:
         summary.path = settings.table_root("pixels")
         with lost_scenes_told(partial(record_missing_scenes, withdrawn=withdrawn), scenes, changed, summary):
@@ -116,14 +110,21 @@ def write_pixels(scenes: list[dict[str, Any]], outlet_events: Any = None) -> Non
 
 
 @dag(
-    schedule=DAILY, params=PARAMS, default_args=DEFAULT_ARGS, tags=[*TAGS, "methane"], max_active_runs=2, **doc(__doc__)
+    schedule=DAILY,
+    params=ingest_params(),
+    default_args=DEFAULT_ARGS,
+    tags=[*TAGS, "methane"],
+    max_active_runs=2,
+    **doc(__doc__),
 )
 def sentinel2_daily_ingest() -> None:
-    """Search, fetch each scene, wind, pixels, report."""
-    scenes: Any = search_scenes()
+    """Search, fetch each scene, also those that are found late, wind, pixels, report."""
+    scenes, late = cast(Any, search_scenes()), cast(Any, search_again())
+    scenes >> late
     fetched = fetch_scene.expand(scene=scenes)
-    pixels = write_pixels(scenes)
-    [fetched, fetch_wind(scenes)] >> pixels >> report_failures(DAY, scenes=scenes, mapped_task="fetch_scene")
+    fetched_late = fetch_scene.override(task_id="fetch_scene_again").expand(scene=late)
+    reported = report_failures(DAY, scenes=scenes, again=late, mapped_task="fetch_scene")
+    [fetched, joined(late, fetched_late), fetch_wind(scenes, late)] >> write_pixels(scenes, late) >> reported
 
 
 sentinel2_daily_ingest()

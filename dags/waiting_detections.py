@@ -3,10 +3,10 @@
 Looks for days and months that were handed on to detection and with which it has not begun, and hands them on again.
 Airflow forgets what arrives for a DAG that is paused, and what was on its way when its database was lost.
 
-* **Schedule**: each half hour, UTC; it is unpaused from the start. While a detection DAG is paused, a warning in the
-  log names what waits for it.
+* **Schedule**: each half hour, UTC; it is unpaused from the start. While a detection DAG is paused, the log, its
+  last line and the maps of what waits for it say so.
 * **Reads**: hand-offs (`.hand_offs/` below the storage root).
-* **Writes**: nothing. Hands on the assets `plumewatch_pixels` and `plumewatch_peaks` for what waits.
+* **Writes**: `maps` of what waits. Hands on the assets `plumewatch_pixels` and `plumewatch_peaks` for what waits.
 
 A key whose detection ran and failed isn't tried again: its failure was told, and a new run of the key heals it. Tables
 that came in another way, by a Spark job by hand or from another Airflow, are detected by `redetect`.

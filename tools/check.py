@@ -9,25 +9,27 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 
-from plumewatch.errors import ConfigurationError
-from plumewatch.settings import CHECKOUT, Settings
+from plumewatch.settings import CHECKOUT
 
 from tools.checks.areas import check_areas
 from tools.checks.finding import Finding, State
-from tools.checks.machine import check_java, check_python, check_spark, check_storage
-from tools.checks.settings import check_accounts, check_alerts, check_names
+from tools.checks.machine import check_java, check_python, check_spark, check_storage, check_waiting
+from tools.checks.settings import check_accounts, check_alerts, check_names, check_values
 from tools.checks.sources import check_catalogues, check_earthdata, check_granules, check_inventories, check_wind
 from tools.java import present_java
 from tools.places import user_environment
 
 
-def findings_of(settings: Settings) -> Iterator[Finding]:
+def findings_of() -> Iterator[Finding]:
     """Look at one part after the other."""
+    settings, findings = check_values()
+    yield from findings
     yield from check_names()
     yield check_python()
     yield check_java(settings)
     yield check_spark(settings)
     yield check_storage(settings)
+    yield from check_waiting(settings)
     findings, areas = check_areas(settings)
     yield from findings
     yield from check_catalogues(settings, areas)
@@ -42,7 +44,7 @@ def findings_of(settings: Settings) -> Iterator[Finding]:
 def run(say: Callable[[str], None]) -> int:
     """Say all findings and return the exit code."""
     problems = []
-    for finding in findings_of(Settings.load()):
+    for finding in findings_of():
         say(str(finding))
         problems += [finding] if finding.state is State.PROBLEM else []
     n_fatal = sum(finding.is_fatal for finding in problems)
@@ -56,12 +58,9 @@ def run(say: Callable[[str], None]) -> int:
 
 def main() -> None:
     """Check with the settings of the environment and `.env`."""
-    try:
-        os.environ.update(user_environment(present_java()))
-        os.chdir(CHECKOUT)  # tasks run here, so relative paths mean the same
-        sys.exit(run(lambda text: print(text, flush=True)))
-    except ConfigurationError as error:  # a setting that cannot even be read
-        sys.exit(f"problem  settings       {error}")
+    os.environ.update(user_environment(present_java(), on_problem=lambda _: None))  # `check_values` tells of them
+    os.chdir(CHECKOUT)  # tasks run here, so relative paths mean the same
+    sys.exit(run(lambda text: print(text, flush=True)))
 
 
 if __name__ == "__main__":

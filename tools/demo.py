@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -44,6 +44,9 @@ MAX_ACTIVE_RUNS = 2
 PEAK_TRACK_KM = 600.0  # the false alarm probability of a peak is per 600 km of track
 GROUND_SPEED_KM_S = 6.75  # of OCO-2's ground track: 40,008 km in 98.8 minutes
 PLUME_PIXELS = 500 * 500  # the false plume rate is per 500 x 500 pixels
+
+
+LOGS = f"{DEMO.relative_to(CHECKOUT)}/logs (servers) and {DEMO.relative_to(CHECKOUT)}/airflow/logs (tasks)"
 
 
 class DemoFailed(Exception):
@@ -92,8 +95,12 @@ def run_demo(seed: int, storage_kind: str) -> int:
     _say_where_maps_are(storage_kind)
     if problems:
         print("\nFAILED:\n" + "\n".join(f"  - {problem}" for problem in problems))
+        print(f"The logs are in {LOGS}. The runs in Airflow's UI: make up DEMO=1")
         return 1
-    print("\nAll that was planted strongly was found and matched. Look around: make up DEMO=1")
+    print("\nAll that was planted strongly was found and matched. Next:")
+    print("  open one of the maps above in a browser")
+    print("  make up DEMO=1   these runs in Airflow's UI")
+    print("  README, The first real run: what to do for places of your own")
     return 0
 
 
@@ -135,7 +142,7 @@ def process(
     for dag_id in DAG_IDS:
         client.pause(dag_id, False)
     client.trigger(INVENTORIES)
-    _wait(client, supervisor, clock, backfills=[])
+    _wait(client, supervisor, clock, truth["red_keys"], backfills=[])
     clock.lap(INVENTORIES)
     dates, months = truth["dates"], truth["months"]
     clock.say(f"Backfill of {EXTRACTION} for {', '.join(months)} and of {INGEST} from {dates[0]} to {dates[-1]}")
@@ -143,7 +150,7 @@ def process(
         client.backfill(EXTRACTION, f"{months[0]}-01", f"{months[-1]}-01", max_active_runs=1, reprocess=reprocess),
         client.backfill(INGEST, dates[0], dates[-1], max_active_runs=MAX_ACTIVE_RUNS, reprocess=reprocess),
     ]
-    runs = _wait(client, supervisor, clock, backfills)
+    runs = _wait(client, supervisor, clock, truth["red_keys"], backfills)
     clock.lap("the runs")
     for dag_id in DAG_IDS:
         client.pause(dag_id)  # so that `make up DEMO=1` shows these runs and starts none for today
@@ -154,8 +161,14 @@ def process(
     return red, client.task_runs(), runs
 
 
-def _wait(client: AirflowClient, supervisor: Supervisor, clock: Clock, backfills: Sequence[int]) -> list[Run]:
-    """Wait until all runs have ended and none is to come; tell of each that ends."""
+def _wait(
+    client: AirflowClient,
+    supervisor: Supervisor,
+    clock: Clock,
+    red_keys: Mapping[str, Sequence[str]],
+    backfills: Sequence[int],
+) -> list[Run]:
+    """Wait until all runs have ended and none is to come; tell of each that ends, and which of `red_keys` must fail."""
     deadline = time.monotonic() + TIMEOUT_S
     told: set[tuple[str, str]] = set()
     quiet = 0
@@ -165,7 +178,7 @@ def _wait(client: AirflowClient, supervisor: Supervisor, clock: Clock, backfills
         for run in runs:
             if run.is_finished and (run.dag_id, run.run_id) not in told:
                 told.add((run.dag_id, run.run_id))
-                clock.say(f"{run.state:7} {run.dag_id} {run.partition_key or ''}")
+                clock.say(ended_text(run, red_keys))
         is_open = not all(run.is_finished for run in runs) or client.pending_partitions() > 0
         is_open = is_open or not all(client.is_backfill_complete(b) for b in backfills)
         quiet = 0 if is_open else quiet + 1
@@ -180,6 +193,12 @@ def _wait(client: AirflowClient, supervisor: Supervisor, clock: Clock, backfills
         time.sleep(POLL_S)
 
 
+def ended_text(run: Run, red_keys: Mapping[str, Sequence[str]]) -> str:
+    """Return what is told of a run that has ended; one that fails as it must isn't to look like a fault."""
+    is_planted = run.state == "failed" and run.partition_key in red_keys.get(run.dag_id, ())
+    return f"{run.state:7} {run.dag_id} {run.partition_key or ''}{' (as it must: a bad file is planted)' * is_planted}"
+
+
 def _report(truth: Row, root: str, red: dict[str, list[str]]) -> list[str]:
     """Print what was found against what was planted; return what is wrong."""
     plumes = _rows(PLUMES, root, {"method": CH4.method})
@@ -190,7 +209,8 @@ def _report(truth: Row, root: str, red: dict[str, list[str]]) -> list[str]:
     _print_comparison("Methane plumes (t/h)", methane, lambda f: f.planted["emission_kg_h"] / 1000, _plume_rate)
     _print_comparison("CO2 peaks (kt/h)", co2, lambda f: f.planted["emission_kt_h"], _peak_rate)
     differences = compare_red_runs(red, truth["red_keys"])
-    print(f"\nRed runs: {', '.join(f'{d} {k}' for d, ks in sorted(red.items()) for k in sorted(ks)) or 'none'}")
+    named = ", ".join(f"{dag_id} {key}" for dag_id, keys in sorted(red.items()) for key in sorted(keys))
+    print(f"\nRed runs (a bad file is planted in some, which must fail and stop nothing else): {named or 'none'}")
     return [*methane.problems, *co2.problems, *differences]
 
 
@@ -287,8 +307,7 @@ def end_with(work: Callable[[], int]) -> NoReturn:
     except AlreadyRunning:
         sys.exit("A demonstration, or `make up DEMO=1`, is at work: end it first (make down).")
     except (CannotStart, JavaNotFound, S3ServerMissing, ServiceFailed, AirflowError, DemoFailed) as error:
-        folder = DEMO.relative_to(CHECKOUT)
-        sys.exit(f"\n{error}\nThe logs are in {folder}/logs and {folder}/airflow/logs.")
+        sys.exit(f"\n{error}\nThe logs are in {LOGS}.")
     except KeyboardInterrupt:
         sys.exit("\nInterrupted; everything is stopped.")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
 
-from plumewatch.settings import read_dotenv
+from plumewatch.settings import OnProblem, read_dotenv
 
 from tools.checkout import CHECKOUT, DEMO, LOCAL_AIRFLOW, project_environment
 from tools.local_airflow import LocalAirflow
@@ -58,9 +58,12 @@ class Place:
             wait_for_answer(url, name, supervisor)
 
 
-def user_environment(java_home: Path | None) -> dict[str, str]:
-    """Return the project's environment with the user's settings: the environment's, else those of `.env`."""
-    return project_environment(java_home, {**read_dotenv(CHECKOUT / ".env"), **os.environ})
+def user_environment(java_home: Path | None, on_problem: OnProblem | None = None) -> dict[str, str]:
+    """Return the project's environment with the user's settings: the environment's, else those of `.env`.
+
+    Lines of `.env` that can't be read are told to `on_problem`; without it the first raises ConfigurationError.
+    """
+    return project_environment(java_home, {**read_dotenv(CHECKOUT / ".env", on_problem), **os.environ})
 
 
 def user_place(java_home: Path | None) -> Place:

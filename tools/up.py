@@ -22,7 +22,7 @@ from tools.checks.settings import say_unknown_names
 from tools.java import JavaNotFound, find_java
 from tools.local_airflow import USER, secrets_of
 from tools.places import Place, demo_place, remembered_storage, user_place
-from tools.ports import is_free
+from tools.ports import choose_ports, is_free
 from tools.processes import GRACE_S, end_marked, signal_quietly
 from tools.s3_server import S3ServerMissing
 from tools.supervisor import AlreadyRunning, ServiceFailed, Supervisor, is_supervised
@@ -49,7 +49,8 @@ def start(port: int | None, demo: bool) -> None:
         raise CannotStart("There is no demonstration to show yet: run `make demo` first.")
     port = port or PORT
     if not is_free(port):
-        raise CannotStart(f"Port {port} is taken; choose another: make up PORT={port + 1}")
+        free = choose_ports(port + 1)[0]
+        raise CannotStart(f"Port {port} is taken; choose another: make up{' DEMO=1' if demo else ''} PORT={free}")
     if not demo:  # which has settings of its own
         say_unknown_names()
     prepare_spark()
@@ -97,7 +98,23 @@ def print_address(folder: Path) -> None:
         print("A demonstration is at work: wait for its end.")
         return
     print(f"\n  {state['url']}{'' if state['is_ready'] else '  (still starting)'}")
-    print(f"  user      {USER}\n  password  {secrets_of(folder / 'airflow')['password']}\n\nStop it with: make down")
+    print(f"  user      {USER}\n  password  {secrets_of(folder / 'airflow')['password']}\n")
+    print(next_steps(folder))
+
+
+def next_steps(folder: Path) -> str:
+    """Return what to do in the UI now, where to look if something goes wrong, and how to end it."""
+    if folder == DEMO:
+        what = (
+            "These are the runs of the last demonstration; red ones have a bad file that was planted.\n"
+            "Its DAGs are paused: a run that you trigger begins when its DAG is unpaused."
+        )
+    else:
+        what = (
+            "All DAGs but waiting_detections start paused, and a paused DAG runs nothing.\n"
+            "What to unpause and trigger first: README, The first real run. What works with your settings: make check."
+        )
+    return f"{what}\nLogs: {folder / 'logs'} (servers), {folder / 'airflow' / 'logs'} (tasks). Stop it with: make down"
 
 
 def read_state(folder: Path) -> dict[str, Any] | None:

@@ -22,9 +22,9 @@ BESIDE_AREAS = (
 """Endings of files that belong to others, or are for people: they need no word."""
 PROPERTIES = (
     "name", "catalogue", "stac_api", "collection", "max_cloud_cover", "max_items", "bands", "crs", "resolution_m",
-    "bbox", "width_px", "height_px",
+    "bbox", "width_px", "height_px", "note",
 )  # fmt: skip
-"""What a feature may say of its area."""
+"""What a feature may say of its area; the note is for people, as JSON has no comments."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 """What an area may be called: it becomes a folder."""
 AREA_FILE = "a GeoJSON (FeatureCollection, Feature, Polygon or MultiPolygon), GeoPackage or Shapefile"

@@ -87,3 +87,5 @@ CO2 = Gas(
     units_per_t_y=1.0 / (1000.0 * HOURS_PER_YEAR),
 )
 GASES = {gas.name: gas for gas in (CH4, CO2)}
+DETECTION = {CH4.name: "methane_detection_and_matching", CO2.name: "co2_detection_and_matching"}
+"""The DAG that detects a gas."""

@@ -48,6 +48,14 @@ def waiting_hand_offs(storage_root: str, gas: Gas) -> list[HandOff]:
     return list(_read(storage_root, gas, WAITING))
 
 
+def waiting_keys(storage_root: str, gas: Gas) -> dict[str, datetime]:
+    """Return the keys that wait, in their order, and when each was handed on last (UTC)."""
+    latest: dict[str, datetime] = {}
+    for hand_off in waiting_hand_offs(storage_root, gas):
+        latest[hand_off.key] = max(hand_off.at, latest.get(hand_off.key, hand_off.at))
+    return latest
+
+
 def begin_hand_offs(storage_root: str, gas: Gas, key: str) -> list[str]:
     """Begin with a key: it waits no more. Return the methods to run: the default one, then what was asked for.
 

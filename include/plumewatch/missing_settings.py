@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from plumewatch import storage
-from plumewatch.settings import CMR, Settings
+from plumewatch.settings import CMR, Settings, environment_name
 
+EARTHDATA_TOKEN = environment_name("earthdata_token")
 TOLD = ".told"
 """Folder of these files below the storage root."""
 NO_TOKEN = (

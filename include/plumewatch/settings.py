@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+from codecs import BOM_UTF8
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -24,6 +26,8 @@ FOREIGN_NAMES = {"earthdata_token": "EARTHDATA_TOKEN"}
 PATHS = ("storage_root", "areas", "granules", "wind", "inventories")
 """Settings that may be a folder."""
 HIDDEN = ("alert_to", "earthdata_token")
+OnProblem = Callable[[ConfigurationError], None]
+"""Who is told of what can't be read, where the rest is to be read all the same."""
 ALERT_CHANNELS = ("log", "smtp", "sns", "slack", "webhook")
 SPARK_MASTERS = "local[N], spark://host:7077, sc://host:15002"
 
@@ -73,30 +77,26 @@ class Settings:
     """PLUMEWATCH_INVENTORIES: folder or prefix with inventory files."""
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.alerts) - set(ALERT_CHANNELS))
-        if unknown:
-            raise ConfigurationError(f"PLUMEWATCH_ALERTS: {unknown}; allowed: {', '.join(ALERT_CHANNELS)}")
+        _check_alerts(self.alerts)
         for name in PATHS:
             if path := getattr(self, name):
                 object.__setattr__(self, name, storage.decoded(path))  # a path from here on: decoded once
 
     @classmethod
-    def load(cls) -> Settings:
-        """Return the settings that hold now; read inside a task, and when a DAG file is parsed for its form alone."""
-        found = {**read_dotenv(CHECKOUT / ".env"), **os.environ}
+    def load(cls, on_problem: OnProblem | None = None) -> Settings:
+        """Return the settings that hold now; read inside a task, and when a DAG file is parsed for its form alone.
+
+        Raises ConfigurationError for the first value, or line of `.env`, that can't be read. With `on_problem` it is
+        told of each, and the default stands in its place.
+        """
+        found = {**read_dotenv(CHECKOUT / ".env", on_problem), **os.environ}
         values: dict[str, object] = {}
         for field in fields(cls):
-            text = found.get(environment_name(field.name), "").strip()
-            if not text:
-                continue
-            if field.name == "alerts":
-                values[field.name] = tuple(part.strip() for part in text.split(",") if part.strip())
-            elif field.name == "spark_cores":
-                if not text.isdigit() or int(text) < 1:
-                    raise ConfigurationError(f"PLUMEWATCH_SPARK_CORES: {text!r}; allowed: a number of at least 1")
-                values[field.name] = int(text)
-            else:
-                values[field.name] = text
+            if text := found.get(environment_name(field.name), "").strip():
+                try:
+                    values[field.name] = _value(field.name, text)
+                except ConfigurationError as error:
+                    _tell_or_raise(error, on_problem)
         values.setdefault("storage_root", (CHECKOUT / "storage").as_uri())
         return cls(**values)  # type: ignore[arg-type]
 
@@ -115,6 +115,29 @@ class Settings:
         return self.areas or str(CHECKOUT / "include" / "areas"), self.table_root("areas")
 
 
+def _value(field: str, text: str) -> object:
+    """What the text of a setting means."""
+    if field == "alerts":
+        return _check_alerts(tuple(part.strip() for part in text.split(",") if part.strip()))
+    if field == "spark_cores":
+        if not (text.isascii() and text.isdigit()) or int(text) < 1:
+            raise ConfigurationError(f"PLUMEWATCH_SPARK_CORES: {text!r}; allowed: a number of at least 1")
+        return int(text)
+    return text
+
+
+def _check_alerts(channels: tuple[str, ...]) -> tuple[str, ...]:
+    if unknown := sorted(set(channels) - set(ALERT_CHANNELS)):
+        raise ConfigurationError(f"PLUMEWATCH_ALERTS: {unknown}; allowed: {', '.join(ALERT_CHANNELS)}")
+    return channels
+
+
+def _tell_or_raise(error: ConfigurationError, on_problem: OnProblem | None) -> None:
+    if on_problem is None:
+        raise error
+    on_problem(error)
+
+
 def environment_name(field: str) -> str:
     """Return the name of a setting in the environment and in `.env`."""
     return FOREIGN_NAMES.get(field, f"PLUMEWATCH_{field.upper()}")
@@ -127,31 +150,39 @@ def export_aws_settings() -> None:
             os.environ.setdefault(name, value)
 
 
-def read_dotenv(path: Path) -> dict[str, str]:
+def read_dotenv(path: Path, on_problem: OnProblem | None = None) -> dict[str, str]:
     """Return the `NAME=value` lines of a file; no such file is empty.
 
     As a shell reads them: `export` before a name, quotes around a value and a comment behind it (` # ...`) are no part
     of the value, nor are a byte order mark and line ends of Windows of the file. Raises ConfigurationError by line for
     anything else, `$NAME` too, which nothing here replaces; the line itself isn't shown, as it may hold a secret.
+    With `on_problem` it is told of each such line, and the others are returned.
     """
     if not path.is_file():
         return {}
-    content, values = path.read_bytes(), dict[str, str]()
-    try:
-        lines = re.split(r"\r\n|\n|\r", content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        number = content[: error.start].count(b"\n") + 1
-        raise ConfigurationError(f"{path}:{number}: not UTF-8 ({error.reason}); allowed: text in UTF-8") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        name, separator, value = line.partition("=")
-        name = re.sub(r"^export\s+", "", name.strip())
-        if not separator or not NAME.fullmatch(name):
-            found = f"a name {name!r}" if separator else "no ="
-            raise ConfigurationError(f"{path}:{number}: {found}; allowed: NAME=value and lines that start with #")
-        values[name] = _dotenv_value(value.strip(), f"{path}:{number}: {name}")
+    values: dict[str, str] = {}
+    for number, line in enumerate(re.split(rb"\r\n|\n|\r", path.read_bytes().removeprefix(BOM_UTF8)), 1):
+        try:
+            values |= _dotenv_line(line, f"{path}:{number}")
+        except ConfigurationError as error:
+            _tell_or_raise(error, on_problem)
     return values
+
+
+def _dotenv_line(content: bytes, where: str) -> dict[str, str]:
+    """The name and value of a line, nothing of an empty one or a comment."""
+    try:
+        line = content.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{where}: not UTF-8 ({error.reason}); allowed: text in UTF-8") from error
+    if not line.strip() or line.lstrip().startswith("#"):
+        return {}
+    name, separator, value = line.partition("=")
+    name = re.sub(r"^export\s+", "", name.strip())
+    if not separator or not NAME.fullmatch(name):
+        found = f"a name {name!r}" if separator else "no ="
+        raise ConfigurationError(f"{where}: {found}; allowed: NAME=value and lines that start with #")
+    return {name: _dotenv_value(value.strip(), f"{where}: {name}")}
 
 
 def _dotenv_value(text: str, where: str) -> str:

@@ -5,7 +5,7 @@ SEARCHED = "searched"  # looked at, whether something was found or not
 SKIPPED_CLOUD = "skipped_cloud"  # too little clear ground
 SKIPPED_DUPLICATE = "skipped_duplicate"  # a newer product of the same acquisition is used
 WAITING_FOR_QUOTA = "waiting_for_quota"  # the service has given all that it gives in this time
-NO_INPUT = "no_input"  # nothing came in: the satellite has nothing of it, or an account to ask is missing
+NO_INPUT = "no_input"  # nothing came in: the satellite has nothing of it, or nobody asked (missing_setting)
 NO_REFERENCE = "no_reference"  # no earlier clear date to compare with
 FAILED = "failed"  # could not be used; failed_scenes says why
 

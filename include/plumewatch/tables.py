@@ -233,10 +233,12 @@ OBSERVATIONS = Table(
             # of what the satellite saw of the area, and what it saw of the area
             "clear_fraction": F8, "covered_fraction": F8, "wind_speed_m_s": F8, "detection_limit": F8, "detected": B,
             "stage": S,
+            # the setting for want of which nobody asked: then nothing is known of the input
+            "missing_setting": S,
         }
     ),
     sort_by=("area", "orbit", "scene_id", "source_id", "stage"),
-    optional=frozenset({"scene_id", "source_id", "covered_fraction", "stage"}),
+    optional=frozenset({"scene_id", "source_id", "covered_fraction", "stage", "missing_setting"}),
 )  # fmt: skip
 
 SOURCES = Table(

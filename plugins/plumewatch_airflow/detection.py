@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
@@ -61,7 +62,8 @@ def write_observations_and_map(gas_name: str) -> None:
 def draw_maps(gas: Gas, keys: Iterable[str]) -> list[str]:
     """Draw the maps of keys from what is stored, and return their paths.
 
-    An ingest calls it for keys of which it hands nothing on: no detection follows that would say that nobody looked.
+    An ingest calls it for keys of which it hands nothing on, or whose detection waits: no detection follows, or not
+    soon, that would say that nobody looked.
     """
     from plumewatch.areas import log_unreadable, read_areas
     from plumewatch.maps.map_file import write_map
@@ -69,6 +71,15 @@ def draw_maps(gas: Gas, keys: Iterable[str]) -> list[str]:
     settings = load_settings()
     areas = read_areas(*settings.area_folders, on_failure=log_unreadable) if gas is CH4 else ()
     return [write_map(gas, key, settings.storage_root, areas) for key in sorted(keys)]
+
+
+def map_times(gas: Gas) -> dict[str, datetime]:
+    """Return the keys that have a map, and when it was drawn (UTC), by the storage's clock."""
+    from plumewatch.maps.map_file import map_path
+
+    folder = storage.parent(map_path(load_settings().storage_root, gas, "any"))
+    times = storage.modified_times(folder).items()
+    return {path.rsplit("/", 1)[-1].removesuffix(".html"): at for path, at in times}
 
 
 @contextmanager

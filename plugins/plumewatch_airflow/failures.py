@@ -55,24 +55,27 @@ def failure_recorded(key: str, scene_id: str, stage: str, area: str | None = Non
 def report_failures(
     key_format: str,
     scenes: Sequence[dict[str, Any]] | None = None,
+    again: Sequence[dict[str, Any]] | None = None,
     mapped_task: str | None = None,
     detected: str | None = None,
 ) -> None:
     """Reconcile the states of the run with failed_scenes, send one digest, and turn the run red where anything failed.
 
-    `scenes` are what `mapped_task` was expanded over: dicts with `key`, `scene_id` and `area`. `detected` is the gas
-    that the run detects: what its key was handed on for is forgotten where all went well.
+    `scenes` are what `mapped_task` was expanded over: dicts with `key`, `scene_id` and `area`; `again` the same of
+    `<mapped_task>_again`, for those that were found later. `detected` is the gas that the run detects: what its key was
+    handed on for is forgotten where all went well.
     """
     context, book = get_current_context(), failure_book()
-    ti, scenes = context["ti"], scenes or []
+    ti, mapped = context["ti"], {mapped_task: scenes or [], f"{mapped_task}_again": again or []} if mapped_task else {}
+    scenes = [scene for of_task in mapped.values() for scene in of_task]
     with summarised() as summary:
         states = ti.get_task_states(dag_id=book.dag_id, run_ids=[book.run_id])[book.run_id]
-        indices = {name: _map_index(name, mapped_task) for name in states}
-        if mapped_task:
-            of_scene = {index: states[name] for name, index in indices.items() if index is not None}
-            reconcile(book, mapped_task, scenes, of_scene)
+        others = dict(states)
+        for name, of_task in mapped.items():
+            indices = {each: index for each in states if (index := _map_index(each, name)) is not None}
+            reconcile(book, str(mapped_task), of_task, {index: others.pop(each) for each, index in indices.items()})
         keys = sorted({partition_key(context, key_format), *(scene["key"] for scene in scenes)})
-        tasks = sorted(n for n, s in states.items() if s == "failed" and n != ti.task_id and indices[n] is None)
+        tasks = sorted(name for name, state in others.items() if state == "failed" and name != ti.task_id)
         if not tasks and "success" in states.values():  # a run of which all was skipped has looked at nothing
             areas = {scene["area"] for scene in scenes if scene["area"]} or None
             for key in keys:
@@ -109,9 +112,9 @@ def _died(scene: dict[str, Any], stage: str) -> FailedScene:
     )
 
 
-def _map_index(name: str, mapped_task: str | None) -> int | None:
+def _map_index(name: str, mapped_task: str) -> int | None:
     """The index in a name such as fetch_scene_3; None for other tasks."""
     prefix = f"{mapped_task}_"
-    if not mapped_task or not name.startswith(prefix) or not name[len(prefix) :].isdigit():
+    if not name.startswith(prefix) or not name[len(prefix) :].isdigit():
         return None
     return int(name[len(prefix) :])

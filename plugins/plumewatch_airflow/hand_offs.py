@@ -12,18 +12,18 @@ from airflow.sdk import get_current_context
 from airflow.sdk.api.client import ServerResponseError
 from airflow.sdk.exceptions import AirflowRuntimeError
 from plumewatch.errors import some_of
-from plumewatch.gases import CH4, CO2, Gas
-from plumewatch.hand_offs import record_hand_offs, waiting_hand_offs
+from plumewatch.gases import CH4, CO2, DETECTION, Gas
+from plumewatch.hand_offs import record_hand_offs, waiting_keys
 
 from plumewatch_airflow.assets import PEAKS, PIXELS
 from plumewatch_airflow.connections import load_settings
+from plumewatch_airflow.detection import draw_maps, map_times
+from plumewatch_airflow.summary import note
 
-DETECTION = {CH4.name: "methane_detection_and_matching", CO2.name: "co2_detection_and_matching"}
-"""The DAG that detects a gas."""
 HANDED_ON_BY = {CH4.name: PIXELS, CO2.name: PEAKS}
 """The asset that it waits for."""
 GRACE = timedelta(minutes=1)  # the scheduler makes a run of an event within seconds, of many on a busy machine later
-SHOWN = 20
+SHOWN, NOTED = 20, 3  # keys that a warning names, and the line that ends a log
 
 log = logging.getLogger("plumewatch.hand_offs")
 
@@ -40,15 +40,17 @@ def hand_on(gas: Gas, keys: Collection[str], outlet_events: Any, methods: Collec
 def overdue_keys(gas: Gas) -> list[str]:
     """Return the keys whose event was lost: they wait for a detection that isn't paused and has nothing to do.
 
-    A warning names them, or, while the detection is paused, what waits for it.
+    A warning names them, or, while the detection is paused, what waits for it; then the task's last line says so too,
+    and so do the maps of these keys.
     """
     dag_id, ti = DETECTION[gas.name], get_current_context()["ti"]
     is_busy = ti.get_dr_count(dag_id, states=["queued", "running"]) > 0  # asked first: a run that ends now has begun
-    latest: dict[str, datetime] = {}
-    for hand_off in waiting_hand_offs(load_settings().storage_root, gas):
-        latest[hand_off.key] = max(hand_off.at, latest.get(hand_off.key, hand_off.at))
+    latest = waiting_keys(load_settings().storage_root, gas)
     if latest and _is_paused(dag_id):
         log.warning("%s is paused; once it is unpaused, these are detected: %s", dag_id, some_of(list(latest), SHOWN))
+        note(f"detection of {some_of(list(latest), NOTED)} waits: DAG {dag_id} is paused")
+        drawn = map_times(gas)
+        draw_maps(gas, [key for key, at in latest.items() if key not in drawn or drawn[key] <= at])
         return []
     overdue = [key for key, at in latest.items() if at < datetime.now(UTC) - GRACE]
     if not overdue or is_busy:

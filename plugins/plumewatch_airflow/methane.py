@@ -1,4 +1,4 @@
-"""What several DAGs do about methane: rasters to pixels, pixels to plumes, and what a missing wind means for them."""
+"""What DAGs do about methane: searches, rasters to pixels, pixels to plumes, and what a missing wind means for them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from airflow.providers.standard.operators.empty import EmptyOperator
+from plumewatch.failures import FailureBook
 from plumewatch.gases import CH4
 from plumewatch.jobs import JobResult
 from plumewatch.missing_settings import missing_wind
@@ -30,6 +32,27 @@ def make_pixels(key: str, areas_path: str | list[str], **options: Any) -> JobRes
         areas_path=areas_path,
         **options,
     )
+
+
+def joined(found: Any, fetched: Any) -> EmptyOperator:
+    """Return where a mapped task and what it was expanded over have ended; with nothing to expand it is skipped.
+
+    A task that goes on after failures (`all_done_min_one_success`) is skipped where one before it is, this one isn't.
+    """
+    join = EmptyOperator(
+        task_id="fetched_again",
+        trigger_rule="none_failed_min_one_success",
+        doc_md="What was found late is fetched, or nothing was found late.",
+    )
+    [found, fetched] >> join
+    return join
+
+
+def search_recorded(found: Any, book: FailureBook, summary: Summary) -> None:
+    """Record what a search (`sentinel2.ingest.DaySearch`) found, and what failed, and count it."""
+    found.record(book)
+    summary.read, summary.written, summary.skipped = found.n_items, len(found.scenes), found.n_skipped
+    summary.failed = len(found.failed)
 
 
 @contextmanager

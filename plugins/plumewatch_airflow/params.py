@@ -10,6 +10,8 @@ from typing import Any
 from airflow.sdk import Param
 from plumewatch.area_names import AreaNames, read_area_names
 from plumewatch.errors import redact, some_of
+from plumewatch.gases import Gas
+from plumewatch.keys import AS_WRITTEN, DAY
 from plumewatch.settings import Settings
 
 from plumewatch_airflow.summary import log_failure, log_retry, log_summary
@@ -20,6 +22,7 @@ CASE_SETS = ["stanford2021", "stanford2022", "stanford2024", "imeo", "varon2021"
 WHERE_THE_KEY_IS = "under *Advanced Options*, *Partition Key* (of a backfill: From, To), as"
 WHICH_DAY = f"The day: {WHERE_THE_KEY_IS} 2025-08-24; without one today."
 WHICH_MONTH = f"The month: {WHERE_THE_KEY_IS} 2025-08; without one this month."
+LOOK_BACK_DAYS = 15  # three revisits of one satellite pair
 MAX_LISTED = 20  # names in a sentence of a form
 NAMES: dict[str, Any] = {"type": ["array", "null"], "items": {"type": "string"}}
 
@@ -43,6 +46,27 @@ def doc(text: str | None) -> dict[str, Any]:
     return {"doc_md": text, "description": re.split(r"(?<=\.)\s", " ".join("".join(beginning).split()))[0]}
 
 
+def ingest_params() -> dict[str, Param]:
+    """Which areas are searched, and whether for a day or for their newest scenes."""
+    return {
+        "areas": areas_param(),
+        "newest": Param(
+            False,
+            type="boolean",
+            title="Newest scene",
+            description_md="Fetch each area's newest scene instead of a day.",
+        ),
+        "look_back_days": Param(
+            LOOK_BACK_DAYS,
+            type="integer",
+            minimum=1,
+            maximum=365,
+            title="Look back",
+            description_md="Days in which the newest scene is searched.",
+        ),
+    }
+
+
 def areas_param() -> Param:
     """A list of areas, those offered that a run of the present settings finds; empty: all.
 
@@ -63,6 +87,20 @@ def areas_param() -> Param:
     if found.broken:
         told.append(f"Not read (make check says why): {_listed(found.broken)}.")
     return Param([], **schema, title="Areas", description_md=f"{' '.join(told)}\n\n{WHICH_DAY}")
+
+
+def methods_param(gas: Gas, told: str) -> Param:
+    """Methods of a detection DAG; it has no other field that could say where the key goes."""
+    methods = list(gas.methods)
+    which = WHICH_DAY if gas.key_format == DAY else WHICH_MONTH
+    items = {"type": "string", "enum": methods}
+    return Param(
+        [],
+        **NAMES | {"items": items},
+        examples=methods,
+        title="Methods",
+        description_md=f"{which} Allowed is {AS_WRITTEN[gas.key_format]}; another gas has its own DAG.\n\n{told}",
+    )
 
 
 def typed(names: Sequence[str] | None) -> list[str]:

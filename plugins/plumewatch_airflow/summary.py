@@ -17,13 +17,16 @@ from typing import Any
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from plumewatch.errors import PlumewatchError, may_be_a_bug, may_heal, redact
+from plumewatch.gases import DETECTION, GASES
 from plumewatch.jobs import JobResult
-from plumewatch.keys import is_key
+from plumewatch.keys import AS_WRITTEN, is_key
 
 from plumewatch_airflow.assets import partition_key
 
 KEY = "plumewatch_summary"
 MAX_MESSAGE = 1000  # characters of an error in the line that ends a log
+KEY_FORMATS = {DETECTION[gas.name]: gas.key_format for gas in GASES.values()}
+"""Of DAGs that run on assets, whose timetables know none."""
 END_OF_GROUP = "::endgroup::"
 """What closes a group of lines in the log that the UI shows."""
 
@@ -44,6 +47,8 @@ class Summary:
     """What could not be used."""
     path: str = "-"
     """Where the result is."""
+    notes: list[str] = field(default_factory=list)
+    """What else an operator should know of it."""
     started: float = field(default_factory=time.monotonic)
     """When the task began, on the monotonic clock."""
 
@@ -83,8 +88,14 @@ def log_summary(context: Any, result: Any = None) -> None:
         log.info(
             "read %d, written %d, skipped %d, failed %d, %.1f s, %s",
             summary.read, summary.written, summary.skipped, summary.failed, time.monotonic() - summary.started,
-            summary.path,
+            "; ".join([summary.path, *summary.notes]),
         )  # fmt: skip
+
+
+def note(text: str) -> None:
+    """Have the line that ends the task's log say something more, behind its path."""
+    context: Any = get_current_context()
+    context.setdefault(KEY, Summary()).notes.append(text)
 
 
 def log_skip(context: Any) -> None:
@@ -131,9 +142,9 @@ def _told(error: BaseException) -> str:
 def _how_to_repeat(context: Any) -> str:
     """What to do for a new run of the same."""
     dag, params = context["dag"], " and the same params" if context["dag_run"].conf else ""
-    key, key_format = context.get("partition_key"), getattr(dag.timetable, "key_format", None)
+    key, key_format = context.get("partition_key"), getattr(dag.timetable, "key_format", KEY_FORMATS.get(dag.dag_id))
     if key is None and key_format:
         key = partition_key(context, key_format)
     if key_format and not is_key(key, key_format):
-        return f"trigger {dag.dag_id} with a key of the form that is allowed{params}"
+        return f"trigger {dag.dag_id} with a key of the form {AS_WRITTEN[key_format]}{params}"
     return f"trigger {dag.dag_id} {f'with the key {key}' if key else 'again'}{params}"

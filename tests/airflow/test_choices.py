@@ -6,6 +6,7 @@ import importlib.util
 import json
 import re
 import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ from tools.checkout import CHECKOUT
 
 JOBS = CHECKOUT / "spark_jobs"
 METHODS = [method for gas in GASES.values() for method in gas.methods]
-FORMS = {"sentinel2_daily_ingest": "areas", "oco2_monthly_extraction": "keep_granules"}
+FORMS = {
+    "sentinel2_daily_ingest": "areas", "oco2_monthly_extraction": "keep_granules",
+    "methane_detection_and_matching": "methods", "co2_detection_and_matching": "methods",
+}  # fmt: skip
 
 
 def offered(dagbag: Any, dag_id: str, param: str) -> dict[str, Any]:
@@ -53,6 +57,26 @@ def test_each_method_is_shown_with_its_gas(dagbag: Any) -> None:
 def test_the_first_param_says_where_the_key_is(dagbag: Any, dag_id: str) -> None:
     assert next(iter(dagbag.dags[dag_id].params)) == FORMS[dag_id]
     assert "*Advanced Options*, *Partition Key*" in offered(dagbag, dag_id, FORMS[dag_id])["description_md"]
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "gas", "key"),
+    [
+        ("methane_detection_and_matching", CH4, "as 2025-08-24; without one today. Allowed is YYYY-MM-DD;"),
+        ("co2_detection_and_matching", CO2, "as 2025-08; without one this month. Allowed is YYYY-MM;"),
+    ],
+)
+def test_the_form_of_a_detection_says_which_keys_and_methods_there_are(
+    dagbag: Any, dag_id: str, gas: Any, key: str
+) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    schema = offered(dagbag, dag_id, "methods")
+    assert key in schema["description_md"] and schema["examples"] == list(gas.methods)
+    param = dagbag.dags[dag_id].params.get_param("methods")
+    assert deepcopy(param).resolve(list(gas.methods)) == list(gas.methods)
+    with pytest.raises(ParamValidationError, match="'goats' is not one of"):
+        deepcopy(param).resolve(["goats"])
 
 
 def write_area(file: Path, name: str) -> None:

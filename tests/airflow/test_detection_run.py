@@ -93,6 +93,9 @@ def test_peaks_are_matched_and_drawn(world: Any, month: str, run_dag: Callable[.
     ]
     source = first_source(world, "co2", str(peak["peak_id"]))
     assert source is not None and source in {plant["name"] for plant in planted["plants"]}
+    assert read(world, PEAKS, method="curve_fit_seed") == []
+    assert run_dag(CO2, month, methods=["curve_fit_seed"]).state == "success"
+    assert {row["month"] for row in read(world, PEAKS, method="curve_fit_seed")} == {month}
 
 
 def test_a_month_without_granules_has_a_map_that_says_so(
@@ -109,8 +112,10 @@ def test_a_plume_is_found_rated_matched_and_drawn(world: Any, run_dag: Callable[
     days = [day for day in world.truth["dates"] if day <= planted["date"]]
     for day in days:
         run_dag(INGEST, day, areas=[planted["area"]])
-    assert run_dag(METHANE, planted["date"]).state == "success"
-    rows = read(world, PLUMES, area=planted["area"], date=planted["date"])
+    assert run_dag(METHANE, planted["date"], methods=["single_pass"]).state == "success"
+    methods = {row["method"] for row in read(world, PLUMES, area=planted["area"], date=planted["date"])}
+    assert methods == {"multi_pass", "single_pass"}
+    rows = read(world, PLUMES, method="multi_pass", area=planted["area"], date=planted["date"])
     [plume] = [p for p in rows if p["status"] == "accepted"]
     assert plume["emission_kg_h_low"] < plume["emission_kg_h"] < plume["emission_kg_h_high"]
     assert 0.4 < plume["emission_kg_h"] / planted["emission_kg_h"] < 2.5

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from plumewatch import storage
 from plumewatch.gases import CH4, CO2
-from plumewatch.hand_offs import record_hand_offs, waiting_hand_offs
+from plumewatch.hand_offs import begin_hand_offs, record_hand_offs, waiting_hand_offs
 
 pytestmark = pytest.mark.airflow
 METHANE = "methane_detection_and_matching"
@@ -87,6 +87,15 @@ def handed_on(run_dag: Callable[..., Any], keys_handed_on: Callable[..., Any]) -
     return check
 
 
+def note_of(run: Any) -> str | None:
+    """What the UI shows as the note of a run."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        return session.get(DagRun, run.id).note
+
+
 def test_what_waits_for_a_paused_detection_is_named_and_handed_on_once_it_is_unpaused(
     root: str,
     handed_on: Callable[[], Any],
@@ -130,12 +139,53 @@ def test_nothing_is_handed_on_again_while_runs_are_queued(
 def test_whoever_hands_on_to_a_paused_detection_is_told(
     root: str, run_dag: Callable[..., Any], paused: Callable[[bool], None], caplog: pytest.LogCaptureFixture
 ) -> None:
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from plumewatch_airflow import notes
+
     storage.write_bytes(f"{root}/pixels/area=hassi/date={DAY}/_manifest.json", b'{"files": []}')
     paused(True)
-    with caplog.at_level(logging.WARNING, "plumewatch.hand_offs"):
-        run_dag("redetect", None, **{"from": DAY, "to": DAY, "gas": "ch4", "methods": ["single_pass"]})
+    with caplog.at_level(logging.INFO, "plumewatch"):
+        run = run_dag("redetect", None, **{"from": DAY, "to": DAY, "gas": "ch4", "methods": ["single_pass"]})
     assert f"{METHANE} is paused; once it is unpaused, these are detected: {DAY}" in caplog.messages
+    assert any(line.endswith(f", -; detection of {DAY} waits: DAG {METHANE} is paused") for line in caplog.messages)
     assert [hand_off.methods for hand_off in waiting_hand_offs(root, CH4)] == [("single_pass",)]
+    assert note_of(run) == f"Detection waits until it is unpaused: {METHANE} (paused when this run ended)."
+    with create_session() as session:  # as in the scheduler
+        attached = session.get(DagRun, run.id)
+        attached.dag_run_note = None
+        [hooks] = notes.PlumewatchNotes.listeners
+        hooks.on_dag_run_failed(attached, "")
+        assert attached.note and METHANE in attached.note
+        attached.note = "a person's"
+        hooks.on_dag_run_failed(attached, "")
+        assert attached.note == "a person's"
+    paused(False)
+    assert note_of(run_dag("redetect", None, **{"from": DAY, "to": DAY, "gas": "ch4"})) is None
+
+
+def test_the_map_of_a_key_that_waits_says_so_until_its_detection_begins(
+    root: str, handed_on: Callable[[], Any], paused: Callable[[bool], None]
+) -> None:
+    from plumewatch_airflow.detection import draw_maps
+
+    def page() -> str:
+        return storage.read_bytes(f"{root}/maps/ch4/{DAY}.html").decode()
+
+    record_hand_offs(root, CH4, [DAY], "sentinel2_daily_ingest")
+    paused(True)
+    handed_on()
+    told = f"UTC: if the DAG {METHANE} is paused, unpause it. Nothing was searched: not looked at"
+    assert "Detection waits since 20" in page() and told in page()
+    storage.write_bytes(f"{root}/maps/ch4/{DAY}.html", b"drawn since")
+    handed_on()
+    assert page() == "drawn since"  # not once more each half hour
+    record_hand_offs(root, CH4, [DAY], "redetect")
+    handed_on()
+    assert told in page()
+    begin_hand_offs(root, CH4, DAY)
+    draw_maps(CH4, [DAY])
+    assert told not in page() and "Nothing was searched: not looked at" in page()
 
 
 def test_keys_wait_for_a_detection_that_isnt_there(

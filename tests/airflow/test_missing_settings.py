@@ -127,6 +127,8 @@ def test_a_month_without_a_token_is_recorded_and_told_once(
         where = {"gas": "co2", "key": key}
         [row] = storage.read_table(OBSERVATIONS, f"{root}/observations", where=where).to_pylist()
         assert (row["orbit"], row["outcome"], row["stage"], row["detected"]) == (0, "no_input", "search", False)
+        page = storage.read_bytes(f"{root}/maps/co2/{key}.html").decode()
+        assert "Nothing was searched: not asked: no EARTHDATA_TOKEN." in page
         lines, alerts = log.take()
         assert len(lines) == 1 and "set EARTHDATA_TOKEN" in lines[0] and len(alerts) == n_alerts
         assert len([line for line in log.counts if ", skipped 1, failed 0, " in line]) == 1

@@ -79,7 +79,7 @@ def test_a_failed_try_ends_with_what_failed_and_when_it_is_tried_again(context: 
         ("oco2_monthly_extraction", {"partition_key": None, "dag_run": SimpleNamespace(conf={}, run_after=AT)},
          "trigger oco2_monthly_extraction with the key 2025-08"),
         ("sentinel2_daily_ingest", {"partition_key": "2025-8-1"},
-         "trigger sentinel2_daily_ingest with a key of the form that is allowed"),
+         "trigger sentinel2_daily_ingest with a key of the form YYYY-MM-DD"),
         ("sentinel2_daily_ingest", {"dag_run": SimpleNamespace(conf={"newest": True}, run_after=AT)},
          "trigger sentinel2_daily_ingest with the key 2025-08-27 and the same params"),
         ("inventory_refresh", {"partition_key": None}, "trigger inventory_refresh again"),
@@ -167,7 +167,10 @@ def test_the_line_ends_the_log_of_a_real_task(
     monkeypatch.setenv("PLUMEWATCH_STORAGE_ROOT", storage_root)
     with caplog.at_level(logging.INFO, logger="plumewatch.task"):
         assert run_dag("sentinel2_daily_ingest", "2025-8-1").state == "failed"
+        assert run_dag("co2_detection_and_matching", "2025-08-20").state == "failed"
     lines = [record.getMessage() for record in caplog.records if record.name == "plumewatch.task"]
+    told = "mend the cause, then trigger co2_detection_and_matching with a key of the form YYYY-MM. Cause: "
+    assert f"FAILED begin, final: {told}partition key '2025-08-20'; allowed: YYYY-MM" in lines
     of_search = lines.index(next(line for line in lines if line.startswith("FAILED search_scenes, final: ")))
     assert ", failed 1, " in lines[of_search - 1] and "'2025-8-1'; allowed: YYYY-MM-DD" in lines[of_search]
     assert lines[-1].startswith("FAILED report_failures, final: ") and ", failed 1, " in lines[-2]

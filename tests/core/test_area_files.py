@@ -22,6 +22,7 @@ from plumewatch.area_files import unread_files
 from plumewatch.areas import read_areas
 from plumewatch.errors import InputError
 from plumewatch.models import FailedScene
+from plumewatch.settings import Settings
 from shapely.geometry import GeometryCollection, Point, box, mapping
 
 SQUARE = box(54, 38, 54.1, 38.1)
@@ -192,6 +193,11 @@ def test_unknown_properties_are_named(tmp_path: Path, name: str, caplog: pytest.
     as_json(collection(feature("a", **{name: 10})))(tmp_path)
     assert read(tmp_path)[0] == ["a"]
     assert f"x.geojson: feature 1: not used: {name}; known: name, catalogue" in caplog.text
+
+
+def test_the_areas_of_the_bundle_need_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    assert [area.name for area in read_areas(Settings("storage").area_folders[0])] == ["korpezhe"]
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("name", ["x.kml", "x.kmz", "x.gml", "x.fgb", "x.zip", "x.geojson.bak", "x.topojson", "X.KML"])

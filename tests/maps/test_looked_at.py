@@ -203,6 +203,11 @@ def orbit(number: int, outcome: str = "searched", **more: Any) -> dict:
             [("the month", "no granules", [])],
         ),
         (
+            [orbit(0, "no_input", stage="search", missing_setting="EARTHDATA_TOKEN")],
+            "Nothing was searched: not asked: no EARTHDATA_TOKEN.",
+            [("the month", "not asked: no EARTHDATA_TOKEN", [])],
+        ),
+        (
             [orbit(0, "failed", stage="search")],
             "Nothing was searched: failed.",
             [("the month", "failed", [WHY])],

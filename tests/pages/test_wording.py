@@ -122,10 +122,11 @@ def test_statuses_have_words_even_where_nobody_chose_them() -> None:
 
 def test_outcomes_are_worded_by_whose_observation_they_are() -> None:
     asked = [(CH4, "search"), (CH4, "detection"), (CO2, "search"), (CO2, "detection")]
-    assert [outcome_text(gas, "no_input", stage) for gas, stage in asked] == [
+    assert [outcome_text(gas, {"outcome": "no_input", "stage": stage}) for gas, stage in asked] == [
         "no scene", "no pixels", "no granules", "too few soundings",
     ]  # fmt: skip
-    assert outcome_text(CO2, "searched") == "searched" and outcome_text(CH4, "as_yet_unknown") == "as yet unknown"
+    assert outcome_text(CO2, {"outcome": "searched"}) == "searched"
+    assert outcome_text(CH4, {"outcome": "as_yet_unknown"}) == "as yet unknown"
     assert sight_text(CH4, {"outcome": "no_input"}) == sight_text(CH4, {"outcome": "no_reference"}) == ""
     seen = {"outcome": "searched", "clear_fraction": None, "detection_limit": float("nan"), "wind_speed_m_s": 4.0}
     assert sight_text(CH4, seen) == "no detection limit"

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from earthdata_archive import serve_archive
+from plumewatch.gases import CH4
+from plumewatch.hand_offs import record_hand_offs
 from plumewatch.missing_settings import missing_account, missing_inventories, missing_wind
 from plumewatch.settings import Settings
 
@@ -94,6 +96,20 @@ def test_a_storage_root_that_cannot_work_is_fatal(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
     forbidden = machine.check_storage(settings(storage_root=str(tmp_path)))
     assert is_fatal_problem(forbidden) and "isn't writable" in forbidden.text
+
+
+def test_what_waits_for_its_detection_is_named(tmp_path: Path) -> None:
+    chosen = settings(storage_root=f"file://{tmp_path}")
+    nothing = [str(finding) for finding in machine.check_waiting(chosen)]
+    assert (
+        len(nothing) == 2 and nothing[0] == "OK       detection      nothing waits for methane_detection_and_matching"
+    )
+    record_hand_offs(chosen.storage_root, CH4, ["2025-08-20", "2025-08-21"], "redetect")
+    methane, co2 = machine.check_waiting(chosen)
+    assert methane.state is State.PROBLEM and not methane.is_fatal and co2.state is State.OK
+    assert methane.text.startswith("2025-08-20, 2025-08-21 waiting since 20")
+    assert "where methane_detection_and_matching is paused, unpause it" in methane.text
+    assert list(machine.check_waiting(settings(storage_root="gs://bucket/x"))) == []
 
 
 def test_a_bucket_is_listed(s3_root: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,8 +343,3 @@ def test_the_command_fails_only_on_what_is_needed(tmp_path: Path) -> None:
     misspelt = run_command(PLUMEWATCH_STORAGE_ROTT=root, PLUMEWATCH_GRANULES="cmr")
     assert misspelt.returncode == 1 and "PLUMEWATCH_STORAGE_ROOT meant?" in misspelt.stdout
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_setting_that_cannot_be_read_is_one_line() -> None:
-    run = run_command(PLUMEWATCH_ALERTS="pigeon")
-    assert run.returncode == 1 and run.stderr.count("\n") == 1 and "pigeon" in run.stderr

@@ -1,14 +1,17 @@
-"""This machine: Python, Java, Spark, and where the tables are."""
+"""This machine: Python, Java, Spark, where the tables are, and what in them waits for its detection."""
 
 from __future__ import annotations
 
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from plumewatch import spark_runtime, storage
-from plumewatch.errors import ConfigurationError, PlumewatchError
+from plumewatch.errors import ConfigurationError, PlumewatchError, some_of
+from plumewatch.gases import DETECTION, GASES
+from plumewatch.hand_offs import waiting_keys
 from plumewatch.settings import SPARK_MASTERS, Settings
 
 from tools.checks.finding import Finding, missing, ok, problem
@@ -16,6 +19,7 @@ from tools.java import present_java
 
 PYTHONS = ((3, 11), (3, 12))
 S3_TIMEOUT_S = 10
+KEYS_SHOWN = 10
 
 
 def check_python() -> Finding:
@@ -56,6 +60,22 @@ def check_storage(settings: Settings) -> Finding:
         return ok("storage", _folder_state(root) if storage.is_local(root) else _prefix_state(root))
     except (PlumewatchError, OSError) as error:
         return problem("storage", f"PLUMEWATCH_STORAGE_ROOT={root}: {error or type(error).__name__}")
+
+
+def check_waiting(settings: Settings) -> Iterator[Finding]:
+    """What was handed on to detection and with which that hasn't begun; whether a DAG is paused only Airflow knows."""
+    for gas in GASES.values():
+        try:
+            waiting = waiting_keys(settings.storage_root, gas)
+        except (PlumewatchError, OSError):  # `check_storage` says why it can't be listed
+            return
+        dag_id = DETECTION[gas.name]
+        if waiting:
+            names, since = some_of(list(waiting), KEYS_SHOWN), f"{min(waiting.values()):%Y-%m-%d %H:%M} UTC"
+            what_to_do = f"where {dag_id} is paused, unpause it, and where Airflow isn't running, start it"
+            yield problem("detection", f"{names} waiting since {since}: {what_to_do}", is_fatal=False)
+        else:
+            yield ok("detection", f"nothing waits for {dag_id}")
 
 
 def _folder_state(root: str) -> str:

@@ -1,4 +1,4 @@
-"""The settings themselves: names that nothing knows, and who is told of failures."""
+"""The settings themselves: values that can't be read, names that nothing knows, and who is told of failures."""
 
 from __future__ import annotations
 
@@ -23,9 +23,16 @@ LATER_ACCOUNTS = {"SH_CLIENT_ID": "Sentinel Hub"}
 CHANNEL_CONNECTIONS = {"smtp": "smtp_default", "sns": "aws_default", "slack": "slack_default"}
 
 
+def check_values() -> tuple[Settings, list[Finding]]:
+    """The settings as far as they can be read, and each value that can't be."""
+    findings: list[Finding] = []
+    settings = Settings.load(lambda e: findings.append(problem("settings", f"{e} (below, the default stands for it)")))
+    return settings, findings
+
+
 def check_names() -> Iterator[Finding]:
     """Names in the environment and in `.env` that look like settings and are none."""
-    in_file = read_dotenv(CHECKOUT / ".env")
+    in_file = read_dotenv(CHECKOUT / ".env", on_problem=lambda _: None)  # `check_values` tells of them
     found = {**in_file, **os.environ}
     for name in sorted(found.keys() - {*KNOWN, *NO_SETTINGS}):
         meant = nearest_setting(name)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
-from plumewatch.gases import Gas
+from plumewatch.gases import DETECTION, Gas
 from plumewatch.maps.detections_shown import (
     MAX_REFUSED,
     REFUSED,
@@ -27,7 +28,7 @@ from plumewatch.maps.looked_at import LookedAt, looked_at, not_searched_text, se
 from plumewatch.maps.map_style import STYLES
 from plumewatch.maps.sources_shown import kind_text, licence_texts, source_shown, sources_near
 from plumewatch.models import Area
-from plumewatch.pages.wording import MATCH_TEXTS, rate_text
+from plumewatch.pages.wording import MATCH_TEXTS, rate_text, waiting_text
 from plumewatch.statuses import ACCEPTED
 from plumewatch.tables import OBSERVATIONS
 
@@ -50,6 +51,8 @@ class MapRows:
     """`observations` of the key: what was looked at."""
     areas: Sequence[Area] = ()
     """Areas that there are, searched or not."""
+    waits_since_utc: datetime | None = None
+    """When the key was handed on to its detection, where that hasn't begun with it."""
     pictures: Mapping[str, str] = field(default_factory=dict)
     """PNG pictures in base64, by detection id."""
     scene_pages: Mapping[str, str] = field(default_factory=dict)
@@ -72,7 +75,7 @@ def map_content(gas: Gas, key: str, rows: MapRows) -> dict[str, Any]:
         "gas": gas.name,
         "key": key,
         "title": f"{gas.title} {key}",
-        "summary": _summary(gas, accepted, told),
+        "summary": waiting_text(DETECTION[gas.name], rows.waits_since_utc) + _summary(gas, accepted, told),
         "size_text": f"{gas.title}: circle area by rate",
         "refused_text": _refused_text(sum(status != ACCEPTED for status in rows.detections["status"].to_pylist())),
         "states": [[state, state_text(state)] for state in (*MATCH_TEXTS, UNMATCHED)],

@@ -113,11 +113,11 @@ def _count(n: int, noun: str) -> str:
 def _area(gas: Gas, name: str, rows: Sequence[Row]) -> LookedAt:
     if not rows:
         return LookedAt(name, len(FIRST_TOLD), NOT_LOOKED_AT_TEXT, ())
-    outcome = outcome_text(gas, rows[0]["outcome"], rows[0]["stage"])
+    outcome = outcome_text(gas, rows[0])
     lines = []
     for row in rows:
         seen_at = [row["scene_id"], row["observed_at_utc"] and time_text(row["observed_at_utc"])]
-        own = outcome_text(gas, row["outcome"], row["stage"])
+        own = outcome_text(gas, row)
         said = [own if own != outcome else "", sight_text(gas, row)]
         lines += [", ".join(filter(None, seen_at)), ": ".join(filter(None, said))]
     return LookedAt(name, _rank(rows[0]), outcome, tuple(filter(None, lines)))
@@ -133,7 +133,7 @@ def _orbits(gas: Gas, rows: Sequence[Row]) -> list[LookedAt]:
 
     def kind(row: Row) -> tuple[int, str, str]:
         noun = ORBIT if row["orbit"] else GRANULE if row["scene_id"] else ""  # orbit 0 is none
-        return _rank(row), outcome_text(gas, row["outcome"], row["stage"]), noun
+        return _rank(row), outcome_text(gas, row), noun
 
     told = []
     for (rank, outcome, noun), same in groupby(sorted(first.values(), key=kind), kind):

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from plumewatch import storage
 from plumewatch.gases import Gas
+from plumewatch.hand_offs import waiting_keys
 from plumewatch.maps.content import MapRows, map_content
 from plumewatch.maps.map_page import render_map
 from plumewatch.methane.details.scene_pages import scene_page_path
@@ -39,12 +40,18 @@ def write_map(gas: Gas, key: str, storage_root: str, areas: Sequence[Area] = ())
             OBSERVATIONS, storage.join(storage_root, OBSERVATIONS.name), where={"gas": gas.name, "key": key}
         ),
         areas=areas,
+        waits_since_utc=waiting_keys(storage_root, gas).get(key),
         pictures=_pictures(gas, detections, storage_root),
         scene_pages=_scene_pages(gas, detections, storage_root),
     )
-    path = storage.join(storage_root, MAPS, gas.name, f"{key}.html")
+    path = map_path(storage_root, gas, key)
     storage.write_bytes(path, render_map(map_content(gas, key, rows)).encode())
     return path
+
+
+def map_path(storage_root: str, gas: Gas, key: str) -> str:
+    """Return where the map of a gas and key is."""
+    return storage.join(storage_root, MAPS, gas.name, f"{key}.html")
 
 
 def _scene_pages(gas: Gas, detections: pa.Table, storage_root: str) -> dict[str, str]:

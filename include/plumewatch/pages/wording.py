@@ -80,13 +80,18 @@ NOT_LOOKED_AT_TEXT = "not looked at"  # nothing is on record
 FAILED_WHY_TEXT = "why is in the table failed_scenes and in the log of the run's last task, report_failures"
 
 
-def outcome_text(gas: Gas, outcome: str, stage: str | None = None) -> str:
-    """Return in words what came of looking at an area or orbit; `stage`: whose observation it is.
+def outcome_text(gas: Gas, observation: Mapping[str, Any]) -> str:
+    """Return in words what came of looking at an area or orbit.
 
     >>> from plumewatch.gases import CH4
-    >>> outcome_text(CH4, "no_input", "search"), outcome_text(CO2, "no_input", "detection")
+    >>> outcome_text(CH4, {"outcome": "no_input", "stage": "search"}), outcome_text(CO2, {"outcome": "no_input"})
     ('no scene', 'too few soundings')
+    >>> outcome_text(CO2, {"outcome": "no_input", "stage": "search", "missing_setting": "EARTHDATA_TOKEN"})
+    'not asked: no EARTHDATA_TOKEN'
     """
+    outcome, stage = str(observation.get("outcome")), observation.get("stage")
+    if setting := observation.get("missing_setting"):
+        return f"not asked: no {setting}"
     if outcome == NO_INPUT and stage == SEARCH_STAGE:
         return "no granules" if gas is CO2 else "no scene"
     if outcome == NO_INPUT and gas is CO2:
@@ -117,6 +122,17 @@ def sight_text(gas: Gas, observation: Mapping[str, Any]) -> str:
         without = "no detection limit" + ("" if _is_number(observation.get("wind_speed_m_s")) else " (no wind)")
         parts.append(f"detection limit {limit_text(gas, limit)}" if _is_number(limit) else without)
     return ", ".join(parts)
+
+
+def waiting_text(dag_id: str, since_utc: datetime | None) -> str:
+    """Return what stands before all else on the map of a key with which its detection hasn't begun; else nothing.
+
+    >>> waiting_text("some_detection", datetime(2025, 8, 20, 1, 2))
+    'Detection waits since 2025-08-20 01:02 UTC: if the DAG some_detection is paused, unpause it. '
+    """
+    if since_utc is None:
+        return ""
+    return f"Detection waits since {time_text(since_utc)}: if the DAG {dag_id} is paused, unpause it. "
 
 
 def share_text(fraction: float) -> str:

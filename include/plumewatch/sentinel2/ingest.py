@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from plumewatch import storage
 from plumewatch.areas import WHOLE_SEARCH, log_unreadable, read_areas, select_areas
 from plumewatch.catalogues.stac import read_item
-from plumewatch.errors import ConfigurationError, PlumewatchError, redact
+from plumewatch.errors import ConfigurationError, PlumewatchError, redact, some_of
 from plumewatch.failures import FailureBook, NothingDone, went_through
 from plumewatch.gases import CH4
 from plumewatch.http import one_patience_per_host
@@ -30,6 +31,10 @@ from plumewatch.wind.providers import fetch_wind
 
 SCENES = "scenes"
 """Folder of the stacked scenes below the storage root."""
+NAMES_SHOWN = 20
+
+PAUSES_S = (30.0, 60.0)
+"""What goes by before areas without an answer are asked again: what goes by before a task is tried again."""
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +81,18 @@ class DaySearch:
         """Scenes that are left on purpose."""
         return len(self.skipped)
 
+    @property
+    def unanswered(self) -> list[str]:
+        """Areas whose search failed and may go well when it is tried again."""
+        return sorted({str(failure.area) for _, failure in self.failed if _may_be_answered(vars(failure))})
+
+    def add(self, later: DaySearch) -> None:
+        """Add what a later search found of the areas that had no answer."""
+        self.scenes += later.scenes
+        self.skipped += later.skipped
+        self.failed = [f for f in self.failed if not _may_be_answered(vars(f[1]))] + later.failed
+        self.searched |= later.searched
+
     def raise_if_all_failed(self) -> None:
         """Raise where there is nothing to fetch and something failed: an empty day must not look like a good one."""
         if self.failed and not self.scenes:
@@ -102,6 +119,12 @@ class DaySearch:
         rows += [{**_observation(str(f.area), FAILED), "scene_id": f.scene_id} for f in items]
         seen = {s.area for s in self.scenes if s.key == key} | {row["area"] for row in rows}
         return rows + [_observation(area, NO_INPUT) for area in sorted(areas - seen)]
+
+
+def search_as_asked(settings: Settings, key: str, params: Mapping[str, Any], names: Sequence[str]) -> DaySearch:
+    """Search the day `key` in the areas called `names`, or their newest scenes, as the params of a run ask."""
+    search = search_newest if params["newest"] else search_day
+    return search(settings, key, names, look_back_days=params["look_back_days"])
 
 
 def search_day(settings: Settings, key: str, names: Sequence[str], **_: Any) -> DaySearch:
@@ -139,6 +162,35 @@ def search_newest(settings: Settings, key: str, names: Sequence[str], *, look_ba
             (newest, area.name, s) for s in result.skipped if str(s.scene.observed_at_utc.date()) == newest
         ]
     return found
+
+
+def search_until_answered(search: Callable[[Sequence[str]], DaySearch], names: Sequence[str]) -> DaySearch:
+    """Search the areas called `names`, which had no answer, after a pause, and once more those that still have none.
+
+    What is found is recorded by the caller when all is done: if the process dies meanwhile, nothing counts as searched.
+    """
+    found = DaySearch()
+    for pause_s in PAUSES_S:
+        if names:
+            log.warning("no answer yet of %s; searched again in %.0f s", some_of(names, NAMES_SHOWN), pause_s)
+            time.sleep(pause_s)
+            found.add(search(names))
+            names = found.unanswered
+    return found
+
+
+def unanswered_areas(book: FailureBook, key: str) -> list[str]:
+    """Return the areas whose search failed in this run and may go well when it is tried again."""
+    return sorted(row["area"] for row in book.open_rows_of_run(key) if _may_be_answered(row))
+
+
+def areas_to_search(book: FailureBook, key: str, names: Sequence[str]) -> Sequence[str]:
+    """Return which areas to search: those called `names` (all where empty), but what had an answer isn't asked again.
+
+    That is so where an earlier try of the run found nothing at all, so that nothing of it is wanted any more.
+    """
+    stopped = any(row["error_class"] == NothingDone.__name__ for row in book.open_rows_of_run(key))
+    return (stopped and unanswered_areas(book, key)) or names
 
 
 def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: Sequence[str] = ()) -> str:
@@ -272,6 +324,11 @@ def _search_areas(
             failure = FailedScene.from_exception(error, scene_id=WHOLE_SEARCH, stage=SEARCH_STAGE, area=area.name)
             found.failed.append((key, failure))
     return answered
+
+
+def _may_be_answered(failure: Mapping[str, Any]) -> bool:
+    is_search = failure["stage"] == SEARCH_STAGE and failure["scene_id"] == WHOLE_SEARCH
+    return bool(is_search and failure["area"] and failure["is_retryable"])
 
 
 def _found(area: Area, ref: SceneRef, result: FoundScenes) -> FoundScene:

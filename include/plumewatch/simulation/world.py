@@ -97,7 +97,7 @@ def _area_file(area: PlannedArea) -> dict[str, Any]:
     ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
     properties = {
         "name": area.name,
-        "title": area.title,
+        "note": area.title,
         "catalogue": "stac",
         "collection": COLLECTION,
         "max_cloud_cover": MAX_CLOUD_COVER_PERCENT,

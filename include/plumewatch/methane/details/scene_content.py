@@ -123,7 +123,7 @@ def _method(area: str, date: str, scene_id: str, rows: MethodRows, origin: tuple
                                      (("method", rows.method), ("area", area), ("date", date)))])  # fmt: skip
     plume = found[0] if found and found[0]["status"] == ACCEPTED else None  # of what isn't one no rate is said
     return facts | {
-        "name": facts["name"] if state == outcome_text(CH4, SEARCHED) else f"{facts['name']}: {state}",
+        "name": facts["name"] if state == outcome_text(CH4, {"outcome": SEARCHED}) else f"{facts['name']}: {state}",
         "state": state,
         "sight": ", ".join(filter(None, [state, sight])),
         "heading": f"{rows.method}: {len(found)} candidate{'' if len(found) == 1 else 's'}",
@@ -152,7 +152,7 @@ def _outcome(scene_id: str, observations: Sequence[Row]) -> tuple[str, str]:
     A pass of several scenes is stated under the first of them: of a scene with no row of its own all rows are said.
     """
     stated = [o for o in observations if o.get("scene_id") == scene_id] or observations
-    outcomes = dict.fromkeys(outcome_text(CH4, str(o.get("outcome")), o.get("stage")) for o in stated)
+    outcomes = dict.fromkeys(outcome_text(CH4, o) for o in stated)
     return " or ".join(outcomes) or NOT_RECORDED, sight_text(CH4, stated[0]) if len(stated) == 1 else ""
 
 

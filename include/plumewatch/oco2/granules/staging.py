@@ -16,7 +16,7 @@ from plumewatch import storage
 from plumewatch.errors import ConfigurationError, InputError
 from plumewatch.failures import FailureBook, NothingDone
 from plumewatch.gases import CO2
-from plumewatch.missing_settings import NO_TOKEN, missing_account
+from plumewatch.missing_settings import EARTHDATA_TOKEN, NO_TOKEN, missing_account
 from plumewatch.models import FailedScene
 from plumewatch.observations import write_observations
 from plumewatch.oco2.archive.cmr import search_granules
@@ -89,7 +89,7 @@ def record_missing_account(settings: Settings, month: str) -> str | None:
     reason = missing_account(settings)
     root = settings.table_root(OBSERVATIONS.name)
     if reason and not storage.read_table(OBSERVATIONS, root, ["orbit"], {"gas": CO2.name, "key": month}).num_rows:
-        _observe(settings, month, [NOTHING])
+        _observe(settings, month, [NOTHING | {"missing_setting": EARTHDATA_TOKEN}])
     return reason
 
 
