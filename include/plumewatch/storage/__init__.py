@@ -3,9 +3,9 @@
 Builds on: the floor. Start reading: partitions.py. Callers say `from plumewatch import storage`.
 """
 
+from plumewatch.storage.addresses import stated_path
 from plumewatch.storage.files import (
     absolute,
-    decoded,
     delete,
     exists,
     filesystem,
@@ -46,10 +46,10 @@ from plumewatch.storage.partitions import (
 )
 
 __all__ = [
-    "LOCK", "MANIFEST", "Partition", "Where", "absolute", "change_rows", "decoded", "delete", "exists", "filesystem",
+    "LOCK", "MANIFEST", "Partition", "Where", "absolute", "change_rows", "delete", "exists", "filesystem",
     "folder_keys", "is_file", "is_local", "join", "json_bytes", "keys_in_path", "list_files", "list_partitions",
     "local_copy", "lock", "modified_at", "modified_times", "parent", "parquet_bytes", "partition_files",
     "partition_path", "publish_partition", "read_bytes", "read_json", "read_manifest", "read_parquet", "read_table",
-    "replace_rows", "require_folder", "table_root", "upload", "write_bytes", "write_json", "write_parquet",
-    "write_partition",
+    "replace_rows", "require_folder", "stated_path", "table_root", "upload", "write_bytes", "write_json",
+    "write_parquet", "write_partition",
 ]  # fmt: skip

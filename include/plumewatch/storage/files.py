@@ -10,43 +10,26 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import fsspec
 
-from plumewatch.errors import ConfigurationError, InputError
+from plumewatch.errors import InputError
+from plumewatch.storage.addresses import S3_SCHEMES, split_scheme
 
 
 def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """Return the file system of `path` and the path inside it; local folders and `s3://` are allowed."""
-    scheme = path.split("://", 1)[0] if "://" in path else "file"
-    if scheme == "file":
-        local = path.removeprefix("file://")
-        return fsspec.filesystem("file", auto_mkdir=True), str(Path(local).expanduser().absolute())
-    if scheme in ("s3", "s3a"):
+    scheme, rest = split_scheme(path)
+    if scheme in S3_SCHEMES:
         fs = fsspec.filesystem("s3", use_listings_cache=False, default_fill_cache=False)
-        return fs, path.split("://", 1)[1].rstrip("/")
-    raise ConfigurationError(
-        f"{path}: storage of kind {scheme!r}; allowed: a local path, file:// or s3://bucket/prefix"
-    )
+        return fs, rest.removeprefix("//").rstrip("/")
+    local = rest.removeprefix("//") if scheme else rest
+    return fsspec.filesystem("file", auto_mkdir=True), str(Path(local).expanduser().absolute())
 
 
 def is_local(path: str) -> bool:
     """Whether `path` is on this machine's disk."""
     return "://" not in path or path.startswith("file://")
-
-
-def decoded(path: str) -> str:
-    """Return a `file://` address whose spaces and other characters are written as numbers as the path that it means.
-
-    Only what a user wrote is decoded, and once: a plain path says what it says, `%20` too.
-
-    >>> decoded("file:///data/my%20files"), decoded("/data/my%20files"), decoded("file:///data/my files")
-    ('/data/my files', '/data/my%20files', 'file:///data/my files')
-    """
-    if not path.startswith("file://") or "%" not in path:
-        return path
-    return unquote(path.removeprefix("file://").removeprefix("localhost"))
 
 
 def absolute(path: str) -> str:
