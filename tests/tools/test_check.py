@@ -276,9 +276,10 @@ def test_wind_files(tmp_path: Path) -> None:
     [empty] = check_wind(settings(wind=str(tmp_path)))
     assert absent == missing("wind", str(missing_wind(settings()))) and is_fatal_problem(empty)
     assert is_fatal_problem(unknown) and "products (geos_fp, era5)" in unknown.text
-    (tmp_path / "data.parquet").touch()
+    for name in ("data.PARQUET", "b.pq", "c.nc", ".hidden"):
+        (tmp_path / name).touch()
     [there] = check_wind(settings(wind=str(tmp_path)))
-    assert there.state is State.OK
+    assert there.state is State.OK and there.text == f"2 Parquet files in {tmp_path}; not read: c.nc"
 
 
 def test_inventories(tmp_path: Path) -> None:

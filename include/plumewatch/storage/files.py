@@ -15,6 +15,7 @@ import fsspec
 
 from plumewatch.errors import InputError
 from plumewatch.storage.addresses import S3_SCHEMES, split_scheme
+from plumewatch.storage.folders import walk_files
 
 
 def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -163,7 +164,11 @@ def _find(path: str) -> dict[str, dict[str, Any]]:
     """The files below `path`, in the same scheme, and what the listing says of them."""
     fs, inner = filesystem(path)
     scheme = path.split("://", 1)[0] + "://" if "://" in path else ""
-    return {scheme + file: entry for file, entry in fs.find(inner, detail=True).items()} if is_there(fs, inner) else {}
+    if not is_there(fs, inner):
+        return {}
+    if is_local(path) and fs.isdir(inner):  # its own find takes a link to a folder for a file
+        return {scheme + file: {"mtime": os.lstat(file).st_mtime} for file in walk_files(inner)}
+    return {scheme + file: entry for file, entry in fs.find(inner, detail=True).items()}
 
 
 def delete(path: str) -> None:

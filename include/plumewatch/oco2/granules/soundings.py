@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -223,7 +223,7 @@ def list_orbits(
         months = list_months(soundings_path, on_failure)
     near = sorted({str(np.datetime64(month, "M") + n) for month in months for n in (-1, 0, 1)})
     orbits: dict[int, dict[str, str]] = {}
-    for partition in storage.list_partitions(SOUNDINGS, root, {"month": near}, lambda e: _report(e, root, on_failure)):
+    for partition in storage.list_partitions(SOUNDINGS, root, {"month": near}, _strays(on_failure)):
         for file in _files_of(partition, on_failure):
             for orbit in _orbits_of(file, on_failure):
                 orbits.setdefault(orbit, {})[file] = partition.keys["month"]
@@ -242,16 +242,17 @@ def list_months(
     Soundings outside of such a folder raise InputError; with `on_failure` they are reported there and left out.
     """
     found = []
-    at_root = storage.list_partitions(
-        SOUNDINGS, soundings_path, where, lambda error: _report(error, soundings_path, on_failure)
-    )
-    for partition in at_root:
+    for partition in storage.list_partitions(SOUNDINGS, soundings_path, where, _strays(on_failure)):
         if is_key(partition.keys["month"], MONTH):
             found.append(partition.keys["month"])
         else:
             error = InputError(partition.path, f"month {partition.keys['month']!r}", "month=YYYY-MM")
             _report(error, partition.path, on_failure)
     return found
+
+
+def _strays(on_failure: OnFailure | None) -> Callable[[InputError], None]:
+    return lambda error: _report(error, error.file, on_failure)
 
 
 def _files_of(partition: storage.Partition, on_failure: OnFailure | None) -> list[str]:
