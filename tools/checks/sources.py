@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 from plumewatch import storage
-from plumewatch.errors import ConfigurationError, PlumewatchError, redact, some_of
+from plumewatch.errors import ConfigurationError, InputError, PlumewatchError, redact, some_of
 from plumewatch.inventory.refresh import INVENTORIES
 from plumewatch.missing_settings import NO_INVENTORIES, NO_TOKEN, NO_WIND_SOURCE
 from plumewatch.models import Area
@@ -149,7 +149,7 @@ def files_of(setting: str, path: str, suffixes: tuple[str, ...], allowed: str) -
         if not storage.exists(path):
             raise ConfigurationError(f"{setting}={path} doesn't exist; allowed: {allowed}")
         there = storage.list_files(path)
-    except OSError as error:
+    except (InputError, OSError) as error:
         raise ConfigurationError(f"{setting}={path} cannot be listed: {error}") from error
     files = [file for file in there if file.lower().endswith(suffixes)]
     if not files:

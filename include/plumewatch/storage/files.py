@@ -22,8 +22,9 @@ def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """Return the file system of `path` and the path inside it; local folders and `s3://` are allowed."""
     scheme, rest = split_scheme(path)
     if scheme in S3_SCHEMES:
-        fs = fsspec.filesystem("s3", use_listings_cache=False, default_fill_cache=False)
-        return fs, rest.removeprefix("//").rstrip("/")
+        from plumewatch.storage.buckets import Buckets  # slow to import, and needed for S3 alone
+
+        return Buckets(use_listings_cache=False, default_fill_cache=False), rest.removeprefix("//").rstrip("/")
     local = rest.removeprefix("//") if scheme else rest
     return fsspec.filesystem("file", auto_mkdir=True), str(Path(local).expanduser().absolute())
 
@@ -50,22 +51,15 @@ def parent(path: str) -> str:
 
 
 def exists(path: str) -> bool:
-    """Whether there is a file or folder at `path`; PermissionError where a bucket may not be listed."""
+    """Whether there is a file or folder at `path`; PermissionError or InputError where its bucket can't be listed."""
     return is_there(*filesystem(path))
 
 
 def is_there(fs: fsspec.AbstractFileSystem, inner: str) -> bool:
     """Whether there is something at `inner`, asked so that a bucket says what it denies."""
-    try:
-        if "/" in inner:
-            return bool(fs.exists(inner))
-        fs.ls(inner)  # of a bucket `exists` says no as well where access to it is denied
-    except FileNotFoundError:
-        return False
-    except PermissionError as error:
-        raise PermissionError(
-            f"{inner}: no access ({error}); allowed: what the keys in use may list and read"
-        ) from error
+    if "/" in inner:
+        return bool(fs.exists(inner))
+    fs.ls(inner)  # of a bucket `exists` says no as well where access to it is denied
     return True
 
 

@@ -53,7 +53,7 @@ def list_wind_files(path: str, days: Collection[str], on_unusable: OnUnusable) -
             return [WindFile(path, product)]
         if not storage.exists(path) or _is_of_other_days(keys.get("date", ""), wanted):
             return []
-    except OSError as error:
+    except (InputError, OSError) as error:
         on_unusable(error, path)
         return []
     walk = _Walk(fs, wanted, on_unusable)
