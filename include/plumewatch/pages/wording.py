@@ -24,6 +24,7 @@ from plumewatch.statuses import (
     MASKED_EDGE,
     NO_INPUT,
     NO_REFERENCE,
+    NO_WIND,
     NOT_SIGNIFICANT,
     RATED,
     SEARCH_STAGE,
@@ -208,6 +209,30 @@ def interval_text(gas: Gas, low: float | None, high: float | None, emission_stat
     if low is not None and high is not None:
         return f"{rate_text(gas, low)} to {rate_text(gas, high)} (68 %)"
     return "" if emission_status in (None, RATED) else f"({emission_status.replace('_', ' ')})"
+
+
+WITHOUT_RATE = {
+    "wind_across_track_m_s": "no_direction_of_flight", "surface_pressure_hpa": "no_surface_pressure",
+    "tcwv_kg_m2": "no_water_vapour",
+}  # fmt: skip
+"""What else the rate of a peak needs, and what is said where it is missing."""
+
+
+def without_rate_text(row: Mapping[str, Any]) -> str:
+    """Return why a detection (a row of `plumes` or `peaks`) has no rate, by what is missing; its status where it has.
+
+    `no_wind` stands for all that a rate needs and that isn't known: a peak with a wind may lack pressure or water.
+
+    >>> without_rate_text({"emission_status": "no_wind", "wind_u_m_s": 4.0, "wind_across_track_m_s": 4.0,
+    ...                    "surface_pressure_hpa": None})
+    'no_surface_pressure'
+    """
+    if row["emission_status"] != NO_WIND or row.get("wind_u_m_s") is None:
+        return str(row["emission_status"])
+    for column, missing in WITHOUT_RATE.items():
+        if row[column] is None:
+            return missing
+    return "no_dry_air"  # by a pressure and a water vapour that can't both be
 
 
 def emission_text(

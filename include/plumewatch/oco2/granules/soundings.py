@@ -29,6 +29,7 @@ from plumewatch.statuses import EXTRACTION_STAGE, PEAKS_STAGE
 from plumewatch.tables import SOUNDINGS
 
 OTHER_MONTH = "other_month"
+QUALITY = "xco2_quality_flag"
 DIGEST_DIGITS = 12
 IDS_A_DAY, IDS_A_MONTH = 10**8, 10**10  # an id is YYYYMMDDhhmmssmf
 
@@ -298,11 +299,11 @@ class OrbitReader:
         self._kept: dict[str, pa.Table] = {}
 
     def read(self, orbit: OrbitFiles) -> pa.Table:
-        """Return the soundings of an orbit with the columns that detection needs."""
+        """Return the soundings of an orbit, whatever their quality, with the columns that detection needs."""
         self._kept = {file: self._kept[file] for file in orbit.files if file in self._kept}
         for file in orbit.files:
             if file not in self._kept:
-                self._kept[file] = storage.read_parquet(SOUNDINGS, file, COLUMNS)
+                self._kept[file] = storage.read_parquet(SOUNDINGS, file, (*COLUMNS, QUALITY))
         return pa.concat_tables(t.filter(pc.equal(t["orbit"], orbit.orbit)) for t in self._kept.values())
 
 
