@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +19,6 @@ Floats = NDArray[np.float64]
 
 WIND_UNITS = ("m s**-1", "m s-1", "m s^-1", "m/s", "meter second-1", "m.s-1", "metre second-1", "meters/second")
 NUMBER_KINDS = "fiu"
-STEPS = {"second": timedelta(seconds=1), "minute": timedelta(minutes=1), "hour": timedelta(hours=1),
-         "day": timedelta(days=1)}  # fmt: skip
-CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
-FIRST_DAY = datetime(1582, 10, 15, tzinfo=UTC)  # before it CF's standard calendar is the Julian one
-SINCE = re.compile(r"(second|minute|hour|day|sec|min|hr|s|h|d)s?\s+since\s+(\d{1,4}-\d{1,2}-\d{1,2})[T ]?(.*)")
-SHORT = {"sec": "second", "min": "minute", "hr": "hour", "s": "second", "h": "hour", "d": "day"}
-CLOCK = re.compile(r"(?:(\d{1,2}):(\d{2})(?::(\d{2})(?:\.0*)?)?)?\s*(?:Z|UTC|[+-]?0?0:?00)?")
 
 
 @dataclass(frozen=True)
@@ -81,31 +73,6 @@ class Packing:
             is_none |= stored == (stored.dtype.type(fill) if stored.dtype.kind == "f" else fill)
         numbers = stored.astype(float)
         return np.where(is_none, np.nan, numbers * self.scale + self.offset if self.is_stated else numbers)
-
-
-def parse_time_units(attributes: Mapping[str, object], source: str) -> tuple[datetime, timedelta]:
-    """Return the epoch (UTC) and the step of a time axis, from its attributes `units` and `calendar`.
-
-    Raises InputError for other words, other calendars, other time zones, and epochs of the Julian calendar.
-
-    >>> parse_time_units({"units": "hours since 1900-01-01"}, "time")[0].year
-    1900
-    """
-    units, calendar = str(attributes.get("units")), str(attributes.get("calendar", CALENDARS[0])).lower()
-    allowed = "seconds, minutes, hours or days since a date (UTC) of the Gregorian calendar"
-    match = SINCE.fullmatch(units.strip())
-    clock = CLOCK.fullmatch(match[3].strip()) if match else None
-    try:
-        if match is None or clock is None or calendar not in CALENDARS:
-            raise ValueError(units)
-        year, month, day = map(int, match[2].split("-"))
-        hour, minute, second = (int(part or 0) for part in clock.groups())
-        epoch = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-        if epoch < FIRST_DAY:
-            raise ValueError(units)
-    except ValueError as error:
-        raise InputError(source, f"times in {units!r}, calendar {calendar}", allowed) from error
-    return epoch, STEPS[SHORT.get(match[1], match[1])]
 
 
 def _plain(unit: object) -> str:

@@ -18,8 +18,8 @@ import numpy as np
 from netCDF4 import default_fillvals
 from numpy.typing import NDArray
 
+from plumewatch.netcdf.time_units import STANDARD, TimeUnits, parse_time_units
 from plumewatch.oco2.archive.listing import VARIABLES_FILE
-from plumewatch.oco2.granules.time_units import TimeUnits, parse_time_units
 from plumewatch.reference.loading import read_reference
 
 FLOAT_BYTES = (4, 8)
@@ -155,7 +155,8 @@ def _stated_units(variable: h5py.Dataset) -> str:
 
 
 def _calendar(variable: h5py.Dataset) -> str:
-    return text_attribute(variable.attrs.get("calendar", "")).strip().casefold() or "standard"
+    stated = text_attribute(variable.attrs.get("calendar", "")).strip().casefold()
+    return STANDARD if stated in UNSTATED else stated
 
 
 def _time_units(variable: h5py.Dataset, units: str) -> TimeUnits | None:
