@@ -11,7 +11,6 @@ import pytest
 from fetched_wind import HOUR, NOON, settings, stored
 from plumewatch.models import FailedScene
 from plumewatch.wind.at_point import wind_at
-from plumewatch.wind.packing import Packing
 from plumewatch.wind.product import requests_at
 from plumewatch.wind.providers import fetch_wind
 from wind_services import BLOSC, DAY, ERA5_HEIGHTS, ERA5_LAT, ERA5_LON, HOUR_ZERO, Answers, planted, served
@@ -195,8 +194,3 @@ def test_a_scale_and_an_offset_of_geos_fp_count(geos_fp: Answers, storage_root: 
     wind, failures = fetched(storage_root, geos_said(geos_fp, "u10m", said), "geos_fp")
     u, v = planted(LON, LAT, 12.0, 10.0)
     assert failures == [] and (wind.wind_u_m_s, wind.wind_v_m_s) == pytest.approx((2 * u + 1, v), abs=5e-3)
-
-
-def test_a_float_fill_is_that_of_its_type() -> None:
-    values = np.array([1e20, 3.0, np.nan], "f4")
-    assert np.isnan(Packing.of({"_FillValue": 1e20}, "x").unpack(values, "x")).tolist() == [True, False, True]

@@ -24,10 +24,11 @@ from zarr.storage import MemoryStore
 
 from plumewatch.errors import InputError, ServiceError
 from plumewatch.http import download, download_existing, http_session
+from plumewatch.netcdf.packing import Packing
 from plumewatch.netcdf.time_units import ALLOWED, STANDARD, parse_time_units
 from plumewatch.tables import WIND
 from plumewatch.wind.grids import CutOut, GlobalGrid
-from plumewatch.wind.packing import WIND_UNITS, Packing
+from plumewatch.wind.packing import WIND_UNITS, read_packing, unpack
 from plumewatch.wind.product import HOUR, Product, TimesOf, wind_rows
 
 LEVELS = {
@@ -181,7 +182,7 @@ def _array(session: requests.Session, path: str, units: tuple[str, ...] | None) 
     stated = {**attributes, **({"missing_value": fill} if fill and "_FillValue" not in attributes else {})}
     if units is None:
         stated.pop("units", None)
-    return _Array(path, attributes, description, array, Packing.of(stated, path, units or ()))
+    return _Array(path, attributes, description, array, read_packing(stated, path, units or ()))
 
 
 def _epoch_and_step(attributes: Mapping[str, Any], path: str) -> tuple[datetime, timedelta]:
@@ -205,7 +206,7 @@ def _values(session: requests.Session, axis: _Array, first: int, end: int) -> ND
     stored = _unpacked(objects, slice(first, end), axis.path)
     if stored.dtype.kind in "iu" and not axis.packing.is_stated:
         stored = stored.astype(float)
-    values = axis.packing.unpack(stored, axis.path)
+    values = unpack(axis.packing, stored, axis.path)
     if not np.isfinite(values).all():
         raise InputError(axis.path, "values that are missing", "an axis without holes")
     return values
@@ -237,7 +238,7 @@ def _read_chunk(session: requests.Session, array: _Array, index: int) -> NDArray
     if chunk is None:
         return np.full((GRID.rows, GRID.columns), np.nan)
     stored = _unpacked({".zarray": array.description, key: chunk}, index, f"{array.path}/{key}")
-    return array.packing.unpack(stored, array.path)
+    return unpack(array.packing, stored, array.path)
 
 
 def _unpacked(objects: Mapping[str, bytes], which: int | slice, source: str) -> NDArray[np.generic]:
