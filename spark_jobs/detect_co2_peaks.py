@@ -30,11 +30,14 @@ from plumewatch.oco2.orbits.worker import (
     OrbitTask,
     details_folder,
     detect_orbits,
+    name_left_out,
     orbits_went_through,
     reports,
+    sum_left_out,
 )
+from plumewatch.pages.wording import without_rate_text
 from plumewatch.spark_session import get_spark
-from plumewatch.statuses import ACCEPTED
+from plumewatch.statuses import ACCEPTED, RATED
 from plumewatch.tables import PEAKS, SOUNDINGS
 
 if TYPE_CHECKING:
@@ -77,6 +80,7 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     tasks = _tasks(arguments, months, unreadable.setdefault)
     detected = _detect(tasks)
     orbits = reports(detected)
+    name_left_out(tasks, orbits)
     failures = [(month, failure) for failure in unreadable for month in _months_of(failure, months)]
     failures += _failures(tasks, orbits, months)
     jobs.settle(arguments, arguments.peaks_path, failures, months, orbits_went_through(tasks, arguments.wind_path))
@@ -142,17 +146,27 @@ def _publish(
     if arguments.details_path:
         _remove_other_details(arguments, month, rows)
     observations = [row for report in orbits for row in report["observations"]]
+    of_month = [task for task in tasks if month in task.orbit.months]
+    numbers = {task.orbit.orbit for task in of_month}
     path = storage.write_partition(
         PEAKS,
         arguments.peaks_path,
         {"method": arguments.method, "month": month},
         rows,
-        inputs={file for task in tasks if month in task.orbit.months for file in task.orbit.files},
+        inputs={file for task in of_month for file in task.orbit.files},
         settings={"wind_path": arguments.wind_path, "calibration": calibration_version()},
         counts=dict(sorted(counts.items())),
-        extra={"observations": [row for row in observations if row["observed_at_utc"].startswith(month)]},
+        extra={
+            "observations": [row for row in observations if row["observed_at_utc"].startswith(month)],
+            "left_out": sum_left_out(report for report in orbits if report["orbit"] in numbers),
+        },
     )
     log.info("%s: %s", path, dict(counts))
+    no_rate = rows.filter(pc.and_(pc.equal(rows["status"], ACCEPTED), pc.not_equal(rows["emission_status"], RATED)))
+    if no_rate.num_rows:
+        log.warning(
+            "%s: accepted peaks without a rate: %s", path, dict(Counter(map(without_rate_text, no_rate.to_pylist())))
+        )
     return rows.num_rows
 
 

@@ -25,7 +25,7 @@ from plumewatch.errors import InputError
 from plumewatch.failures import NothingDone, day_of_failure, partition_name
 from plumewatch.gases import ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS
 from plumewatch.methane.anomalies import ForestSettings
-from plumewatch.methane.dates.noting import dates_went_through
+from plumewatch.methane.dates.noting import dates_went_through, failure_of
 from plumewatch.methane.dates.plan import plan_runs
 from plumewatch.methane.dates.task import AreaDates
 from plumewatch.methane.dates.worker import REPORT, detect_bins
@@ -105,8 +105,8 @@ def transform(bins: DataFrame) -> DataFrame:
 
 def run(arguments: argparse.Namespace) -> jobs.JobResult:
     """Detect the plumes of all areas and dates that are asked for."""
-    reports = _detect(_bins(arguments))
     failures: dict[tuple[str, FailedScene], None] = {}
+    reports = _detect(_bins(arguments, failures.setdefault))
     for report in reports:
         for failure in (FailedScene(**values) for values in json.loads(report["failures"])):
             failures[day_of_failure(failure.scene_id) or report["date"], failure] = None
@@ -121,14 +121,24 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     return jobs.JobResult(rows_read, sum(report["rows_written"] for report in written), len(failures))
 
 
-def _bins(arguments: argparse.Namespace) -> list[list[AreaDates]]:
-    """Return the work list, shared out in bins of about equal pixels."""
+def _bins(
+    arguments: argparse.Namespace, on_failure: Callable[[tuple[str, FailedScene]], object]
+) -> list[list[AreaDates]]:
+    """Return the work list, shared out in bins of about equal pixels; a folder that is no date is told with it."""
     path = arguments.pixels_path
     if storage.is_local(path) and not storage.exists(path):
         raise InputError(path, "no such folder", "the table pixels, or a partition folder below it")
     where: Where | None = {"date": arguments.date} if arguments.date else None
     first, last = arguments.start_date or "", arguments.end_date or "9999"
-    found = [p for p in storage.list_partitions(PIXELS, path, where) if first <= p.keys["date"] <= last]
+
+    def on_stray(error: InputError) -> None:
+        keys = storage.keys_in_path(PIXELS, error.file)
+        if keys.keys() != set(PIXELS.partitions):
+            raise error
+        if first <= keys["date"] <= last:
+            on_failure((keys["date"], failure_of(error, keys["area"], keys["date"])))
+
+    found = [p for p in storage.list_partitions(PIXELS, path, where, on_stray) if first <= p.keys["date"] <= last]
     dates_of: dict[str, list[str]] = {}
     for partition in found:
         dates_of.setdefault(partition.keys["area"], []).append(partition.keys["date"])

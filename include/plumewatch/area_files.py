@@ -65,9 +65,7 @@ def unread_files(path: str) -> Iterator[tuple[str, str]]:
     """Yield the files of a folder that are no area files, though they may be meant to be, and why they aren't read."""
     for file in storage.list_files(path):
         name = file.lower().rsplit("/", 1)[-1]
-        if storage.is_local(file) and Path(storage.filesystem(file)[1]).is_dir():
-            yield file, "a link to a folder, which isn't followed; link its files, or copy them"
-        elif not name.startswith(".") and not name.endswith((*SUFFIXES, *BESIDE_AREAS)):
+        if not name.startswith(".") and not name.endswith((*SUFFIXES, *BESIDE_AREAS)):
             yield file, f"a file of another ending; read are {', '.join(SUFFIXES)}"
 
 

@@ -145,10 +145,12 @@ def main(
 
 
 def _make_paths_absolute(arguments: argparse.Namespace) -> None:
-    """Local paths are relative to where the job is called, also for workers elsewhere; `file://` is decoded."""
+    """Local paths are relative to where the job is called, also for workers elsewhere; addresses are read once."""
     for name, value in vars(arguments).items():
         if name.endswith("_path") and value is not None:
-            many = [storage.absolute(storage.decoded(path)) for path in (value if isinstance(value, list) else [value])]
+            many = [
+                storage.absolute(storage.stated_path(path)) for path in (value if isinstance(value, list) else [value])
+            ]
             setattr(arguments, name, many if isinstance(value, list) else many[0])
 
 

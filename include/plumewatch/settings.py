@@ -80,7 +80,10 @@ class Settings:
         _check_alerts(self.alerts)
         for name in PATHS:
             if path := getattr(self, name):
-                object.__setattr__(self, name, storage.decoded(path))  # a path from here on: decoded once
+                try:
+                    object.__setattr__(self, name, storage.stated_path(path))  # a path from here on: decoded once
+                except ConfigurationError as error:
+                    raise ConfigurationError(f"{environment_name(name)}: {error}") from error
 
     @classmethod
     def load(cls, on_problem: OnProblem | None = None) -> Settings:

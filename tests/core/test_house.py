@@ -19,8 +19,8 @@ MAX_MODULES = 26  # of one level of a folder of the library, its __init__ includ
 # is a room of its own; a folder's flat files are one, and so is each folder in it.
 ROOMS = (
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference",
-    "sun", "orbits", "limit_check", "storage", "settings", "http", "failures", "missing_settings", "hand_offs",
-    "observations", "jobs",
+    "sun", "orbits", "limit_check", "netcdf", "storage", "settings", "http", "failures", "missing_settings",
+    "hand_offs", "observations", "jobs",
     "area_files", "area_names", "area_geometry", "areas", "spark_runtime", "spark_session", "rasters", "catalogues",
     "wind",
     "inventory", "pages", "sentinel2",
@@ -31,8 +31,8 @@ ROOMS = (
 FLOOR = set(ROOMS[: ROOMS.index("storage")])
 PURE = {
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference",
-    "sun", "orbits", "limit_check", "pages", "methane", "methane.evaluation", "oco2", "oco2.evaluation", "matching",
-    "sentinel2",
+    "sun", "orbits", "limit_check", "netcdf", "pages", "methane", "methane.evaluation", "oco2", "oco2.evaluation",
+    "matching", "sentinel2",
 }  # fmt: skip
 # Pure modules of rooms that read or write.
 PURE_MODULES = {

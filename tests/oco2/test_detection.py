@@ -13,6 +13,7 @@ from planted import Planted, planted_columns, soundings_of
 from plumewatch.oco2.detection import DetectedPeak, detect_peaks
 from plumewatch.oco2.flux import compute_cross_sectional_flux_kt_h
 from plumewatch.oco2.pictures import draw_peak
+from plumewatch.pages.wording import without_rate_text
 from plumewatch.tables import OBSERVATIONS, PEAKS, WIND
 
 TRUTH = Planted(500, 3.0, 8.0)
@@ -85,6 +86,7 @@ def test_missing_winds_are_bridged_nearby_and_named_where_there_are_none() -> No
     assert none["emission_status"] == "no_wind" and none["wind_across_track_m_s"] is none["wind_source"] is None
     no_pressure = only_accepted(without(table, "surface_pressure_hpa", True)).row
     assert no_pressure["emission_status"] == "no_wind" and no_pressure["wind_u_m_s"] == pytest.approx(5 * TO_250_M)
+    assert (without_rate_text(none), without_rate_text(no_pressure)) == ("no_wind", "no_surface_pressure")
 
 
 def wind_rows(u: float, v: float, height_m: float, product: str = "era5") -> pa.Table:

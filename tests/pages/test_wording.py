@@ -10,9 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from plumewatch import statuses
 from plumewatch.gases import CH4, CO2, GASES
+from plumewatch.pages.outcomes import OUTCOME_TEXTS, limit_text, outcome_text, share_text, sight_text
 from plumewatch.pages.wording import (
     METHOD_TEXTS,
-    OUTCOME_TEXTS,
     STATUS_TEXTS,
     area_text,
     chance_text,
@@ -20,19 +20,16 @@ from plumewatch.pages.wording import (
     emission_text,
     false_alarm_text,
     interval_text,
-    limit_text,
     mass_text,
     match_text,
-    outcome_text,
     place_text,
     platform_text,
     probability_text,
     rate_text,
-    share_text,
-    sight_text,
     status_text,
     time_text,
     wind_text,
+    without_rate_text,
 )
 
 
@@ -157,3 +154,25 @@ def test_a_share_is_all_or_nothing_only_where_it_is(share: float, text: str) -> 
 )
 def test_a_detection_limit_has_two_digits(limit: float, text: str) -> None:
     assert limit_text(CH4, limit) == text
+
+
+WHOLE = {"emission_status": "no_wind", "wind_u_m_s": 4.0, "wind_across_track_m_s": 3.0, "surface_pressure_hpa": 980.0,
+         "tcwv_kg_m2": 20.0}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"surface_pressure_hpa": None}, "no_surface_pressure"),
+        ({"tcwv_kg_m2": None}, "no_water_vapour"),
+        ({"surface_pressure_hpa": None, "tcwv_kg_m2": None}, "no_surface_pressure"),
+        ({"wind_across_track_m_s": None}, "no_direction_of_flight"),
+        ({"surface_pressure_hpa": 1.0}, "no_dry_air"),
+        ({"wind_u_m_s": None, "wind_across_track_m_s": None, "surface_pressure_hpa": None}, "no_wind"),
+        ({"emission_status": "wind_too_weak", "surface_pressure_hpa": None}, "wind_too_weak"),
+        ({"emission_status": "ok"}, "ok"),
+    ],
+)
+def test_a_peak_without_a_rate_says_what_is_missing(change: dict[str, float | None], said: str) -> None:
+    assert without_rate_text({**WHOLE, **change}) == said
+    assert without_rate_text({"emission_status": "no_wind"}) == "no_wind"  # a plume, whose rate needs wind alone

@@ -67,7 +67,7 @@ def _value(field: pa.Field, number: int) -> Any:
 
 
 def _parquet(table: Table, write: Callable[[], pa.Table] | None = None) -> Reader:
-    keys = {"date": DAY, "month": MONTH, "key": DAY}
+    keys = {"date": DAY, "month": MONTH, "key": DAY, "period": DAY}
     number = next(f.name for f in table.schema if pa.types.is_floating(f.type) or pa.types.is_integer(f.type))
 
     def written(folder: Path) -> Path:

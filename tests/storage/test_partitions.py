@@ -99,7 +99,7 @@ def test_a_published_partition_without_rows_is_an_empty_file_with_the_schema(roo
 def test_a_manifest_that_lists_a_missing_file_is_named(tmp_path: Path) -> None:
     path = Path(storage.write_partition(SOURCES, str(tmp_path / "sources"), {"inventory": "x"}, sources("a")))
     (path / "data.parquet").unlink()
-    with pytest.raises(InputError, match="no such file, though its manifest lists it"):
+    with pytest.raises(InputError, match="though its folder or its manifest lists it"):
         storage.read_table(SOURCES, str(tmp_path / "sources"))
 
 

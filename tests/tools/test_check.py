@@ -92,7 +92,6 @@ def test_a_storage_root_that_cannot_work_is_fatal(tmp_path: Path, monkeypatch: p
     (tmp_path / "file").write_text("x")
     in_the_way = machine.check_storage(settings(storage_root=f"{tmp_path}/file/storage"))
     assert is_fatal_problem(in_the_way) and f"{tmp_path}/file is a file" in in_the_way.text
-    assert is_fatal_problem(machine.check_storage(settings(storage_root="gs://bucket/x")))
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
     forbidden = machine.check_storage(settings(storage_root=str(tmp_path)))
     assert is_fatal_problem(forbidden) and "isn't writable" in forbidden.text
@@ -293,9 +292,10 @@ def test_wind_files(tmp_path: Path) -> None:
     [empty] = check_wind(settings(wind=str(tmp_path)))
     assert absent == missing("wind", str(missing_wind(settings()))) and is_fatal_problem(empty)
     assert is_fatal_problem(unknown) and "products (geos_fp, era5)" in unknown.text
-    (tmp_path / "data.parquet").touch()
+    for name in ("data.PARQUET", "b.pq", "c.nc", ".hidden"):
+        (tmp_path / name).touch()
     [there] = check_wind(settings(wind=str(tmp_path)))
-    assert there.state is State.OK
+    assert there.state is State.OK and there.text == f"2 Parquet files in {tmp_path}; not read: c.nc"
 
 
 def test_inventories(tmp_path: Path) -> None:

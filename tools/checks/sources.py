@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 from plumewatch import storage
-from plumewatch.errors import ConfigurationError, PlumewatchError, redact, some_of
+from plumewatch.errors import ConfigurationError, InputError, PlumewatchError, redact, some_of
 from plumewatch.inventory.refresh import MAX_NAMED, NAMES, inventory_files
 from plumewatch.missing_settings import NO_INVENTORIES, NO_TOKEN, NO_WIND_SOURCE
 from plumewatch.models import Area
@@ -20,6 +20,7 @@ from requests.adapters import HTTPAdapter
 
 from tools.checks.finding import Finding, missing, ok, problem
 
+MOST_NAMED = 5
 TIMEOUT_S = (5.0, 10.0)
 """To connect, to answer: whoever waits for a check wants to know now."""
 
@@ -94,8 +95,10 @@ def check_wind(settings: Settings) -> Iterator[Finding]:
         return
     products = ", ".join(PRODUCTS)
     try:
-        files = files_of("PLUMEWATCH_WIND", settings.wind, ".parquet", f"products ({products}) or a path that exists")
-        yield ok("wind", f"{len(files)} Parquet files in {settings.wind}")
+        allowed = f"products ({products}) or a path that exists"
+        files, others = files_of("PLUMEWATCH_WIND", settings.wind, storage.PARQUET_SUFFIXES, allowed)
+        unread = f"; not read: {some_of(others, MOST_NAMED)}" if others else ""
+        yield ok("wind", f"{len(files)} Parquet files in {settings.wind}{unread}")
     except ConfigurationError as error:
         yield problem("wind", error)
 
@@ -126,7 +129,7 @@ def check_inventories(settings: Settings) -> Finding:
     if not settings.inventories:
         return missing("inventories", NO_INVENTORIES)
     try:
-        files_of("PLUMEWATCH_INVENTORIES", settings.inventories, "", "a path that exists")
+        files_of("PLUMEWATCH_INVENTORIES", settings.inventories, ("",), "a path that exists")
     except ConfigurationError as error:
         return problem("inventories", error)
     found, unread = inventory_files(settings.inventories)
@@ -137,14 +140,19 @@ def check_inventories(settings: Settings) -> Finding:
     return ok("inventories", f"{', '.join(known)} in {settings.inventories}{beside}")
 
 
-def files_of(setting: str, path: str, suffix: str, allowed: str) -> list[str]:
-    """Return the files of a path that a setting names; ConfigurationError where there is none."""
+def files_of(setting: str, path: str, suffixes: tuple[str, ...], allowed: str) -> tuple[list[str], list[str]]:
+    """Return the files of a path that a setting names, and the names of those of other endings, hidden ones left out.
+
+    ConfigurationError where there is no file of these endings.
+    """
     try:
         if not storage.exists(path):
             raise ConfigurationError(f"{setting}={path} doesn't exist; allowed: {allowed}")
-        files = storage.list_files(path, suffix)
-    except OSError as error:
+        there = storage.list_files(path)
+    except (InputError, OSError) as error:
         raise ConfigurationError(f"{setting}={path} cannot be listed: {error}") from error
+    files = [file for file in there if file.lower().endswith(suffixes)]
     if not files:
-        raise ConfigurationError(f"{setting}={path}: no {suffix} file in it")
-    return files
+        raise ConfigurationError(f"{setting}={path}: no {' or '.join(suffixes)} file in it")
+    names = {file.rsplit("/", 1)[-1] for file in there} - {file.rsplit("/", 1)[-1] for file in files}
+    return files, sorted(name for name in names if not name.startswith((".", "_")))

@@ -28,7 +28,8 @@ from plumewatch.maps.looked_at import LookedAt, looked_at, not_searched_text, se
 from plumewatch.maps.map_style import STYLES
 from plumewatch.maps.sources_shown import kind_text, licence_texts, source_shown, sources_near
 from plumewatch.models import Area
-from plumewatch.pages.wording import MATCH_TEXTS, rate_text, waiting_text
+from plumewatch.pages.outcomes import waiting_text
+from plumewatch.pages.wording import MATCH_TEXTS, rate_text
 from plumewatch.statuses import ACCEPTED
 from plumewatch.tables import OBSERVATIONS
 

@@ -26,6 +26,7 @@ from plumewatch.pages.wording import (
     status_text,
     time_text,
     wind_text,
+    without_rate_text,
 )
 from plumewatch.statuses import ACCEPTED
 
@@ -118,7 +119,7 @@ def detection_shown(
         "state_text": status_text(row["status"]) if state == REFUSED else state_text(state),
         "rate": rate,
         "rate_text": rate_text(gas, rate),
-        "interval_text": interval_text(gas, low, high, row["emission_status"]),
+        "interval_text": interval_text(gas, low, high, without_rate_text(row)),
         "radius": style.radius_px(rate),
         "certainty": certainty,
         "certainty_text": certainty_text,

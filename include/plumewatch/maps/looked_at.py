@@ -12,15 +12,8 @@ from itertools import groupby
 from typing import Any
 
 from plumewatch.gases import CH4, Gas
-from plumewatch.pages.wording import (
-    NOT_LOOKED_AT_TEXT,
-    limit_text,
-    outcome_text,
-    range_text,
-    share_text,
-    sight_text,
-    time_text,
-)
+from plumewatch.pages.outcomes import NOT_LOOKED_AT_TEXT, limit_text, outcome_text, range_text, share_text, sight_text
+from plumewatch.pages.wording import time_text
 from plumewatch.statuses import (
     FAILED,
     NO_INPUT,

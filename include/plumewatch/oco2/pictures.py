@@ -14,7 +14,14 @@ from matplotlib.figure import Figure
 from plumewatch.gases import CO2
 from plumewatch.geodesy import local_offset_km
 from plumewatch.oco2.fit import SQRT_2_PI
-from plumewatch.pages.wording import emission_text, false_alarm_text, place_text, speed_text, time_text
+from plumewatch.pages.wording import (
+    emission_text,
+    false_alarm_text,
+    place_text,
+    speed_text,
+    time_text,
+    without_rate_text,
+)
 
 SIZE_INCHES, DPI = (11.0, 4.6), 100
 CURVE_POINTS = 400
@@ -67,7 +74,7 @@ def _numbers(details: Mapping[str, Any]) -> str:
     amplitude, low, high = (details[f"amplitude_ppm_km{end}"] for end in ("", "_low", "_high"))
     rate, least, most = (details[f"emission_kt_h{end}"] for end in ("", "_low", "_high"))
     lines = [
-        f"CO₂: {emission_text(CO2, rate, least, most, details['emission_status'])}",
+        f"CO₂: {emission_text(CO2, rate, least, most, without_rate_text(details))}",
         f"amplitude {amplitude:.0f} ppm km, {low:.0f} to {high:.0f} (68 %)",
         f"height {details['height_ppm']:.2f} ppm, σ {details['sigma_km']:.1f} km",
         f"false alarm {false_alarm_text(details['false_alarm_probability'])} in 600 km",

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
@@ -106,7 +105,8 @@ def compute_track(soundings: pa.Table, geometry: Geometry | None = None) -> Trac
     xco2 are left out; a wind, pressure or water vapour that can't be is unknown (`reference/oco2_peaks.yaml`). An
     uncertainty that is missing counts as the orbit's median; outliers lose weight (`robust_weights`).
     """
-    rows = soundings.filter(_is_usable(soundings)).sort_by("sounding_id")
+    is_usable = ~np.any(list(reasons_against(soundings).values()), axis=0)
+    rows = soundings.filter(pa.array(is_usable)).sort_by("sounding_id")
     if soundings.num_rows and not rows.num_rows:
         raise _nothing_usable(soundings)
     value = {name: floats(rows[name]) for name in COLUMNS if name not in NOT_MEASURED}
@@ -180,12 +180,33 @@ def robust_weights(distance_km: Floats, xco2_ppm: Floats, uncertainty_ppm: Float
     return weight / uncertainty_ppm**2
 
 
-def _is_usable(soundings: pa.Table) -> pa.ChunkedArray:
-    """Which soundings have an id, a time, a place and a plausible xco2."""
+def reasons_against(soundings: pa.Table) -> dict[str, NDArray[np.bool_]]:
+    """Return which soundings each reason keeps out of a track, in the order in which they count."""
     lon, lat, xco2 = (floats(soundings[name]) for name in ("longitude", "latitude", "xco2_ppm"))
-    has_values = np.isfinite(lon) & (np.abs(lat) <= POLE_DEG) & _is_within(xco2, "xco2_ppm")
-    has_key = pc.and_(soundings["sounding_id"].is_valid(), soundings["observed_at_utc"].is_valid())
-    return pc.and_(has_key, pa.array(has_values))
+    return {
+        "no_id": soundings["sounding_id"].is_null().to_numpy(),
+        "no_time": soundings["observed_at_utc"].is_null().to_numpy(),
+        "no_place": ~(np.isfinite(lon) & (np.abs(lat) <= POLE_DEG)),
+        "no_xco2": np.isnan(xco2),
+        "implausible": ~_is_within(xco2, "xco2_ppm"),
+    }
+
+
+def count_left_out(soundings: pa.Table) -> dict[str, int]:
+    """Return how many soundings are left out, each by its first reason; and of how many others a value is.
+
+    A wind, pressure or water vapour that can't be counts as unknown, and its sounding stays.
+    """
+    keep, counts = np.ones(soundings.num_rows, bool), dict[str, int]()
+    for reason, is_bad in reasons_against(soundings).items():
+        counts[reason] = int(np.count_nonzero(keep & is_bad))
+        keep &= ~is_bad
+    for name in ("surface_pressure_hpa", "tcwv_kg_m2"):
+        value = floats(soundings[name])
+        counts[f"implausible_{name}"] = int(np.count_nonzero(keep & ~np.isnan(value) & ~_is_within(value, name)))
+    u, v = floats(soundings["wind_u_m_s"]), floats(soundings["wind_v_m_s"])
+    counts["implausible_wind"] = int(np.count_nonzero(keep & ~np.isnan(u) & ~np.isnan(v) & ~is_plausible(u, v)))
+    return {reason: count for reason, count in counts.items() if count}
 
 
 def _nothing_usable(soundings: pa.Table) -> InputError:

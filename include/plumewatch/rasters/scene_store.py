@@ -59,6 +59,9 @@ def list_scenes(path: str, dates: Sequence[str] | None = None) -> list[ScenePath
         keys = storage.folder_keys(PARTITIONS, storage.parent(file))
         if name.startswith((".", "_")) or not set(PARTITIONS) <= keys.keys():
             continue
+        if odd := [f"{key}={value}" for key, value in keys.items() if not storage.is_partition_value(key, value)]:
+            storage.name_unread(storage.parent(file), ", ".join(odd), "area=.../date=YYYY-MM-DD")
+            continue
         scene_id = _scene_id(name)
         if scene_id and (dates is None or keys["date"] in dates):
             scene = ScenePaths(keys["area"], keys["date"], scene_id, storage.parent(file))

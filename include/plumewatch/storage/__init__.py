@@ -3,9 +3,9 @@
 Builds on: the floor. Start reading: partitions.py. Callers say `from plumewatch import storage`.
 """
 
+from plumewatch.storage.addresses import stated_path
 from plumewatch.storage.files import (
     absolute,
-    decoded,
     delete,
     exists,
     filesystem,
@@ -25,31 +25,42 @@ from plumewatch.storage.files import (
     write_bytes,
     write_json,
 )
-from plumewatch.storage.locks import LOCK, lock
-from plumewatch.storage.parquet import parquet_bytes, read_parquet, write_parquet
-from plumewatch.storage.partitions import (
+from plumewatch.storage.folders import (
     MANIFEST,
+    PARQUET_SUFFIXES,
+    folder_content,
+    is_parquet,
+    is_partition_value,
+    name_other_files,
+    name_unread,
+)
+from plumewatch.storage.listing import (
     Partition,
     Where,
-    change_rows,
     folder_keys,
     keys_in_path,
     list_partitions,
-    partition_files,
     partition_path,
+    table_root,
+)
+from plumewatch.storage.locks import LOCK, lock
+from plumewatch.storage.parquet import parquet_bytes, read_parquet, write_parquet
+from plumewatch.storage.partitions import (
+    change_rows,
+    partition_files,
     publish_partition,
     read_manifest,
     read_table,
     replace_rows,
-    table_root,
     write_partition,
 )
 
 __all__ = [
-    "LOCK", "MANIFEST", "Partition", "Where", "absolute", "change_rows", "decoded", "delete", "exists", "filesystem",
-    "folder_keys", "is_file", "is_local", "join", "json_bytes", "keys_in_path", "list_files", "list_partitions",
-    "local_copy", "lock", "modified_at", "modified_times", "parent", "parquet_bytes", "partition_files",
+    "LOCK", "MANIFEST", "PARQUET_SUFFIXES", "Partition", "Where", "absolute", "change_rows", "delete", "exists",
+    "filesystem", "folder_content", "folder_keys", "is_file", "is_local", "is_parquet", "is_partition_value",
+    "join", "json_bytes", "keys_in_path", "list_files", "list_partitions", "local_copy", "lock", "modified_at",
+    "modified_times", "name_other_files", "name_unread", "parent", "parquet_bytes", "partition_files",
     "partition_path", "publish_partition", "read_bytes", "read_json", "read_manifest", "read_parquet", "read_table",
-    "replace_rows", "require_folder", "table_root", "upload", "write_bytes", "write_json", "write_parquet",
-    "write_partition",
+    "replace_rows", "require_folder", "stated_path", "table_root", "upload", "write_bytes", "write_json",
+    "write_parquet", "write_partition",
 ]  # fmt: skip

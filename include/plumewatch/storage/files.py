@@ -10,43 +10,28 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import fsspec
 
-from plumewatch.errors import ConfigurationError, InputError
+from plumewatch.errors import InputError
+from plumewatch.storage.addresses import S3_SCHEMES, split_scheme
+from plumewatch.storage.folders import walk_files
 
 
 def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """Return the file system of `path` and the path inside it; local folders and `s3://` are allowed."""
-    scheme = path.split("://", 1)[0] if "://" in path else "file"
-    if scheme == "file":
-        local = path.removeprefix("file://")
-        return fsspec.filesystem("file", auto_mkdir=True), str(Path(local).expanduser().absolute())
-    if scheme in ("s3", "s3a"):
-        fs = fsspec.filesystem("s3", use_listings_cache=False, default_fill_cache=False)
-        return fs, path.split("://", 1)[1].rstrip("/")
-    raise ConfigurationError(
-        f"{path}: storage of kind {scheme!r}; allowed: a local path, file:// or s3://bucket/prefix"
-    )
+    scheme, rest = split_scheme(path)
+    if scheme in S3_SCHEMES:
+        from plumewatch.storage.buckets import Buckets  # slow to import, and needed for S3 alone
+
+        return Buckets(use_listings_cache=False, default_fill_cache=False), rest.removeprefix("//").rstrip("/")
+    local = rest.removeprefix("//") if scheme else rest
+    return fsspec.filesystem("file", auto_mkdir=True), str(Path(local).expanduser().absolute())
 
 
 def is_local(path: str) -> bool:
     """Whether `path` is on this machine's disk."""
     return "://" not in path or path.startswith("file://")
-
-
-def decoded(path: str) -> str:
-    """Return a `file://` address whose spaces and other characters are written as numbers as the path that it means.
-
-    Only what a user wrote is decoded, and once: a plain path says what it says, `%20` too.
-
-    >>> decoded("file:///data/my%20files"), decoded("/data/my%20files"), decoded("file:///data/my files")
-    ('/data/my files', '/data/my%20files', 'file:///data/my files')
-    """
-    if not path.startswith("file://") or "%" not in path:
-        return path
-    return unquote(path.removeprefix("file://").removeprefix("localhost"))
 
 
 def absolute(path: str) -> str:
@@ -66,22 +51,15 @@ def parent(path: str) -> str:
 
 
 def exists(path: str) -> bool:
-    """Whether there is a file or folder at `path`; PermissionError where a bucket may not be listed."""
+    """Whether there is a file or folder at `path`; PermissionError or InputError where its bucket can't be listed."""
     return is_there(*filesystem(path))
 
 
 def is_there(fs: fsspec.AbstractFileSystem, inner: str) -> bool:
     """Whether there is something at `inner`, asked so that a bucket says what it denies."""
-    try:
-        if "/" in inner:
-            return bool(fs.exists(inner))
-        fs.ls(inner)  # of a bucket `exists` says no as well where access to it is denied
-    except FileNotFoundError:
-        return False
-    except PermissionError as error:
-        raise PermissionError(
-            f"{inner}: no access ({error}); allowed: what the keys in use may list and read"
-        ) from error
+    if "/" in inner:
+        return bool(fs.exists(inner))
+    fs.ls(inner)  # of a bucket `exists` says no as well where access to it is denied
     return True
 
 
@@ -180,7 +158,11 @@ def _find(path: str) -> dict[str, dict[str, Any]]:
     """The files below `path`, in the same scheme, and what the listing says of them."""
     fs, inner = filesystem(path)
     scheme = path.split("://", 1)[0] + "://" if "://" in path else ""
-    return {scheme + file: entry for file, entry in fs.find(inner, detail=True).items()} if is_there(fs, inner) else {}
+    if not is_there(fs, inner):
+        return {}
+    if is_local(path) and fs.isdir(inner):  # its own find takes a link to a folder for a file
+        return {scheme + file: {"mtime": os.lstat(file).st_mtime} for file in walk_files(inner)}
+    return {scheme + file: entry for file, entry in fs.find(inner, detail=True).items()}
 
 
 def delete(path: str) -> None:

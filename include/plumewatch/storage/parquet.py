@@ -38,7 +38,7 @@ def read_parquet(
             _check_columns(rows)
     except InputError as error:
         if isinstance(error.__cause__, FileNotFoundError):
-            raise InputError(path, "no such file, though its manifest lists it", allowed) from error
+            raise InputError(path, "no such file, though its folder or its manifest lists it", allowed) from error
         raise
     if filter is not None and not is_filtered:
         rows = table.conform(rows, source=path).filter(filter)

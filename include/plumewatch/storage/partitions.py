@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
 import fsspec
@@ -21,29 +20,18 @@ import pyarrow.compute as pc
 from plumewatch import __version__
 from plumewatch.errors import ConfigurationError, InputError, reading
 from plumewatch.keys import is_file_name
-from plumewatch.storage.files import exists, filesystem, is_there, join, json_bytes, read_bytes, write_bytes
+from plumewatch.storage.files import exists, filesystem, join, json_bytes, read_bytes, write_bytes
+from plumewatch.storage.folders import MANIFEST, folder_content, is_partition_value
+from plumewatch.storage.listing import Partition, Where, list_partitions, partition_path, values_of
 from plumewatch.storage.locks import lock
 from plumewatch.storage.parquet import parquet_bytes, read_parquet, write_parquet
 from plumewatch.tables import Table
 
-MANIFEST = "_manifest.json"
 MANIFEST_FORM = "the manifest that the writing job left: JSON with a list `files` of files in this folder"
 DATA_FILE = "data.parquet"
 STALE_FILE_AGE_S = 3600.0  # unlisted files younger than this may belong to a reader or to a writer at work
 
 log = logging.getLogger(__name__)
-
-Where = Mapping[str, str | Collection[str]]
-
-
-@dataclass(frozen=True)
-class Partition:
-    """One folder that holds rows of a table."""
-
-    path: str
-    """With the scheme that the caller used."""
-    keys: dict[str, str]
-    """Partition columns and their values, read from the path."""
 
 
 class Origin(TypedDict, total=False):
@@ -57,100 +45,6 @@ class Origin(TypedDict, total=False):
     """Rows by status."""
     extra: Mapping[str, Any]
     """Further keys of the manifest."""
-
-
-def partition_path(root: str, keys: Mapping[str, str]) -> str:
-    """Return the folder of a partition below a table's root."""
-    return join(root, *(f"{name}={value}" for name, value in keys.items())) if keys else root.rstrip("/")
-
-
-def keys_in_path(table: Table, path: str) -> dict[str, str]:
-    """Return the partition columns of `table` that the folders of `path` name, from its end up to the table's root.
-
-    A folder above the root that looks like one of them, as of a storage root in .../date=2025-01-01/, says nothing.
-    """
-    return _root_and_keys(table.partitions, path)[1]
-
-
-def folder_keys(names: Sequence[str], folder: str) -> dict[str, str]:
-    """Return the values of the `key=value` folders called `names` at the end of `folder`, as keys_in_path does.
-
-    >>> folder_keys(("area", "date"), "/x/date=2024/scenes/area=dune/date=2025-08-21")
-    {'area': 'dune', 'date': '2025-08-21'}
-    """
-    return _root_and_keys(names, folder)[1]
-
-
-def table_root(table: Table, path: str) -> str:
-    """Return the table's root, given the root itself or any partition folder, or file of one, below it."""
-    return _root_and_keys(table.partitions, path)[0]
-
-
-def _root_and_keys(names: Sequence[str], path: str) -> tuple[str, dict[str, str]]:
-    parts, keys = path.rstrip("/").split("/"), dict[str, str]()
-    if parts[-1] == MANIFEST or parts[-1].endswith(".parquet"):
-        parts.pop()
-    while parts:
-        name, separator, value = parts[-1].partition("=")
-        if not separator or name not in names or name in keys:
-            break
-        keys[name] = value
-        parts.pop()
-    return "/".join(parts), dict(reversed(keys.items()))
-
-
-def list_partitions(
-    table: Table, path: str, where: Where | None = None, on_stray: Callable[[InputError], None] | None = None
-) -> list[Partition]:
-    """Return the partitions at or below `path` that fit `where` (column: value or values), sorted by path.
-
-    Rows outside of partition folders raise InputError; with `on_stray` they are told there and passed over.
-    """
-    allowed = {k: {v} if isinstance(v, str) else set(v) for k, v in (where or {}).items()}
-    fs, inner = filesystem(path)
-    keys = keys_in_path(table, path)
-    if any(keys.get(name, next(iter(values), None)) not in values for name, values in allowed.items()):
-        return []
-    if not is_there(fs, inner):
-        return []
-    if fs.isfile(inner):
-        raise InputError(path, "a file", f"the root of the table {table.name}, or a partition folder below it")
-    return sorted(_walk(fs, table, path.rstrip("/"), keys, allowed, on_stray), key=lambda partition: partition.path)
-
-
-def _walk(
-    fs: fsspec.AbstractFileSystem,
-    table: Table,
-    path: str,
-    keys: dict[str, str],
-    allowed: Mapping[str, set[str]],
-    on_stray: Callable[[InputError], None] | None,
-) -> Iterator[Partition]:
-    folders, has_rows = [], False
-    for entry in fs.ls(filesystem(path)[1], detail=True):
-        name = entry["name"].rstrip("/").rsplit("/", 1)[-1]
-        key, _, value = name.partition("=")
-        if entry["type"] == "directory" and key in table.partitions and key not in keys:
-            if value in allowed.get(key, {value}):
-                folders.append((name, {**keys, key: value}))
-        else:
-            has_rows |= _holds_rows(name)
-    if has_rows:
-        missing = [name for name in table.partitions if name not in keys]
-        if missing and not table.may_be_flat:
-            found = f"rows outside of {'/'.join(f'{name}=...' for name in missing)} folders"
-            error = InputError(path, found, f"{table.name}/" + "/".join(f"{name}=..." for name in table.partitions))
-            if on_stray is None:
-                raise error
-            on_stray(error)
-        else:
-            yield Partition(path, keys)
-    for name, deeper in folders:
-        yield from _walk(fs, table, join(path, name), deeper, allowed, on_stray)
-
-
-def _holds_rows(name: str) -> bool:
-    return name == MANIFEST or (name.endswith(".parquet") and not name.startswith((".", "_")))
 
 
 def read_manifest(path: str) -> dict[str, Any] | None:
@@ -201,8 +95,7 @@ def partition_files(partition: Partition) -> list[str]:
     if manifest is not None:
         return [join(partition.path, name) for name in manifest["files"]]
     fs, inner = filesystem(partition.path)
-    names = (entry.rsplit("/", 1)[-1] for entry in fs.ls(inner, detail=False))
-    return [join(partition.path, name) for name in sorted(names) if name != MANIFEST and _holds_rows(name)]
+    return [join(partition.path, name) for name in folder_content(fs, inner).parquet]
 
 
 def read_table(
@@ -291,8 +184,8 @@ def _check_keys(table: Table, keys: Mapping[str, str]) -> None:
     if tuple(keys) != table.partitions:
         raise ConfigurationError(f"{table.name}: partition {dict(keys)}; allowed: keys {', '.join(table.partitions)}")
     for name, value in keys.items():
-        if not value or "/" in value or value.startswith("."):
-            raise ConfigurationError(f"{table.name}: {name}={value!r}; allowed: a name without '/'")
+        if not is_partition_value(name, value) or "/" in value or value.startswith("."):
+            raise ConfigurationError(f"{table.name}: {name}={value!r}; allowed: {values_of(name)}, without '/'")
 
 
 def _write_manifest(path: str, files: Sequence[str], rows: int, origin: Origin) -> None:

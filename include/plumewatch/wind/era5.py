@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,11 @@ from zarr.storage import MemoryStore
 
 from plumewatch.errors import InputError, ServiceError
 from plumewatch.http import download, download_existing, http_session
+from plumewatch.netcdf.packing import Packing
+from plumewatch.netcdf.time_units import ALLOWED, STANDARD, parse_time_units
 from plumewatch.tables import WIND
 from plumewatch.wind.grids import CutOut, GlobalGrid
-from plumewatch.wind.packing import WIND_UNITS, Packing, parse_time_units
+from plumewatch.wind.packing import WIND_UNITS, read_packing, unpack
 from plumewatch.wind.product import HOUR, Product, TimesOf, wind_rows
 
 LEVELS = {
@@ -117,7 +119,7 @@ def _layout(session: requests.Session, store: str, last: datetime) -> _Layout:
     rows = _nodes(session, f"{store}/{AXES[1]}", GRID.latitudes)
     columns = _nodes(session, f"{store}/{AXES[2]}", GRID.longitudes)
     path = f"{store}/{AXES[0]}"
-    epoch, step = parse_time_units(_json(session, store, f"{AXES[0]}/.zattrs"), path)
+    epoch, step = _epoch_and_step(_json(session, store, f"{AXES[0]}/.zattrs"), path)
     axis = _axis(session, path, units=None)
     if axis is None:
         if (epoch, step) != (HOUR_ZERO, HOUR):
@@ -180,7 +182,16 @@ def _array(session: requests.Session, path: str, units: tuple[str, ...] | None) 
     stated = {**attributes, **({"missing_value": fill} if fill and "_FillValue" not in attributes else {})}
     if units is None:
         stated.pop("units", None)
-    return _Array(path, attributes, description, array, Packing.of(stated, path, units or ()))
+    return _Array(path, attributes, description, array, read_packing(stated, path, units or ()))
+
+
+def _epoch_and_step(attributes: Mapping[str, Any], path: str) -> tuple[datetime, timedelta]:
+    """When 0 is on an axis of time, and how long one is; InputError where its attributes say neither."""
+    units, calendar = str(attributes.get("units")), str(attributes.get("calendar", STANDARD))
+    since = parse_time_units(units, calendar)
+    if since is None:
+        raise InputError(path, f"times in {units!r}, calendar {calendar}", ALLOWED)
+    return datetime.fromtimestamp(since.epoch_s, UTC), timedelta(seconds=since.step_s)
 
 
 def _values(session: requests.Session, axis: _Array, first: int, end: int) -> NDArray[np.float64]:
@@ -195,7 +206,7 @@ def _values(session: requests.Session, axis: _Array, first: int, end: int) -> ND
     stored = _unpacked(objects, slice(first, end), axis.path)
     if stored.dtype.kind in "iu" and not axis.packing.is_stated:
         stored = stored.astype(float)
-    values = axis.packing.unpack(stored, axis.path)
+    values = unpack(axis.packing, stored, axis.path)
     if not np.isfinite(values).all():
         raise InputError(axis.path, "values that are missing", "an axis without holes")
     return values
@@ -227,7 +238,7 @@ def _read_chunk(session: requests.Session, array: _Array, index: int) -> NDArray
     if chunk is None:
         return np.full((GRID.rows, GRID.columns), np.nan)
     stored = _unpacked({".zarray": array.description, key: chunk}, index, f"{array.path}/{key}")
-    return array.packing.unpack(stored, array.path)
+    return unpack(array.packing, stored, array.path)
 
 
 def _unpacked(objects: Mapping[str, bytes], which: int | slice, source: str) -> NDArray[np.generic]:

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from plumewatch.errors import InputError, ServiceError
 from plumewatch.http import download_existing, http_session
+from plumewatch.netcdf.packing import Packing
 from plumewatch.tables import WIND
 from plumewatch.wind.dap2 import parse_das, parse_dods
 from plumewatch.wind.grids import CutOut, GlobalGrid
-from plumewatch.wind.packing import Packing
+from plumewatch.wind.packing import read_packing, refuse_if_packed, unpack
 from plumewatch.wind.product import HOUR, Product, TimesOf, wind_rows
 
 COLLECTION = "tavg1_2d_slv_Nx"
@@ -90,12 +91,12 @@ def _extent(session: requests.Session, dataset: str) -> _Extent:
     step = attributes["time"].get("grads_step")
     if sizes != nodes or step not in HOURLY_STEPS:
         raise InputError(dataset, f"{sizes} nodes each {step}", f"{nodes} nodes each 60mn")
-    packings = {name: Packing.of(attributes[name], f"{dataset} {name}") for name in VARIABLES}
+    packings = {name: read_packing(attributes[name], f"{dataset} {name}") for name in VARIABLES}
     for name, units in AXIS_UNITS.items():
         stated = str(attributes[name].get("units", units)).lower()
         if not stated.startswith(units):
             raise InputError(f"{dataset} {name}", f"units {stated!r}", units)
-        Packing.of({**attributes[name], "units": None}, f"{dataset} {name}", ()).refuse_if_stated(f"{dataset} {name}")
+        refuse_if_packed(Packing.of(attributes[name], f"{dataset} {name}"))
     try:
         beginning = attributes["time"]["grads_min"]
         form = GRADS_TIME if ":" in beginning else GRADS_TIME_FULL_HOUR
@@ -131,7 +132,7 @@ def _read_block(
 
 def _values(dataset: str, name: str, stored: NDArray[np.generic], extent: _Extent) -> Floats:
     numbers = np.where(np.abs(stored.astype(float)) < UNDEFINED, 0.0, np.nan)
-    return extent.packings[name].unpack(stored, f"{dataset} {name}") + numbers
+    return unpack(extent.packings[name], stored, f"{dataset} {name}") + numbers
 
 
 def _check_place(dataset: str, found: dict[str, NDArray[np.generic]], cut_out: CutOut, days: Floats) -> None:

@@ -12,14 +12,13 @@ from plumewatch import storage
 from plumewatch.errors import InputError
 from plumewatch.tables import WIND
 
-SUFFIXES = (".parquet", ".pq", ".parq")
 OTHER_WIND = (".nc", ".nc4", ".grib", ".grib2", ".grb", ".grb2", ".csv", ".feather", ".arrow", ".h5", ".hdf5", ".zarr",
               ".gz", ".zip")  # fmt: skip
 """Endings of files that may be meant as wind, and aren't read."""
 UNNAMED_PRODUCT = "files"  # product of rows in a folder that names none
-MAX_DEPTH = 20  # folders within folders: a link that leads upwards ends here
+MAX_DEPTH = 20  # folders within folders
 DAY = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})(?:$|[T ].*|%20.*)")
-ALLOWED = f"Parquet files ({', '.join(SUFFIXES)}) with " + ", ".join(WIND.schema.names)
+ALLOWED = f"Parquet files ({', '.join(storage.PARQUET_SUFFIXES)}) with " + ", ".join(WIND.schema.names)
 
 OnUnusable = Callable[[InputError | OSError, str], None]
 """Told an error, and the file or folder that cannot be used."""
@@ -48,13 +47,13 @@ def list_wind_files(path: str, days: Collection[str], on_unusable: OnUnusable) -
     product = keys.get("product", UNNAMED_PRODUCT)
     try:
         if fs.isfile(inner):
-            if not inner.lower().endswith(SUFFIXES):
+            if not storage.is_parquet(inner):
                 on_unusable(InputError(path, "not a Parquet file by its name", ALLOWED), path)
                 return []
             return [WindFile(path, product)]
         if not storage.exists(path) or _is_of_other_days(keys.get("date", ""), wanted):
             return []
-    except OSError as error:
+    except (InputError, OSError) as error:
         on_unusable(error, path)
         return []
     walk = _Walk(fs, wanted, on_unusable)
@@ -86,41 +85,38 @@ class _Walk:
             self.on_unusable(InputError(folder, f"more than {MAX_DEPTH} folders within folders", "fewer"), folder)
             return
         try:
-            folders, names = self._content(folder)
+            content = storage.folder_content(self.fs, storage.filesystem(folder)[1])
+            names = content.files
             if storage.MANIFEST in names:
-                names = (storage.read_manifest(folder) or {"files": []})["files"]
+                names = tuple((storage.read_manifest(folder) or {"files": ()})["files"])
                 self.n_read += 1
         except (InputError, OSError) as error:
             self.n_read += 1
             self.on_unusable(error, folder)
             return
         for name in names:
-            if name.lower().endswith(SUFFIXES):
+            if storage.is_parquet(name):
                 self.n_read += 1
                 yield WindFile(storage.join(folder, name), product)
-            elif not name.startswith((".", "_")):
-                self.others.append(name)
-                if name.lower().endswith(OTHER_WIND):
-                    path = storage.join(folder, name)
-                    self.on_unusable(InputError(path, "a file of another format", ALLOWED), path)
-        for name in folders:
-            key, _, value = name.partition("=")
+        self._name_others(folder, [name for name in names if not storage.is_parquet(name)])
+        for name in content.astray:
+            storage.name_unread(storage.join(folder, name), "a link to nothing, or back to a folder above", ALLOWED)
+        for name in content.folders:
+            key, separator, value = name.partition("=")
+            if not storage.is_partition_value("", value if separator else name):
+                storage.name_unread(storage.join(folder, name), "a copy by its name", ALLOWED)
+                continue
             if key == "date" and _is_of_other_days(value, self.days):
                 self.n_read += 1
                 continue
             of_folder = value if key == "product" and value else product
             yield from self.files(storage.join(folder, name), of_folder, depth + 1)
 
-    def _content(self, folder: str) -> tuple[list[str], list[str]]:
-        """Names of the folders and of the files in a folder, links followed, hidden ones but the manifest left out."""
-        folders: list[str] = []
-        names: list[str] = []
-        for entry in self.fs.ls(storage.filesystem(folder)[1], detail=True):
-            name = entry["name"].rstrip("/").rsplit("/", 1)[-1]
-            if name.startswith((".", "_")) and name != storage.MANIFEST:
-                continue
-            is_folder = entry["type"] == "directory" or (
-                entry["type"] != "file" and self.fs.isdir(entry["name"])  # a link on a disk
-            )
-            (folders if is_folder else names).append(name)
-        return sorted(folders), sorted(names)
+    def _name_others(self, folder: str, names: list[str]) -> None:
+        """Tell of files that may be meant as wind; the others are named in the log."""
+        self.others += names
+        for name in names:
+            if name.lower().endswith(OTHER_WIND):
+                path = storage.join(folder, name)
+                self.on_unusable(InputError(path, "a file of another format", ALLOWED), path)
+        storage.name_other_files(folder, [name for name in names if not name.lower().endswith(OTHER_WIND)])

@@ -237,7 +237,7 @@ def test_a_missing_value_of_an_odd_form_hinders_nothing(tmp_path: Path, stated: 
 
 def test_a_missing_value_that_is_no_number_is_named(tmp_path: Path) -> None:
     path = alter(plain(tmp_path), "xco2", np.full(32, 400.0, "f4"), missing_value="none")
-    with pytest.raises(InputError, match="missing value 'none' of xco2 is no number"):
+    with pytest.raises(InputError, match="variable xco2: missing_value 'none', where a number is allowed"):
         read_granule(path)
 
 

@@ -284,10 +284,7 @@ def test_what_is_no_month_or_has_no_manifest_is_named_and_the_good_month_is_done
 def test_soundings_without_an_orbit_are_named_and_the_others_searched(job: ModuleType, soundings: str) -> None:
     path = storage.join(soundings, f"month={AUGUST}", "30.parquet")
     rows = storage.read_parquet(SOUNDINGS, path)
-    numbers = [None, *rows["orbit"].to_pylist()[1:]]
-    kind = rows.schema.field("orbit").type
-    rows = rows.set_column(rows.schema.get_field_index("orbit"), "orbit", pa.array(numbers, kind))
-    storage.write_parquet(SOUNDINGS, path, rows)
+    storage.write_parquet(SOUNDINGS, path, with_column(rows, "orbit", [None, *rows["orbit"].to_pylist()[1:]]))
     assert run(job, soundings).failed == 1 and len(accepted(soundings)) == 2
 
 
@@ -296,3 +293,27 @@ def test_files_of_others_beside_the_details_stay(job: ModuleType, soundings: str
     storage.write_bytes(note, b"mine")
     run(job, soundings, "--month", AUGUST)
     assert storage.read_bytes(note) == b"mine"
+
+
+def test_only_soundings_of_good_quality_are_searched(
+    job: ModuleType, soundings: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = storage.join(soundings, f"month={AUGUST}", "30.parquet")
+    rows = storage.read_parquet(SOUNDINGS, path)
+    plume = rows.filter(pc.equal(rows["orbit"], 11500))
+    bad = with_column(plume, "xco2_quality_flag", [1] * plume.num_rows)
+    unknown = rows.filter(pc.equal(rows["orbit"], 11501))
+    flags = [None, 2, -1, 127, *[0] * (unknown.num_rows - 4)]
+    storage.write_parquet(SOUNDINGS, path, pa.concat_tables([bad, with_column(unknown, "xco2_quality_flag", flags)]))
+    with caplog.at_level("INFO"):
+        result = run(job, soundings)
+    assert result.failed == 0 and result.rows_read == 3 * 3552
+    assert [row["orbit"] for row in accepted(soundings)] == [11530]
+    manifest = storage.read_manifest(storage.join(storage.parent(soundings), "peaks", "method=scan", f"month={AUGUST}"))
+    assert manifest is not None and manifest["left_out"] == {"bad_quality": 3552 + 4}
+    assert f"orbit 11501: left out or unknown of 3552 soundings: bad_quality 4; {path}" in caplog.text
+
+
+def with_column(rows: pa.Table, name: str, values: list[Any]) -> pa.Table:
+    at = rows.schema.get_field_index(name)
+    return rows.set_column(at, rows.schema.field(at), pa.array(values, rows.schema.field(at).type))

@@ -20,6 +20,7 @@ from plumewatch.constants import EARTH_RADIUS_KM
 from plumewatch.gases import CH4, ISOLATION_FOREST
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.methane.anomalies import NOISE
+from plumewatch.pages.outcomes import outcome_text, sight_text
 from plumewatch.pages.wording import (
     METHOD_TEXTS,
     area_text,
@@ -27,11 +28,9 @@ from plumewatch.pages.wording import (
     emission_text,
     interval_text,
     mass_text,
-    outcome_text,
     place_text,
     probability_text,
     rate_text,
-    sight_text,
     status_text,
 )
 from plumewatch.statuses import ACCEPTED, SEARCHED, UNRATED

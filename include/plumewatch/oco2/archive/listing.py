@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 from plumewatch import storage
 from plumewatch.errors import InputError
@@ -125,7 +123,7 @@ def read_listing(path: str, month: str | None = None) -> GranuleListing:
         raise InputError(path, "no such folder or file", "a folder, an s3:// prefix or a file of OCO-2 Lite granules")
     found: list[GranuleRef] = []
     refused: list[RefusedGranule] = []
-    there = _files_of(path)
+    there = storage.list_files(path)
     files = [file for file in there if file.endswith(SUFFIX)]
     if not files and storage.is_file(path):
         raise InputError(
@@ -151,28 +149,6 @@ def _is_other_lite(name: str, names: Collection[str]) -> bool:
     """Whether a file may be meant as a granule, and isn't the packed or renamed copy of one of `names`."""
     stem = re.search(_STEM, name)
     return OTHER_LITE.fullmatch(name) is not None and not (stem and stem[0] + SUFFIX in names)
-
-
-def _files_of(path: str) -> list[str]:
-    """The files at or below `path`, those in linked folders too, each linked folder once."""
-    files = storage.list_files(path)
-    inner = storage.filesystem(path)[1]
-    if not storage.is_local(path) or not Path(inner).is_dir():
-        return files
-    scheme = path.removesuffix(path.split("://", 1)[-1])
-    walked = {Path(inner).resolve()}
-    for folder, folders, _ in os.walk(inner, followlinks=True):
-        for name in sorted(folders):
-            link = Path(folder, name)
-            if not link.is_symlink():
-                continue
-            target = link.resolve()
-            if any(one.is_relative_to(target) or target.is_relative_to(one) for one in walked):
-                folders.remove(name)  # listed already, or above what is
-                continue
-            walked.add(target)
-            files += storage.list_files(f"{scheme}{link}")
-    return sorted(files)
 
 
 def older_of_day(listing: GranuleListing, day: date) -> list[GranuleRef]:

@@ -22,7 +22,7 @@ GOOD_QUALITY = 0
 LAND, WATER = "land", "water"
 SURFACES: Mapping[str, tuple[int, ...]] = {LAND: (0, 3), WATER: (1, 2)}  # land_water_indicator: 2 inland water, 3 mixed
 MODES = (0, 1, 2, 3)  # operation_mode: nadir, glint, target, transition
-IMPLAUSIBLE, REPEATED_ID = "implausible", "repeated_id"
+BAD_QUALITY, IMPLAUSIBLE, REPEATED_ID = "bad_quality", "implausible", "repeated_id"
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -156,7 +156,7 @@ def _reasons(
     }
     if not selection.keep_bad_quality:
         quality = columns["xco2_quality_flag"]
-        reasons["bad_quality"] = ~quality.valid() | (quality.values != GOOD_QUALITY)
+        reasons[BAD_QUALITY] = ~quality.valid() | (quality.values != GOOD_QUALITY)
     if selection.modes is not None:
         mode = columns["operation_mode"]
         reasons["other_mode"] = ~mode.valid() | ~np.isin(mode.values, sorted(selection.modes))

@@ -14,8 +14,9 @@ from pathlib import Path
 import h5py
 
 from plumewatch.errors import InputError, reading
+from plumewatch.netcdf.packing import text_of
 from plumewatch.oco2.archive.file_head import HDF5_MAGIC, HEAD_BYTES, describe_other_than_hdf5
-from plumewatch.oco2.granules.lite_values import lite_variables, oddity, text_attribute
+from plumewatch.oco2.granules.lite_values import lite_variables, oddity
 
 LITE_FILE = "an OCO-2 Lite NetCDF-4 file"
 MOST_SOUNDINGS = 5_000_000  # eight footprints three times a second are two million a day
@@ -82,9 +83,7 @@ def _variable(dataset: h5py.File, path: str) -> h5py.Dataset | None:
 
 def _is_bare_dimension(found: h5py.Dataset) -> bool:
     """Whether it is what NetCDF-4 writes for a dimension that has no variable."""
-    return text_attribute(found.attrs.get("NAME", "")).startswith(
-        "This is a netCDF dimension but not a netCDF variable"
-    )
+    return text_of(found.attrs.get("NAME", "")).startswith("This is a netCDF dimension but not a netCDF variable")
 
 
 def _inventory(dataset: h5py.File) -> str:

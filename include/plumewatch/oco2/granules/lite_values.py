@@ -6,7 +6,6 @@ Unit, packing, type and missing values are read; what `reference/oco2_lite_varia
 from __future__ import annotations
 
 import logging
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,17 +17,17 @@ import numpy as np
 from netCDF4 import default_fillvals
 from numpy.typing import NDArray
 
+from plumewatch.errors import InputError
+from plumewatch.netcdf.packing import UNLIMITED, Packing, numbers_of, text_of, valid
+from plumewatch.netcdf.time_units import STANDARD, TimeUnits, parse_time_units
 from plumewatch.oco2.archive.listing import VARIABLES_FILE
-from plumewatch.oco2.granules.time_units import TimeUnits, parse_time_units
 from plumewatch.reference.loading import read_reference
 
 FLOAT_BYTES = (4, 8)
 ID_BYTES = 8  # a smaller type can't hold 16 digits
-PACKING = {"scale_factor": 1.0, "add_offset": 0.0}  # and what an absent one stands for
 USUAL_FILL = -999_999  # in Lite files, also where a variable doesn't state it
 UNSTATED = ("", "none")  # then the column's own unit is meant
 TIME = "time"
-UNLIMITED = (-math.inf, math.inf)
 FLAGS: Mapping[str, Mapping[int, str]] = {
     "xco2_quality_flag": {0: "good"},
     "operation_mode": {0: "nadir", 1: "glint", 2: "target"},
@@ -53,12 +52,6 @@ def _units() -> Mapping[str, Mapping[str, float]]:
     return dict(read_reference(VARIABLES_FILE)["units"])
 
 
-def text_attribute(attribute: Any) -> str:
-    """Return a text attribute, in whichever of the forms HDF5 has for it."""
-    value = np.asarray(attribute).ravel()[0] if np.size(attribute) else ""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
 def oddity(variable: h5py.Dataset, column: str) -> str | None:
     """What keeps the variable of a column from being read, None where nothing does."""
     kind, name, entry = variable.dtype, variable.name.lstrip("/"), lite_variables()[column]
@@ -66,13 +59,13 @@ def oddity(variable: h5py.Dataset, column: str) -> str | None:
         return f"variable {name} of type {kind}, neither an integer nor a float of 4 or 8 bytes"
     if column == "sounding_id" and kind.itemsize < ID_BYTES:
         return f"variable {name} of type {kind}, which can't hold 16 digits"
-    if kind.kind == "i" and text_attribute(variable.attrs.get("_Unsigned", "")).casefold() == "true":
-        return f"variable {name} of type {kind} is called unsigned"
-    packing = _packing(variable)
-    if not all(map(math.isfinite, packing.values())) or not packing["scale_factor"]:
-        return f"variable {name} is packed by {_said(packing)}, no numbers to unpack with"
-    if entry.get("is_code") and packing != PACKING:
-        return f"variable {name} is packed by {_said(packing)}, though it is a count or a flag"
+    try:
+        packing = _packing(variable)
+    except InputError as error:
+        return f"variable {name}: {error.found}, where {error.allowed} is allowed"
+    if entry.get("is_code") and not packing.is_plain:
+        stated = f"scale_factor {packing.scale:g}, add_offset {packing.offset:g}"
+        return f"variable {name} is packed by {stated}, though it is a count or a flag"
     units = _stated_units(variable)
     if column == TIME and units and _time_units(variable, units) is None:
         return f"variable {name} in {units!r}, calendar {_calendar(variable)!r}: no time since a date"
@@ -88,9 +81,9 @@ def _other_meaning(variable: h5py.Dataset, column: str) -> str | None:
     """What the file says of a flag's values that contradicts what they mean here (CF Conventions 1.11, 3.5)."""
     if column not in FLAGS or not {"flag_values", "flag_meanings"} <= set(variable.attrs):
         return None
-    stated = text_attribute(variable.attrs["flag_meanings"])
+    stated = text_of(variable.attrs["flag_meanings"])
     meanings = [set(re.split(r"[^a-z0-9]+", word)) for word in stated.casefold().split()]
-    values = _numbers(variable.attrs["flag_values"])
+    values = numbers_of(variable.attrs["flag_values"])
     for code, word in FLAGS[column].items():
         calls_it = {v for v, words in zip(values, meanings, strict=False) if word in words and "not" not in words}
         if calls_it and code not in calls_it:
@@ -98,64 +91,21 @@ def _other_meaning(variable: h5py.Dataset, column: str) -> str | None:
     return None
 
 
-def _limits(variable: h5py.Dataset) -> tuple[float, float]:
-    """The least and the most valid value as stored, by valid_range, valid_min and valid_max (CF Conventions 1.11, 2.5).
-
-    What is no number says nothing.
-    """
-    least, most = -math.inf, math.inf
-    attributes, packing = variable.attrs, _packing(variable)
-    for name in ("valid_range", "valid_min", "valid_max"):
-        stated = _numbers(attributes.get(name, ()))
-        if len(stated) != (2 if name == "valid_range" else 1) or any(map(math.isnan, stated)):
-            if name in attributes:
-                log.warning("variable %s: %s %s says nothing", variable.name.lstrip("/"), name, attributes[name])
-            continue
-        if variable.dtype.kind != "f" and packing != PACKING and np.asarray(attributes[name]).dtype.kind == "f":
-            # of a wider type than what is packed: in the unit of the unpacked values
-            stated = sorted((value - packing["add_offset"]) / packing["scale_factor"] for value in stated)
-        least = max(least, stated[0]) if name != "valid_max" else least
-        most = min(most, stated[-1]) if name != "valid_min" else most
-    return least, most
-
-
-def _numbers(attribute: Any) -> list[float]:
-    try:
-        return [float(value) for value in np.ravel(attribute).tolist()]
-    except (TypeError, ValueError):
-        return []
-
-
-def _said(packing: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in packing.items())
-
-
-def _packing(variable: h5py.Dataset) -> dict[str, float]:
-    """Scale and offset of a variable, NaN where one is no number."""
-    return {name: _number(variable.attrs.get(name, absent)) for name, absent in PACKING.items()}
-
-
-def _number(stated: Any) -> float:
-    try:
-        return float(np.asarray(stated).reshape(()).item())
-    except (TypeError, ValueError):
-        try:
-            [value] = np.ravel(stated).tolist()
-            return float(value)
-        except (TypeError, ValueError):
-            return math.nan
+def _packing(variable: h5py.Dataset) -> Packing:
+    return Packing.of(variable.attrs, f"variable {variable.name.lstrip('/')}")
 
 
 def _stated_units(variable: h5py.Dataset) -> str:
     """The unit that a variable states; empty where it states none. `kg.m^-2`, `kg m**-2`, `KG m-2` are `kg m-2`."""
-    text = " ".join(text_attribute(variable.attrs.get("units", "")).casefold().split())
+    text = " ".join(text_of(variable.attrs.get("units", "")).casefold().split())
     if " since " not in text:  # a date keeps its dots
         text = re.sub(r"(?<=[a-z])[.*·](?=[a-z])", " ", text.replace("**", "").replace("^", ""))
     return "" if text in UNSTATED else text
 
 
 def _calendar(variable: h5py.Dataset) -> str:
-    return text_attribute(variable.attrs.get("calendar", "")).strip().casefold() or "standard"
+    stated = text_of(variable.attrs.get("calendar", "")).strip().casefold()
+    return STANDARD if stated in UNSTATED else stated
 
 
 def _time_units(variable: h5py.Dataset, units: str) -> TimeUnits | None:
@@ -180,11 +130,7 @@ class LiteValues:
     def valid(self, at: NDArray[np.intp] | slice = slice(None)) -> Mask:
         """Return whether values are valid: not `missing_value`, not the fill value in force, in its limits, finite."""
         values = self.values[at]
-        valid = np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
-        for fill in self.fills:
-            valid &= values != fill
-        least, most = self.limits
-        return valid if self.limits == UNLIMITED else valid & (values >= least) & (values <= most)
+        return valid(values, self.fills, self.limits)
 
     def believable(self, at: NDArray[np.intp] | slice = slice(None)) -> Mask:
         """Return whether values are valid and plausible."""
@@ -198,20 +144,17 @@ def read_values(variable: h5py.Dataset, column: str) -> LiteValues:
 
     What is packed or in another unit becomes f64, with NaN where it is missing; all else stays as it is.
     """
-    values, attributes = variable[()], variable.attrs
-    stated = [attributes[name] for name in ("missing_value", "_FillValue") if name in attributes]
-    fills = [fill for attribute in stated if not isinstance(attribute, h5py.Empty) for fill in np.ravel(attribute)]
-    if "_FillValue" not in attributes and values.dtype.itemsize > 1:  # bytes have no default fill value
-        fills.append(default_fillvals[values.dtype.str[1:]])
-    of_type = (_as_type(fill, values.dtype, variable.name) for fill in (*fills, USUAL_FILL))
+    values, packing = variable[()], _packing(variable)
+    usual: list[Any] = [USUAL_FILL]
+    if "_FillValue" not in variable.attrs and values.dtype.itemsize > 1:  # bytes have no default fill value
+        usual.append(default_fillvals[values.dtype.str[1:]])
     plausible = tuple(lite_variables()[column].get("plausible", UNLIMITED))
-    fills_of_type = tuple(dict.fromkeys(fill for fill in of_type if fill is not None))
-    raw = LiteValues(values, fills_of_type, plausible, limits=_limits(variable))
-    packing, (factor, start) = _packing(variable), _to_column_unit(variable, column)
-    step = abs(packing["scale_factor"] * factor) * (_spacing(values[raw.valid()]) if values.dtype.kind == "f" else 1.0)
-    if packing == PACKING and (factor, start) == (1.0, 0.0):
+    raw = LiteValues(values, packing.fills_of(values.dtype, usual), plausible, limits=packing.limits(values.dtype))
+    factor, start = _to_column_unit(variable, column)
+    step = abs(packing.scale * factor) * (_spacing(values[raw.valid()]) if values.dtype.kind == "f" else 1.0)
+    if packing.is_plain and (factor, start) == (1.0, 0.0):
         return LiteValues(values, raw.fills, plausible, step, raw.limits)
-    unpacked = values.astype(float) * packing["scale_factor"] + packing["add_offset"]
+    unpacked = values.astype(float) * packing.scale + packing.offset
     return LiteValues(np.where(raw.valid(), unpacked * factor + start, np.nan), (), plausible, step)
 
 
@@ -226,19 +169,3 @@ def _to_column_unit(variable: h5py.Dataset, column: str) -> tuple[float, float]:
 
 def _spacing(values: Array) -> float:
     return float(np.spacing(np.abs(values).max())) if len(values) else 0.0
-
-
-def _as_type(fill: Any, dtype: np.dtype[Any], name: str) -> float | None:
-    """A fill value in the type of the values; None where none of them can be equal to it."""
-    number = np.asarray(fill).item()
-    if isinstance(number, str | bytes):
-        try:
-            number = float(number)
-        except ValueError as error:
-            raise ValueError(f"missing value {number!r} of {name.lstrip('/')} is no number") from error
-    if dtype.kind == "f":
-        return dtype.type(number).item() if abs(number) <= float(np.finfo(dtype).max) else None
-    if dtype.kind == "b" or not math.isfinite(number) or number != int(number):
-        return None
-    limits = np.iinfo(dtype)
-    return int(number) if limits.min <= number <= limits.max else None

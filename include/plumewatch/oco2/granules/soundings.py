@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from plumewatch.statuses import EXTRACTION_STAGE, PEAKS_STAGE
 from plumewatch.tables import SOUNDINGS
 
 OTHER_MONTH = "other_month"
+QUALITY = "xco2_quality_flag"
 DIGEST_DIGITS = 12
 IDS_A_DAY, IDS_A_MONTH = 10**8, 10**10  # an id is YYYYMMDDhhmmssmf
 
@@ -223,7 +224,7 @@ def list_orbits(
         months = list_months(soundings_path, on_failure)
     near = sorted({str(np.datetime64(month, "M") + n) for month in months for n in (-1, 0, 1)})
     orbits: dict[int, dict[str, str]] = {}
-    for partition in storage.list_partitions(SOUNDINGS, root, {"month": near}, lambda e: _report(e, root, on_failure)):
+    for partition in storage.list_partitions(SOUNDINGS, root, {"month": near}, _strays(on_failure)):
         for file in _files_of(partition, on_failure):
             for orbit in _orbits_of(file, on_failure):
                 orbits.setdefault(orbit, {})[file] = partition.keys["month"]
@@ -242,16 +243,17 @@ def list_months(
     Soundings outside of such a folder raise InputError; with `on_failure` they are reported there and left out.
     """
     found = []
-    at_root = storage.list_partitions(
-        SOUNDINGS, soundings_path, where, lambda error: _report(error, soundings_path, on_failure)
-    )
-    for partition in at_root:
+    for partition in storage.list_partitions(SOUNDINGS, soundings_path, where, _strays(on_failure)):
         if is_key(partition.keys["month"], MONTH):
             found.append(partition.keys["month"])
         else:
             error = InputError(partition.path, f"month {partition.keys['month']!r}", "month=YYYY-MM")
             _report(error, partition.path, on_failure)
     return found
+
+
+def _strays(on_failure: OnFailure | None) -> Callable[[InputError], None]:
+    return lambda error: _report(error, error.file, on_failure)
 
 
 def _files_of(partition: storage.Partition, on_failure: OnFailure | None) -> list[str]:
@@ -297,11 +299,11 @@ class OrbitReader:
         self._kept: dict[str, pa.Table] = {}
 
     def read(self, orbit: OrbitFiles) -> pa.Table:
-        """Return the soundings of an orbit with the columns that detection needs."""
+        """Return the soundings of an orbit, whatever their quality, with the columns that detection needs."""
         self._kept = {file: self._kept[file] for file in orbit.files if file in self._kept}
         for file in orbit.files:
             if file not in self._kept:
-                self._kept[file] = storage.read_parquet(SOUNDINGS, file, COLUMNS)
+                self._kept[file] = storage.read_parquet(SOUNDINGS, file, (*COLUMNS, QUALITY))
         return pa.concat_tables(t.filter(pc.equal(t["orbit"], orbit.orbit)) for t in self._kept.values())
 
 

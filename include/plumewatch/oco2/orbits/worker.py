@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from plumewatch import storage
-from plumewatch.errors import PlumewatchError
+from plumewatch.errors import PlumewatchError, some_of
 from plumewatch.failures import Condition, Row, orbit_name
 from plumewatch.models import FailedScene
 from plumewatch.oco2.detection import DetectedPeak, detect_peaks
-from plumewatch.oco2.granules.soundings import OrbitFiles, OrbitReader
+from plumewatch.oco2.granules.granule import BAD_QUALITY, GOOD_QUALITY
+from plumewatch.oco2.granules.soundings import QUALITY, OrbitFiles, OrbitReader
 from plumewatch.oco2.peaks import PeakSearch
 from plumewatch.oco2.pictures import draw_peak
-from plumewatch.oco2.track import Track
+from plumewatch.oco2.track import Track, count_left_out
 from plumewatch.statuses import PEAKS_STAGE, WIND_STAGE
 from plumewatch.tables import PEAKS, WIND
 from plumewatch.wind.files import READ_AROUND, OnFailure, read_wind_files
+
+MOST_NAMED = 3
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +68,8 @@ class OrbitTask:
 
 DETECTED = PEAKS.schema.append(pa.field("month", pa.string())).append(pa.field("orbit_report", pa.string()))
 """What a worker says: its peaks in the columns of the table with the month of each, and for every orbit one row without
-peak_id whose `orbit_report` (JSON) has the number of soundings, the observations, the failure if there is one, and the
-wind files that could not be used."""
+peak_id whose `orbit_report` (JSON) has the number of soundings and of those left out by reason, the observations, the
+failure if there is one, and the wind files that could not be used."""
 
 
 def detect_orbits(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -78,12 +83,21 @@ def detect_orbits(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
 
 def detect_orbit(task: OrbitTask, reader: OrbitReader) -> list[dict[str, Any]]:
     """Search one orbit, write the details of its accepted peaks, and return its rows of DETECTED."""
-    report: dict[str, Any] = {"n_soundings": 0, "observations": [], "failure": None, "wind_failures": []}
+    report: dict[str, Any] = {
+        "n_soundings": 0,
+        "observations": [],
+        "failure": None,
+        "wind_failures": [],
+        "left_out": {},
+    }
     wind_failures: list[FailedScene] = []
     rows: list[dict[str, Any]] = []
     try:
         soundings = reader.read(task.orbit)
-        found = detect_peaks(soundings, task.method, _wind_reader(task.wind_path, wind_failures.append))
+        # Of the others OCO-2's makers say that they are not to be used; a null says nothing good either.
+        good = soundings.filter(pc.fill_null(pc.equal(soundings[QUALITY], GOOD_QUALITY), False))
+        report["left_out"] = {BAD_QUALITY: soundings.num_rows - good.num_rows, **count_left_out(good)}
+        found = detect_peaks(good, task.method, _wind_reader(task.wind_path, wind_failures.append))
     except Exception as error:  # what is odd in one orbit must not take the others along
         if not isinstance(error, PlumewatchError | OSError):
             log.exception("%s", orbit_name(task.orbit.orbit))
@@ -153,3 +167,24 @@ def reports(detected: pa.Table) -> list[Mapping[str, Any]]:
     rows = detected.filter(detected["orbit_report"].is_valid()).sort_by("orbit")
     pairs = zip(rows["orbit"].to_pylist(), rows["orbit_report"].to_pylist(), strict=True)
     return [{"orbit": orbit, **json.loads(report)} for orbit, report in pairs]
+
+
+def name_left_out(tasks: Iterable[OrbitTask], orbits: Iterable[Mapping[str, Any]]) -> None:
+    """Name in the log the orbits of which soundings were left out, with their files, and how many for which reason.
+
+    Those whose quality isn't good are no news in a table that was asked to keep them.
+    """
+    files = {task.orbit.orbit: task.orbit.files for task in tasks}
+    for report in orbits:
+        if counts := {reason: n for reason, n in report["left_out"].items() if n}:
+            level = logging.INFO if set(counts) == {BAD_QUALITY} else logging.WARNING
+            orbit, n_soundings = orbit_name(report["orbit"]), report["n_soundings"]
+            said = ", ".join(f"{reason} {n}" for reason, n in counts.items())
+            where = some_of(files[report["orbit"]], MOST_NAMED)
+            log.log(level, "%s: left out or unknown of %d soundings: %s; %s", orbit, n_soundings, said, where)
+
+
+def sum_left_out(orbits: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Return how many soundings of some orbits were left out, by reason."""
+    total: Counter[str] = sum((Counter(report["left_out"]) for report in orbits), Counter())
+    return dict(sorted(total.items()))

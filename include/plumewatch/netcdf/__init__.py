@@ -1,0 +1,4 @@
+"""What a variable says of its own values by the CF Conventions 1.11: packing, fill, valid range, unit of time.
+
+Builds on: the floor. Pure. Start reading: packing.py. Granules and wind products read it the same way.
+"""

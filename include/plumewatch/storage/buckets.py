@@ -1,0 +1,70 @@
+"""S3 whose refusals say which bucket was asked, what was tried, and what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fsspec.asyn import sync_wrapper
+from s3fs import S3FileSystem
+
+from plumewatch.errors import InputError, redact
+
+TRIED = {
+    "list_objects_v2": "listing", "head_bucket": "looking at", "head_object": "looking at", "get_object": "reading",
+    "put_object": "writing", "create_multipart_upload": "writing", "upload_part": "writing",
+    "delete_object": "removing", "delete_objects": "removing",
+}  # fmt: skip
+NO_BUCKET = "NoSuchBucket"
+OTHER_PLACE = (
+    "AuthorizationHeaderMalformed",
+    "PermanentRedirect",
+    "Redirect",
+    "TemporaryRedirect",
+    "301",
+    "307",
+    "400",
+)
+MAKE_IT = "a bucket that is there: make it, or correct the address, AWS_ENDPOINT_URL or AWS_REGION"
+KEYS = (
+    "keys that may list, read and write there: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or the "
+    "connection aws_default"
+)
+
+
+class Buckets(S3FileSystem):
+    """S3 as s3fs has it, with messages of ours; the kinds of errors stay, but a bucket that isn't there is bad input.
+
+    So no bucket is never taken for an empty one, or for a file that is missing in it.
+    """
+
+    async def _call_s3(self, method: str, *options: Any, **named: Any) -> Any:
+        try:
+            return await super()._call_s3(method, *options, **named)
+        except OSError as error:
+            place = "/".join(filter(None, (str(named.get("Bucket", "")), named.get("Key") or named.get("Prefix"))))
+            raise described(error, place.rstrip("/"), TRIED.get(method, method)) from error.__cause__
+
+    call_s3 = sync_wrapper(_call_s3)
+
+    async def _lsdir(self, path: str, *options: Any, **named: Any) -> Any:
+        try:
+            return await super()._lsdir(path, *options, **named)
+        except OSError as error:
+            raise described(error, path, "listing") from error.__cause__
+
+
+def described(error: OSError, place: str, tried: str) -> OSError | InputError:
+    """Return what is to be raised for an error of S3 at `place` (bucket/key), where something was `tried`."""
+    answer = getattr(error.__cause__, "response", None) or {}
+    code = str(answer.get("Error", {}).get("Code", ""))
+    path, bucket = f"s3://{place}", place.partition("/")[0]
+    if code == NO_BUCKET:
+        return InputError(path, f"no bucket {bucket!r} ({tried} it: {code})", MAKE_IT)
+    if not code or isinstance(error, FileExistsError | FileNotFoundError):
+        return error
+    said = redact(f"{code}: {answer['Error'].get('Message', '')}".strip(": "))
+    if isinstance(error, PermissionError):
+        return PermissionError(f"{path}: no access to bucket {bucket!r} ({tried} it: {said}); allowed: {KEYS}")
+    hint = f"; allowed: {MAKE_IT}" if code in OTHER_PLACE else ""
+    told = f"{path}: bucket {bucket!r} refused ({tried} it: {said}){hint}"
+    return type(error)(error.errno, told) if error.errno else type(error)(told)
