@@ -108,7 +108,14 @@ def test_what_waits_for_its_detection_is_named(tmp_path: Path) -> None:
     assert methane.state is State.PROBLEM and not methane.is_fatal and co2.state is State.OK
     assert methane.text.startswith("2025-08-20, 2025-08-21 waiting since 20")
     assert "where methane_detection_and_matching is paused, unpause it" in methane.text
-    assert list(machine.check_waiting(settings(storage_root="gs://bucket/x"))) == []
+
+
+def test_a_storage_that_cannot_be_listed_says_nothing_of_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any) -> Any:
+        raise PermissionError("s3://bucket/x")
+
+    monkeypatch.setattr(machine, "waiting_keys", refused)
+    assert list(machine.check_waiting(settings(storage_root="s3://bucket/x"))) == []
 
 
 def test_a_bucket_is_listed(s3_root: str, monkeypatch: pytest.MonkeyPatch) -> None:
