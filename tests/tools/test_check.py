@@ -111,7 +111,7 @@ def test_what_waits_for_its_detection_is_named(tmp_path: Path) -> None:
 
 
 def test_a_storage_that_cannot_be_listed_says_nothing_of_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: Any) -> Any:
+    def refused(*_: object) -> None:
         raise PermissionError("s3://bucket/x")
 
     monkeypatch.setattr(machine, "waiting_keys", refused)
