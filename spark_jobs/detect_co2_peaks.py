@@ -35,6 +35,7 @@ from plumewatch.oco2.orbits.worker import (
     reports,
     sum_left_out,
 )
+from plumewatch.oco2.probability import plume_probabilities
 from plumewatch.pages.wording import without_rate_text
 from plumewatch.spark_session import get_spark
 from plumewatch.statuses import ACCEPTED, RATED
@@ -141,7 +142,7 @@ def _publish(
     arguments: argparse.Namespace, month: str, peaks: pa.Table, tasks: Sequence[OrbitTask], orbits: Sequence[Report]
 ) -> int:
     """Write the partition of a month and return its number of rows."""
-    rows = PEAKS.conform(peaks.filter(pc.equal(peaks["month"], month)))
+    rows = _with_probability(PEAKS.conform(peaks.filter(pc.equal(peaks["month"], month))), arguments.method, orbits)
     counts = Counter(rows["status"].to_pylist())
     if arguments.details_path:
         _remove_other_details(arguments, month, rows)
@@ -168,6 +169,16 @@ def _publish(
             "%s: accepted peaks without a rate: %s", path, dict(Counter(map(without_rate_text, no_rate.to_pylist())))
         )
     return rows.num_rows
+
+
+def _with_probability(peaks: pa.Table, method: str, orbits: Sequence[Report]) -> pa.Table:
+    """State of each peak of the method `scan` how probable it is, among all of the key, that it is a plume."""
+    if method != SCAN:
+        return peaks
+    searched_km = sum(report["searched_km"] for report in orbits)
+    false_alarm = peaks["false_alarm_probability"].to_numpy()
+    probability = pa.array(plume_probabilities(false_alarm, searched_km), pa.float32())
+    return peaks.set_column(peaks.schema.get_field_index("probability"), "probability", probability)
 
 
 def _remove_other_details(arguments: argparse.Namespace, month: str, rows: pa.Table) -> None:

@@ -183,11 +183,12 @@ PEAKS = Table(
             "background_ppm": F8, "slope_ppm_km": F8, "correlation": F8, "false_alarm_probability": F8,
             "significance": F8, "n_soundings": I4, "wind_u_m_s": F8, "wind_v_m_s": F8, "wind_across_track_m_s": F8,
             "surface_pressure_hpa": F8, "tcwv_kg_m2": F8, "emission_kt_h": F8, "emission_kt_h_low": F8,
-            "emission_kt_h_high": F8, "emission_status": S, "status": S, "wind_source": S,
+            "emission_kt_h_high": F8, "emission_status": S, "status": S, "wind_source": S, "probability": F4,
+            "sensor": S,
         }
     ),
     sort_by=("observed_at_utc", "peak_id", "status"),
-    optional=frozenset({"wind_source"}),
+    optional=frozenset({"wind_source", "probability", "sensor"}),
 )  # fmt: skip
 
 WIND = Table(
@@ -266,10 +267,16 @@ MATCHES = Table(
             "detection_id": S, "source_id": S, "inventory": S, "rank": I2, "probability": F8, "distance_km": F8,
             "along_wind_km": F8, "across_wind_km": F8, "expected_emission": F8, "detected_emission": F8, "ratio": F8,
             "plume_model_emission": F8, "plume_model_emission_low": F8, "plume_model_emission_high": F8, "status": S,
+            "false_detection_probability": F8,
         }
     ),
     sort_by=("detection_id", "rank"),
-    optional=frozenset({"plume_model_emission", "plume_model_emission_low", "plume_model_emission_high"}),
+    optional=frozenset(
+        {
+            "plume_model_emission", "plume_model_emission_low", "plume_model_emission_high",
+            "false_detection_probability",
+        }
+    ),
 )  # fmt: skip
 
 FAILED_SCENES = Table(

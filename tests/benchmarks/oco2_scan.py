@@ -13,8 +13,10 @@ from figures import Figure, time_in_turns
 from orbits import simulate_orbit
 from plumewatch.oco2.evaluation.seed_step import EVERY, first_guess, fit_line_and_gaussian, select, whole_step
 from plumewatch.oco2.granules.soundings import SEED_COLUMNS
+from plumewatch.oco2.null_distribution import null_distribution
 from plumewatch.oco2.peaks import find_peaks
-from plumewatch.oco2.scan import scan_track
+from plumewatch.oco2.rows import Rows
+from plumewatch.oco2.scan import Scan
 from plumewatch.oco2.track import Track, compute_track
 
 ORBIT, SHARE = 3, 0.9
@@ -40,7 +42,7 @@ def scan_against_the_seed() -> Iterator[Figure]:
     sample = [centres[int(i)] for i in np.linspace(0, len(centres) - 1, SAMPLE)]
     converged = [_arrays(window, i) for i in sample if (window := select(orbit, i)) is not None]
     steps = [
-        partial(scan_track, track.distance_km, track.xco2_ppm, track.weight),
+        lambda: Scan.of(Rows.of(track), null_distribution().part_scale),
         partial(find_peaks, track),
         lambda: [fit_line_and_gaussian(*arrays) for arrays in converged],
         lambda: [whole_step(orbit, i) for i in sample],

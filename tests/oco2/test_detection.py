@@ -199,7 +199,10 @@ def test_details_are_what_the_picture_needs() -> None:
     soundings = details["soundings"]
     assert len({len(values) for values in soundings.values()}) == 1
     assert all(isinstance(i, str) and len(i) == 16 for i in soundings["sounding_id"])
-    assert max(map(abs, soundings["distance_km"])) <= details["half_window_km"]
+    along = {name: np.array(values) for name, values in details["along"].items()}
+    assert along["distance_km"][0] <= min(soundings["distance_km"]) < -100 and (np.diff(along["distance_km"]) > 0).all()
+    integral = np.trapezoid(along["enhancement_ppm"], along["distance_km"])
+    assert integral == pytest.approx(peak.row["amplitude_ppm_km"], rel=0.1)
     enhancement = np.array(soundings["model_ppm"]) - np.array(soundings["background_ppm"])
     assert enhancement.max() == pytest.approx(peak.row["height_ppm"], rel=0.02)
     observed = np.array(soundings["xco2_ppm"]) - np.array(soundings["background_ppm"])
@@ -217,9 +220,10 @@ def test_picture_without_wind() -> None:
 
 
 def test_rejected_peaks_have_no_details() -> None:
-    made = planted_columns(np.random.default_rng(12), 1000, [Planted(500, 9.0, 1.2)])
-    found = detect_peaks(soundings_of(made)).peaks
-    assert "too_narrow" in {p.row["status"] for p in found}
+    made = planted_columns(np.random.default_rng(13), 1000, [Planted(500, 12.0, 6.0)])
+    is_seen = np.abs(np.asarray(made["latitude"]) * 111.195 + 30 * 111.195 - 497.5) > 7.5
+    found = detect_peaks(soundings_of(made, is_seen)).peaks
+    assert "shoulders_empty" in {p.row["status"] for p in found}
     assert all(p.row["status"] != "accepted" and p.details is None for p in found)
 
 

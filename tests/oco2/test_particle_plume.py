@@ -141,7 +141,8 @@ def test_near_its_plant_a_part_of_the_strip_sees_the_plume() -> None:
 def test_a_strip_is_a_track() -> None:
     strip = Strip(40, 30.0)
     seen = np.random.default_rng(1).random((40, FOOTPRINTS)) < 0.6
-    track = strip.track(np.full(seen.shape, 410.0), seen, np.full(seen.shape, 0.5), (3.0, -2.0))
+    is_water = np.arange(40)[:, None] + np.zeros(FOOTPRINTS) < 20
+    track = strip.track(np.full(seen.shape, 410.0), seen, np.full(seen.shape, 0.5), is_water, (3.0, -2.0))
     assert len(track) == seen.sum() and (np.diff(track.time_s) >= 0).all() and track.distance_km.min() >= 0
     assert np.array_equal(track.distance_km, strip.along_km[seen])
     assert np.ptp(track.across_km) == pytest.approx(7.8, abs=0.1)

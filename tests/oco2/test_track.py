@@ -12,7 +12,7 @@ from lite_granules import NAME, along_km, northward_track, write_lite
 from plumewatch.errors import InputError
 from plumewatch.geodesy import destination, wrap_longitude
 from plumewatch.oco2.granules.granule import read_granule
-from plumewatch.oco2.track import Track, compute_track, robust_weights
+from plumewatch.oco2.track import Track, compute_track
 from plumewatch.tables import SOUNDINGS
 
 
@@ -96,7 +96,7 @@ def test_missing_values() -> None:
         xco2_uncertainty_ppm=pa.array(error, pa.float32(), mask=np.arange(n) > 20),
     )  # fmt: skip
     track = compute_track(table)
-    assert len(track) == 26 and np.allclose(track.weight, 4.0)  # without an uncertainty: the orbit's median
+    assert len(track) == 26 and np.allclose(track.uncertainty_ppm, 0.5)  # without an uncertainty: the orbit's median
     assert np.isnan(track.wind_u_m_s).all()
 
 
@@ -111,17 +111,14 @@ def test_times_are_kept() -> None:
     assert compute_track(soundings([3.0], [1.0], [at.timestamp()])).time_s[0] == pytest.approx(at.timestamp(), abs=1e-4)
 
 
-def test_an_outlier_loses_weight_and_a_peak_does_not_even_where_soundings_are_sparse() -> None:
-    rng = np.random.default_rng(3)
-    for share in (1.0, 0.2):
-        x = np.repeat(np.arange(0.0, 600.0, 2.25), 8)
-        x = x[rng.random(len(x)) < share]
-        y = 400.0 + rng.normal(0.0, 0.5, len(x)) + 6.0 * np.exp(-0.5 * ((x - 300.0) / 2.5) ** 2)
-        y[50] += 15.0
-        weight = robust_weights(x, y, np.ones(len(x)))
-        assert weight[np.abs(x - 300.0) < 2.5].mean() > 0.85
-        assert weight.mean() > 0.95
-        assert share < 1.0 or weight[50] < 0.2
+def test_water_is_known_by_the_indicator_and_unknown_without() -> None:
+    n = 6
+    table = soundings(
+        np.full(n, 3.0), np.linspace(0, 1, n), np.arange(n) / 3,
+        land_water_indicator=pa.array([0, 1, 2, 3, None, 9], pa.int8()),
+    )  # fmt: skip
+    assert np.array_equal(compute_track(table).is_water, [0.0, 1.0, 1.0, 0.5, np.nan, np.nan], equal_nan=True)
+    assert np.isnan(compute_track(table.drop_columns("land_water_indicator")).is_water).all()
 
 
 def test_what_cannot_be_is_left_out_or_unknown() -> None:

@@ -100,9 +100,7 @@ def test_a_storage_root_that_cannot_work_is_fatal(tmp_path: Path, monkeypatch: p
 def test_what_waits_for_its_detection_is_named(tmp_path: Path) -> None:
     chosen = settings(storage_root=f"file://{tmp_path}")
     nothing = [str(finding) for finding in machine.check_waiting(chosen)]
-    assert (
-        len(nothing) == 2 and nothing[0] == "OK       detection      nothing waits for methane_detection_and_matching"
-    )
+    assert len(nothing) == 2 and nothing[0].endswith("nothing waits for methane_detection_and_matching")
     record_hand_offs(chosen.storage_root, CH4, ["2025-08-20", "2025-08-21"], "redetect")
     methane, co2 = machine.check_waiting(chosen)
     assert methane.state is State.PROBLEM and not methane.is_fatal and co2.state is State.OK

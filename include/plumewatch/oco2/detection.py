@@ -54,6 +54,8 @@ class OrbitDetections:
     """Along the line of the orbit, then over each place that it swept over."""
     observations: tuple[dict[str, Any], ...]
     """One for each month with soundings of the orbit, in the columns of the table `observations`; times in ISO 8601."""
+    searched_km: float
+    """Length of track on which peaks could have been found."""
 
 
 def calibration_version() -> str:
@@ -72,11 +74,12 @@ def detect_peaks(
     found: list[tuple[Track, PeakSearch]] = []
     peaks: list[DetectedPeak] = []
     for track in compute_overpasses(soundings):
-        search = METHODS[method](track) if len(track) else PeakSearch((), 0.0, float("nan"))
+        search = METHODS[method](track) if len(track) else PeakSearch((), 0.0, 0.0, float("nan"))
         wind = read_wind(track, search) if read_wind and search.peaks else None
         peaks += [_detected(track, peak, method, wind) for peak in search.peaks]
         found.append((track, search))
-    return OrbitDetections(tuple(peaks), tuple(_observations_of_all(found)))
+    searched_km = sum(search.searched_km for _, search in found)
+    return OrbitDetections(tuple(peaks), tuple(_observations_of_all(found)), searched_km)
 
 
 def _detected(track: Track, peak: Peak, method: str, wind: pa.Table | None) -> DetectedPeak:
@@ -138,8 +141,8 @@ def _row(track: Track, peak: Peak, section: Section, emission: PeakEmission, plu
         "amplitude_ppm_km_low": fit.amplitude_ppm_km_low,
         "amplitude_ppm_km_high": fit.amplitude_ppm_km_high,
         "sigma_km": fit.sigma_km,
-        "background_ppm": fit.coefficients[0],
-        "slope_ppm_km": fit.coefficients[1],
+        "background_ppm": float(fit.background_ppm(fit.centre_km)),
+        "slope_ppm_km": fit.background_slope_ppm_km,
         "correlation": _or_none(peak.correlation),
         "false_alarm_probability": peak.false_alarm_probability,
         "significance": peak.significance,
@@ -155,6 +158,7 @@ def _row(track: Track, peak: Peak, section: Section, emission: PeakEmission, plu
         "emission_status": emission.status,
         "status": peak.status,
         "wind_source": plume_wind.source if math.isfinite(section.wind_speed_m_s) else None,
+        "probability": None,  # of all peaks of a key together: plumewatch.oco2.probability
     }
 
 
@@ -167,7 +171,7 @@ def _details(
 ) -> dict[str, Any]:
     """All that the figure shows and the row was made from; 16-digit ids are strings."""
     fit = peak.fit
-    at = track.near(fit.centre_km, fit.half_window_km)
+    at = np.flatnonzero((track.distance_km >= fit.along_km[0]) & (track.distance_km <= fit.along_km[-1]))
     distance = track.distance_km[at]
     return {
         **row,
@@ -175,9 +179,12 @@ def _details(
         "observed_at_utc": row["observed_at_utc"].isoformat(),
         "method": method,
         "calibration": calibration_version(),
-        "background_coefficients_ppm_km": list(fit.coefficients),
         "centre_offset_km": fit.centre_km - float(track.distance_km[peak.index]),
-        "half_window_km": fit.half_window_km,
+        "along": {
+            "distance_km": (fit.along_km - fit.centre_km).tolist(),
+            "background_ppm": fit.background_along_ppm.tolist(),
+            "enhancement_ppm": fit.enhancement_along_ppm.tolist(),
+        },
         "track_bearing_deg": _or_none(section.bearing_deg),
         "wind": {**plume_wind.details(), "spread_across_m_s": _or_none(section.wind_spread_m_s)},
         "soundings": {

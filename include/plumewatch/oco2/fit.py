@@ -1,29 +1,39 @@
-"""The fit of one peak: a Gaussian on a smooth background, and the 68 % interval of its amplitude.
+"""The fit of one plume: its line integral above the background, and the 68 % interval of that.
 
-Separable least squares on a grid of centres and widths that is narrowed twice: the global optimum near the start,
-without a first guess of heights and without failures to converge.
+A plume is a Gaussian and what it differs from one: rows y have the covariance
+
+    C = noise and background + (delta h)^2 e(x) e(x') exp(-(x - x')^2 / 2 sigma^2),
+
+in which e, a wider Gaussian, holds the difference to the plume's place and its strength to a share delta of the height
+h: skewed and double plumes are plumes. The integral is that of the Gaussian, by generalised least squares, and of the
+difference, by its expectation given the rows; centre and width are averaged over by how well each explains the rows.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
+from scipy.special import ndtr
 
+from plumewatch.oco2.rows import Rows
+from plumewatch.oco2.scan import Disturbance, Scan, inverted
+from plumewatch.oco2.templates import WINDOW
 from plumewatch.oco2.thresholds import peak_thresholds
-from plumewatch.oco2.track import Track
 
 Floats = NDArray[np.float64]
 
 SQRT_2_PI = math.sqrt(2.0 * math.pi)
-N_GAUSSIAN = 3  # height, centre, width
-MIN_LEVERAGE = 1e-9  # ppm^-2: less is a template without a sounding
-SEARCH_CENTRES, SEARCH_WIDTHS, SEARCH_FACTOR, SEARCH_SIGMAS = 15, 19, 2.5, 1.0  # first grid, around the scan's maximum
-ZOOM_POINTS, ZOOM_STEPS, ZOOMS = 11, 1.5, 2  # next grids: so many points within so many steps of the last
-PROFILE_CENTRES, PROFILE_WIDTHS, PROFILE_FACTOR, PROFILE_SIGMAS = 31, 41, 2.8, 1.0  # grid of the likelihood profile
+GRID_CENTRES, GRID_WIDTHS, GRID_FACTOR, GRID_SIGMAS, LEAST_ROWS = 17, 15, 2.5, 1.2, 1.5  # around the scan's best
+FREE_HEIGHTS = 10.0  # standard deviation of a plume's height beside its neighbour, in heights: free
+SMALL_PPM2 = 1e-9
+SLOPE_KM = 20.0
+MOST_APART = WINDOW * 5 // 8  # rows: neighbours farther apart have no window in common with their surroundings
+LEVELS: Floats = ndtr(np.array([-1.0, 0.0, 1.0]))
+FAR_ERRORS, BISECTIONS = 3.0, 40
 
 
 @dataclass(frozen=True)
@@ -49,272 +59,274 @@ class Gaussian:
 
 
 @dataclass(frozen=True)
-class PeakFit(Gaussian):
-    """A Gaussian on a polynomial background, fitted to the soundings of a window."""
+class PlumeShape(Disturbance):
+    """Where a plume is in rows, how wide and high: what the search for others beside it has to allow for."""
 
-    statistic: float
-    """Height in units of its formal error, which takes the errors of the soundings for independent."""
+    centre: float
+    """Row."""
+    sigma: float
+    """Rows."""
+    height_ppm: float
+    """Height of the Gaussian."""
+
+    def covariance(self, row: Floats) -> Floats:
+        """Return that of the plume with a free height (ppm^2) between rows of these numbers, shape (rows, rows)."""
+        g = np.exp(-0.5 * ((row - self.centre) / self.sigma) ** 2)
+        return (FREE_HEIGHTS * self.height_ppm) ** 2 * np.outer(g, g) + self.difference(row)
+
+    def is_beside(self, other: PlumeShape) -> bool:
+        """Whether the two may take parts of each other for their own."""
+        reach = peak_thresholds().fit.beside_sigmas * (self.sigma + other.sigma)
+        return abs(self.centre - other.centre) <= min(reach, MOST_APART)
+
+    def difference(self, row: Floats, *, has_parts: bool = False) -> Floats:
+        """Return that of what the plume differs by from a Gaussian (ppm^2), or from several where it has parts."""
+        rule = peak_thresholds().fit
+        share, reach = (
+            (rule.parts_share, rule.parts_reach) if has_parts else (rule.difference_share, rule.difference_reach)
+        )
+        envelope = share * self.height_ppm * np.exp(-0.5 * ((row - self.centre) / (reach * self.sigma)) ** 2)
+        alike = np.exp(-0.5 * ((row[:, None] - row) / (rule.difference_length * self.sigma)) ** 2)
+        return np.asarray(np.outer(envelope, envelope) * alike)
+
+    def reach(self) -> tuple[float, float]:
+        """First and last row of it."""
+        wide = peak_thresholds().fit.reach_sigmas * self.sigma
+        return self.centre - wide, self.centre + wide
+
+
+@dataclass(frozen=True)
+class PeakFit:
+    """A plume along a track; arrays have one value a row of its window."""
+
+    shape: PlumeShape
+    """The Gaussian that fits best."""
+    centre_km: float
+    """Along-track distance of the middle of the enhancement."""
+    height_ppm: float
+    """Largest enhancement of a row."""
+    amplitude_ppm_km: float
+    """Line integral of the enhancement."""
     amplitude_ppm_km_low: float
-    """Lower end of the 68 % interval of the amplitude; negative where the peak may be none."""
+    """Lower end of its 68 % interval; negative where the peak may be none."""
     amplitude_ppm_km_high: float
     """Upper end."""
-    coefficients: tuple[float, ...]
-    """Background in ppm as a polynomial of (distance - centre) in km, constant first."""
+    statistic: float
+    """Of the scan's strongest template."""
     n_soundings: int
     """In the window."""
-    half_window_km: float
-    """Half the length of the window."""
+    seen_share: float
+    """Share of what the enhancement has within one sigma whose rows have soundings."""
+    along_km: Floats
+    """Distance along the track."""
+    background_along_ppm: Floats
+    """Background there."""
+    enhancement_along_ppm: Floats
+    """Enhancement there."""
 
-    def background_ppm(self, distance_km: Floats) -> Floats:
+    @property
+    def sigma_km(self) -> float:
+        """Width of the Gaussian with this height and integral."""
+        return self.amplitude_ppm_km / (self.height_ppm * SQRT_2_PI)
+
+    def background_ppm(self, distance_km: Floats | float) -> Floats:
         """Background at along-track distances."""
-        x = np.asarray(distance_km) - self.centre_km
-        return np.asarray(np.polynomial.polynomial.polyval(x, self.coefficients), dtype=float)
+        return np.asarray(np.interp(distance_km, self.along_km, self.background_along_ppm))
+
+    @property
+    def background_slope_ppm_km(self) -> float:
+        """Slope of the background at the centre, over `SLOPE_KM` on both sides."""
+        low, high = self.background_ppm(self.centre_km + np.array([-SLOPE_KM, SLOPE_KM]))
+        return float(high - low) / (2.0 * SLOPE_KM)
+
+    def enhancement_ppm(self, distance_km: Floats) -> Floats:
+        """Enhancement at along-track distances."""
+        return np.interp(distance_km, self.along_km, self.enhancement_along_ppm, left=0.0, right=0.0)
 
     def model_ppm(self, distance_km: Floats) -> Floats:
-        """Background and peak at along-track distances."""
+        """Background and enhancement at along-track distances."""
         return self.background_ppm(distance_km) + self.enhancement_ppm(distance_km)
 
 
-def fit_peak(track: Track, centre_km: float, sigma_km: float) -> PeakFit | None:
-    """Return the best fit near a centre and width with its interval, None where no positive height fits."""
-    best = find_best(track, centre_km, sigma_km)
-    return with_interval(track, *best) if best else None
+@dataclass(frozen=True)
+class _Grid:
+    """Gaussians of all centres and widths of a grid, fitted; arrays have shape (points,)."""
+
+    centre: Floats
+    sigma: Floats
+    g: Floats
+    height: Floats
+    variance: Floats
+    z: Floats
+
+    @classmethod
+    def of(cls, inverse: Floats, value: Floats, row: Floats, centres: Floats, sigmas: Floats) -> _Grid:
+        centre, sigma = (a.ravel() for a in np.meshgrid(centres, sigmas, indexing="ij"))
+        g = np.exp(-0.5 * ((row - centre[:, None]) / sigma[:, None]) ** 2)
+        filtered = g @ inverse
+        information = np.maximum(np.einsum("pr,pr->p", filtered, g), SMALL_PPM2)
+        height = filtered @ value / information
+        return cls(centre, sigma, g, height, 1.0 / information, height * np.sqrt(information))
 
 
-def with_interval(track: Track, window: TrackWindow, best: FitPoint) -> PeakFit:
-    """Return a fit that `find_best` gives with the 68 % interval of its amplitude A = h sigma sqrt(2 pi).
-
-    The interval is the profile likelihood over centre and width (the A whose best sum of squares is within one unit
-    of noise of the optimum; the noise is that of block means where it is larger, as neighbouring soundings err
-    alike), widened by the spread of A between this and other windows and backgrounds.
-    """
-    amplitude = best.amplitude_ppm_km
-    low, high = _profile(window, best)
-    spread = float(np.std([amplitude, *_alternatives(track, best)]))
-    below, above = (float(np.hypot(reach, spread)) for reach in (amplitude - low, high - amplitude))
-    return window.peak(best, amplitude - below, amplitude + above)
-
-
-def find_best(track: Track, centre_km: float, sigma_km: float) -> tuple[TrackWindow, FitPoint] | None:
-    """Return the best fit near a centre and width, None where no positive height fits.
-
-    Without its interval, which takes many times as long.
-    """
-    settings = peak_thresholds().fit
-    size = settings.half_window_km, _degree(track, settings.background_degree)
-    window = TrackWindow.of(track, centre_km, *size)
-    first = window.best_near(centre_km, sigma_km) if window else None
-    window = TrackWindow.of(track, first.centre_km, *size) if first else None  # the window moves with the centre, once
-    best = window.best_near(first.centre_km, first.sigma_km) if first and window else None
-    return (window, best) if window and best else None
-
-
-def statistic_at(track: Track, centre_km: float, sigma_km: float) -> float:
-    """Return the height in units of its formal error with centre and width held fast; 0 where it isn't positive."""
-    settings = peak_thresholds().fit
-    window = TrackWindow.of(track, centre_km, settings.half_window_km, _degree(track, settings.background_degree))
-    if window is None:
-        return 0.0
-    best = window.evaluate(np.array([centre_km]), np.array([sigma_km])).candidate(0)
-    return max(0.0, window.statistic(best))
-
-
-def _degree(track: Track, degree: int) -> int:
-    """Of the background: over a place no more than its span can tell from a peak."""
-    return min(degree, peak_thresholds().place.background_degree) if track.is_place else degree
-
-
-def _alternatives(track: Track, best: FitPoint) -> list[float]:
-    """Amplitudes by the other windows and backgrounds, started from the best fit; 0 where they find nothing."""
-    amplitudes = []
-    for half_window_km, degree in peak_thresholds().fit.alternatives:
-        window = TrackWindow.of(track, best.centre_km, half_window_km, _degree(track, degree))
-        other = window.best_near(best.centre_km, best.sigma_km) if window else None
-        amplitudes.append(other.amplitude_ppm_km if other else 0.0)
-    return amplitudes
-
-
-def _profile(window: TrackWindow, best: FitPoint) -> tuple[float, float]:
-    """Ends of the 68 % profile-likelihood interval of the amplitude."""
-    noise = window.noise_variance(best)
-    centres = best.centre_km + best.sigma_km * np.linspace(-PROFILE_SIGMAS, PROFILE_SIGMAS, PROFILE_CENTRES)
-    widths = _widths(best.sigma_km, PROFILE_FACTOR, PROFILE_WIDTHS)
-    grid = window.evaluate(centres, widths)
-    misfit = (grid.rss - best.rss) / noise
-    area = grid.sigma_km * SQRT_2_PI
-    reach = area * np.sqrt(noise / grid.leverage * np.clip(1.0 - misfit, 0.0, None))
-    amplitude, within = grid.height_ppm * area, misfit < 1.0
-    start = best.amplitude_ppm_km
-    return (
-        min(start, float(np.min((amplitude - reach)[within], initial=start))),
-        max(start, float(np.max((amplitude + reach)[within], initial=start))),
+def fit_plume(
+    scan: Scan, centre_row: float, sigma_km: float, statistic: float, others: Sequence[PlumeShape] = ()
+) -> PeakFit | None:
+    """Return the fit of a plume near a row, None where no positive height fits; `others` are plumes beside it."""
+    rows = scan.rows
+    at, covariance = scan.window(centre_row, sigma_km)
+    row = at.astype(float)
+    for other in others:
+        covariance = covariance + other.covariance(row)
+    value = rows.value_ppm[at]
+    centres, sigmas = _grid(rows, centre_row, sigma_km)
+    first = _Grid.of(inverted(covariance), value, row, centres, sigmas)
+    k = int(np.argmax(first.z))
+    if first.height[k] <= 0:
+        return None
+    shape = PlumeShape(float(first.centre[k]), float(first.sigma[k]), float(first.height[k]))
+    difference = shape.difference(row)
+    inverse = inverted(covariance + difference)
+    centres, sigmas = _grid(rows, shape.centre, shape.sigma * rows.km_per_row)
+    grid = _Grid.of(inverse, value, row, centres, sigmas)
+    likely = np.where(grid.height > 0, np.exp(0.5 * (grid.z**2 - np.max(grid.z) ** 2)), 0.0)
+    likely /= likely.sum()
+    # given centre and width: the integral of the Gaussian, and the expected one of the difference
+    km = rows.km_per_row
+    along = difference.sum(axis=0) * km
+    weights = along @ inverse
+    area = grid.sigma * km * SQRT_2_PI - grid.g @ weights
+    amplitude = area * grid.height + value @ weights
+    rest = max(float(difference.sum()) * km**2 - float(weights @ along), 0.0)
+    variance = area**2 * grid.variance + rest
+    low, middle, high = _quantiles(amplitude, np.sqrt(variance), likely)
+    gaussian = (likely * grid.height) @ grid.g
+    explained = inverse @ (value - gaussian)
+    profile = gaussian + difference @ explained
+    background = value - profile - rows.variance_ppm2[at] * explained
+    if profile.max() <= 0:
+        return None
+    return PeakFit(
+        shape,
+        float(np.interp(likely @ grid.centre, row, rows.distance_km[at])),
+        float(profile.max()),
+        middle,
+        low,
+        high,
+        statistic,
+        int(rows.n_soundings[at].sum()),
+        _seen_share(rows, shape),
+        rows.distance_km[at],
+        rows.origin_ppm + background,
+        profile,
     )
 
 
-def _widths(sigma_km: float, factor: float, count: int) -> Floats:
-    settings = peak_thresholds().fit
-    widths = sigma_km * np.geomspace(1.0 / factor, factor, count)
-    return np.unique(np.clip(widths, settings.min_sigma_km, settings.max_sigma_km))
+def _quantiles(mean: Floats, error: Floats, weight: Floats) -> tuple[float, float, float]:
+    """The 16th, 50th and 84th percentile of the positive part of normal distributions that are mixed by weight."""
+    error = np.maximum(error * peak_thresholds().fit.interval_scale, SMALL_PPM2)
+    negative = float(ndtr(-mean / error) @ weight)
+    levels = negative + (1.0 - negative) * LEVELS
+    low = np.full(len(LEVELS), float(np.min(mean - FAR_ERRORS * error)))
+    high = np.full(len(LEVELS), float(np.max(mean + FAR_ERRORS * error)))
+    for _ in range(BISECTIONS):
+        middle = 0.5 * (low + high)
+        below = ndtr((middle[:, None] - mean) / error) @ weight < levels
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return float(middle[0]), float(middle[1]), float(middle[2])
 
 
-@dataclass(frozen=True)
-class FitPoint(Gaussian):
-    """A point of a grid with the best height there."""
+def fit_neighbours(scan: Scan, parts: Sequence[PeakFit]) -> list[PeakFit]:
+    """Return the plumes that some accepted fits beside each other are, along the track.
 
-    rss: float
-    """Weighted sum of squared residuals, 1."""
-
-
-@dataclass(frozen=True)
-class FitGrid:
-    """The fit at every point of a grid of centres and widths; all arrays have shape (points,)."""
-
-    centre_km: Floats
-    """Centre of each point."""
-    sigma_km: Floats
-    """Width of each point."""
-    height_ppm: Floats
-    """Best height there; negative ones are kept."""
-    rss: Floats
-    """Weighted sum of squares with that height, with none where it is negative."""
-    leverage: Floats
-    """1 / variance of the height per unit of noise, ppm^-2."""
-
-    def candidate(self, k: int) -> FitPoint:
-        """Return point `k`."""
-        return FitPoint(*(float(a[k]) for a in (self.centre_km, self.height_ppm, self.sigma_km, self.rss)))
-
-
-@dataclass(frozen=True)
-class TrackWindow:
-    """The soundings near a place, in 1-km means, and the background as an orthonormal basis.
-
-    Neighbours share a part of their error, C = 1 / weight + s exp(-distance / L); the means are whitened with W,
-    W C W' = 1, so that least squares count them for what they tell (generalised least squares).
+    The enhancement is what is to be expected of all parts together, given the rows. It is two plumes where it falls
+    below a share of the lower top, and both of them, up to there, are more than their errors; otherwise it is one.
     """
-
-    distance_km: Floats
-    """Weighted mean distance of each bin."""
-    whitening: Floats
-    """W, ppm^-1, shape (bins, bins)."""
-    value: Floats
-    """W (mean xco2 - origin_ppm)."""
-    basis: Floats
-    """W times the background, orthonormal, shape (bins, degree + 1)."""
-    left: Floats
-    """value without its background part."""
-    within_rss: float
-    """Sum of squares of the soundings about the means of their bins."""
-    n_soundings: int
-    """In the window."""
-    half_window_km: float
-    """Half the window's length."""
-    origin_ppm: float
-    """Median xco2 of the window."""
-
-    @classmethod
-    def of(
-        cls, track: Track, centre_km: float, half_window_km: float, degree: int, *, is_shared: bool = True
-    ) -> TrackWindow | None:
-        """Return the window around a place, None where it holds too few soundings for the fit.
-
-        Without `is_shared` all errors count as independent.
-        """
-        at = track.near(centre_km, half_window_km)
-        _, bins = np.unique(np.floor(track.distance_km[at] / peak_thresholds().track.bin_km), return_inverse=True)
-        if not len(at) or bins.max() + 1 <= degree + 1 + N_GAUSSIAN:
-            return None
-        w, origin = track.weight[at], float(np.median(track.xco2_ppm[at]))
-        y = track.xco2_ppm[at] - origin
-        weight = np.bincount(bins, w).astype(float)
-        mean, distance = np.bincount(bins, w * y) / weight, np.bincount(bins, w * track.distance_km[at]) / weight
-        alone = np.diag(np.sqrt(weight))
-        whitening = _whitening(distance, weight, float(np.median(1.0 / w))) if is_shared else alone
-        x = (distance - centre_km) / half_window_km
-        basis, _ = np.linalg.qr(whitening @ x[:, None] ** np.arange(degree + 1))
-        value = whitening @ mean
-        left = value - basis @ (basis.T @ value)
-        within = float(w @ (y - mean[bins]) ** 2)
-        return cls(distance, whitening, value, basis, left, within, len(at), half_window_km, origin)
-
-    @property
-    def n_parameters(self) -> int:
-        """Of the background and the Gaussian."""
-        return self.basis.shape[1] + N_GAUSSIAN
-
-    def _template(self, centre_km: Floats, sigma_km: Floats) -> Floats:
-        """Gaussians without their background part, shape (points, bins)."""
-        x = (self.distance_km - centre_km[:, None]) / sigma_km[:, None]
-        g = np.exp(-0.5 * x**2) @ self.whitening.T
-        return g - (g @ self.basis) @ self.basis.T
-
-    def evaluate(self, centres_km: Floats, widths_km: Floats) -> FitGrid:
-        """Return the fit at all pairs of centres and widths."""
-        centre, sigma = (a.ravel() for a in np.meshgrid(centres_km, widths_km, indexing="ij"))
-        g = self._template(centre, sigma)
-        leverage = np.maximum(np.einsum("ij,ij->i", g, g), MIN_LEVERAGE)
-        overlap = g @ self.left
-        height = overlap / leverage
-        rss = self.left @ self.left + self.within_rss - np.where(height > 0, height * overlap, 0.0)
-        return FitGrid(centre, sigma, height, rss, leverage)
-
-    def best_near(self, centre_km: float, sigma_km: float) -> FitPoint | None:
-        """Return the best fit near a start, None where no height is positive."""
-        bin_km = peak_thresholds().track.bin_km
-        reach = max(SEARCH_SIGMAS * sigma_km, bin_km * SEARCH_CENTRES / 2)
-        centres = centre_km + np.linspace(-reach, reach, SEARCH_CENTRES)
-        widths = _widths(sigma_km, SEARCH_FACTOR, SEARCH_WIDTHS)
-        for _ in range(ZOOMS + 1):
-            grid = self.evaluate(centres, widths)
-            k = int(np.argmin(grid.rss))
-            steps = np.linspace(-ZOOM_STEPS, ZOOM_STEPS, ZOOM_POINTS)
-            ratio = (widths[-1] / widths[0]) ** (1.0 / max(len(widths) - 1, 1))
-            centres = grid.centre_km[k] + steps * (centres[1] - centres[0])
-            widths = _widths(grid.sigma_km[k], ratio**ZOOM_STEPS, ZOOM_POINTS)
-        if grid.height_ppm[k] <= 0:
-            return None
-        return grid.candidate(k)
-
-    def statistic(self, best: FitPoint) -> float:
-        """Height in units of its formal error."""
-        template = self._template(np.array([best.centre_km]), np.array([best.sigma_km]))[0]
-        variance = max(self._single_variance(best), np.finfo(float).tiny)
-        return float(best.height_ppm * np.sqrt(template @ template / variance))
-
-    def _single_variance(self, best: FitPoint) -> float:
-        """Variance of the soundings about the fit in units of their stated one."""
-        return best.rss / max(self.n_soundings - self.n_parameters, 1)
-
-    def noise_variance(self, best: FitPoint) -> float:
-        """Variance of the residuals in units of their stated one, that of long block means where it is larger."""
-        template = self._template(np.array([best.centre_km]), np.array([best.sigma_km]))[0]
-        residual = self.left - best.height_ppm * template
-        _, block = np.unique(np.floor(self.distance_km / peak_thresholds().fit.noise_block_km), return_inverse=True)
-        blocks = self.whitening @ (block[:, None] == np.arange(block.max() + 1)).astype(float)
-        means = (residual @ blocks) ** 2 / np.sum(blocks**2, axis=0)
-        return max(self._single_variance(best), float(means.sum()) / max(len(means) - self.n_parameters, 1))
-
-    def peak(self, best: FitPoint, low: float, high: float) -> PeakFit:
-        """Return the fit with the ends of its amplitude's interval."""
-        shape = best.centre_km, best.height_ppm, best.sigma_km
-        background, size = self.background(best), (self.n_soundings, self.half_window_km)
-        return PeakFit(*shape, self.statistic(best), low, high, background, *size)
-
-    def background(self, best: FitPoint) -> tuple[float, ...]:
-        """Return the background's coefficients (ppm, powers of km from the fitted centre, constant first)."""
-        x, degrees = self.distance_km - best.centre_km, np.arange(self.basis.shape[1])
-        peak = self.whitening @ best.enhancement_ppm(self.distance_km)
-        powers = self.whitening @ (x / self.half_window_km)[:, None] ** degrees
-        scaled = np.linalg.lstsq(powers, self.value - peak, rcond=None)[0]
-        coefficients = scaled / self.half_window_km**degrees
-        coefficients[0] += self.origin_ppm
-        return tuple(float(c) for c in coefficients)
+    rows, rule = scan.rows, peak_thresholds().fit
+    at, covariance = scan.window(
+        float(np.mean([part.shape.centre for part in parts])),
+        max(parts, key=lambda part: part.statistic).shape.sigma * rows.km_per_row,
+    )
+    row = at.astype(float)
+    shapes = [part.shape for part in parts]
+    prior = np.zeros_like(covariance)
+    for shape in shapes:
+        g = np.exp(-0.5 * ((row - shape.centre) / shape.sigma) ** 2)
+        prior += (FREE_HEIGHTS * shape.height_ppm) ** 2 * np.outer(g, g) + shape.difference(row, has_parts=True)
+    inverse = inverted(covariance + prior)
+    value = rows.value_ppm[at]
+    explained = inverse @ value
+    profile = prior @ explained
+    uncertain = prior - prior @ inverse @ prior
+    background = value - profile - rows.variance_ppm2[at] * explained
+    tops = [int(np.clip(round(shape.centre) - at[0], 0, len(at) - 1)) for shape in shapes]
+    statistics = [part.statistic for part in parts]
+    if profile.max() <= 0:
+        return [max(parts, key=lambda part: part.statistic)]
+    cuts = _cuts(profile, uncertain, tops)
+    plumes = []
+    for first, last in zip([0, *cuts], [*cuts, len(at)], strict=True):
+        inside = (np.arange(len(at)) >= first) & (np.arange(len(at)) < last)
+        own = [k for k, top in enumerate(tops) if inside[top]]
+        k = max(own, key=lambda k: statistics[k])
+        enhancement = np.where(inside, profile, 0.0)
+        amplitude = float(enhancement.sum()) * rows.km_per_row
+        if enhancement.max() <= 0:
+            continue  # a top that the others' tails explain
+        error = rule.parts_error * math.sqrt(max(float(inside @ uncertain @ inside), 0.0)) * rows.km_per_row
+        low, middle, high = _quantiles(np.array([amplitude]), np.array([error]), np.ones(1))
+        positive = np.maximum(enhancement, 0.0)
+        plumes.append(
+            PeakFit(
+                shapes[k],
+                float(positive @ rows.distance_km[at] / positive.sum()),
+                float(enhancement.max()),
+                middle,
+                low,
+                high,
+                statistics[k],
+                int(rows.n_soundings[at].sum()),
+                max(_seen_share(rows, shapes[i]) for i in own),
+                rows.distance_km[at],
+                rows.origin_ppm + background,
+                enhancement,
+            )
+        )
+    return plumes
 
 
-def _whitening(distance_km: Floats, weight: Floats, variance_ppm2: float) -> Floats:
-    """W of 1-km means of soundings whose errors have this variance and share a part of it with their neighbours."""
-    settings = peak_thresholds().fit
-    apart = np.abs(distance_km[:, None] - distance_km)
-    shared = settings.shared_variance * variance_ppm2 * np.exp(-apart / settings.shared_km)
-    lower = np.linalg.cholesky(np.diag(1.0 / weight) + shared)
-    return np.asarray(solve_triangular(lower, np.eye(len(weight)), lower=True))
+def _cuts(profile: Floats, uncertain: Floats, tops: Sequence[int]) -> list[int]:
+    """Rows at which the enhancement of several parts, whose middles are at `tops` in order, falls apart."""
+    valley = peak_thresholds().candidates.valley
+    cuts: list[int] = []
+    pieces = [[top] for top in tops]
+    k = 0
+    while k + 1 < len(pieces):
+        left, right = max(pieces[k], key=lambda i: profile[i]), max(pieces[k + 1], key=lambda i: profile[i])
+        between = profile[left : right + 1]
+        cut = left + int(np.argmin(between)) if len(between) else left
+        start = cuts[k - 1] if k else 0
+        parts = slice(start, cut), slice(cut, len(profile))
+        is_more = all(profile[p].sum() > math.sqrt(max(float(uncertain[p, p].sum()), 0.0)) for p in parts)
+        if len(between) > 2 and profile[cut] < valley * min(profile[left], profile[right]) and is_more:
+            cuts.append(cut)
+            k += 1
+        else:
+            pieces[k : k + 2] = [[*pieces[k], *pieces[k + 1]]]
+    return cuts
+
+
+def _seen_share(rows: Rows, shape: PlumeShape) -> float:
+    reach = max(shape.sigma, 0.5)
+    first, last = math.ceil(shape.centre - reach), math.floor(shape.centre + reach)
+    within = rows.is_seen[max(first, 0) : last + 1]
+    return float(within.mean()) if len(within) else 0.0
+
+
+def _grid(rows: Rows, centre_row: float, sigma_km: float) -> tuple[Floats, Floats]:
+    """Centres and widths in rows around a start."""
+    rule = peak_thresholds().fit
+    reach = max(GRID_SIGMAS * sigma_km / rows.km_per_row, LEAST_ROWS)
+    widths = sigma_km * np.geomspace(1.0 / GRID_FACTOR, GRID_FACTOR, GRID_WIDTHS)
+    widths = np.unique(np.clip(widths, rule.min_sigma_km, rule.max_sigma_km))
+    return centre_row + np.linspace(-reach, reach, GRID_CENTRES), widths / rows.km_per_row

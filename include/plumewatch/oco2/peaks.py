@@ -1,34 +1,27 @@
 """Peaks of xco2 along an orbit: scanned, tested, fitted; one row a plume, rejected candidates with their reason.
 
-Method `scan`: every kilometre and width is tested against a local parabola (`scan.py`); the local maxima that stand out
-are fitted (`fit.py`), compared with what noise reaches (`null_distribution.py`) and pass through the tests
-of `judge_peak`.
+Method `scan`: templates of every width, for all of the strip and for parts of it, are tested at every half row
+(`scan.py`) and compared with what noise reaches (`null_distribution.py`). From the strongest on, what stands out is
+fitted (`fit.py`); what is accepted becomes a part of what is known, with room for all that a plume may differ by from a
+Gaussian, and its surroundings are scanned again. Two that aren't parted by a valley are one plume, one row.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d
 from scipy.special import ndtri
 
-from plumewatch.oco2.fit import SQRT_2_PI, PeakFit, find_best, with_interval
-from plumewatch.oco2.null_distribution import NullDistribution, estimate_spread, null_distribution
-from plumewatch.oco2.scan import BACKGROUND_DEGREE, Scan, scan_track
+from plumewatch.oco2.fit import MOST_APART, SQRT_2_PI, PeakFit, PlumeShape, fit_neighbours, fit_plume
+from plumewatch.oco2.null_distribution import NullDistribution, null_distribution
+from plumewatch.oco2.rows import Rows
+from plumewatch.oco2.scan import HALF, Scan
 from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track
-from plumewatch.statuses import (
-    ACCEPTED,
-    CURVED_BACKGROUND,
-    DUPLICATE,
-    LOW_CORRELATION,
-    NOT_SIGNIFICANT,
-    SHOULDERS_EMPTY,
-    TOO_NARROW,
-    TOO_WIDE,
-)
+from plumewatch.statuses import ACCEPTED, NOT_SIGNIFICANT, SHOULDERS_EMPTY, TOO_WIDE
 
 Floats = NDArray[np.float64]
 
@@ -42,11 +35,11 @@ class Peak:
     index: int
     """Its sounding in the track: the one nearest the centre."""
     fit: PeakFit
-    """Gaussian and background."""
+    """Enhancement and background."""
     false_alarm_probability: float
     """Of at least one as strong in 600 km without a source."""
     correlation: float
-    """Of soundings and model within 4 sigma."""
+    """Of soundings and model around the centre."""
     status: str
     """accepted, or the first test that it fails."""
 
@@ -64,6 +57,8 @@ class PeakSearch:
     """Accepted ones and promising rejected ones, along the track."""
     searched_fraction: float
     """Share of the track's kilometres, first to last sounding, where a peak could have been tested; 0 where none."""
+    searched_km: float
+    """How long that is."""
     detection_limit_ppm_km: float
     """Amplitude of a peak of the typical width that would just have been significant at the track's median noise; NaN
     where nothing could be tested."""
@@ -71,107 +66,88 @@ class PeakSearch:
 
 def find_peaks(track: Track, distribution: NullDistribution | None = None) -> PeakSearch:
     """Return the peaks of a track by the method `scan`."""
-    distribution = distribution or null_distribution()
-    degree = peak_thresholds().place.background_degree if track.is_place else BACKGROUND_DEGREE
-    scan = scan_track(track.distance_km, track.xco2_ppm, track.weight, degree)
+    law = distribution or null_distribution()
+    scan = Scan.of(Rows.of(track), law.part_scale)
     if not np.isfinite(scan.statistic).any():
-        return PeakSearch((), 0.0, float("nan"))
-    # A place is as short as a plume, which would count as its noise: there the usual noise has to do.
-    spread = distribution.spread if track.is_place else estimate_spread(scan, distribution.spread)
-    found = _select(track, scan, spread, distribution)
-    return PeakSearch(
-        tuple(sorted(found, key=lambda peak: (peak.fit.centre_km, peak.status))),
-        *search_limits(scan, spread, distribution),
-    )
+        return PeakSearch((), 0.0, 0.0, float("nan"))
+    limits = search_limits(scan, law)
+    found = _select(scan, law)
+    peaks = [peak_at(track, fit, law) for fit in found]
+    return PeakSearch(tuple(sorted(peaks, key=lambda peak: (peak.fit.centre_km, peak.status))), *limits)
 
 
-def _select(track: Track, scan: Scan, spread: Floats, distribution: NullDistribution) -> list[Peak]:
-    """Candidates from the strongest on: what lies within reach of an accepted peak is its duplicate."""
-    settings = peak_thresholds().candidates
-    scanned = np.nan_to_num(scan.statistic, nan=-np.inf) / (spread * distribution.reached)[:, None]
-    lowest = settings.scan_share * distribution.threshold(settings.false_alarm_probability)
+def _select(scan: Scan, law: NullDistribution) -> list[PeakFit]:
+    """Fit candidates from the strongest on; each accepted one is known to those after it."""
+    rule = peak_thresholds().candidates
+    lowest = law.threshold(rule.false_alarm_probability)
+    accepting = law.threshold(rule.accepted_false_alarm_probability)
+    refused: list[PeakFit] = []
     accepted: list[PeakFit] = []
-    found: list[Peak] = []
-    rest = track  # without the accepted peaks, which would count as noise of their neighbours
-    for bin_index in _local_maxima(scanned.max(axis=0), lowest, round(settings.separation_km / scan.bin_km)):
-        width = scan.sigma_km[np.argmax(scanned[:, bin_index])]
-        fitted = find_best(rest, float(scan.distance_km(bin_index)), float(width))
-        if fitted is None:
-            continue  # too few soundings for the quadratic background, or nothing but the background's curvature
-        window, best = fitted
-        z = distribution.normalised(window.statistic(best), best.sigma_km, spread)
-        probability = float(distribution.false_alarm_probability(z))
-        if probability > settings.false_alarm_probability:
-            continue  # not worth a row
-        if any(abs(best.centre_km - other.centre_km) <= settings.separation_km for other in accepted):
-            continue  # its fit leads to that plume itself
-        is_near = any(abs(best.centre_km - other.centre_km) <= _reach_km(other) for other in accepted)
-        if is_near and probability > settings.accepted_false_alarm_probability:
-            continue  # the flank of a plume that noise could make as well: no candidate of its own
-        fit = with_interval(rest, window, best)
-        peak = judge_peak(rest, fit, probability, settings.min_correlation, is_duplicate=is_near)
-        is_twin = any(abs(fit.centre_km - other.fit.centre_km) <= settings.separation_km for other in found)
-        if is_twin and peak.status != ACCEPTED:
-            continue  # two maxima of one refused candidate
-        found.append(peak)
-        if peak.status == ACCEPTED:
-            accepted.append(fit)
-            rest = replace(rest, xco2_ppm=rest.xco2_ppm - fit.enhancement_ppm(rest.distance_km))
-    return found
+    dips: list[PlumeShape] = []
+    is_open, is_dip_open = np.ones((2, len(scan.statistic)), dtype=bool)
+    apart = round(HALF * rule.separation_km / scan.rows.km_per_row)
+    while True:
+        k = int(np.argmax(np.where(is_open, scan.statistic, -np.inf)))
+        z = float(scan.statistic[k])
+        deepest = int(np.argmax(np.where(is_dip_open, scan.dip, -np.inf)))
+        if is_dip_open[deepest] and scan.dip[deepest] > max(z, accepting):
+            # a dip's rims stand out as plumes do: it has to be known before them
+            is_dip_open[max(0, deepest - 1) : deepest + 2] = False
+            sigma = float(scan.dip_sigma_km[deepest]) / scan.rows.km_per_row
+            dips.append(PlumeShape(deepest / HALF, sigma, rule.dip_ppm))
+            scan.update([*(other.shape for other in accepted), *dips], dips[-1])
+            continue
+        if not is_open[k] or z < lowest:
+            return [*refused, *_fitted_together(scan, accepted)]
+        is_open[max(0, k - 1) : k + 2] = False
+        shapes = [other.shape for other in accepted]
+        fit = fit_plume(scan, k / HALF, float(scan.sigma_km[k]), z, [*shapes, *dips])
+        is_flank = any(abs(k / HALF - shape.centre) <= rule.flank_sigmas * shape.sigma for shape in shapes)
+        if fit is None or (is_flank and z < accepting):
+            continue  # what a plume differs by from what was fitted, and noise makes as well
+        if any(abs(fit.centre_km - other.centre_km) <= rule.separation_km for other in refused):
+            continue  # another way to the same
+        if z < accepting or _reason(fit):
+            refused.append(fit)
+            is_open[max(0, k - apart) : k + apart + 1] = False
+            continue
+        accepted.append(fit)
+        scan.update([*(other.shape for other in accepted), *dips], fit.shape)
 
 
-def _local_maxima(z: Floats, lowest: float, separation: int) -> list[int]:
-    """Indices of maxima of at least `lowest` within +-`separation` bins, the strongest first."""
-    at = np.flatnonzero((z >= lowest) & (z == maximum_filter1d(z, 2 * separation + 1, mode="nearest")))
-    return [int(i) for i in at[np.lexsort((at, -z[at]))]]
+def _fitted_together(scan: Scan, accepted: Sequence[PeakFit]) -> list[PeakFit]:
+    """Fit those again that were fitted before a neighbour was known, whose part they may have taken for their own."""
+    groups: list[list[PeakFit]] = []
+    for fit in sorted(accepted, key=lambda fit: fit.shape.centre):
+        is_in_reach = bool(groups) and fit.shape.centre - groups[-1][0].shape.centre <= MOST_APART
+        if is_in_reach and any(fit.shape.is_beside(other.shape) for other in groups[-1]):
+            groups[-1].append(fit)
+        else:
+            groups.append([fit])
+    together: list[PeakFit] = []
+    for group in groups:
+        together += group if len(group) == 1 else fit_neighbours(scan, group)
+    return together
 
 
-def _reach_km(fit: PeakFit) -> float:
-    settings = peak_thresholds().candidates
-    return max(settings.suppression_sigmas * fit.sigma_km, settings.suppression_km)
-
-
-def judge_peak(
-    track: Track,
-    fit: PeakFit,
-    false_alarm_probability: float,
-    min_correlation: float,
-    *,
-    is_duplicate: bool = False,
-    index: int | None = None,
-) -> Peak:
-    """Return the candidate with its status: the first test that it fails, or accepted.
-
-    `index` is its sounding; the one nearest the centre where None.
-    """
-    settings = peak_thresholds().candidates
-    r = correlation(track, fit)
+def _reason(fit: PeakFit) -> str | None:
+    """Why the soundings can't tell of a plume what it is, None where they can."""
+    rule = peak_thresholds().candidates
     failed = {
-        TOO_NARROW: fit.sigma_km < peak_thresholds().scan.min_sigma_km,
-        TOO_WIDE: fit.sigma_km > settings.max_sigma_km,
-        SHOULDERS_EMPTY: not has_shoulders(track, fit),
-        LOW_CORRELATION: not r >= min_correlation,
-        CURVED_BACKGROUND: fit.amplitude_ppm_km_low <= 0,
-        DUPLICATE: is_duplicate,
-        NOT_SIGNIFICANT: false_alarm_probability > settings.accepted_false_alarm_probability,
+        SHOULDERS_EMPTY: fit.seen_share < rule.min_seen_share,
+        TOO_WIDE: fit.sigma_km > rule.max_sigma_km,
     }
-    status = next((reason for reason, is_so in failed.items() if is_so), ACCEPTED)
+    return next((reason for reason, is_so in failed.items() if is_so), None)
+
+
+def peak_at(track: Track, fit: PeakFit, law: NullDistribution, index: int | None = None) -> Peak:
+    """Return a fit with what came of it; `index` is its sounding, the one nearest the centre where None."""
+    probability = float(law.false_alarm_probability(fit.statistic))
+    is_significant = probability <= peak_thresholds().candidates.accepted_false_alarm_probability
+    status = _reason(fit) or (ACCEPTED if is_significant else NOT_SIGNIFICANT)
     if index is None:
         index = int(np.lexsort((track.sounding_id, np.abs(track.distance_km - fit.centre_km)))[0])
-    return Peak(index, fit, false_alarm_probability, r, status)
-
-
-def has_shoulders(track: Track, fit: PeakFit) -> bool:
-    """Whether there are soundings in both halves of the peak and beside it: at least one a km in each of four bands.
-
-    The bands are 0 to 1 and 2 to 3 sigma on both sides; the number wanted in each is sigma in km, rounded down.
-    """
-    settings = peak_thresholds().candidates
-    x = (track.distance_km - fit.centre_km) / fit.sigma_km
-    inner, outer = settings.shoulder_inner, settings.shoulder_outer
-    bands = ((-1.0, 0.0), (0.0, 1.0), (-outer, -inner), (inner, outer))
-    wanted = max(1, int(fit.sigma_km))
-    return all(np.count_nonzero((x >= low) & (x <= high)) >= wanted for low, high in bands)
+    return Peak(index, fit, probability, correlation(track, fit), status)
 
 
 def correlation(track: Track, fit: PeakFit) -> float:
@@ -183,16 +159,15 @@ def correlation(track: Track, fit: PeakFit) -> float:
     return float(np.corrcoef(y, model)[0, 1])
 
 
-def search_limits(scan: Scan, spread: Floats, distribution: NullDistribution) -> tuple[float, float]:
-    """Return the searched fraction and the detection limit (ppm km) of PeakSearch.
+def search_limits(scan: Scan, law: NullDistribution) -> tuple[float, float, float]:
+    """Return the searched fraction and length (km), and the detection limit (ppm km) of PeakSearch.
 
-    The limit is the amplitude h sigma sqrt(2 pi) of a peak of the typical width that would just be accepted. Its T is h
-    over the scan's median formal error and usual spread: the fit's formal error knows that neighbours err alike.
+    The limit is the amplitude h sigma sqrt(2 pi) of a peak of the typical width whose height in units of its error
+    would just be accepted, at the track's median error.
     """
+    error = scan.height_error_ppm[np.isfinite(scan.height_error_ppm)]
+    z = law.threshold(peak_thresholds().candidates.accepted_false_alarm_probability)
     sigma_km = peak_thresholds().flux.typical_sigma_km
-    row = int(np.argmin(np.abs(np.log(scan.sigma_km / sigma_km))))
-    error = scan.height_error_ppm[row][np.isfinite(scan.height_error_ppm[row])]
-    z = distribution.threshold(peak_thresholds().candidates.accepted_false_alarm_probability)
-    wanted = z / distribution.normalised(1.0, sigma_km, spread)
-    limit = wanted * distribution.spread[row] * np.median(error) * sigma_km * SQRT_2_PI if len(error) else np.nan
-    return float(np.isfinite(scan.statistic).any(axis=0).mean()), float(limit)
+    limit = z * float(np.median(error)) * sigma_km * SQRT_2_PI if len(error) else np.nan
+    is_searched = np.isfinite(scan.statistic)
+    return float(is_searched.mean()), float(is_searched.sum()) / HALF * scan.rows.km_per_row, limit

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 
 from plumewatch.gases import CO2
 from plumewatch.geodesy import local_offset_km
-from plumewatch.oco2.fit import SQRT_2_PI
 from plumewatch.pages.wording import (
     emission_text,
     false_alarm_text,
@@ -24,7 +23,7 @@ from plumewatch.pages.wording import (
 )
 
 SIZE_INCHES, DPI = (11.0, 4.6), 100
-CURVE_POINTS = 400
+ALONG = ("distance_km", "background_ppm", "enhancement_ppm")
 SOUNDING_COLOUR, FIT_COLOUR, BACKGROUND_COLOUR, WIND_COLOUR = "#4c72b0", "#c44e52", "#555555", "#111111"
 ARROW_LENGTH = 0.2  # of the map's height
 MAP_WIDTH = 0.6  # at least, of the map's height
@@ -50,17 +49,15 @@ def _title(details: Mapping[str, Any]) -> str:
 
 
 def _draw_section(axes: Axes, details: Mapping[str, Any]) -> None:
-    soundings, sigma = details["soundings"], details["sigma_km"]
+    soundings = details["soundings"]
     axes.plot(soundings["distance_km"], soundings["xco2_ppm"], ".", ms=3, color=SOUNDING_COLOUR, label="soundings")
-    x = np.linspace(min(soundings["distance_km"]), max(soundings["distance_km"]), CURVE_POINTS)
-    background = np.polynomial.polynomial.polyval(x, details["background_coefficients_ppm_km"])
-    shape = np.exp(-0.5 * (x / sigma) ** 2)
-    heights = [details[f"amplitude_ppm_km{end}"] / (sigma * SQRT_2_PI) for end in ("_low", "_high")]
+    x, background, enhancement = (np.array(details["along"][name]) for name in ALONG)
+    share = [details[f"amplitude_ppm_km{end}"] / details["amplitude_ppm_km"] for end in ("_low", "_high")]
     axes.fill_between(
-        x, background + heights[0] * shape, background + heights[1] * shape, color=FIT_COLOUR, alpha=0.3, lw=0,
+        x, background + share[0] * enhancement, background + share[1] * enhancement, color=FIT_COLOUR, alpha=0.3, lw=0,
         label="68 % of the amplitude",
     )  # fmt: skip
-    axes.plot(x, background + details["height_ppm"] * shape, color=FIT_COLOUR, label="fit")
+    axes.plot(x, background + enhancement, color=FIT_COLOUR, label="plume")
     axes.plot(x, background, "--", color=BACKGROUND_COLOUR, label="background")
     low, high = min(soundings["xco2_ppm"]), max(soundings["xco2_ppm"])
     axes.set_ylim(low - 0.05 * (high - low), high + HEADROOM * (high - low))

@@ -105,7 +105,7 @@ class PlumeWindow:
         if len(at) <= degree + 1 + N_GEOMETRY + 1:
             return None
         # The stated errors alone: the track's weights distrust what stands out of its neighbours, as narrow plumes do.
-        root = 1.0 / np.maximum(track.uncertainty_ppm[at], peak_thresholds().scan.min_uncertainty_ppm)
+        root = 1.0 / np.maximum(track.uncertainty_ppm[at], peak_thresholds().track.min_uncertainty_ppm)
         x = (track.distance_km[at] - centre_km) / half_window_km
         basis, _ = np.linalg.qr(root[:, None] * x[:, None] ** np.arange(degree + 1))
         y = root * (track.xco2_ppm[at] - np.median(track.xco2_ppm[at]))

@@ -16,7 +16,7 @@ class TrackSteps:
     """Steps along the ground track."""
 
     knot_s: float
-    bin_km: float
+    min_uncertainty_ppm: float
 
 
 @dataclass(frozen=True)
@@ -24,72 +24,87 @@ class PlaceRule:
     """Sweeps over one place."""
 
     reach_km: float
-    background_degree: int
 
 
 @dataclass(frozen=True)
-class OutlierRule:
-    """Which single soundings weigh less."""
+class RowRule:
+    """Rows of footprints and their own errors."""
 
-    neighbours: int
-    max_span_km: float
-    every: int
-    around: int
-    huber_k: float
+    km_per_row: float
+    longest_gap: int
+    outlier_sds: float
+    outlier_among: int
+    error_among: int
+    error_prior: int
+    least_error_ppm: float
+    edge_quantile: float
+    sides_alike_over: int
+    side_error_ppm: float
 
 
 @dataclass(frozen=True)
-class ScanRule:
+class TemplateRule:
     """The templates that are moved along the track."""
 
-    half_window_km: float
     min_sigma_km: float
     max_sigma_km: float
     n_sigmas: int
+    widest_parted_km: float
+    min_rows: int
     min_soundings: int
-    min_leverage: float
-    min_uncertainty_ppm: float
 
 
 @dataclass(frozen=True)
 class NoiseRule:
-    """How an orbit's own noise counts."""
+    """What rows share, by how far it reaches."""
 
-    prior_km: float
-    plume_statistic: float
-    min_plume_free: float
+    errors_km: tuple[float, ...]
+    backgrounds_km: tuple[float, ...]
+    usual_ppm2: tuple[float, ...]
+    least_ppm2: tuple[float, ...]
+    spread_prior_km: float
+    spread_prior_sigmas: float
 
 
 @dataclass(frozen=True)
 class CandidateRule:
     """What is fitted, and what is accepted."""
 
-    scan_share: float
     separation_km: float
     false_alarm_probability: float
     accepted_false_alarm_probability: float
-    suppression_km: float
-    suppression_sigmas: float
+    flank_sigmas: float
+    dip_ppm: float
+    valley: float
+    min_seen_share: float
     max_sigma_km: float
-    shoulder_inner: float
-    shoulder_outer: float
     correlation_sigmas: float
-    min_correlation: float
 
 
 @dataclass(frozen=True)
 class FitRule:
-    """The fit of a Gaussian on its background, and its interval."""
+    """The fit of a plume on its background, and its interval."""
 
-    half_window_km: float
-    background_degree: int
-    alternatives: tuple[tuple[float, int], ...]
-    """Half window (km) and degree of the other fits whose spread enters the interval."""
-    shared_variance: float
-    shared_km: float
-    noise_block_km: float
+    difference_share: float
+    difference_reach: float
+    difference_length: float
+    interval_scale: float
+    beside_sigmas: float
+    parts_share: float
+    parts_reach: float
+    parts_error: float
+    reach_sigmas: float
     min_sigma_km: float
     max_sigma_km: float
+
+
+@dataclass(frozen=True)
+class ProbabilityRule:
+    """How many plumes there may be, and how strong."""
+
+    exponent: float
+    plumes_per_1000_km: float
+    prior_plumes: float
 
 
 @dataclass(frozen=True)
@@ -101,6 +116,8 @@ class SeedMethodRule:
     min_orbit_soundings: int
     min_window_soundings: int
     min_correlation: float
+    sigma_km: tuple[float, float]
+    shoulder_sigmas: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -127,11 +144,12 @@ class PeakThresholds:
     place: PlaceRule
     plausible: Mapping[str, tuple[float, float]]
     """Least and largest value, by column of the soundings."""
-    robust: OutlierRule
-    scan: ScanRule
+    rows: RowRule
+    templates: TemplateRule
     noise: NoiseRule
     candidates: CandidateRule
     fit: FitRule
+    probability: ProbabilityRule
     seed_method: SeedMethodRule
     flux: FluxRule
 

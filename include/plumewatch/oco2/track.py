@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
-from plumewatch.constants import EARTH_RADIUS_KM, MEDIAN_OF_ABSOLUTE_NORMAL
+from plumewatch.constants import EARTH_RADIUS_KM
 from plumewatch.errors import InputError
 from plumewatch.geodesy import unit_vectors, wrap_longitude
 from plumewatch.oco2.thresholds import peak_thresholds
@@ -20,10 +19,11 @@ Floats = NDArray[np.float64]
 
 COLUMNS = (
     "sounding_id", "observed_at_utc", "orbit", "longitude", "latitude", "xco2_ppm", "xco2_uncertainty_ppm",
-    "wind_u_m_s", "wind_v_m_s", "surface_pressure_hpa", "tcwv_kg_m2", "operation_mode",
+    "wind_u_m_s", "wind_v_m_s", "surface_pressure_hpa", "tcwv_kg_m2", "operation_mode", "land_water_indicator",
 )  # fmt: skip
 """Columns of the table `soundings` that detection needs."""
-NOT_MEASURED = ("sounding_id", "observed_at_utc", "orbit", "operation_mode")
+NOT_MEASURED = ("sounding_id", "observed_at_utc", "orbit", "operation_mode", "land_water_indicator")
+WATER_SHARE = {0: 0.0, 1: 1.0, 2: 1.0, 3: 0.5}  # of land_water_indicator: land, sea, inland water, mixed
 
 MICROSECONDS = 1e-6
 POLE_DEG = 90.0
@@ -55,8 +55,6 @@ class Track:
     """Column-averaged dry-air mole fraction."""
     uncertainty_ppm: Floats
     """Stated error of xco2; the orbit's median where none is stated."""
-    weight: Floats
-    """1 / uncertainty^2 in ppm^-2, less for a sounding that stands out of its neighbours."""
     wind_u_m_s: Floats
     """10-m wind towards east."""
     wind_v_m_s: Floats
@@ -65,6 +63,8 @@ class Track:
     """Retrieved surface pressure."""
     tcwv_kg_m2: Floats
     """Total column water vapour."""
+    is_water: Floats
+    """1 over the sea and inland water, 0 over land, a half where both are."""
     is_place: bool = False
     """Whether it is the axis of sweeps over one place, and so too short for the background and noise of a line."""
 
@@ -127,7 +127,7 @@ def compute_track(soundings: pa.Table, geometry: Geometry | None = None) -> Trac
         across_km=across_km,
         heading_deg=heading_deg,
         uncertainty_ppm=uncertainty_ppm,
-        weight=robust_weights(distance_km, value["xco2_ppm"], uncertainty_ppm),
+        is_water=_water(rows),
         is_place=geometry is not None,
         **value,
     )
@@ -147,37 +147,12 @@ def straight_track(distance_km: Floats, xco2_ppm: Floats, uncertainty_ppm: Float
         heading_deg=np.zeros(len(distance_km)),
         xco2_ppm=xco2_ppm,
         uncertainty_ppm=uncertainty_ppm,
-        weight=robust_weights(distance_km, xco2_ppm, uncertainty_ppm),
         wind_u_m_s=nothing,
         wind_v_m_s=nothing,
         surface_pressure_hpa=nothing,
         tcwv_kg_m2=nothing,
+        is_water=nothing,
     )
-
-
-def robust_weights(distance_km: Floats, xco2_ppm: Floats, uncertainty_ppm: Floats) -> Floats:
-    """Return 1 / uncertainty^2 (ppm^-2) times Huber's weight of each sounding among its neighbours along the track.
-
-    The weight is min(1, k s / |r|) with r the distance from the median of the neighbours and s the robust standard
-    deviation of such distances further around. Where coverage is so sparse that the neighbours span more than a peak's
-    core, nothing can stand out of them and the weight stays 1.
-    """
-    settings = peak_thresholds().robust
-    order = np.argsort(distance_km, kind="stable")
-    value = xco2_ppm[order]
-    if not len(value):
-        return np.empty(0)
-    residual = np.abs(value - median_filter(value, settings.neighbours, mode="nearest"))
-    half, at = settings.neighbours // 2, np.arange(len(value))
-    x = distance_km[order]
-    span_km = x[np.minimum(at + half, len(value) - 1)] - x[np.maximum(at - half, 0)]
-    residual[span_km > settings.max_span_km] = 0.0
-    usual = median_filter(residual[:: settings.every], settings.around, mode="nearest")
-    usual = np.repeat(usual, settings.every)[: len(value)] / MEDIAN_OF_ABSOLUTE_NORMAL
-    limit = settings.huber_k * np.maximum(usual, peak_thresholds().scan.min_uncertainty_ppm)
-    weight = np.empty(len(value))
-    weight[order] = np.minimum(1.0, limit / np.maximum(residual, limit))
-    return weight / uncertainty_ppm**2
 
 
 def reasons_against(soundings: pa.Table) -> dict[str, NDArray[np.bool_]]:
@@ -229,10 +204,18 @@ def floats(column: pa.ChunkedArray) -> Floats:
     return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
 
 
+def _water(rows: pa.Table) -> Floats:
+    """Share of water of each sounding; NaN where the table doesn't tell."""
+    if "land_water_indicator" not in rows.column_names:
+        return np.full(len(rows), np.nan)
+    stated = floats(rows["land_water_indicator"])
+    return np.select([stated == value for value in WATER_SHARE], list(WATER_SHARE.values()), np.nan)
+
+
 def _uncertainty(uncertainty_ppm: Floats) -> Floats:
     known = np.isfinite(uncertainty_ppm) & (uncertainty_ppm > 0)
     usual = np.median(uncertainty_ppm[known]) if known.any() else 1.0
-    return np.maximum(np.where(known, uncertainty_ppm, usual), peak_thresholds().scan.min_uncertainty_ppm)
+    return np.maximum(np.where(known, uncertainty_ppm, usual), peak_thresholds().track.min_uncertainty_ppm)
 
 
 def normalised(vectors: Floats) -> Floats:

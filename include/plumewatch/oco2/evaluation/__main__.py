@@ -19,7 +19,8 @@ from plumewatch.oco2.evaluation.emissions import emission_lines, source_emission
 from plumewatch.oco2.evaluation.hard_pictures import draw_hard_strips
 from plumewatch.oco2.evaluation.judge import Sizes, judge_finder
 from plumewatch.oco2.evaluation.judge_figures import judge_checks, judge_lines
-from plumewatch.oco2.evaluation.judged_strips import JUDGING, STRIP_KM, World
+from plumewatch.oco2.evaluation.judged_months import MONTHS_EACH, judge_months, month_checks, month_lines
+from plumewatch.oco2.evaluation.judged_strips import JUDGING, ORBITS, STRIP_KM, World
 from plumewatch.oco2.evaluation.limits import checks
 from plumewatch.oco2.evaluation.matched_filter import MatchedFilter, binned
 from plumewatch.oco2.evaluation.methods import comparison_lines
@@ -39,7 +40,9 @@ Orbit = dict[str, NDArray[np.float64]]
 """Columns of the soundings of orbit 11522."""
 
 SOUNDINGS_FILE = "oco2/orbit11522/soundings_dist300_800.csv"
-PLUME_KM = (480.0, 640.0)  # distances at which orbit 11522 crosses the plume of the Highveld
+# Distances at which orbit 11522 crosses plumes of the Highveld. Means over 5 km rise from 403.6 ppm at 460 km to 405.3
+# at 480 km, and again to 406.8 at 510, 409.0 at 540 and 407.6 at 560 km.
+PLUME_KM = (465.0, 640.0)
 NOISE_TRACKS = 2000  # from which the matched filter learns the covariance
 
 
@@ -92,12 +95,16 @@ def _judge(orbit: Orbit | None, share: float, pictures: Path | None) -> int:
     verdict = judge_finder(world, sizes)
     judged = list(judge_checks(verdict))
     print("\n".join(judge_lines(verdict, judged)), flush=True)
+    months = judge_months(world, max(1, round(share * MONTHS_EACH)), max(1, round(share * ORBITS)))
+    print(f"\nProbabilities of the candidates of {len(months)} months")
+    of_months = list(month_checks(months))
+    print("\n".join([*month_lines(months), *map(str, of_months)]), flush=True)
     if pictures:
         pictures.mkdir(parents=True, exist_ok=True)
         for name, png in draw_hard_strips(world):
             (pictures / f"hard_{name}.png").write_bytes(png)
         print(f"pictures of hard strips: {pictures}")
-    return sum(not check.is_ok for check in judged)
+    return sum(not check.is_ok for check in [*judged, *of_months])
 
 
 def _measure(source: NoiseSource, n_empty: int, per_cell: int) -> int:

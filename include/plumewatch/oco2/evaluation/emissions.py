@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from plumewatch.constants import EARTH_RADIUS_KM
 from plumewatch.geodesy import destination
 from plumewatch.oco2.evaluation.noise import TRACK_KM, USUAL_PPM, NoiseSource
-from plumewatch.oco2.evaluation.planted import EDGE_KM, PlantedPeak, planted_tracks
-from plumewatch.oco2.fit import PeakFit, fit_peak
+from plumewatch.oco2.evaluation.planted import EDGE_KM, PlantedPeak, fit_at, planted_tracks
+from plumewatch.oco2.fit import PeakFit
 from plumewatch.oco2.flux import PeakEmission, Section, compute_cross_sectional_flux_kt_h, estimate_peak_emission
 from plumewatch.oco2.gaussian_plume import PlumeSource, compute_plume_ppm, plume_constants, wind_direction_deg
 from plumewatch.oco2.plume_inversion import PlumeInversion, estimate_source_emission, usual_wind_error_m_s
@@ -75,7 +75,7 @@ def _figures(trials: Sequence[tuple[PeakEmission | PlumeInversion, float]]) -> s
 
 def _fits(source: NoiseSource, per_cell: int) -> Iterator[tuple[PlantedPeak, PeakFit]]:
     for planted, track in planted_tracks(source, per_cell):
-        if planted.height_ppm >= MIN_HEIGHT_PPM and (fit := fit_peak(track, planted.centre_km, planted.sigma_km)):
+        if planted.height_ppm >= MIN_HEIGHT_PPM and (fit := fit_at(track, planted.centre_km, planted.sigma_km)):
             yield planted, fit
 
 

@@ -200,6 +200,6 @@ class World:
         wind = plants[0].crossing.wind_m_s(plants[0].field.weather.wind_m_s) if plants else rng.normal(0.0, 4.0, 2)
         stated = tuple(float(part + rng.normal(0.0, WIND_ERROR_M_S)) for part in wind)
         xco2_ppm = around.xco2_ppm + np.sum(seen, axis=0) if seen else around.xco2_ppm
-        track = strip.track(xco2_ppm, is_seen, around.stated_ppm, (stated[0], stated[1]))
+        track = strip.track(xco2_ppm, is_seen, around.stated_ppm, around.covariance.is_water, (stated[0], stated[1]))
         plumes.sort(key=lambda plume: plume.centre_km)
         return JudgedStrip(track, tuple(plumes), gaps.name, background, noise.name, strip, is_seen, around.covariance)

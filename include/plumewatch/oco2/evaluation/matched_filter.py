@@ -19,8 +19,6 @@ from scipy.linalg import toeplitz
 
 from plumewatch.oco2.evaluation.noise import TRACK_KM
 from plumewatch.oco2.evaluation.planted import PlantedPeak
-from plumewatch.oco2.scan import BACKGROUND_DEGREE, scan_widths
-from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track
 
 Floats = NDArray[np.float64]
@@ -28,6 +26,8 @@ Floats = NDArray[np.float64]
 BIN_KM = 2.5  # somewhat above the distance of rows of footprints, so that few bins are empty
 N_BINS = round(TRACK_KM / BIN_KM)
 CENTRES_KM: Floats = np.asarray((np.arange(N_BINS) + 0.5) * BIN_KM, dtype=float)
+BACKGROUND_DEGREE, HALF_WINDOW_KM = 2, 120.0
+SIGMA_KM, N_SIGMAS = (2.0, 33.0), 18
 CORRELATED_BINS = 8  # 20 km; the covariance of blocks of 10 km ends there
 MIN_EIGENVALUE_PPM2 = 1e-4  # an estimated covariance may miss being positive by so much
 MIN_LEVERAGE = 0.15  # of the template's own: at the ends the background takes the rest
@@ -43,16 +43,15 @@ class MatchedFilter:
         lags = [np.mean(values[:, : N_BINS - k] * values[:, k:]) for k in range(CORRELATED_BINS)]
         eigenvalues, vectors = np.linalg.eigh(toeplitz(np.r_[lags, np.zeros(N_BINS - CORRELATED_BINS)]))
         covariance = vectors * np.maximum(eigenvalues, MIN_EIGENVALUE_PPM2) @ vectors.T
-        self._sigma_km = scan_widths()
+        self._sigma_km = np.geomspace(*SIGMA_KM, N_SIGMAS)
         self._kernels = np.concatenate([self._kernels_at(covariance, centre) for centre in CENTRES_KM])
         self._threshold = np.inf
 
     def _kernels_at(self, covariance: Floats, centre_km: float) -> Floats:
         """Kernels of one centre, shape (widths, bins)."""
         x = CENTRES_KM - centre_km
-        half_window_km = peak_thresholds().scan.half_window_km
-        at = np.flatnonzero(np.abs(x) <= half_window_km)
-        background = (x[at, None] / half_window_km) ** np.arange(BACKGROUND_DEGREE + 1)
+        at = np.flatnonzero(np.abs(x) <= HALF_WINDOW_KM)
+        background = (x[at, None] / HALF_WINDOW_KM) ** np.arange(BACKGROUND_DEGREE + 1)
         template = np.exp(-0.5 * (x[at, None] / self._sigma_km) ** 2)
         whitened = np.linalg.solve(covariance[np.ix_(at, at)], np.hstack([template, background]))
         g, b = whitened[:, : len(self._sigma_km)], whitened[:, len(self._sigma_km) :]

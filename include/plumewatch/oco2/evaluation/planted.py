@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plumewatch.oco2.evaluation.noise import TRACK_KM, NoiseSource, RealNoise
-from plumewatch.oco2.fit import Gaussian, fit_peak
+from plumewatch.oco2.fit import Gaussian, PeakFit, fit_plume
+from plumewatch.oco2.null_distribution import null_distribution
 from plumewatch.oco2.peaks import find_peaks
+from plumewatch.oco2.rows import Rows
+from plumewatch.oco2.scan import Scan
 from plumewatch.oco2.track import Track, straight_track
 from plumewatch.statuses import ACCEPTED
 
@@ -86,10 +89,17 @@ def run_peak_trials(source: NoiseSource, per_cell: int) -> list[PeakTrial]:
     return [_trial(peak, track) for peak, track in planted_tracks(source, per_cell)]
 
 
+def fit_at(track: Track, centre_km: float, sigma_km: float) -> PeakFit | None:
+    """Return the fit of a plume at a place, found or not; None where nothing positive fits."""
+    scan = Scan.of(Rows.of(track), null_distribution().part_scale)
+    row = float(np.interp(centre_km, scan.rows.distance_km, np.arange(len(scan.rows))))
+    return fit_plume(scan, row, sigma_km, np.nan)
+
+
 def _trial(planted: PlantedPeak, track: Track) -> PeakTrial:
     centres = np.array([p.fit.centre_km for p in find_peaks(track).peaks if p.status == ACCEPTED])
     is_right = planted.is_near(centres)
-    fit = fit_peak(track, planted.centre_km, planted.sigma_km)
+    fit = fit_at(track, planted.centre_km, planted.sigma_km)
     measured = (fit.amplitude_ppm_km, fit.amplitude_ppm_km_low, fit.amplitude_ppm_km_high) if fit else (np.nan,) * 3
     return PeakTrial(planted, int(is_right.sum()), int((~is_right).sum()), *measured)
 

@@ -72,7 +72,9 @@ class Strip:
         mean[rows] = enhancement(along, across).mean(axis=-1)
         return mean
 
-    def track(self, xco2_ppm: Floats, is_seen: Bools, uncertainty_ppm: Floats, wind_m_s: tuple[float, float]) -> Track:
+    def track(
+        self, xco2_ppm: Floats, is_seen: Bools, uncertainty_ppm: Floats, is_water: Bools, wind_m_s: tuple[float, float]
+    ) -> Track:
         """Return the soundings that are seen, northward from the equator; the wind is that towards east and north."""
         along, across = self.along_km[is_seen], self.across_km[is_seen]
         bare = straight_track(along, xco2_ppm[is_seen], uncertainty_ppm[is_seen])
@@ -87,6 +89,7 @@ class Strip:
             wind_v_m_s=v,
             surface_pressure_hpa=pressure,
             tcwv_kg_m2=water,
+            is_water=is_water[is_seen].astype(float),
         )
 
 

@@ -30,7 +30,6 @@ WATER_NOISE = (0.5, 0.8)  # errors over water (glint) over those over land
 SINGLE_PPM, ROW_PPM, ROW_LENGTH_KM = (0.25, 0.7), (0.05, 0.3), (1.0, 3.0)
 MIDDLE_PPM, MIDDLE_LENGTH_KM = (0.0, 0.2), (5.0, 25.0)
 OUTLIERS, OUTLIER_FACTOR = 0.02, 3.0  # share of soundings, and how much larger their error is
-# The 340 km of orbit 11522 without its plume have one such excursion, 1.2 ppm high and of 2.5 km (at km 478).
 ROUGH_EVERY_KM, ROUGH_HALF_KM, ROUGH_SIZE_KM, ROUGH_PPM = 300.0, (8.0, 25.0), (2.0, 5.0), (0.15, 0.5)
 STATED = (0.8, 1.4)  # stated error over the true one of a single sounding
 

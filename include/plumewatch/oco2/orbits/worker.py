@@ -68,8 +68,8 @@ class OrbitTask:
 
 DETECTED = PEAKS.schema.append(pa.field("month", pa.string())).append(pa.field("orbit_report", pa.string()))
 """What a worker says: its peaks in the columns of the table with the month of each, and for every orbit one row without
-peak_id whose `orbit_report` (JSON) has the number of soundings and of those left out by reason, the observations, the
-failure if there is one, and the wind files that could not be used."""
+peak_id whose `orbit_report` (JSON) has the number of soundings and of those left out by reason, `searched_km`, the
+observations, the failure if there is one, and the wind files that could not be used."""
 
 
 def detect_orbits(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -85,6 +85,7 @@ def detect_orbit(task: OrbitTask, reader: OrbitReader) -> list[dict[str, Any]]:
     """Search one orbit, write the details of its accepted peaks, and return its rows of DETECTED."""
     report: dict[str, Any] = {
         "n_soundings": 0,
+        "searched_km": 0.0,
         "observations": [],
         "failure": None,
         "wind_failures": [],
@@ -109,6 +110,7 @@ def detect_orbit(task: OrbitTask, reader: OrbitReader) -> list[dict[str, Any]]:
             _write_details(task, peak)
         rows = [{**peak.row, "month": peak.month} for peak in wanted]
         report |= {"n_soundings": soundings.num_rows, "observations": found.observations}
+        report["searched_km"] = found.searched_km
         report["wind_failures"] = [asdict(failure) for failure in wind_failures]
     return [*rows, {"orbit": task.orbit.orbit, "orbit_report": json.dumps(report)}]
 
