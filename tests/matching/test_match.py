@@ -17,8 +17,8 @@ KT_H = 8760.0 * 1000.0  # tonnes a year that are 1 kt/h
 NUMBERS = ["probability", "distance_km", "along_wind_km", "across_wind_km", "expected_emission", "ratio"]
 
 
-def detection(lon=10.0, lat=50.0, u=5.0, v=0.0, rate=1.0, low=None, high=None, name="d") -> pa.Table:
-    values = [name, lon, lat, u, v, rate, rate and (low or rate * 0.8), rate and (high or rate * 1.2)]
+def detection(lon=10.0, lat=50.0, u=5.0, v=0.0, rate=1.0, low=None, high=None, name="d", probability=None) -> pa.Table:
+    values = [name, lon, lat, u, v, rate, rate and (low or rate * 0.8), rate and (high or rate * 1.2), probability]
     return pa.table({n: [x] for n, x in zip(DETECTIONS.names, values, strict=True)}, schema=DETECTIONS)
 
 
@@ -43,6 +43,30 @@ def test_the_worked_number_of_the_docstring() -> None:
     assert first["probability"] == pytest.approx(0.98, abs=0.005)
     assert none["source_id"] is None
     assert first["along_wind_km"] == pytest.approx(20.0, abs=0.01)
+
+
+def test_a_plant_upwind_makes_a_plume_more_probable_and_empty_land_less() -> None:
+    plant = pairs(("plant", *at(20, 270), KT_H))
+    gains = []
+    for probability in (0.02, 0.5, 0.9):
+        seen = detection(probability=probability)
+        beside, alone = (matches(seen, near) for near in (plant, pairs()))
+        assert len({row["false_detection_probability"] for row in beside}) == 1
+        with_plant, without = (rows[0]["false_detection_probability"] for rows in (beside, alone))
+        assert with_plant < 1 - probability < without
+        gains.append(without / (1 - without) / (with_plant / (1 - with_plant)))
+        # what is conditional on a plume doesn't change
+        assert [r["probability"] for r in beside] == [r["probability"] for r in matches(detection(), plant)]
+    # the odds change by the weights: 0.038 + 0.0008 against 0.0008 (docstring of match_detections)
+    assert gains == pytest.approx([50.0] * 3, rel=0.2)
+    sure, none = matches(detection(probability=1.0), plant)[0], matches(detection(probability=0.0), plant)[0]
+    assert sure["false_detection_probability"] == 0.0 and none["false_detection_probability"] == 1.0
+
+
+@pytest.mark.parametrize("gas", ["co2", "ch4"])
+def test_a_detection_without_probability_has_none_of_being_false(gas: str) -> None:
+    rows = matches(detection(), pairs(("plant", *at(1, 270), KT_H)), gas)
+    assert [row["false_detection_probability"] for row in rows] == [None] * len(rows)
 
 
 @pytest.mark.parametrize(

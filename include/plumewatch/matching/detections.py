@@ -24,8 +24,9 @@ DETECTIONS = pa.schema(
         (name, pa.float64())
         for name in ("longitude", "latitude", "wind_u_m_s", "wind_v_m_s", "emission", "emission_low", "emission_high")
     ]
+    + [("probability", pa.float64())]
 )
-"""What matching needs of a detection; wind and emission (kt/h of CO2, kg/h of CH4) may be null."""
+"""What matching needs of a detection; wind, emission (kt/h of CO2, kg/h of CH4) and probability may be null."""
 
 
 def detections_of_peaks(peaks: pa.Table) -> pa.Table:
@@ -33,6 +34,7 @@ def detections_of_peaks(peaks: pa.Table) -> pa.Table:
     peaks = peaks.filter(pc.equal(peaks["status"], ACCEPTED))
     emission = {f"emission{end}": peaks[f"emission_kt_h{end}"] for end in ("", "_low", "_high")}
     columns = {name: peaks[name] for name in ("longitude", "latitude", "wind_u_m_s", "wind_v_m_s")} | emission
+    columns["probability"] = _stated_probability(peaks)
     return _conform({"detection_id": peaks["peak_id"].cast(pa.string()), **columns})
 
 
@@ -47,8 +49,15 @@ def detections_of_plumes(plumes: pa.Table) -> pa.Table:
         "wind_u_m_s": pa.array(u, from_pandas=True),
         "wind_v_m_s": pa.array(v, from_pandas=True),
         **{f"emission{end}": plumes[f"emission_kg_h{end}"] for end in ("", "_low", "_high")},
+        "probability": _stated_probability(plumes),
     }
     return _conform(columns)
+
+
+def _stated_probability(detections: pa.Table) -> pa.ChunkedArray | pa.Array:
+    """That each is a plume; null where the table, an older one, doesn't say."""
+    has_column = "probability" in detections.column_names
+    return detections["probability"] if has_column else pa.nulls(detections.num_rows, pa.float64())
 
 
 def with_wind(detections: pa.Table, wind_u_m_s: Floats, wind_v_m_s: Floats) -> pa.Table:

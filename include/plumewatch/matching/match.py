@@ -11,6 +11,11 @@ and what no inventory lists has the weight of a stated emission density spread e
 `position` over the plane. A probability is a weight over the sum of all. The numbers are in `reference/matching.yaml`;
 the rule is PROVISIONAL until it has been calibrated on published cases.
 
+"In no inventory" supposes that there is a plume. That there is none at all is told apart: with the probability p of the
+detection itself, and noise as likely anywhere as plumes are where there is much to emit,
+
+    false detection = (1 - p) / (1 - p + p x (sum of all weights) / (that sum on average over the land)).
+
 Winds blow towards (u, v). `along_wind_km` is positive where the source is upwind of the detection; `across_wind_km` is
 positive where the source lies to the left of the wind's path, looking downwind.
 """
@@ -64,7 +69,9 @@ def match_detections(detections: pa.Table, pairs: pa.Table, gas: str) -> pa.Tabl
     density, closeness = rule.position.densities(at)
     weight = expected**rule.position.emission_power * density
     weight = np.where(np.isfinite(weight), weight, 0.0)  # a source without a stated emission can't be weighed
-    probability, unlisted = _shares(weight, rule.position.unlisted_weights(speed), owner)
+    of_unlisted = rule.position.unlisted_weights(speed)
+    is_false = _false_detections(detections, rule, weight, of_unlisted, owner)
+    probability, unlisted = _shares(weight, of_unlisted, owner)
     kept = np.flatnonzero((probability >= rule.min_probability) & (weight > 0))
     owner, expected, closeness = owner[kept], expected[kept], closeness[kept]
     probability, unlisted = _shares(probability[kept], unlisted, owner)
@@ -86,6 +93,7 @@ def match_detections(detections: pa.Table, pairs: pa.Table, gas: str) -> pa.Tabl
         "detected_emission": detected[which],
         "ratio": detected[which] / np.concatenate([expected, blank]),
         "status": status[which],
+        "false_detection_probability": is_false[which],
     }
     return _ranked(rows)
 
@@ -101,6 +109,16 @@ def _positions(detections: pa.Table, pairs: pa.Table, owner: NDArray[np.intp]) -
     along, across = -(east * to_east + north * to_north), north * to_east - east * to_north
     distance = great_circle_distance_km(lon0[owner], lat0[owner], lon, lat)
     return Positions(distance, along, across, speed[owner]), speed
+
+
+def _false_detections(
+    detections: pa.Table, rule: MatchingRule, weight: Floats, of_unlisted: Floats, owner: NDArray[np.intp]
+) -> Floats:
+    """Probability that there is no plume, NaN where a detection has no probability of its own."""
+    plume = floats(detections["probability"])
+    total = of_unlisted + np.bincount(owner, weights=weight, minlength=len(of_unlisted))
+    usual = of_unlisted * (1.0 + rule.position.listed_density / rule.position.unlisted_density)
+    return (1.0 - plume) / (1.0 - plume + plume * total / usual)
 
 
 def _shares(weight: Floats, unlisted: Floats, owner: NDArray[np.intp]) -> tuple[Floats, Floats]:

@@ -45,6 +45,7 @@ class PeakRule:
     wind_component_sigma_m_s: float
     emission_power: float
     unlisted_density: float
+    listed_density: float
     rate_factor: float
 
     def reach_km(self, speed_m_s: Floats) -> Floats:
@@ -84,6 +85,7 @@ class PlumeRule:
     position_sigma_km: float
     emission_power: float
     unlisted_density: float
+    listed_density: float
     rate_factor: float
 
     def densities(self, at: Positions) -> tuple[Floats, Floats]:
