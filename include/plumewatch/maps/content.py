@@ -29,7 +29,7 @@ from plumewatch.maps.map_style import STYLES
 from plumewatch.maps.sources_shown import kind_text, licence_texts, source_shown, sources_near
 from plumewatch.models import Area
 from plumewatch.pages.outcomes import waiting_text
-from plumewatch.pages.wording import MATCH_TEXTS, rate_text
+from plumewatch.pages.wording import MATCH_TEXTS, expected_false_text, hidden_text, rate_text
 from plumewatch.statuses import ACCEPTED
 from plumewatch.tables import OBSERVATIONS
 
@@ -72,6 +72,8 @@ def map_content(gas: Gas, key: str, rows: MapRows) -> dict[str, Any]:
     shown = sources_near(gas, sources, places, first)
     told = looked_at(gas, rows.observations.to_pylist(), [area.name for area in areas])
     of_area = {one.name: one for one in told}
+    n_less = sum(d["is_less_probable"] for d in accepted)
+    shown_texts = _shown_texts(gas, accepted)
     return {
         "gas": gas.name,
         "key": key,
@@ -79,6 +81,9 @@ def map_content(gas: Gas, key: str, rows: MapRows) -> dict[str, Any]:
         "summary": waiting_text(DETECTION[gas.name], rows.waits_since_utc) + _summary(gas, accepted, told),
         "size_text": f"{gas.title}: circle area by rate",
         "refused_text": _refused_text(sum(status != ACCEPTED for status in rows.detections["status"].to_pylist())),
+        "sort": "probability" if any(shown_texts) else "rate",
+        "less_probable_text": f"also show {n_less} less probable, below {style.shown_from}" if n_less else "",
+        "shown_texts": shown_texts,
         "states": [[state, state_text(state)] for state in (*MATCH_TEXTS, UNMATCHED)],
         "kinds": {kind: kind_text(kind) for kind in sorted({str(s["kind"]) for s in shown})},
         "near_zoom": style.near_zoom,
@@ -127,6 +132,16 @@ def _summary(gas: Gas, accepted: Sequence[Row], told: Sequence[LookedAt]) -> str
     where = f" in {searched_text(gas, told)}" if is_searched else ""
     largest = f", the largest {rate_text(gas, max(rates))}" if rates else ""
     return f"{found}{where}{largest}." + (f" Not searched: {missed}." if missed else "")
+
+
+def _shown_texts(gas: Gas, accepted: Sequence[Row]) -> list[str]:
+    """What is said of the accepted ones that are shown: without the less probable ones, and with all of them."""
+    every = [d["probability"] for d in accepted]
+    if STYLES[gas.name].shown_from is None or all(p is None for p in every):
+        return ["", ""]
+    first = [d["probability"] for d in accepted if not d["is_less_probable"]]
+    hidden = hidden_text(len(every) - len(first))
+    return [f"{expected_false_text(gas.noun, first)} {hidden}".strip(), expected_false_text(gas.noun, every)]
 
 
 def _refused_text(refused: int) -> str:

@@ -15,6 +15,7 @@ from plumewatch.maps.map_style import STYLES
 from plumewatch.matching.rule import matching_rule
 from plumewatch.pages.wording import (
     area_text,
+    chance_beside_text,
     chance_text,
     false_alarm_text,
     interval_text,
@@ -41,7 +42,6 @@ REFUSED, UNMATCHED = "refused", "unmatched"
 """States of a detection that has no status of a match."""
 UNMATCHED_TEXT = "not matched yet"
 FACTS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
-    ("probability", "probability", chance_text),
     ("extent", "area_m2", area_text),
     ("methane", "ime_kg", mass_text),
     ("scene", "scene_id", str),
@@ -102,9 +102,11 @@ def detection_shown(
     rate, low, high = (row[gas.emission_column + end] for end in ("", "_low", "_high"))
     speed, origin = _wind(row)
     outline = row.get("geometry") if is_accepted else None
-    certainty, certainty_text = _certainty(row)
+    probability, own = detection_probability(gas, row, candidates), row.get("probability")
+    false_alarm = row.get("false_alarm_probability")
     place = row["longitude"], row["latitude"]
     facts = [["wind", wind_text(speed, origin)]] if speed is not None and origin is not None else []
+    facts += [["probability", chance_beside_text(probability, own)]] if probability is not None else []
     facts += [[label, word(row[column])] for label, column, word in FACTS if row.get(column) is not None]
     facts += [["place", place_text(*place)], ["id", name]]
     return {
@@ -121,8 +123,10 @@ def detection_shown(
         "rate_text": rate_text(gas, rate),
         "interval_text": interval_text(gas, low, high, without_rate_text(row)),
         "radius": style.radius_px(rate),
-        "certainty": certainty,
-        "certainty_text": certainty_text,
+        "probability": probability,
+        "rarity": None if false_alarm is None else 1.0 - false_alarm,
+        "certainty_text": _certainty_text(probability, false_alarm),
+        "is_less_probable": is_accepted and _is_less_probable(gas, probability),
         "wind_to": None if origin is None else round((origin + 180.0) % 360.0, 1),
         "wind_size": 0 if speed is None else _wind_size(speed),
         "facts": facts,
@@ -151,14 +155,24 @@ def _wind_size(speed_m_s: float) -> float:
     return round(min(1.0, CALM_SIZE + (1.0 - CALM_SIZE) * speed_m_s / WIND_SIZE_M_S), 2)
 
 
-def _certainty(row: Row) -> tuple[float | None, str]:
-    """By what detections are sorted, and its words: the probability, else how rarely noise does the same."""
-    if row.get("probability") is not None:
-        return row["probability"], probability_text(row["probability"])
-    if row.get("false_alarm_probability") is not None:
-        chance = row["false_alarm_probability"]
-        return 1.0 - chance, f"false alarm {false_alarm_text(chance)}"
-    return None, ""
+def detection_probability(gas: Gas, row: Row, candidates: Sequence[Row]) -> float | None:
+    """Return how probable it is that a source's plume is there: by its matches where they say so, else by its row."""
+    weighs_sources = STYLES[gas.name].shown_from is not None
+    is_false = candidates[0].get("false_detection_probability") if candidates and weighs_sources else None
+    return row.get("probability") if is_false is None else 1.0 - is_false
+
+
+def _is_less_probable(gas: Gas, probability: float | None) -> bool:
+    """Whether it is shown only if asked for; what isn't known to be less probable is shown."""
+    least = STYLES[gas.name].shown_from
+    return least is not None and probability is not None and probability < least
+
+
+def _certainty_text(probability: float | None, false_alarm: float | None) -> str:
+    """The probability, else how rarely noise does the same."""
+    if probability is not None:
+        return probability_text(probability)
+    return "" if false_alarm is None else f"false alarm {false_alarm_text(false_alarm)}"
 
 
 def _match(gas: Gas, match: Row, sources: Mapping[str, Row]) -> dict[str, str]:

@@ -6,7 +6,8 @@
   const css = getComputedStyle(document.documentElement);
   const colour = (state) => css.getPropertyValue("--" + state).trim();
   const byId = new Map(content.detections.map((d) => [d.id, d]));
-  let map = null, popup = null, showsRefused = false;
+  let map = null, popup = null, showsRefused = false, showsLessProbable = false;
+  const isShown = (d) => (d.state === "refused" ? showsRefused : showsLessProbable || !d.is_less_probable);
 
   function make(tag, properties = {}, ...children) {
     const node = Object.assign(document.createElement(tag), properties);
@@ -59,13 +60,15 @@
 
   const ORDERS = {
     rate: (a, b) => (b.rate ?? -1) - (a.rate ?? -1),
-    probability: (a, b) => (b.certainty ?? -1) - (a.certainty ?? -1),
+    probability: (a, b) => (b.probability ?? -1) - (a.probability ?? -1) || (b.rarity ?? -1) - (a.rarity ?? -1),
     time: (a, b) => a.time.localeCompare(b.time),
     source: (a, b) => a.source_text.localeCompare(b.source_text),
   };
 
   function fillList() {
-    const shown = content.detections.filter((d) => showsRefused || d.state !== "refused");
+    const shown = content.detections.filter(isShown), shownText = content.shown_texts[Number(showsLessProbable)];
+    element("shown-text").textContent = shownText;
+    element("shown-text").hidden = !shownText;
     shown.sort((a, b) => (a.state === "refused") - (b.state === "refused") || ORDERS[element("sort").value](a, b) || a.id.localeCompare(b.id));
     const items = shown.map((d) => {
       const dot = make("span", { className: "dot" });
@@ -167,10 +170,19 @@
     return { land, borders: mesh((a, b) => a !== b), coast: mesh((a, b) => a === b) };
   }
 
+  /* What the map shows of detections; refused ones are a layer of their own that is switched. */
+  function ofShown() {
+    const seen = content.detections.filter((d) => d.state === "refused" || isShown(d)), ids = new Set(seen.map((d) => d.id));
+    const winds = seen.filter((d) => d.wind_to !== null && d.state !== "refused");
+    return {
+      detections: collection(seen.map((d) => point(d, { id: d.id, state: d.state, radius: d.radius }))),
+      lines: collection(content.lines.features.filter((line) => ids.has(line.properties.id))),
+      wind: collection(winds.map((d) => point(d, { to: d.wind_to, size: d.wind_size }))),
+    };
+  }
+
   function mapStyle({ land, borders, coast }) {
     const geojson = (data) => ({ type: "geojson", data });
-    const seen = content.detections.map((d) => point(d, { id: d.id, state: d.state, radius: d.radius }));
-    const winds = content.detections.filter((d) => d.wind_to !== null && d.state !== "refused");
     const stateColour = ["match", ["get", "state"], ...[...content.states.map(([s]) => s), "refused"].flatMap((s) => [s, colour(s)]), "#000"];
     const isRefused = ["==", ["get", "state"], "refused"];
     const circle = { "circle-radius": ["get", "radius"], "circle-color": stateColour, "circle-stroke-color": "#14212c" };
@@ -178,9 +190,9 @@
       version: 8,
       sources: {
         land: geojson(land), borders: geojson(borders), coast: geojson(coast), graticule: geojson(empty), areas: geojson(content.areas),
-        plumes: geojson(content.plumes), lines: geojson(content.lines), detections: geojson(collection(seen)),
+        plumes: geojson(content.plumes),
+        ...Object.fromEntries(Object.entries(ofShown()).map(([id, data]) => [id, geojson(data)])),
         sources: geojson(collection(content.sources.map((s, n) => point(s, { n, kind: s.kind, size: s.size, rank: s.is_first ? 1 : 0 })))),
-        wind: geojson(collection(winds.map((d) => point(d, { to: d.wind_to, size: d.wind_size })))),
       },
       layers: [
         { id: "water", type: "background", paint: { "background-color": "#dbe8f0" } },
@@ -393,7 +405,15 @@
   element("attribution").textContent = content.attribution.join(" · ");
   element("licence-text").textContent = content.licences;
   element("show-licences").addEventListener("click", () => element("licences").showModal());
+  element("sort").value = content.sort;
   element("sort").addEventListener("change", fillList);
+  element("less-probable-count").textContent = content.less_probable_text;
+  element("less-probable-choice").hidden = !content.less_probable_text;
+  element("less-probable").addEventListener("change", () => {
+    showsLessProbable = element("less-probable").checked;
+    if (map) for (const [id, data] of Object.entries(ofShown())) map.getSource(id).setData(data);
+    fillList();
+  });
   element("refused-count").textContent = content.refused_text;
   element("refused-choice").hidden = !content.refused_text;
   element("refused").addEventListener("change", () => {

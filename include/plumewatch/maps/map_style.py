@@ -21,6 +21,9 @@ class MapStyle:
     """Column that says in what a detection was seen."""
     strength: str
     """Column that the refused detections to be shown are chosen by, the highest first."""
+    shown_from: float | None
+    """Probability, after the sources upwind are taken into account, from which on accepted detections are shown unless
+    all are asked for. None: all are shown, by the probability of their own."""
     source_radius_km: float
     """Sources so near to a detection are shown."""
     near_zoom: float
@@ -51,6 +54,7 @@ STYLES = {
     CH4.name: MapStyle(
         seen_in="area",
         strength="probability",
+        shown_from=None,  # what is accepted is chosen by its probability already
         source_radius_km=20.0,
         near_zoom=12.5,
         name_zoom=10.0,
@@ -61,6 +65,7 @@ STYLES = {
     CO2.name: MapStyle(
         seen_in="orbit",
         strength="significance",
+        shown_from=0.5,  # rather a plume than noise
         source_radius_km=150.0,
         near_zoom=7.5,
         name_zoom=6.0,

@@ -6,7 +6,7 @@ Nobody else words them, so that the same plume reads the same everywhere.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -224,6 +224,46 @@ def probability_text(probability: float) -> str:
     'probability 0.73'
     """
     return f"probability {chance_text(probability)}"
+
+
+def chance_beside_text(probability: float, own: float | None) -> str:
+    """Return the number of a probability and, where it reads otherwise, of that without the sources upwind (`own`).
+
+    >>> chance_beside_text(0.93, 0.871), chance_beside_text(0.93, 0.93), chance_beside_text(0.93, None)
+    ('0.93 (0.87 without the sources upwind)', '0.93', '0.93')
+    """
+    told = chance_text(probability)
+    alone = told if own is None else chance_text(own)
+    return told if alone == told else f"{told} ({alone} without the sources upwind)"
+
+
+def expected_false_text(noun: str, probabilities: Sequence[float | None]) -> str:
+    """Return how many of the detections shown, by their probabilities, are expected to be false: the sum of 1 - p.
+
+    >>> expected_false_text("peak", [0.9, 0.5, 0.95])
+    'Expected number of false ones among the 3 accepted peaks shown: 0.7.'
+    >>> expected_false_text("peak", [0.99, None])
+    'Expected number of false ones among the 2 accepted peaks shown, without 1 of unknown probability: below 0.1.'
+    """
+    if not probabilities:
+        return f"No accepted {noun} is shown."
+    known = [p for p in probabilities if p is not None]
+    n_unknown, expected = len(probabilities) - len(known), sum(1.0 - p for p in known)
+    shown = f"{len(probabilities)} accepted {noun}{'' if len(probabilities) == 1 else 's'} shown"
+    without = f", without {n_unknown} of unknown probability" if n_unknown else ""
+    number = f"{expected:.1f}" if expected >= 0.05 else "below 0.1"
+    return f"Expected number of false ones among the {shown}{without}: {number}."
+
+
+def hidden_text(n_hidden: int) -> str:
+    """Return that so many less probable detections aren't shown.
+
+    >>> hidden_text(12), hidden_text(1), hidden_text(0)
+    ('12 less probable ones are hidden.', '1 less probable one is hidden.', '')
+    """
+    if not n_hidden:
+        return ""
+    return f"{n_hidden} less probable {'one is' if n_hidden == 1 else 'ones are'} hidden."
 
 
 def false_alarm_text(probability: float) -> str:
