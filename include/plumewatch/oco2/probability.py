@@ -2,10 +2,11 @@
 
 Noise makes L / 600 km x expected(z) candidates of at least z on L km that were looked at (`null_distribution.py`), so
 that their density is known. Plumes make N, with density p(z) = (a / z0) (z / z0)^-(a + 1) above the weakest
-candidate's z0: the strengths of plumes, as of emissions, have a power law. N is what fits the candidates best (maximum
-likelihood, by expectation and maximisation, after a prior of some plumes in so long a track), and
+candidate's z0: the strengths of plumes, as of emissions, have a power law. N, and a factor by which a key is noisier
+than the law has it, are what fits the candidates best (maximum likelihood, by expectation and maximisation, with
+priors), and
 
-    probability = 1 - local false discovery rate = N p(z) / (N p(z) + density of noise).
+    probability = 1 - local false discovery rate = N p(z) / (N p(z) + factor x density of noise).
 
 Efron, Large-Scale Inference, Cambridge 2010, chapter 5.
 """
@@ -40,9 +41,11 @@ def plume_probabilities(
     of_plume = rule.exponent / weakest * (np.maximum(z, weakest) / weakest) ** -(rule.exponent + 1.0)
     prior = rule.plumes_per_1000_km * looked_at_km / 1000.0
     weight = rule.prior_plumes
-    n_plumes = prior
+    n_noise = looked_at_km / REFERENCE_KM * float(law.expected(weakest))
+    n_plumes, factor = prior, 1.0
     for _ in range(ITERATIONS):
-        share = n_plumes * of_plume / (n_plumes * of_plume + of_noise)
-        # a gamma prior whose mean is `prior` and that weighs as much as `prior_plumes` of them
+        share = n_plumes * of_plume / (n_plumes * of_plume + factor * of_noise)
+        # gamma priors: of plumes around `prior`, as if so many were known, and of the factor around 1
         n_plumes = (share.sum() + weight) / (1.0 + weight / prior)
-    return np.asarray(n_plumes * of_plume / (n_plumes * of_plume + of_noise), dtype=float)
+        factor = ((1.0 - share).sum() + rule.prior_noise) / (n_noise + rule.prior_noise)
+    return np.asarray(n_plumes * of_plume / (n_plumes * of_plume + factor * of_noise), dtype=float)

@@ -105,6 +105,7 @@ class ProbabilityRule:
     exponent: float
     plumes_per_1000_km: float
     prior_plumes: float
+    prior_noise: float
 
 
 @dataclass(frozen=True)
