@@ -1,4 +1,4 @@
-"""Soundings become peaks with their CO2 emission: one task an orbit, one partition a method and month.
+"""Soundings become peaks with their CO2 emission: one task an orbit of a sensor, one partition a method and month.
 
 A month's peaks are those whose centre lies in it; an orbit that crosses midnight of the month's end is searched with
 the soundings of both months. Every orbit, with a peak or without, is stated under `observations` in the manifest.
@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from plumewatch import jobs, storage
@@ -118,13 +119,13 @@ def _tasks(arguments: argparse.Namespace, months: Sequence[str], on_failure: OnF
 
 def _failures(tasks: Sequence[OrbitTask], orbits: Sequence[Report], months: Sequence[str]) -> list[jobs.KeyedFailure]:
     """The orbits that could not be searched and the wind files that could not be used, once under each month."""
-    of_orbit = {task.orbit.orbit: [month for month in task.orbit.months if month in months] for task in tasks}
+    of_orbit = {task.orbit.key: [month for month in task.orbit.months if month in months] for task in tasks}
     found = (
         (month, FailedScene(**values))
         for report in orbits
         for values in (report["failure"], *report["wind_failures"])
         if values
-        for month in of_orbit[report["orbit"]]
+        for month in of_orbit[report["sensor"], report["orbit"]]
     )
     return list(dict.fromkeys(found))
 
@@ -148,7 +149,7 @@ def _publish(
         _remove_other_details(arguments, month, rows)
     observations = [row for report in orbits for row in report["observations"]]
     of_month = [task for task in tasks if month in task.orbit.months]
-    numbers = {task.orbit.orbit for task in of_month}
+    keys = {task.orbit.key for task in of_month}
     path = storage.write_partition(
         PEAKS,
         arguments.peaks_path,
@@ -159,7 +160,7 @@ def _publish(
         counts=dict(sorted(counts.items())),
         extra={
             "observations": [row for row in observations if row["observed_at_utc"].startswith(month)],
-            "left_out": sum_left_out(report for report in orbits if report["orbit"] in numbers),
+            "left_out": sum_left_out(report for report in orbits if (report["sensor"], report["orbit"]) in keys),
         },
     )
     log.info("%s: %s", path, dict(counts))
@@ -172,12 +173,19 @@ def _publish(
 
 
 def _with_probability(peaks: pa.Table, method: str, orbits: Sequence[Report]) -> pa.Table:
-    """State of each peak of the method `scan` how probable it is, among all of the key, that it is a plume."""
+    """State of each peak of the method `scan` how probable it is, among all of its sensor and key, that it is a plume.
+
+    Sensors are apart, as they don't look at the same places: OCO-3 maps those where plumes are expected.
+    """
     if method != SCAN:
         return peaks
-    searched_km = sum(report["searched_km"] for report in orbits)
-    false_alarm = peaks["false_alarm_probability"].to_numpy()
-    probability = pa.array(plume_probabilities(false_alarm, searched_km), pa.float32())
+    false_alarm, sensors = peaks["false_alarm_probability"].to_numpy(), np.array(peaks["sensor"].to_pylist(), object)
+    probability = np.zeros(len(peaks), np.float32)
+    for sensor in set(sensors):
+        searched_km = sum(report["searched_km"] for report in orbits if report["sensor"] == sensor)
+        is_of = sensors == sensor
+        probability[is_of] = plume_probabilities(false_alarm[is_of], searched_km)
+    probability = pa.array(probability)
     return peaks.set_column(peaks.schema.get_field_index("probability"), "probability", probability)
 
 

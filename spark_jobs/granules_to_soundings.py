@@ -1,4 +1,4 @@
-"""OCO-2 Lite granules become the table soundings: one Parquet file a granule, one partition a month.
+"""Lite granules of OCO-2 and OCO-3 become the table soundings: one Parquet file a granule, one partition a month.
 
 The months of the given granules are replaced whole. Workers read a granule each and write its file themselves; a
 granule that cannot be read is named in failed_scenes, and the others go through. An older version of its day serves in
@@ -22,13 +22,13 @@ from plumewatch.failures import NothingDone, went_through
 from plumewatch.models import FailedScene
 from plumewatch.oco2.archive.listing import GranuleListing, GranuleRef, log_left_out, older_of_day, read_listing
 from plumewatch.oco2.granules.granule import MODES, REPEATED_ID, SURFACES
+from plumewatch.oco2.granules.seed_csv import write_seed_csv
 from plumewatch.oco2.granules.soundings import (
     EXTRACTED_DDL,
     GranuleTask,
     extract_granules,
     find_lost,
     keep_each_once,
-    write_seed_csv,
 )
 from plumewatch.oco2.granules.stored_soundings import read_stored_files
 from plumewatch.spark_session import get_spark
@@ -50,12 +50,14 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--soundings-path", required=True, help="root of the table soundings")
     parser.add_argument("--month", type=jobs.month, help="only granules of this month, YYYY-MM")
     parser.add_argument("--keep-bad-quality", action="store_true", help="also soundings whose quality flag is not 0")
-    parser.add_argument("--modes", type=_modes, help="operation modes, such as 0,1 (default: all)")
+    parser.add_argument(
+        "--modes", type=_modes, help="operation modes, such as 0,1; 2 is target, 4 area map (default: all)"
+    )
     parser.add_argument("--surfaces", type=_surfaces, help="land, water or both (default: all)")
     parser.add_argument(
         "--keep-stored", nargs="+", default=[], metavar="NAME", help="granules that could not be had: keep their rows"
     )
-    parser.add_argument("--csv-path", help="folder for one CSV a month in the seed's sixteen columns")
+    parser.add_argument("--csv-path", help="folder for one CSV a sensor and month in the seed's sixteen columns")
     jobs.add_run_arguments(parser)
     return parser.parse_args(argv)
 
@@ -106,12 +108,12 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
 
 def _extract_each_day(arguments: argparse.Namespace, listing: GranuleListing) -> list[dict[str, Any]]:
     """What the workers say of the newest granule of each day, and of older ones where a newer one is bad."""
-    left = {granule.date: older_of_day(listing, granule.date) for granule in listing.granules}
+    left = {granule.sensor_day: older_of_day(listing, granule.sensor_day) for granule in listing.granules}
     answers, turn = [], list(listing.granules)
     while turn:
         answers += (answered := _extract(_tasks(arguments, turn)))
         bad = {answer["name"] for answer in answered if answer["failure"]}
-        turn = [left[granule.date].pop(0) for granule in turn if granule.name in bad and left[granule.date]]
+        turn = [left[granule.sensor_day].pop(0) for granule in turn if granule.name in bad and left[granule.sensor_day]]
         for granule in turn:
             log.warning("%s serves in place of a newer file of its day that can't be read", granule.name)
     return answers
@@ -187,7 +189,8 @@ def _publish(
         },
     )
     if arguments.csv_path:
-        log.info("wrote %s", write_seed_csv(arguments.soundings_path, month, arguments.csv_path))
+        for csv in write_seed_csv(arguments.soundings_path, month, arguments.csv_path):
+            log.info("wrote %s", csv)
     log.info("%s: %s", path, dict(counts))
     return counts[KEPT]
 

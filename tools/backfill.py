@@ -210,7 +210,7 @@ def archive_cost(order: Order, settings: Settings) -> list[str]:
     granules: list[GranuleRef] = []
     try:
         for month in order.months:
-            of_month = search_granules(settings.cmr_url, month).granules
+            of_month = search_granules(settings.cmr_url, month, settings.oco_sensors).granules
             granules += of_month
             lines.append(f"  {month}: {_stated_size(of_month)}")
         lines.append(f"{_stated_size(granules)} to download from NASA's archive")

@@ -18,6 +18,7 @@ import pyarrow as pa
 from plumewatch import storage
 from plumewatch.errors import PlumewatchError
 from plumewatch.models import FailedScene
+from plumewatch.orbits import OCO2
 from plumewatch.tables import FAILED_SCENES
 
 Row = Mapping[str, Any]
@@ -61,9 +62,13 @@ def day_of_failure(name: str) -> str:
     return name.partition("/date=")[2].partition("/")[0]
 
 
-def orbit_name(orbit: int) -> str:
-    """Return how failures name an orbit."""
-    return f"orbit {orbit}"
+def orbit_name(orbit: int, sensor: str = OCO2) -> str:
+    """Return how failures name an orbit of a sensor.
+
+    >>> orbit_name(11522), orbit_name(11522, "oco3")
+    ('orbit 11522', 'oco3 orbit 11522')
+    """
+    return f"orbit {orbit}" if sensor == OCO2 else f"{sensor} orbit {orbit}"
 
 
 def never(row: Row) -> bool:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError, InputError, reading
+from plumewatch.orbits import OCO2
 from plumewatch.statuses import DETECTION_STAGE, FAILED, OBSERVATION_STAGES, SEARCH_STAGE
 from plumewatch.tables import OBSERVATIONS
 
@@ -24,17 +25,20 @@ def write_observations(
     *,
     areas: Collection[str] = (),
     orbits: Collection[int] = (),
+    sensor: str = OCO2,
 ) -> None:
-    """Replace the rows of `stage` for the given areas or orbits of a gas and key by `rows` (dicts by column name)."""
+    """Replace the rows of `stage` for the given areas or orbits of a gas and key by `rows` (dicts by column name).
+
+    `sensor` is whose orbits these are.
+    """
     if stage not in OBSERVATION_STAGES:
         raise ConfigurationError(f"stage {stage!r}; allowed: {', '.join(OBSERVATION_STAGES)}")
     table = OBSERVATIONS.from_pylist([{**row, "stage": stage} for row in rows])
 
     def owns(existing: pa.Table) -> pa.ChunkedArray:
-        whose = pc.or_kleene(
-            pc.is_in(existing["area"], value_set=pa.array(sorted(areas), pa.string())),
-            pc.is_in(existing["orbit"], value_set=pa.array(sorted(orbits), pa.int32())),
-        )
+        is_orbit = pc.is_in(existing["orbit"], value_set=pa.array(sorted(orbits), pa.int32()))
+        is_orbit = pc.and_(is_orbit, pc.equal(pc.fill_null(existing["sensor"], OCO2), sensor))
+        whose = pc.or_kleene(pc.is_in(existing["area"], value_set=pa.array(sorted(areas), pa.string())), is_orbit)
         return pc.and_kleene(whose, pc.equal(existing["stage"], stage))
 
     root = storage.join(storage_root, OBSERVATIONS.name)
@@ -53,9 +57,13 @@ def areas_observed(storage_root: str, gas: str, key: str) -> set[str]:
 def write_detection_observations(storage_root: str, gas: str, key: str, partitions: Sequence[storage.Partition]) -> int:
     """Write what the detection jobs left under `observations` in the manifests of a key; return the number of rows."""
     rows = [row for partition in partitions for row in stated_observations(partition.path)]
-    areas = {row["area"] for row in rows if row.get("area") is not None}
-    orbits = {row["orbit"] for row in rows if row.get("orbit") is not None}
-    write_observations(storage_root, gas, key, DETECTION_STAGE, rows, areas=areas, orbits=orbits)
+    by_sensor: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_sensor.setdefault(row.get("sensor") or OCO2, []).append(row)
+    for sensor, own in (by_sensor or {OCO2: []}).items():
+        areas = {row["area"] for row in own if row.get("area") is not None}
+        orbits = {row["orbit"] for row in own if row.get("orbit") is not None}
+        write_observations(storage_root, gas, key, DETECTION_STAGE, own, areas=areas, orbits=orbits, sensor=sensor)
     return len(rows)
 
 

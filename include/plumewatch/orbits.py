@@ -1,4 +1,4 @@
-"""Which pass of a satellite a scene belongs to, where it doesn't state its relative orbit."""
+"""Orbits: whose they are, and which pass of a satellite a scene belongs to that doesn't state its relative orbit."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from plumewatch.constants import SENTINEL2_HALF_ORBIT_S
+
+OCO2, OCO3 = "oco2", "oco3"
+"""Who measures CO2, as the column `sensor` and file names say it. Each counts orbits of its own: a number is one only
+together with the sensor."""
+SENSOR_NAMES = {OCO2: "OCO-2", OCO3: "OCO-3"}
+"""What a person reads; the keys are all sensors that there are."""
 
 
 def orbit_of_pass(at: datetime | None, others: Iterable[tuple[int | None, datetime | None]]) -> int | None:

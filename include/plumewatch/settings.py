@@ -15,6 +15,7 @@ from pathlib import Path
 
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError, redact
+from plumewatch.orbits import OCO2, SENSOR_NAMES
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 """The folder that holds include/; where the library is installed as a wheel, the place of the wheel: set paths then."""
@@ -62,6 +63,8 @@ class Settings:
     """PLUMEWATCH_STAC_API: catalogue of areas that name none (Earth Search by Element 84, no account)."""
     granules: str = CMR
     """PLUMEWATCH_GRANULES: `cmr`, or a folder or prefix of Lite files."""
+    oco_sensors: tuple[str, ...] = (OCO2,)
+    """PLUMEWATCH_OCO_SENSORS: whose Lite files are searched where granules is `cmr` (`oco2,oco3`)."""
     cmr_url: str = "https://cmr.earthdata.nasa.gov"
     """PLUMEWATCH_CMR_URL: NASA's catalogue, asked where granules is `cmr`; another one is trusted with the token."""
     earthdata_token: str | None = None
@@ -78,6 +81,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         _check_alerts(self.alerts)
+        _check_sensors(self.oco_sensors)
         for name in PATHS:
             if path := getattr(self, name):
                 try:
@@ -121,12 +125,24 @@ class Settings:
 def _value(field: str, text: str) -> object:
     """What the text of a setting means."""
     if field == "alerts":
-        return _check_alerts(tuple(part.strip() for part in text.split(",") if part.strip()))
+        return _check_alerts(_parts(text))
+    if field == "oco_sensors":
+        return _check_sensors(_parts(text))
     if field == "spark_cores":
         if not (text.isascii() and text.isdigit()) or int(text) < 1:
             raise ConfigurationError(f"PLUMEWATCH_SPARK_CORES: {text!r}; allowed: a number of at least 1")
         return int(text)
     return text
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _check_sensors(sensors: tuple[str, ...]) -> tuple[str, ...]:
+    if not sensors or set(sensors) - set(SENSOR_NAMES):
+        raise ConfigurationError(f"PLUMEWATCH_OCO_SENSORS: {', '.join(sensors)}; allowed: {', '.join(SENSOR_NAMES)}")
+    return sensors
 
 
 def _check_alerts(channels: tuple[str, ...]) -> tuple[str, ...]:

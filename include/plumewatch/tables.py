@@ -159,7 +159,7 @@ SOUNDINGS = Table(
             "wind_u_m_s": F4, "wind_v_m_s": F4, "surface_pressure_hpa": F4,
             "surface_pressure_apriori_hpa": F4, "tcwv_kg_m2": F4, "tcwv_apriori_kg_m2": F4,
             "tcwv_uncertainty_kg_m2": F4, "altitude_m": F4, "land_water_indicator": I1, "land_fraction_percent": F4,
-            "granule": S,
+            "granule": S, "sensor": S,
         }
     ),
     sort_by=("sounding_id",),
@@ -167,10 +167,10 @@ SOUNDINGS = Table(
     repeating=frozenset(
         {
             "orbit", "xco2_quality_flag", "operation_mode", "footprint", "land_water_indicator",
-            "land_fraction_percent", "granule",
+            "land_fraction_percent", "granule", "sensor",
         }
     ),
-    optional=frozenset({"surface_pressure_apriori_hpa", "tcwv_apriori_kg_m2", "tcwv_uncertainty_kg_m2"}),
+    optional=frozenset({"surface_pressure_apriori_hpa", "tcwv_apriori_kg_m2", "tcwv_uncertainty_kg_m2", "sensor"}),
 )  # fmt: skip
 
 PEAKS = Table(
@@ -236,10 +236,12 @@ OBSERVATIONS = Table(
             "stage": S,
             # the setting for want of which nobody asked: then nothing is known of the input
             "missing_setting": S,
+            # whose orbit it is
+            "sensor": S,
         }
     ),
-    sort_by=("area", "orbit", "scene_id", "source_id", "stage"),
-    optional=frozenset({"scene_id", "source_id", "covered_fraction", "stage", "missing_setting"}),
+    sort_by=("area", "orbit", "scene_id", "source_id", "stage", "sensor"),
+    optional=frozenset({"scene_id", "source_id", "covered_fraction", "stage", "missing_setting", "sensor"}),
 )  # fmt: skip
 
 SOURCES = Table(

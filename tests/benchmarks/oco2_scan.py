@@ -12,7 +12,7 @@ import pyarrow as pa
 from figures import Figure, time_in_turns
 from orbits import simulate_orbit
 from plumewatch.oco2.evaluation.seed_step import EVERY, first_guess, fit_line_and_gaussian, select, whole_step
-from plumewatch.oco2.granules.soundings import SEED_COLUMNS
+from plumewatch.oco2.granules.seed_csv import SEED_COLUMNS
 from plumewatch.oco2.null_distribution import null_distribution
 from plumewatch.oco2.peaks import find_peaks
 from plumewatch.oco2.rows import Rows

@@ -11,7 +11,8 @@ from lite_granules import NAME, write_lite
 from planted import Planted, planted_columns
 from plumewatch import storage
 from plumewatch.oco2.archive.listing import read_listing
-from plumewatch.oco2.granules.soundings import GranuleTask, OrbitReader, extract_granule, list_orbits, write_seed_csv
+from plumewatch.oco2.granules.seed_csv import write_seed_csv
+from plumewatch.oco2.granules.soundings import GranuleTask, OrbitReader, extract_granule, list_orbits
 from plumewatch.oco2.orbits.worker import OrbitTask, detect_orbit
 from plumewatch.tables import SOUNDINGS
 
@@ -32,7 +33,7 @@ def test_granule_to_peak(s3_root: str, tmp_path: Path) -> None:
     ]
     assert said[0]["rows"] == len(columns["xco2"]) and "HTML page" in json.loads(said[1]["failure"])["message"]
     storage.publish_partition(SOUNDINGS, soundings, {"month": MONTH}, [said[0]["file"]], said[0]["rows"])
-    assert write_seed_csv(soundings, MONTH, storage.join(s3_root, "csv")) == f"{s3_root}/csv/oco2_1608.csv.bz2"
+    assert write_seed_csv(soundings, MONTH, storage.join(s3_root, "csv")) == [f"{s3_root}/csv/oco2_1608.csv.bz2"]
 
     (orbit,) = list_orbits(soundings)
     assert orbit.files == (storage.join(soundings, f"month={MONTH}", said[0]["file"]),)

@@ -19,7 +19,8 @@ from figures import Figure
 from orbits import MONTH, simulate_orbit, write_month
 from plumewatch import storage
 from plumewatch.oco2.evaluation.seed_step import first_guess, fit_line_and_gaussian, select, whole_step
-from plumewatch.oco2.granules.soundings import SEED_COLUMNS, list_orbits
+from plumewatch.oco2.granules.seed_csv import SEED_COLUMNS
+from plumewatch.oco2.granules.soundings import list_orbits
 from plumewatch.tables import SOUNDINGS
 
 

@@ -270,7 +270,7 @@ def test_granules(tmp_path: Path) -> None:
     assert check_granules(settings(granules=str(tmp_path))).state is State.MISSING
     for name in ("oco2_LtCO2_190601_B11210Ar_240910224028s.nc4", "oco2_LtCO2_190702_B11210Ar_240910224028s.nc4"):
         (tmp_path / name).touch()
-    (tmp_path / "oco3_LtCO2_190601_B10400Br_240910224028s.nc4").touch()
+    (tmp_path / "acos_LtCO2_190601_B11000Ar_240910224028s.nc4").touch()
     found = check_granules(settings(granules=str(tmp_path)))
     assert found.state is State.OK and "2 of 2019-06 to 2019-07" in found.text and "1 refused" in found.text
 

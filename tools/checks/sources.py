@@ -48,7 +48,7 @@ def why_unreachable(url: str) -> str | None:
 
 
 def check_granules(settings: Settings) -> Finding:
-    """Where OCO-2 Lite files come from."""
+    """Where Lite files of OCO-2 and OCO-3 come from."""
     if settings.granules == CMR:
         return _cmr_state(settings)
     try:
@@ -57,7 +57,9 @@ def check_granules(settings: Settings) -> Finding:
         return problem("granules", f"PLUMEWATCH_GRANULES: {error}")
     months = sorted({granule.month for granule in listing.granules})
     if not months:
-        return missing("granules", f"{settings.granules} holds no OCO-2 Lite file; {len(listing.refused)} refused")
+        return missing(
+            "granules", f"{settings.granules} holds no Lite file of OCO-2 or OCO-3; {len(listing.refused)} refused"
+        )
     return ok(
         "granules",
         f"{len(listing.granules)} of {months[0]} to {months[-1]} in {settings.granules}; "

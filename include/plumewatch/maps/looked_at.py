@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from plumewatch.gases import CH4, Gas
+from plumewatch.orbits import OCO2
 from plumewatch.pages.outcomes import NOT_LOOKED_AT_TEXT, limit_text, outcome_text, range_text, share_text, sight_text
 from plumewatch.pages.wording import time_text
 from plumewatch.statuses import (
@@ -122,7 +123,8 @@ def _orbits(gas: Gas, rows: Sequence[Row]) -> list[LookedAt]:
         return [LookedAt(THE_MONTH, len(FIRST_TOLD), NOT_LOOKED_AT_TEXT, (), noun="")]
     first: dict[Any, Row] = {}
     for row in rows:
-        first.setdefault(row["orbit"] or row["scene_id"], row)
+        whose = row.get("sensor") or OCO2, row["orbit"]
+        first.setdefault(whose if row["orbit"] else row["scene_id"], row)
 
     def kind(row: Row) -> tuple[int, str, str]:
         noun = ORBIT if row["orbit"] else GRANULE if row["scene_id"] else ""  # orbit 0 is none

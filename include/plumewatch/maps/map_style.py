@@ -71,7 +71,7 @@ STYLES = {
         name_zoom=6.0,
         place_digits=2,
         reference_rate=5.0,
-        attribution="OCO-2 Lite data: NASA GES DISC",
+        attribution="OCO-2 and OCO-3 Lite data: NASA GES DISC",
     ),
 }
 """By the name of the gas."""

@@ -27,10 +27,15 @@ from plumewatch.oco2.plume_wind import PlumeWind, surface_to_plume_height, wind_
 from plumewatch.oco2.seed_method import find_peaks_seed
 from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track
+from plumewatch.orbits import OCO2, OCO3
 from plumewatch.statuses import ACCEPTED, DETECTION_STAGE, NO_INPUT, SEARCHED
 
 METHODS: Mapping[str, Callable[[Track], PeakSearch]] = {SCAN: find_peaks, CURVE_FIT_SEED: find_peaks_seed}
 MET_COLUMNS = ("wind_u_m_s", "wind_v_m_s", "surface_pressure_hpa", "tcwv_kg_m2")
+IDS = 10**16
+"""Ids of soundings have 16 digits."""
+PEAK_ID_BEGINS = {OCO2: 0, OCO3: 3}
+"""What stands before the id of a peak's sounding: ids tell the time, and both sensors may have a sounding of one id."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -131,7 +136,7 @@ def _time(time_s: float) -> datetime:
 def _row(track: Track, peak: Peak, section: Section, emission: PeakEmission, plume_wind: PlumeWind) -> dict[str, Any]:
     fit = peak.fit
     return {
-        "peak_id": int(track.sounding_id[peak.index]),
+        "peak_id": int(track.sounding_id[peak.index]) + PEAK_ID_BEGINS[track.sensor] * IDS,
         "orbit": track.orbit,
         "observed_at_utc": _time(track.time_s[peak.index]),
         "longitude": float(track.longitude[peak.index]),
@@ -158,6 +163,7 @@ def _row(track: Track, peak: Peak, section: Section, emission: PeakEmission, plu
         "emission_status": emission.status,
         "status": peak.status,
         "wind_source": plume_wind.source if math.isfinite(section.wind_speed_m_s) else None,
+        "sensor": track.sensor,
         "probability": None,  # of all peaks of a key together: plumewatch.oco2.probability
     }
 
@@ -248,6 +254,7 @@ def _observations(track: Track, search: PeakSearch) -> list[dict[str, Any]]:
             "detection_limit": _or_none(float(limit)),
             "detected": bool(month in detected),
             "stage": DETECTION_STAGE,
+            "sensor": track.sensor,
         }
         for month in np.unique(month_of).tolist()
     ]

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from plumewatch.gases import CO2
 from plumewatch.geodesy import local_offset_km
+from plumewatch.orbits import SENSOR_NAMES
 from plumewatch.pages.wording import (
     emission_text,
     false_alarm_text,
@@ -45,7 +46,8 @@ def draw_peak(details: Mapping[str, Any]) -> bytes:
 
 def _title(details: Mapping[str, Any]) -> str:
     seen_at = time_text(datetime.fromisoformat(details["observed_at_utc"]))
-    return f"OCO-2 orbit {details['orbit']}, {seen_at}, {place_text(details['longitude'], details['latitude'])}"
+    place = place_text(details["longitude"], details["latitude"])
+    return f"{SENSOR_NAMES[details['sensor']]} orbit {details['orbit']}, {seen_at}, {place}"
 
 
 def _draw_section(axes: Axes, details: Mapping[str, Any]) -> None:

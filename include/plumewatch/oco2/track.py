@@ -13,6 +13,7 @@ from plumewatch.constants import EARTH_RADIUS_KM
 from plumewatch.errors import InputError
 from plumewatch.geodesy import unit_vectors, wrap_longitude
 from plumewatch.oco2.thresholds import peak_thresholds
+from plumewatch.orbits import OCO2
 from plumewatch.wind.profile import is_plausible
 
 Floats = NDArray[np.float64]
@@ -20,9 +21,10 @@ Floats = NDArray[np.float64]
 COLUMNS = (
     "sounding_id", "observed_at_utc", "orbit", "longitude", "latitude", "xco2_ppm", "xco2_uncertainty_ppm",
     "wind_u_m_s", "wind_v_m_s", "surface_pressure_hpa", "tcwv_kg_m2", "operation_mode", "land_water_indicator",
+    "sensor",
 )  # fmt: skip
 """Columns of the table `soundings` that detection needs."""
-NOT_MEASURED = ("sounding_id", "observed_at_utc", "orbit", "operation_mode", "land_water_indicator")
+NOT_MEASURED = ("sounding_id", "observed_at_utc", "orbit", "operation_mode", "land_water_indicator", "sensor")
 WATER_SHARE = {0: 0.0, 1: 1.0, 2: 1.0, 3: 0.5}  # of land_water_indicator: land, sea, inland water, mixed
 
 MICROSECONDS = 1e-6
@@ -67,6 +69,8 @@ class Track:
     """1 over the sea and inland water, 0 over land, a half where both are."""
     is_place: bool = False
     """Whether it is the axis of sweeps over one place, and so too short for the background and noise of a line."""
+    sensor: str = OCO2
+    """Whose orbit it is."""
 
     def __len__(self) -> int:
         return len(self.sounding_id)
@@ -129,6 +133,7 @@ def compute_track(soundings: pa.Table, geometry: Geometry | None = None) -> Trac
         uncertainty_ppm=uncertainty_ppm,
         is_water=_water(rows),
         is_place=geometry is not None,
+        sensor=_sensor(rows),
         **value,
     )
 
@@ -210,6 +215,12 @@ def _water(rows: pa.Table) -> Floats:
         return np.full(len(rows), np.nan)
     stated = floats(rows["land_water_indicator"])
     return np.select([stated == value for value in WATER_SHARE], list(WATER_SHARE.values()), np.nan)
+
+
+def _sensor(rows: pa.Table) -> str:
+    """Whose soundings of one orbit these are; OCO-2's where the table doesn't tell."""
+    stated = rows["sensor"][0].as_py() if len(rows) and "sensor" in rows.column_names else None
+    return stated or OCO2
 
 
 def _uncertainty(uncertainty_ppm: Floats) -> Floats:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from plumewatch.errors import InputError
-from plumewatch.oco2.archive.listing import parse_granule, read_listing
+from plumewatch.oco2.archive.listing import older_of_day, parse_granule, read_listing
 from plumewatch.oco2.archive.versions import collection_of
 
 V10 = "oco2_LtCO2_191012_B10206Ar_200730235637s.nc4"
@@ -14,6 +14,7 @@ V11_2 = "oco2_LtCO2_191012_B11210Ar_240910224028s.nc4"
 V11_2_LATER = "oco2_LtCO2_191012_B11210Ar_250110224028s.nc4"
 NEXT_MONTH = "oco2_LtCO2_191101_B11210Ar_240910224028s.nc4"
 OCO3 = "oco3_LtCO2_191013_B11072Ar_240915205334s.nc4"
+OCO3_V9 = "oco3_LtCO2_191013_B9003r_200915205334s.nc4"
 ACOS = "acos_LtCO2_191013_B11000Ar_240915205334s.nc4"
 V9 = "oco2_LtCO2_191014_B9003r_190226181438s.nc4"
 V9_SUPERSEDED = "oco2_LtCO2_191012_B9003r_200226181438s.nc4"
@@ -30,6 +31,7 @@ def folder(tmp_path: Path) -> Path:
         V11_2_LATER,
         NEXT_MONTH,
         OCO3,
+        OCO3_V9,
         ACOS,
         V9,
         V9_SUPERSEDED,
@@ -51,7 +53,7 @@ def test_name_tells_day_build_and_production() -> None:
 
 def test_newest_version_of_a_day_counts_and_the_others_are_named(folder: Path) -> None:
     listing = read_listing(str(folder))
-    assert [g.name for g in listing.granules] == [V11_2_LATER, V9, NEXT_MONTH]
+    assert [g.name for g in listing.granules] == [V11_2_LATER, OCO3, V9, NEXT_MONTH]
     assert {g.name for g in listing.superseded} == {V10, V11, V11_2, V9_SUPERSEDED}
 
 
@@ -71,6 +73,22 @@ def test_each_version_is_an_entry_of_the_table(build: str, version: str) -> None
     assert collection_of("a file", "oco2", build).version == version
 
 
+@pytest.mark.parametrize(("build", "version"), [("B10400Br", "10.4r"), ("B11072Ar", "11r")])
+def test_versions_of_oco3_are_its_own(build: str, version: str) -> None:
+    collection = collection_of("a file", "oco3", build)
+    assert collection.name == f"OCO3_L2_Lite_FP {version}" and collection.is_read
+
+
+def test_a_day_of_two_sensors_has_the_newest_of_each(tmp_path: Path) -> None:
+    older, newer = (f"oco3_LtCO2_191012_{build}.nc4" for build in ("B10400Br_220317235330s", "B11072Ar_240915205334s"))
+    for name in (V11, V11_2, older, newer):
+        (tmp_path / name).write_bytes(b"x")
+    listing = read_listing(str(tmp_path))
+    assert [(g.sensor, g.name) for g in listing.granules] == [("oco2", V11_2), ("oco3", newer)]
+    assert [g.name for g in older_of_day(listing, ("oco3", date(2019, 10, 12)))] == [older]
+    assert [g.name for g in older_of_day(listing, ("oco2", date(2019, 10, 12)))] == [V11]
+
+
 def test_a_newer_version_counts_though_it_was_produced_earlier(tmp_path: Path) -> None:
     for name in (V11_2_LATER, V11_3, V10):
         (tmp_path / name).write_bytes(b"x")
@@ -86,11 +104,11 @@ def test_the_newest_counts_wherever_it_is(tmp_path: Path) -> None:
 
 def test_other_sensors_and_unknown_builds_are_refused_with_the_reason(folder: Path) -> None:
     reasons = {r.name: str(r.error) for r in read_listing(str(folder), "2019-10").refused}
-    assert set(reasons) == {OCO3, ACOS, V8, "other.nc4"}
-    allowed = "; allowed: files of oco2 of the builds B10, B11, B111, B112, B113, B9"
-    assert f"a file of oco3 (OCO3_L2_Lite_FP 11r: a known collection that is not read){allowed}" in reasons[OCO3]
+    assert set(reasons) == {ACOS, OCO3_V9, V8, "other.nc4"}
+    allowed = "; allowed: files of oco2 of the builds B10, B11, B111, B112, B113, B9 or oco3 of the builds B10, B11"
+    assert f"build B9003r of oco3{allowed}" in reasons[OCO3_V9]
     assert f"a file of acos{allowed}" in reasons[ACOS]
-    assert f"build B8100r{allowed}" in reasons[V8]
+    assert f"build B8100r of oco2{allowed}" in reasons[V8]
     assert "not the name of a Lite file" in reasons["other.nc4"]
 
 

@@ -33,7 +33,7 @@ JULY, AUGUST, AUGUST_OLD = (
     )
 )
 AUGUST_2 = "oco2_LtCO2_160802_B11210Ar_240910224028s.nc4"
-BAD, OCO3 = "oco2_LtCO2_160829_B11210Ar_240910224028s.nc4", "oco3_LtCO2_160830_B11072Ar_240915205334s.nc4"
+BAD, ACOS = "oco2_LtCO2_160829_B11210Ar_240910224028s.nc4", "acos_LtCO2_160830_B11072Ar_240915205334s.nc4"
 
 pytestmark = pytest.mark.usefixtures("spark")
 
@@ -64,7 +64,7 @@ def granules(tmp_path: Path) -> Path:
     write_lite(folder / AUGUST, day("2016-08-31T10:00", n_bad=52))
     write_lite(folder / AUGUST_OLD, day("2016-08-31T10:00"))
     (folder / BAD).write_bytes(HTML)
-    (folder / OCO3).write_bytes(b"x")
+    (folder / ACOS).write_bytes(b"x")
     return folder
 
 
@@ -95,8 +95,8 @@ def test_months_are_written_and_bad_files_named(job: ModuleType, granules: Path,
     assert manifest["counts"] == {"read": 352, "kept": 300, "dropped_bad_quality": 52}
     assert manifest["superseded"] == [AUGUST_OLD] and [Path(p).name for p in manifest["inputs"]] == [AUGUST]
     bad = failed(storage_root, "2016-08")
-    assert set(bad) == {BAD, OCO3} and all(row["is_retryable"] is False for row in bad.values())
-    assert "an HTML page (Earthdata Login)" in bad[BAD]["message"] and "a file of oco3" in bad[OCO3]["message"]
+    assert set(bad) == {BAD, ACOS} and all(row["is_retryable"] is False for row in bad.values())
+    assert "an HTML page (Earthdata Login)" in bad[BAD]["message"] and "a file of acos" in bad[ACOS]["message"]
     assert bad[BAD]["stage"] == "extract" and bad[BAD]["error_class"] == "InputError"
 
 
@@ -133,7 +133,7 @@ def test_a_file_that_comes_back_whole_is_healed(job: ModuleType, granules: Path,
     write_lite(granules / BAD, day("2016-08-29T10:00"))
     assert run(job, granules, storage_root).failed == 1
     after = failed(storage_root, "2016-08")
-    assert after[BAD]["healed_at_utc"] is not None and after[OCO3]["healed_at_utc"] is None
+    assert after[BAD]["healed_at_utc"] is not None and after[ACOS]["healed_at_utc"] is None
 
 
 def broken(granules: Path, root: str, job: ModuleType, *more: str) -> list[dict[str, Any]]:

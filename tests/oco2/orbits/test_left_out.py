@@ -47,7 +47,7 @@ def searched(path: Path, column: str, values: Any) -> tuple[OrbitTask, list[dict
     storage.write_parquet(SOUNDINGS, str(path), rows.set_column(at, rows.schema.field(at), changed))
     task = OrbitTask(0, OrbitFiles(ORBIT, (str(path),), (MONTH,)), (MONTH,), "scan", None, None)
     *peaks, report = detect_orbit(task, OrbitReader())
-    return task, peaks, {"orbit": ORBIT, **json.loads(report["orbit_report"])}
+    return task, peaks, {"sensor": "oco2", "orbit": ORBIT, **json.loads(report["orbit_report"])}
 
 
 @pytest.mark.parametrize("column, value, reason", HOSTILE.values(), ids=HOSTILE)

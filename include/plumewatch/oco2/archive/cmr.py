@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+from collections.abc import Collection as Group
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
@@ -30,6 +31,7 @@ from plumewatch.oco2.archive.listing import (
     parse_granule,
 )
 from plumewatch.oco2.archive.versions import Collection, collections
+from plumewatch.orbits import OCO2
 
 PATH = "/search/granules.umm_json"
 PAGE_GRANULES = 100  # CMR grants up to 2000; a month of one collection has at most 31
@@ -43,8 +45,8 @@ CHECKSUMS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")  # as hashli
 log = logging.getLogger(__name__)
 
 
-def search_granules(cmr_url: str, month: str) -> GranuleListing:
-    """Return the granules of a month (YYYY-MM) in all searched collections: of each UTC day the newest.
+def search_granules(cmr_url: str, month: str, sensors: Group[str] = (OCO2,)) -> GranuleListing:
+    """Return the granules of a month (YYYY-MM) in all searched collections of some sensors: of each UTC day the newest.
 
     The path of a granule is the address to download it from. Raises ServiceError where CMR doesn't answer as agreed,
     or hands out fewer granules than it counts: a listing is whole or none.
@@ -53,7 +55,7 @@ def search_granules(cmr_url: str, month: str) -> GranuleListing:
     refused: list[RefusedGranule] = []
     with EarthdataSession() as session:
         for collection in collections():
-            if not collection.is_searched:
+            if not collection.is_searched or collection.sensor not in sensors:
                 continue
             for item in _items(session, cmr_url, collection, month):
                 try:

@@ -1,4 +1,4 @@
-"""Which granules there are: OCO-2 Lite files in a folder or an S3 prefix, the newest version of every day."""
+"""Which granules there are: Lite files in a folder or an S3 prefix, of each sensor the newest version of every day."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from datetime import UTC, date, datetime
 
 from plumewatch import storage
 from plumewatch.errors import InputError
-from plumewatch.oco2.archive.versions import SENSOR, collection_of
+from plumewatch.oco2.archive.versions import collection_of
+from plumewatch.orbits import OCO2, SENSOR_NAMES
 
 VARIABLES_FILE = "oco2_lite_variables.yaml"
 SUFFIX = ".nc4"
@@ -20,6 +21,9 @@ _PACKED = r"\.(zip|tar|tgz|tar\.gz|gz|bz2|xz)"
 OTHER_LITE = re.compile(rf".*\.nc4|.*LtCO2.*(\.(nc|nc4|cdf|h5|he5|hdf|hdf5)({_PACKED})?|{_PACKED})", re.IGNORECASE)
 """Names of files that may be meant as granules, and aren't read; what lies beside one (.xml, .md5) is none."""
 LITE_NAME_EXAMPLE = "oco2_LtCO2_190601_B11210Ar_240910224028s.nc4"
+
+SensorDay = tuple[str, date]
+"""A sensor and a UTC day, whose soundings are one Lite file."""
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +44,7 @@ class StatedContent:
 
 @dataclass(frozen=True)
 class GranuleRef:
-    """One OCO-2 Lite file: the soundings of one UTC day."""
+    """One Lite file: the soundings of one sensor on one UTC day."""
 
     name: str
     """File name, which is also its id in the tables."""
@@ -54,11 +58,18 @@ class GranuleRef:
     """When it was produced (UTC)."""
     stated: StatedContent | None = None
     """What the catalogue of the archive says of it; None in a folder, or where it says nothing."""
+    sensor: str = OCO2
+    """Whose soundings they are, oco2 or oco3."""
 
     @property
     def month(self) -> str:
         """YYYY-MM."""
         return f"{self.date:%Y-%m}"
+
+    @property
+    def sensor_day(self) -> SensorDay:
+        """Sensor and UTC day, of which one version counts."""
+        return self.sensor, self.date
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,7 @@ class GranuleListing:
     """What a folder holds."""
 
     granules: tuple[GranuleRef, ...]
-    """The newest of every UTC day, by day."""
+    """The newest of every sensor and UTC day, by day."""
     superseded: tuple[GranuleRef, ...]
     """Older versions and productions of those days, which are not used."""
     refused: tuple[RefusedGranule, ...]
@@ -106,6 +117,7 @@ def parse_granule(path: str) -> GranuleRef:
             datetime.strptime(day, "%y%m%d").date(),
             build,
             datetime.strptime(produced, "%y%m%d%H%M%S").replace(tzinfo=UTC),
+            sensor=sensor,
         )
     except ValueError as error:
         raise InputError(path, f"no date in its name ({error})", f"names such as {LITE_NAME_EXAMPLE}") from error
@@ -114,13 +126,13 @@ def parse_granule(path: str) -> GranuleRef:
 def read_listing(path: str, month: str | None = None) -> GranuleListing:
     """Return the granules in a folder, below a prefix, or the one file that `path` is, of one `month` if given.
 
-    Of one UTC day only the newest counts: the higher build, then the later production. A prefix without objects is an
-    empty listing; a local path that doesn't exist is an InputError, and so is a file of another kind. Hidden files,
-    whose names begin with a dot, are still being written and don't count. Links to folders are followed; a file that by
-    its name is a granule of another ending, packed or renamed, is refused.
+    Of a sensor's UTC day only the newest counts: the higher build, then the later production. A prefix without objects
+    is an empty listing; a local path that doesn't exist is an InputError, and so is a file of another kind. Hidden
+    files, whose names begin with a dot, are still being written and don't count. Links to folders are followed; a file
+    that by its name is a granule of another ending, packed or renamed, is refused.
     """
     if storage.is_local(path) and not storage.exists(path):
-        raise InputError(path, "no such folder or file", "a folder, an s3:// prefix or a file of OCO-2 Lite granules")
+        raise InputError(path, "no such folder or file", "a folder, an s3:// prefix or a file of Lite granules")
     found: list[GranuleRef] = []
     refused: list[RefusedGranule] = []
     there = storage.list_files(path)
@@ -151,19 +163,19 @@ def _is_other_lite(name: str, names: Collection[str]) -> bool:
     return OTHER_LITE.fullmatch(name) is not None and not (stem and stem[0] + SUFFIX in names)
 
 
-def older_of_day(listing: GranuleListing, day: date) -> list[GranuleRef]:
-    """Return the superseded granules of a UTC day, the newest first: what can serve where the newest is bad."""
-    return sorted((g for g in listing.superseded if g.date == day), key=_age, reverse=True)
+def older_of_day(listing: GranuleListing, sensor_day: SensorDay) -> list[GranuleRef]:
+    """Return a sensor's superseded granules of a UTC day, the newest first: what can serve where the newest is bad."""
+    return sorted((g for g in listing.superseded if g.sensor_day == sensor_day), key=_age, reverse=True)
 
 
 def newest_of_each_day(
     found: Sequence[GranuleRef], refused: Sequence[RefusedGranule], month: str | None = None
 ) -> GranuleListing:
-    """Return the listing in which of one UTC day only the newest counts, narrowed to a month if one is given."""
-    newest: dict[date, GranuleRef] = {}
-    for granule in sorted(found, key=lambda g: (g.date, *_age(g))):
-        newest[granule.date] = granule
-    superseded = [g for g in found if newest[g.date] is not g]
+    """Return the listing in which of a sensor's UTC day only the newest counts, narrowed to a month if one is given."""
+    newest: dict[SensorDay, GranuleRef] = {}
+    for granule in sorted(found, key=lambda g: (g.date, g.sensor, *_age(g))):
+        newest[granule.sensor_day] = granule
+    superseded = [g for g in found if newest[g.sensor_day] is not g]
     return GranuleListing(
         tuple(g for g in newest.values() if month in (None, g.month)),
         tuple(g for g in superseded if month in (None, g.month)),
@@ -173,21 +185,34 @@ def newest_of_each_day(
 
 def log_left_out(listing: GranuleListing) -> None:
     """Name in the log what a listing leaves out, and why."""
-    used = {granule.date: granule.name for granule in listing.granules}
+    used = {granule.sensor_day: granule.name for granule in listing.granules}
     for granule in listing.superseded:
-        log.warning("%s is superseded by %s", granule.name, used[granule.date])
+        log.warning("%s is superseded by %s", granule.name, used[granule.sensor_day])
     for refused in listing.refused:
         log.warning("refused: %s", refused.error)
 
 
-def day_in_name(name: str) -> date | None:
-    """Return the UTC day that the name of a Lite file of OCO-2 tells, of whatever build; None where it is none.
+def sensor_day_in_name(name: str) -> SensorDay | None:
+    """Return sensor and UTC day that the name of a Lite file tells, of whatever build; None where it is none.
 
-    >>> str(day_in_name("oco2_LtCO2_190601_B99999r_240910224028s.nc4"))
-    '2019-06-01'
+    >>> sensor_day_in_name("oco3_LtCO2_190601_B99999r_240910224028s.nc4")
+    ('oco3', datetime.date(2019, 6, 1))
     """
     match = LITE_NAME.fullmatch(name)
-    return _date(match) if match and match[1] == SENSOR else None
+    day = _date(match) if match and match[1] in SENSOR_NAMES else None
+    return (match[1], day) if match and day else None
+
+
+def day_in_name(name: str) -> date | None:
+    """Return the UTC day that the name of a Lite file tells; None where it is none."""
+    told = sensor_day_in_name(name)
+    return told[1] if told else None
+
+
+def sensor_in_name(name: str) -> str:
+    """Return the sensor that the name of a Lite file tells; OCO-2 where it is none."""
+    told = sensor_day_in_name(name)
+    return told[0] if told else OCO2
 
 
 def month_in_name(text: str) -> str | None:

@@ -9,7 +9,6 @@ from plumewatch.errors import InputError
 from plumewatch.reference.loading import read_reference
 
 COLLECTIONS_FILE = "oco2_collections.yaml"
-SENSOR = "oco2"
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,7 @@ class Collection:
     """One collection of Lite files in the archive: a sensor in a version of the processing."""
 
     sensor: str
-    """oco2 or oco3, as file names begin."""
+    """Whose soundings they are, such as oco2, as file names begin."""
     short_name: str
     """Name of the product, such as OCO2_L2_Lite_FP."""
     version: str
@@ -58,16 +57,18 @@ def collection_of(path: str, sensor: str, build: str) -> Collection:
     of_sensor = [entry for entry in collections() if entry.sensor == sensor]
     matches = [(len(prefix), entry) for entry in of_sensor for prefix in entry.builds if build.startswith(prefix)]
     if not of_sensor or not matches:
-        what = f"build {build}" if sensor == SENSOR else f"a file of {sensor}"
+        what = f"build {build} of {sensor}" if of_sensor else f"a file of {sensor}"
         raise InputError(path, what, readable())
     entry = max(matches, key=lambda match: match[0])[1]
     if not entry.is_read:
-        raise InputError(path, f"a file of {sensor} ({entry.name}: a known collection that is not read)", readable())
+        raise InputError(path, f"a file of {entry.name}, a known collection that is not read", readable())
     return entry
 
 
 def readable() -> str:
     """Return what is read, in words."""
-    builds = sorted({prefix for entry in collections() if entry.is_read for prefix in entry.builds})
-    sensors = sorted({entry.sensor for entry in collections() if entry.is_read})
-    return f"files of {', '.join(sensors)} of the builds {', '.join(builds)}"
+    builds: dict[str, list[str]] = {}
+    for entry in collections():
+        if entry.is_read:
+            builds.setdefault(entry.sensor, []).extend(entry.builds)
+    return "files of " + " or ".join(f"{sensor} of the builds {', '.join(sorted(builds[sensor]))}" for sensor in builds)

@@ -1,4 +1,4 @@
-"""Read one OCO-2 Lite file (NetCDF-4) into the table `soundings`."""
+"""Read one Lite file (NetCDF-4) of OCO-2 or OCO-3 into the table `soundings`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from plumewatch import storage
 from plumewatch.errors import InputError
 from plumewatch.geodesy import wrap_longitude
+from plumewatch.oco2.archive.listing import sensor_in_name
 from plumewatch.oco2.granules.lite_file import find_variables, open_lite_file
 from plumewatch.oco2.granules.lite_values import LiteValues, lite_variables, read_values
 from plumewatch.oco2.granules.sounding_times import MICROSECONDS_PER_TENTH, compute_tenths
@@ -21,7 +22,7 @@ from plumewatch.tables import SOUNDINGS
 GOOD_QUALITY = 0
 LAND, WATER = "land", "water"
 SURFACES: Mapping[str, tuple[int, ...]] = {LAND: (0, 3), WATER: (1, 2)}  # land_water_indicator: 2 inland water, 3 mixed
-MODES = (0, 1, 2, 3)  # operation_mode: nadir, glint, target, transition
+MODES = (0, 1, 2, 3, 4)  # operation_mode: nadir, glint, target, transition, snapshot area map (OCO-3)
 BAD_QUALITY, IMPLAUSIBLE, REPEATED_ID = "bad_quality", "implausible", "repeated_id"
 
 Array = NDArray[Any]
@@ -35,7 +36,7 @@ class SoundingSelection:
     keep_bad_quality: bool = False
     """Also those whose quality flag is not 0."""
     modes: Collection[int] | None = None
-    """Operation modes (0 nadir, 1 glint, 2 target, 3 transition); None keeps all."""
+    """Operation modes (0 nadir, 1 glint, 2 target, 3 transition, 4 area map); None keeps all."""
     surfaces: Collection[str] | None = None
     """`land`, `water`; None keeps all."""
 
@@ -102,12 +103,14 @@ def _rows(columns: Mapping[str, LiteValues], selection: SoundingSelection, path:
         dropped[REPEATED_ID] = len(at) - len(first)
     at = at[first]
     table = {field.name: _column(columns, field, at) for field in SOUNDINGS.schema}
+    name = path.rsplit("/", 1)[-1]
     table |= {
         "sounding_id": sounding_id[at],
         "observed_at_utc": pa.array(tenths[at] * MICROSECONDS_PER_TENTH).cast(pa.timestamp("us", tz="UTC")),
         "longitude": _longitude(columns["longitude"].values[at]),
         "footprint": (sounding_id[at] % 10).astype(np.int8),
-        "granule": pa.repeat(path.rsplit("/", 1)[-1], len(at)),
+        "granule": pa.repeat(name, len(at)),
+        "sensor": pa.repeat(sensor_in_name(name), len(at)),
     }
     return GranuleRows(SOUNDINGS.from_columns(table), len(sounding_id), dropped)
 

@@ -1,4 +1,4 @@
-"""The form of an OCO-2 Lite file: an HDF5 file whose variables have other places in other versions.
+"""The form of a Lite file of OCO-2 or OCO-3: an HDF5 file whose variables have other places in other versions.
 
 By h5py, which opens only what is asked for: the NetCDF library looks at all hundred variables first, and that takes as
 long as reading nineteen of them.

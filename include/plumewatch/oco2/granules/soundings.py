@@ -1,30 +1,28 @@
-"""The table `soundings`: the files that extraction writes, the orbits in it, and the seed's CSV."""
+"""The table `soundings`: the files that extraction writes, and the orbits in it."""
 
 from __future__ import annotations
 
-import bz2
 import hashlib
 import json
 import logging
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 from numpy.typing import NDArray
 
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError
+from plumewatch.failures import orbit_name
 from plumewatch.keys import MONTH, is_key
 from plumewatch.models import FailedScene, OnFailure, tell_or_raise
-from plumewatch.oco2.archive.listing import day_in_name
+from plumewatch.oco2.archive.listing import day_in_name, sensor_in_name
 from plumewatch.oco2.granules.granule import SoundingSelection, read_granule
 from plumewatch.oco2.track import COLUMNS
+from plumewatch.orbits import OCO2, SENSOR_NAMES
 from plumewatch.statuses import EXTRACTION_STAGE, PEAKS_STAGE
 from plumewatch.tables import SOUNDINGS
 
@@ -34,27 +32,6 @@ DIGEST_DIGITS = 12
 IDS_A_DAY, IDS_A_MONTH = 10**8, 10**10  # an id is YYYYMMDDhhmmssmf
 
 log = logging.getLogger(__name__)
-
-
-SEED_COLUMNS = {
-    "sounding_id": "sounding_id",
-    "latitude": "latitude",
-    "longitude": "longitude",
-    "xco2": "xco2_ppm",
-    "xco2_uncert": "xco2_uncertainty_ppm",
-    "orbit": "orbit",
-    "windspeed_u": "wind_u_m_s",
-    "windspeed_v": "wind_v_m_s",
-    "surface_pressure_apriori": "surface_pressure_apriori_hpa",
-    "surface_pressure": "surface_pressure_hpa",
-    "altitude": "altitude_m",
-    "land_water_indicator": "land_water_indicator",
-    "land_fraction": "land_fraction_percent",
-    "tcwv": "tcwv_kg_m2",
-    "tcwv_apriori": "tcwv_apriori_kg_m2",
-    "tcwv_uncertainty": "tcwv_uncertainty_kg_m2",
-}
-"""Columns of the seed's monthly CSV, in its order, and ours."""
 
 
 # --- extraction: what the workers of the job do
@@ -130,14 +107,17 @@ def extract_granule(task: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def find_lost(soundings_path: str, answer: Mapping[str, Any]) -> FailedScene | None:
-    """Return a failure of a granule (a row of EXTRACTED) whose soundings of another month no stored granule has."""
+    """Return a failure of a granule (a row of EXTRACTED) whose soundings of another month no stored granule has.
+
+    Another sensor's soundings of the same ids are others.
+    """
     left_out = np.array(json.loads(answer["of_other_month"]), np.int64)
     if not len(left_out):
         return None
     months = [f"{text[:4]}-{text[4:]}" for text in np.unique(left_out // IDS_A_MONTH).astype(str)]
     try:
-        ids = storage.read_table(SOUNDINGS, soundings_path, ["sounding_id"], {"month": months})
-        stored = ids["sounding_id"].to_numpy()
+        ids = storage.read_table(SOUNDINGS, soundings_path, ["sounding_id", "sensor"], {"month": months})
+        stored = ids.filter(_is_of(ids, sensor_in_name(answer["name"])))["sounding_id"].to_numpy()
     except InputError as error:
         log.warning("%s", error)
         stored = np.zeros(0, np.int64)
@@ -155,9 +135,18 @@ def find_lost(soundings_path: str, answer: Mapping[str, Any]) -> FailedScene | N
 def keep_each_once(folder: str, files: Mapping[str, str]) -> dict[str, tuple[str | None, int]]:
     """Write anew those files (by granule) of a partition's folder that repeat soundings of another one of them.
 
-    A sounding stays in the granule of its own UTC day, else in that of the earliest name. Returns by granule the new
-    file, None where nothing is left, and how many soundings it lost; granules that lost none are absent.
+    A sounding stays in the granule of its own UTC day, else in that of the earliest name. One of another sensor that
+    has the same id, as both count the time, is no repetition: both stay. Returns by granule the new file, None where
+    nothing is left, and how many soundings it lost; granules that lost none are absent.
     """
+    of_sensor: dict[str, dict[str, str]] = {}
+    for name, file in files.items():
+        of_sensor.setdefault(sensor_in_name(name), {})[name] = file
+    return {name: new for some in of_sensor.values() for name, new in _keep_each_once(folder, some).items()}
+
+
+def _keep_each_once(folder: str, files: Mapping[str, str]) -> dict[str, tuple[str | None, int]]:
+    """The same for files of one sensor."""
     names = sorted(files)
     paths = [storage.join(folder, files[name]) for name in names]
     ids = [storage.read_parquet(SOUNDINGS, path, ["sounding_id"])["sounding_id"].to_numpy() for path in paths]
@@ -198,16 +187,32 @@ def _is_in_month(observed_at_utc: pa.ChunkedArray, month: str) -> NDArray[np.boo
 # --- orbits
 
 
+OrbitKey = tuple[str, int]
+"""A sensor and a number: the same number of another sensor is another orbit."""
+
+
 @dataclass(frozen=True)
 class OrbitFiles:
     """Where the soundings of one orbit are."""
 
     orbit: int
-    """Orbit number."""
+    """Orbit number, as its sensor counts."""
     files: tuple[str, ...]
     """Parquet files that hold some of them."""
     months: tuple[str, ...]
     """Months (YYYY-MM) that hold some of them."""
+    sensor: str = OCO2
+    """Whose orbit it is."""
+
+    @property
+    def key(self) -> OrbitKey:
+        """Sensor and number."""
+        return self.sensor, self.orbit
+
+    @property
+    def name(self) -> str:
+        """How failures name it."""
+        return orbit_name(self.orbit, self.sensor)
 
 
 def list_orbits(
@@ -215,22 +220,22 @@ def list_orbits(
 ) -> list[OrbitFiles]:
     """Return the orbits with soundings in some months (without: in any month present), each with all its files.
 
-    An orbit that crosses midnight of a month's end has files in both months. Reads one column of the files. A file,
-    folder or manifest that cannot be read raises InputError; with `on_failure` it is reported there and left out.
-    Soundings without an orbit number belong to none, and are reported alike.
+    By sensor and number. An orbit that crosses midnight of a month's end has files in both months. Reads two columns of
+    the files. A file, folder or manifest that cannot be read raises InputError; with `on_failure` it is reported there
+    and left out. Soundings without an orbit number or of an unknown sensor belong to none, and are reported alike.
     """
     root = storage.table_root(SOUNDINGS, soundings_path)
     if months is None:
         months = list_months(soundings_path, on_failure)
     near = sorted({str(np.datetime64(month, "M") + n) for month in months for n in (-1, 0, 1)})
-    orbits: dict[int, dict[str, str]] = {}
+    orbits: dict[OrbitKey, dict[str, str]] = {}
     for partition in storage.list_partitions(SOUNDINGS, root, {"month": near}, _strays(on_failure)):
         for file in _files_of(partition, on_failure):
-            for orbit in _orbits_of(file, on_failure):
-                orbits.setdefault(orbit, {})[file] = partition.keys["month"]
+            for key in _orbits_of(file, on_failure):
+                orbits.setdefault(key, {})[file] = partition.keys["month"]
     return [
-        OrbitFiles(orbit, tuple(sorted(files)), tuple(sorted(set(files.values()))))
-        for orbit, files in sorted(orbits.items())
+        OrbitFiles(orbit, tuple(sorted(files)), tuple(sorted(set(files.values()))), sensor)
+        for (sensor, orbit), files in sorted(orbits.items())
         if set(files.values()) & set(months)
     ]
 
@@ -264,15 +269,24 @@ def _files_of(partition: storage.Partition, on_failure: OnFailure | None) -> lis
         return []
 
 
-def _orbits_of(file: str, on_failure: OnFailure | None) -> list[int]:
+def _orbits_of(file: str, on_failure: OnFailure | None) -> list[OrbitKey]:
     try:
-        column = storage.read_parquet(SOUNDINGS, file, ["orbit"])["orbit"]
+        rows = storage.read_parquet(SOUNDINGS, file, ["orbit", "sensor"])
     except (InputError, OSError) as error:
         _report(error, file, on_failure)
         return []
-    if column.null_count:
-        _report(InputError(file, f"{column.null_count} soundings without an orbit", "a number"), file, on_failure)
-    return pc.unique(column.drop_null()).to_pylist()
+    if n_without := rows["orbit"].null_count:
+        _report(InputError(file, f"{n_without} soundings without an orbit", "a number"), file, on_failure)
+    pairs = rows.filter(rows["orbit"].is_valid()).group_by(["orbit", "sensor"]).aggregate([]).to_pylist()
+    if unknown := sorted({pair["sensor"] for pair in pairs} - {None, *SENSOR_NAMES}):
+        found = f"soundings of the sensor {', '.join(map(repr, unknown))}"
+        _report(InputError(file, found, f"{', '.join(SENSOR_NAMES)}, or none for {OCO2}"), file, on_failure)
+    return [(pair["sensor"] or OCO2, pair["orbit"]) for pair in pairs if pair["sensor"] not in unknown]
+
+
+def _is_of(soundings: pa.Table, sensor: str) -> pa.ChunkedArray:
+    """Whether each is of a sensor."""
+    return pc.equal(pc.fill_null(soundings["sensor"], OCO2), sensor)
 
 
 def _report(error: InputError | OSError, asset: str, on_failure: OnFailure | None) -> None:
@@ -304,26 +318,6 @@ class OrbitReader:
         for file in orbit.files:
             if file not in self._kept:
                 self._kept[file] = storage.read_parquet(SOUNDINGS, file, (*COLUMNS, QUALITY))
-        return pa.concat_tables(t.filter(pc.equal(t["orbit"], orbit.orbit)) for t in self._kept.values())
-
-
-# --- the seed's CSV
-
-
-def write_seed_csv(soundings_path: str, month: str, csv_path: str) -> str:
-    """Write a month's soundings in the seed's sixteen columns into the folder `csv_path` and return the file's path.
-
-    `oco2_<YYMM>.csv.bz2`, separated by ';', a null is empty.
-    """
-    target = storage.join(csv_path, f"oco2_{month[2:4]}{month[5:7]}.csv.bz2")
-    options = pyarrow.csv.WriteOptions(include_header=False, delimiter=";", quoting_style="none")
-    with tempfile.TemporaryDirectory(prefix="plumewatch-") as folder:
-        local = Path(folder) / "soundings.csv.bz2"
-        with bz2.open(local, "wb") as file:
-            file.write((";".join(SEED_COLUMNS) + "\n").encode())
-            for partition in storage.list_partitions(SOUNDINGS, soundings_path, {"month": month}):
-                for path in storage.partition_files(partition):
-                    rows = storage.read_parquet(SOUNDINGS, path, list(SEED_COLUMNS.values()))
-                    pyarrow.csv.write_csv(rows.select(list(SEED_COLUMNS.values())), file, options)
-        storage.upload(local, target)
-    return target
+        return pa.concat_tables(
+            t.filter(pc.and_(pc.equal(t["orbit"], orbit.orbit), _is_of(t, orbit.sensor))) for t in self._kept.values()
+        )

@@ -54,7 +54,7 @@ class MonthListing:
     """What there is of a month, in the granules' folder or in the archive."""
 
     granules: Sequence[GranuleRef]
-    """The newest of each day."""
+    """The newest of each sensor and day."""
     n_superseded: int
     """Older versions of those days."""
     refused: Sequence[FailedScene]
@@ -96,7 +96,7 @@ def record_missing_account(settings: Settings, month: str) -> str | None:
 def list_month(settings: Settings, month: str) -> MonthListing:
     """Return the granules of a month (YYYY-MM): in the folder or prefix PLUMEWATCH_GRANULES, or by CMR."""
     if settings.granules == CMR:
-        listing = search_granules(settings.cmr_url, month)
+        listing = search_granules(settings.cmr_url, month, settings.oco_sensors)
     else:
         listing = read_listing(settings.granules, month)
     log_left_out(listing)
@@ -154,7 +154,7 @@ def stage_granule(settings: Settings, month: str, path: str, stated: Mapping[str
 
 def _stage_older(settings: Settings, month: str, path: str) -> None:
     """Stage an older granule of the same day in place of one that can't be used, where the user's folder has one."""
-    for older in older_of_day(read_listing(settings.granules, month), parse_granule(path).date):
+    for older in older_of_day(read_listing(settings.granules, month), parse_granule(path).sensor_day):
         try:
             check_granule(older.path)
         except InputError as error:

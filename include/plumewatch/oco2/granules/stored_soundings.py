@@ -10,7 +10,7 @@ from typing import Any
 
 from plumewatch import storage
 from plumewatch.errors import InputError
-from plumewatch.oco2.archive.listing import day_in_name
+from plumewatch.oco2.archive.listing import sensor_day_in_name
 from plumewatch.tables import SOUNDINGS
 
 log = logging.getLogger(__name__)
@@ -33,10 +33,10 @@ class StoredFile:
 def read_stored_files(
     soundings_path: str, month: str, granules: Collection[str], present: Collection[str], settings: Mapping[str, Any]
 ) -> list[StoredFile]:
-    """Return the files that the stored month has of the UTC days of the named granules, of whatever version.
+    """Return the files that the stored month has of the sensors and UTC days of the named granules, of any version.
 
-    None of a day of which a granule is `present` now: a day is of one version. None, and a line in the log, where the
-    month was extracted with other settings, or where a file can't be read.
+    None of a sensor's day of which a granule is `present` now: a day is of one version. None, and a line in the log,
+    where the month was extracted with other settings, or where a file can't be read.
     """
     folder = storage.partition_path(soundings_path, {"month": month})
     try:
@@ -46,9 +46,9 @@ def read_stored_files(
         return []
     if manifest is None or not {"inputs", "settings"} <= set(manifest):
         return []
-    days = {day_in_name(name) for name in granules} - {day_in_name(name) for name in present} - {None}
+    days = set(map(sensor_day_in_name, granules)) - set(map(sensor_day_in_name, present)) - {None}
     inputs = {path.rsplit("/", 1)[-1]: path for path in manifest["inputs"]}
-    wanted = {name for name in inputs if day_in_name(name) in days}
+    wanted = {name for name in inputs if sensor_day_in_name(name) in days}
     if not wanted:
         return []
     if manifest["settings"] != json.loads(json.dumps(settings)):

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from plumewatch import storage
 from plumewatch.errors import PlumewatchError, some_of
-from plumewatch.failures import Condition, Row, orbit_name
+from plumewatch.failures import Condition, Row
 from plumewatch.models import FailedScene
 from plumewatch.oco2.detection import DetectedPeak, detect_peaks
 from plumewatch.oco2.granules.granule import BAD_QUALITY, GOOD_QUALITY
@@ -51,7 +51,7 @@ class OrbitTask:
 
     def names(self) -> set[str]:
         """What failed_scenes calls the orbit and its files."""
-        return {orbit_name(self.orbit.orbit), *(file.rsplit("/", 1)[-1] for file in self.orbit.files)}
+        return {self.orbit.name, *(file.rsplit("/", 1)[-1] for file in self.orbit.files)}
 
     def to_json(self) -> str:
         """As text, the form in which tasks go to the workers."""
@@ -62,7 +62,7 @@ class OrbitTask:
         """The task that `to_json` wrote."""
         fields: dict[str, Any] = json.loads(text)
         orbit = fields.pop("orbit")
-        files = OrbitFiles(orbit["orbit"], tuple(orbit["files"]), tuple(orbit["months"]))
+        files = OrbitFiles(orbit["orbit"], tuple(orbit["files"]), tuple(orbit["months"]), orbit["sensor"])
         return cls(orbit=files, wanted_months=tuple(fields.pop("wanted_months")), **fields)
 
 
@@ -95,14 +95,14 @@ def detect_orbit(task: OrbitTask, reader: OrbitReader) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     try:
         soundings = reader.read(task.orbit)
-        # Of the others OCO-2's makers say that they are not to be used; a null says nothing good either.
+        # Of the others their makers say that they are not to be used; a null says nothing good either.
         good = soundings.filter(pc.fill_null(pc.equal(soundings[QUALITY], GOOD_QUALITY), False))
         report["left_out"] = {BAD_QUALITY: soundings.num_rows - good.num_rows, **count_left_out(good)}
         found = detect_peaks(good, task.method, _wind_reader(task.wind_path, wind_failures.append))
     except Exception as error:  # what is odd in one orbit must not take the others along
         if not isinstance(error, PlumewatchError | OSError):
-            log.exception("%s", orbit_name(task.orbit.orbit))
-        failure = FailedScene.from_exception(error, scene_id=orbit_name(task.orbit.orbit), stage=PEAKS_STAGE)
+            log.exception("%s", task.orbit.name)
+        failure = FailedScene.from_exception(error, scene_id=task.orbit.name, stage=PEAKS_STAGE)
         report["failure"] = asdict(failure)
     else:
         wanted = [peak for peak in found.peaks if peak.month in task.wanted_months]
@@ -112,7 +112,7 @@ def detect_orbit(task: OrbitTask, reader: OrbitReader) -> list[dict[str, Any]]:
         report |= {"n_soundings": soundings.num_rows, "observations": found.observations}
         report["searched_km"] = found.searched_km
         report["wind_failures"] = [asdict(failure) for failure in wind_failures]
-    return [*rows, {"orbit": task.orbit.orbit, "orbit_report": json.dumps(report)}]
+    return [*rows, {"orbit": task.orbit.orbit, "sensor": task.orbit.sensor, "orbit_report": json.dumps(report)}]
 
 
 def orbits_went_through(tasks: Iterable[OrbitTask], wind_path: str | None) -> Condition:
@@ -165,10 +165,10 @@ def _wind_reader(wind_path: str | None, on_failure: OnFailure) -> Callable[[Trac
 
 
 def reports(detected: pa.Table) -> list[Mapping[str, Any]]:
-    """Return the orbit reports among rows of DETECTED, by orbit; each with its number as `orbit`."""
-    rows = detected.filter(detected["orbit_report"].is_valid()).sort_by("orbit")
-    pairs = zip(rows["orbit"].to_pylist(), rows["orbit_report"].to_pylist(), strict=True)
-    return [{"orbit": orbit, **json.loads(report)} for orbit, report in pairs]
+    """Return the orbit reports among rows of DETECTED, by sensor and number, each with these as `sensor`, `orbit`."""
+    rows = detected.filter(detected["orbit_report"].is_valid()).select(["sensor", "orbit", "orbit_report"])
+    in_order = rows.sort_by([("sensor", "ascending"), ("orbit", "ascending")]).to_pylist()
+    return [{"sensor": row["sensor"], "orbit": row["orbit"], **json.loads(row["orbit_report"])} for row in in_order]
 
 
 def name_left_out(tasks: Iterable[OrbitTask], orbits: Iterable[Mapping[str, Any]]) -> None:
@@ -176,14 +176,14 @@ def name_left_out(tasks: Iterable[OrbitTask], orbits: Iterable[Mapping[str, Any]
 
     Those whose quality isn't good are no news in a table that was asked to keep them.
     """
-    files = {task.orbit.orbit: task.orbit.files for task in tasks}
+    of_key = {task.orbit.key: task.orbit for task in tasks}
     for report in orbits:
         if counts := {reason: n for reason, n in report["left_out"].items() if n}:
             level = logging.INFO if set(counts) == {BAD_QUALITY} else logging.WARNING
-            orbit, n_soundings = orbit_name(report["orbit"]), report["n_soundings"]
+            orbit, n_soundings = of_key[report["sensor"], report["orbit"]], report["n_soundings"]
             said = ", ".join(f"{reason} {n}" for reason, n in counts.items())
-            where = some_of(files[report["orbit"]], MOST_NAMED)
-            log.log(level, "%s: left out or unknown of %d soundings: %s; %s", orbit, n_soundings, said, where)
+            where = some_of(orbit.files, MOST_NAMED)
+            log.log(level, "%s: left out or unknown of %d soundings: %s; %s", orbit.name, n_soundings, said, where)
 
 
 def sum_left_out(orbits: Iterable[Mapping[str, Any]]) -> dict[str, int]:
