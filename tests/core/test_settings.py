@@ -102,3 +102,13 @@ def test_an_address_of_a_file_is_decoded_once(root: str, path: str) -> None:
     loaded = replace(Settings(root, wind=root))
     assert (loaded.storage_root, loaded.wind) == (path, path)
     assert storage.filesystem(loaded.table_root("wind"))[1].endswith(path.split("://")[-1] + "/wind")
+
+
+def test_sensors_are_oco2_alone_unless_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PLUMEWATCH_OCO_SENSORS", raising=False)
+    assert Settings.load().oco_sensors == ("oco2",)
+    monkeypatch.setenv("PLUMEWATCH_OCO_SENSORS", "oco2, oco3")
+    assert Settings.load().oco_sensors == ("oco2", "oco3")
+    monkeypatch.setenv("PLUMEWATCH_OCO_SENSORS", "oco2,gosat")
+    with pytest.raises(ConfigurationError, match="PLUMEWATCH_OCO_SENSORS: oco2, gosat; allowed: oco2, oco3"):
+        Settings.load()

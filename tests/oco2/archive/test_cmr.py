@@ -49,6 +49,17 @@ def test_the_newest_version_of_a_day_counts_over_all_collections(archive: Archiv
     assert {g.name for g in listing.superseded} == {name("160802", V10), name("160803")}
 
 
+def test_only_collections_of_wanted_sensors_are_asked_for(archive: Archive) -> None:
+    def asked() -> set[str]:
+        search_granules(archive.url, "2019-10", *wanted)
+        return {part for path, _ in archive.asked for part in path.split("=") if part.startswith("C2910086168")}
+
+    wanted: tuple[tuple[str, ...], ...] = ()
+    assert asked() == set()
+    wanted = (("oco2", "oco3"),)
+    assert asked() == {"C2910086168-GES_DISC&temporal"}
+
+
 def test_a_granule_of_the_day_before_that_reaches_into_the_month_is_left_to_its_own(archive: Archive) -> None:
     archive.add(name("160731"), b"x")
     archive.add(name("160801"), b"x")
