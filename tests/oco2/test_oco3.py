@@ -22,7 +22,7 @@ from plumewatch.geodesy import great_circle_distance_km
 from plumewatch.maps.looked_at import looked_at
 from plumewatch.observations import write_detection_observations
 from plumewatch.oco2.detection import detect_peaks
-from plumewatch.oco2.granules.soundings import list_orbits
+from plumewatch.oco2.granules.soundings import OrbitReader, list_orbits
 from plumewatch.oco2.overpasses import compute_overpasses
 from plumewatch.tables import FAILED_SCENES, OBSERVATIONS, PEAKS, SOUNDINGS
 
@@ -187,6 +187,16 @@ def test_a_table_without_the_column_is_of_oco2(tmp_path: Path) -> None:
     assert found.key == ("oco2", ORBIT) and found.name == f"orbit {ORBIT}"
     [peak] = detect_peaks(rows).peaks
     assert peak.row["sensor"] == "oco2" and peak.row["peak_id"] < OF_OCO3
+
+
+def test_a_file_may_hold_both(tmp_path: Path) -> None:
+    rows = soundings_of(orbit(20.0))
+    column = pa.array(["oco3" if i % 3 else None for i in range(N)])
+    mixed = rows.set_column(rows.schema.get_field_index("sensor"), "sensor", column)
+    storage.write_parquet(SOUNDINGS, f"{tmp_path}/soundings/month={MONTH}/both.parquet", mixed)
+    reader = OrbitReader()
+    read = {found.name: reader.read(found).num_rows for found in list_orbits(f"{tmp_path}/soundings")}
+    assert read == {f"orbit {ORBIT}": N // 3, f"oco3 orbit {ORBIT}": N - N // 3}
 
 
 def seen(seed: int = 1, **how: Any) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from plumewatch.netcdf.packing import text_of
 from plumewatch.oco2.archive.file_head import HDF5_MAGIC, HEAD_BYTES, describe_other_than_hdf5
 from plumewatch.oco2.granules.lite_values import lite_variables, oddity
 
-LITE_FILE = "an OCO-2 Lite NetCDF-4 file"
+LITE_FILE = "a Lite NetCDF-4 file of OCO-2 or OCO-3"
 MOST_SOUNDINGS = 5_000_000  # eight footprints three times a second are two million a day
 
 log = logging.getLogger(__name__)
