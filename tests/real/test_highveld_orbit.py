@@ -79,7 +79,9 @@ def interval(row: dict[str, Any], name: str) -> str:
 
 
 @pytest.mark.usefixtures("spark")
-def test_the_highveld_s_strongest_plume_is_one_accepted_peak_beside_two_weaker_ones(granule: Path, storage_root: str) -> None:
+def test_the_highveld_s_strongest_plume_is_one_accepted_peak_beside_two_weaker_ones(
+    granule: Path, storage_root: str
+) -> None:
     soundings, peaks, details = (storage.join(storage_root, n) for n in ("soundings", "peaks", "peak_details"))
     run = {"dag_id": "manual", "run_id": "manual", "key": None}
     extract, detect = load_job("granules_to_soundings"), load_job("detect_co2_peaks")
@@ -98,8 +100,8 @@ def test_the_highveld_s_strongest_plume_is_one_accepted_peak_beside_two_weaker_o
         )
     )  # fmt: skip
     accepted = [r for r in storage.read_table(PEAKS, peaks).to_pylist() if r["status"] == "accepted"]
-    # Between the three the track is back at the background: 5-km means are 1.3, 2.8 and 5.5 ppm above it at 480, 510 and
-    # 540 km of the published distances, 0.2 at 525 km.
+    # Between the three the track is back at the background: 5-km means are 1.3, 2.8 and 5.5 ppm above it at 480, 510
+    # and 540 km of the published distances, 0.2 at 525 km.
     assert len(accepted) == 3
     weaker, weak, peak = sorted(accepted, key=lambda row: row["amplitude_ppm_km"])
     assert great_circle_distance_km(weak["longitude"], weak["latitude"], peak["longitude"], peak["latitude"]) > 40
