@@ -107,6 +107,15 @@ def test_a_bad_file_of_one_leaves_the_day_of_the_other_and_its_own_older(granule
 
 
 @pytest.mark.usefixtures("spark")
+def test_a_folder_of_one_sensor_leaves_what_is_stored_of_the_other(granules: Path, storage_root: str) -> None:
+    extract(granules, storage_root)
+    (granules / OCO2).unlink()
+    assert extract(granules, storage_root).failed == 0
+    rows = storage.read_table(SOUNDINGS, f"{storage_root}/soundings")
+    assert Counter(rows["granule"].to_pylist()) == {OCO2: N, OCO3: N}
+
+
+@pytest.mark.usefixtures("spark")
 def test_soundings_over_the_month_s_end_are_sought_among_those_of_their_sensor(
     tmp_path: Path, storage_root: str
 ) -> None:

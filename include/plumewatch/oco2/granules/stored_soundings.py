@@ -35,8 +35,9 @@ def read_stored_files(
 ) -> list[StoredFile]:
     """Return the files that the stored month has of the sensors and UTC days of the named granules, of any version.
 
-    None of a sensor's day of which a granule is `present` now: a day is of one version. None, and a line in the log,
-    where the month was extracted with other settings, or where a file can't be read.
+    And all of a sensor of which nothing is `present` now, as a folder may hold one sensor's files alone. None of a
+    sensor's day of which a granule is present: a day is of one version. None, and a line in the log, where the month
+    was extracted with other settings, or where a file can't be read.
     """
     folder = storage.partition_path(soundings_path, {"month": month})
     try:
@@ -46,9 +47,12 @@ def read_stored_files(
         return []
     if manifest is None or not {"inputs", "settings"} <= set(manifest):
         return []
-    days = set(map(sensor_day_in_name, granules)) - set(map(sensor_day_in_name, present)) - {None}
+    days_present = {day for day in map(sensor_day_in_name, present) if day}
+    days = {day for day in map(sensor_day_in_name, granules) if day} - days_present
+    sensors = {sensor for sensor, _ in days_present}
     inputs = {path.rsplit("/", 1)[-1]: path for path in manifest["inputs"]}
-    wanted = {name for name in inputs if sensor_day_in_name(name) in days}
+    told = {name: day for name in inputs if (day := sensor_day_in_name(name))}
+    wanted = {name for name, day in told.items() if day in days or day[0] not in sensors}
     if not wanted:
         return []
     if manifest["settings"] != json.loads(json.dumps(settings)):
