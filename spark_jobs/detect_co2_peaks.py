@@ -143,7 +143,8 @@ def _publish(
     arguments: argparse.Namespace, month: str, peaks: pa.Table, tasks: Sequence[OrbitTask], orbits: Sequence[Report]
 ) -> int:
     """Write the partition of a month and return its number of rows."""
-    rows = _with_probability(PEAKS.conform(peaks.filter(pc.equal(peaks["month"], month))), arguments.method, orbits)
+    searched = [r for r in orbits if any(row["observed_at_utc"].startswith(month) for row in r["observations"])]
+    rows = _with_probability(PEAKS.conform(peaks.filter(pc.equal(peaks["month"], month))), arguments.method, searched)
     counts = Counter(rows["status"].to_pylist())
     if arguments.details_path:
         _remove_other_details(arguments, month, rows)

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,12 @@ def run_dag(dagbag: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
             return created
 
         monkeypatch.setattr(dagrun, "get_or_create_dagrun", create_with_key)
-        return dagbag.dags[dag_id].test(run_conf=conf)
+        dag = dagbag.dags[dag_id]
+        params = deepcopy(dag.params)  # a test run writes its values into them, for all that come after
+        try:
+            return dag.test(run_conf=conf)
+        finally:
+            dag.params = params
 
     return run
 

@@ -161,6 +161,42 @@ def test_a_coast_is_no_plume() -> None:
     assert alarms <= 2
 
 
+def test_plumes_beside_a_dip_keep_their_amplitudes() -> None:
+    plumes = [Planted(400, 6.0, 8.0), Planted(440, 6.0, 8.0)]
+    columns = planted_columns(np.random.default_rng(22), 900, [*plumes, Planted(466, -12.0, 5.0)])
+    found = accepted(find_peaks(track_of(columns)))
+    assert [p.fit.centre_km for p in found] == pytest.approx([400, 440], abs=3)
+    assert [p.fit.amplitude_ppm_km for p in found] == pytest.approx([p.amplitude_ppm_km for p in plumes], rel=0.25)
+
+
+@pytest.mark.parametrize("centre_km", [-20.0, -10.0, 912.0, 925.0])
+def test_a_plume_whose_middle_lies_beyond_the_track_is_not_accepted(centre_km: float) -> None:
+    search = find_peaks(track_of(planted_columns(np.random.default_rng(23), 900, [Planted(centre_km, 15.0, 12.0)])))
+    assert accepted(search) == []
+
+
+@pytest.mark.parametrize("stretch", [0.1, 2.0, 2.5, 10.0])
+def test_odd_ground_speeds_are_searched(stretch: float) -> None:
+    columns = planted_columns(np.random.default_rng(24), 600, [Planted(300, 6.0, 8.0)])
+    columns["latitude"] = -30.0 + stretch * (np.asarray(columns["latitude"]) + 30.0)
+    assert np.isfinite(find_peaks(track_of(columns)).detection_limit_ppm_km)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_wild_tracks_give_numbers_that_can_be(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    heights, widths = rng.normal(0.0, 40.0, 30), rng.uniform(0.5, 60.0, 30)
+    wild = [Planted(at, h, s) for at, h, s in zip(rng.uniform(0, 900, 30), heights, widths, strict=True)]
+    columns = planted_columns(rng, 900, wild)
+    columns["xco2"] = np.clip(columns["xco2"], 250.0, 750.0)
+    search = find_peaks(track_of(columns, rng.random(len(columns["xco2"])) < rng.uniform(0.1, 1.0)))
+    for peak in search.peaks:
+        fit = peak.fit
+        assert 0 < fit.amplitude_ppm_km_low <= fit.amplitude_ppm_km <= fit.amplitude_ppm_km_high < np.inf
+        assert fit.height_ppm > 0 and fit.sigma_km > 0 and 0 <= peak.false_alarm_probability <= 0.1 + 1e-9
+    assert len({peak.index for peak in search.peaks}) == len(search.peaks) and 0 <= search.searched_fraction <= 1
+
+
 def test_nothing_to_search() -> None:
     search = find_peaks(track_of(planted_columns(np.random.default_rng(1), 20)))
     assert search.peaks == () and search.searched_fraction == 0 and np.isnan(search.detection_limit_ppm_km)

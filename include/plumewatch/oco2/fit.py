@@ -29,8 +29,8 @@ Floats = NDArray[np.float64]
 SQRT_2_PI = math.sqrt(2.0 * math.pi)
 GRID_CENTRES, GRID_WIDTHS, GRID_FACTOR, GRID_SIGMAS, LEAST_ROWS = 17, 15, 2.5, 1.2, 1.5  # around the scan's best
 FREE_HEIGHTS = 10.0  # standard deviation of a plume's height beside its neighbour, in heights: free
-SMALL_PPM2 = 1e-9
-SLOPE_KM = 20.0
+SMALL = 1e-9  # keeps what is divided by above 0
+SLOPE_KM = 20.0  # on both sides of a centre: the slope that its background has over a plume's length
 MOST_APART = WINDOW * 5 // 8  # rows: neighbours farther apart have no window in common with their surroundings
 LEVELS: Floats = ndtr(np.array([-1.0, 0.0, 1.0]))
 FAR_ERRORS, BISECTIONS = 3.0, 40
@@ -108,7 +108,7 @@ class PeakFit:
     amplitude_ppm_km: float
     """Line integral of the enhancement."""
     amplitude_ppm_km_low: float
-    """Lower end of its 68 % interval; negative where the peak may be none."""
+    """Lower end of its 68 % interval."""
     amplitude_ppm_km_high: float
     """Upper end."""
     statistic: float
@@ -164,7 +164,7 @@ class _Grid:
         centre, sigma = (a.ravel() for a in np.meshgrid(centres, sigmas, indexing="ij"))
         g = np.exp(-0.5 * ((row - centre[:, None]) / sigma[:, None]) ** 2)
         filtered = g @ inverse
-        information = np.maximum(np.einsum("pr,pr->p", filtered, g), SMALL_PPM2)
+        information = np.maximum(np.einsum("pr,pr->p", filtered, g), SMALL)
         height = filtered @ value / information
         return cls(centre, sigma, g, height, 1.0 / information, height * np.sqrt(information))
 
@@ -176,8 +176,7 @@ def fit_plume(
     rows = scan.rows
     at, covariance = scan.window(centre_row, sigma_km)
     row = at.astype(float)
-    for other in others:
-        covariance = covariance + other.covariance(row)
+    covariance += _known(others, row)
     value = rows.value_ppm[at]
     centres, sigmas = _grid(rows, centre_row, sigma_km)
     first = _Grid.of(inverted(covariance), value, row, centres, sigmas)
@@ -189,7 +188,10 @@ def fit_plume(
     inverse = inverted(covariance + difference)
     centres, sigmas = _grid(rows, shape.centre, shape.sigma * rows.km_per_row)
     grid = _Grid.of(inverse, value, row, centres, sigmas)
-    likely = np.where(grid.height > 0, np.exp(0.5 * (grid.z**2 - np.max(grid.z) ** 2)), 0.0)
+    z = np.maximum(grid.z, 0.0)
+    if not z.any():
+        return None
+    likely = np.where(z > 0, np.exp(0.5 * (z**2 - z.max() ** 2)), 0.0)
     likely /= likely.sum()
     # given centre and width: the integral of the Gaussian, and the expected one of the difference
     km = rows.km_per_row
@@ -222,13 +224,23 @@ def fit_plume(
     )
 
 
+def _known(others: Sequence[PlumeShape], row: Floats) -> Floats:
+    """Covariance (ppm^2) of what is known to be in some rows, shape (rows, rows)."""
+    total = np.zeros((len(row), len(row)))
+    for other in others:
+        first, last = other.reach()
+        if first <= row[-1] and last >= row[0]:
+            total += other.covariance(row)
+    return total
+
+
 def _quantiles(mean: Floats, error: Floats, weight: Floats) -> tuple[float, float, float]:
     """The 16th, 50th and 84th percentile of the positive part of normal distributions that are mixed by weight."""
-    error = np.maximum(error * peak_thresholds().fit.interval_scale, SMALL_PPM2)
+    error = np.maximum(error * peak_thresholds().fit.interval_scale, SMALL)
     negative = float(ndtr(-mean / error) @ weight)
     levels = negative + (1.0 - negative) * LEVELS
-    low = np.full(len(LEVELS), float(np.min(mean - FAR_ERRORS * error)))
-    high = np.full(len(LEVELS), float(np.max(mean + FAR_ERRORS * error)))
+    low = np.full(len(LEVELS), max(float(np.min(mean - FAR_ERRORS * error)), 0.0))
+    high = np.full(len(LEVELS), max(float(np.max(mean + FAR_ERRORS * error)), float(FAR_ERRORS * error.max())))
     for _ in range(BISECTIONS):
         middle = 0.5 * (low + high)
         below = ndtr((middle[:, None] - mean) / error) @ weight < levels
@@ -236,8 +248,8 @@ def _quantiles(mean: Floats, error: Floats, weight: Floats) -> tuple[float, floa
     return float(middle[0]), float(middle[1]), float(middle[2])
 
 
-def fit_neighbours(scan: Scan, parts: Sequence[PeakFit]) -> list[PeakFit]:
-    """Return the plumes that some accepted fits beside each other are, along the track.
+def fit_neighbours(scan: Scan, parts: Sequence[PeakFit], others: Sequence[PlumeShape] = ()) -> list[PeakFit]:
+    """Return the plumes that some accepted fits beside each other are, along the track; `others` lie around them.
 
     The enhancement is what is to be expected of all parts together, given the rows. It is two plumes where it falls
     below a share of the lower top, and both of them, up to there, are more than their errors; otherwise it is one.
@@ -248,6 +260,7 @@ def fit_neighbours(scan: Scan, parts: Sequence[PeakFit]) -> list[PeakFit]:
         max(parts, key=lambda part: part.statistic).shape.sigma * rows.km_per_row,
     )
     row = at.astype(float)
+    covariance += _known(others, row)
     shapes = [part.shape for part in parts]
     prior = np.zeros_like(covariance)
     for shape in shapes:
@@ -271,7 +284,7 @@ def fit_neighbours(scan: Scan, parts: Sequence[PeakFit]) -> list[PeakFit]:
         k = max(own, key=lambda k: statistics[k])
         enhancement = np.where(inside, profile, 0.0)
         amplitude = float(enhancement.sum()) * rows.km_per_row
-        if enhancement.max() <= 0:
+        if enhancement.max() <= 0 or amplitude <= 0:
             continue  # a top that the others' tails explain
         error = rule.parts_error * math.sqrt(max(float(inside @ uncertain @ inside), 0.0)) * rows.km_per_row
         low, middle, high = _quantiles(np.array([amplitude]), np.array([error]), np.ones(1))
@@ -308,7 +321,8 @@ def _cuts(profile: Floats, uncertain: Floats, tops: Sequence[int]) -> list[int]:
         start = cuts[k - 1] if k else 0
         parts = slice(start, cut), slice(cut, len(profile))
         is_more = all(profile[p].sum() > math.sqrt(max(float(uncertain[p, p].sum()), 0.0)) for p in parts)
-        if len(between) > 2 and profile[cut] < valley * min(profile[left], profile[right]) and is_more:
+        lower = min(profile[left], profile[right])
+        if len(between) > 2 and lower > 0 and profile[cut] < valley * lower and is_more:
             cuts.append(cut)
             k += 1
         else:
@@ -317,10 +331,13 @@ def _cuts(profile: Floats, uncertain: Floats, tops: Sequence[int]) -> list[int]:
 
 
 def _seen_share(rows: Rows, shape: PlumeShape) -> float:
+    """Share of the rows within one sigma that have soundings; 0 of a plume whose middle lies beyond the track."""
+    if not 0 <= shape.centre < len(rows):
+        return 0.0
     reach = max(shape.sigma, 0.5)
     first, last = math.ceil(shape.centre - reach), math.floor(shape.centre + reach)
-    within = rows.is_seen[max(first, 0) : last + 1]
-    return float(within.mean()) if len(within) else 0.0
+    within = rows.is_seen[max(first, 0) : max(last + 1, 0)]
+    return float(within.sum()) / (last + 1 - first) if last >= first else 0.0
 
 
 def _grid(rows: Rows, centre_row: float, sigma_km: float) -> tuple[Floats, Floats]:

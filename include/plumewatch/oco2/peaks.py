@@ -70,10 +70,14 @@ def find_peaks(track: Track, distribution: NullDistribution | None = None) -> Pe
     scan = Scan.of(Rows.of(track), law.part_scale)
     if not np.isfinite(scan.statistic).any():
         return PeakSearch((), 0.0, 0.0, float("nan"))
-    limits = search_limits(scan, law)
+    limits = search_limits(track, scan, law)
     found = _select(scan, law)
     peaks = [peak_at(track, fit, law) for fit in found]
-    return PeakSearch(tuple(sorted(peaks, key=lambda peak: (peak.fit.centre_km, peak.status))), *limits)
+    # in a gap several may have the same nearest sounding: an accepted one counts, or the strongest
+    order = sorted(peaks, key=lambda peak: (peak.status == ACCEPTED, peak.fit.statistic))
+    of_sounding = {peak.index: peak for peak in order}
+    in_order = sorted(of_sounding.values(), key=lambda peak: (peak.fit.centre_km, peak.status))
+    return PeakSearch(tuple(in_order), *limits)
 
 
 def _select(scan: Scan, law: NullDistribution) -> list[PeakFit]:
@@ -93,12 +97,14 @@ def _select(scan: Scan, law: NullDistribution) -> list[PeakFit]:
         if is_dip_open[deepest] and scan.dip[deepest] > max(z, accepting):
             # a dip's rims stand out as plumes do: it has to be known before them
             is_dip_open[max(0, deepest - 1) : deepest + 2] = False
+            if any(abs(deepest / HALF - fit.shape.centre) <= rule.flank_sigmas * fit.shape.sigma for fit in accepted):
+                continue  # the valley of a double plume that was taken for a wide one
             sigma = float(scan.dip_sigma_km[deepest]) / scan.rows.km_per_row
             dips.append(PlumeShape(deepest / HALF, sigma, rule.dip_ppm))
             scan.update([*(other.shape for other in accepted), *dips], dips[-1])
             continue
         if not is_open[k] or z < lowest:
-            return [*refused, *_fitted_together(scan, accepted)]
+            return [*refused, *_fitted_together(scan, accepted, dips)]
         is_open[max(0, k - 1) : k + 2] = False
         shapes = [other.shape for other in accepted]
         fit = fit_plume(scan, k / HALF, float(scan.sigma_km[k]), z, [*shapes, *dips])
@@ -115,7 +121,7 @@ def _select(scan: Scan, law: NullDistribution) -> list[PeakFit]:
         scan.update([*(other.shape for other in accepted), *dips], fit.shape)
 
 
-def _fitted_together(scan: Scan, accepted: Sequence[PeakFit]) -> list[PeakFit]:
+def _fitted_together(scan: Scan, accepted: Sequence[PeakFit], dips: Sequence[PlumeShape]) -> list[PeakFit]:
     """Fit those again that were fitted before a neighbour was known, whose part they may have taken for their own."""
     groups: list[list[PeakFit]] = []
     for fit in sorted(accepted, key=lambda fit: fit.shape.centre):
@@ -126,7 +132,8 @@ def _fitted_together(scan: Scan, accepted: Sequence[PeakFit]) -> list[PeakFit]:
             groups.append([fit])
     together: list[PeakFit] = []
     for group in groups:
-        together += group if len(group) == 1 else fit_neighbours(scan, group)
+        others = [*(fit.shape for fit in accepted if all(fit is not own for own in group)), *dips]
+        together += group if len(group) == 1 else fit_neighbours(scan, group, others)
     return together
 
 
@@ -159,7 +166,7 @@ def correlation(track: Track, fit: PeakFit) -> float:
     return float(np.corrcoef(y, model)[0, 1])
 
 
-def search_limits(scan: Scan, law: NullDistribution) -> tuple[float, float, float]:
+def search_limits(track: Track, scan: Scan, law: NullDistribution) -> tuple[float, float, float]:
     """Return the searched fraction and length (km), and the detection limit (ppm km) of PeakSearch.
 
     The limit is the amplitude h sigma sqrt(2 pi) of a peak of the typical width whose height in units of its error
@@ -169,5 +176,6 @@ def search_limits(scan: Scan, law: NullDistribution) -> tuple[float, float, floa
     z = law.threshold(peak_thresholds().candidates.accepted_false_alarm_probability)
     sigma_km = peak_thresholds().flux.typical_sigma_km
     limit = z * float(np.median(error)) * sigma_km * SQRT_2_PI if len(error) else np.nan
-    is_searched = np.isfinite(scan.statistic)
-    return float(is_searched.mean()), float(is_searched.sum()) / HALF * scan.rows.km_per_row, limit
+    searched_km = float(np.isfinite(scan.statistic).sum()) / HALF * scan.rows.km_per_row
+    length_km = float(np.ptp(track.distance_km))
+    return min(searched_km / length_km, 1.0) if length_km else 0.0, searched_km, limit

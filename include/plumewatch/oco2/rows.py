@@ -56,6 +56,8 @@ class Rows:
     """Share of the soundings that are left of each split, shape (splits,)."""
     origin_ppm: float
     """Median xco2 of the track."""
+    is_place: bool
+    """Whether the track is the axis of sweeps over a place, and so as short as a plume."""
 
     def __len__(self) -> int:
         return len(self.distance_km)
@@ -78,14 +80,15 @@ class Rows:
         value, stated = track.xco2_ppm[order] - origin, track.uncertainty_ppm[order]
         single = _single_errors(value, stated, row)
         value = _capped(value, rule.outlier_sds * single, rule.outlier_among)
-        step = np.diff(along) / np.diff(seen) if len(seen) > 1 else np.array([rule.km_per_row])
+        steps = np.diff(along) / np.diff(seen) if len(seen) > 1 else np.array([rule.km_per_row])
+        least, most = rule.km_per_row_within
         water = np.nan_to_num(track.is_water[order])
         total = np.maximum(count, 1)
         of_single = np.bincount(row, single**2) / total
         sides = _Sides.of(row, value, single, track.across_km[order], water, len(count))
         return cls(
             np.interp(np.arange(len(count)), seen, along),
-            float(np.median(step)) if np.median(step) > 0 else rule.km_per_row,
+            float(np.clip(np.median(steps), least, most)),
             np.bincount(row, value) / total,
             np.where(count > 0, of_single / total, UNSEEN_PPM2),
             np.where(count > 0, np.sqrt(of_single) / np.median(single), 1.0),
@@ -95,6 +98,7 @@ class Rows:
             sides.variance_ppm2,
             sides.left_share,
             origin,
+            track.is_place,
         )
 
 

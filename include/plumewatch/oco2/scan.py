@@ -65,7 +65,7 @@ class Scan:
     dip_sigma_km: Floats
     """Its width."""
     height_error_ppm: Floats
-    """Error of the height of a plume of typical width, NaN where none can be tested."""
+    """Error of the height of a plume of typical width where such a template lies, else NaN."""
     spread: Floats
     """What z of templates of each width really spreads by, shape (widths,): 1 where the covariance is right."""
     _starts: Indices
@@ -88,7 +88,8 @@ class Scan:
         tested: list[_Tested] = []
         for k in range(0, len(starts), AT_ONCE):
             tested += scan._run(np.arange(k, min(k + AT_ONCE, len(starts))), ())
-        scan.spread = _spread(tested, len(starts) * CORE * rows.km_per_row)
+        if not rows.is_place:  # over a place a plume would count as its own noise
+            scan.spread = _spread(tested, len(starts) * CORE * rows.km_per_row)
         for some in tested:
             scan._keep(some)
         return scan
@@ -175,8 +176,10 @@ class Scan:
     def _keep(self, tested: _Tested) -> None:
         """Keep the strongest template of each half row."""
         bank = tested.bank
-        whole = tested.whole / np.interp(np.log(bank.sigma_km), np.log(scan_widths()), self.spread)
-        statistic = np.maximum(whole, tested.parts / self._part_scale)
+        spread = np.interp(np.log(bank.sigma_km), np.log(scan_widths()), self.spread)
+        whole = tested.whole / spread
+        # parts hold much of the whole, but what their sides tell isn't calmer where the whole is
+        statistic = np.maximum(whole, tested.parts / (self._part_scale * np.maximum(spread, 1.0)))
         place = np.rint(HALF * (tested.starts[:, None] + bank.centre)).astype(np.intp)
         counts = np.broadcast_to(bank.is_core, place.shape) & (place < len(self.statistic)) & np.isfinite(statistic)
         where, sigma = place[counts], np.broadcast_to(bank.sigma_km, place.shape)[counts]

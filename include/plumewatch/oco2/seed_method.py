@@ -47,7 +47,7 @@ def find_peaks_seed(track: Track) -> PeakSearch:
         reach = max(1.0, fit.sigma_km / scan.rows.km_per_row)
         near = slice(max(0, round(HALF * (row - reach))), round(HALF * (row + reach)) + 1)
         peaks.append(peak_at(track, replace(fit, statistic=float(scan.statistic[near].max())), law, index))
-    return PeakSearch(tuple(peaks), *search_limits(scan, law))
+    return PeakSearch(tuple(peaks), *search_limits(track, scan, law))
 
 
 def _is_kept(track: Track, fit: PeakFit) -> bool:

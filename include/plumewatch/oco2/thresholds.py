@@ -31,6 +31,7 @@ class RowRule:
     """Rows of footprints and their own errors."""
 
     km_per_row: float
+    km_per_row_within: tuple[float, float]
     longest_gap: int
     outlier_sds: float
     outlier_among: int

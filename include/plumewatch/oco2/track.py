@@ -107,7 +107,7 @@ def compute_track(soundings: pa.Table, geometry: Geometry | None = None) -> Trac
     Every 10 s of flight are one knot, the mean of its soundings; distances are great-circle steps from knot to knot,
     and within a knot the projection on the direction of flight. Soundings without an id, a time, a place or a plausible
     xco2 are left out; a wind, pressure or water vapour that can't be is unknown (`reference/oco2_peaks.yaml`). An
-    uncertainty that is missing counts as the orbit's median; outliers lose weight (`robust_weights`).
+    uncertainty that is missing counts as the orbit's median.
     """
     is_usable = ~np.any(list(reasons_against(soundings).values()), axis=0)
     rows = soundings.filter(pa.array(is_usable)).sort_by("sounding_id")
