@@ -13,7 +13,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,11 +116,13 @@ def run_dag(dagbag: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
         monkeypatch.setattr(dagrun, "get_or_create_dagrun", create_with_key)
         dag = dagbag.dags[dag_id]
-        params = deepcopy(dag.params)  # a test run writes its values into them, for all that come after
+        params = [holder.params.get_param(name) for holder in (dag, *dag.tasks) for name in holder.params]
+        values = [param.value for param in params]
         try:
             return dag.test(run_conf=conf)
-        finally:
-            dag.params = params
+        finally:  # a test run writes its values into the params, for all that come after
+            for param, value in zip(params, values, strict=True):
+                param.value = value
 
     return run
 
