@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError, InputError, reading
-from plumewatch.orbits import OCO2
+from plumewatch.orbits import OCO2, sensors_of
 from plumewatch.statuses import DETECTION_STAGE, FAILED, OBSERVATION_STAGES, SEARCH_STAGE
 from plumewatch.tables import OBSERVATIONS
 
@@ -37,7 +37,7 @@ def write_observations(
 
     def owns(existing: pa.Table) -> pa.ChunkedArray:
         is_orbit = pc.is_in(existing["orbit"], value_set=pa.array(sorted(orbits), pa.int32()))
-        is_orbit = pc.and_(is_orbit, pc.equal(pc.fill_null(existing["sensor"], OCO2), sensor))
+        is_orbit = pc.and_(is_orbit, pc.equal(sensors_of(existing), sensor))
         whose = pc.or_kleene(pc.is_in(existing["area"], value_set=pa.array(sorted(areas), pa.string())), is_orbit)
         return pc.and_kleene(whose, pc.equal(existing["stage"], stage))
 

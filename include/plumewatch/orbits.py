@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterable
 from datetime import datetime
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from plumewatch.constants import SENTINEL2_HALF_ORBIT_S
 
 OCO2, OCO3 = "oco2", "oco3"
@@ -13,6 +16,11 @@ OCO2, OCO3 = "oco2", "oco3"
 together with the sensor."""
 SENSOR_NAMES = {OCO2: "OCO-2", OCO3: "OCO-3"}
 """What a person reads; the keys are all sensors that there are."""
+
+
+def sensors_of(rows: pa.Table) -> pa.ChunkedArray:
+    """Return whose each row is, by its column `sensor`: OCO-2's where it is null."""
+    return pc.fill_null(rows["sensor"], OCO2)
 
 
 def orbit_of_pass(at: datetime | None, others: Iterable[tuple[int | None, datetime | None]]) -> int | None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from plumewatch.oco2.rows import Rows
-from plumewatch.oco2.scan import Disturbance, Scan, inverted
+from plumewatch.oco2.scan import Disturbance, Scan, inverted, known_covariance
 from plumewatch.oco2.templates import WINDOW
 from plumewatch.oco2.thresholds import peak_thresholds
 
@@ -69,21 +69,20 @@ class PlumeShape(Disturbance):
     height_ppm: float
     """Height of the Gaussian."""
 
-    def covariance(self, row: Floats) -> Floats:
+    def covariance(self, row: Floats, *, is_part: bool = False) -> Floats:
         """Return that of the plume with a free height (ppm^2) between rows of these numbers, shape (rows, rows)."""
         g = np.exp(-0.5 * ((row - self.centre) / self.sigma) ** 2)
-        return (FREE_HEIGHTS * self.height_ppm) ** 2 * np.outer(g, g) + self.difference(row)
+        return (FREE_HEIGHTS * self.height_ppm) ** 2 * np.outer(g, g) + self.difference(row, is_part=is_part)
 
     def is_beside(self, other: PlumeShape) -> bool:
         """Whether the two may take parts of each other for their own."""
-        reach = peak_thresholds().fit.beside_sigmas * (self.sigma + other.sigma)
-        return abs(self.centre - other.centre) <= min(reach, MOST_APART)
+        return abs(self.centre - other.centre) <= peak_thresholds().fit.beside_sigmas * (self.sigma + other.sigma)
 
-    def difference(self, row: Floats, *, has_parts: bool = False) -> Floats:
-        """Return that of what the plume differs by from a Gaussian (ppm^2), or from several where it has parts."""
+    def difference(self, row: Floats, *, is_part: bool = False) -> Floats:
+        """Return that of what the plume differs by from a Gaussian (ppm^2), less where it is a part of one."""
         rule = peak_thresholds().fit
         share, reach = (
-            (rule.parts_share, rule.parts_reach) if has_parts else (rule.difference_share, rule.difference_reach)
+            (rule.parts_share, rule.parts_reach) if is_part else (rule.difference_share, rule.difference_reach)
         )
         envelope = share * self.height_ppm * np.exp(-0.5 * ((row - self.centre) / (reach * self.sigma)) ** 2)
         alike = np.exp(-0.5 * ((row[:, None] - row) / (rule.difference_length * self.sigma)) ** 2)
@@ -176,7 +175,7 @@ def fit_plume(
     rows = scan.rows
     at, covariance = scan.window(centre_row, sigma_km)
     row = at.astype(float)
-    covariance += _known(others, row)
+    covariance += known_covariance(others, row)
     value = rows.value_ppm[at]
     centres, sigmas = _grid(rows, centre_row, sigma_km)
     first = _Grid.of(inverted(covariance), value, row, centres, sigmas)
@@ -224,16 +223,6 @@ def fit_plume(
     )
 
 
-def _known(others: Sequence[PlumeShape], row: Floats) -> Floats:
-    """Covariance (ppm^2) of what is known to be in some rows, shape (rows, rows)."""
-    total = np.zeros((len(row), len(row)))
-    for other in others:
-        first, last = other.reach()
-        if first <= row[-1] and last >= row[0]:
-            total += other.covariance(row)
-    return total
-
-
 def _quantiles(mean: Floats, error: Floats, weight: Floats) -> tuple[float, float, float]:
     """The 16th, 50th and 84th percentile of the positive part of normal distributions that are mixed by weight."""
     error = np.maximum(error * peak_thresholds().fit.interval_scale, SMALL)
@@ -255,17 +244,13 @@ def fit_neighbours(scan: Scan, parts: Sequence[PeakFit], others: Sequence[PlumeS
     below a share of the lower top, and both of them, up to there, are more than their errors; otherwise it is one.
     """
     rows, rule = scan.rows, peak_thresholds().fit
-    at, covariance = scan.window(
-        float(np.mean([part.shape.centre for part in parts])),
-        max(parts, key=lambda part: part.statistic).shape.sigma * rows.km_per_row,
-    )
+    strongest = max(parts, key=lambda part: part.statistic)
+    middle_row = float(np.mean([part.shape.centre for part in parts]))
+    at, covariance = scan.window(middle_row, strongest.shape.sigma * rows.km_per_row)
     row = at.astype(float)
-    covariance += _known(others, row)
+    covariance += known_covariance(others, row)
     shapes = [part.shape for part in parts]
-    prior = np.zeros_like(covariance)
-    for shape in shapes:
-        g = np.exp(-0.5 * ((row - shape.centre) / shape.sigma) ** 2)
-        prior += (FREE_HEIGHTS * shape.height_ppm) ** 2 * np.outer(g, g) + shape.difference(row, has_parts=True)
+    prior = np.sum([shape.covariance(row, is_part=True) for shape in shapes], axis=0)
     inverse = inverted(covariance + prior)
     value = rows.value_ppm[at]
     explained = inverse @ value
@@ -273,15 +258,14 @@ def fit_neighbours(scan: Scan, parts: Sequence[PeakFit], others: Sequence[PlumeS
     uncertain = prior - prior @ inverse @ prior
     background = value - profile - rows.variance_ppm2[at] * explained
     tops = [int(np.clip(round(shape.centre) - at[0], 0, len(at) - 1)) for shape in shapes]
-    statistics = [part.statistic for part in parts]
     if profile.max() <= 0:
-        return [max(parts, key=lambda part: part.statistic)]
+        return [strongest]
     cuts = _cuts(profile, uncertain, tops)
     plumes = []
     for first, last in zip([0, *cuts], [*cuts, len(at)], strict=True):
         inside = (np.arange(len(at)) >= first) & (np.arange(len(at)) < last)
         own = [k for k, top in enumerate(tops) if inside[top]]
-        k = max(own, key=lambda k: statistics[k])
+        first_part = max((parts[k] for k in own), key=lambda part: part.statistic)
         enhancement = np.where(inside, profile, 0.0)
         amplitude = float(enhancement.sum()) * rows.km_per_row
         if enhancement.max() <= 0 or amplitude <= 0:
@@ -291,13 +275,13 @@ def fit_neighbours(scan: Scan, parts: Sequence[PeakFit], others: Sequence[PlumeS
         positive = np.maximum(enhancement, 0.0)
         plumes.append(
             PeakFit(
-                shapes[k],
+                first_part.shape,
                 float(positive @ rows.distance_km[at] / positive.sum()),
                 float(enhancement.max()),
                 middle,
                 low,
                 high,
-                statistics[k],
+                first_part.statistic,
                 int(rows.n_soundings[at].sum()),
                 max(_seen_share(rows, shapes[i]) for i in own),
                 rows.distance_km[at],

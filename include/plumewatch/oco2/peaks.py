@@ -87,7 +87,7 @@ def _select(scan: Scan, law: NullDistribution) -> list[PeakFit]:
     accepting = law.threshold(rule.accepted_false_alarm_probability)
     refused: list[PeakFit] = []
     accepted: list[PeakFit] = []
-    dips: list[PlumeShape] = []
+    known: list[PlumeShape] = []  # accepted plumes and dips
     is_open, is_dip_open = np.ones((2, len(scan.statistic)), dtype=bool)
     apart = round(HALF * rule.separation_km / scan.rows.km_per_row)
     while True:
@@ -97,18 +97,17 @@ def _select(scan: Scan, law: NullDistribution) -> list[PeakFit]:
         if is_dip_open[deepest] and scan.dip[deepest] > max(z, accepting):
             # a dip's rims stand out as plumes do: it has to be known before them
             is_dip_open[max(0, deepest - 1) : deepest + 2] = False
-            if any(abs(deepest / HALF - fit.shape.centre) <= rule.flank_sigmas * fit.shape.sigma for fit in accepted):
+            if any(_is_within(deepest, other, rule.flank_sigmas) for other in accepted):
                 continue  # the valley of a double plume that was taken for a wide one
             sigma = float(scan.dip_sigma_km[deepest]) / scan.rows.km_per_row
-            dips.append(PlumeShape(deepest / HALF, sigma, rule.dip_ppm))
-            scan.update([*(other.shape for other in accepted), *dips], dips[-1])
+            known.append(PlumeShape(deepest / HALF, sigma, rule.dip_ppm))
+            scan.update(known, known[-1])
             continue
         if not is_open[k] or z < lowest:
-            return [*refused, *_fitted_together(scan, accepted, dips)]
+            return [*refused, *_fitted_together(scan, accepted, known)]
         is_open[max(0, k - 1) : k + 2] = False
-        shapes = [other.shape for other in accepted]
-        fit = fit_plume(scan, k / HALF, float(scan.sigma_km[k]), z, [*shapes, *dips])
-        is_flank = any(abs(k / HALF - shape.centre) <= rule.flank_sigmas * shape.sigma for shape in shapes)
+        fit = fit_plume(scan, k / HALF, float(scan.sigma_km[k]), z, known)
+        is_flank = any(_is_within(k, other, rule.flank_sigmas) for other in accepted)
         if fit is None or (is_flank and z < accepting):
             continue  # what a plume differs by from what was fitted, and noise makes as well
         if any(abs(fit.centre_km - other.centre_km) <= rule.separation_km for other in refused):
@@ -118,10 +117,15 @@ def _select(scan: Scan, law: NullDistribution) -> list[PeakFit]:
             is_open[max(0, k - apart) : k + apart + 1] = False
             continue
         accepted.append(fit)
-        scan.update([*(other.shape for other in accepted), *dips], fit.shape)
+        known.append(fit.shape)
+        scan.update(known, fit.shape)
 
 
-def _fitted_together(scan: Scan, accepted: Sequence[PeakFit], dips: Sequence[PlumeShape]) -> list[PeakFit]:
+def _is_within(half_row: int, fit: PeakFit, sigmas: float) -> bool:
+    return abs(half_row / HALF - fit.shape.centre) <= sigmas * fit.shape.sigma
+
+
+def _fitted_together(scan: Scan, accepted: Sequence[PeakFit], known: Sequence[PlumeShape]) -> list[PeakFit]:
     """Fit those again that were fitted before a neighbour was known, whose part they may have taken for their own."""
     groups: list[list[PeakFit]] = []
     for fit in sorted(accepted, key=lambda fit: fit.shape.centre):
@@ -132,7 +136,7 @@ def _fitted_together(scan: Scan, accepted: Sequence[PeakFit], dips: Sequence[Plu
             groups.append([fit])
     together: list[PeakFit] = []
     for group in groups:
-        others = [*(fit.shape for fit in accepted if all(fit is not own for own in group)), *dips]
+        others = [shape for shape in known if all(shape is not own.shape for own in group)]
         together += group if len(group) == 1 else fit_neighbours(scan, group, others)
     return together
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -116,8 +117,13 @@ class Scan:
         start = int(np.clip(round(row) - WINDOW // 2, 0, max(len(self.rows) - WINDOW, 0)))
         at = np.arange(start, min(start + WINDOW, len(self.rows)))
         k = int(np.argmin(np.abs(self._starts + CORE / 2 - row)))
-        spread = float(np.interp(np.log(sigma_km), np.log(scan_widths()), self.spread))
-        return at, spread**2 * self._covariances(at[None], self._shared(at[None]), self._strengths[k][None])[0]
+        return at, self._spread_of(sigma_km) ** 2 * self._covariances(
+            at[None], self._shared(at[None]), self._strengths[k][None]
+        )[0]
+
+    def _spread_of(self, sigma_km: Floats | float) -> Floats:
+        """Spread of z of templates of a width."""
+        return np.asarray(np.interp(np.log(sigma_km), np.log(scan_widths()), self.spread))
 
     def _of_rows(self, values: Floats, at: Indices, beyond: float) -> Floats:
         """Values of rows at indices, which may lie beyond the ends of the track."""
@@ -126,8 +132,7 @@ class Scan:
 
     def _shared(self, at: Indices) -> Floats:
         """What rows at indices (windows, rows) share, of each kind: shape (windows, kinds, rows, rows)."""
-        number = np.arange(at.shape[1])
-        correlation = kernels(np.abs(number[:, None] - number) * self.rows.km_per_row)
+        correlation = _correlation(at.shape[1], self.rows.km_per_row)
         n_errors, scale = len(peak_thresholds().noise.errors_km), self._of_rows(self.rows.error_scale, at, 1.0)
         shared = np.repeat(correlation[None], len(at), axis=0)
         shared[:, :n_errors] *= (scale[:, :, None] * scale[:, None, :])[:, None]
@@ -148,10 +153,8 @@ class Scan:
         rows = self.rows
         at = self._starts[windows][:, None] + np.arange(-MARGIN, CORE + MARGIN)
         covariance = self._covariances(at, self._shared(at), self._strengths[windows])
-        for disturbance in disturbances:
-            first, last = disturbance.reach()
-            for k in np.flatnonzero((at[:, 0] <= last) & (at[:, -1] >= first)):
-                covariance[k] += disturbance.covariance(at[k].astype(float))
+        if disturbances:
+            covariance += [known_covariance(disturbances, row) for row in at.astype(float)]
         inverse = inverted(covariance)
         is_seen = self._of_rows(rows.is_seen.astype(float), at, 0.0)
         weighted = np.einsum("wij,wj->wi", inverse, self._of_rows(rows.value_ppm, at, 0.0))
@@ -176,7 +179,7 @@ class Scan:
     def _keep(self, tested: _Tested) -> None:
         """Keep the strongest template of each half row."""
         bank = tested.bank
-        spread = np.interp(np.log(bank.sigma_km), np.log(scan_widths()), self.spread)
+        spread = self._spread_of(bank.sigma_km)
         whole = tested.whole / spread
         # parts hold much of the whole, but what their sides tell isn't calmer where the whole is
         statistic = np.maximum(whole, tested.parts / (self._part_scale * np.maximum(spread, 1.0)))
@@ -295,6 +298,23 @@ def _over_error(overlap: Floats, information: Floats) -> Floats:
     """Heights in units of their errors, -inf where next to nothing tells of them."""
     is_told = information > LEAST_INFORMATION
     return np.where(is_told, overlap / np.sqrt(np.where(is_told, information, 1.0)), -np.inf)
+
+
+@lru_cache(maxsize=4)
+def _correlation(n_rows: int, km_per_row: float) -> Floats:
+    """Correlation of so many rows, of each kind, shape (kinds, rows, rows); for all windows of a track the same."""
+    number = np.arange(n_rows)
+    return kernels(np.abs(number[:, None] - number) * km_per_row)
+
+
+def known_covariance(disturbances: Sequence[Disturbance], row: Floats) -> Floats:
+    """Return the covariance (ppm^2) of all that is known to be in rows of these numbers, shape (rows, rows)."""
+    total = np.zeros((len(row), len(row)))
+    for disturbance in disturbances:
+        first, last = disturbance.reach()
+        if first <= row[-1] and last >= row[0]:
+            total += disturbance.covariance(row)
+    return total
 
 
 def inverted(covariance: Floats) -> Floats:

@@ -40,11 +40,10 @@ def find_peaks_seed(track: Track) -> PeakSearch:
         return PeakSearch((), 0.0, 0.0, float("nan"))
     peaks: list[Peak] = []
     for index in range(0, len(track), settings.every_nth_sounding):
-        fit = _converged_fit(track, float(track.distance_km[index]))
+        fit = _converged_fit(track, scan.rows, float(track.distance_km[index]))
         if fit is None or not _is_kept(track, fit):
             continue
-        row = float(np.interp(fit.centre_km, scan.rows.distance_km, np.arange(len(scan.rows))))
-        reach = max(1.0, fit.sigma_km / scan.rows.km_per_row)
+        row, reach = fit.shape.centre, max(1.0, fit.shape.sigma)
         near = slice(max(0, round(HALF * (row - reach))), round(HALF * (row + reach)) + 1)
         peaks.append(peak_at(track, replace(fit, statistic=float(scan.statistic[near].max())), law, index))
     return PeakSearch(tuple(peaks), *search_limits(track, scan, law))
@@ -70,7 +69,7 @@ def has_shoulders(track: Track, fit: PeakFit) -> bool:
     return all(np.count_nonzero((x >= low) & (x <= high)) >= wanted for low, high in bands)
 
 
-def _converged_fit(track: Track, centre_km: float) -> PeakFit | None:
+def _converged_fit(track: Track, rows: Rows, centre_km: float) -> PeakFit | None:
     """The best width at a centre, None where the window is too empty or the best height isn't positive."""
     settings = peak_thresholds().seed_method
     at = track.near(centre_km, settings.half_window_km)
@@ -96,8 +95,9 @@ def _converged_fit(track: Track, centre_km: float) -> PeakFit | None:
         return None
     level = np.linalg.lstsq(line, root * (track.xco2_ppm[at] - best.enhancement_ppm(track.distance_km[at])))[0]
     along = np.linspace(x.min(), x.max(), CURVE_POINTS)
+    row = float(np.interp(centre_km, rows.distance_km, np.arange(len(rows))))
     return PeakFit(
-        PlumeShape(0.0, best.sigma_km, best.height_ppm),
+        PlumeShape(row, best.sigma_km / rows.km_per_row, best.height_ppm),
         centre_km,
         best.height_ppm,
         best.amplitude_ppm_km,

@@ -175,11 +175,8 @@ def stated_grid(partition: str) -> Grid | None:
 
 def stated_sources(partition: str) -> dict[str, float]:
     """Return from pixels of which size (m) the manifest says that scenes were stacked; none where it doesn't say."""
-    stated, manifest = (
-        (storage.read_manifest(partition) or {}).get("source_pixel_m"),
-        storage.join(partition, storage.MANIFEST),
-    )
-    with reading(manifest, "source_pixel_m as metres by scene"):
+    stated = (storage.read_manifest(partition) or {}).get("source_pixel_m")
+    with reading(storage.join(partition, storage.MANIFEST), "source_pixel_m as metres by scene"):
         return {str(scene): float(size_m) for scene, size_m in (stated or {}).items()}
 
 

@@ -22,6 +22,20 @@ BACKGROUND_KM = (250.0, 600.0)  # its wavelength
 USUAL_PPM = 400.0
 UNCERTAINTY_PPM = 0.65  # stated error of orbit 11522's soundings; what is found doesn't depend on it
 
+FRAME_KM = 2.25  # OCO-2: 3 frames a second at 6.75 km/s over ground
+FOOTPRINTS = 8
+KEPT_FRACTION = (0.5, 1.0)  # soundings of good quality; orbit 11522 has 0.9
+STATED_PPM = 0.5  # error; the statistic doesn't depend on it
+SINGLE_PPM = (0.3, 0.6)  # independent error of a sounding; orbit 11522: 0.43
+ROW_PPM = (0.1, 0.3)  # error that neighbouring soundings share; orbit 11522: 0.26
+ROW_KM = (1.0, 3.0)  # its correlation length; orbit 11522: 1.5
+MIDDLE_PPM = (0.0, 0.15)  # error shared over tens of kilometres
+MIDDLE_KM = (5.0, 25.0)
+WAVES_PPM = (0.0, 0.4)  # amplitude of two waves of the background
+EXCURSIONS_PER_KM = 1.0 / 500.0
+EXCURSION_PPM = 0.57  # standard deviation of their heights, of either sign; the one of orbit 11522 is twice that
+EXCURSION_KM = (1.0, 4.0)  # sigma
+
 
 class NoiseSource(Protocol):
     """Where tracks come from."""
@@ -98,21 +112,6 @@ class SimulatedNoise:
     def draw(self, rng: np.random.Generator) -> Track:
         """Return a track of 600 km."""
         return simulate_track(rng, TRACK_KM)
-
-
-FRAME_KM = 2.25  # OCO-2: 3 frames a second at 6.75 km/s over ground
-FOOTPRINTS = 8
-KEPT_FRACTION = (0.5, 1.0)  # soundings of good quality; orbit 11522 has 0.9
-STATED_PPM = 0.5  # error; the statistic doesn't depend on it
-SINGLE_PPM = (0.3, 0.6)  # independent error of a sounding; orbit 11522: 0.43
-ROW_PPM = (0.1, 0.3)  # error that neighbouring soundings share; orbit 11522: 0.26
-ROW_KM = (1.0, 3.0)  # its correlation length; orbit 11522: 1.5
-MIDDLE_PPM = (0.0, 0.15)  # error shared over tens of kilometres
-MIDDLE_KM = (5.0, 25.0)
-WAVES_PPM = (0.0, 0.4)  # amplitude of two waves of the background
-EXCURSIONS_PER_KM = 1.0 / 500.0
-EXCURSION_PPM = 0.57  # standard deviation of their heights, of either sign; the one of orbit 11522 is twice that
-EXCURSION_KM = (1.0, 4.0)  # sigma
 
 
 def simulate_track(rng: np.random.Generator, length_km: float) -> Track:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from plumewatch import storage
-from plumewatch.orbits import OCO2
+from plumewatch.orbits import OCO2, sensors_of
 from plumewatch.tables import SOUNDINGS
 
 SEED_COLUMNS = {
@@ -57,7 +57,7 @@ def write_seed_csv(soundings_path: str, month: str, csv_path: str) -> list[str]:
         for partition in storage.list_partitions(SOUNDINGS, soundings_path, {"month": month}):
             for path in storage.partition_files(partition):
                 rows = storage.read_parquet(SOUNDINGS, path, [*columns, "sensor"])
-                sensors = pc.fill_null(rows["sensor"], OCO2)
+                sensors = sensors_of(rows)
                 for sensor in pc.unique(sensors).to_pylist():
                     of_sensor = rows.filter(pc.equal(sensors, sensor)).select(columns)
                     pyarrow.csv.write_csv(of_sensor, file_of(sensor), options)

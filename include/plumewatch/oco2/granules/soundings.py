@@ -22,7 +22,7 @@ from plumewatch.models import FailedScene, OnFailure, tell_or_raise
 from plumewatch.oco2.archive.listing import day_in_name, sensor_in_name
 from plumewatch.oco2.granules.granule import SoundingSelection, read_granule
 from plumewatch.oco2.track import COLUMNS
-from plumewatch.orbits import OCO2, SENSOR_NAMES
+from plumewatch.orbits import OCO2, SENSOR_NAMES, sensors_of
 from plumewatch.statuses import EXTRACTION_STAGE, PEAKS_STAGE
 from plumewatch.tables import SOUNDINGS
 
@@ -286,7 +286,7 @@ def _orbits_of(file: str, on_failure: OnFailure | None) -> list[OrbitKey]:
 
 def _is_of(soundings: pa.Table, sensor: str) -> pa.ChunkedArray:
     """Whether each is of a sensor."""
-    return pc.equal(pc.fill_null(soundings["sensor"], OCO2), sensor)
+    return pc.equal(sensors_of(soundings), sensor)
 
 
 def _report(error: InputError | OSError, asset: str, on_failure: OnFailure | None) -> None:
