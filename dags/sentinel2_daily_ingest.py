@@ -38,7 +38,7 @@ from plumewatch_airflow.summary import log_summary, summarised
 @task.short_circuit
 def search_scenes() -> list[dict[str, Any]]:
     """Ask the catalogues; a day without scenes ends here, recorded."""
-    from plumewatch.sentinel2.ingest import areas_to_search, search_as_asked
+    from plumewatch.sentinel2.day_search import areas_to_search, search_as_asked
 
     context, book = get_current_context(), failure_book()
     params, key = context["params"], partition_key(context, DAY)
@@ -56,7 +56,7 @@ def search_scenes() -> list[dict[str, Any]]:
 @task
 def search_again() -> list[dict[str, Any]]:
     """Ask again for the areas whose search failed and may heal, while the scenes of the others are fetched."""
-    from plumewatch.sentinel2.ingest import PAUSES_S, search_as_asked, search_until_answered, unanswered_areas
+    from plumewatch.sentinel2.day_search import PAUSES_S, search_as_asked, search_until_answered, unanswered_areas
 
     context, book = get_current_context(), failure_book()
     key = partition_key(context, DAY)

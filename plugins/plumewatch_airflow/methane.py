@@ -49,7 +49,7 @@ def joined(found: Any, fetched: Any) -> EmptyOperator:
 
 
 def search_recorded(found: Any, book: FailureBook, summary: Summary) -> None:
-    """Record what a search (`sentinel2.ingest.DaySearch`) found, and what failed, and count it."""
+    """Record what a search (`sentinel2.day_search.DaySearch`) found, and what failed, and count it."""
     found.record(book)
     summary.read, summary.written, summary.skipped = found.n_items, len(found.scenes), found.n_skipped
     summary.failed = len(found.failed)

@@ -10,7 +10,7 @@ import pytest
 from plumewatch import storage
 from plumewatch.errors import ServiceError
 from plumewatch.failures import FailureBook
-from plumewatch.sentinel2 import ingest
+from plumewatch.sentinel2 import day_search
 from plumewatch.tables import PIXELS
 
 INGEST = "sentinel2_daily_ingest"
@@ -25,7 +25,7 @@ def searched(world: Any, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         for path in storage.list_files(f"{world.storage_root}/{table}"):
             storage.delete(path)
     count: Counter[str] = Counter()
-    search = ingest.search_scenes
+    search = day_search.search_scenes
 
     def busy(area: Any, *arguments: Any) -> Any:
         count[area.name] += 1
@@ -33,8 +33,8 @@ def searched(world: Any, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
             raise ServiceError("busy", 503)
         return search(area, *arguments)
 
-    monkeypatch.setattr(ingest, "search_scenes", busy)
-    monkeypatch.setattr(ingest, "PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(day_search, "search_scenes", busy)
+    monkeypatch.setattr(day_search, "PAUSES_S", (0.0, 0.0))
     return count
 
 

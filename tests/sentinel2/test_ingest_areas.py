@@ -13,7 +13,7 @@ from plumewatch.catalogues import stac
 from plumewatch.errors import ConfigurationError, InputError, ServiceError
 from plumewatch.failures import FailureBook, NothingDone
 from plumewatch.models import FailedScene
-from plumewatch.sentinel2 import ingest
+from plumewatch.sentinel2 import day_search, ingest
 from plumewatch.sentinel2.search import FoundScenes
 from plumewatch.settings import Settings
 from plumewatch.tables import OBSERVATIONS
@@ -31,7 +31,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         feature["geometry"] = shapely.geometry.mapping(shapely.box(54, 38, 54.1, 38.1))
         (folder / f"{name}.geojson").write_text(json.dumps(feature))
     (folder / "broken.geojson").write_text("{")
-    monkeypatch.setattr(ingest, "search_scenes", lambda *_: FoundScenes(()))
+    monkeypatch.setattr(day_search, "search_scenes", lambda *_: FoundScenes(()))
     monkeypatch.setattr(Settings, "area_folders", (str(folder),))
     return Settings(storage_root=str(tmp_path))
 
@@ -41,7 +41,7 @@ def failed(found: ingest.DaySearch) -> list[tuple[str | None, str]]:
 
 
 def test_the_others_are_searched_and_the_bad_are_failures_by_name(settings: Settings) -> None:
-    found = ingest.search_day(settings, DAY, ())
+    found = day_search.search_day(settings, DAY, ())
     assert found.searched == {(DAY, "good")} and found.n_items == 0
     assert failed(found) == [(None, "broken.geojson"), ("flat", "search")]
     assert all("allowed: " in failure.message for _, failure in found.failed)
@@ -49,14 +49,14 @@ def test_the_others_are_searched_and_the_bad_are_failures_by_name(settings: Sett
 
 @pytest.mark.parametrize("names, areas", [(["good"], {"good"}), (["flat"], set()), (["good", "flat"], {"good"})])
 def test_of_areas_asked_for_by_name_the_same(settings: Settings, names: list[str], areas: set[str]) -> None:
-    found = ingest.search_day(settings, DAY, names)
+    found = day_search.search_day(settings, DAY, names)
     assert {area for _, area in found.searched} == areas
     assert (("flat", "search") in failed(found)) is ("flat" in names)
 
 
 def test_an_unknown_name_tells_of_files_that_cannot_be_read(settings: Settings) -> None:
     with pytest.raises(ConfigurationError, match=r"unknown area mars; known: good; not read: .*broken\.geojson"):
-        ingest.search_day(settings, DAY, ["mars"])
+        day_search.search_day(settings, DAY, ["mars"])
 
 
 def test_a_scene_of_an_area_that_cannot_be_used_says_why(settings: Settings) -> None:
@@ -88,7 +88,7 @@ def observed(settings: Settings, key: str = DAY) -> dict[str, list[str]]:
     return {area: sorted(row["outcome"] for row in rows if row["area"] == area) for area in areas}
 
 
-@pytest.mark.parametrize("search", [ingest.search_day, lambda *a: ingest.search_newest(*a, look_back_days=5)])
+@pytest.mark.parametrize("search", [day_search.search_day, lambda *a: day_search.search_newest(*a, look_back_days=5)])
 def test_a_dead_host_fails_its_areas_once_and_each_is_recorded(
     fields: Settings, monkeypatch: pytest.MonkeyPatch, search: Any
 ) -> None:
@@ -126,32 +126,32 @@ def _counted(send: Any, sent: list[Any]) -> Any:
 
 def test_a_later_failure_leaves_what_is_known_of_a_day(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     book = FailureBook(settings.storage_root, "dag", "run1")
-    ingest.search_day(settings, DAY, ()).record(book)
+    day_search.search_day(settings, DAY, ()).record(book)
     assert observed(settings) == {"good": ["no_input"], "flat": ["failed"]}
 
     def fail(*_: object) -> FoundScenes:
         raise ServiceError("no answer")
 
-    monkeypatch.setattr(ingest, "search_scenes", fail)
-    ingest.search_day(settings, DAY, ()).record(book)
+    monkeypatch.setattr(day_search, "search_scenes", fail)
+    day_search.search_day(settings, DAY, ()).record(book)
     assert observed(settings) == {"good": ["no_input"], "flat": ["failed"]}
-    ingest.search_day(settings, "2025-08-22", ()).record(book)
+    day_search.search_day(settings, "2025-08-22", ()).record(book)
     assert observed(settings, "2025-08-22") == {"good": ["failed"], "flat": ["failed"]}
-    monkeypatch.setattr(ingest, "search_scenes", lambda *_: FoundScenes(()))
-    ingest.search_day(settings, "2025-08-22", ()).record(book)
+    monkeypatch.setattr(day_search, "search_scenes", lambda *_: FoundScenes(()))
+    day_search.search_day(settings, "2025-08-22", ()).record(book)
     assert observed(settings, "2025-08-22") == {"good": ["no_input"], "flat": ["failed"]}
 
 
 def test_an_item_that_cannot_be_used_is_an_observation(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     bad = FailedScene.from_exception(InputError("i", "no id", "one"), scene_id="S2A_X", stage="search", area="good")
-    monkeypatch.setattr(ingest, "search_scenes", lambda *_: FoundScenes((), failed=(bad,)))
-    ingest.search_day(settings, DAY, ["good"]).record(FailureBook(settings.storage_root, "dag", "run1"))
+    monkeypatch.setattr(day_search, "search_scenes", lambda *_: FoundScenes((), failed=(bad,)))
+    day_search.search_day(settings, DAY, ["good"]).record(FailureBook(settings.storage_root, "dag", "run1"))
     assert observed(settings) == {"good": ["failed"]}
 
 
 def test_no_area_at_all_says_where_to_put_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Settings, "area_folders", (str(tmp_path / "here"), str(tmp_path / "there")))
-    found = ingest.search_day(Settings(storage_root=str(tmp_path)), DAY, ())
+    found = day_search.search_day(Settings(storage_root=str(tmp_path)), DAY, ())
     assert found.no_areas and "here or " in found.no_areas and found.no_areas.endswith("there")
 
 

@@ -16,7 +16,8 @@ from known_pixels import lonlat_polygon, write_area
 from plumewatch.errors import InputError, PlumewatchError, ServiceError
 from plumewatch.rasters.scene_store import list_scenes
 from plumewatch.sentinel2 import ingest, search
-from plumewatch.sentinel2.ingest import fetch_area_scene, search_day
+from plumewatch.sentinel2.day_search import search_day
+from plumewatch.sentinel2.ingest import fetch_area_scene
 from plumewatch.sentinel2.replaced import withdraw_replaced
 from plumewatch.settings import Settings
 from sentinel2_scenes import SCENE_ID

@@ -8,8 +8,8 @@ import pytest
 from plumewatch.errors import InputError, ServiceError
 from plumewatch.failures import FailureBook, NothingDone
 from plumewatch.models import FailedScene
-from plumewatch.sentinel2 import ingest
-from plumewatch.sentinel2.ingest import DaySearch, FoundScene
+from plumewatch.sentinel2 import day_search
+from plumewatch.sentinel2.day_search import DaySearch, FoundScene
 
 DAY = "2025-08-21"
 BUSY, REFUSED = ServiceError("busy", 503), ServiceError("refused", 404)
@@ -19,7 +19,7 @@ Search = Callable[[Sequence[str]], DaySearch]
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     slept: list[float] = []
-    monkeypatch.setattr(ingest.time, "sleep", slept.append)
+    monkeypatch.setattr(day_search.time, "sleep", slept.append)
     return slept
 
 
@@ -47,7 +47,7 @@ def catalogue(asked: list[list[str]], **answers: list[Exception | None]) -> Sear
 def test_each_is_asked_until_it_answers_or_refuses_and_at_most_twice(pauses: list[float]) -> None:
     asked: list[list[str]] = []
     search = catalogue(asked, a=[None], b=[BUSY, None], c=[BUSY, BUSY], d=[REFUSED])
-    found = ingest.search_until_answered(search, ["a", "b", "c", "d"])
+    found = day_search.search_until_answered(search, ["a", "b", "c", "d"])
     assert asked == [["a", "b", "c", "d"], ["b", "c"]] and pauses == [30.0, 60.0]
     assert [scene.area for scene in found.scenes] == ["a", "b"]
     assert sorted((f.area, f.message) for _, f in found.failed) == [("c", "busy"), ("d", "refused")]
@@ -55,7 +55,7 @@ def test_each_is_asked_until_it_answers_or_refuses_and_at_most_twice(pauses: lis
 
 
 def test_nobody_waits_where_all_have_answered(pauses: list[float]) -> None:
-    assert ingest.search_until_answered(catalogue([]), []) == DaySearch() and pauses == []
+    assert day_search.search_until_answered(catalogue([]), []) == DaySearch() and pauses == []
 
 
 def test_what_is_open_of_this_run_and_may_heal_is_asked_again(storage_root: str) -> None:
@@ -64,12 +64,12 @@ def test_what_is_open_of_this_run_and_may_heal_is_asked_again(storage_root: str)
     no_item = failed("has_answered", ServiceError("no item", 503), "S2A_X")
     final = failed("bad", InputError("bad.geojson", "no polygon", "one"))
     DaySearch(failed=[failed("late", BUSY), failed("refuses", REFUSED), no_item, final]).record(book)
-    assert ingest.unanswered_areas(book, DAY) == ["late"]
-    assert ingest.areas_to_search(book, DAY, ["late", "other"]) == ["late", "other"]  # scenes of others are wanted
+    assert day_search.unanswered_areas(book, DAY) == ["late"]
+    assert day_search.areas_to_search(book, DAY, ["late", "other"]) == ["late", "other"]  # scenes of others are wanted
     nothing = FailedScene.from_exception(
         NothingDone([failed("late", BUSY)[1]]), scene_id="search", stage="search_scenes"
     )
     book.settle(DAY, [nothing])
-    assert ingest.areas_to_search(book, DAY, []) == ["late"]
+    assert day_search.areas_to_search(book, DAY, []) == ["late"]
     DaySearch(searched={(DAY, "late")}).record(book)
-    assert ingest.unanswered_areas(book, DAY) == [] and ingest.areas_to_search(book, DAY, ["x"]) == ["x"]
+    assert day_search.unanswered_areas(book, DAY) == [] and day_search.areas_to_search(book, DAY, ["x"]) == ["x"]

@@ -22,7 +22,8 @@ from plumewatch.errors import InputError
 from plumewatch.models import Area
 from plumewatch.rasters.scene_store import list_scenes
 from plumewatch.sentinel2 import search
-from plumewatch.sentinel2.ingest import fetch_area_scene, search_day
+from plumewatch.sentinel2.day_search import search_day
+from plumewatch.sentinel2.ingest import fetch_area_scene
 from plumewatch.sentinel2.search import search_scenes
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.sentinel2.stored_scene import StoredScene, read_scene

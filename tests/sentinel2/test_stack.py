@@ -16,7 +16,7 @@ from plumewatch.areas import grid_of
 from plumewatch.errors import InputError
 from plumewatch.models import Area
 from plumewatch.rasters.scene_store import list_scenes, withdraw_scene
-from plumewatch.sentinel2 import stack
+from plumewatch.sentinel2 import item_bands
 from plumewatch.sentinel2.stack import fetch_scene
 from rio_cogeo.cogeo import cog_validate
 from sentinel2_scenes import EPSG, NORTH, SCENE_ID, SIZE_M, WEST
@@ -173,8 +173,8 @@ class TestResume:
     def stacked(self, item: pystac.Item, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
         """Fetch the scene, and on later calls return how many rasters were read again."""
         reads: list[str] = []
-        original = stack.read_raster
-        monkeypatch.setattr(stack, "read_raster", lambda href, read: (reads.append(href), original(href, read))[1])
+        original = item_bands.read_raster
+        monkeypatch.setattr(item_bands, "read_raster", lambda href, read: (reads.append(href), original(href, read))[1])
 
         def fetch(area: Area = AREA) -> int:
             reads.clear()

@@ -1,0 +1,217 @@
+"""The bands of a scene by its STAC item: its files read on the grid of an area, and held against what is stated."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pystac
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp, Resampling
+from rasterio.io import DatasetReader
+
+from plumewatch.constants import SAME_PIXEL_SIZE
+from plumewatch.errors import InputError, reading, redact
+from plumewatch.models import Area, Grid
+from plumewatch.rasters.plain_numbers import checked_plain
+from plumewatch.rasters.reading import read_raster
+from plumewatch.rasters.regrid import pixel_size_m, read_on_grid
+from plumewatch.sentinel2.bands import (
+    BAND_LISTS,
+    CLOUD_PROBABILITY,
+    LAST_CLASS,
+    METHANE_BANDS,
+    MOST_PERCENT,
+    NO_CLOUD_DATA,
+    NO_DATA_CLASS,
+    SCENE_CLASSIFICATION,
+    SURROUNDINGS_M,
+    asset_keys,
+    band_of,
+    find_asset,
+    stated_band,
+    stated_names,
+)
+from plumewatch.sentinel2.reflectance import (
+    NODATA,
+    ReflectanceRule,
+    compute_reflectance_rule,
+    decide_offset,
+    normalise,
+)
+
+COARSEST_BAND_M = 60.0  # of Sentinel-2 products: B01 and B09
+STORE = re.compile(r"(?i)\bzarr\b|\bnetcdf\b|\bhdf5?\b|\.(nc|h5)$")  # of many arrays: no raster in one file
+UNSIGNED = ("uint8", "uint16")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class StackedBands:
+    """What a service shows of a scene, on the grid of an area."""
+
+    bands: dict[str, NDArray[np.uint16]]
+    """Reflectance x 10000 by band, 0 is no data."""
+    scl: NDArray[np.uint8]
+    """Scene classification."""
+    around: NDArray[np.uint8]
+    """The same with the surroundings of the grid."""
+    cloud: NDArray[np.uint8] | None
+    """Cloud probability in percent, 255 is no data."""
+    rule: ReflectanceRule
+    """How digital numbers became reflectance."""
+    n_clipped: int
+    """Valid pixels of all bands with a reflectance below 0.0001, which can't be told from no data."""
+    source_pixel_m: dict[str, float]
+    """Size of the source's pixels by band."""
+
+
+def read_bands(item: pystac.Item, area: Area, grid: Grid) -> StackedBands:
+    """Return the area's bands, the classification and, where the item has it as GeoTIFF, the cloud probability.
+
+    Raises ServiceError where a service doesn't deliver a file, InputError where an asset is missing, cut off or
+    contradicts what the item says.
+    """
+    name = name_of_item(item)
+    numbers, sizes_m, rules = {}, {}, set()
+    for band in area.bands:
+        asset = _asset(item, band)
+        stated = {"href": asset.href, "raster:bands": [_stated(item, asset, band)]}
+        values, tags, sizes_m[band] = _read(_href(asset), grid, Resampling.bilinear)
+        if values.dtype != np.uint16:
+            raise InputError(redact(_href(asset)), f"reflectance of type {values.dtype}", "uint16")
+        rules.add(compute_reflectance_rule(name, item.collection_id, item.properties, stated, tags))
+        numbers[band] = values
+    if len({(rule.scale, rule.offset, rule.is_certain) for rule in rules}) > 1:
+        found = "; ".join(sorted(f"scale {r.scale}, offset {r.offset}: {r.reason}" for r in rules))
+        raise InputError(name, f"bands of different scale or offset ({found})", "one for all bands")
+    first = min(rules, key=lambda r: r.reason)
+    rule = decide_offset(name, first, list(numbers.values()))
+    normalised = {band: normalise(values, rule) for band, values in numbers.items()}
+    classification = _asset(item, SCENE_CLASSIFICATION)
+    _stated(item, classification, SCENE_CLASSIFICATION)
+    around = _read_plain(_href(classification), with_surroundings(grid), LAST_CLASS)
+    margin = surroundings_px(grid)
+    scl = around[margin:-margin, margin:-margin]
+    _warn_of_copies(name, sizes_m, grid)
+    return StackedBands(
+        bands={band: values for band, (values, _) in normalised.items()},
+        scl=scl,
+        around=around,
+        cloud=_cloud(item, grid, scl),
+        rule=rule,
+        n_clipped=sum(n for _, n in normalised.values()),
+        source_pixel_m=sizes_m,
+    )
+
+
+def _warn_of_copies(name: str, sizes_m: Mapping[str, float], grid: Grid) -> None:
+    """Name bands that are coarser than any product's, and those of methane whose cells are copies of coarser pixels."""
+    finest_m = {band: grid.resolution_m if band in METHANE_BANDS else COARSEST_BAND_M for band in sizes_m}
+    coarse = [f"{b} of {size:g} m" for b, size in sizes_m.items() if size > SAME_PIXEL_SIZE * finest_m[b]]
+    if coarse:
+        cells = f"cells of {grid.resolution_m:g} m are copies of coarser pixels: {', '.join(coarse)}"
+        log.warning("%s: %s; no methane is looked for in copies of B11 and B12", name, cells)
+
+
+def _cloud(item: pystac.Item, grid: Grid, scl: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    key = find_asset(item.assets, CLOUD_PROBABILITY)
+    if key is None or not _is_geotiff(item.assets[key]):
+        return None  # JPEG 2000 in a bucket that the reader pays for, in Earth Search's sentinel-2-l2a
+    cloud = _read_plain(_href(item.assets[key]), grid, MOST_PERCENT, NO_CLOUD_DATA)
+    return np.where(scl == NO_DATA_CLASS, np.uint8(NO_CLOUD_DATA), cloud)
+
+
+def _read(
+    href: str, grid: Grid, resampling: Resampling, fill: int = NODATA
+) -> tuple[NDArray[Any], tuple[float, float], float]:
+    """Return a raster on the grid, the scale and offset that its tags state, and the size of its pixels in metres."""
+
+    def read(source: DatasetReader) -> tuple[NDArray[Any], tuple[float, float], float]:
+        if source.dtypes[0] not in UNSIGNED:
+            raise InputError(redact(href), f"pixels of type {source.dtypes[0]}", ", ".join(UNSIGNED))
+        if fill == NODATA and source.nodata not in (None, NODATA):
+            raise InputError(redact(href), f"no-data value {source.nodata}", str(NODATA))
+        if sum(kind != ColorInterp.alpha for kind in source.colorinterp) > 1:
+            raise InputError(redact(href), f"{source.count} bands", "a file of one band")
+        numbers = read_on_grid(source, grid, resampling, fill)
+        return numbers, (source.scales[0], source.offsets[0]), round(pixel_size_m(source, grid), 1)
+
+    return read_raster(href, read)
+
+
+def _stated(item: pystac.Item, asset: pystac.Asset, band: str) -> dict[str, Any]:
+    """Return what the item states of a band; InputError where that is another number of no data than 0."""
+    with reading(redact(_href(asset)), "bands of an asset or an item as a list of objects"):
+        stated = stated_band(asset.extra_fields, item.properties, band)
+        nodata = stated.get("nodata", item.properties.get("nodata"))
+        if nodata is not None and float(nodata) != NODATA:
+            raise InputError(redact(_href(asset)), f"no-data value {nodata} in the item", str(NODATA))
+    return stated
+
+
+def _read_plain(href: str, grid: Grid, last: int, fill: int = NODATA) -> NDArray[np.uint8]:
+    """Return classes or percentages on the grid; InputError where they are above `last` or the tags pack them."""
+    numbers, tags, _ = _read(href, grid, Resampling.nearest, fill)
+    return checked_plain(redact(href), numbers, last, fill=fill, tags=tags)
+
+
+def _asset(item: pystac.Item, band: str) -> pystac.Asset:
+    rasters = {key: asset for key, asset in item.assets.items() if not STORE.search(_kind(asset))}
+    key = find_asset(rasters, band)
+    if key is None:
+        if (key := find_asset(item.assets, band)) is not None:
+            asset = item.assets[key]
+            found = f"asset {key} as {asset.media_type or 'a store'}: {redact(_href(asset))}"
+            raise InputError(name_of_item(item), found, "a GeoTIFF or another raster in one file")
+        has = ", ".join(sorted(item.assets)) or "nothing"
+        raise InputError(name_of_item(item), f"no asset for {band} (it has {has})", " or ".join(asset_keys(band)))
+    asset = item.assets[key]
+    with reading(name_of_item(item), "bands of an asset as a list of objects"):
+        stated = [one for lists in BAND_LISTS for one in asset.extra_fields.get(lists) or ()]
+        names = list(dict.fromkeys(name for one in stated for name in stated_names(one)))
+        if {band_of(name) for name in names} - {None, band}:
+            raise InputError(name_of_item(item), f"asset {key} with bands {', '.join(names)}", f"{band} alone")
+    return asset
+
+
+def _kind(asset: pystac.Asset) -> str:
+    """Media type and path of an asset, which tell what it is."""
+    return f"{asset.media_type or ''} {asset.href.split('?')[0]}"
+
+
+def _is_geotiff(asset: pystac.Asset) -> bool:
+    return "tiff" in (asset.media_type or "") or asset.href.split("?")[0].lower().endswith((".tif", ".tiff"))
+
+
+def _href(asset: pystac.Asset) -> str:
+    return asset.get_absolute_href() or asset.href
+
+
+def surroundings_px(grid: Grid) -> int:
+    """Return the width of the surroundings in cells."""
+    return math.ceil(SURROUNDINGS_M / grid.resolution_m)
+
+
+def with_surroundings(grid: Grid) -> Grid:
+    """Return the grid with what lies around it, as far as cloud there has its margin inside."""
+    margin = surroundings_px(grid)
+    shift_m = margin * grid.resolution_m
+    return replace(
+        grid,
+        west=grid.west - shift_m,
+        north=grid.north + shift_m,
+        width=grid.width + 2 * margin,
+        height=grid.height + 2 * margin,
+    )
+
+
+def name_of_item(item: pystac.Item) -> str:
+    """Return how messages name an item: where it is, else its id."""
+    return redact(item.get_self_href() or item.id)
