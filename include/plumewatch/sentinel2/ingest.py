@@ -13,7 +13,7 @@ from plumewatch.catalogues.stac import read_item
 from plumewatch.errors import ConfigurationError, PlumewatchError, redact
 from plumewatch.gases import CH4
 from plumewatch.models import Area, FailedScene
-from plumewatch.observations import write_observations
+from plumewatch.observations import read_observations, write_observations
 from plumewatch.rasters.scene_store import ScenePaths, scene_paths
 from plumewatch.sentinel2 import replaced
 from plumewatch.sentinel2.day_search import named_areas, observation_of
@@ -95,10 +95,12 @@ def record_missing_scenes(
     scenes: Sequence[Mapping[str, Any]],
     failed: Collection[tuple[str, str]] = (),
     withdrawn: Collection[ScenePaths] = (),
+    are_all_of_day: bool = True,
 ) -> int:
     """Write an observation `failed` for each scene of the day that isn't stored, or that is in `failed` (area, id).
 
-    Return their number. One that was `withdrawn` is a duplicate and no failure.
+    Return their number. One that was `withdrawn` is a duplicate and no failure. Unless the `scenes` are all that their
+    areas have of the day, what was written of others stays.
     """
     root = settings.table_root(SCENES)
     missing = [
@@ -116,5 +118,17 @@ def record_missing_scenes(
         for s in missing
     ]
     areas = {s["area"] for s in scenes}
-    write_observations(settings.storage_root, CH4.name, key, FETCH_STAGE, rows, areas=areas)
+    kept = [] if are_all_of_day else _observed_of_others(settings, key, scenes)
+    write_observations(settings.storage_root, CH4.name, key, FETCH_STAGE, [*kept, *rows], areas=areas)
     return sum(row["outcome"] == FAILED for row in rows)
+
+
+def _observed_of_others(settings: Settings, key: str, scenes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what was written at fetch of other scenes of the areas on this day."""
+    looked_at = {(s["area"], s["scene_id"]) for s in scenes}
+    areas = {area for area, _ in looked_at}
+    return [
+        row
+        for row in read_observations(settings.storage_root, CH4.name, [key])[key]
+        if row["stage"] == FETCH_STAGE and row["area"] in areas and (row["area"], row["scene_id"]) not in looked_at
+    ]
