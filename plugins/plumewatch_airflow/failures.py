@@ -19,13 +19,11 @@ from plumewatch.hand_offs import finish_hand_offs
 from plumewatch.models import FailedScene
 
 from plumewatch_airflow.alerts import AlertNotifier, Digest
-from plumewatch_airflow.assets import partition_key
+from plumewatch_airflow.assets import partition_key, recorded_under
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.params import DEFAULT_ARGS
 from plumewatch_airflow.summary import summarised
 
-RECORDED_UNDER = {"sentinel2_gap_fill": "sentinel2_daily_ingest"}
-"""DAGs that do again what another one does, and so settle its rows: a scene that failed has one row, whoever tried."""
 FAILED_STATES = ("failed", "upstream_failed")
 
 
@@ -34,11 +32,6 @@ def failure_book() -> FailureBook:
     context = get_current_context()
     attempts, dag_id = context["ti"].try_number, recorded_under(context["dag"].dag_id)
     return FailureBook(load_settings().storage_root, dag_id, context["run_id"], attempts)
-
-
-def recorded_under(dag_id: str) -> str:
-    """Return under whose name a DAG's failures are recorded."""
-    return RECORDED_UNDER.get(dag_id, dag_id)
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from plumewatch.errors import redact
 from plumewatch.jobs import EXIT_BAD_ARGUMENTS, EXIT_GOOD, EXIT_NOTHING_DONE, EXIT_SOME_BAD, TRY_AGAIN, JobResult
 
+from plumewatch_airflow.assets import recorded_under
 from plumewatch_airflow.connections import load_settings
-from plumewatch_airflow.failures import recorded_under
 
 JOBS = Path(__file__).resolve().parents[2] / "spark_jobs"
 
