@@ -22,6 +22,7 @@ from tempfile import TemporaryDirectory
 from plumewatch import storage
 from plumewatch.areas import grid_of, read_areas
 from plumewatch.catalogues.services import catalogue_of
+from plumewatch.catalogues.stac import StacApi
 from plumewatch.errors import PlumewatchError, redact
 from plumewatch.keys import AS_WRITTEN, DAY, is_key
 from plumewatch.models import Area, FailedScene
@@ -151,6 +152,7 @@ def ingest_cost(order: Order, settings: Settings) -> list[str]:
     lines = [f"{_count(order.n_days, 'day')} x {_count(len(areas), 'area')}: {_count(order.n_days, 'run')}"]
     lines += [f"  {failure.area or failure.scene_id}: its search will fail: {failure.message}" for failure in unusable]
     reasons: dict[str, str | None] = {}
+    apis: dict[str, StacApi] = {}
     n_scenes = n_bytes = n_known = 0
     for area in areas:
         url = area.stac_api or settings.stac_api
@@ -163,7 +165,7 @@ def ingest_cost(order: Order, settings: Settings) -> list[str]:
             lines.append(f"  {area.name}: scenes unknown: {redact(url)}: {reason}")
             continue
         try:
-            found = search_scenes(area, order.first, order.last, catalogue_of(area, settings))
+            found = search_scenes(area, order.first, order.last, catalogue_of(area, settings, apis))
         except PlumewatchError as error:
             lines.append(f"  {area.name}: scenes unknown: {error}")
             continue

@@ -262,6 +262,9 @@ def _check_cells(area: Area, refuse: Any) -> None:
     outline = shapely.transform(area.geometry, _transformer(grid.epsg).transform, interleaved=False)
     x = grid.west + (np.arange(grid.width) + 0.5) * grid.resolution_m
     y = grid.north - (np.arange(grid.height) + 0.5) * grid.resolution_m
+    inside = outline.representative_point()
+    if shapely.contains_xy(outline, x[np.abs(x - inside.x).argmin()], y[np.abs(y - inside.y).argmin()]):
+        return  # so it is of all but slivers, which are asked cell by cell
     if not shapely.contains_xy(outline, *np.meshgrid(x, y)).any():
         raise refuse(
             f"area {area.name!r}, smaller than a pixel: no cell of {grid.resolution_m:g} m has its centre in it",

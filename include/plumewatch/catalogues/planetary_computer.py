@@ -17,6 +17,8 @@ from plumewatch.rasters.access import Access
 from plumewatch.rasters.reading import SIGNED
 
 HOST = "planetarycomputer.microsoft.com"
+REQUESTS_PER_S = 10.0
+"""At its STAC API, which has shut out who searched too much (issue 427 of microsoft/PlanetaryComputer)."""
 BLOB = re.compile(r"^https?://(?P<account>[^./?]+)\.blob\.core\.windows\.net(?::\d+)?/(?P<container>[^/?]+)/", re.I)
 KEY_HEADER = "Ocp-Apim-Subscription-Key"
 REFUSED = (401, 403)

@@ -33,6 +33,7 @@ BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, CONFLICT, RANGE_NOT_SATISFIABLE = 400, 401
 MUST_BE_SIGNED = (UNAUTHORIZED, FORBIDDEN, CONFLICT)  # 409: Azure's PublicAccessNotPermitted, of Planetary Computer
 SIGNED = re.compile(r"[?&](?:sig|x-amz-signature|signature|token|x-goog-signature)=", re.IGNORECASE)
 AZURE = re.compile(r"^https?://[^/?]*\.blob\.core\.windows\.net[/:]", re.IGNORECASE)
+SIGNED_BY = "https://planetarycomputer.microsoft.com/api/stac/v1"
 A_RASTER = "a complete GeoTIFF"
 OF_READING = (RasterioError, CRSError, CPLE_BaseError, UnicodeDecodeError)
 """What reading pixels, tags and texts of an open raster raises where the file is damaged."""
@@ -163,6 +164,6 @@ def _hint(href: str, status: int) -> str:
         return ": the signature in the address isn't accepted or has expired"
     what = "assets on Azure, as Planetary Computer's," if AZURE.search(href) else "this service's assets"
     return (
-        f": {what} may have to be signed (a token in their addresses), which Plumewatch doesn't do; "
-        "allowed: a catalogue of open assets, or one that hands out signed addresses"
+        f": {what} may have to be signed (a token in their addresses), which is done where stac_api is {SIGNED_BY}; "
+        "allowed: that one, a catalogue of open assets, or one that hands out signed addresses"
     )
