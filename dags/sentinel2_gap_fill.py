@@ -37,16 +37,18 @@ def find_gaps() -> list[dict[str, Any]]:
 
     context, settings = get_current_context(), load_settings()
     params, key = context["params"], partition_key(context, DAY)
-    with summarised() as summary, maps_drawn(CH4) as maps, failure_recorded(key, "search", "find_gaps"):
+    with summarised() as summary:
         first, last = gap_days(params, key)
-        report = report_gaps(settings, first, last, typed(params["areas"]), failure_book(), key)
-        maps |= report.days_without_scenes
-        due = report.due[: conf.getint("core", "max_map_length")]  # Airflow maps a task over no more
-        summary.read, summary.written, summary.failed = len(report.found.scenes), len(due), len(report.told)
-        summary.skipped, summary.path = len(report.gaps) - len(due), settings.table_root("scene_gaps")
-        note(f"{len(report.due) - len(due)} left to the next run") if len(report.due) > len(due) else None
-        report.raise_if_only_failed()
-        skip_without("areas", key, report.found.no_areas)
+        with maps_drawn(CH4) as maps, failure_recorded(key, "search", "find_gaps"):
+            report = report_gaps(settings, first, last, typed(params["areas"]), failure_book(), key)
+            maps |= report.days_without_scenes
+            due = report.due[: conf.getint("core", "max_map_length")]  # Airflow maps a task over no more
+            summary.read, summary.written, summary.failed = len(report.found.scenes), len(due), len(report.told)
+            summary.skipped, summary.path = len(report.gaps) - len(due), settings.table_root("scene_gaps")
+            if left := len(report.due) - len(due):
+                note(f"{left} left to the next run")
+            report.raise_if_only_failed()
+            skip_without("areas", key, report.found.no_areas)
     if not due:
         log_summary(context)  # a task that ends its run has no post_execute
     return [asdict(scene) for scene in due]

@@ -93,8 +93,8 @@ def report_failures(
             try:
                 AlertNotifier(digest).notify(context)
             except Exception as error:  # said by the notifier; tried again, it would reach the other channels twice
-                raise AirflowFailException(f"{digest.title}; an alert failed: {type(error).__name__}") from error
-            raise AirflowFailException(digest.title)
+                raise AirflowFailException(f"{digest.first_cause}; an alert failed: {type(error).__name__}") from error
+            raise AirflowFailException(digest.first_cause)
         if detected:
             finish_hand_offs(book.storage_root, GASES[detected], partition_key(context, key_format))
 

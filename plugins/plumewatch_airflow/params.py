@@ -9,9 +9,8 @@ from datetime import date, timedelta
 from typing import Any
 
 from airflow.sdk import Param, RetryDecision, RetryPolicy
-from airflow.sdk.exceptions import AirflowFailException
 from plumewatch.area_names import AreaNames, read_area_names
-from plumewatch.errors import redact, some_of
+from plumewatch.errors import ParameterError, redact, some_of
 from plumewatch.gases import Gas
 from plumewatch.keys import AS_WRITTEN, DAY
 from plumewatch.settings import Settings
@@ -21,9 +20,11 @@ from plumewatch_airflow.summary import log_failure, log_retry, log_summary
 TAGS = ["plumewatch"]
 CASE_SETS = ["stanford2021", "stanford2022", "stanford2024", "imeo", "varon2021"]
 # Airflow's forms draw `code` over the line above it: in texts of several lines there is none.
-WHERE_THE_KEY_IS = "under *Advanced Options*, *Partition Key* (of a backfill: From, To), as"
-WHICH_DAY = f"The day: {WHERE_THE_KEY_IS} 2025-08-24; without one today."
-WHICH_MONTH = f"The month: {WHERE_THE_KEY_IS} 2025-08; without one this month."
+WHERE_THE_KEY_IS = "under *Advanced Options*, *Partition Key*"
+OF_A_RANGE = " (of a backfill: From, To)"
+AS_DAY, AS_MONTH = "as 2025-08-24; without one today.", "as 2025-08; without one this month."
+WHICH_DAY = f"The day: {WHERE_THE_KEY_IS}{OF_A_RANGE}, {AS_DAY}"
+WHICH_MONTH = f"The month: {WHERE_THE_KEY_IS}{OF_A_RANGE}, {AS_MONTH}"
 LOOK_BACK_DAYS = 15  # three revisits of one satellite pair
 GAP_DAYS = 30  # as far back as references of a day may be
 MAX_GAP_DAYS = 366  # of one search
@@ -123,25 +124,26 @@ def gap_params() -> dict[str, Param]:
 
 
 def gap_days(params: Mapping[str, Any], today: str) -> tuple[date, date]:
-    """Return the first and the last day in which gaps are looked for; one that is no range fails for good."""
+    """Return the first and the last day in which gaps are looked for; ParameterError where that is none."""
     last = date.fromisoformat(params["to"]) if params["to"] else date.fromisoformat(today) - timedelta(days=1)
     first = date.fromisoformat(params["from"]) if params["from"] else last - timedelta(days=GAP_DAYS - 1)
     if not 0 <= (last - first).days < MAX_GAP_DAYS:
-        raise AirflowFailException(f"from {first} to {last}; allowed: 1 to {MAX_GAP_DAYS} days, the first one first")
+        raise ParameterError(f"from {first} to {last}; allowed: 1 to {MAX_GAP_DAYS} days, the first one first")
     return first, last
 
 
 def methods_param(gas: Gas, told: str) -> Param:
     """Methods of a detection DAG; it has no other field that could say where the key goes."""
     methods = list(gas.methods)
-    which = WHICH_DAY if gas.key_format == DAY else WHICH_MONTH
+    which, example = ("day", AS_DAY) if gas.key_format == DAY else ("month", AS_MONTH)
     items = {"type": "string", "enum": methods}
     return Param(
         [],
         **NAMES | {"items": items},
         examples=methods,
         title="Methods",
-        description_md=f"{which} Allowed is {AS_WRITTEN[gas.key_format]}; another gas has its own DAG.\n\n{told}",
+        description_md=f"The {which}: {WHERE_THE_KEY_IS}, {example} Allowed is {AS_WRITTEN[gas.key_format]}; "
+        f"another gas has its own DAG.\n\n{told}",
     )
 
 

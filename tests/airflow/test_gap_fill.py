@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from plumewatch import storage
+from plumewatch.errors import ParameterError
 from plumewatch.failures import FailureBook
 from plumewatch.models import FailedScene
 from plumewatch.rasters import reading
@@ -124,11 +125,15 @@ def test_where_nothing_is_due_the_run_is_one_task_and_green(
     assert {state for of in states.values() for state in of} == {"skipped"} and not catalogue.asked
 
 
-def test_a_range_that_is_none_fails_for_good(run_dag: Callable[..., Any], settings: str, dagbag: Any) -> None:
-    run = run_dag(FILL, "2025-08-20", **{"from": "2025-08-04", "to": "2025-08-01"})
-    assert run.state == "failed"
-    [row] = [r for r in FailureBook(settings, INGEST, "").rows("2025-08-20") if r["stage"] == "find_gaps"]
-    assert "from 2025-08-04 to 2025-08-01; allowed: 1 to 366 days" in row["message"]
+@pytest.mark.parametrize("first, last", [("2025-08-04", "2025-08-01"), ("2024-08-01", "2025-08-04"), (None, None)])
+def test_the_days_are_those_asked_for_or_the_30_before(first: str | None, last: str | None) -> None:
+    from plumewatch_airflow.params import gap_days
+
+    if first is None:
+        assert gap_days({"from": None, "to": None}, "2025-08-31") == (date(2025, 8, 1), date(2025, 8, 30))
+        return
+    with pytest.raises(ParameterError, match=f"from {first} to {last}; allowed: 1 to 366 days"):
+        gap_days({"from": first, "to": last}, "2025-08-31")
 
 
 def test_tries_of_scenes_that_failed_together_come_back_apart(dagbag: Any) -> None:

@@ -67,7 +67,7 @@ PLUGIN_KNOWS = {
     "jobs", "maps", "hand_offs", "area_names", "areas", "http", "missing_settings",
 }  # fmt: skip
 SHARED_TASKS = {"ingest"}  # of the plugin: tasks of several DAGs, which import science inside as DAG files do
-DAGS_KNOW = {"settings", "missing_settings", "tables", "gases", "keys", "hand_offs"}
+DAGS_KNOW = {"errors", "settings", "missing_settings", "tables", "gases", "keys", "hand_offs"}
 
 
 def modules(folder: Path) -> list[Path]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from earthdata_archive import serve_archive
+from plumewatch.catalogues.catalogue import Catalogue
 from plumewatch.errors import InputError, ServiceError
 from plumewatch.models import Area
 from plumewatch.settings import Settings
@@ -89,8 +90,8 @@ def found(n: int, skipped: int = 0) -> Any:
 def test_the_cost_of_days_is_what_the_catalogues_have(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def search(where: Area, first: date, last: date, stac_api: str) -> Any:
-        asked.append((where.name, first, last, stac_api))
+    def search(where: Area, first: date, last: date, catalogue: Catalogue) -> Any:
+        asked.append((where.name, first, last, catalogue.url))
         if where.name == "failing":
             raise ServiceError("http://default: 503", 503)
         return found(12, skipped=3)
@@ -283,3 +284,13 @@ def test_the_command_says_in_one_line_what_is_wrong(arguments: tuple[str, ...], 
     )
     assert (run.returncode, run.stdout, run.stderr.count("\n")) == (exit_code, "", 1), run.stderr
     assert message in run.stderr
+
+
+def test_what_has_run_already_is_named_where_a_dry_run_leaves_it() -> None:
+    told = "- from_date = 2025-08-20\nRuns to be attempted:\n| 2025-08-21 | 2025-08-22 | 2025-08-24 |"
+    (line,) = backfill.left_text(DAYS, told)
+    assert line.startswith("2025-08-20, 2025-08-23: left. ") and "REPROCESS=failed or =completed" in line
+    (line,) = backfill.left_text(DAYS, "Runs to be attempted:\n")
+    assert line.count("2025-08-2") == 5
+    every = "Runs to be attempted:\n" + " ".join(map(str, DAYS.days))
+    assert backfill.left_text(DAYS, every) == []

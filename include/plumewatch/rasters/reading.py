@@ -21,6 +21,8 @@ from rasterio.io import DatasetReader
 
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError, ServiceError, redact
+from plumewatch.rasters.access import AS_IS, Access
+from plumewatch.storage.files import is_there
 
 T = TypeVar("T")
 
@@ -31,6 +33,7 @@ BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, CONFLICT, RANGE_NOT_SATISFIABLE = 400, 401
 MUST_BE_SIGNED = (UNAUTHORIZED, FORBIDDEN, CONFLICT)  # 409: Azure's PublicAccessNotPermitted, of Planetary Computer
 SIGNED = re.compile(r"[?&](?:sig|x-amz-signature|signature|token|x-goog-signature)=", re.IGNORECASE)
 AZURE = re.compile(r"^https?://[^/?]*\.blob\.core\.windows\.net[/:]", re.IGNORECASE)
+SIGNED_BY = "https://planetarycomputer.microsoft.com/api/stac/v1"
 A_RASTER = "a complete GeoTIFF"
 OF_READING = (RasterioError, CRSError, CPLE_BaseError, UnicodeDecodeError)
 """What reading pixels, tags and texts of an open raster raises where the file is damaged."""
@@ -51,38 +54,48 @@ log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def open_raster(href: str) -> Iterator[DatasetReader]:
+def open_raster(href: str, access: Access = AS_IS) -> Iterator[DatasetReader]:
     """Yield the raster at `href` (http, https, s3, file or a path); reading that fails in the block is classified too.
+
+    It is opened as `access` says, and named by its `href`.
 
     Raises ServiceError where a service doesn't deliver the file (with its HTTP status) or gives a page in its place
     (retryable), InputError where the file is missing, cut off or no raster. Other errors of the block are the block's.
     """
+    address = access.signed(href) if is_http(href) else href
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(_environment(href))
-            source = stack.enter_context(_open(href))
+            stack.enter_context(_environment(address))
+            source = stack.enter_context(_open(address, access))
         except (PlumewatchError, MemoryError):
             raise
         except Exception as error:  # GDAL's and rasterio's own, and what they make of tags and texts
             if isinstance(error, OSError) and not isinstance(error, RasterioError):
                 raise
-            raise _classify(href, error) from error
+            raise _classify(address, error, access) from error
         try:
             yield source
         except OF_READING as error:
-            raise _classify(href, error) from error
+            raise _classify(address, error, access) from error
 
 
-def read_raster(href: str, read: Callable[[DatasetReader], T]) -> T:
-    """Return what `read` makes of the raster at `href`; a remote one that looks broken is read a second time."""
+def read_raster(href: str, read: Callable[[DatasetReader], T], access: Access = AS_IS) -> T:
+    """Return what `read` makes of the raster at `href`; a remote one is read a second time.
+
+    That is so where it looks broken, and where the signature that `access` gave has expired meanwhile.
+    """
     attempts = 1 if storage.is_local(href) else ATTEMPTS
     for attempt in range(1, attempts):
         try:
-            with open_raster(href) as source:
+            with open_raster(href, access) as source:
                 return read(source)
         except InputError as error:
             log.warning("attempt %s of %s: %s", attempt, attempts, error)
-    with open_raster(href) as source:
+        except ServiceError as error:
+            if error.http_status not in MUST_BE_SIGNED or not access.renew(href):
+                raise
+            log.warning("attempt %s of %s, the next with a new signature: %s", attempt, attempts, error)
+    with open_raster(href, access) as source:
         return read(source)
 
 
@@ -100,22 +113,22 @@ def _environment(href: str) -> rasterio.Env:
     return rasterio.Env(**REMOTE_ENVIRONMENT, CPL_VSIL_CURL_NON_CACHED=f"/vsicurl/{host}")
 
 
-def _open(href: str) -> DatasetReader:
+def _open(href: str, access: Access) -> DatasetReader:
     if is_http(href):
         return rasterio.open(href)
-    fs, inner = storage.filesystem(href)
+    fs, inner = access.filesystem(href)
     if storage.is_local(href):
         return rasterio.open(inner)
     return rasterio.open(inner, opener=fs)
 
 
-def _classify(href: str, error: Exception) -> PlumewatchError:
+def _classify(href: str, error: Exception, access: Access) -> PlumewatchError:
     said = redact(str(error.__cause__ or error))
     if "\0" in href or not href.isprintable():
         return InputError(redact(href), "an address that cannot be one", A_RASTER)
     if is_http(href):
         return _classify_http(href, said)
-    if not storage.exists(href):
+    if not is_there(*access.filesystem(href)):
         return InputError(redact(href), "no such file", A_RASTER)
     return InputError(redact(href), f"cut off or no raster ({said})", A_RASTER)
 
@@ -151,6 +164,6 @@ def _hint(href: str, status: int) -> str:
         return ": the signature in the address isn't accepted or has expired"
     what = "assets on Azure, as Planetary Computer's," if AZURE.search(href) else "this service's assets"
     return (
-        f": {what} may have to be signed (a token in their addresses), which Plumewatch doesn't do; "
-        "allowed: a catalogue of open assets, or one that hands out signed addresses"
+        f": {what} may have to be signed (a token in their addresses), which is done where stac_api is {SIGNED_BY}; "
+        "allowed: that one, a catalogue of open assets, or one that hands out signed addresses"
     )

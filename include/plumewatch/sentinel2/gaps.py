@@ -90,7 +90,8 @@ class _Known:
         self._observed: dict[AreaDay, list[Mapping[str, Any]]] = {}
         for day, rows in read_observations(self._root, CH4.name, days).items():
             for row in rows:
-                if (row["outcome"], row["stage"]) != (FAILED, SEARCH_STAGE) or row["scene_id"]:
+                is_search_failed = (row["outcome"], row["stage"]) == (FAILED, SEARCH_STAGE) and not row["scene_id"]
+                if not (is_search_failed or row["missing_setting"]):
                     self._observed.setdefault((day, row["area"]), []).append(row)
         rows_of = {day: book.rows(day) for day in days}
         self._failed = {
