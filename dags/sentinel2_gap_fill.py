@@ -81,7 +81,7 @@ def sentinel2_gap_fill() -> None:
     """Look what is missing, fetch that, wind, pixels, look again, report."""
     scenes = cast(Any, find_gaps())
     fetched = fetch_scene.expand(scene=scenes)
-    reported = report_failures(DAY, scenes=scenes, mapped_task="fetch_scene", looks_at_all=False)
+    reported = report_failures(DAY, scenes=scenes, mapped_task="fetch_scene", is_of_range=True)
     [fetched, fetch_wind(scenes)] >> write_pixels(scenes, are_all_of_day=False) >> close_gaps(scenes) >> reported
 
 

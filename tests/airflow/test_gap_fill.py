@@ -20,7 +20,7 @@ from plumewatch.tables import SCENE_GAPS
 from scene_catalogue import AREA, KINDS, SceneCatalogue, scene_catalogue, write_area
 
 FILL, INGEST = "sentinel2_gap_fill", "sentinel2_daily_ingest"
-FIRST, LAST = "2025-08-01", "2025-08-03"
+FIRST, NO_SCENES, LAST = "2025-08-01", "2025-08-02", "2025-08-03"
 pytestmark = pytest.mark.airflow
 
 
@@ -77,6 +77,7 @@ def test_only_what_is_missing_is_fetched_and_what_heals_is_healed(
     fill: Callable[[], Any],
     keys_handed_on: Callable[..., Any],
     states_of: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     bad, good = catalogue.faults, catalogue.scenes.keys() - catalogue.faults.keys()
     first = fill()
@@ -96,8 +97,14 @@ def test_only_what_is_missing_is_fetched_and_what_heals_is_healed(
     }  # fmt: skip
 
     catalogue.is_mended = True
+    nameless = catalogue.scenes[catalogue.add(NO_SCENES, 30)]
+    del nameless["properties"]["platform"], nameless["properties"]["grid:code"]
+    catalogue.scenes["nameless"] = {**catalogue.scenes.pop(nameless["id"]), "id": "nameless"}
     catalogue.asked.clear()
     second = fill()
+    [told] = FailureBook(settings, INGEST, second.run_id).open_rows_of_run(NO_SCENES)
+    assert (told["scene_id"], told["stage"]) == ("nameless", "search") and second.state == "failed"
+    assert "nameless" in caplog.text.split("ALERT")[-1]
     mended = {scene for scene, kind in bad.items() if kind == "mended"}
     may_heal = {scene for scene, kind in bad.items() if KINDS[kind][2]}
     assert set(catalogue.asked) == may_heal

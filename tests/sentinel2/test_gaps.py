@@ -182,6 +182,7 @@ def test_a_search_without_answer_leaves_what_is_known_and_one_that_failed_for_go
     assert (row["run_id"], row["is_retryable"]) == ("run2", False)
     observed = read_observations(settings.storage_root, CH4.name, [OTHER_DAY])[OTHER_DAY]
     assert [(row["scene_id"], row["outcome"]) for row in observed] == [("nameless", FAILED)]
+    assert [failure.scene_id for failure in look(settings, "run2").told] == ["nameless"]  # another try of the task
     again = look(settings, "run3")
     assert again.told == []
     again.raise_if_only_failed()

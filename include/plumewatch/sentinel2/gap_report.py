@@ -177,7 +177,8 @@ def _record_search(report: GapReport, book: FailureBook, day: str, *, are_all_ar
             return row["area"] in areas and (row["area"], row["scene_id"]) not in missing
         return row["stage"] == f"{SEARCH_STAGE}_scenes" and is_answered
 
-    known = {identity_of(row) for row in book.open_rows(day) if not row["is_retryable"]}
+    earlier = [row for row in book.open_rows(day) if row["run_id"] != book.run_id]  # a try tells again
+    known = {identity_of(row) for row in earlier if not row["is_retryable"]}
     told = [failure for key, failure in found.failed if key == day and failure.identity not in known]
     book.settle(day, told, is_over)
     return told
