@@ -19,7 +19,7 @@ from plumewatch.sentinel2.day_search import observation_of
 from plumewatch.sentinel2.gap_report import close_gaps, report_gaps
 from plumewatch.sentinel2.ingest import fetch_area_scene, record_missing_scenes
 from plumewatch.settings import Settings
-from plumewatch.statuses import FAILED, FETCH_STAGE, SEARCH_STAGE, WAITING_FOR_QUOTA
+from plumewatch.statuses import FAILED, FETCH_STAGE, SEARCH_STAGE, SKIPPED_CLOUD, SKIPPED_DUPLICATE, WAITING_FOR_QUOTA
 from plumewatch.tables import PIXELS, SCENE_GAPS
 from scene_catalogue import AREA, PAGE, SceneCatalogue, scene_catalogue, write_area
 
@@ -150,6 +150,16 @@ def test_scenes_that_wait_for_a_quota_are_due_when_the_next_month_has_begun(
     for at, is_due in ((now, False), (next_month, True)):
         [gap] = [gap for gap in gaps.find_gaps(settings, found, book, at) if gap.scene_id == scene]
         assert (gap.reason, gap.is_due) == ("waiting_for_quota", is_due)
+
+
+@pytest.mark.parametrize("outcome", [SKIPPED_CLOUD, SKIPPED_DUPLICATE])
+def test_what_was_left_on_purpose_is_not_missing(catalogue: SceneCatalogue, settings: Settings, outcome: str) -> None:
+    [scene] = [s for s in catalogue.scenes if look_day(s) == OTHER_DAY]
+    assert scene in {found.scene_id for found in look(settings).due}
+    row = {**observation_of(AREA, outcome), "scene_id": scene}
+    write_observations(settings.storage_root, CH4.name, OTHER_DAY, FETCH_STAGE, [row], areas={AREA})
+    assert close_gaps(settings, {OTHER_DAY}, "run1") == []
+    assert [gap for gap in look(settings, "run2").gaps if gap.key == OTHER_DAY] == []
 
 
 def test_a_scene_without_pixels_is_missing_where_methane_is_looked_for(

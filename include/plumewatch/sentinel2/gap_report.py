@@ -17,10 +17,10 @@ from plumewatch.errors import some_of
 from plumewatch.failures import FailureBook, NothingDone, identity_of
 from plumewatch.gases import CH4
 from plumewatch.models import FailedScene
-from plumewatch.observations import write_observations
+from plumewatch.observations import read_observations, write_observations
 from plumewatch.rasters.scene_store import find_damage, scene_paths
 from plumewatch.sentinel2.day_search import DaySearch, FoundScene, search_days, search_until_answered
-from plumewatch.sentinel2.gaps import Gap, find_gaps, methane_areas, scenes_in_pixels
+from plumewatch.sentinel2.gaps import Gap, find_gaps, methane_areas, scenes_in_pixels, was_left
 from plumewatch.sentinel2.ingest import SCENES
 from plumewatch.settings import Settings
 from plumewatch.statuses import FETCH_SCENE, NOT_SEARCHED, SEARCH_STAGE
@@ -89,8 +89,11 @@ def close_gaps(settings: Settings, keys: Collection[str], run_id: str) -> list[d
     """Mark what has been filled of the gaps that a run reported for these days, and return the rows still open."""
     root, left = storage.join(settings.storage_root, SCENE_GAPS.name), []
     in_pixels, for_methane = scenes_in_pixels(settings, keys), methane_areas(settings)
+    observed = read_observations(settings.storage_root, CH4.name, keys)
 
     def is_there(key: str, row: Mapping[str, Any]) -> bool:
+        if was_left([of for of in observed[key] if of["area"] == row["area"]], row["scene_id"]):
+            return True
         paths = scene_paths(settings.table_root(SCENES), row["area"], key, row["scene_id"])
         has_pixels = row["area"] not in for_methane or row["scene_id"] in in_pixels.get((key, row["area"]), ())
         return has_pixels and find_damage(paths) is None

@@ -1,8 +1,8 @@
 """What is missing of the scenes that the catalogues have, area by area and day by day, and why.
 
 Expected is what a search finds to be fetched; present is a stored scene whose files are what its item says, with its
-pixels in the table; what is neither is a gap. One is due unless it failed for good, or waits for a quota: then there is
-something that fetching it now may fill.
+pixels in the table; what is neither, and wasn't left on purpose, is a gap. One is due unless it failed for good, or
+waits for a quota: then there is something that fetching it now may fill.
 """
 
 from __future__ import annotations
@@ -28,12 +28,15 @@ from plumewatch.statuses import (
     CANNOT_HEAL,
     FAILED,
     FETCH_SCENE,
+    FETCH_STAGE,
     MAY_HEAL,
     NO_PIXELS,
     NOT_FETCHED,
     NOT_SEARCHED,
     PIXELS_STAGE,
     SEARCH_STAGE,
+    SKIPPED_CLOUD,
+    SKIPPED_DUPLICATE,
     WAITING_FOR_QUOTA,
 )
 from plumewatch.tables import OBSERVATIONS, PIXELS, SCENE_GAPS
@@ -117,6 +120,8 @@ class _Known:
         return Gap(scene.key, scene.area, scene.scene_id, *reason) if reason else None
 
     def _reason(self, scene: FoundScene, now: datetime) -> tuple[str, str, bool] | None:
+        if was_left(self._observed.get((scene.key, scene.area), ()), scene.scene_id):
+            return None
         paths = self._stored.get((scene.key, scene.area), {}).get(scene.scene_id)
         damage = find_damage(paths) if paths else None
         if paths and damage is None:
@@ -162,6 +167,12 @@ class _Known:
             if day == key and row["reason"] == WAITING_FOR_QUOTA
         ]
         return min([noted, *missed])
+
+
+def was_left(observed: Iterable[Mapping[str, Any]], scene_id: str) -> bool:
+    """Whether a scene was left on purpose when it was fetched, by the observations of its area's day."""
+    left = (SKIPPED_CLOUD, SKIPPED_DUPLICATE)
+    return any((r["scene_id"], r["stage"]) == (scene_id, FETCH_STAGE) and r["outcome"] in left for r in observed)
 
 
 def methane_areas(settings: Settings) -> set[str]:
