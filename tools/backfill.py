@@ -54,6 +54,7 @@ REFUSED = {
     "redetect": "is started by hand and takes the range itself: trigger it with from, to and gas",
     "published_cases_validation": "is started by hand and has no range: trigger it with sets or case ids",
     "waiting_detections": "hands on what waits now, whatever the date: trigger it once",
+    "sentinel2_late_scenes": "looks for what came late until now: trigger it once, with look_back_days",
     "inventory_refresh": "reads the inventories as they are now, whatever the date: trigger it once",
 }
 EXAMPLE = f"make backfill DAG={INGEST} FROM=2025-08-20 TO=2025-09-06 DRY=1"

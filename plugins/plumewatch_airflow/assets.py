@@ -22,6 +22,7 @@ DAILY = CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=-1, key_f
 MONTHLY = CronPartitionTimetable("0 0 1 * *", timezone="UTC", run_offset=-1, key_format=MONTH)
 # A bare cron would follow core.default_timezone.
 HALF_HOURLY = CronTriggerTimetable("*/30 * * * *", timezone="UTC")
+SIX_HOURLY = CronTriggerTimetable("0 3-21/6 * * *", timezone="UTC")
 YEARLY = CronTriggerTimetable("0 0 1 2 *", timezone="UTC")
 
 

@@ -16,7 +16,7 @@ TABLES = {
 }  # fmt: skip
 DAG_IDS = (
     "sentinel2_daily_ingest", "oco2_monthly_extraction", "methane_detection_and_matching", "co2_detection_and_matching",
-    "redetect", "inventory_refresh", "published_cases_validation",
+    "redetect", "inventory_refresh", "published_cases_validation", "sentinel2_late_scenes",
 )  # fmt: skip
 
 

@@ -128,7 +128,7 @@ def search_day(settings: Settings, key: str, names: Sequence[str], **_: Any) -> 
     once, and the areas that it was to be asked for then fail at once, for the same reason.
     """
     day, found = date.fromisoformat(key), DaySearch()
-    for area, result in _search_areas(settings, names, day, day, key, found):
+    for area, result in search_areas(settings, names, day, day, key, found):
         found.searched.add((key, area.name))
         found.scenes += [_found(area, ref, result) for ref in result.scenes]
         found.skipped += [(key, area.name, skipped) for skipped in result.skipped]
@@ -143,7 +143,7 @@ def search_newest(settings: Settings, key: str, names: Sequence[str], *, look_ba
     """
     last, found = date.fromisoformat(key), DaySearch()
     first = last - timedelta(days=look_back_days)
-    for area, result in _search_areas(settings, names, first, last, key, found):
+    for area, result in search_areas(settings, names, first, last, key, found):
         found.failed += [(key, failure) for failure in result.failed]
         if not result.scenes:
             log.info("%s: no usable scene from %s to %s", area.name, first, last)
@@ -220,9 +220,13 @@ def observation_of(area: str, outcome: str, scene: SceneRef | None = None) -> di
 
 
 @one_patience_per_host()
-def _search_areas(
+def search_areas(
     settings: Settings, names: Sequence[str], first: date, last: date, key: str, found: DaySearch
 ) -> Iterable[tuple[Area, FoundScenes]]:
+    """Search the areas called `names`, all where empty, from `first` to `last`, and return those that had an answer.
+
+    What fails is added to what was `found`, under `key`. A host that doesn't answer is waited for once.
+    """
     failures: list[FailedScene] = []
     areas = named_areas(settings, list(names), failures)
     found.failed += [(key, failure) for failure in failures]
