@@ -201,7 +201,7 @@ def named_areas(settings: Settings, names: Sequence[str], failures: list[FailedS
         chosen = select_areas(areas, [name for name in names if name not in named])
     except ConfigurationError as error:
         files = "; ".join(failure.message for failure in failed if failure.area is None)
-        raise ConfigurationError(f"{error}; not read: {files}" if files else str(error)) from error
+        raise type(error)(f"{error}; not read: {files}" if files else str(error)) from error
     if failures is not None:
         failures += [f for f in failed if not names or f.area is None or f.area in names]
     return chosen if not names or set(names) - named else []
