@@ -139,11 +139,12 @@ def search_day(settings: Settings, key: str, names: Sequence[str], **_: Any) -> 
 def search_newest(settings: Settings, key: str, names: Sequence[str], *, look_back_days: int) -> DaySearch:
     """Find the newest day with a usable scene of each area, at most `look_back_days` before the day `key`.
 
-    All usable scenes of that day are taken: an area may lie across tiles. They land under their own day.
+    All usable scenes of that day are taken, as an area may lie across tiles; of an area with `max_items` so many, the
+    newest first. They land under their own day.
     """
     last, found = date.fromisoformat(key), DaySearch()
     first = last - timedelta(days=look_back_days)
-    for area, result in search_areas(settings, names, first, last, key, found):
+    for area, result in search_areas(settings, names, first, last, key, found, newest_first=True):
         found.failed += [(key, failure) for failure in result.failed]
         if not result.scenes:
             log.info("%s: no usable scene from %s to %s", area.name, first, last)
@@ -221,7 +222,14 @@ def observation_of(area: str, outcome: str, scene: SceneRef | None = None) -> di
 
 @one_patience_per_host()
 def search_areas(
-    settings: Settings, names: Sequence[str], first: date, last: date, key: str, found: DaySearch
+    settings: Settings,
+    names: Sequence[str],
+    first: date,
+    last: date,
+    key: str,
+    found: DaySearch,
+    *,
+    newest_first: bool = False,
 ) -> Iterable[tuple[Area, FoundScenes]]:
     """Search the areas called `names`, all where empty, from `first` to `last`, and return those that had an answer.
 
@@ -237,7 +245,7 @@ def search_areas(
 
     def search(area: Area) -> FoundScenes | PlumewatchError:
         try:
-            return search_scenes(area, first, last, catalogue_of(area, settings, apis))
+            return search_scenes(area, first, last, catalogue_of(area, settings, apis), newest_first)
         except PlumewatchError as error:
             return error
 

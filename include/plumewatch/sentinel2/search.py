@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -15,6 +16,8 @@ from plumewatch.models import Area, FailedScene
 from plumewatch.sentinel2.scene import SceneRef, scene_ref, select_newest
 from plumewatch.statuses import SEARCH_STAGE, SKIPPED_CLOUD, SKIPPED_DUPLICATE
 
+Order = Callable[[SceneRef], tuple[Any, ...]]
+"""What scenes of a day are sorted by."""
 log = logging.getLogger(__name__)
 
 
@@ -41,7 +44,7 @@ class FoundScenes:
     failed: tuple[FailedScene, ...] = ()
     """Items that don't say what they must."""
     beyond_max_items: tuple[SceneRef, ...] = ()
-    """More than the area's max_items of a day; the least cloudy were taken."""
+    """More than the area's max_items of a day; the least cloudy, or the newest, were taken."""
 
     @property
     def without_cloud_cover(self) -> tuple[str, ...]:
@@ -49,9 +52,10 @@ class FoundScenes:
         return tuple(ref.scene_id for ref in self.scenes if ref.cloud_cover is None)
 
 
-def search_scenes(area: Area, start: date, end: date, catalogue: Catalogue) -> FoundScenes:
+def search_scenes(area: Area, start: date, end: date, catalogue: Catalogue, newest_first: bool = False) -> FoundScenes:
     """Return the scenes that the catalogue of an area has from `start` to `end`, both included (UTC dates).
 
+    Of more than the area's `max_items` of a day the least cloudy are taken, or, if so asked, the newest.
     Cloud cover is compared here and not asked of the service: some ignore the filter in silence, and a scene that is
     too cloudy is to be known by name.
 
@@ -79,10 +83,10 @@ def search_scenes(area: Area, start: date, end: date, catalogue: Catalogue) -> F
     if others:
         found = ", ".join(f"{n} items of {name}" for name, n in sorted(others.items()))
         log.warning("%s: left out: %s; allowed: items of %s", area.name, found, catalogue.collection)
-    return _choose(area, list(refs.values()), failed)
+    return _choose(area, list(refs.values()), failed, _newest_first if newest_first else _clearest_first)
 
 
-def _choose(area: Area, refs: list[SceneRef], failed: list[FailedScene]) -> FoundScenes:
+def _choose(area: Area, refs: list[SceneRef], failed: list[FailedScene], order: Order) -> FoundScenes:
     newest, replaced = select_newest(refs)
     skipped = [SkippedScene(r, SKIPPED_DUPLICATE, "a newer product of the same acquisition is used") for r in replaced]
     clear = []
@@ -92,7 +96,7 @@ def _choose(area: Area, refs: list[SceneRef], failed: list[FailedScene]) -> Foun
             skipped.append(SkippedScene(ref, SKIPPED_CLOUD, reason))
         else:
             clear.append(ref)
-    scenes, beyond = _at_most(clear, area.max_items)
+    scenes, beyond = _at_most(clear, area.max_items, order)
     result = FoundScenes(
         scenes=tuple(sorted(scenes, key=_by_time)),
         skipped=tuple(sorted(skipped, key=lambda s: _by_time(s.scene))),
@@ -107,14 +111,22 @@ def _choose(area: Area, refs: list[SceneRef], failed: list[FailedScene]) -> Foun
     return result
 
 
-def _at_most(refs: list[SceneRef], max_items: int | None) -> tuple[list[SceneRef], list[SceneRef]]:
-    """Part the scenes of each day: the least cloudy `max_items`, and the rest."""
+def _at_most(refs: list[SceneRef], max_items: int | None, order: Order) -> tuple[list[SceneRef], list[SceneRef]]:
+    """Part the scenes of each day: the first `max_items` in the `order`, and the rest."""
     by_day: dict[date, list[SceneRef]] = {}
-    for ref in sorted(refs, key=lambda r: (r.cloud_cover is None, r.cloud_cover or 0.0, r.scene_id)):
+    for ref in sorted(refs, key=order):
         by_day.setdefault(ref.observed_at_utc.date(), []).append(ref)
     taken = [ref for day in by_day.values() for ref in day[:max_items]]
     beyond = [ref for day in by_day.values() for ref in day[len(day) if max_items is None else max_items :]]
     return taken, beyond
+
+
+def _clearest_first(ref: SceneRef) -> tuple[Any, ...]:
+    return ref.cloud_cover is None, ref.cloud_cover or 0.0, ref.scene_id
+
+
+def _newest_first(ref: SceneRef) -> tuple[Any, ...]:
+    return -ref.observed_at_utc.timestamp(), ref.scene_id
 
 
 def _by_time(ref: SceneRef) -> tuple[Any, str]:
