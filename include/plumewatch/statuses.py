@@ -15,7 +15,7 @@ NOT_DETECTED = "not_detected"
 NOT_SENTINEL2 = "not_sentinel2"  # seen by Landsat
 
 # observations.stage: who looked; each replaces only its own rows. failed_scenes.stage: what was being done; there a
-# task of a DAG has a stage of its own too (fetch_scene, fetch_granule, search_scenes, list_granules, read_inventories)
+# task of a DAG has a stage of its own too (fetch_scene, fetch_granule, search_scenes, search_late ...)
 SEARCH_STAGE = "search"
 FETCH_STAGE = "fetch"
 DETECTION_STAGE = "detection"  # of plumes; in observations of peaks too

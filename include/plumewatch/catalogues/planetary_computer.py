@@ -1,4 +1,4 @@
-"""Planetary Computer: its STAC API is open, its rasters want a signature that holds for some minutes.
+"""Planetary Computer: its STAC API is open, its rasters want a signature that holds for a limited time.
 
 Source: https://planetarycomputer.microsoft.com/docs/concepts/sas/, and Microsoft's package planetary-computer.
 """
