@@ -70,6 +70,10 @@ class Api(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 64
+
+
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     monkeypatch.setattr(http, "BACKOFF_S", 0.01)
@@ -82,7 +86,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     Api.busy.clear()
-    with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
+    with Server(("127.0.0.1", 0), Api) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         yield Settings(str(tmp_path), areas=str(tmp_path / "mine"), stac_api=url)
