@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,6 +49,7 @@ from plumewatch.sentinel2.reflectance import (
 
 COARSEST_BAND_M = 60.0  # of Sentinel-2 products: B01 and B09
 STORE = re.compile(r"(?i)\bzarr\b|\bnetcdf\b|\bhdf5?\b|\.(nc|h5)$")  # of many arrays: no raster in one file
+READ_AT_ONCE = 4  # files of a scene; four tasks fetch scenes at a time, and the Copernicus Data Space allows few more
 UNSIGNED = ("uint8", "uint16")
 
 log = logging.getLogger(__name__)
@@ -79,14 +82,22 @@ def read_bands(item: pystac.Item, area: Area, grid: Grid) -> StackedBands:
     contradicts what the item says.
     """
     name = name_of_item(item)
+    assets = {band: _asset(item, band) for band in (*area.bands, SCENE_CLASSIFICATION)}
+    stated = {band: _stated(item, asset, band) for band, asset in assets.items()}
+    classification = _href(assets.pop(SCENE_CLASSIFICATION))
+    reads: list[Callable[[], Any]] = [
+        partial(_read, _href(asset), grid, Resampling.bilinear) for asset in assets.values()
+    ]
+    reads.append(partial(_read_plain, classification, with_surroundings(grid), LAST_CLASS))
+    reads.append(partial(_cloud, item, grid))
+    with ThreadPoolExecutor(READ_AT_ONCE) as pool:  # the first that fails, in this order, is what went wrong
+        *bands, around, cloud = pool.map(lambda read: read(), reads)
     numbers, sizes_m, rules = {}, {}, set()
-    for band in area.bands:
-        asset = _asset(item, band)
-        stated = {"href": asset.href, "raster:bands": [_stated(item, asset, band)]}
-        values, tags, sizes_m[band] = _read(_href(asset), grid, Resampling.bilinear)
+    for (band, asset), (values, tags, sizes_m[band]) in zip(assets.items(), bands, strict=True):
         if values.dtype != np.uint16:
             raise InputError(redact(_href(asset)), f"reflectance of type {values.dtype}", "uint16")
-        rules.add(compute_reflectance_rule(name, item.collection_id, item.properties, stated, tags))
+        said = {"href": asset.href, "raster:bands": [stated[band]]}
+        rules.add(compute_reflectance_rule(name, item.collection_id, item.properties, said, tags))
         numbers[band] = values
     if len({(rule.scale, rule.offset, rule.is_certain) for rule in rules}) > 1:
         found = "; ".join(sorted(f"scale {r.scale}, offset {r.offset}: {r.reason}" for r in rules))
@@ -94,9 +105,6 @@ def read_bands(item: pystac.Item, area: Area, grid: Grid) -> StackedBands:
     first = min(rules, key=lambda r: r.reason)
     rule = decide_offset(name, first, list(numbers.values()))
     normalised = {band: normalise(values, rule) for band, values in numbers.items()}
-    classification = _asset(item, SCENE_CLASSIFICATION)
-    _stated(item, classification, SCENE_CLASSIFICATION)
-    around = _read_plain(_href(classification), with_surroundings(grid), LAST_CLASS)
     margin = surroundings_px(grid)
     scl = around[margin:-margin, margin:-margin]
     _warn_of_copies(name, sizes_m, grid)
@@ -104,7 +112,7 @@ def read_bands(item: pystac.Item, area: Area, grid: Grid) -> StackedBands:
         bands={band: values for band, (values, _) in normalised.items()},
         scl=scl,
         around=around,
-        cloud=_cloud(item, grid, scl),
+        cloud=None if cloud is None else np.where(scl == NO_DATA_CLASS, np.uint8(NO_CLOUD_DATA), cloud),
         rule=rule,
         n_clipped=sum(n for _, n in normalised.values()),
         source_pixel_m=sizes_m,
@@ -120,12 +128,11 @@ def _warn_of_copies(name: str, sizes_m: Mapping[str, float], grid: Grid) -> None
         log.warning("%s: %s; no methane is looked for in copies of B11 and B12", name, cells)
 
 
-def _cloud(item: pystac.Item, grid: Grid, scl: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+def _cloud(item: pystac.Item, grid: Grid) -> NDArray[np.uint8] | None:
     key = find_asset(item.assets, CLOUD_PROBABILITY)
     if key is None or not _is_geotiff(item.assets[key]):
         return None  # JPEG 2000 in a bucket that the reader pays for, in Earth Search's sentinel-2-l2a
-    cloud = _read_plain(_href(item.assets[key]), grid, MOST_PERCENT, NO_CLOUD_DATA)
-    return np.where(scl == NO_DATA_CLASS, np.uint8(NO_CLOUD_DATA), cloud)
+    return _read_plain(_href(item.assets[key]), grid, MOST_PERCENT, NO_CLOUD_DATA)
 
 
 def _read(
@@ -140,7 +147,7 @@ def _read(
             raise InputError(redact(href), f"no-data value {source.nodata}", str(NODATA))
         if sum(kind != ColorInterp.alpha for kind in source.colorinterp) > 1:
             raise InputError(redact(href), f"{source.count} bands", "a file of one band")
-        numbers = read_on_grid(source, grid, resampling, fill)
+        numbers = read_on_grid(source, grid, resampling, fill, redact(href))
         return numbers, (source.scales[0], source.offsets[0]), round(pixel_size_m(source, grid), 1)
 
     return read_raster(href, read)
