@@ -20,6 +20,7 @@ from rasterio.io import DatasetReader
 from plumewatch.constants import SAME_PIXEL_SIZE
 from plumewatch.errors import InputError, reading, redact
 from plumewatch.models import Area, Grid
+from plumewatch.rasters.access import AS_IS, Access
 from plumewatch.rasters.plain_numbers import checked_plain
 from plumewatch.rasters.reading import read_raster
 from plumewatch.rasters.regrid import pixel_size_m, read_on_grid
@@ -75,7 +76,7 @@ class StackedBands:
     """Size of the source's pixels by band."""
 
 
-def read_bands(item: pystac.Item, area: Area, grid: Grid) -> StackedBands:
+def read_bands(item: pystac.Item, area: Area, grid: Grid, access: Access = AS_IS) -> StackedBands:
     """Return the area's bands, the classification and, where the item has it as GeoTIFF, the cloud probability.
 
     Raises ServiceError where a service doesn't deliver a file, InputError where an asset is missing, cut off or
@@ -86,10 +87,10 @@ def read_bands(item: pystac.Item, area: Area, grid: Grid) -> StackedBands:
     stated = {band: _stated(item, asset, band) for band, asset in assets.items()}
     classification = _href(assets.pop(SCENE_CLASSIFICATION))
     reads: list[Callable[[], Any]] = [
-        partial(_read, _href(asset), grid, Resampling.bilinear) for asset in assets.values()
+        partial(_read, _href(asset), grid, access, Resampling.bilinear) for asset in assets.values()
     ]
-    reads.append(partial(_read_plain, classification, with_surroundings(grid), LAST_CLASS))
-    reads.append(partial(_cloud, item, grid))
+    reads.append(partial(_read_plain, classification, with_surroundings(grid), access, LAST_CLASS))
+    reads.append(partial(_cloud, item, grid, access))
     with ThreadPoolExecutor(READ_AT_ONCE) as pool:  # the first that fails, in this order, is what went wrong
         *bands, around, cloud = pool.map(lambda read: read(), reads)
     numbers, sizes_m, rules = {}, {}, set()
@@ -128,15 +129,15 @@ def _warn_of_copies(name: str, sizes_m: Mapping[str, float], grid: Grid) -> None
         log.warning("%s: %s; no methane is looked for in copies of B11 and B12", name, cells)
 
 
-def _cloud(item: pystac.Item, grid: Grid) -> NDArray[np.uint8] | None:
+def _cloud(item: pystac.Item, grid: Grid, access: Access) -> NDArray[np.uint8] | None:
     key = find_asset(item.assets, CLOUD_PROBABILITY)
     if key is None or not _is_geotiff(item.assets[key]):
         return None  # JPEG 2000 in a bucket that the reader pays for, in Earth Search's sentinel-2-l2a
-    return _read_plain(_href(item.assets[key]), grid, MOST_PERCENT, NO_CLOUD_DATA)
+    return _read_plain(_href(item.assets[key]), grid, access, MOST_PERCENT, NO_CLOUD_DATA)
 
 
 def _read(
-    href: str, grid: Grid, resampling: Resampling, fill: int = NODATA
+    href: str, grid: Grid, access: Access, resampling: Resampling, fill: int = NODATA
 ) -> tuple[NDArray[Any], tuple[float, float], float]:
     """Return a raster on the grid, the scale and offset that its tags state, and the size of its pixels in metres."""
 
@@ -150,7 +151,7 @@ def _read(
         numbers = read_on_grid(source, grid, resampling, fill, redact(href))
         return numbers, (source.scales[0], source.offsets[0]), round(pixel_size_m(source, grid), 1)
 
-    return read_raster(href, read)
+    return read_raster(href, read, access)
 
 
 def _stated(item: pystac.Item, asset: pystac.Asset, band: str) -> dict[str, Any]:
@@ -163,9 +164,9 @@ def _stated(item: pystac.Item, asset: pystac.Asset, band: str) -> dict[str, Any]
     return stated
 
 
-def _read_plain(href: str, grid: Grid, last: int, fill: int = NODATA) -> NDArray[np.uint8]:
+def _read_plain(href: str, grid: Grid, access: Access, last: int, fill: int = NODATA) -> NDArray[np.uint8]:
     """Return classes or percentages on the grid; InputError where they are above `last` or the tags pack them."""
-    numbers, tags, _ = _read(href, grid, Resampling.nearest, fill)
+    numbers, tags, _ = _read(href, grid, access, Resampling.nearest, fill)
     return checked_plain(redact(href), numbers, last, fill=fill, tags=tags)
 
 
