@@ -74,8 +74,8 @@ def fetch_scene(scene: dict[str, Any]) -> None:
 
     cast(dict, get_current_context())["scene_label"] = f"{scene['area']} {scene['scene_id']}"
     with summarised() as summary, failure_recorded(scene["key"], scene["scene_id"], "fetch_scene", scene["area"]):
-        summary.path = fetch_area_scene(load_settings(), scene["area"], scene["item_href"], scene["older"])
-        summary.read = summary.written = 1
+        fetched = fetch_area_scene(load_settings(), scene["area"], scene["item_href"], scene["older"])
+        summary.path, summary.read, summary.written, summary.skipped = fetched.path, 1, fetched.written, fetched.skipped
 
 
 @task(trigger_rule="all_done_min_one_success")

@@ -32,6 +32,10 @@ from plumewatch.sentinel2.bands import (
     MOST_PERCENT,
     NO_CLOUD_DATA,
     NO_DATA_CLASS,
+    QA60,
+    QA60_BITS,
+    QA60_UNTIL,
+    S2CLOUDLESS_BANDS,
     SCENE_CLASSIFICATION,
     SURROUNDINGS_M,
     asset_keys,
@@ -46,10 +50,14 @@ from plumewatch.sentinel2.reflectance import (
     compute_reflectance_rule,
     decide_offset,
     normalise,
+    processing_baseline,
 )
+from plumewatch.sentinel2.s2cloudless_mask import ON_SURFACE_REFLECTANCE, compute_cloud_probability
+from plumewatch.sentinel2.scene import is_level_1c
 
 COARSEST_BAND_M = 60.0  # of Sentinel-2 products: B01 and B09
 STORE = re.compile(r"(?i)\bzarr\b|\bnetcdf\b|\bhdf5?\b|\.(nc|h5)$")  # of many arrays: no raster in one file
+S2CLOUDLESS = "s2cloudless"
 READ_AT_ONCE = 4  # files of a scene; four tasks fetch scenes at a time, and the Copernicus Data Space allows few more
 UNSIGNED = ("uint8", "uint16")
 
@@ -74,23 +82,28 @@ class StackedBands:
     """Valid pixels of all bands with a reflectance below 0.0001, which can't be told from no data."""
     source_pixel_m: dict[str, float]
     """Size of the source's pixels by band."""
+    cloud_from: str | None = None
+    """Where the cloud probability comes from, None where there is none."""
 
 
 def read_bands(item: pystac.Item, area: Area, grid: Grid, access: Access = AS_IS) -> StackedBands:
-    """Return the area's bands, the classification and, where the item has it as GeoTIFF, the cloud probability.
+    """Return the area's bands, the classification and a cloud probability: the item's, where it has one as GeoTIFF.
+
+    Or that of the area's `cloud_mask`. All files are read side by side.
 
     Raises ServiceError where a service doesn't deliver a file, InputError where an asset is missing, cut off or
     contradicts what the item says.
     """
     name = name_of_item(item)
-    assets = {band: _asset(item, band) for band in (*area.bands, SCENE_CLASSIFICATION)}
+    for_cloud = _bands_for_cloud(item, area)
+    assets = {band: _asset(item, band) for band in (*area.bands, *for_cloud, SCENE_CLASSIFICATION)}
     stated = {band: _stated(item, asset, band) for band, asset in assets.items()}
     classification = _href(assets.pop(SCENE_CLASSIFICATION))
     reads: list[Callable[[], Any]] = [
         partial(_read, _href(asset), grid, access, Resampling.bilinear) for asset in assets.values()
     ]
     reads.append(partial(_read_plain, classification, with_surroundings(grid), access, LAST_CLASS))
-    reads.append(partial(_cloud, item, grid, access))
+    reads.append(partial(_qa60 if area.cloud_mask == "qa60" else _cloud, item, grid, access))
     with ThreadPoolExecutor(READ_AT_ONCE) as pool:  # the first that fails, in this order, is what went wrong
         *bands, around, cloud = pool.map(lambda read: read(), reads)
     numbers, sizes_m, rules = {}, {}, set()
@@ -104,20 +117,40 @@ def read_bands(item: pystac.Item, area: Area, grid: Grid, access: Access = AS_IS
         found = "; ".join(sorted(f"scale {r.scale}, offset {r.offset}: {r.reason}" for r in rules))
         raise InputError(name, f"bands of different scale or offset ({found})", "one for all bands")
     first = min(rules, key=lambda r: r.reason)
-    rule = decide_offset(name, first, list(numbers.values()))
+    rule = decide_offset(name, first, [numbers[band] for band in area.bands])
     normalised = {band: normalise(values, rule) for band, values in numbers.items()}
+    reflectance = {band: values for band, (values, _) in normalised.items()}
+    cloud_from = None if cloud is None else f"{area.cloud_mask.upper()} of the source".replace("SCL", CLOUD_PROBABILITY)
+    if area.cloud_mask == S2CLOUDLESS:
+        cloud, cloud_from = compute_cloud_probability(reflectance), S2CLOUDLESS
+        if not is_level_1c(item.collection_id):
+            cloud_from = f"{S2CLOUDLESS}, {ON_SURFACE_REFLECTANCE}"
+            log.warning("%s: %s: its percentages are not calibrated there", name, cloud_from)
     margin = surroundings_px(grid)
     scl = around[margin:-margin, margin:-margin]
     _warn_of_copies(name, sizes_m, grid)
     return StackedBands(
-        bands={band: values for band, (values, _) in normalised.items()},
+        bands={band: reflectance[band] for band in area.bands},
         scl=scl,
         around=around,
         cloud=None if cloud is None else np.where(scl == NO_DATA_CLASS, np.uint8(NO_CLOUD_DATA), cloud),
         rule=rule,
-        n_clipped=sum(n for _, n in normalised.values()),
-        source_pixel_m=sizes_m,
+        n_clipped=sum(normalised[band][1] for band in area.bands),
+        source_pixel_m={band: sizes_m[band] for band in area.bands},
+        cloud_from=cloud_from,
     )
+
+
+def _bands_for_cloud(item: pystac.Item, area: Area) -> list[str]:
+    """Return the bands that the area's cloud mask needs beside the area's own; InputError where the item lacks one."""
+    if area.cloud_mask != S2CLOUDLESS:
+        return []
+    missing = [band for band in S2CLOUDLESS_BANDS if find_asset(item.assets, band) is None]
+    if missing:
+        found = f"no asset for {', '.join(missing)}, which s2cloudless needs (Level-2A products have no B10)"
+        allowed = f"items with {', '.join(S2CLOUDLESS_BANDS)}, or another cloud_mask of area {area.name}"
+        raise InputError(name_of_item(item), found, allowed)
+    return [band for band in S2CLOUDLESS_BANDS if band not in area.bands]
 
 
 def _warn_of_copies(name: str, sizes_m: Mapping[str, float], grid: Grid) -> None:
@@ -134,6 +167,24 @@ def _cloud(item: pystac.Item, grid: Grid, access: Access) -> NDArray[np.uint8] |
     if key is None or not _is_geotiff(item.assets[key]):
         return None  # JPEG 2000 in a bucket that the reader pays for, in Earth Search's sentinel-2-l2a
     return _read_plain(_href(item.assets[key]), grid, access, MOST_PERCENT, NO_CLOUD_DATA)
+
+
+def _qa60(item: pystac.Item, grid: Grid, access: Access) -> NDArray[np.uint8]:
+    """Return 100 percent where QA60 says cloud or cirrus, else 0; InputError where it can't be relied on."""
+    baseline = processing_baseline(item.properties)
+    if baseline is None or baseline >= QA60_UNTIL:
+        stated = "unknown" if baseline is None else f"{baseline[0]:02d}.{baseline[1]:02d}"
+        allowed = (
+            f"one before {QA60_UNTIL[0]:02d}.{QA60_UNTIL[1]:02d}: products since have another mask; or cloud_mask scl"
+        )
+        raise InputError(name_of_item(item), f"QA60 of processing baseline {stated}", allowed)
+    href = _href(_asset(item, QA60))
+    numbers, _, _ = _read(href, grid, access, Resampling.nearest)
+    if (others := numbers & ~np.uint16(QA60_BITS)).any():
+        raise InputError(
+            redact(href), f"bits {others.max():b} of QA60", "0, 1024 (opaque cloud), 2048 (cirrus) or both"
+        )
+    return np.where(numbers > 0, np.uint8(MOST_PERCENT), np.uint8(0))
 
 
 def _read(

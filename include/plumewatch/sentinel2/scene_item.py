@@ -19,7 +19,7 @@ from plumewatch.models import Area, Grid
 from plumewatch.rasters.regrid import lonlat_bounds
 from plumewatch.sentinel2.bands import QUANTIFICATION, SURROUNDINGS_M, eo_band
 from plumewatch.sentinel2.reflectance import NODATA, ReflectanceRule
-from plumewatch.sentinel2.scene import observed_at_utc, platform_of, relative_orbit
+from plumewatch.sentinel2.scene import is_level_1c, observed_at_utc, platform_of, relative_orbit
 from plumewatch.sun import solar_angles_deg
 
 COG = pystac.MediaType.COG
@@ -63,7 +63,11 @@ class SceneFacts:
     source_pixel_m: Mapping[str, float]
     """Size of the source's pixels by band."""
     cloud_cover_percent: float | None
-    """Of the area; None where nothing was valid."""
+    """Of what is seen of the area; None where nothing was valid."""
+    covered_fraction: float
+    """What is seen of the area."""
+    cloud_from: str | None
+    """Where the cloud probability comes from, None where there is none."""
     recipe: str
     """Fingerprint of all that the scene depends on."""
     files: dict[str, tuple[int, str]]
@@ -99,7 +103,8 @@ def _is_used(prefix: str, properties: dict[str, Any]) -> bool:
 def _properties(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
     stated = source.properties
     grid = facts.grid
-    kind = "L1C top-of-atmosphere reflectance" if "l1c" in (source.collection_id or "") else "L2A surface reflectance"
+    is_l1c = is_level_1c(source.collection_id)
+    kind = "L1C top-of-atmosphere reflectance" if is_l1c else "L2A surface reflectance"
     incidence = stated.get("view:incidence_angle")
     elevation, azimuth, sun_from = _sun(source, grid)
     properties = {
@@ -119,6 +124,8 @@ def _properties(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
         "processing:lineage": "Cut out, put on the area's grid and stacked from the assets of the source item",
         "processing:software": {"plumewatch": __version__, "gdal": rasterio.__gdal_version__},
         "plumewatch:area": facts.area.name,
+        "plumewatch:covered_fraction": facts.covered_fraction,
+        "plumewatch:cloud_probability": facts.cloud_from,
         "plumewatch:tile_cloud_cover": stated.get("eo:cloud_cover"),
         "plumewatch:reflectance": {
             "kind": kind,
