@@ -94,13 +94,13 @@ def fetch_wind(scenes: list[dict[str, Any]], late: list[dict[str, Any]] | None) 
 def write_pixels(scenes: list[dict[str, Any]], late: Any, outlet_events: Any = None) -> None:
     """Turn the day's rasters into the pixel table, and hand on every day that this changes."""
     from plumewatch.methane.dates.due import days_to_detect
-    from plumewatch.sentinel2.ingest import record_missing_scenes, withdraw_over_midnight
+    from plumewatch.sentinel2.ingest import record_missing_scenes, settle_scenes
 
     settings, changed, withdrawn, scenes = load_settings(), set[str](), list[Any](), [*scenes, *(late or ())]
     with summarised() as summary:
         summary.path = settings.table_root("pixels")
         with lost_scenes_told(partial(record_missing_scenes, withdrawn=withdrawn), scenes, changed, summary):
-            withdrawn += withdraw_over_midnight(settings, scenes)
+            withdrawn += settle_scenes(settings, scenes)
             for key in sorted({*(scene["key"] for scene in scenes), *(scene.date for scene in withdrawn)}):
                 summary.add(make_pixels(key, list(settings.area_folders), date=key))
                 changed |= set(days_to_detect(settings.storage_root, key))

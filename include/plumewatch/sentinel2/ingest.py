@@ -18,6 +18,7 @@ from plumewatch.observations import write_observations
 from plumewatch.rasters.scene_store import SKIP_NOTE, ScenePaths, read_skip_note, scene_paths
 from plumewatch.sentinel2 import replaced
 from plumewatch.sentinel2.day_search import named_areas, observation_of
+from plumewatch.sentinel2.scene_index import write_scene_index
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.settings import Settings
 from plumewatch.statuses import FAILED, FETCH_STAGE, SKIPPED_CLOUD, SKIPPED_DUPLICATE
@@ -102,14 +103,18 @@ def fetch_area_wind(settings: Settings, days: Iterable[tuple[str, str]]) -> list
     ]
 
 
-def withdraw_over_midnight(settings: Settings, scenes: Sequence[Mapping[str, Any]]) -> list[ScenePaths]:
+def settle_scenes(settings: Settings, scenes: Sequence[Mapping[str, Any]]) -> list[ScenePaths]:
     """Withdraw what newer products of the same acquisitions replace where midnight UTC lies between the two.
 
-    `scenes` are those that were to be fetched. The pixels of the days of those returned are to be made again.
+    Then write the indexes of the areas. `scenes` are those that were to be fetched. The pixels of the days of those
+    returned are to be made again.
     """
     roots = settings.table_root(SCENES), settings.table_root(PIXELS.name)
     days = sorted({(scene["area"], scene["key"]) for scene in scenes})
-    return [scene for area, day in days for scene in replaced.withdraw_over_midnight(*roots, area, day)]
+    withdrawn = [scene for area, day in days for scene in replaced.withdraw_over_midnight(*roots, area, day)]
+    for area in sorted({area for area, _ in days}):
+        write_scene_index(roots[0], area)
+    return withdrawn
 
 
 def record_missing_scenes(
