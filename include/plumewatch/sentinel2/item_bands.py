@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,11 +18,12 @@ from rasterio.enums import ColorInterp, Resampling
 from rasterio.io import DatasetReader
 
 from plumewatch.constants import SAME_PIXEL_SIZE
-from plumewatch.errors import InputError, reading, redact
+from plumewatch.errors import InputError, PlumewatchError, reading, redact
+from plumewatch.http import download_existing, http_session
 from plumewatch.models import Area, Grid
 from plumewatch.rasters.access import AS_IS, Access
 from plumewatch.rasters.plain_numbers import checked_plain
-from plumewatch.rasters.reading import read_raster
+from plumewatch.rasters.reading import is_http, read_raster
 from plumewatch.rasters.regrid import pixel_size_m, read_on_grid
 from plumewatch.sentinel2.bands import (
     BAND_LISTS,
@@ -44,6 +45,7 @@ from plumewatch.sentinel2.bands import (
     stated_band,
     stated_names,
 )
+from plumewatch.sentinel2.granule_angles import GRANULE, GRANULE_ASSETS, GranuleAngles, lacks_angles, read_angles
 from plumewatch.sentinel2.reflectance import (
     NODATA,
     ReflectanceRule,
@@ -84,6 +86,8 @@ class StackedBands:
     """Size of the source's pixels by band."""
     cloud_from: str | None = None
     """Where the cloud probability comes from, None where there is none."""
+    angles: GranuleAngles | None = None
+    """Of the granule, where the item doesn't state its own."""
 
 
 def read_bands(item: pystac.Item, area: Area, grid: Grid, access: Access = AS_IS) -> StackedBands:
@@ -104,8 +108,9 @@ def read_bands(item: pystac.Item, area: Area, grid: Grid, access: Access = AS_IS
     ]
     reads.append(partial(_read_plain, classification, with_surroundings(grid), access, LAST_CLASS))
     reads.append(partial(_qa60 if area.cloud_mask == "qa60" else _cloud, item, grid, access))
+    reads.append(partial(_fetch_angles, item, area.bands, access) if lacks_angles(item.properties) else lambda: None)
     with ThreadPoolExecutor(READ_AT_ONCE) as pool:  # the first that fails, in this order, is what went wrong
-        *bands, around, cloud = pool.map(lambda read: read(), reads)
+        *bands, around, cloud, angles = pool.map(lambda read: read(), reads)
     numbers, sizes_m, rules = {}, {}, set()
     for (band, asset), (values, tags, sizes_m[band]) in zip(assets.items(), bands, strict=True):
         if values.dtype != np.uint16:
@@ -138,6 +143,7 @@ def read_bands(item: pystac.Item, area: Area, grid: Grid, access: Access = AS_IS
         n_clipped=sum(normalised[band][1] for band in area.bands),
         source_pixel_m={band: sizes_m[band] for band in area.bands},
         cloud_from=cloud_from,
+        angles=angles,
     )
 
 
@@ -185,6 +191,32 @@ def _qa60(item: pystac.Item, grid: Grid, access: Access) -> NDArray[np.uint8]:
             redact(href), f"bits {others.max():b} of QA60", "0, 1024 (opaque cloud), 2048 (cirrus) or both"
         )
     return np.where(numbers > 0, np.uint8(MOST_PERCENT), np.uint8(0))
+
+
+def _fetch_angles(item: pystac.Item, bands: Sequence[str], access: Access) -> GranuleAngles | None:
+    """Return the mean angles of the item's granule, None where it has no such asset.
+
+    Or where that isn't to be had, which the log says: an angle isn't worth a scene.
+    """
+    asset = next((item.assets[key] for key in GRANULE_ASSETS if key in item.assets), None)
+    if asset is None:
+        return None
+    href = _href(asset)
+    try:
+        return read_angles(redact(href), _fetch_bytes(href, access), bands)
+    except PlumewatchError as error:
+        log.warning("no angles of the granule: %s", error)
+        return None
+
+
+def _fetch_bytes(href: str, access: Access) -> bytes:
+    if is_http(href):
+        with http_session() as session:
+            return download_existing(session, access.signed(href))
+    with reading(redact(href), GRANULE):
+        fs, inner = access.filesystem(href)
+        content: bytes = fs.cat_file(inner)
+        return content
 
 
 def _read(

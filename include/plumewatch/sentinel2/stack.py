@@ -135,6 +135,7 @@ def fetch_scene(item: pystac.Item, area: Area, scenes_root: str, access: Access 
         cloud_cover_percent=cloud_percent,
         covered_fraction=covered,
         cloud_from=stacked.cloud_from,
+        angles=stacked.angles,
         recipe=recipe,
         files={kind: (len(content), checksum(content)) for kind, content in rasters.items()},
     )
