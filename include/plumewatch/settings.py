@@ -22,11 +22,18 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 CMR = "cmr"
 """Stands for NASA's archive in PLUMEWATCH_GRANULES."""
-FOREIGN_NAMES = {"earthdata_token": "EARTHDATA_TOKEN"}
+FOREIGN_NAMES = {
+    "earthdata_token": "EARTHDATA_TOKEN",
+    "pc_sas_url": "PC_SDK_SAS_URL",
+    "pc_subscription_key": "PC_SDK_SUBSCRIPTION_KEY",
+    "cdse_s3_endpoint": "CDSE_S3_ENDPOINT",
+    "cdse_s3_access_key": "CDSE_S3_ACCESS_KEY",
+    "cdse_s3_secret_key": "CDSE_S3_SECRET_KEY",
+}
 """Settings whose names in the environment are those that other programs use too."""
 PATHS = ("storage_root", "areas", "granules", "wind", "inventories")
 """Settings that may be a folder."""
-HIDDEN = ("alert_to", "earthdata_token")
+HIDDEN = ("alert_to", "earthdata_token", "pc_subscription_key", "cdse_s3_access_key", "cdse_s3_secret_key")
 OnProblem = Callable[[ConfigurationError], None]
 """Who is told of what can't be read, where the rest is to be read all the same."""
 ALERT_CHANNELS = ("log", "smtp", "sns", "slack", "webhook")
@@ -61,6 +68,16 @@ class Settings:
     """PLUMEWATCH_AREAS: folder of areas of interest beside `<storage root>/areas/`; None: include/areas."""
     stac_api: str = "https://earth-search.aws.element84.com/v1"
     """PLUMEWATCH_STAC_API: catalogue of areas that name none (Earth Search by Element 84, no account)."""
+    pc_sas_url: str = "https://planetarycomputer.microsoft.com/api/sas/v1/token"
+    """PC_SDK_SAS_URL: who signs addresses of rasters where the catalogue is Planetary Computer's."""
+    pc_subscription_key: str | None = None
+    """PC_SDK_SUBSCRIPTION_KEY: key of an account there, which is granted more signatures; none is needed."""
+    cdse_s3_endpoint: str = "https://eodata.dataspace.copernicus.eu"
+    """CDSE_S3_ENDPOINT: the S3 service behind s3://eodata, where the Copernicus Data Space has its products."""
+    cdse_s3_access_key: str | None = None
+    """CDSE_S3_ACCESS_KEY: key of a Data Space account; without it nothing of s3://eodata is read."""
+    cdse_s3_secret_key: str | None = None
+    """CDSE_S3_SECRET_KEY: its secret."""
     granules: str = CMR
     """PLUMEWATCH_GRANULES: `cmr`, or a folder or prefix of Lite files."""
     oco_sensors: tuple[str, ...] = (OCO2,)

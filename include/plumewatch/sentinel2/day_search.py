@@ -11,10 +11,11 @@ from typing import Any
 
 from plumewatch.areas import WHOLE_SEARCH, read_areas, select_areas
 from plumewatch.catalogues.services import catalogue_of
+from plumewatch.catalogues.stac import StacApi
 from plumewatch.errors import ConfigurationError, PlumewatchError, some_of
 from plumewatch.failures import FailureBook, NothingDone, went_through
 from plumewatch.gases import CH4
-from plumewatch.http import one_patience_per_host
+from plumewatch.http import one_patience_per_host, side_by_side
 from plumewatch.models import Area, FailedScene
 from plumewatch.observations import areas_observed, write_observations
 from plumewatch.sentinel2.scene import SceneRef
@@ -200,7 +201,7 @@ def named_areas(settings: Settings, names: Sequence[str], failures: list[FailedS
         chosen = select_areas(areas, [name for name in names if name not in named])
     except ConfigurationError as error:
         files = "; ".join(failure.message for failure in failed if failure.area is None)
-        raise ConfigurationError(f"{error}; not read: {files}" if files else str(error)) from error
+        raise type(error)(f"{error}; not read: {files}" if files else str(error)) from error
     if failures is not None:
         failures += [f for f in failed if not names or f.area is None or f.area in names]
     return chosen if not names or set(names) - named else []
@@ -228,12 +229,20 @@ def _search_areas(
     if not areas and not failures:
         folders = " or ".join(settings.area_folders)
         found.no_areas = f"there is no area of interest, so nothing is searched: put one into {folders}"
-    answered = []
-    for area in areas:
+    apis: dict[str, StacApi] = {}
+
+    def search(area: Area) -> FoundScenes | PlumewatchError:
         try:
-            answered.append((area, search_scenes(area, first, last, catalogue_of(area, settings))))
+            return search_scenes(area, first, last, catalogue_of(area, settings, apis))
         except PlumewatchError as error:
-            failure = FailedScene.from_exception(error, scene_id=WHOLE_SEARCH, stage=SEARCH_STAGE, area=area.name)
+            return error
+
+    answered = []
+    for area, answer in zip(areas, side_by_side(search, areas), strict=True):
+        if isinstance(answer, FoundScenes):
+            answered.append((area, answer))
+        else:
+            failure = FailedScene.from_exception(answer, scene_id=WHOLE_SEARCH, stage=SEARCH_STAGE, area=area.name)
             found.failed.append((key, failure))
     return answered
 
