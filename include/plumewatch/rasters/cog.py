@@ -17,8 +17,8 @@ from rasterio.shutil import copy
 
 TILE_PX = 512
 MOST_OVERVIEWS = 16
-LEVEL = 1  # of 9: with the predictor a real scene comes out no larger, in two thirds of the time
-THREADS = 2  # that compress; the bytes are the same with any number
+LEVEL = 1  # of 22: with the predictor a real scene is a seventh smaller than by DEFLATE, in a third of the time
+THREADS = 4  # that compress; the bytes are the same with any number
 
 
 def cog_bytes(
@@ -32,7 +32,7 @@ def cog_bytes(
 ) -> bytes:
     """Return bands (height x width, of one type, by description) as one Cloud-Optimized GeoTIFF.
 
-    Tiles of 512 pixels, DEFLATE with a predictor, overviews by `overview_resampling` (AVERAGE, NEAREST) where the
+    Tiles of 512 pixels, ZSTD with a predictor, overviews by `overview_resampling` (AVERAGE, NEAREST) where the
     raster is larger than a tile; `scale` becomes the tag of each band, with an offset of 0.
     """
     first = next(iter(bands.values()))
@@ -53,7 +53,7 @@ def cog_bytes(
                 source,
                 cog.name,
                 driver="COG",
-                COMPRESS="DEFLATE",
+                COMPRESS="ZSTD",
                 PREDICTOR="YES",
                 BLOCKSIZE=TILE_PX,
                 LEVEL=LEVEL,

@@ -6,7 +6,9 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -109,22 +111,7 @@ def fetch_scene(item: pystac.Item, area: Area, scenes_root: str, access: Access 
         note_skip(paths, why)
         log.info("%s: left: %s", name_of_item(item), reason)
         return paths.skip_note
-    place = grid.crs, grid.transform
-    classes, data = {SCENE_CLASSIFICATION: stacked.scl}, stacked.bands
-    rasters = {
-        "data": cog_bytes(data, *place, nodata=NODATA, overview_resampling="AVERAGE", scale=1.0 / QUANTIFICATION),
-        "scl": cog_bytes(classes, *place, nodata=NO_DATA_CLASS, overview_resampling="NEAREST"),
-        AROUND: cog_bytes(
-            {SCENE_CLASSIFICATION: stacked.around},
-            grid.crs,
-            with_surroundings(grid).transform,
-            nodata=NO_DATA_CLASS,
-            overview_resampling="NEAREST",
-        ),
-    }
-    if stacked.cloud is not None:
-        percent = {CLOUD_PROBABILITY: stacked.cloud}
-        rasters["cloud"] = cog_bytes(percent, *place, nodata=NO_CLOUD_DATA, overview_resampling="NEAREST")
+    rasters = _cogs(stacked, grid)
     facts = SceneFacts(
         area=area,
         grid=grid,
@@ -141,6 +128,24 @@ def fetch_scene(item: pystac.Item, area: Area, scenes_root: str, access: Access 
     )
     publish_scene(paths, rasters, build_item(item, facts))
     return paths.item
+
+
+def _cogs(stacked: StackedBands, grid: Grid) -> dict[str, bytes]:
+    """Return the rasters of a scene by kind, made side by side."""
+    place, around = (grid.crs, grid.transform), (grid.crs, with_surroundings(grid).transform)
+    scale = 1.0 / QUANTIFICATION
+    data = partial(cog_bytes, nodata=NODATA, overview_resampling="AVERAGE", scale=scale)
+    classes = partial(cog_bytes, nodata=NO_DATA_CLASS, overview_resampling="NEAREST")
+    percent = partial(cog_bytes, nodata=NO_CLOUD_DATA, overview_resampling="NEAREST")
+    makes = {
+        "data": partial(data, stacked.bands, *place),
+        "scl": partial(classes, {SCENE_CLASSIFICATION: stacked.scl}, *place),
+        AROUND: partial(classes, {SCENE_CLASSIFICATION: stacked.around}, *around),
+    }
+    if stacked.cloud is not None:
+        makes["cloud"] = partial(percent, {CLOUD_PROBABILITY: stacked.cloud}, *place)
+    with ThreadPoolExecutor(len(makes)) as pool:
+        return dict(zip(makes, pool.map(lambda make: make(), makes.values()), strict=True))
 
 
 def _inside(area: Area, grid: Grid) -> NDArray[np.bool_]:
