@@ -24,8 +24,8 @@ def fetch_scene(scene: dict[str, Any]) -> None:
 
     cast(dict, get_current_context())["scene_label"] = f"{scene['area']} {scene['scene_id']}"
     with summarised() as summary, failure_recorded(scene["key"], scene["scene_id"], "fetch_scene", scene["area"]):
-        summary.path = fetch_area_scene(load_settings(), scene["area"], scene["item_href"], scene["older"])
-        summary.read = summary.written = 1
+        fetched = fetch_area_scene(load_settings(), scene["area"], scene["item_href"], scene["older"])
+        summary.path, summary.read, summary.written, summary.skipped = fetched.path, 1, fetched.written, fetched.skipped
 
 
 @task(trigger_rule="all_done_min_one_success")
@@ -49,14 +49,14 @@ def write_pixels(
     Unless `scenes` are all that their areas have on these days, what is known of the others is kept.
     """
     from plumewatch.methane.dates.due import days_to_detect
-    from plumewatch.sentinel2.ingest import record_missing_scenes, withdraw_over_midnight
+    from plumewatch.sentinel2.ingest import record_missing_scenes, settle_scenes
 
     settings, changed, withdrawn, scenes = load_settings(), set[str](), list[Any](), [*scenes, *(late or ())]
     record = partial(record_missing_scenes, withdrawn=withdrawn, are_all_of_day=are_all_of_day)
     with summarised() as summary:
         summary.path = settings.table_root("pixels")
         with lost_scenes_told(record, scenes, changed, summary):
-            withdrawn += withdraw_over_midnight(settings, scenes)
+            withdrawn += settle_scenes(settings, scenes)
             for key in sorted({*(scene["key"] for scene in scenes), *(scene.date for scene in withdrawn)}):
                 summary.add(make_pixels(key, list(settings.area_folders), date=key))
                 changed |= set(days_to_detect(settings.storage_root, key))

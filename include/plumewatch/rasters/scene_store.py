@@ -1,6 +1,7 @@
 """The folder of stacked scenes: `area=A/date=D/<scene_id>.tif`, `_scl.tif`, `_around.tif`, `_cloud.tif`, `.json`.
 
-The item is written last. A scene without its item was never published; one whose item fits its files is complete.
+The item is written last. A scene without its item was never published; one whose item fits its files is complete. One
+that was looked at and left has `_<scene_id>.skipped.json` alone.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from plumewatch.rasters.reading import read_raster
 PARTITIONS = ("area", "date")
 MULTIHASH_SHA256 = "1220"  # multihash code of SHA2-256 and its length of 32 bytes, as file:checksum wants it
 AROUND = "around"  # the classification with the surroundings of the grid: scenes that were stacked elsewhere have none
+SKIP_NOTE = ".skipped.json"
 RASTERS = ("data", "scl", "cloud", AROUND)
 NEEDED = ("data", "scl")  # what each scene has, whoever stacked it
 PAGE_HEAD = 256  # bytes: more than what stands before the first tag of a page
@@ -39,6 +41,11 @@ class ScenePaths:
     def item(self) -> str:
         """The STAC item."""
         return storage.join(self.folder, f"{self.scene_id}.json")
+
+    @property
+    def skip_note(self) -> str:
+        """What says that the scene was looked at and left, such as for its cloud."""
+        return storage.join(self.folder, f"_{self.scene_id}{SKIP_NOTE}")
 
     def raster(self, kind: str) -> str:
         """The bands (`data`), the scene classification (`scl`, `around`) or the cloud probability (`cloud`)."""
@@ -84,6 +91,12 @@ def _scene_id(name: str) -> str | None:
 def withdraw_scene(scenes_root: str, area: str, date: str, scene_id: str) -> None:
     """Remove a stacked scene that a newer product replaces, the item first; nothing there is fine."""
     paths = scene_paths(scenes_root, area, date, scene_id)
+    storage.delete(paths.skip_note)
+    withdraw_scene_files(paths)
+
+
+def withdraw_scene_files(paths: ScenePaths) -> None:
+    """Remove item and rasters of a scene, the item first; nothing there is fine."""
     storage.delete(paths.item)
     for kind in RASTERS:
         storage.delete(paths.raster(kind))
@@ -91,10 +104,26 @@ def withdraw_scene(scenes_root: str, area: str, date: str, scene_id: str) -> Non
 
 def publish_scene(paths: ScenePaths, rasters: dict[str, bytes], item: dict[str, Any]) -> None:
     """Write the rasters (`data`, `scl`, `cloud`, `around`) and then the item, which makes them a scene."""
+    storage.delete(paths.skip_note)
     storage.delete(paths.item)  # an older item must not vouch for half of the new files
     for kind, content in rasters.items():
         storage.write_bytes(paths.raster(kind), content)
     storage.write_json(paths.item, item)
+
+
+def note_skip(paths: ScenePaths, why: dict[str, Any]) -> None:
+    """Remove what is stored of a scene, and note why it was left."""
+    withdraw_scene_files(paths)
+    storage.write_json(paths.skip_note, why)
+
+
+def read_skip_note(paths: ScenePaths) -> dict[str, Any] | None:
+    """Return why a scene was left, None where it wasn't."""
+    try:
+        note: dict[str, Any] = storage.read_json(paths.skip_note)
+        return note if isinstance(note, dict) else None
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def is_complete(paths: ScenePaths, recipe: str) -> bool:

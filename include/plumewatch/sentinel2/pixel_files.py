@@ -24,8 +24,8 @@ from plumewatch.rasters.plain_numbers import checked_plain
 from plumewatch.rasters.reading import open_raster
 from plumewatch.rasters.scene_store import AROUND, RASTERS
 from plumewatch.sentinel2.bands import LAST_CLASS, METHANE_BANDS, MOST_PERCENT, NO_CLOUD_DATA, NO_DATA_CLASS
-from plumewatch.sentinel2.clouds import compute_clear_mask
-from plumewatch.sentinel2.pixel_plan import PixelSettings, is_same_grid, is_same_lattice, offset_px
+from plumewatch.sentinel2.clouds import PixelSettings, compute_clear_mask, is_probable
+from plumewatch.sentinel2.pixel_plan import is_same_grid, is_same_lattice, offset_px
 from plumewatch.sentinel2.pixels import CellWindow, SceneCells, compute_coordinates, compute_pixel_rows
 from plumewatch.sentinel2.reflectance import check_reflectance
 from plumewatch.sentinel2.stored_scene import StoredScene, raster_grid
@@ -58,7 +58,7 @@ def write_pixel_file(task: Mapping[str, Any]) -> dict[str, Any]:
     """Write the file of one task and return its row of WRITTEN; where a scene cannot be read, no file but its name."""
     answer = {"area": task["area"], "date": task["date"], "file": None, "failures": None}
     grid = Grid(**task["grid"])
-    settings = PixelSettings(tuple(task["settings"]["clear_classes"]), task["settings"]["cloud_dilation_m"])
+    settings = PixelSettings(**{**task["settings"], "clear_classes": tuple(task["settings"]["clear_classes"])})
     outline = None if task["outline"] is None else shapely.from_wkb(bytes.fromhex(task["outline"]))
     windows = [(CellWindow(**window), is_inside) for window, is_inside in task["windows"]]
     cells: list[list[SceneCells]] = [[] for _ in windows]
@@ -143,8 +143,10 @@ def _read_window(
     beyond, inner = _read_around(scene, rasters, scl, (first_row, first_col), margin)
     valid = np.zeros(beyond.shape, bool)
     valid[inner] = is_valid
-    is_clear = compute_clear_mask(beyond, valid, settings.clear_classes, dilation_px)[inner]
     cloud, has_cloud = _read_cloud(scene, rasters, around, is_valid)
+    probable = np.zeros(beyond.shape, bool)
+    probable[inner] = has_cloud & is_probable(cloud, settings.max_cloud_probability)
+    is_clear = compute_clear_mask(beyond, valid, settings.clear_classes, dilation_px, probable)[inner]
     shown = np.s_[top - first_row : bottom - first_row, left - first_col : right - first_col]
     row, col = row - window.row, col - window.col
     place = np.s_[row + top : row + bottom, col + left : col + right]
