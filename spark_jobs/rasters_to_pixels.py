@@ -34,7 +34,7 @@ from plumewatch.sentinel2.pixel_plan import (
 )
 from plumewatch.sentinel2.pixels import CellWindow
 from plumewatch.sentinel2.stored_scene import StoredScene, read_scene
-from plumewatch.spark_session import get_spark
+from plumewatch.spark_session import get_spark, progress_logged
 from plumewatch.statuses import PIXELS_STAGE
 from plumewatch.tables import PIXELS
 from pyspark.sql import DataFrame, SparkSession
@@ -192,7 +192,9 @@ def _write(
     answers: dict[Key, list[dict[str, Any]]] = {}
     if tasks:
         frame = spark.createDataFrame([(task,) for task in tasks], "task string")
-        for row in transform(frame.repartition(min(len(tasks), MAX_SPARK_TASKS))).toArrow().to_pylist():
+        with progress_logged(spark, "rasters to pixels"):
+            written = transform(frame.repartition(min(len(tasks), MAX_SPARK_TASKS))).toArrow()
+        for row in written.to_pylist():
             answers.setdefault((row["area"], row["date"]), []).append(row)
     return answers
 

@@ -9,17 +9,22 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plumewatch import spark_runtime
 from plumewatch.errors import ConfigurationError
+from plumewatch.progress import Progress
 from plumewatch.settings import SPARK_MASTERS, Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 SHUFFLE_PARTITIONS = 4  # the shuffled rows are work lists and detections: thousands, not millions
+POLL_S = 1.0  # how often Spark is asked how far it is
 
 
 def get_spark(app_name: str) -> SparkSession:
@@ -42,6 +47,43 @@ def get_spark(app_name: str) -> SparkSession:
     spark = _start(master, app_name, session_options(settings))
     spark.sparkContext.setLogLevel("WARN")
     return spark
+
+
+@contextmanager
+def progress_logged(spark: SparkSession, what: str) -> Iterator[None]:
+    """Log now and then how many of its tasks Spark has done of what the block waits for (plumewatch.progress)."""
+    by_stage: dict[int, Progress] = {}
+
+    def tell(stage: int, n_tasks: int, n_done: int) -> None:
+        by_stage.setdefault(stage, Progress(what, n_tasks, "tasks")).reached(n_done)
+
+    if not hasattr(spark, "_jsparkSession"):  # a client of Spark Connect
+
+        def told(stages: Iterable[Any] | None, **_: Any) -> None:
+            for stage in stages or ():
+                tell(stage.stage_id, stage.num_tasks, stage.num_completed_tasks)
+
+        spark.registerProgressHandler(told)
+        try:
+            yield
+        finally:
+            spark.removeProgressHandler(told)
+        return
+    tracker, is_over = spark.sparkContext.statusTracker(), threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(POLL_S):
+            for stage in tracker.getActiveStageIds():
+                if info := tracker.getStageInfo(stage):  # none of one that has just ended
+                    tell(stage, info.numTasks, info.numCompletedTasks)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watcher.join()
 
 
 def _start(master: str, app_name: str, options: dict[str, str]) -> SparkSession:

@@ -87,7 +87,7 @@ def write_pixel_file(task: Mapping[str, Any]) -> dict[str, Any]:
     if rows.num_rows:
         if len({block.row for block, _ in blocks}) < len(blocks):  # else they are in order, one below the other
             rows = rows.sort_by([("row", "ascending"), ("col", "ascending")])
-        storage.write_parquet(PIXELS, storage.join(task["folder"], task["file"]), rows)
+        storage.write_part(task["folder"], task["file"], storage.parquet_bytes(PIXELS, rows))
         answer["file"] = task["file"]
     return {
         **answer,

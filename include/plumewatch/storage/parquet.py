@@ -87,14 +87,12 @@ def parquet_bytes(table: Table, rows: pa.Table) -> bytes:
     buffer = io.BytesIO()
     # Without Arrow's own schema in the file a dictionary is read as what Parquet says its values are.
     is_plain = not any(pa.types.is_dictionary(f.type) for f in rows.schema)
-    pq.write_table(
-        rows, buffer, row_group_size=ROW_GROUP_ROWS, store_schema=is_plain, **_encoding(table, rows.schema)
-    )
+    pq.write_table(rows, buffer, row_group_size=ROW_GROUP_ROWS, store_schema=is_plain, **encoding(table, rows.schema))
     return buffer.getvalue()
 
 
-def _encoding(table: Table, schema: pa.Schema) -> dict[str, Any]:
-    """How a table's columns are packed, as arguments of `write_table`."""
+def encoding(table: Table, schema: pa.Schema) -> dict[str, Any]:
+    """Return how a table's columns are packed, as arguments of `pyarrow.parquet.write_table`."""
     if table.is_small:
         return {"compression": "zstd", "compression_level": 3}
     usual = {
