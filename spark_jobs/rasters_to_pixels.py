@@ -40,8 +40,8 @@ from plumewatch.tables import PIXELS
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import expr
 
-# Each Spark task does its share of the work list in turn: a task more costs a worker 0.1 s, half of what a million pixels
-# do. From so few on, which busy some cores evenly, to what the cores of a small cluster have to do.
+# Each Spark task does its share of the work list in turn: one more costs a worker 0.1 s, half of what a million pixels
+# cost. From so few on, which keep some cores evenly busy, to what is enough for those of a small cluster.
 FEW_SPARK_TASKS, MAX_SPARK_TASKS, SHARE = 8, 64, 4
 WINDOWS_DDL = (
     "area string, date string, row int, col int, height int, width int, "
