@@ -20,7 +20,7 @@ MAX_MODULES = 26  # of one level of a folder of the library, its __init__ includ
 ROOMS = (
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference",
     "sun", "orbits", "limit_check", "netcdf", "storage", "settings", "http", "failures", "missing_settings",
-    "hand_offs", "observations", "jobs",
+    "hand_offs", "observations", "progress", "jobs",
     "area_files", "area_names", "area_geometry", "areas", "spark_runtime", "spark_session", "rasters", "catalogues",
     "wind",
     "inventory", "pages", "sentinel2",
