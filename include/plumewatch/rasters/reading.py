@@ -1,13 +1,15 @@
 """Rasters opened wherever they are, so that one that cannot be read whole is an error with a name, never a hole.
 
 GDAL tells little of why a remote file didn't open ("not recognized as being in a supported file format"), and
-remembers that it didn't. So nothing is cached from one opening to the next, and after a failure the service is asked
-itself for the file's first bytes.
+remembers that it didn't. So each opening has a name of its own, whose answers no other one sees (GDAL's setting for
+that, CPL_VSIL_CURL_NON_CACHED, asks for a file's size twice), and after a failure the service is asked itself for the
+file's first bytes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import re
 from collections.abc import Callable, Iterator
@@ -49,6 +51,8 @@ REMOTE_ENVIRONMENT = {
     "GDAL_HTTP_RETRY_DELAY": 1,
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
 }
+
+_OPENINGS = itertools.count()
 
 log = logging.getLogger(__name__)
 
@@ -116,15 +120,12 @@ def is_http(href: str) -> bool:
 def _environment(href: str) -> rasterio.Env:
     if storage.is_local(href):
         return rasterio.Env()  # a local raster may have its position in a file beside it
-    if not is_http(href):
-        return rasterio.Env(**REMOTE_ENVIRONMENT)
-    host = "/".join(href.split("/")[:3])
-    return rasterio.Env(**REMOTE_ENVIRONMENT, CPL_VSIL_CURL_NON_CACHED=f"/vsicurl/{host}")
+    return rasterio.Env(**REMOTE_ENVIRONMENT)
 
 
 def _open(href: str, access: Access) -> DatasetReader:
     if is_http(href):
-        return rasterio.open(href)
+        return rasterio.open(f"/vsicurl/{href}#{next(_OPENINGS)}")  # what is behind # is never sent
     fs, inner = access.filesystem(href)
     if storage.is_local(href):
         return rasterio.open(inner)
