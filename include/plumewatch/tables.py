@@ -294,6 +294,20 @@ FAILED_SCENES = Table(
     sort_by=("area", "scene_id", "stage"),
 )  # fmt: skip
 
+SCENE_GAPS = Table(
+    "scene_gaps",
+    ("date",),
+    _schema(
+        {
+            # scene_id is null where the area's whole day is missing
+            "area": S, "scene_id": S, "reason": S, "message": S,
+            # whether the run that reported it fetches it
+            "is_due": B, "run_id": S, "first_missed_at_utc": TIME, "filled_at_utc": TIME,
+        }
+    ),
+    sort_by=("area", "scene_id"),
+)  # fmt: skip
+
 VALIDATION = Table(
     "validation",
     ("case",),
@@ -324,6 +338,7 @@ TABLES: dict[str, Table] = {
         SOURCES,
         MATCHES,
         FAILED_SCENES,
+        SCENE_GAPS,
         VALIDATION,
     )
 }

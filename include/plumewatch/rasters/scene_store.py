@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from plumewatch import storage
+from plumewatch.errors import InputError
+from plumewatch.rasters.reading import read_raster
 
 PARTITIONS = ("area", "date")
 MULTIHASH_SHA256 = "1220"  # multihash code of SHA2-256 and its length of 32 bytes, as file:checksum wants it
 AROUND = "around"  # the classification with the surroundings of the grid: scenes that were stacked elsewhere have none
 SKIP_NOTE = ".skipped.json"
 RASTERS = ("data", "scl", "cloud", AROUND)
+NEEDED = ("data", "scl")  # what each scene has, whoever stacked it
+PAGE_HEAD = 256  # bytes: more than what stands before the first tag of a page
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,11 @@ def note_skip(paths: ScenePaths, why: dict[str, Any]) -> None:
     storage.write_json(paths.skip_note, why)
 
 
+def is_skip_note(path: str) -> bool:
+    """Whether a path is that of the note of a scene that was left."""
+    return path.endswith(SKIP_NOTE)
+
+
 def read_skip_note(paths: ScenePaths) -> dict[str, Any] | None:
     """Return why a scene was left, None where it wasn't."""
     try:
@@ -134,6 +143,43 @@ def is_complete(paths: ScenePaths, recipe: str) -> bool:
         )
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return False
+
+
+def find_damage(paths: ScenePaths) -> str | None:
+    """Return what is wrong with the first file of a stacked scene that isn't whole, by its name; None where all are.
+
+    Files are held against the checksums of their item. Where it states none, as that of another tool, they are read
+    whole. A page (HTML, XML, JSON) that was saved as a raster is told as such, whatever the item says.
+    """
+    try:
+        item = storage.read_json(paths.item)
+        assets = dict(item.get("assets") or {})
+        stated = {kind: asset.get("file:checksum") for kind, asset in assets.items() if kind in RASTERS}
+    except FileNotFoundError:
+        return f"{paths.item}: no item, so never published whole"
+    except (ValueError, TypeError, AttributeError) as error:
+        return f"{paths.item}: no STAC item ({error})"
+    for kind in stated if all(stated.get(kind) for kind in NEEDED) else NEEDED:
+        if damage := _damage(paths.raster(kind), stated.get(kind)):
+            return damage
+    return None
+
+
+def _damage(path: str, stated: str | None) -> str | None:
+    try:
+        content = storage.read_bytes(path)
+    except FileNotFoundError:
+        return f"{path}: no such file"
+    if content[:PAGE_HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<", b"{")):
+        return f"{path}: a page (HTML, XML or JSON) of {len(content)} bytes in place of a raster"
+    if stated:
+        fits = checksum(content) == stated
+        return None if fits else f"{path}: {len(content)} bytes that aren't what its item says (file:checksum)"
+    try:
+        read_raster(path, lambda source: source.read())
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def checksum(content: bytes) -> str:

@@ -100,12 +100,13 @@ class DaySearch:
             failures = [failure for day, failure in self.failed if day == key]
             unsearched = {f.area for f in failures if f.area and f.scene_id == WHOLE_SEARCH} - areas
             unsearched -= areas_observed(book.storage_root, CH4.name, key)
-            rows = self._observations(key, areas) + [observation_of(area, FAILED) for area in sorted(unsearched)]
+            rows = self.observations(key, areas) + [observation_of(area, FAILED) for area in sorted(unsearched)]
             write_observations(book.storage_root, CH4.name, key, SEARCH_STAGE, rows, areas=areas | unsearched)
             over = went_through(SEARCH_STAGE, [(area, WHOLE_SEARCH) for area in areas])
             book.settle(key, failures, over)
 
-    def _observations(self, key: str, areas: set[str]) -> list[dict[str, Any]]:
+    def observations(self, key: str, areas: set[str]) -> list[dict[str, Any]]:
+        """Return the rows of `observations` of a day's search in these areas: skipped, failed, nothing there."""
         rows = [
             observation_of(area, skipped.outcome, skipped.scene) for day, area, skipped in self.skipped if day == key
         ]
@@ -134,6 +135,31 @@ def search_day(settings: Settings, key: str, names: Sequence[str], **_: Any) -> 
         found.skipped += [(key, area.name, skipped) for skipped in result.skipped]
         found.failed += [(key, failure) for failure in result.failed]
     return found
+
+
+def search_days(settings: Settings, first: date, last: date, key: str, names: Sequence[str]) -> DaySearch:
+    """Search the days from `first` to `last`, both included, at once, in the areas called `names`, of all where empty.
+
+    Each scene is under its own day. Failures of whole areas, of area files, and of items that state no day of these
+    are under `key`.
+    """
+    found, days = DaySearch(), days_between(first, last)
+    for area, result in _search_areas(settings, names, first, last, key, found):
+        found.searched |= {(day, area.name) for day in days}
+        found.scenes += [_found(area, ref, result) for ref in result.scenes]
+        found.skipped += [(str(s.scene.observed_at_utc.date()), area.name, s) for s in result.skipped]
+        stated = [result.days_of_failed.get(failure.scene_id, key) for failure in result.failed]
+        found.failed += [(day if day in days else key, f) for day, f in zip(stated, result.failed, strict=True)]
+    return found
+
+
+def days_between(first: date, last: date) -> list[str]:
+    """Return the days from `first` to `last`, both included.
+
+    >>> days_between(date(2025, 8, 31), date(2025, 9, 1))
+    ['2025-08-31', '2025-09-01']
+    """
+    return [str(first + timedelta(days=n)) for n in range((last - first).days + 1)]
 
 
 def search_newest(settings: Settings, key: str, names: Sequence[str], *, look_back_days: int) -> DaySearch:

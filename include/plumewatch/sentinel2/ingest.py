@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from plumewatch import storage
 from plumewatch.areas import log_unreadable, read_areas
@@ -14,8 +14,8 @@ from plumewatch.catalogues.services import catalogue_of
 from plumewatch.errors import ConfigurationError, PlumewatchError, redact
 from plumewatch.gases import CH4
 from plumewatch.models import Area, FailedScene
-from plumewatch.observations import write_observations
-from plumewatch.rasters.scene_store import SKIP_NOTE, ScenePaths, read_skip_note, scene_paths
+from plumewatch.observations import read_observations, write_observations
+from plumewatch.rasters.scene_store import ScenePaths, is_skip_note, read_skip_note, scene_paths
 from plumewatch.sentinel2 import replaced
 from plumewatch.sentinel2.day_search import named_areas, observation_of
 from plumewatch.sentinel2.scene_index import write_scene_index
@@ -26,25 +26,13 @@ from plumewatch.tables import PIXELS
 from plumewatch.wind.product import requests_of_day
 from plumewatch.wind.providers import fetch_wind
 
-
-class FetchedScene(NamedTuple):
-    """What became of a scene."""
-
-    path: str
-    """Of the STAC item, or of the note that says why it was left."""
-    written: int
-    """1 where it is stacked."""
-    skipped: int
-    """1 where it was left, as it is too cloudy over the area."""
-
-
 SCENES = "scenes"
 """Folder of the stacked scenes below the storage root."""
 log = logging.getLogger(__name__)
 
 
-def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: Sequence[str] = ()) -> FetchedScene:
-    """Stack one scene onto the area's grid, and return what was written: a scene, or the note that it is too cloudy.
+def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: Sequence[str] = ()) -> str:
+    """Stack one scene onto the area's grid; return the path of the STAC item written, or of the note of a skip.
 
     Then older products that it replaces are withdrawn: they came in before it. Where it can't be used for good, the
     first of the `older` products that can be is stacked in its place; the error is raised all the same.
@@ -61,11 +49,11 @@ def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: 
         if not error.is_retryable:
             _fetch_older(catalogue, item_href, older, areas[0], root)
         raise
-    if written.endswith(SKIP_NOTE):
+    if is_skip_note(written):
         replaced.empty_if_bare(settings.table_root(PIXELS.name), storage.parent(written))
-        return FetchedScene(written, 0, 1)
+        return written
     replaced.withdraw_replaced(root, storage.parent(written), older)
-    return FetchedScene(written, 1, 0)
+    return written
 
 
 def _fetch(catalogue: Catalogue, href: str, area: Area, root: str) -> str:
@@ -80,7 +68,7 @@ def _fetch_older(catalogue: Catalogue, item_href: str, older: Sequence[str], are
         except PlumewatchError as error:
             log.warning("%s", error)
             continue
-        if written.endswith(SKIP_NOTE):
+        if is_skip_note(written):
             log.warning("%s: %s is too cloudy to serve in place of %s", area.name, redact(href), redact(item_href))
             return
         log.warning("%s: %s serves in place of %s", area.name, written, redact(item_href))
@@ -123,10 +111,12 @@ def record_missing_scenes(
     scenes: Sequence[Mapping[str, Any]],
     failed: Collection[tuple[str, str]] = (),
     withdrawn: Collection[ScenePaths] = (),
+    are_all_of_day: bool = True,
 ) -> int:
     """Write an observation `failed` for each scene of the day that isn't stored, or that is in `failed` (area, id).
 
     Return their number. One that was `withdrawn` is a duplicate, one left for its cloud `skipped_cloud`: no failures.
+    Unless the `scenes` are all that their areas have of the day, what was written of others stays.
     """
     root = settings.table_root(SCENES)
     duplicates = {(scene.area, scene.scene_id) for scene in withdrawn if scene.date == key}
@@ -143,5 +133,17 @@ def record_missing_scenes(
             outcome = SKIPPED_DUPLICATE if (area, scene_id) in duplicates else FAILED
             rows.append({**observation_of(area, outcome), "scene_id": scene_id})
     areas = {s["area"] for s in scenes}
-    write_observations(settings.storage_root, CH4.name, key, FETCH_STAGE, rows, areas=areas)
+    kept = [] if are_all_of_day else _observed_of_others(settings, key, scenes)
+    write_observations(settings.storage_root, CH4.name, key, FETCH_STAGE, [*kept, *rows], areas=areas)
     return sum(row["outcome"] == FAILED for row in rows)
+
+
+def _observed_of_others(settings: Settings, key: str, scenes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what was written at fetch of other scenes of the areas on this day."""
+    looked_at = {(s["area"], s["scene_id"]) for s in scenes}
+    areas = {area for area, _ in looked_at}
+    return [
+        row
+        for row in read_observations(settings.storage_root, CH4.name, [key])[key]
+        if row["stage"] == FETCH_STAGE and row["area"] in areas and (row["area"], row["scene_id"]) not in looked_at
+    ]

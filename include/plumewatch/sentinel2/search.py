@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
 from plumewatch.catalogues.catalogue import Catalogue
 from plumewatch.catalogues.stac import check_version
 from plumewatch.errors import InputError
+from plumewatch.keys import DAY, is_key
 from plumewatch.models import Area, FailedScene
 from plumewatch.sentinel2.scene import SceneRef, scene_ref, select_newest
 from plumewatch.statuses import SEARCH_STAGE, SKIPPED_CLOUD, SKIPPED_DUPLICATE
@@ -42,6 +44,8 @@ class FoundScenes:
     """Items that don't say what they must."""
     beyond_max_items: tuple[SceneRef, ...] = ()
     """More than the area's max_items of a day; the least cloudy were taken."""
+    days_of_failed: Mapping[str, str] = field(default_factory=dict)
+    """The days (YYYY-MM-DD) that failed items state, by the names in `failed`, where they state one."""
 
     @property
     def without_cloud_cover(self) -> tuple[str, ...]:
@@ -59,6 +63,7 @@ def search_scenes(area: Area, start: date, end: date, catalogue: Catalogue) -> F
     """
     refs: dict[str, SceneRef] = {}
     failed = []
+    days_of_failed = {}
     others: Counter[str] = Counter()
     for item in catalogue.search_items(area.geometry, start, end):
         try:
@@ -68,6 +73,8 @@ def search_scenes(area: Area, start: date, end: date, catalogue: Catalogue) -> F
         except InputError as error:
             name = str(item.get("id") or error.file)
             failed.append(FailedScene.from_exception(error, scene_id=name, stage=SEARCH_STAGE, area=area.name))
+            if day := _stated_day(item):
+                days_of_failed[failed[-1].scene_id] = day
             continue
         in_time = start <= ref.observed_at_utc.date() <= end
         if not (in_time and ref.footprint.intersects(area.geometry)):
@@ -79,7 +86,14 @@ def search_scenes(area: Area, start: date, end: date, catalogue: Catalogue) -> F
     if others:
         found = ", ".join(f"{n} items of {name}" for name, n in sorted(others.items()))
         log.warning("%s: left out: %s; allowed: items of %s", area.name, found, catalogue.collection)
-    return _choose(area, list(refs.values()), failed)
+    return replace(_choose(area, list(refs.values()), failed), days_of_failed=days_of_failed)
+
+
+def _stated_day(item: Mapping[str, Any]) -> str | None:
+    """Return the UTC day that an item which cannot be used states all the same, None where that is none."""
+    properties = item.get("properties")
+    day = str(properties.get("datetime") if isinstance(properties, dict) else "")[: len("YYYY-MM-DD")]
+    return day if is_key(day, DAY) else None
 
 
 def _choose(area: Area, refs: list[SceneRef], failed: list[FailedScene]) -> FoundScenes:
