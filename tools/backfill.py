@@ -55,6 +55,7 @@ REFUSED = {
     "published_cases_validation": "is started by hand and has no range: trigger it with sets or case ids",
     "sentinel2_gap_fill": "takes the range itself: trigger it with from and to",
     "waiting_detections": "hands on what waits now, whatever the date: trigger it once",
+    "sentinel2_late_scenes": "looks for what came late until now: trigger it once, with look_back_days",
     "inventory_refresh": "reads the inventories as they are now, whatever the date: trigger it once",
 }
 EXAMPLES = {

@@ -24,7 +24,7 @@ NO_PIXELS = "no_pixels"  # stored whole, but not in the pixel table
 GAP_REASONS = (NOT_SEARCHED, NOT_FETCHED, BROKEN, MAY_HEAL, CANNOT_HEAL, NO_PIXELS, WAITING_FOR_QUOTA)
 
 # observations.stage: who looked; each replaces only its own rows. failed_scenes.stage: what was being done; there a
-# task of a DAG has a stage of its own too (fetch_scene, fetch_granule, search_scenes, list_granules, read_inventories)
+# task of a DAG has a stage of its own too (fetch_scene, fetch_granule, search_scenes, search_late ...)
 SEARCH_STAGE = "search"
 FETCH_STAGE = "fetch"  # in failed_scenes: FETCH_SCENE
 FETCH_SCENE = "fetch_scene"

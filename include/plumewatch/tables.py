@@ -67,7 +67,7 @@ class Table:
             else self.empty()
         )
 
-    def from_columns(self, columns: Mapping[str, Any]) -> pa.Table:
+    def from_columns(self, columns: Mapping[str, Any], *, keep_dictionaries: bool = False) -> pa.Table:
         """Return the columns (arrays of equal length by name) as a conformed table."""
         kinds = {f.name: f.type for f in self.schema} | dict(self.further)
         arrays = {
@@ -76,11 +76,13 @@ class Table:
             else pa.array(values, type=kinds.get(name), from_pandas=False)
             for name, values in columns.items()
         }
-        return self.conform(pa.table(arrays))
+        return self.conform(pa.table(arrays), keep_dictionaries=keep_dictionaries)
 
-    def conform(self, rows: pa.Table, source: str | None = None) -> pa.Table:
+    def conform(self, rows: pa.Table, source: str | None = None, *, keep_dictionaries: bool = False) -> pa.Table:
         """Return `rows` with exactly the columns and types of the table, small tables in their sort order.
 
+        With `keep_dictionaries` a dictionary of values of a column's type may stand for the column: for writers, to
+        whom it saves writing out a text for each row.
         Raises InputError that names `source` where a column is missing or cannot be cast.
         """
         source = source or self.name
@@ -92,13 +94,22 @@ class Table:
             )
         fields = list(self.schema) + [pa.field(n, t) for n, t in self.further.items() if n in present]
         columns = [
-            _cast(rows[f.name], f, source) if f.name in present else pa.chunked_array([pa.nulls(rows.num_rows, f.type)])
+            pa.chunked_array([pa.nulls(rows.num_rows, f.type)])
+            if f.name not in present
+            else rows[f.name]
+            if keep_dictionaries and _is_dictionary_of(f.type, rows[f.name].type)
+            else _cast(rows[f.name], f, source)
             for f in fields
         ]
-        table = pa.table(columns, schema=pa.schema(fields, metadata=self.schema.metadata))
+        kinds = [pa.field(f.name, column.type) for f, column in zip(fields, columns, strict=True)]
+        table = pa.table(columns, schema=pa.schema(kinds, metadata=self.schema.metadata))
         if self.is_small and self.sort_by and table.num_rows > 1:
             table = table.sort_by([(name, "ascending") for name in self.sort_by])
         return table
+
+
+def _is_dictionary_of(wanted: pa.DataType, found: pa.DataType) -> bool:
+    return bool(pa.types.is_dictionary(found) and found.value_type == wanted)
 
 
 def _cast(column: pa.ChunkedArray, wanted: pa.Field, source: str) -> pa.ChunkedArray:

@@ -20,14 +20,12 @@ from plumewatch_airflow.summary import summarised
 @task(map_index_template="{{ scene_label }}", max_active_tis_per_dagrun=4)
 def fetch_scene(scene: dict[str, Any]) -> None:
     """Stack one scene to a COG with its STAC item; one that is there already, whole, is left."""
-    from plumewatch.rasters.scene_store import is_skip_note
     from plumewatch.sentinel2.ingest import fetch_area_scene
 
     cast(dict, get_current_context())["scene_label"] = f"{scene['area']} {scene['scene_id']}"
     with summarised() as summary, failure_recorded(scene["key"], scene["scene_id"], "fetch_scene", scene["area"]):
-        summary.path = fetch_area_scene(load_settings(), scene["area"], scene["item_href"], scene["older"])
-        summary.read, summary.skipped = 1, int(is_skip_note(summary.path))
-        summary.written = 1 - summary.skipped
+        fetched = fetch_area_scene(load_settings(), scene["area"], scene["item_href"], scene["older"])
+        summary.path, summary.read, summary.written, summary.skipped = fetched.path, 1, fetched.written, fetched.skipped
 
 
 @task(trigger_rule="all_done_min_one_success")

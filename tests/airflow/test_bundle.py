@@ -12,9 +12,13 @@ from plumewatch.keys import DAY, MONTH
 
 DAG_IDS = {
     "sentinel2_daily_ingest", "oco2_monthly_extraction", "methane_detection_and_matching", "co2_detection_and_matching",
-    "redetect", "inventory_refresh", "published_cases_validation", "waiting_detections",
+    "redetect", "inventory_refresh", "published_cases_validation", "waiting_detections", "sentinel2_late_scenes",
     "sentinel2_gap_fill",
 }  # fmt: skip
+TIMED = (
+    "sentinel2_daily_ingest", "sentinel2_late_scenes", "oco2_monthly_extraction", "inventory_refresh",
+    "waiting_detections", "sentinel2_gap_fill",
+)  # fmt: skip
 
 
 def test_every_file_is_one_dag_of_its_name(dagbag: Any) -> None:
@@ -81,10 +85,7 @@ def test_every_param_has_a_title_and_says_what_it_does(dagbag: Any) -> None:
 def test_every_schedule_is_utc_whatever_the_default_timezone_is(dagbag: Any) -> None:
     zones = {dag_id: getattr(dag.timetable, "timezone", None) for dag_id, dag in dagbag.dags.items()}
     assert [dag_id for dag_id, dag in dagbag.dags.items() if isinstance(dag.schedule, str)] == []
-    assert {dag_id: str(zone) for dag_id, zone in zones.items() if zone is not None} == dict.fromkeys(
-        ("sentinel2_daily_ingest", "oco2_monthly_extraction", "inventory_refresh", "waiting_detections",
-         "sentinel2_gap_fill"), "UTC"
-    )  # fmt: skip
+    assert {dag_id: str(zone) for dag_id, zone in zones.items() if zone is not None} == dict.fromkeys(TIMED, "UTC")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ TABLES = {
 }  # fmt: skip
 DAG_IDS = (
     "sentinel2_daily_ingest", "oco2_monthly_extraction", "methane_detection_and_matching", "co2_detection_and_matching",
-    "redetect", "inventory_refresh", "published_cases_validation", "sentinel2_gap_fill",
+    "redetect", "inventory_refresh", "published_cases_validation", "sentinel2_gap_fill", "sentinel2_late_scenes",
 )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ MAX_MODULES = 26  # of one level of a folder of the library, its __init__ includ
 ROOMS = (
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference",
     "sun", "orbits", "limit_check", "netcdf", "storage", "settings", "http", "failures", "missing_settings",
-    "hand_offs", "observations", "jobs",
+    "hand_offs", "observations", "progress", "jobs",
     "area_files", "area_names", "area_geometry", "areas", "spark_runtime", "spark_session", "rasters", "catalogues",
     "wind",
     "inventory", "pages", "sentinel2",
@@ -46,8 +46,9 @@ PURE_MODULES = {
 # Modules of pure rooms that read or write all the same. A new one is a decision, made here.
 READS_OR_WRITES = {
     "sentinel2.day_search", "sentinel2.gap_report", "sentinel2.gaps", "sentinel2.ingest", "sentinel2.item_bands",
-    "sentinel2.pixel_files", "sentinel2.pixel_plan", "sentinel2.replaced", "sentinel2.scene_index", "sentinel2.search",
-    "sentinel2.stack", "sentinel2.stored_scene", "methane.evaluation.pictures", "methane.evaluation.sahara",
+    "sentinel2.late_scenes", "sentinel2.pixel_files", "sentinel2.pixel_plan", "sentinel2.replaced",
+    "sentinel2.scene_index", "sentinel2.search", "sentinel2.stack", "sentinel2.stored_scene",
+    "methane.evaluation.pictures", "methane.evaluation.sahara",
 }  # fmt: skip
 REACHES_OUT = {
     "requests",

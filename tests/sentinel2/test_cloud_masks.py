@@ -20,7 +20,7 @@ from plumewatch.areas import read_areas
 from plumewatch.errors import InputError
 from plumewatch.gases import CH4
 from plumewatch.models import Area
-from plumewatch.rasters.scene_store import is_skip_note, list_scenes
+from plumewatch.rasters.scene_store import list_scenes
 from plumewatch.sentinel2.bands import S2CLOUDLESS_BANDS
 from plumewatch.sentinel2.clouds import PixelSettings, pixel_settings
 from plumewatch.sentinel2.ingest import fetch_area_scene, record_missing_scenes
@@ -59,7 +59,7 @@ def test_a_scene_over_the_areas_limit_is_a_skip_on_record(cloudy: str, tmp_path:
     """The item says 3.5 % of the tile. Seen are rows 30 to 69, cloud rows 30 to 53, clear those from 57 on."""
     settings = settings_with(tmp_path, max_cloud_cover=50)
     fetched = fetch_area_scene(settings, "dune", cloudy)
-    assert is_skip_note(fetched) and stored(settings) == []
+    assert (fetched.written, fetched.skipped, stored(settings)) == (0, 1, [])
     assert record_missing_scenes(settings, KEY, [{"area": "dune", "scene_id": SCENE_ID, "key": KEY}]) == 0
     where = {"gas": CH4.name, "key": KEY}
     [row] = storage.read_table(OBSERVATIONS, settings.table_root("observations"), None, where=where).to_pylist()
@@ -74,13 +74,13 @@ def test_a_skip_holds_until_the_limit_or_the_item_changes(cloudy: str, tmp_path:
     settings = settings_with(tmp_path, max_cloud_cover=50)
     fetch_area_scene(settings, "dune", cloudy)
     moved = (tmp_path / "catalogue").rename(tmp_path / "gone")
-    assert is_skip_note(fetch_area_scene(settings, "dune", cloudy))
+    assert fetch_area_scene(settings, "dune", cloudy).skipped == 1
     moved.rename(tmp_path / "catalogue")
     fetched = fetch_area_scene(settings_with(tmp_path, max_cloud_cover=70), "dune", cloudy)
-    assert stored(settings) == [SCENE_ID] and not list(tmp_path.rglob("*.skipped.json"))
-    assert storage.read_json(fetched)["properties"]["eo:cloud_cover"] == pytest.approx(60, abs=2)
-    assert storage.read_json(fetched)["properties"]["plumewatch:covered_fraction"] == pytest.approx(0.8, abs=0.02)
-    assert fetch_area_scene(settings_with(tmp_path), "dune", cloudy) == fetched  # no limit: all are taken
+    assert (fetched.written, stored(settings)) == (1, [SCENE_ID]) and not list(tmp_path.rglob("*.skipped.json"))
+    assert storage.read_json(fetched.path)["properties"]["eo:cloud_cover"] == pytest.approx(60, abs=2)
+    assert storage.read_json(fetched.path)["properties"]["plumewatch:covered_fraction"] == pytest.approx(0.8, abs=0.02)
+    assert fetch_area_scene(settings_with(tmp_path), "dune", cloudy).written == 1  # no limit: all are taken
     fetch_area_scene(settings_with(tmp_path, max_cloud_cover=50), "dune", cloudy)
     assert stored(settings) == [] and not list((tmp_path / "scenes").rglob("*.tif"))
 

@@ -66,7 +66,13 @@ def open_raster(href: str, access: Access = AS_IS) -> Iterator[DatasetReader]:
     Raises ServiceError where a service doesn't deliver the file (with its HTTP status) or gives a page in its place
     (retryable), InputError where the file is missing, cut off or no raster. Other errors of the block are the block's.
     """
-    address = access.signed(href) if is_http(href) else href
+    with _opened(access.signed(href) if is_http(href) else href, access) as source:
+        yield source
+
+
+@contextlib.contextmanager
+def _opened(address: str, access: Access) -> Iterator[DatasetReader]:
+    """The raster at an address that is signed where it must be."""
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(_environment(address))
@@ -88,19 +94,22 @@ def read_raster(href: str, read: Callable[[DatasetReader], T], access: Access = 
 
     That is so where it looks broken, and where the signature that `access` gave has expired meanwhile.
     """
-    attempts = 1 if storage.is_local(href) else ATTEMPTS
-    for attempt in range(1, attempts):
+    left, is_renewed = 1 if storage.is_local(href) else ATTEMPTS, False
+    while True:
+        address = access.signed(href) if is_http(href) else href
         try:
-            with open_raster(href, access) as source:
+            with _opened(address, access) as source:
                 return read(source)
         except InputError as error:
-            log.warning("attempt %s of %s: %s", attempt, attempts, error)
-        except ServiceError as error:
-            if error.http_status not in MUST_BE_SIGNED or not access.renew(href):
+            left -= 1
+            if not left:
                 raise
-            log.warning("attempt %s of %s, the next with a new signature: %s", attempt, attempts, error)
-    with open_raster(href, access) as source:
-        return read(source)
+            log.warning("read again: %s", error)
+        except ServiceError as error:
+            if is_renewed or error.http_status not in MUST_BE_SIGNED or not access.renew(href, address):
+                raise
+            is_renewed = True
+            log.warning("read again with a new signature: %s", error)
 
 
 def is_http(href: str) -> bool:

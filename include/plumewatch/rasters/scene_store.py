@@ -117,11 +117,6 @@ def note_skip(paths: ScenePaths, why: dict[str, Any]) -> None:
     storage.write_json(paths.skip_note, why)
 
 
-def is_skip_note(path: str) -> bool:
-    """Whether a path is that of the note of a scene that was left."""
-    return path.endswith(SKIP_NOTE)
-
-
 def read_skip_note(paths: ScenePaths) -> dict[str, Any] | None:
     """Return why a scene was left, None where it wasn't."""
     try:

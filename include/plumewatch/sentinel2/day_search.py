@@ -129,7 +129,7 @@ def search_day(settings: Settings, key: str, names: Sequence[str], **_: Any) -> 
     once, and the areas that it was to be asked for then fail at once, for the same reason.
     """
     day, found = date.fromisoformat(key), DaySearch()
-    for area, result in _search_areas(settings, names, day, day, key, found):
+    for area, result in search_areas(settings, names, day, day, key, found):
         found.searched.add((key, area.name))
         found.scenes += [_found(area, ref, result) for ref in result.scenes]
         found.skipped += [(key, area.name, skipped) for skipped in result.skipped]
@@ -144,7 +144,7 @@ def search_days(settings: Settings, first: date, last: date, key: str, names: Se
     are under `key`.
     """
     found, days = DaySearch(), days_between(first, last)
-    for area, result in _search_areas(settings, names, first, last, key, found):
+    for area, result in search_areas(settings, names, first, last, key, found):
         found.searched |= {(day, area.name) for day in days}
         found.scenes += [_found(area, ref, result) for ref in result.scenes]
         found.skipped += [(str(s.scene.observed_at_utc.date()), area.name, s) for s in result.skipped]
@@ -165,11 +165,12 @@ def days_between(first: date, last: date) -> list[str]:
 def search_newest(settings: Settings, key: str, names: Sequence[str], *, look_back_days: int) -> DaySearch:
     """Find the newest day with a usable scene of each area, at most `look_back_days` before the day `key`.
 
-    All usable scenes of that day are taken: an area may lie across tiles. They land under their own day.
+    All usable scenes of that day are taken, as an area may lie across tiles; of an area with `max_items` so many, the
+    newest first. They land under their own day.
     """
     last, found = date.fromisoformat(key), DaySearch()
     first = last - timedelta(days=look_back_days)
-    for area, result in _search_areas(settings, names, first, last, key, found):
+    for area, result in search_areas(settings, names, first, last, key, found, newest_first=True):
         found.failed += [(key, failure) for failure in result.failed]
         if not result.scenes:
             log.info("%s: no usable scene from %s to %s", area.name, first, last)
@@ -246,9 +247,20 @@ def observation_of(area: str, outcome: str, scene: SceneRef | None = None) -> di
 
 
 @one_patience_per_host()
-def _search_areas(
-    settings: Settings, names: Sequence[str], first: date, last: date, key: str, found: DaySearch
+def search_areas(
+    settings: Settings,
+    names: Sequence[str],
+    first: date,
+    last: date,
+    key: str,
+    found: DaySearch,
+    *,
+    newest_first: bool = False,
 ) -> Iterable[tuple[Area, FoundScenes]]:
+    """Search the areas called `names`, all where empty, from `first` to `last`, and return those that had an answer.
+
+    What fails is added to what was `found`, under `key`. A host that doesn't answer is waited for once.
+    """
     failures: list[FailedScene] = []
     areas = named_areas(settings, list(names), failures)
     found.failed += [(key, failure) for failure in failures]
@@ -259,7 +271,7 @@ def _search_areas(
 
     def search(area: Area) -> FoundScenes | PlumewatchError:
         try:
-            return search_scenes(area, first, last, catalogue_of(area, settings, apis))
+            return search_scenes(area, first, last, catalogue_of(area, settings, apis), newest_first)
         except PlumewatchError as error:
             return error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from plumewatch import storage
 from plumewatch.areas import log_unreadable, read_areas
@@ -15,7 +15,7 @@ from plumewatch.errors import ConfigurationError, PlumewatchError, redact
 from plumewatch.gases import CH4
 from plumewatch.models import Area, FailedScene
 from plumewatch.observations import read_observations, write_observations
-from plumewatch.rasters.scene_store import ScenePaths, is_skip_note, read_skip_note, scene_paths
+from plumewatch.rasters.scene_store import SKIP_NOTE, ScenePaths, read_skip_note, scene_paths
 from plumewatch.sentinel2 import replaced
 from plumewatch.sentinel2.day_search import named_areas, observation_of
 from plumewatch.sentinel2.scene_index import write_scene_index
@@ -26,13 +26,25 @@ from plumewatch.tables import PIXELS
 from plumewatch.wind.product import requests_of_day
 from plumewatch.wind.providers import fetch_wind
 
+
+class FetchedScene(NamedTuple):
+    """What became of a scene."""
+
+    path: str
+    """Of the STAC item, or of the note that says why it was left."""
+    written: int
+    """1 where it is stacked."""
+    skipped: int
+    """1 where it was left, as it is too cloudy over the area."""
+
+
 SCENES = "scenes"
 """Folder of the stacked scenes below the storage root."""
 log = logging.getLogger(__name__)
 
 
-def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: Sequence[str] = ()) -> str:
-    """Stack one scene onto the area's grid; return the path of the STAC item written, or of the note of a skip.
+def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: Sequence[str] = ()) -> FetchedScene:
+    """Stack one scene onto the area's grid, and return what was written: a scene, or the note that it is too cloudy.
 
     Then older products that it replaces are withdrawn: they came in before it. Where it can't be used for good, the
     first of the `older` products that can be is stacked in its place; the error is raised all the same.
@@ -49,11 +61,11 @@ def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: 
         if not error.is_retryable:
             _fetch_older(catalogue, item_href, older, areas[0], root)
         raise
-    if is_skip_note(written):
+    if written.endswith(SKIP_NOTE):
         replaced.empty_if_bare(settings.table_root(PIXELS.name), storage.parent(written))
-        return written
+        return FetchedScene(written, 0, 1)
     replaced.withdraw_replaced(root, storage.parent(written), older)
-    return written
+    return FetchedScene(written, 1, 0)
 
 
 def _fetch(catalogue: Catalogue, href: str, area: Area, root: str) -> str:
@@ -68,7 +80,7 @@ def _fetch_older(catalogue: Catalogue, item_href: str, older: Sequence[str], are
         except PlumewatchError as error:
             log.warning("%s", error)
             continue
-        if is_skip_note(written):
+        if written.endswith(SKIP_NOTE):
             log.warning("%s: %s is too cloudy to serve in place of %s", area.name, redact(href), redact(item_href))
             return
         log.warning("%s: %s serves in place of %s", area.name, written, redact(item_href))
