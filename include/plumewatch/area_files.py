@@ -22,7 +22,7 @@ BESIDE_AREAS = (
 """Endings of files that belong to others, or are for people: they need no word."""
 PROPERTIES = (
     "name", "catalogue", "stac_api", "collection", "max_cloud_cover", "max_items", "bands", "crs", "resolution_m",
-    "bbox", "width_px", "height_px", "note",
+    "bbox", "width_px", "height_px", "evalscript", "note",
 )  # fmt: skip
 """What a feature may say of its area; the note is for people, as JSON has no comments."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")

@@ -294,6 +294,19 @@ FAILED_SCENES = Table(
     sort_by=("area", "scene_id", "stage"),
 )  # fmt: skip
 
+PROCESSING_UNITS = Table(
+    "processing_units",
+    ("account", "month"),
+    _schema(
+        {
+            "begun_at_utc": TIME, "area": S, "scene_id": S, "predicted_units": F8,
+            "spent_units": F8,  # null while it is asked for, and where its process has died: then the predicted count
+            "n_requests": I4, "is_refused": B,
+        }
+    ),
+    sort_by=("begun_at_utc", "area", "scene_id"),
+)  # fmt: skip
+
 VALIDATION = Table(
     "validation",
     ("case",),
@@ -324,6 +337,7 @@ TABLES: dict[str, Table] = {
         SOURCES,
         MATCHES,
         FAILED_SCENES,
+        PROCESSING_UNITS,
         VALIDATION,
     )
 }
