@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 
 from plumewatch import storage
 from plumewatch.areas import grid_of, read_areas
+from plumewatch.catalogues.services import catalogue_of
 from plumewatch.errors import PlumewatchError, redact
 from plumewatch.keys import AS_WRITTEN, DAY, is_key
 from plumewatch.models import Area, FailedScene
@@ -162,7 +163,7 @@ def ingest_cost(order: Order, settings: Settings) -> list[str]:
             lines.append(f"  {area.name}: scenes unknown: {redact(url)}: {reason}")
             continue
         try:
-            found = search_scenes(area, order.first, order.last, settings.stac_api)
+            found = search_scenes(area, order.first, order.last, catalogue_of(area, settings))
         except PlumewatchError as error:
             lines.append(f"  {area.name}: scenes unknown: {error}")
             continue

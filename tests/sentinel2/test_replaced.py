@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import shapely
 from known_pixels import lonlat_polygon, write_area
+from plumewatch.catalogues import stac
 from plumewatch.errors import InputError, PlumewatchError, ServiceError
 from plumewatch.rasters.scene_store import list_scenes
-from plumewatch.sentinel2 import ingest, search
+from plumewatch.sentinel2 import ingest
 from plumewatch.sentinel2.day_search import search_day
 from plumewatch.sentinel2.ingest import fetch_area_scene
 from plumewatch.sentinel2.replaced import withdraw_replaced
@@ -139,7 +140,7 @@ def catalogue(
             if breaks:
                 breaks(folder)
             (folder / "item.json").write_text(json.dumps(items[-1]))
-        monkeypatch.setattr(search, "search_items", lambda *_: iter(items))
+        monkeypatch.setattr(stac, "search_items", lambda *_: iter(items))
         return Settings(storage_root=str(tmp_path), areas=str(tmp_path / "mine"))
 
     return call
@@ -166,7 +167,7 @@ def test_where_the_newest_is_broken_for_good_an_older_one_serves(
     settings = catalogue({name: without_b12 if n in broken else None for n, name in enumerate(ids)})
     [scene] = search_day(settings, "2025-08-21", []).scenes
     assert scene.scene_id == ids[2]
-    monkeypatch.delattr(search, "search_items")  # a failure asks the catalogue no more
+    monkeypatch.delattr(stac, "search_items")  # a failure asks the catalogue no more
     with nullcontext() if 2 not in broken else pytest.raises(InputError, match=f"{ids[2]}.*B12"):
         fetch_area_scene(settings, "dune", scene.item_href, scene.older)
     assert [s.scene_id for s in list_scenes(str(tmp_path / "scenes"))] == [ids[n] for n in kept]

@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 import shapely
 from plumewatch import http
+from plumewatch.catalogues.services import catalogue_of
 from plumewatch.catalogues.stac import read_item
 from plumewatch.errors import InputError, ServiceError
 from plumewatch.models import Area
-from plumewatch.sentinel2.search import search_scenes
+from plumewatch.sentinel2 import search
+from plumewatch.sentinel2.search import FoundScenes
+from plumewatch.settings import Settings
 from sentinel2_scenes import SCENE_ID, source_item
 
 DAY = date(2025, 8, 21)
@@ -83,6 +86,10 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def item(scene_id: str, **changed: Any) -> dict[str, Any]:
     return source_item({"B11": "b11.tif"}, scene_id=scene_id, **changed)
+
+
+def search_scenes(area: Area, first: date, last: date, api: str) -> FoundScenes:
+    return search.search_scenes(area, first, last, catalogue_of(area, Settings("/nowhere", stac_api=api)))
 
 
 def test_scenes_of_all_pages_by_time(api: str) -> None:

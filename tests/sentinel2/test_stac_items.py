@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ import shapely
 from known_pixels import lonlat_polygon, write_area
 from known_source import AREA
 from plumewatch import storage
-from plumewatch.catalogues.stac import read_item
+from plumewatch.catalogues import stac
+from plumewatch.catalogues.catalogue import DEFAULT_COLLECTION
+from plumewatch.catalogues.stac import StacCatalogue, read_item
 from plumewatch.errors import InputError
 from plumewatch.models import Area
 from plumewatch.rasters.scene_store import list_scenes
-from plumewatch.sentinel2 import search
 from plumewatch.sentinel2.day_search import search_day
 from plumewatch.sentinel2.ingest import fetch_area_scene
 from plumewatch.sentinel2.search import search_scenes
@@ -32,18 +33,27 @@ from sentinel2_scenes import SCENE_ID, source_item
 
 DAY = date(2025, 8, 21)
 NEW = "S2A_40RDN_20250821_1_L2A"
+DUNE = Area("dune", shapely.box(56.9, 24.3, 57.0, 24.4))
+
+
+class Given(StacCatalogue):
+    """A catalogue whose answer is known."""
+
+    def __init__(self, *items: dict[str, Any]) -> None:
+        super().__init__("http://host", DEFAULT_COLLECTION)
+        self.items = items
+
+    def search_items(self, *_: Any) -> Iterator[dict[str, Any]]:
+        return iter(self.items)
 
 
 @pytest.mark.parametrize("version", ["0.6.0", "0.9.0", "2.0.0", "latest", "", None, 0.9, 10, ["1.0.0"], True])
-def test_an_item_of_another_stac_is_refused_by_its_version(
-    version: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_item_of_another_stac_is_refused_by_its_version(version: object, tmp_path: Path) -> None:
     item = source_item({"B11": "B11.tif"}) | {"stac_version": version}
     (tmp_path / "item.json").write_text(json.dumps(item))
     with pytest.raises(InputError, match=r"item\.json: stac_version .*; allowed: 1\.0\.0, 1\.1\.0"):
         read_item(str(tmp_path / "item.json"))
-    monkeypatch.setattr(search, "search_items", lambda *_: iter([item, source_item({}, scene_id=NEW)]))
-    found = search_scenes(Area("dune", shapely.box(56.9, 24.3, 57.0, 24.4)), DAY, DAY, "http://host")
+    found = search_scenes(DUNE, DAY, DAY, Given(item, source_item({}, scene_id=NEW)))
     assert [ref.scene_id for ref in found.scenes] == [NEW]
     (failure,) = found.failed
     assert failure.scene_id == SCENE_ID and "stac_version" in failure.message
@@ -177,7 +187,7 @@ def catalogue(
             arrays = {**shown, "SCL": np.full((60, 60), 5, np.uint8)}
             items.append(source(arrays, scene_id=scene_id, links=(link,), **properties))
             path.write_text(json.dumps(items[-1]))
-        monkeypatch.setattr(search, "search_items", lambda *_: iter(items))
+        monkeypatch.setattr(stac, "search_items", lambda *_: iter(items))
         for scene in search_day(settings, "2025-08-21", []).scenes:
             fetch_area_scene(settings, "dune", scene.item_href, scene.older)
         return [s.scene_id for s in list_scenes(str(tmp_path / "scenes"))]
@@ -215,8 +225,7 @@ def test_the_stacked_scene_knows_that_it_is_deprecated(catalogue: Callable, tmp_
 
 
 @pytest.mark.parametrize("stated", ["yes", 1, 0, [], {"by": "x"}])
-def test_a_word_for_deprecated_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, stated: object) -> None:
-    monkeypatch.setattr(search, "search_items", lambda *_: iter([source_item({}, deprecated=stated)]))
-    found = search_scenes(Area("dune", shapely.box(56.9, 24.3, 57.0, 24.4)), DAY, DAY, "http://host")
+def test_a_word_for_deprecated_that_is_none_is_refused(stated: object) -> None:
+    found = search_scenes(DUNE, DAY, DAY, Given(source_item({}, deprecated=stated)))
     (failure,) = found.failed
     assert found.scenes == () and "; allowed: true or false" in failure.message

@@ -174,7 +174,12 @@ class TestResume:
         """Fetch the scene, and on later calls return how many rasters were read again."""
         reads: list[str] = []
         original = item_bands.read_raster
-        monkeypatch.setattr(item_bands, "read_raster", lambda href, read: (reads.append(href), original(href, read))[1])
+
+        def counted(href: str, *how: object) -> object:
+            reads.append(href)
+            return original(href, *how)
+
+        monkeypatch.setattr(item_bands, "read_raster", counted)
 
         def fetch(area: Area = AREA) -> int:
             reads.clear()

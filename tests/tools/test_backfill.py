@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from earthdata_archive import serve_archive
+from plumewatch.catalogues.catalogue import Catalogue
 from plumewatch.errors import InputError, ServiceError
 from plumewatch.models import Area
 from plumewatch.settings import Settings
@@ -89,8 +90,8 @@ def found(n: int, skipped: int = 0) -> Any:
 def test_the_cost_of_days_is_what_the_catalogues_have(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def search(where: Area, first: date, last: date, stac_api: str) -> Any:
-        asked.append((where.name, first, last, stac_api))
+    def search(where: Area, first: date, last: date, catalogue: Catalogue) -> Any:
+        asked.append((where.name, first, last, catalogue.url))
         if where.name == "failing":
             raise ServiceError("http://default: 503", 503)
         return found(12, skipped=3)

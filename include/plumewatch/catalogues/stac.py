@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -19,10 +20,35 @@ from plumewatch.errors import InputError, PlumewatchError, ServiceError, reading
 from plumewatch.geodesy import split_at_180
 from plumewatch.http import MAX_MESSAGE, SEARCH_TIMEOUT_S, download_existing, http_session, make_patient, no_answer
 from plumewatch.keys import is_file_name
+from plumewatch.rasters.access import AS_IS, Access
 
 ITEM = "a STAC item as JSON"
 VERSION = "1."  # its drafts (1.0.0-beta.2) too, which the first Earth Search writes
 PAGE_ITEMS = 100  # the largest page that all public catalogues grant
+
+
+@dataclass(frozen=True)
+class StacCatalogue:
+    """A collection of a STAC API (`Catalogue`)."""
+
+    url: str
+    """The API's landing page."""
+    collection: str
+    """The collection that is searched."""
+    access: Access = AS_IS
+    """How its rasters are opened."""
+
+    def search_items(self, geometry: Any, start: date, end: date) -> Iterator[dict[str, Any]]:
+        """As `search_items` of this module."""
+        return search_items(self.url, self.collection, geometry, start, end)
+
+    def item_href(self, item: dict[str, Any]) -> str:
+        """Return where an item of a search is: what it says itself, else where STAC APIs keep items."""
+        return item_href(item, self.url, self.collection)
+
+    def read_item(self, href: str) -> pystac.Item:
+        """As `read_item` of this module."""
+        return read_item(href)
 
 
 def search_items(api: str, collection: str, geometry: Any, start: date, end: date) -> Iterator[dict[str, Any]]:

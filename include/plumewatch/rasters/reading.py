@@ -21,6 +21,7 @@ from rasterio.io import DatasetReader
 
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError, ServiceError, redact
+from plumewatch.rasters.access import AS_IS, Access
 
 T = TypeVar("T")
 
@@ -51,16 +52,19 @@ log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def open_raster(href: str) -> Iterator[DatasetReader]:
+def open_raster(href: str, access: Access = AS_IS) -> Iterator[DatasetReader]:
     """Yield the raster at `href` (http, https, s3, file or a path); reading that fails in the block is classified too.
+
+    It is opened as `access` says, and named by its `href`.
 
     Raises ServiceError where a service doesn't deliver the file (with its HTTP status) or gives a page in its place
     (retryable), InputError where the file is missing, cut off or no raster. Other errors of the block are the block's.
     """
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(_environment(href))
-            source = stack.enter_context(_open(href))
+            address = access.signed(href) if is_http(href) else href
+            stack.enter_context(_environment(address))
+            source = stack.enter_context(_open(address, access))
         except (PlumewatchError, MemoryError):
             raise
         except Exception as error:  # GDAL's and rasterio's own, and what they make of tags and texts
@@ -73,16 +77,16 @@ def open_raster(href: str) -> Iterator[DatasetReader]:
             raise _classify(href, error) from error
 
 
-def read_raster(href: str, read: Callable[[DatasetReader], T]) -> T:
+def read_raster(href: str, read: Callable[[DatasetReader], T], access: Access = AS_IS) -> T:
     """Return what `read` makes of the raster at `href`; a remote one that looks broken is read a second time."""
     attempts = 1 if storage.is_local(href) else ATTEMPTS
     for attempt in range(1, attempts):
         try:
-            with open_raster(href) as source:
+            with open_raster(href, access) as source:
                 return read(source)
         except InputError as error:
             log.warning("attempt %s of %s: %s", attempt, attempts, error)
-    with open_raster(href) as source:
+    with open_raster(href, access) as source:
         return read(source)
 
 
@@ -100,10 +104,10 @@ def _environment(href: str) -> rasterio.Env:
     return rasterio.Env(**REMOTE_ENVIRONMENT, CPL_VSIL_CURL_NON_CACHED=f"/vsicurl/{host}")
 
 
-def _open(href: str) -> DatasetReader:
+def _open(href: str, access: Access) -> DatasetReader:
     if is_http(href):
         return rasterio.open(href)
-    fs, inner = storage.filesystem(href)
+    fs, inner = access.filesystem(href)
     if storage.is_local(href):
         return rasterio.open(inner)
     return rasterio.open(inner, opener=fs)

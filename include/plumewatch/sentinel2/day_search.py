@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from plumewatch.areas import WHOLE_SEARCH, read_areas, select_areas
+from plumewatch.catalogues.services import catalogue_of
 from plumewatch.errors import ConfigurationError, PlumewatchError, some_of
 from plumewatch.failures import FailureBook, NothingDone, went_through
 from plumewatch.gases import CH4
@@ -230,11 +231,7 @@ def _search_areas(
     answered = []
     for area in areas:
         try:
-            if area.catalogue != "stac":
-                raise ConfigurationError(
-                    f"area {area.name}: catalogue {area.catalogue!r} is not served yet; allowed: stac"
-                )
-            answered.append((area, search_scenes(area, first, last, settings.stac_api)))
+            answered.append((area, search_scenes(area, first, last, catalogue_of(area, settings))))
         except PlumewatchError as error:
             failure = FailedScene.from_exception(error, scene_id=WHOLE_SEARCH, stage=SEARCH_STAGE, area=area.name)
             found.failed.append((key, failure))

@@ -9,7 +9,8 @@ from typing import Any
 
 from plumewatch import storage
 from plumewatch.areas import log_unreadable, read_areas
-from plumewatch.catalogues.stac import read_item
+from plumewatch.catalogues.catalogue import Catalogue
+from plumewatch.catalogues.services import catalogue_of
 from plumewatch.errors import ConfigurationError, PlumewatchError, redact
 from plumewatch.gases import CH4
 from plumewatch.models import Area, FailedScene
@@ -40,22 +41,26 @@ def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: 
     if not areas:
         why = next((f.message for f in failures if f.area == area_name), "no file of it can be used: the log says why")
         raise ConfigurationError(f"area {area_name}: {why}")
-    root = settings.table_root(SCENES)
+    root, catalogue = settings.table_root(SCENES), catalogue_of(areas[0], settings)
     try:
-        written = fetch_scene(read_item(item_href), areas[0], root)
+        written = _fetch(catalogue, item_href, areas[0], root)
     except PlumewatchError as error:
         if not error.is_retryable:
-            _fetch_older(settings, areas[0], item_href, older)
+            _fetch_older(catalogue, item_href, older, areas[0], root)
         raise
     replaced.withdraw_replaced(root, storage.parent(written), older)
     return written
 
 
-def _fetch_older(settings: Settings, area: Area, item_href: str, older: Sequence[str]) -> None:
+def _fetch(catalogue: Catalogue, href: str, area: Area, root: str) -> str:
+    return fetch_scene(catalogue.read_item(href), area, root, catalogue.access)
+
+
+def _fetch_older(catalogue: Catalogue, item_href: str, older: Sequence[str], area: Area, root: str) -> None:
     """Stack the first usable one of the older products of a scene; where there is none, or none to be had, say so."""
     for href in older:
         try:
-            written = fetch_scene(read_item(href), area, settings.table_root(SCENES))
+            written = _fetch(catalogue, href, area, root)
         except PlumewatchError as error:
             log.warning("%s", error)
             continue

@@ -18,6 +18,7 @@ from rasterio.io import DatasetReader
 from plumewatch.constants import SAME_PIXEL_SIZE
 from plumewatch.errors import InputError, reading, redact
 from plumewatch.models import Area, Grid
+from plumewatch.rasters.access import AS_IS, Access
 from plumewatch.rasters.plain_numbers import checked_plain
 from plumewatch.rasters.reading import read_raster
 from plumewatch.rasters.regrid import pixel_size_m, read_on_grid
@@ -72,7 +73,7 @@ class StackedBands:
     """Size of the source's pixels by band."""
 
 
-def read_bands(item: pystac.Item, area: Area, grid: Grid) -> StackedBands:
+def read_bands(item: pystac.Item, area: Area, grid: Grid, access: Access = AS_IS) -> StackedBands:
     """Return the area's bands, the classification and, where the item has it as GeoTIFF, the cloud probability.
 
     Raises ServiceError where a service doesn't deliver a file, InputError where an asset is missing, cut off or
@@ -83,7 +84,7 @@ def read_bands(item: pystac.Item, area: Area, grid: Grid) -> StackedBands:
     for band in area.bands:
         asset = _asset(item, band)
         stated = {"href": asset.href, "raster:bands": [_stated(item, asset, band)]}
-        values, tags, sizes_m[band] = _read(_href(asset), grid, Resampling.bilinear)
+        values, tags, sizes_m[band] = _read(_href(asset), grid, access, Resampling.bilinear)
         if values.dtype != np.uint16:
             raise InputError(redact(_href(asset)), f"reflectance of type {values.dtype}", "uint16")
         rules.add(compute_reflectance_rule(name, item.collection_id, item.properties, stated, tags))
@@ -96,7 +97,7 @@ def read_bands(item: pystac.Item, area: Area, grid: Grid) -> StackedBands:
     normalised = {band: normalise(values, rule) for band, values in numbers.items()}
     classification = _asset(item, SCENE_CLASSIFICATION)
     _stated(item, classification, SCENE_CLASSIFICATION)
-    around = _read_plain(_href(classification), with_surroundings(grid), LAST_CLASS)
+    around = _read_plain(_href(classification), with_surroundings(grid), access, LAST_CLASS)
     margin = surroundings_px(grid)
     scl = around[margin:-margin, margin:-margin]
     _warn_of_copies(name, sizes_m, grid)
@@ -104,7 +105,7 @@ def read_bands(item: pystac.Item, area: Area, grid: Grid) -> StackedBands:
         bands={band: values for band, (values, _) in normalised.items()},
         scl=scl,
         around=around,
-        cloud=_cloud(item, grid, scl),
+        cloud=_cloud(item, grid, access, scl),
         rule=rule,
         n_clipped=sum(n for _, n in normalised.values()),
         source_pixel_m=sizes_m,
@@ -120,16 +121,16 @@ def _warn_of_copies(name: str, sizes_m: Mapping[str, float], grid: Grid) -> None
         log.warning("%s: %s; no methane is looked for in copies of B11 and B12", name, cells)
 
 
-def _cloud(item: pystac.Item, grid: Grid, scl: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+def _cloud(item: pystac.Item, grid: Grid, access: Access, scl: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     key = find_asset(item.assets, CLOUD_PROBABILITY)
     if key is None or not _is_geotiff(item.assets[key]):
         return None  # JPEG 2000 in a bucket that the reader pays for, in Earth Search's sentinel-2-l2a
-    cloud = _read_plain(_href(item.assets[key]), grid, MOST_PERCENT, NO_CLOUD_DATA)
+    cloud = _read_plain(_href(item.assets[key]), grid, access, MOST_PERCENT, NO_CLOUD_DATA)
     return np.where(scl == NO_DATA_CLASS, np.uint8(NO_CLOUD_DATA), cloud)
 
 
 def _read(
-    href: str, grid: Grid, resampling: Resampling, fill: int = NODATA
+    href: str, grid: Grid, access: Access, resampling: Resampling, fill: int = NODATA
 ) -> tuple[NDArray[Any], tuple[float, float], float]:
     """Return a raster on the grid, the scale and offset that its tags state, and the size of its pixels in metres."""
 
@@ -143,7 +144,7 @@ def _read(
         numbers = read_on_grid(source, grid, resampling, fill)
         return numbers, (source.scales[0], source.offsets[0]), round(pixel_size_m(source, grid), 1)
 
-    return read_raster(href, read)
+    return read_raster(href, read, access)
 
 
 def _stated(item: pystac.Item, asset: pystac.Asset, band: str) -> dict[str, Any]:
@@ -156,9 +157,9 @@ def _stated(item: pystac.Item, asset: pystac.Asset, band: str) -> dict[str, Any]
     return stated
 
 
-def _read_plain(href: str, grid: Grid, last: int, fill: int = NODATA) -> NDArray[np.uint8]:
+def _read_plain(href: str, grid: Grid, access: Access, last: int, fill: int = NODATA) -> NDArray[np.uint8]:
     """Return classes or percentages on the grid; InputError where they are above `last` or the tags pack them."""
-    numbers, tags, _ = _read(href, grid, Resampling.nearest, fill)
+    numbers, tags, _ = _read(href, grid, access, Resampling.nearest, fill)
     return checked_plain(redact(href), numbers, last, fill=fill, tags=tags)
 
 

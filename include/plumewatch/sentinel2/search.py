@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from plumewatch.catalogues.stac import check_version, item_href, search_items
+from plumewatch.catalogues.catalogue import Catalogue
+from plumewatch.catalogues.stac import check_version
 from plumewatch.errors import InputError
 from plumewatch.models import Area, FailedScene
 from plumewatch.sentinel2.scene import SceneRef, scene_ref, select_newest
 from plumewatch.statuses import SEARCH_STAGE, SKIPPED_CLOUD, SKIPPED_DUPLICATE
-
-DEFAULT_COLLECTION = "sentinel-2-l2a"
 
 log = logging.getLogger(__name__)
 
@@ -50,23 +49,20 @@ class FoundScenes:
         return tuple(ref.scene_id for ref in self.scenes if ref.cloud_cover is None)
 
 
-def search_scenes(area: Area, start: date, end: date, stac_api: str) -> FoundScenes:
-    """Return the scenes of an area from `start` to `end`, both included (UTC dates).
+def search_scenes(area: Area, start: date, end: date, catalogue: Catalogue) -> FoundScenes:
+    """Return the scenes that the catalogue of an area has from `start` to `end`, both included (UTC dates).
 
-    The catalogue is the area's own or else `stac_api`, the collection the area's or else sentinel-2-l2a. Cloud cover
-    is compared here and not asked of the service: some ignore the filter in silence, and a scene that is too cloudy
-    is to be known by name.
+    Cloud cover is compared here and not asked of the service: some ignore the filter in silence, and a scene that is
+    too cloudy is to be known by name.
 
     Raises ServiceError (retryable unless the service refuses the request) and InputError where the answer isn't STAC.
     """
-    api = area.stac_api or stac_api
-    collection = area.collection or DEFAULT_COLLECTION
     refs: dict[str, SceneRef] = {}
     failed = []
     others: Counter[str] = Counter()
-    for item in search_items(api, collection, area.geometry, start, end):
+    for item in catalogue.search_items(area.geometry, start, end):
         try:
-            href = item_href(item, api, collection)
+            href = catalogue.item_href(item)
             check_version(item, href)
             ref = scene_ref(item, href)
         except InputError as error:
@@ -76,13 +72,13 @@ def search_scenes(area: Area, start: date, end: date, stac_api: str) -> FoundSce
         in_time = start <= ref.observed_at_utc.date() <= end
         if not (in_time and ref.footprint.intersects(area.geometry)):
             continue
-        if item.get("collection") not in (None, collection):
+        if item.get("collection") not in (None, catalogue.collection):
             others[str(item["collection"])] += 1
         elif ref.scene_id not in refs or ref.newness > refs[ref.scene_id].newness:  # pages may repeat an item
             refs[ref.scene_id] = ref
     if others:
         found = ", ".join(f"{n} items of {name}" for name, n in sorted(others.items()))
-        log.warning("%s: left out: %s; allowed: items of %s", area.name, found, collection)
+        log.warning("%s: left out: %s; allowed: items of %s", area.name, found, catalogue.collection)
     return _choose(area, list(refs.values()), failed)
 
 

@@ -18,6 +18,7 @@ from rasterio.features import geometry_mask
 
 from plumewatch.areas import grid_of
 from plumewatch.models import Area, Grid
+from plumewatch.rasters.access import AS_IS, Access
 from plumewatch.rasters.cog import cog_bytes
 from plumewatch.rasters.scene_store import AROUND, checksum, is_complete, publish_scene, scene_paths
 from plumewatch.sentinel2.bands import (
@@ -40,8 +41,10 @@ VERSIONED = ("updated", "deprecated", "s2:", "sentinel:", "earthsearch:", "proce
 log = logging.getLogger(__name__)
 
 
-def fetch_scene(item: pystac.Item, area: Area, scenes_root: str) -> str:
+def fetch_scene(item: pystac.Item, area: Area, scenes_root: str, access: Access = AS_IS) -> str:
     """Stack a scene on the area's grid and return the path of the STAC item that was written.
+
+    Its files are opened as `access` says.
 
     Written are `<scene_id>.tif` (the area's bands, reflectance x 10000, 0 is no data), `_scl.tif`, `_around.tif` (the
     classification with what lies around the grid), where the catalogue has it as GeoTIFF `_cloud.tif`, and last the
@@ -58,7 +61,7 @@ def fetch_scene(item: pystac.Item, area: Area, scenes_root: str) -> str:
     if is_complete(paths, recipe):
         log.info("%s: already stacked", paths.item)
         return paths.item
-    stacked = read_bands(item, area, grid)
+    stacked = read_bands(item, area, grid, access)
     place = grid.crs, grid.transform
     classes, data = {SCENE_CLASSIFICATION: stacked.scl}, stacked.bands
     rasters = {

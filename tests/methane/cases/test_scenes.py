@@ -9,6 +9,7 @@ import pytest
 import shapely
 from case_rows import AT, EHRENBERG, KORPEZHE
 from plumewatch.areas import grid_of, read_areas
+from plumewatch.catalogues import stac
 from plumewatch.errors import ServiceError
 from plumewatch.failures import FailureBook
 from plumewatch.methane.cases import scenes as case_scenes
@@ -61,8 +62,8 @@ def test_scenes_of_the_pass_and_of_the_days_before_are_asked_for(monkeypatch: py
     asked: list[tuple[Any, ...]] = []
     refs = (ref("before", AT - timedelta(days=5)), ref("other_orbit", AT, orbit=127), ref("the_pass", AT))
 
-    def search(area: Any, first: Any, last: Any, api: str) -> FoundScenes:
-        asked.append((area.name, str(first), str(last), api))
+    def search(area: Any, first: Any, last: Any, catalogue: Any) -> FoundScenes:
+        asked.append((area.name, str(first), str(last), catalogue.url))
         return FoundScenes(refs if str(last) == "2021-10-19" else refs[:2])
 
     monkeypatch.setattr(case_scenes, "search_scenes", search)
@@ -121,10 +122,10 @@ def test_bands_that_methane_leaves_are_fetched_where_the_catalogue_has_them(
 ) -> None:
     item = Item("a", None, None, AT, {}, assets={key: Asset(f"{key}.tif") for key in assets})
     stacked = []
-    monkeypatch.setattr(case_scenes, "read_item", lambda href: item)
+    monkeypatch.setattr(stac, "read_item", lambda href: item)
     monkeypatch.setattr(case_scenes, "fetch_scene", lambda *arguments: stacked.append(arguments) or "path")
     assert case_scenes.fetch_case_scene(Settings("/storage"), "case_korpezhe", "http://c/a") == "path"
-    [(_, area, scenes)] = stacked
+    [(_, area, scenes, _)] = stacked
     assert area.bands == bands and area.name == "case_korpezhe" and scenes == "/storage/scenes"
 
 

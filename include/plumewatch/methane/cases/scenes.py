@@ -17,7 +17,7 @@ from pyproj import Transformer
 from shapely.geometry import mapping
 
 from plumewatch import storage
-from plumewatch.catalogues.stac import read_item
+from plumewatch.catalogues.services import catalogue_of
 from plumewatch.errors import PlumewatchError, ServiceError, redact
 from plumewatch.failures import FailureBook, went_through
 from plumewatch.geodesy import utm_epsg
@@ -151,9 +151,9 @@ def search_cases(
 
 def _search_case(settings: Settings, case: PublishedCase, found: CaseSearch) -> CaseNote:
     """Add the scenes of a case to those `found`."""
-    day = date.fromisoformat(case.observed_on)
+    area, day = case_area(case.area), date.fromisoformat(case.observed_on)
     first = day - timedelta(days=plume_thresholds().references.max_days_back)
-    result = search_scenes(case_area(case.area), first, day, settings.stac_api)
+    result = search_scenes(area, first, day, catalogue_of(area, settings))
     found.failed += [failure for failure in result.failed if failure not in found.failed]
     shown = [ref for ref in result.scenes if ref.observed_at_utc.date() == day and _is_pass(case, ref)]
     if not shown:
@@ -183,14 +183,16 @@ def _what_there_is(case: PublishedCase, result: FoundScenes, day: date) -> str:
     return f"the catalogue has no scene of {case.platform or 'Sentinel-2'} on {day} (it has {there})"
 
 
-def fetch_case_scene(settings: Settings, area: str, item_href: str) -> str:
+def fetch_case_scene(settings: Settings, area_name: str, item_href: str) -> str:
     """Stack one scene onto the grid of an area around a site, and return the path of the STAC item written.
 
     Of the bands that methane leaves as they are those are taken that the item has.
     """
-    item = read_item(item_href)
+    area = case_area(area_name)
+    catalogue = catalogue_of(area, settings)
+    item = catalogue.read_item(item_href)
     bands = tuple(band for band in UNTOUCHED_BANDS if find_asset(item.assets, band)) + METHANE_BANDS
-    return fetch_scene(item, replace(case_area(area), bands=bands), settings.table_root(SCENES))
+    return fetch_scene(item, replace(area, bands=bands), settings.table_root(SCENES), catalogue.access)
 
 
 def fetch_case_wind(settings: Settings, scenes: Sequence[Mapping[str, Any]]) -> list[str]:

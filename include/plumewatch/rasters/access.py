@@ -1,0 +1,28 @@
+"""How the rasters of a service are opened: as they are, or with what the service wants to see first."""
+
+from __future__ import annotations
+
+from fsspec import AbstractFileSystem
+
+from plumewatch import storage
+
+
+class Access:
+    """Opens rasters as they are; a service that wants a signature or keys of its own has a class over this one."""
+
+    def signed(self, href: str) -> str:
+        """Return the address (http, https) at which `href` is to be had now. It is for the reading alone: not kept,
+        not shown."""
+        return href
+
+    def renew(self, href: str) -> bool:
+        """Forget the signature that `signed` gave, as it was refused; whether another one may be had."""
+        return False
+
+    def filesystem(self, href: str) -> tuple[AbstractFileSystem, str]:
+        """Return who reads a `href` that isn't had by HTTP, and its path there."""
+        return storage.filesystem(href)
+
+
+AS_IS = Access()
+"""For rasters that anybody may read, and those of the storage."""
