@@ -38,6 +38,8 @@ from plumewatch.errors import (
 from plumewatch.geodesy import split_at_180
 from plumewatch.http import MAX_MESSAGE, PatientAdapter, no_answer
 from plumewatch.keys import is_file_name
+from plumewatch.missing_settings import missing_hub_account
+from plumewatch.rasters.access import AS_IS, Access
 from plumewatch.settings import Settings
 
 MAIN_URL = "https://services.sentinel-hub.com"
@@ -58,10 +60,6 @@ QUOTA_CODE, QUOTA_TEXT = "INSUFFICIENT_PROCESSING_UNITS", "nsufficient processin
 """By these the service's 403 for a month that is used up is known from one for want of a permission."""
 PRODUCT_SUFFIX = ".SAFE"  # the Copernicus Data Space ends its ids by it
 ITEM = "an item of Sentinel Hub's Catalog"
-NO_ACCOUNT = (
-    "areas of the catalogue sentinel_hub need an account: set SH_CLIENT_ID and SH_CLIENT_SECRET, or the connection "
-    "`sentinel_hub` (docs/sentinel_hub.md says where they come from), or choose the catalogue stac, which needs none"
-)
 
 log = logging.getLogger(__name__)
 warnings.simplefilter("ignore", SHRateLimitWarning)  # `_BoundedRateLimit` tells of it
@@ -70,7 +68,7 @@ warnings.simplefilter("ignore", SHRateLimitWarning)  # `_BoundedRateLimit` tells
 class SentinelHub:
     """The collection sentinel-2-l2a of one account, for one area; belongs to one thread."""
 
-    collection = COLLECTION
+    access: Access = AS_IS  # it has no files to open: its pixels are made by the Process API
 
     def __init__(self, settings: Settings, area: str) -> None:
         """Raises ConfigurationError where there is no account, or nobody says where its tokens come from."""
@@ -88,6 +86,11 @@ class SentinelHub:
     def url(self) -> str:
         """The service."""
         return str(self.config.sh_base_url)
+
+    @property
+    def collection(self) -> str:
+        """Its collection of surface reflectance."""
+        return COLLECTION
 
     def search_items(self, geometry: Any, start: date, end: date) -> Iterator[dict[str, Any]]:
         """Yield the items that meet a geometry (shapely, WGS 84) from `start` to `end`, both included (UTC).
@@ -137,11 +140,6 @@ def with_product_name(item: dict[str, Any]) -> dict[str, Any]:
     return {**item, "properties": properties}
 
 
-def has_account(settings: Settings) -> bool:
-    """Return whether the settings name an account."""
-    return bool(settings.sh_client_id and settings.sh_client_secret)
-
-
 def token_url(settings: Settings) -> str:
     """Return where tokens come from. Raises ConfigurationError where nobody says it."""
     base_url = settings.sh_base_url.rstrip("/")
@@ -154,8 +152,8 @@ def token_url(settings: Settings) -> str:
 
 def _config(settings: Settings) -> HubConfig:
     """The client's configuration; by its defaults, as it would else write a file into the home folder."""
-    if not has_account(settings):
-        raise ConfigurationError(NO_ACCOUNT)
+    if reason := missing_hub_account(settings):
+        raise ConfigurationError(reason)
     return HubConfig(
         use_defaults=True,
         sh_client_id=settings.sh_client_id,

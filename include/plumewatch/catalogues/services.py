@@ -8,14 +8,18 @@ from plumewatch.errors import ConfigurationError
 from plumewatch.models import Area
 from plumewatch.settings import Settings
 
-STAC = "stac"
+STAC, SENTINEL_HUB = "stac", "sentinel_hub"
 
 
 def catalogue_of(area: Area, settings: Settings) -> Catalogue:
     """Return the catalogue of an area: its own or else the settings' STAC API, its collection or else sentinel-2-l2a.
 
-    Raises ConfigurationError where no module serves it.
+    Or Sentinel Hub, by the settings' account. Raises ConfigurationError where that has none, or no module serves it.
     """
+    if area.catalogue == SENTINEL_HUB:
+        from plumewatch.catalogues.sentinel_hub import SentinelHub  # its client takes a second to import
+
+        return SentinelHub(settings, area.name)
     if area.catalogue != STAC:
-        raise ConfigurationError(f"area {area.name}: catalogue {area.catalogue!r} is not served yet; allowed: {STAC}")
+        raise ConfigurationError(f"area {area.name}: catalogue {area.catalogue!r}; allowed: {STAC}, {SENTINEL_HUB}")
     return StacCatalogue(area.stac_api or settings.stac_api, area.collection or DEFAULT_COLLECTION)

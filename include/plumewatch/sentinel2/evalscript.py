@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from plumewatch.errors import InputError
@@ -179,13 +180,10 @@ def _listed(value: Any) -> list[Any]:
 
 def _object(file: str, text: str, code: str) -> dict[str, Any]:
     """Return the JavaScript object that a text begins with; `code` is the text without strings and comments."""
-    depth, end = 0, 0
-    for end, mark in enumerate(code):
-        depth += (mark in "{[") - (mark in "}]")
-        if not depth:
-            break
+    depths = accumulate((mark in "{[") - (mark in "}]") for mark in code)
+    end = next((n for n, depth in enumerate(depths, 1) if not depth), len(code))
     parts, at = [], 0
-    literal = text[: end + 1]
+    literal = text[:end]
     while at < len(literal):
         token = TOKEN.match(literal, at)
         if token is None:

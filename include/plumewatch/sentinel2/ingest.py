@@ -5,22 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, cast
 
 from plumewatch import storage
 from plumewatch.areas import log_unreadable, read_areas
 from plumewatch.catalogues.catalogue import Catalogue
-from plumewatch.catalogues.services import catalogue_of
-from plumewatch.errors import ConfigurationError, PlumewatchError, redact
+from plumewatch.catalogues.services import SENTINEL_HUB, catalogue_of
+from plumewatch.errors import ConfigurationError, PlumewatchError, QuotaUsedUp, redact
 from plumewatch.gases import CH4
 from plumewatch.models import Area, FailedScene
-from plumewatch.observations import write_observations
+from plumewatch.observations import waiting_scenes, write_observations
 from plumewatch.rasters.scene_store import ScenePaths, scene_paths
 from plumewatch.sentinel2 import replaced
 from plumewatch.sentinel2.day_search import named_areas, observation_of
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.settings import Settings
-from plumewatch.statuses import FAILED, FETCH_STAGE, SKIPPED_DUPLICATE
+from plumewatch.statuses import FAILED, FETCH_STAGE, SKIPPED_DUPLICATE, WAITING_FOR_QUOTA
 from plumewatch.tables import PIXELS
 from plumewatch.wind.product import requests_of_day
 from plumewatch.wind.providers import fetch_wind
@@ -45,7 +45,7 @@ def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: 
     try:
         written = _fetch(catalogue, item_href, areas[0], root)
     except PlumewatchError as error:
-        if not error.is_retryable:
+        if not error.is_retryable and not isinstance(error, QuotaUsedUp):
             _fetch_older(catalogue, item_href, older, areas[0], root)
         raise
     replaced.withdraw_replaced(root, storage.parent(written), older)
@@ -53,7 +53,12 @@ def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: 
 
 
 def _fetch(catalogue: Catalogue, href: str, area: Area, root: str) -> str:
-    return fetch_scene(catalogue.read_item(href), area, root, catalogue.access)
+    reader = None
+    if area.catalogue == SENTINEL_HUB:
+        from plumewatch.sentinel2.process_api import ProcessApi  # its client takes a second to import
+
+        reader = ProcessApi(cast(Any, catalogue), area)
+    return fetch_scene(catalogue.read_item(href), area, root, catalogue.access, reader)
 
 
 def _fetch_older(catalogue: Catalogue, item_href: str, older: Sequence[str], area: Area, root: str) -> None:
@@ -103,7 +108,8 @@ def record_missing_scenes(
 ) -> int:
     """Write an observation `failed` for each scene of the day that isn't stored, or that is in `failed` (area, id).
 
-    Return their number. One that was `withdrawn` is a duplicate and no failure.
+    Return their number. One that was `withdrawn` is a duplicate and no failure, and one that waits for its service's
+    quota goes on to wait.
     """
     root = settings.table_root(SCENES)
     missing = [
@@ -112,13 +118,14 @@ def record_missing_scenes(
         if (s["area"], s["scene_id"]) in failed
         or not storage.exists(scene_paths(root, s["area"], key, s["scene_id"]).item)
     ]
+    waiting = waiting_scenes(settings.storage_root, CH4.name, key)
     duplicates = {(scene.area, scene.scene_id) for scene in withdrawn if scene.date == key}
+
+    def outcome(scene: tuple[str, str]) -> str:
+        return SKIPPED_DUPLICATE if scene in duplicates else WAITING_FOR_QUOTA if scene in waiting else FAILED
+
     rows = [
-        {
-            **observation_of(s["area"], SKIPPED_DUPLICATE if (s["area"], s["scene_id"]) in duplicates else FAILED),
-            "scene_id": s["scene_id"],
-        }
-        for s in missing
+        {**observation_of(s["area"], outcome((s["area"], s["scene_id"]))), "scene_id": s["scene_id"]} for s in missing
     ]
     areas = {s["area"] for s in scenes}
     write_observations(settings.storage_root, CH4.name, key, FETCH_STAGE, rows, areas=areas)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
 import pystac
@@ -71,6 +71,21 @@ class StackedBands:
     """Valid pixels of all bands with a reflectance below 0.0001, which can't be told from no data."""
     source_pixel_m: dict[str, float]
     """Size of the source's pixels by band."""
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    """What else the stacked item is to say: how the pixels were made, angles that the source item doesn't state."""
+
+
+class BandReader(Protocol):
+    """Who reads the bands of an area's scenes, where they aren't files that the item lists."""
+
+    @property
+    def recipe(self) -> Sequence[str]:
+        """What the pixels depend on beside area and item."""
+        ...
+
+    def read(self, item: pystac.Item, grid: Grid) -> StackedBands:
+        """Return what `read_bands` does, and raise what it does."""
+        ...
 
 
 def read_bands(item: pystac.Item, area: Area, grid: Grid, access: Access = AS_IS) -> StackedBands:
@@ -100,7 +115,7 @@ def read_bands(item: pystac.Item, area: Area, grid: Grid, access: Access = AS_IS
     around = _read_plain(_href(classification), with_surroundings(grid), access, LAST_CLASS)
     margin = surroundings_px(grid)
     scl = around[margin:-margin, margin:-margin]
-    _warn_of_copies(name, sizes_m, grid)
+    warn_of_copies(name, sizes_m, grid)
     return StackedBands(
         bands={band: values for band, (values, _) in normalised.items()},
         scl=scl,
@@ -112,7 +127,7 @@ def read_bands(item: pystac.Item, area: Area, grid: Grid, access: Access = AS_IS
     )
 
 
-def _warn_of_copies(name: str, sizes_m: Mapping[str, float], grid: Grid) -> None:
+def warn_of_copies(name: str, sizes_m: Mapping[str, float], grid: Grid) -> None:
     """Name bands that are coarser than any product's, and those of methane whose cells are copies of coarser pixels."""
     finest_m = {band: grid.resolution_m if band in METHANE_BANDS else COARSEST_BAND_M for band in sizes_m}
     coarse = [f"{b} of {size:g} m" for b, size in sizes_m.items() if size > SAME_PIXEL_SIZE * finest_m[b]]

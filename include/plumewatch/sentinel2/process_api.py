@@ -82,9 +82,10 @@ class Request:
 
 
 class ProcessApi:
-    """Reads the bands of scenes of one area from Sentinel Hub. Raises InputError where its own evalscript is no good."""
+    """Reads the bands of scenes of one area from Sentinel Hub."""
 
     def __init__(self, hub: SentinelHub, area: Area) -> None:
+        """Raises InputError where the area's own evalscript can't be used."""
         self.hub = hub
         self.area = area
         own = area.evalscript

@@ -30,7 +30,7 @@ from plumewatch.sentinel2.bands import (
     SCENE_CLASSIFICATION,
     SURROUNDINGS_M,
 )
-from plumewatch.sentinel2.item_bands import name_of_item, read_bands, with_surroundings
+from plumewatch.sentinel2.item_bands import BandReader, name_of_item, read_bands, with_surroundings
 from plumewatch.sentinel2.reflectance import NODATA
 from plumewatch.sentinel2.scene import observed_at_utc
 from plumewatch.sentinel2.scene_item import SceneFacts, build_item
@@ -41,10 +41,12 @@ VERSIONED = ("updated", "deprecated", "s2:", "sentinel:", "earthsearch:", "proce
 log = logging.getLogger(__name__)
 
 
-def fetch_scene(item: pystac.Item, area: Area, scenes_root: str, access: Access = AS_IS) -> str:
+def fetch_scene(
+    item: pystac.Item, area: Area, scenes_root: str, access: Access = AS_IS, reader: BandReader | None = None
+) -> str:
     """Stack a scene on the area's grid and return the path of the STAC item that was written.
 
-    Its files are opened as `access` says.
+    Its files are opened as `access` says, or its bands are had from a `reader`.
 
     Written are `<scene_id>.tif` (the area's bands, reflectance x 10000, 0 is no data), `_scl.tif`, `_around.tif` (the
     classification with what lies around the grid), where the catalogue has it as GeoTIFF `_cloud.tif`, and last the
@@ -55,13 +57,13 @@ def fetch_scene(item: pystac.Item, area: Area, scenes_root: str, access: Access 
     contradicts what the item says.
     """
     grid = grid_of(area)
-    recipe = _recipe(item, area, grid)
+    recipe = _recipe(item, area, grid, reader.recipe if reader else ())
     day = observed_at_utc(name_of_item(item), item.properties).date().isoformat()
     paths = scene_paths(scenes_root, area.name, day, item.id)
     if is_complete(paths, recipe):
         log.info("%s: already stacked", paths.item)
         return paths.item
-    stacked = read_bands(item, area, grid, access)
+    stacked = reader.read(item, grid) if reader else read_bands(item, area, grid, access)
     place = grid.crs, grid.transform
     classes, data = {SCENE_CLASSIFICATION: stacked.scl}, stacked.bands
     rasters = {
@@ -87,6 +89,7 @@ def fetch_scene(item: pystac.Item, area: Area, scenes_root: str, access: Access 
         source_pixel_m=stacked.source_pixel_m,
         cloud_cover_percent=_cloud_cover_percent(stacked.scl, area, grid),
         recipe=recipe,
+        properties=stacked.properties,
         files={kind: (len(content), checksum(content)) for kind, content in rasters.items()},
     )
     publish_scene(paths, rasters, build_item(item, facts))
@@ -102,7 +105,7 @@ def _cloud_cover_percent(scl: NDArray[np.uint8], area: Area, grid: Grid) -> floa
     return round(100.0 * float(np.isin(valid, CLOUD_CLASSES).mean()), 4) if valid.size else None
 
 
-def _recipe(item: pystac.Item, area: Area, grid: Grid) -> str:
+def _recipe(item: pystac.Item, area: Area, grid: Grid, of_reader: Sequence[str]) -> str:
     """A fingerprint of what the stacked scene depends on."""
     version = {k: v for k, v in item.properties.items() if k.startswith(VERSIONED)}
     ingredients: Sequence[Any] = (
@@ -113,5 +116,6 @@ def _recipe(item: pystac.Item, area: Area, grid: Grid) -> str:
         area.bands,
         SURROUNDINGS_M,
         shapely.to_wkb(area.geometry, hex=True),
+        *of_reader,
     )
     return hashlib.sha256(json.dumps(ingredients, sort_keys=True, default=str).encode()).hexdigest()
