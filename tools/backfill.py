@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 
 from plumewatch import storage
 from plumewatch.areas import grid_of, read_areas
-from plumewatch.catalogues.services import catalogue_of
+from plumewatch.catalogues.services import SENTINEL_HUB, catalogue_of
 from plumewatch.errors import PlumewatchError, redact
 from plumewatch.keys import AS_WRITTEN, DAY, is_key
 from plumewatch.models import Area, FailedScene
@@ -34,6 +34,7 @@ from tools.airflow_client import AirflowError
 from tools.checkout import LOCAL_AIRFLOW
 from tools.checks.settings import say_unknown_names
 from tools.checks.sources import why_unreachable
+from tools.hub_cost import hub_line, quota_line
 from tools.java import present_java
 from tools.local_airflow import LocalAirflow
 from tools.places import Place, user_environment, user_place
@@ -139,6 +140,8 @@ def cost_of(order: Order, settings: Settings) -> list[str]:
     if order.dag_id == EXTRACTION and settings.granules == CMR:
         return archive_cost(order, settings)
     lines = ingest_cost(order, settings) if order.dag_id == INGEST else extraction_cost(order, settings)
+    if any("processing units" in line for line in lines):
+        return lines
     return [*lines, "no processing units and no quota: neither source needs an account"]
 
 
@@ -151,11 +154,14 @@ def ingest_cost(order: Order, settings: Settings) -> list[str]:
     lines = [f"{_count(order.n_days, 'day')} x {_count(len(areas), 'area')}: {_count(order.n_days, 'run')}"]
     lines += [f"  {failure.area or failure.scene_id}: its search will fail: {failure.message}" for failure in unusable]
     reasons: dict[str, str | None] = {}
-    n_scenes = n_bytes = n_known = 0
+    n_scenes, n_bytes, n_known, units = 0, 0, 0, 0.0
     for area in areas:
         url = area.stac_api or settings.stac_api
-        if area.catalogue != "stac":
-            lines.append(f"  {area.name}: catalogue {area.catalogue} is not served yet: its searches will fail")
+        if area.catalogue == SENTINEL_HUB:
+            line, cost = hub_line(area, order.first, order.last, settings)
+            lines.append(line)
+            n_scenes, n_bytes, units = n_scenes + cost.n_scenes, n_bytes + cost.n_bytes, units + cost.units
+            n_known += 1
             continue
         if url not in reasons:
             reasons[url] = why_unreachable(url)
@@ -173,7 +179,7 @@ def ingest_cost(order: Order, settings: Settings) -> list[str]:
         n_known, n_scenes, n_bytes = n_known + 1, n_scenes + n, n_bytes + n * size
     if n_known:
         lines.append(f"{_count(n_scenes, 'scene')}, at most about {_megabytes(n_bytes)} to read")
-    return lines
+    return [*lines, quota_line(units, settings)] if units else lines
 
 
 def bytes_of_scene(area: Area) -> int:

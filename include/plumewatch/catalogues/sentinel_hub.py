@@ -70,13 +70,15 @@ class SentinelHub:
 
     access: Access = AS_IS  # it has no files to open: its pixels are made by the Process API
 
-    def __init__(self, settings: Settings, area: str) -> None:
-        """Raises ConfigurationError where there is no account, or nobody says where its tokens come from."""
+    def __init__(self, settings: Settings, area: str, retries: int | None = None) -> None:
+        """`retries`: fewer than usual of what a busy service refuses.
+
+        Raises ConfigurationError where there is no account, or nobody says where its tokens come from."""
         self.config = _config(settings)
         self.area = area
         account = account_name(self.url, self.config.sh_client_id)
         self.ledger = UnitsLedger(settings.storage_root, account, settings.sh_monthly_units)
-        self.client = HubClient(self.config)
+        self.client = HubClient(self.config, retries)
         # By its own URL too: that of a collection goes before the configuration's.
         self.data_collection = DataCollection.SENTINEL2_L2A.define_from(f"plumewatch {self.url}", service_url=self.url)
         self._catalog = SentinelHubCatalog(config=self.config)
@@ -91,6 +93,14 @@ class SentinelHub:
     def collection(self) -> str:
         """Its collection of surface reflectance."""
         return COLLECTION
+
+    def check_account(self) -> None:
+        """Ask what the collection is, for nothing: the account and the service go together, or one of them says why.
+
+        Raises ServiceError, QuotaUsedUp, InputError where they don't.
+        """
+        with asking(self.url, "a Catalog API"):
+            self._catalog.get_collection(self.data_collection)
 
     def search_items(self, geometry: Any, start: date, end: date) -> Iterator[dict[str, Any]]:
         """Yield the items that meet a geometry (shapely, WGS 84) from `start` to `end`, both included (UTC).
@@ -171,18 +181,19 @@ class HubClient(SentinelHubDownloadClient):
     _sessions: ClassVar[dict[tuple[str, str, str], SentinelHubSession]] = {}
     _sessions_lock: ClassVar[Lock] = Lock()
 
-    def __init__(self, config: HubConfig) -> None:
+    def __init__(self, config: HubConfig, retries: int | None = None) -> None:
         super().__init__(config=config, default_retry_time=PAUSE_S)
         self.rate_limit = _BoundedRateLimit()
         self.spent_units, self.n_requests = 0.0, 0
-        self._http = _http_session()
+        self._retries = retries
+        self._http = _http_session(retries)
 
     def get_session(self) -> SentinelHubSession:
         """Return the one session of this account in this process."""
         key = (self.config.sh_token_url, self.config.sh_client_id, self.config.sh_client_secret)
         with self._sessions_lock:
             if key not in self._sessions:
-                self._sessions[key] = HubSession(self.config)
+                self._sessions[key] = HubSession(self.config, self._retries)
             return self._sessions[key]
 
     def _do_download(self, request: DownloadRequest) -> requests.Response:
@@ -208,6 +219,10 @@ class HubClient(SentinelHubDownloadClient):
 class HubSession(SentinelHubSession):
     """A session that asks for its tokens as patiently as for all else, and says by name what is wrong with a client."""
 
+    def __init__(self, config: HubConfig, retries: int | None = None) -> None:
+        self._retries = retries
+        super().__init__(config)
+
     def _collect_new_token(self) -> dict[str, Any]:
         url = str(self.config.sh_token_url)
         form = {
@@ -216,7 +231,7 @@ class HubSession(SentinelHubSession):
             "client_secret": self.config.sh_client_secret,
         }
         try:
-            with _http_session() as session:
+            with _http_session(self._retries) as session:
                 answer = session.post(url, data=form, timeout=TIMEOUT_S)
         except requests.RequestException as error:
             raise no_answer(url, error) from error
@@ -256,10 +271,10 @@ class _BoundedRateLimit(SentinelHubRateLimit):
         self.next_download_time = max(time.monotonic() + pause_s, self.next_download_time)
 
 
-def _http_session() -> requests.Session:
+def _http_session(retries: int | None) -> requests.Session:
     session = requests.Session()
     for scheme in ("http://", "https://"):
-        session.mount(scheme, _HubAdapter())
+        session.mount(scheme, _HubAdapter(retries))
     return session
 
 
