@@ -54,10 +54,9 @@ def hub_line(area: Area, first: date, last: date, settings: Settings) -> tuple[s
     except PlumewatchError as error:
         return f"  {area.name}: scenes unknown: {error}", HubCost(0, 0, 0, 0.0)
     size = f"{cost.n_bytes / max(cost.n_scenes, 1) / 1e6:,.1f} MB"
-    told = (
-        f"  {area.name}: {cost.n_scenes} scene{'s' * (cost.n_scenes != 1)} of about {size}, {cost.n_left_out} left out"
-    )
-    return f"{told}, {cost.units:,.2f} processing units", cost
+    n_scenes = f"{cost.n_scenes} scene{'s' * (cost.n_scenes != 1)}"
+    left_out, units = f"{cost.n_left_out} left out", f"{cost.units:,.2f} processing units"
+    return f"  {area.name}: {n_scenes} of about {size}, {left_out}, {units}", cost
 
 
 def bytes_of_hub_scene(area: Area) -> int:

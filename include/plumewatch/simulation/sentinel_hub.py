@@ -1,33 +1,17 @@
-"""A Sentinel Hub of the simulated world: its token endpoint, Catalog and Process API, in the service's own formats.
-
-It renders the world's GeoTIFFs where, how large and in what projection it is asked to, by the evalscript it is given:
-what `setup()` names, made of what `evaluatePixel()` returns as far as that is a band, a number times a band, or either
-rounded. All else is refused as the service refuses a script that fails. It is stricter than the service in nothing.
-"""
+"""A Sentinel Hub of the simulated world: its token endpoint, Catalog and Process API, in the service's own formats."""
 
 from __future__ import annotations
 
-import io
 import json
-import re
 import secrets
-import tarfile
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-import numpy as np
-import rasterio
-from numpy.typing import NDArray
-from rasterio.enums import Resampling
-from rasterio.io import MemoryFile
-from rasterio.transform import from_bounds
-from rasterio.vrt import WarpedVRT
 from shapely.geometry import box, mapping, shape
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -35,8 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from plumewatch.errors import InputError
-from plumewatch.sentinel2.evalscript import Evalscript, read_script
+from plumewatch.simulation.hub_pixels import Refused, moment, render
 from plumewatch.simulation.stac_catalogue import COLLECTION, product_name
 
 CLIENT_ID, CLIENT_SECRET = "simulated-client", "simulated-secret"
@@ -45,36 +28,6 @@ HUB_PATH = "/sentinel_hub"
 """Where the simulated world's server has it."""
 CATALOG, TOKEN, PROCESS = "/api/v1/catalog/1.0.0", "/oauth/token", "/api/v1/process"
 TOKEN_LIFE_S = 600  # as on the Copernicus Data Space
-MOST_PX, MOST_M_PER_PX = 2500, 1500.0
-DN_PER_REFLECTANCE = 10000.0
-ASSETS = {"B11": "swir16", "B12": "swir22", "SCL": "scl", "CLD": "cloud"}
-REFLECTANCE = ("B11", "B12")
-ANGLES = {
-    "sunZenithAngles": lambda stated: 90.0 - stated["view:sun_elevation"],
-    "sunAzimuthAngles": lambda stated: stated["view:sun_azimuth"],
-    "viewZenithMean": lambda stated: stated["view:incidence_angle"],
-    "viewAzimuthMean": lambda stated: stated["view:azimuth"],
-}
-TYPES = {"UINT8": "uint8", "UINT16": "uint16", "FLOAT32": "float32", "AUTO": "uint8"}
-RESAMPLING = {"NEAREST": Resampling.nearest, "BILINEAR": Resampling.bilinear, "BICUBIC": Resampling.cubic}
-RETURNED = re.compile(r"(\w+)\s*:\s*\[([^\]]*)\]")
-TERM = re.compile(r"(?P<round>Math\.round\()?\s*(?:(?P<factor>\d+(?:\.\d+)?)\s*\*\s*)?\w+\.(?P<band>\w+)\s*\)?")
-QUOTA = ("ACCESS_INSUFFICIENT_PROCESSING_UNITS", "Insufficient processing units or requests available in your account.")
-REASONS = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 429: "Too Many Requests"}
-
-
-class Refused(Exception):
-    """A request that the service answers with an error."""
-
-    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.status, self.code, self.headers = status, code, headers
-
-    def answer(self) -> Response:
-        """Return the error as the service words it."""
-        reason = REASONS.get(self.status, "Internal Server Error")
-        error = {"status": self.status, "reason": reason, "message": str(self), "code": self.code}
-        return JSONResponse({"error": error}, self.status, headers=self.headers)
 
 
 @dataclass
@@ -87,6 +40,8 @@ class Hub:
     """How long a token lives."""
     units_left: float = float("inf")
     """Processing units that the account has left this month."""
+    most_items: int = 100
+    """Items of a page of the Catalog."""
     faults: deque[tuple[str, Any]] = field(default_factory=deque)
     """What goes wrong with the next requests of the Process API, one each: see `_faulty`."""
     seen: list[tuple[str, Any]] = field(default_factory=list)
@@ -125,7 +80,7 @@ def make_hub_app(hub: Hub) -> Starlette:
     async def search(request: Request) -> Response:
         body = await _body(hub, request)
         found = [item for item in _items(hub, str(request.base_url)) if _is_asked_for(item, body)]
-        first, limit = int(body.get("next", 0)), int(body.get("limit", 10))
+        first, limit = int(body.get("next", 0)), min(int(body.get("limit", 10)), hub.most_items)
         page = found[first : first + limit]
         context: dict[str, int] = {"limit": limit, "returned": len(page)}
         if first + limit < len(found):
@@ -207,15 +162,11 @@ def _catalog_item(name: str, item: dict[str, Any], base_url: str) -> dict[str, A
 
 
 def _is_asked_for(item: dict[str, Any], body: dict[str, Any]) -> bool:
-    first, last = map(_moment, body["datetime"].split("/"))
-    if body.get("collections") != [COLLECTION] or not first <= _moment(item["properties"]["datetime"]) <= last:
+    first, last = map(moment, body["datetime"].split("/"))
+    if body.get("collections") != [COLLECTION] or not first <= moment(item["properties"]["datetime"]) <= last:
         return False
     place = shape(body["intersects"]) if "intersects" in body else box(*body["bbox"])
     return bool(shape(item["geometry"]).intersects(place))
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 def _faulty(hub: Hub, body: dict[str, Any], accept: str, fault: str, detail: Any) -> Response:
@@ -238,105 +189,9 @@ def _faulty(hub: Hub, body: dict[str, Any], accept: str, fault: str, detail: Any
         raise Refused(401, "COMMON_UNAUTHORIZED", "You are not authorized!")
     if fault == "slow":
         time.sleep(float(detail))
-    content, units = _processed(hub, body, accept, detail if fault == "raster" else None)
+    content, units = render(hub.scenes, body, accept, hub.units_left, detail if fault == "raster" else None)
+    hub.units_left -= units
     if fault == "cut":
         content = content[: int(detail)]
     headers = {"X-ProcessingUnits-Spent": f"{units:.6f}"}
     return Response(content, media_type="application/x-tar", headers=headers)
-
-
-def _processed(hub: Hub, body: dict[str, Any], accept: str, change: Any = None) -> tuple[bytes, float]:
-    """Return the TAR of rasters that a request asks for, and what it costs."""
-    try:
-        script = read_script("evalscript", body["evalscript"])
-    except InputError as error:
-        raise Refused(400, "RENDERER_EXCEPTION", str(error)) from error
-    width, height = int(body["output"]["width"]), int(body["output"]["height"])
-    bounds, epsg = body["input"]["bounds"]["bbox"], int(body["input"]["bounds"]["properties"]["crs"].rsplit("/", 1)[1])
-    metres = max((bounds[2] - bounds[0]) / width, (bounds[3] - bounds[1]) / height)
-    if max(width, height) > MOST_PX or metres > MOST_M_PER_PX:
-        told = f"{width} x {height} px of {metres:g} m; at most {MOST_PX} px a side, {MOST_M_PER_PX:g} m per pixel"
-        raise Refused(400, "COMMON_BAD_PAYLOAD", told)
-    wanted = [response["identifier"] for response in body["output"]["responses"]]
-    if len(wanted) > 1 and "tar" not in accept:
-        raise Refused(400, "COMMON_BAD_PAYLOAD", "several responses need Accept: application/tar")
-    units = max(width * height / 512**2, 0.01) * len(set(script.inputs) - {"dataMask"}) / 3
-    units = max(units * (2 if any(o.sample_type == "FLOAT32" for o in script.outputs) else 1), 0.005)
-    if units > hub.units_left:
-        raise Refused(403, *QUOTA)
-    place = {"crs": f"EPSG:{epsg}", "transform": from_bounds(*bounds, width, height), "width": width, "height": height}
-    samples = _samples(hub, body["input"]["data"][0], script, place)
-    outputs = {output.name: output for output in script.outputs}
-    terms = dict(RETURNED.findall(body["evalscript"][body["evalscript"].index("evaluatePixel") :]))
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name in wanted:
-            if name not in outputs or name not in terms:
-                raise Refused(400, "RENDERER_EXCEPTION", f"Output {name} requested but missing from function setup()")
-            raster = np.stack([_evaluated(term, samples) for term in terms[name].split(",")])
-            if len(raster) != outputs[name].n_bands:
-                raise Refused(400, "RENDERER_EXCEPTION", f"Output {name} requires {outputs[name].n_bands} components")
-            raster = raster.astype(TYPES[outputs[name].sample_type])
-            content = _geotiff(raster if change is None else change(raster), place)
-            member = tarfile.TarInfo(f"{name}.tif")
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    hub.units_left -= units
-    return packed.getvalue(), units
-
-
-def _samples(hub: Hub, data: dict[str, Any], script: Evalscript, place: dict[str, Any]) -> dict[str, NDArray[Any]]:
-    """Return each input band where the request wants it: of the newest scene of its time that shows anything there."""
-    first, last = (_moment(data["dataFilter"]["timeRange"][name]) for name in ("from", "to"))
-    processing = data.get("processing", {})
-    shape_px = place["height"], place["width"]
-    samples = {band: np.zeros(shape_px) for band in script.inputs}
-    for item, folder in hub.scenes.values():
-        if data["type"] != COLLECTION or not first <= _moment(item["properties"]["datetime"]) <= last:
-            continue
-        is_seen = _warped(item, folder, "SCL", place, {}) != 0
-        for band in script.inputs:
-            if band == "dataMask":
-                values: NDArray[Any] = is_seen.astype(float)
-            elif band in ANGLES:
-                values = np.full(shape_px, ANGLES[band](item["properties"]))
-            elif band in ASSETS:
-                values = _warped(item, folder, band, place, processing)
-                values = values / DN_PER_REFLECTANCE if band in REFLECTANCE else values
-            else:
-                raise Refused(400, "RENDERER_EXCEPTION", f"the simulated world has no band {band}")
-            samples[band] = np.where(is_seen, values, samples[band])
-    return samples
-
-
-def _warped(
-    item: dict[str, Any], folder: Path, band: str, place: dict[str, Any], processing: dict[str, Any]
-) -> NDArray[Any]:
-    """A band's file where the request wants it; refused as a fault of the service where it can't be read."""
-    file = folder / item["assets"][ASSETS[band]]["href"].removeprefix("./")
-    try:
-        with rasterio.open(file) as source:
-            is_finer = place["transform"].a < source.res[0]
-            how = RESAMPLING[processing.get("upsampling" if is_finer else "downsampling", "NEAREST")]
-            with WarpedVRT(source, resampling=how, nodata=0, **place) as warped:
-                return np.asarray(warped.read(1))
-    except rasterio.errors.RasterioError as error:
-        raise Refused(500, "RENDERER_EXCEPTION", "Internal Server Error") from error
-
-
-def _evaluated(term: str, samples: dict[str, NDArray[Any]]) -> NDArray[Any]:
-    """What one component of an output says, such as Math.round(10000 * sample.B11)."""
-    match = TERM.fullmatch(term.strip())
-    if match is None or match["band"] not in samples:
-        raise Refused(400, "RENDERER_EXCEPTION", f"Failed to evaluate script! {term.strip()!r}")
-    values = samples[match["band"]] * float(match["factor"] or 1.0)
-    return np.floor(values + 0.5) if match["round"] else values
-
-
-def _geotiff(raster: NDArray[Any], place: dict[str, Any]) -> bytes:
-    count, height, width = raster.shape
-    profile = {**place, "count": count, "height": height, "width": width, "dtype": raster.dtype.name}
-    with MemoryFile() as file:
-        with file.open(driver="GTiff", compress="deflate", **profile) as target:
-            target.write(raster)
-        return bytes(file.read())
