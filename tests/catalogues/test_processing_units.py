@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from plumewatch import storage
-from plumewatch.catalogues.processing_units import UnitsLedger, account_name, next_month, predict_units
+from plumewatch.catalogues.processing_units import (
+    REQUESTS_AT_ONCE,
+    UnitsLedger,
+    account_name,
+    next_month,
+    predict_units,
+)
 from plumewatch.errors import QuotaUsedUp, ServiceError
 from plumewatch.tables import PROCESSING_UNITS
 
@@ -48,6 +55,21 @@ def test_workers_side_by_side_never_promise_more_than_the_month_has(storage_root
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(fetch, range(8))) == 3
     assert ledger_of(storage_root).state().used_units == 90.0
+
+
+def test_no_more_requests_than_turns_are_under_way(storage_root: str) -> None:
+    under_way, most = [], []
+
+    def ask(number: int) -> None:
+        with ledger_of(storage_root).turn():
+            under_way.append(number)
+            most.append(len(under_way))
+            time.sleep(0.1)
+            under_way.remove(number)
+
+    with ThreadPoolExecutor(10) as pool:
+        list(pool.map(ask, range(10)))
+    assert len(most) == 10 and 2 <= max(most) <= REQUESTS_AT_ONCE
 
 
 def test_a_used_up_month_says_until_when_and_asks_nothing(storage_root: str) -> None:

@@ -8,17 +8,19 @@ is the most that it can have spent.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import cycle
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from plumewatch import storage
-from plumewatch.errors import QuotaUsedUp
+from plumewatch.errors import LockTimeout, QuotaUsedUp
 from plumewatch.keys import MONTH
 from plumewatch.tables import PROCESSING_UNITS
 
@@ -28,6 +30,12 @@ LEAST_SIZE = 0.01
 LEAST_UNITS = 0.005  # of a request of the Process API
 FACTOR_32_BIT = 2
 ACCOUNT_DIGITS = 12
+REQUESTS_AT_ONCE = 4
+"""Requests of the Process API that all workers together have under way: the limits are by the minute, and who comes too
+early waits longer than for a turn."""
+TURNS = ".turns"
+"""Folder below the storage root whose locks are the turns."""
+TURN_TIMEOUT_S, TURN_POLL_S = 600.0, 0.05
 
 
 def predict_units(width: int, height: int, n_bands: int, *, is_32_bit: bool = False, n_samples: int = 1) -> float:
@@ -118,6 +126,24 @@ class UnitsLedger:
         }
         new = PROCESSING_UNITS.from_pylist([{**row, "spent_units": spent_units, "n_requests": n_requests}])
         self._change(begun, lambda rows: pa.concat_tables([rows, new]))
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for one of REQUESTS_AT_ONCE turns that all workers of the account share, and hold it for the block.
+
+        Raises LockTimeout, which is retryable, where none comes up in TURN_TIMEOUT_S.
+        """
+        folder = storage.join(self.storage_root, TURNS, self.account)
+        deadline = time.monotonic() + TURN_TIMEOUT_S
+        with ExitStack() as held:
+            for number in cycle(range(REQUESTS_AT_ONCE)):
+                with suppress(LockTimeout):
+                    held.enter_context(storage.lock(storage.join(folder, str(number)), timeout_s=0.0))
+                    break
+                if time.monotonic() > deadline:
+                    raise LockTimeout(f"{folder}: {REQUESTS_AT_ONCE} requests at once took {TURN_TIMEOUT_S:.0f} s")
+                time.sleep(TURN_POLL_S)
+            yield
 
     def state(self, moment: datetime | None = None) -> MonthState:
         """Return where the account stands in the month of a moment, now where None."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 import warnings
 from collections.abc import Iterator
@@ -143,10 +144,12 @@ class SentinelHub:
 def with_product_name(item: dict[str, Any]) -> dict[str, Any]:
     """Return an item whose properties hold the product's name, which this Catalog uses as id.
 
-    From it everybody reads tile, relative orbit and processing baseline, which the Catalog doesn't state.
+    From it everybody reads tile and relative orbit, and here the processing baseline, which the Catalog doesn't state.
     """
-    properties = dict(item.get("properties") or {})
-    properties.setdefault("s2:product_uri", f"{str(item.get('id')).removesuffix(PRODUCT_SUFFIX)}{PRODUCT_SUFFIX}")
+    name = str(item.get("id")).removesuffix(PRODUCT_SUFFIX)
+    properties = {"s2:product_uri": f"{name}{PRODUCT_SUFFIX}", **(item.get("properties") or {})}
+    if baseline := re.search(r"_N(\d\d)(\d\d)_", name):
+        properties.setdefault("s2:processing_baseline", f"{baseline[1]}.{baseline[2]}")
     return {**item, "properties": properties}
 
 

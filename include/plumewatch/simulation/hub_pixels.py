@@ -1,4 +1,4 @@
-"""How the simulated Sentinel Hub makes pixels: the world's GeoTIFFs where, how large and in what projection it is asked.
+"""How the simulated Sentinel Hub makes pixels: the world's GeoTIFFs where, how large and in what projection is asked.
 
 It goes by the evalscript: what `setup()` names, made of what `evaluatePixel()` returns as far as that is a band, a
 number times a band, or either rounded. All else is refused as the service refuses a script that fails.
