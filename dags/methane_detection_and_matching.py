@@ -41,7 +41,7 @@ def detect_plumes() -> None:
 
 @dag(
     schedule=PartitionedAssetTimetable(assets=PIXELS),
-    params={"methods": methods_param(CH4, "To run beside the default one, `multi_pass`, whose plumes are mapped.")},
+    params={"methods": methods_param(CH4, "To run beside the default one, multi_pass, whose plumes are mapped.")},
     default_args=DEFAULT_ARGS,
     tags=[*TAGS, "methane"],
     max_active_runs=1,  # two runs of one key must not overtake each other

@@ -14,7 +14,8 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import Param, PartitionedAtRuntime, dag, get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException
+from plumewatch.errors import ParameterError
 from plumewatch.gases import CH4, CO2, GASES, Gas
 from plumewatch.keys import DAY, MONTH
 from plumewatch_airflow.assets import PEAKS, PIXELS, keys_between, partition_key
@@ -53,7 +54,7 @@ def check_params() -> None:
         allowed = [method for method, gas in GAS_OF.items() if params["gas"] in (BOTH, gas)]
         if others := [method for method in params["methods"] or [] if method not in allowed]:
             found = f"methods {', '.join(others)} with gas {params['gas']}"
-            raise AirflowFailException(f"{found}; allowed: {', '.join(allowed)}")
+            raise ParameterError(f"{found}; allowed: {', '.join(allowed)}")
 
 
 @task(outlets=[PIXELS])

@@ -15,16 +15,17 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from plumewatch import storage
-from plumewatch.areas import grid_of, read_areas
+from plumewatch.areas import read_areas
 from plumewatch.catalogues.services import SENTINEL_HUB, catalogue_of
-from plumewatch.errors import PlumewatchError, redact
+from plumewatch.catalogues.stac import StacApi
+from plumewatch.errors import PlumewatchError, redact, some_of
 from plumewatch.keys import AS_WRITTEN, DAY, is_key
-from plumewatch.models import Area, FailedScene
+from plumewatch.models import FailedScene
 from plumewatch.oco2.archive.cmr import search_granules
 from plumewatch.oco2.archive.listing import GranuleRef, read_listing
 from plumewatch.sentinel2.search import search_scenes
@@ -34,10 +35,10 @@ from tools.airflow_client import AirflowError
 from tools.checkout import LOCAL_AIRFLOW
 from tools.checks.settings import say_unknown_names
 from tools.checks.sources import why_unreachable
-from tools.hub_cost import hub_line, quota_line
 from tools.java import present_java
 from tools.local_airflow import LocalAirflow
 from tools.places import Place, user_environment, user_place
+from tools.scene_cost import bytes_of_scene, hub_line, quota_line
 from tools.supervisor import is_supervised
 from tools.up import PORT, read_state
 
@@ -56,7 +57,13 @@ REFUSED = {
     "waiting_detections": "hands on what waits now, whatever the date: trigger it once",
     "inventory_refresh": "reads the inventories as they are now, whatever the date: trigger it once",
 }
-EXAMPLE = f"make backfill DAG={INGEST} FROM=2025-08-20 TO=2025-09-06 DRY=1"
+EXAMPLES = {
+    INGEST: f"make backfill DAG={INGEST} FROM=2025-08-20 TO=2025-09-06 DRY=1",
+    EXTRACTION: f"make backfill DAG={EXTRACTION} FROM=2025-07-01 TO=2025-08-01 DRY=1",
+}
+DRY_RUN = "Runs to be attempted:"
+"""What Airflow's command says before the runs, one a line."""
+KEYS_SHOWN = 10
 
 LEFT, FAILED, COMPLETED = "none", "failed", "completed"
 """Airflow's words for which of the days or months that have run already are run again."""
@@ -67,12 +74,6 @@ REPROCESSED = {
     COMPLETED: "Days or months that have run already run again, whether they failed or not.",
 }
 
-BLOCK_PX = 1024
-"""Edge of a block of the catalogue's GeoTIFFs, which are read by whole blocks (Earth Search's COGs)."""
-PIXEL_M, FINE_PIXEL_M = 20.0, 10.0  # Sentinel-2 User Handbook: B02, B03, B04, B08 have 10 m; 60 m bands are few bytes
-FINE_BANDS = ("B02", "B03", "B04", "B08")
-BAND_BYTES, MASK_BYTES = 2, 1  # uint16 reflectance; uint8 scene classes and cloud probability
-N_MASKS = 2
 SQLITE_TIMEOUT_S = 30.0
 """How long a running Airflow may keep its database locked while it is copied."""
 
@@ -100,8 +101,13 @@ class Order:
 
     @property
     def n_days(self) -> int:
+        """How many."""
+        return len(self.days)
+
+    @property
+    def days(self) -> list[date]:
         """Days, both ends included."""
-        return (self.last - self.first).days + 1
+        return [self.first + timedelta(days=n) for n in range((self.last - self.first).days + 1)]
 
     @property
     def months(self) -> list[str]:
@@ -115,10 +121,10 @@ def read_order(dag_id: str, first: str, last: str, today: date, reprocess: str =
     if dag_id in REFUSED:
         raise BadArguments(f"DAG={dag_id}: it {REFUSED[dag_id]}.")
     if dag_id not in DETECTIONS:
-        raise BadArguments(f"DAG={dag_id or '(empty)'}; allowed: {', '.join(DETECTIONS)}. Example: {EXAMPLE}")
+        raise BadArguments(f"DAG={dag_id or '(empty)'}; allowed: {', '.join(DETECTIONS)}. Example: {EXAMPLES[INGEST]}")
     if reprocess not in REPROCESSED:
         raise BadArguments(f"REPROCESS={reprocess}; allowed: {', '.join(REPROCESSED)}")
-    order = Order(dag_id, _date("FROM", first), _date("TO", last), reprocess)
+    order = Order(dag_id, _date("FROM", first, dag_id), _date("TO", last, dag_id), reprocess)
     if order.last < order.first:
         raise BadArguments(f"FROM={first} is after TO={last}; allowed: a first day that isn't after the last one")
     if order.last > today:
@@ -129,9 +135,9 @@ def read_order(dag_id: str, first: str, last: str, today: date, reprocess: str =
     return order
 
 
-def _date(name: str, text: str) -> date:
+def _date(name: str, text: str, dag_id: str) -> date:
     if not is_key(text, DAY):
-        raise BadArguments(f"{name}={text or '(empty)'}; allowed: {AS_WRITTEN[DAY]}. Example: {EXAMPLE}")
+        raise BadArguments(f"{name}={text or '(empty)'}; allowed: {AS_WRITTEN[DAY]}. Example: {EXAMPLES[dag_id]}")
     return date.fromisoformat(text)
 
 
@@ -154,6 +160,7 @@ def ingest_cost(order: Order, settings: Settings) -> list[str]:
     lines = [f"{_count(order.n_days, 'day')} x {_count(len(areas), 'area')}: {_count(order.n_days, 'run')}"]
     lines += [f"  {failure.area or failure.scene_id}: its search will fail: {failure.message}" for failure in unusable]
     reasons: dict[str, str | None] = {}
+    apis: dict[str, StacApi] = {}
     n_scenes, n_bytes, n_known, units = 0, 0, 0, 0.0
     for area in areas:
         url = area.stac_api or settings.stac_api
@@ -169,7 +176,7 @@ def ingest_cost(order: Order, settings: Settings) -> list[str]:
             lines.append(f"  {area.name}: scenes unknown: {redact(url)}: {reason}")
             continue
         try:
-            found = search_scenes(area, order.first, order.last, catalogue_of(area, settings))
+            found = search_scenes(area, order.first, order.last, catalogue_of(area, settings, apis))
         except PlumewatchError as error:
             lines.append(f"  {area.name}: scenes unknown: {error}")
             continue
@@ -180,22 +187,6 @@ def ingest_cost(order: Order, settings: Settings) -> list[str]:
     if n_known:
         lines.append(f"{_count(n_scenes, 'scene')}, at most about {_megabytes(n_bytes)} to read")
     return [*lines, quota_line(units, settings)] if units else lines
-
-
-def bytes_of_scene(area: Area) -> int:
-    """Return how many bytes are read for a scene of an area: its share of the tile in whole blocks, uncompressed.
-
-    A window of w x h pixels touches blocks that hold (w + 1024) x (h + 1024) pixels on average. Compression makes it
-    less by a third to a half: an upper bound for areas that lie in one tile.
-    """
-    grid = grid_of(area)
-    width_m, height_m = grid.width * grid.resolution_m, grid.height * grid.resolution_m
-
-    def pixels(pixel_m: float) -> float:
-        return (width_m / pixel_m + BLOCK_PX) * (height_m / pixel_m + BLOCK_PX)
-
-    bands = sum(pixels(FINE_PIXEL_M if band in FINE_BANDS else PIXEL_M) * BAND_BYTES for band in area.bands)
-    return round(bands + N_MASKS * MASK_BYTES * pixels(PIXEL_M))
 
 
 def extraction_cost(order: Order, settings: Settings) -> list[str]:
@@ -257,7 +248,8 @@ def create(order: Order, dry: bool) -> None:
     is_running = is_supervised(LOCAL_AIRFLOW)
     if dry:
         with copy_of(place) as copied:
-            print(ask_airflow(copied, order, dry, is_running), flush=True)
+            told = ask_airflow(copied, order, dry, is_running)
+        print("\n".join([told, *left_text(order, told)]), flush=True)
         return
     state = read_state(LOCAL_AIRFLOW) or {}
     airflow = place.airflow(int(state["url"].rpartition(":")[2]) if is_running and "url" in state else PORT)
@@ -278,6 +270,13 @@ def copy_of(place: Place) -> Iterator[LocalAirflow]:
             with closing(source), closing(sqlite3.connect(airflow.home / database.name)) as copy:
                 source.backup(copy)
         yield airflow
+
+
+def left_text(order: Order, told: str) -> list[str]:
+    """Return a line on days or months that have run already, where what Airflow's dry run tells lacks some."""
+    keys = order.months if order.dag_id == EXTRACTION else [str(day) for day in order.days]
+    left = [key for key in keys if key not in told.partition(DRY_RUN)[2]]
+    return [f"{some_of(left, KEYS_SHOWN)}: left. {REPROCESSED[order.reprocess]}"] if left else []
 
 
 def ask_airflow(airflow: LocalAirflow, order: Order, dry: bool, is_running: bool) -> str:

@@ -22,6 +22,7 @@ BENCHMARKS = {
     "oco2.scan": ("oco2_scan", "scan_against_the_seed"),
     "oco2.month": ("oco2_month", "month_of_orbits"),
     "oco2.granules": ("oco2_granules", "extraction"),
+    "sentinel2.search": ("sentinel2_search", "search_of_areas"),
     "methane.area": ("methane_area", "search_of_an_area"),
     "methane.areas": ("methane_areas", "thousand_areas"),
 }

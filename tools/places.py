@@ -77,7 +77,7 @@ def user_place(java_home: Path | None) -> Place:
     return Place(LOCAL_AIRFLOW, environment, services)
 
 
-def demo_place(java_home: Path, storage: str) -> Place:
+def demo_place(java_home: Path, storage: str, reparse_s: int = NEVER_S) -> Place:
     """Return the place of the demonstration: its own world and storage (file or s3), none of the user's settings."""
     from plumewatch.simulation.sentinel_hub import CLIENT_ID, CLIENT_SECRET, HUB_PATH, TOKEN  # some seconds
 
@@ -112,7 +112,7 @@ def demo_place(java_home: Path, storage: str) -> Place:
     spark = spark_service(environment)
     environment["PLUMEWATCH_SPARK"] = _spark_url(spark)
     services += [Service("catalogue", serve, environment), spark]
-    return Place(DEMO, environment, tuple(services), answers, reparse_s=NEVER_S)
+    return Place(DEMO, environment, tuple(services), answers, reparse_s)
 
 
 def spark_service(environment: Mapping[str, str]) -> Service:

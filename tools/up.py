@@ -21,7 +21,7 @@ from tools.checkout import CHECKOUT, DEMO, LOCAL_AIRFLOW
 from tools.checks.settings import say_unknown_names
 from tools.java import JavaNotFound, find_java
 from tools.local_airflow import USER, secrets_of
-from tools.places import Place, demo_place, remembered_storage, user_place
+from tools.places import REPARSE_S, Place, demo_place, remembered_storage, user_place
 from tools.ports import choose_ports, is_free
 from tools.processes import GRACE_S, end_marked, signal_quietly
 from tools.s3_server import S3ServerMissing
@@ -107,7 +107,7 @@ def next_steps(folder: Path) -> str:
     if folder == DEMO:
         what = (
             "These are the runs of the last demonstration; red ones have a bad file that was planted.\n"
-            "Its DAGs are paused: a run that you trigger begins when its DAG is unpaused."
+            "Its DAGs are paused: a run that you trigger begins when its DAG is unpaused, as the form offers."
         )
     else:
         what = (
@@ -134,7 +134,7 @@ def _write_state(folder: Path, url: str, is_ready: bool) -> None:
 def serve(port: int, demo: bool) -> None:
     """Run Airflow until a signal ends it."""
     java_home = find_java()
-    place = demo_place(java_home, remembered_storage() or "file") if demo else user_place(java_home)
+    place = demo_place(java_home, remembered_storage() or "file", REPARSE_S) if demo else user_place(java_home)
     try:
         with Supervisor(place.folder) as supervisor:
             try:

@@ -15,7 +15,7 @@ import numpy as np
 from plumewatch import storage
 from plumewatch.area_files import NAME, PROPERTIES, SUFFIXES, name_of, read_features, unread_files
 from plumewatch.area_geometry import number_of, read_geometry
-from plumewatch.errors import ConfigurationError, InputError, PlumewatchError
+from plumewatch.errors import InputError, ParameterError, PlumewatchError
 from plumewatch.geodesy import TRUE_GRID, utm_epsg
 from plumewatch.models import Area, FailedScene, Grid, OnFailure
 from plumewatch.reference.loading import read_reference
@@ -106,11 +106,11 @@ def _areas_of(file: str) -> Iterator[Area | tuple[Exception, str, str, str | Non
 
 
 def select_areas(areas: list[Area], names: list[str] | None) -> list[Area]:
-    """Return the areas called `names`, all where empty; ConfigurationError lists the known ones."""
+    """Return the areas called `names`, all where empty; ParameterError lists the known ones."""
     known = {area.name: area for area in areas}
     unknown = sorted(set(names or ()) - known.keys())
     if unknown:
-        raise ConfigurationError(f"unknown area {', '.join(unknown)}; known: {', '.join(known) or 'none'}")
+        raise ParameterError(f"unknown area {', '.join(unknown)}; known: {', '.join(known) or 'none'}")
     return [known[name] for name in names] if names else areas
 
 
@@ -277,6 +277,9 @@ def _check_cells(area: Area, refuse: Any) -> None:
     outline = shapely.transform(area.geometry, _transformer(grid.epsg).transform, interleaved=False)
     x = grid.west + (np.arange(grid.width) + 0.5) * grid.resolution_m
     y = grid.north - (np.arange(grid.height) + 0.5) * grid.resolution_m
+    inside = outline.representative_point()
+    if shapely.contains_xy(outline, x[np.abs(x - inside.x).argmin()], y[np.abs(y - inside.y).argmin()]):
+        return  # so it is of all but slivers, which are asked cell by cell
     if not shapely.contains_xy(outline, *np.meshgrid(x, y)).any():
         raise refuse(
             f"area {area.name!r}, smaller than a pixel: no cell of {grid.resolution_m:g} m has its centre in it",

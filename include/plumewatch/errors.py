@@ -33,6 +33,10 @@ class ConfigurationError(PlumewatchError):
     """A setting, parameter or argument that cannot work, whatever the data."""
 
 
+class ParameterError(ConfigurationError):
+    """A parameter of a run that cannot work: the same run with other ones may."""
+
+
 class InputError(PlumewatchError):
     """A file that cannot be used; trying again does not heal it."""
 

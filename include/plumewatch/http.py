@@ -7,10 +7,12 @@ Within `one_patience_per_host` a host has that patience once for all that is ask
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any
+from contextvars import ContextVar, copy_context
+from threading import Lock, local
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -30,6 +32,10 @@ RETRIED_STATUS = (429, 500, 502, 503, 504)
 MAX_BYTES = 512 * 2**20  # a chunk of ERA5 is 4 MB unpacked, GEOS-FP's whole globe 332 MB a day; an endless answer ends
 PIECE_BYTES = 2**20
 MAX_MESSAGE = 500
+THREADS = 8  # that search at once; with what a second may begin (Pace) as much as a public service should notice
+
+One = TypeVar("One")
+Answer = TypeVar("Answer")
 
 
 SILENT = (ConnectTimeoutError, ReadTimeoutError, ProxyError, SSLError)
@@ -57,19 +63,45 @@ class _Patience(Retry):
         return again
 
 
-class PatientAdapter(HTTPAdapter):
-    """Sends requests with the project's patience, and heeds what it knows of their hosts.
+class Pace:
+    """Lets at most so many requests a second begin, whichever thread they are of."""
 
-    Each request sets the adapter's `max_retries` anew, so that an adapter, and its session, belongs to one thread.
+    def __init__(self, per_s: float) -> None:
+        self.per_s, self._next, self._lock = per_s, 0.0, Lock()
+
+    def wait(self) -> None:
+        """Return when the next request may begin."""
+        with self._lock:
+            now = time.monotonic()
+            begins = max(now, self._next)
+            self._next = begins + 1.0 / self.per_s
+        time.sleep(begins - now)
+
+
+class PatientAdapter(HTTPAdapter):
+    """Sends requests with the project's patience, at a pace, and heeds what it knows of their hosts.
+
+    Several threads may send by it: each request has a patience of its own, which requests reads from `max_retries`.
     """
 
-    def __init__(self, retries: int | None = None) -> None:
-        self._retries = retries
+    def __init__(self, retries: int | None = None, pace: Pace | None = None) -> None:
+        self._retries, self._pace, self._of_thread = retries, pace, local()
         super().__init__(max_retries=self._patience(retries))
+
+    @property
+    def max_retries(self) -> Retry:
+        """The patience of the request that this thread sends."""
+        return self._of_thread.retries
+
+    @max_retries.setter
+    def max_retries(self, retries: Retry) -> None:
+        self._of_thread.retries = retries
 
     def send(self, request: requests.PreparedRequest, *arguments: Any, **named: Any) -> requests.Response:
         """Send; what is known to be silent fails at once, what is known to refuse is asked once."""
         spent, host = _spent.get(), urlsplit(str(request.url)).netloc.rpartition("@")[2]
+        if self._pace and not (spent and spent.get(host)):
+            self._pace.wait()
         if spent is None:
             self.max_retries = self._patience(self._retries)
             return super().send(request, *arguments, **named)
@@ -116,13 +148,20 @@ def one_patience_per_host() -> Iterator[None]:
         _spent.reset(token)
 
 
-def make_patient(session: requests.Session, retries: int | None = None) -> None:
+def make_patient(session: requests.Session, retries: int | None = None, pace: Pace | None = None) -> None:
     """Let a session repeat a request that a busy service refuses, or that no connection is made for.
 
-    RETRIES times unless told otherwise.
+    RETRIES times unless told otherwise, and where there is a pace at that.
     """
     for scheme in ("http://", "https://"):
-        session.mount(scheme, PatientAdapter(retries))
+        session.mount(scheme, PatientAdapter(retries, pace))
+
+
+def side_by_side(ask: Callable[[One], Answer], things: Iterable[One], threads: int = THREADS) -> list[Answer]:
+    """Return what `ask` makes of each, in their order, by threads that share the patience of their caller."""
+    with ThreadPoolExecutor(threads) as pool:
+        asked = [pool.submit(copy_context().run, ask, thing) for thing in things]
+        return [answer.result() for answer in asked]
 
 
 @contextmanager

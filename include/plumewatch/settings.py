@@ -29,13 +29,21 @@ FOREIGN_NAMES = {
     "sh_client_secret": "SH_CLIENT_SECRET",
     "sh_base_url": "SH_BASE_URL",
     "sh_token_url": "SH_TOKEN_URL",
+    "pc_sas_url": "PC_SDK_SAS_URL",
+    "pc_subscription_key": "PC_SDK_SUBSCRIPTION_KEY",
+    "cdse_s3_endpoint": "CDSE_S3_ENDPOINT",
+    "cdse_s3_access_key": "CDSE_S3_ACCESS_KEY",
+    "cdse_s3_secret_key": "CDSE_S3_SECRET_KEY",
 }
 """Settings whose names in the environment are those that other programs use too."""
 OTHER_NAMES = {"sh_client_id": "SENTINEL_CLIENT_ID", "sh_client_secret": "SENTINEL_CLIENT_SECRET"}
 """Second names of settings, read where the first isn't set."""
 PATHS = ("storage_root", "areas", "granules", "wind", "inventories")
 """Settings that may be a folder."""
-HIDDEN = ("alert_to", "earthdata_token", "sh_client_id", "sh_client_secret")
+HIDDEN = (
+    "alert_to", "earthdata_token", "sh_client_id", "sh_client_secret", "pc_subscription_key", "cdse_s3_access_key",
+    "cdse_s3_secret_key",
+)  # fmt: skip
 OnProblem = Callable[[ConfigurationError], None]
 """Who is told of what can't be read, where the rest is to be read all the same."""
 ALERT_CHANNELS = ("log", "smtp", "sns", "slack", "webhook")
@@ -81,6 +89,16 @@ class Settings:
     sh_monthly_units: float = 10_000.0
     """PLUMEWATCH_SH_MONTHLY_UNITS: processing units that a calendar month (UTC) has; the default is the free tier of
     the Copernicus Data Space (documentation.dataspace.copernicus.eu/Quotas.html)."""
+    pc_sas_url: str = "https://planetarycomputer.microsoft.com/api/sas/v1/token"
+    """PC_SDK_SAS_URL: who signs addresses of rasters where the catalogue is Planetary Computer's."""
+    pc_subscription_key: str | None = None
+    """PC_SDK_SUBSCRIPTION_KEY: key of an account there, which is granted more signatures; none is needed."""
+    cdse_s3_endpoint: str = "https://eodata.dataspace.copernicus.eu"
+    """CDSE_S3_ENDPOINT: the S3 service behind s3://eodata, where the Copernicus Data Space has its products."""
+    cdse_s3_access_key: str | None = None
+    """CDSE_S3_ACCESS_KEY: key of a Data Space account; without it nothing of s3://eodata is read."""
+    cdse_s3_secret_key: str | None = None
+    """CDSE_S3_SECRET_KEY: its secret."""
     granules: str = CMR
     """PLUMEWATCH_GRANULES: `cmr`, or a folder or prefix of Lite files."""
     oco_sensors: tuple[str, ...] = (OCO2,)

@@ -107,14 +107,25 @@ class Digest:
         return f"Plumewatch: {self.dag_id} for {self.key}: {failed}"
 
     @property
+    def first_cause(self) -> str:
+        """One line: the first cause, and how many more there are above it in the log."""
+        first, *others = self.lines
+        return first.removeprefix("- ") + (f" (and {len(others)} more, above)" if others else "")
+
+    @property
     def text(self) -> str:
         """The title, then one line a cause."""
-        told = {failure["stage"] for failure in self.failures}  # a task whose own row says why
-        lines = [_line(failures) for failures in self.causes]
-        lines += [f"- task {task}: see its log" for task in self.failed_tasks if task not in told]
+        lines = self.lines
         if left := lines[LINES_SHOWN:]:
             lines = [*lines[:LINES_SHOWN], f"- and {len(left)} more; all are in failed_scenes"]
         return "\n".join([f"{self.title} (run {self.run_id})", *lines])
+
+    @property
+    def lines(self) -> list[str]:
+        """One line a cause."""
+        told = {failure["stage"] for failure in self.failures}  # a task whose own row says why
+        lines = [_line(failures) for failures in self.causes]
+        return lines + [f"- task {task}: see its log" for task in self.failed_tasks if task not in told]
 
 
 def _cause(failure: dict[str, Any]) -> tuple[Any, ...]:

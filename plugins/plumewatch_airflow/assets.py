@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.sdk import Asset, CronPartitionTimetable, CronTriggerTimetable
 from airflow.sdk.exceptions import AirflowFailException
+from plumewatch.errors import ParameterError
 from plumewatch.keys import AS_WRITTEN, DAY, MONTH, is_key
 
 # An Airflow may run other bundles too, and of two assets of one name it leaves one inactive: the names are ours alone.
@@ -42,6 +43,6 @@ def keys_between(first: str, last: str, key_format: str) -> list[str]:
     """Return the days or months from `first` to `last` (YYYY-MM-DD), both included."""
     start, end = date.fromisoformat(first), date.fromisoformat(last)
     if end < start:
-        raise AirflowFailException(f"from {first} to {last}; allowed: a first day that isn't after the last one")
+        raise ParameterError(f"from {first} to {last}; allowed: a first day that isn't after the last one")
     days = (start + timedelta(days=n) for n in range((end - start).days + 1))
     return list(dict.fromkeys(day.strftime(key_format) for day in days))

@@ -97,7 +97,7 @@ def report_failures(
         summary.read, summary.failed = len(scenes), digest.n_failures + len(tasks)
         if failures or tasks:
             AlertNotifier(digest).notify(context)
-            raise AirflowFailException(digest.title)
+            raise AirflowFailException(digest.first_cause)
         if detected:
             finish_hand_offs(book.storage_root, GASES[detected], partition_key(context, key_format))
 

@@ -37,14 +37,25 @@ def hand_on(gas: Gas, keys: Collection[str], outlet_events: Any, methods: Collec
     return handed_on
 
 
+def may_hand_on(gas: Gas) -> bool:
+    """Whether there is no need to wait until the detection has done what it is at: it is idle or paused, or none waits.
+
+    Of a run that is queued nobody here knows its key; so who waits may be in the queue, or lost.
+    """
+    overdue = _overdue(gas) if _is_busy(gas) and not _is_paused(DETECTION[gas.name]) else []
+    if overdue:
+        log.info("%s is at work; what waits until it is idle: %s", DETECTION[gas.name], some_of(overdue, SHOWN))
+    return not overdue
+
+
 def overdue_keys(gas: Gas) -> list[str]:
     """Return the keys whose event was lost: they wait for a detection that isn't paused and has nothing to do.
 
     A warning names them, or, while the detection is paused, what waits for it; then the task's last line says so too,
     and so do the maps of these keys.
     """
-    dag_id, ti = DETECTION[gas.name], get_current_context()["ti"]
-    is_busy = ti.get_dr_count(dag_id, states=["queued", "running"]) > 0  # asked first: a run that ends now has begun
+    dag_id = DETECTION[gas.name]
+    is_busy = _is_busy(gas)  # asked first: a run that ends now has begun
     latest = waiting_keys(load_settings().storage_root, gas)
     if latest and _is_paused(dag_id):
         log.warning("%s is paused; once it is unpaused, these are detected: %s", dag_id, some_of(list(latest), SHOWN))
@@ -52,11 +63,21 @@ def overdue_keys(gas: Gas) -> list[str]:
         drawn = map_times(gas)
         draw_maps(gas, [key for key, at in latest.items() if key not in drawn or drawn[key] <= at])
         return []
-    overdue = [key for key, at in latest.items() if at < datetime.now(UTC) - GRACE]
+    overdue = _overdue(gas)
     if not overdue or is_busy:
         return []
     log.warning("%s has had no run of these, they are handed on again: %s", dag_id, some_of(overdue, SHOWN))
     return overdue
+
+
+def _is_busy(gas: Gas) -> bool:
+    return bool(get_current_context()["ti"].get_dr_count(DETECTION[gas.name], states=["queued", "running"]))
+
+
+def _overdue(gas: Gas) -> list[str]:
+    """The keys that wait for longer than a run needs to be made of an event."""
+    waiting = waiting_keys(load_settings().storage_root, gas)
+    return [key for key, at in waiting.items() if at < datetime.now(UTC) - GRACE]
 
 
 def _is_paused(dag_id: str) -> bool:

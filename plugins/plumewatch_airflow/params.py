@@ -19,9 +19,11 @@ from plumewatch_airflow.summary import log_failure, log_retry, log_summary
 TAGS = ["plumewatch"]
 CASE_SETS = ["stanford2021", "stanford2022", "stanford2024", "imeo", "varon2021"]
 # Airflow's forms draw `code` over the line above it: in texts of several lines there is none.
-WHERE_THE_KEY_IS = "under *Advanced Options*, *Partition Key* (of a backfill: From, To), as"
-WHICH_DAY = f"The day: {WHERE_THE_KEY_IS} 2025-08-24; without one today."
-WHICH_MONTH = f"The month: {WHERE_THE_KEY_IS} 2025-08; without one this month."
+WHERE_THE_KEY_IS = "under *Advanced Options*, *Partition Key*"
+OF_A_RANGE = " (of a backfill: From, To)"
+AS_DAY, AS_MONTH = "as 2025-08-24; without one today.", "as 2025-08; without one this month."
+WHICH_DAY = f"The day: {WHERE_THE_KEY_IS}{OF_A_RANGE}, {AS_DAY}"
+WHICH_MONTH = f"The month: {WHERE_THE_KEY_IS}{OF_A_RANGE}, {AS_MONTH}"
 LOOK_BACK_DAYS = 15  # three revisits of one satellite pair
 MAX_LISTED = 20  # names in a sentence of a form
 NAMES: dict[str, Any] = {"type": ["array", "null"], "items": {"type": "string"}}
@@ -92,14 +94,15 @@ def areas_param() -> Param:
 def methods_param(gas: Gas, told: str) -> Param:
     """Methods of a detection DAG; it has no other field that could say where the key goes."""
     methods = list(gas.methods)
-    which = WHICH_DAY if gas.key_format == DAY else WHICH_MONTH
+    which, example = ("day", AS_DAY) if gas.key_format == DAY else ("month", AS_MONTH)
     items = {"type": "string", "enum": methods}
     return Param(
         [],
         **NAMES | {"items": items},
         examples=methods,
         title="Methods",
-        description_md=f"{which} Allowed is {AS_WRITTEN[gas.key_format]}; another gas has its own DAG.\n\n{told}",
+        description_md=f"The {which}: {WHERE_THE_KEY_IS}, {example} Allowed is {AS_WRITTEN[gas.key_format]}; "
+        f"another gas has its own DAG.\n\n{told}",
     )
 
 

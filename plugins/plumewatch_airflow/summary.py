@@ -16,7 +16,7 @@ from typing import Any
 
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
-from plumewatch.errors import PlumewatchError, may_be_a_bug, may_heal, redact
+from plumewatch.errors import ParameterError, PlumewatchError, may_be_a_bug, may_heal, redact
 from plumewatch.gases import DETECTION, GASES
 from plumewatch.jobs import JobResult
 from plumewatch.keys import AS_WRITTEN, is_key
@@ -116,9 +116,14 @@ def log_retry(context: Any) -> None:
 def log_failure(context: Any) -> None:
     """End the log of a task that failed for good, as `on_failure_callback` of every task."""
     ti = context["ti"]
-    is_final = isinstance(context.get("exception"), AirflowFailException)  # trying again would not help
+    error = context.get("exception")
+    is_final = isinstance(error, AirflowFailException)  # trying again would not help
     which = "final" if is_final else f"try {ti.try_number} of {ti.max_tries + 1}"
-    _log_end(context, which, f"mend the cause, then {_how_to_repeat(context)}")
+    if error and isinstance(error.__context__, ParameterError):
+        _log_end(context, which, _how_to_repeat(context, "with other params"))
+    else:
+        has_params = bool(context["dag_run"].conf)
+        _log_end(context, which, f"mend the cause, then {_how_to_repeat(context, 'and the same params' * has_params)}")
 
 
 def _log_end(context: Any, which: str, then: str) -> None:
@@ -139,9 +144,9 @@ def _told(error: BaseException) -> str:
     return text if type(error) in (AirflowException, AirflowFailException) else f"{type(error).__name__}: {text}"
 
 
-def _how_to_repeat(context: Any) -> str:
-    """What to do for a new run of the same."""
-    dag, params = context["dag"], " and the same params" if context["dag_run"].conf else ""
+def _how_to_repeat(context: Any, params: str) -> str:
+    """What to do for a new run; `params` says with which."""
+    dag, params = context["dag"], f" {params}" if params else ""
     key, key_format = context.get("partition_key"), getattr(dag.timetable, "key_format", KEY_FORMATS.get(dag.dag_id))
     if key is None and key_format:
         key = partition_key(context, key_format)

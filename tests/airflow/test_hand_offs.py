@@ -76,8 +76,14 @@ def queued_run(dagbag: Any) -> Iterator[Callable[[str], None]]:
 
 
 @pytest.fixture
-def handed_on(run_dag: Callable[..., Any], keys_handed_on: Callable[..., Any]) -> Callable[[], set[tuple[str, str]]]:
-    """A function that lets the check run and returns what it handed on."""
+def handed_on(
+    run_dag: Callable[..., Any], keys_handed_on: Callable[..., Any], dagbag: Any, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], set[tuple[str, str]]]:
+    """A function that lets the check run and returns what it handed on; it doesn't wait for a detection at work."""
+    for name in ("methane_idle", "co2_idle"):
+        sensor = dagbag.dags["waiting_detections"].get_task(name)
+        for option, value in {"mode": "poke", "timeout": 0.0, "poke_interval": 0.01}.items():
+            monkeypatch.setattr(sensor, option, value)
 
     def check() -> set[tuple[str, str]]:
         run = run_dag("waiting_detections")
@@ -127,13 +133,19 @@ def test_what_was_just_handed_on_is_left_to_the_scheduler(
 
 
 def test_nothing_is_handed_on_again_while_runs_are_queued(
-    root: str, handed_on: Callable[[], Any], paused: Callable[[bool], None], queued_run: Callable[[str], None]
+    root: str,
+    handed_on: Callable[[], Any],
+    paused: Callable[[bool], None],
+    queued_run: Callable[[str], None],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     record_hand_offs(root, CH4, [DAY], "sentinel2_daily_ingest")
     record_hand_offs(root, CO2, ["2025-08"], "oco2_monthly_extraction")
     paused(False)
     queued_run(METHANE)
-    assert handed_on() == {("plumewatch_peaks", "2025-08")}
+    with caplog.at_level(logging.INFO, "plumewatch.hand_offs"):
+        assert handed_on() == {("plumewatch_peaks", "2025-08")}
+    assert f"{METHANE} is at work; what waits until it is idle: {DAY}" in caplog.messages
 
 
 def test_whoever_hands_on_to_a_paused_detection_is_told(
@@ -175,7 +187,7 @@ def test_the_map_of_a_key_that_waits_says_so_until_its_detection_begins(
     record_hand_offs(root, CH4, [DAY], "sentinel2_daily_ingest")
     paused(True)
     handed_on()
-    told = f"UTC: if the DAG {METHANE} is paused, unpause it. Nothing was searched: not looked at"
+    told = f"(what follows is older): if the DAG {METHANE} is paused, unpause it. Nothing was searched: not looked at"
     assert "Detection waits since 20" in page() and told in page()
     storage.write_bytes(f"{root}/maps/ch4/{DAY}.html", b"drawn since")
     handed_on()
@@ -208,4 +220,5 @@ def test_commands_know_the_same_detections() -> None:
 
 def test_nothing_waits(root: str, run_dag: Callable[..., Any], states_of: Callable[..., Any]) -> None:
     states = states_of(run_dag("waiting_detections"))
+    assert states.pop("methane_idle") == states.pop("co2_idle") == ["success"]
     assert states == {"hand_on_pixels": ["skipped"], "hand_on_peaks": ["skipped"], "report_failures": ["success"]}

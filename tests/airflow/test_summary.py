@@ -99,6 +99,18 @@ def test_a_final_failure_ends_with_what_to_do(
     assert last == f"FAILED {name}, try 1 of 3: mend the cause, then {then}. Cause: ServiceError: busy"
 
 
+def test_a_refused_parameter_is_told_to_take_another(context: dict[str, Any], dagbag: Any) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+    from plumewatch_airflow.assets import keys_between
+    from plumewatch_airflow.summary import summarised
+
+    with pytest.raises(AirflowFailException) as caught, summarised():
+        keys_between("2025-09-06", "2025-09-01", "%Y-%m-%d")
+    last = ended(context, dagbag.dags["redetect"], "failure", caught.value)[-1]
+    assert last.startswith("FAILED check_params, final: trigger redetect") and "mend the cause" not in last
+    assert "with other params. Cause: ParameterError: from 2025-09-06 to 2025-09-01; allowed: a first day" in last
+
+
 def test_the_project_s_own_errors_come_without_those_that_caused_them(context: dict[str, Any]) -> None:
     from airflow.sdk.exceptions import AirflowException, AirflowFailException
     from plumewatch_airflow.summary import summarised

@@ -67,7 +67,7 @@ PLUGIN_KNOWS = {
     "settings", "keys", "tables", "gases", "statuses", "storage", "errors", "models", "failures", "observations",
     "jobs", "maps", "hand_offs", "area_names", "areas", "http", "missing_settings",
 }  # fmt: skip
-DAGS_KNOW = {"settings", "missing_settings", "tables", "gases", "keys", "hand_offs"}
+DAGS_KNOW = {"errors", "settings", "missing_settings", "tables", "gases", "keys", "hand_offs"}
 
 
 def modules(folder: Path) -> list[Path]:

@@ -150,7 +150,7 @@ def test_what_is_told_of_a_detection(run: Callable[..., Any]) -> None:
         said.refused = [3, 4].map((n) => texts(".badge", tell(n))[0]);
         return said;
     """)
-    assert told["rate"] == "23 t/h 14 t/h to 34 t/h (68 %)" and told["badge"] == "several sources possible"
+    assert told["rate"] == "23 t/h 14 t/h to 34 t/h (68 %)" and told["badge"] == "source not certain"
     assert told["table"] == ["Well 9", "0.60", "0.3 km", "4.6 t/h", "in no inventory", "0.40", "", ""]
     assert told["link"] == "../../plume_details/page.html"
     assert told["shown"] == [True, ["data:image/png;base64,iVBORw0="]]
@@ -240,7 +240,7 @@ def test_the_legend_names_what_is_there_and_its_boxes_switch_layers(run: Callabl
     )
     assert seen["heads"] == ["Methane plumes: circle area by rate", "Layers"]
     assert seen["keys"] == [
-        "source confirmed", "several sources possible", "not matched yet", "not accepted (see the list)",
+        "source confirmed", "source not certain", "not matched yet", "not accepted (see the list)",
         "city", "oil and gas",
     ]  # fmt: skip
     assert seen["layers"] == [

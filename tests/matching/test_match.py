@@ -159,6 +159,24 @@ def test_of_plants_side_by_side_one_is_confirmed_only_with_a_clear_lead(weights:
     assert matching_rule("co2").confirmed_lead == matching_rule("ch4").confirmed_lead == 2
 
 
+@pytest.mark.parametrize(
+    ("emission_kt_h", "chance", "wanted"),
+    [
+        (1.0, None, "confirmed"), (1.0, 0.9, "confirmed"), (1.0, 0.01, "ambiguous"), (0.02, None, "ambiguous"),
+        (0.02, 0.99, "ambiguous"), (0.1, 0.99, "confirmed"),
+    ],
+)  # fmt: skip
+def test_none_is_confirmed_that_may_as_well_be_unlisted_or_no_plume(
+    emission_kt_h: float, chance: float | None, wanted: str
+) -> None:
+    seen = detection(rate=None) if chance is None else detection(rate=None, probability=chance)
+    first, none = matches(seen, pairs(("plant", *at(20, 270), KT_H * emission_kt_h)))
+    assert first["source_id"] == "plant" and first["probability"] > none["probability"]
+    no_plume = first["false_detection_probability"] or 0.0
+    is_clear = first["probability"] * (1 - no_plume) > 0.5 and first["probability"] >= 2 * none["probability"]
+    assert (first["status"], none["status"]) == (wanted, wanted) and is_clear == (wanted == "confirmed")
+
+
 def test_plants_that_lie_as_well_explain_one_peak_together() -> None:
     cluster = [(f"p{i}", *at(20 + i, 268 + i), KT_H) for i in range(5)]
     rows = matches(detection(rate=5.0), pairs(*cluster))

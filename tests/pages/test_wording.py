@@ -111,7 +111,7 @@ def test_times_winds_and_satellites() -> None:
 
 def test_statuses_have_words_even_where_nobody_chose_them() -> None:
     assert status_text("too_bright") == "refused: too bright" and status_text("accepted") == "accepted"
-    assert match_text("ambiguous") == "several sources possible" and match_text("as_yet_unknown") == "as yet unknown"
+    assert match_text("ambiguous") == "source not certain" and match_text("as_yet_unknown") == "as yet unknown"
     known = {value for name, value in vars(statuses).items() if name.isupper() and isinstance(value, str)}
     assert known >= STATUS_TEXTS.keys() | OUTCOME_TEXTS.keys()
     assert METHOD_TEXTS.keys() == set(GASES["ch4"].methods)

@@ -169,7 +169,9 @@ def test_an_empty_file(href: str) -> None:
 @pytest.mark.parametrize("status", [401, 403, 409])
 def test_a_refusal_says_that_assets_must_be_signed(href: str, status: int) -> None:
     Files.faults = [status] * 50
-    with pytest.raises(ServiceError, match=rf"HTTP {status}: this service.* signed .*; allowed: a catalogue of open"):
+    with pytest.raises(
+        ServiceError, match=rf"HTTP {status}: this service.* signed .*; allowed: that one, a catalogue of open"
+    ):
         read(href.split("?")[0])
     Files.faults = [status] * 50
     with pytest.raises(ServiceError, match=f"HTTP {status}: the signature in the address .* has expired"):

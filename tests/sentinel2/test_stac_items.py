@@ -19,7 +19,7 @@ from known_source import AREA
 from plumewatch import storage
 from plumewatch.catalogues import stac
 from plumewatch.catalogues.catalogue import DEFAULT_COLLECTION
-from plumewatch.catalogues.stac import StacCatalogue, read_item
+from plumewatch.catalogues.stac import StacApi, StacCatalogue, read_item
 from plumewatch.errors import InputError
 from plumewatch.models import Area
 from plumewatch.rasters.scene_store import list_scenes
@@ -40,7 +40,7 @@ class Given(StacCatalogue):
     """A catalogue whose answer is known."""
 
     def __init__(self, *items: dict[str, Any]) -> None:
-        super().__init__("http://host", DEFAULT_COLLECTION)
+        super().__init__(StacApi("http://host"), DEFAULT_COLLECTION)
         self.items = items
 
     def search_items(self, *_: Any) -> Iterator[dict[str, Any]]:

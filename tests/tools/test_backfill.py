@@ -285,3 +285,13 @@ def test_the_command_says_in_one_line_what_is_wrong(arguments: tuple[str, ...], 
     )
     assert (run.returncode, run.stdout, run.stderr.count("\n")) == (exit_code, "", 1), run.stderr
     assert message in run.stderr
+
+
+def test_what_has_run_already_is_named_where_a_dry_run_leaves_it() -> None:
+    told = "- from_date = 2025-08-20\nRuns to be attempted:\n| 2025-08-21 | 2025-08-22 | 2025-08-24 |"
+    (line,) = backfill.left_text(DAYS, told)
+    assert line.startswith("2025-08-20, 2025-08-23: left. ") and "REPROCESS=failed or =completed" in line
+    (line,) = backfill.left_text(DAYS, "Runs to be attempted:\n")
+    assert line.count("2025-08-2") == 5
+    every = "Runs to be attempted:\n" + " ".join(map(str, DAYS.days))
+    assert backfill.left_text(DAYS, every) == []

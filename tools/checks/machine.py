@@ -72,7 +72,8 @@ def check_waiting(settings: Settings) -> Iterator[Finding]:
         dag_id = DETECTION[gas.name]
         if waiting:
             names, since = some_of(list(waiting), KEYS_SHOWN), f"{min(waiting.values()):%Y-%m-%d %H:%M} UTC"
-            what_to_do = f"where {dag_id} is paused, unpause it, and where Airflow isn't running, start it"
+            what_to_do = f"where {dag_id} is paused, unpause it, and where Airflow isn't running, start it; "
+            what_to_do += "else it begins within half an hour, or when what it is at is done"
             yield problem("detection", f"{names} waiting since {since}: {what_to_do}", is_fatal=False)
         else:
             yield ok("detection", f"nothing waits for {dag_id}")

@@ -12,7 +12,7 @@ from plumewatch.models import Area
 from plumewatch.settings import Settings
 
 from tools.checks.finding import Finding, missing, ok, problem
-from tools.hub_cost import ledger_of, units_left
+from tools.scene_cost import ledger_of, units_left
 
 PART = "Sentinel Hub"
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
+from plumewatch.catalogues import planetary_computer
 from plumewatch.catalogues.catalogue import DEFAULT_COLLECTION, Catalogue
-from plumewatch.catalogues.stac import StacCatalogue
+from plumewatch.catalogues.data_space import EodataAccess
+from plumewatch.catalogues.stac import REQUESTS_PER_S, StacApi, StacCatalogue
 from plumewatch.errors import ConfigurationError
 from plumewatch.models import Area
+from plumewatch.rasters.access import Access
 from plumewatch.settings import Settings
 
 STAC, SENTINEL_HUB = "stac", "sentinel_hub"
 
 
-def catalogue_of(area: Area, settings: Settings) -> Catalogue:
+def catalogue_of(area: Area, settings: Settings, apis: dict[str, StacApi] | None = None) -> Catalogue:
     """Return the catalogue of an area: its own or else the settings' STAC API, its collection or else sentinel-2-l2a.
 
-    Or Sentinel Hub, by the settings' account. Raises ConfigurationError where that has none, or no module serves it.
+    Or Sentinel Hub, by the settings' account. `apis` keeps the STAC APIs that were asked before, by address, so that
+    areas of one service share its session. Raises ConfigurationError where there is no account, or no module serves it.
     """
     if area.catalogue == SENTINEL_HUB:
         from plumewatch.catalogues.sentinel_hub import SentinelHub  # its client takes a second to import
@@ -22,4 +28,22 @@ def catalogue_of(area: Area, settings: Settings) -> Catalogue:
         return SentinelHub(settings, area.name)
     if area.catalogue != STAC:
         raise ConfigurationError(f"area {area.name}: catalogue {area.catalogue!r}; allowed: {STAC}, {SENTINEL_HUB}")
-    return StacCatalogue(area.stac_api or settings.stac_api, area.collection or DEFAULT_COLLECTION)
+    url = area.stac_api or settings.stac_api
+    api = ({} if apis is None else apis).setdefault(url, StacApi(url, _requests_per_s(url)))
+    return StacCatalogue(api, area.collection or DEFAULT_COLLECTION, _access(url, settings))
+
+
+def _access(url: str, settings: Settings) -> Access:
+    """How the rasters of a STAC API are opened; those of the Data Space are known by their own addresses."""
+    if _is_planetary_computer(url):
+        return planetary_computer.SignedAccess(settings.pc_sas_url, settings.pc_subscription_key)
+    return EodataAccess(settings.cdse_s3_endpoint, settings.cdse_s3_access_key, settings.cdse_s3_secret_key)
+
+
+def _requests_per_s(url: str) -> float:
+    """How many requests a second may begin at a STAC API."""
+    return planetary_computer.REQUESTS_PER_S if _is_planetary_computer(url) else REQUESTS_PER_S
+
+
+def _is_planetary_computer(url: str) -> bool:
+    return urlsplit(url).hostname == planetary_computer.HOST

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from threading import Lock
 from typing import Any
 
 import pystac
@@ -18,29 +19,62 @@ from shapely.geometry import mapping
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError, ServiceError, reading, redact
 from plumewatch.geodesy import split_at_180
-from plumewatch.http import MAX_MESSAGE, SEARCH_TIMEOUT_S, download_existing, http_session, make_patient, no_answer
+from plumewatch.http import (
+    MAX_MESSAGE,
+    SEARCH_TIMEOUT_S,
+    Pace,
+    download_existing,
+    http_session,
+    make_patient,
+    no_answer,
+)
 from plumewatch.keys import is_file_name
 from plumewatch.rasters.access import AS_IS, Access
 
 ITEM = "a STAC item as JSON"
 VERSION = "1."  # its drafts (1.0.0-beta.2) too, which the first Earth Search writes
+REQUESTS_PER_S = 150.0  # what THREADS ask of one that answers in 50 ms; Amazon's API Gateway grants an account 10,000
 PAGE_ITEMS = 100  # the largest page that all public catalogues grant
+
+
+class StacApi:
+    """A STAC API as several threads ask it: by one session, its landing page once, and at a pace."""
+
+    def __init__(self, url: str, requests_per_s: float = REQUESTS_PER_S) -> None:
+        """`url` is that of the landing page."""
+        self.url, self.requests_per_s = url, requests_per_s
+        self._stac_io = StacApiIO(max_retries=None, timeout=SEARCH_TIMEOUT_S)
+        make_patient(self._stac_io.session, pace=Pace(requests_per_s))
+        self._client: Client | None = None
+        self._lock = Lock()  # the first that comes reads the landing page, and finds out whether there is a host at all
+
+    def client(self) -> Client:
+        """Return the client that its landing page makes; what goes wrong raises what pystac_client raises."""
+        with self._lock:
+            if self._client is None:
+                self._client = Client.open(self.url, stac_io=self._stac_io, timeout=SEARCH_TIMEOUT_S)
+            return self._client
 
 
 @dataclass(frozen=True)
 class StacCatalogue:
     """A collection of a STAC API (`Catalogue`)."""
 
-    url: str
-    """The API's landing page."""
+    api: StacApi
+    """Who is asked."""
     collection: str
     """The collection that is searched."""
     access: Access = AS_IS
     """How its rasters are opened."""
 
+    @property
+    def url(self) -> str:
+        """The API's landing page."""
+        return self.api.url
+
     def search_items(self, geometry: Any, start: date, end: date) -> Iterator[dict[str, Any]]:
         """As `search_items` of this module."""
-        return search_items(self.url, self.collection, geometry, start, end)
+        return search_items(self.api, self.collection, geometry, start, end)
 
     def item_href(self, item: dict[str, Any]) -> str:
         """Return where an item of a search is: what it says itself, else where STAC APIs keep items."""
@@ -51,7 +85,7 @@ class StacCatalogue:
         return read_item(href)
 
 
-def search_items(api: str, collection: str, geometry: Any, start: date, end: date) -> Iterator[dict[str, Any]]:
+def search_items(service: StacApi, collection: str, geometry: Any, start: date, end: date) -> Iterator[dict[str, Any]]:
     """Yield the items of a collection that meet a geometry (shapely, WGS 84) from `start` to `end`, both included.
 
     The geometry is sent as RFC 7946 wants it: two-dimensional, within -180 to 180 degrees, cut at the antimeridian.
@@ -61,11 +95,9 @@ def search_items(api: str, collection: str, geometry: Any, start: date, end: dat
     """
     period = f"{start.isoformat()}T00:00:00Z/{end.isoformat()}T23:59:59.999Z"
     place = mapping(split_at_180(geometry))
-    stac_io = StacApiIO(max_retries=None, timeout=SEARCH_TIMEOUT_S)
-    make_patient(stac_io.session)
+    api = service.url
     try:
-        client = Client.open(api, stac_io=stac_io, timeout=SEARCH_TIMEOUT_S)
-        found = client.search(collections=[collection], intersects=place, datetime=period, limit=PAGE_ITEMS)
+        found = service.client().search(collections=[collection], intersects=place, datetime=period, limit=PAGE_ITEMS)
         for item in found.items_as_dicts():
             if not isinstance(item, dict):
                 raise InputError(redact(api), f"an item that is a {type(item).__name__}", "a STAC API")

@@ -76,7 +76,7 @@ def match_detections(detections: pa.Table, pairs: pa.Table, gas: str) -> pa.Tabl
     owner, expected, closeness = owner[kept], expected[kept], closeness[kept]
     probability, unlisted = _shares(probability[kept], unlisted, owner)
 
-    status = _statuses(detections, rule, owner, expected, closeness, probability, unlisted)
+    status = _statuses(detections, rule, owner, expected, closeness, probability, unlisted, is_false)
     detected = floats(detections["emission"])
     blank = np.full(len(ids), np.nan)
     source = pairs.take(pa.array(kept))
@@ -135,15 +135,17 @@ def _statuses(
     closeness: Floats,
     probability: Floats,
     unlisted: Floats,
+    is_false: Floats,
 ) -> NDArray[np.str_]:
     n = len(unlisted)
     order = np.lexsort((expected, probability, owner))
     first = order[np.append(owner[order][1:] != owner[order][:-1], True)] if len(order) else order
-    best, second, first_closeness = np.zeros(n), np.zeros(n), np.ones(n)
+    best, second, first_closeness = np.zeros(n), unlisted.copy(), np.ones(n)
     best[owner[first]], first_closeness[owner[first]] = probability[first], closeness[first]
     others = np.setdiff1d(order, first)
     np.maximum.at(second, owner[others], probability[others])
-    is_unsure = (best <= rule.confirmed_probability) | (best < rule.confirmed_lead * second)
+    all_told = best * (1.0 - np.nan_to_num(is_false))
+    is_unsure = (all_told <= rule.confirmed_probability) | (best < rule.confirmed_lead * second)
     share = np.minimum(closeness / first_closeness[owner], 1.0)
     rate = np.bincount(owner, weights=share * expected, minlength=n)
     low, high = (

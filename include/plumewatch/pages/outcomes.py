@@ -80,12 +80,13 @@ def sight_text(gas: Gas, observation: Mapping[str, Any]) -> str:
 def waiting_text(dag_id: str, since_utc: datetime | None) -> str:
     """Return what stands before all else on the map of a key with which its detection hasn't begun; else nothing.
 
-    >>> waiting_text("some_detection", datetime(2025, 8, 20, 1, 2))
-    'Detection waits since 2025-08-20 01:02 UTC: if the DAG some_detection is paused, unpause it. '
+    >>> waiting_text("a_dag", datetime(2025, 8, 20, 1, 2))
+    'Detection waits since 2025-08-20 01:02 UTC (what follows is older): if the DAG a_dag is paused, unpause it. '
     """
     if since_utc is None:
         return ""
-    return f"Detection waits since {time_text(since_utc)}: if the DAG {dag_id} is paused, unpause it. "
+    since = f"Detection waits since {time_text(since_utc)} (what follows is older)"
+    return f"{since}: if the DAG {dag_id} is paused, unpause it. "
 
 
 def share_text(fraction: float) -> str:

@@ -56,7 +56,7 @@ STATUS_TEXTS = {
 }
 MATCH_TEXTS = {
     CONFIRMED: "source confirmed",
-    AMBIGUOUS: "several sources possible",
+    AMBIGUOUS: "source not certain",
     INCONSISTENT_RATE: "rate doesn't fit the source",
     UNKNOWN_SOURCE: "in no inventory",
 }
@@ -280,7 +280,7 @@ def match_text(status: str) -> str:
     """Return in words what the inventories say of a detection.
 
     >>> match_text("ambiguous")
-    'several sources possible'
+    'source not certain'
     """
     return MATCH_TEXTS.get(status, status.replace("_", " "))
 

@@ -22,6 +22,7 @@ from rasterio.io import DatasetReader
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError, ServiceError, redact
 from plumewatch.rasters.access import AS_IS, Access
+from plumewatch.storage.files import is_there
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, CONFLICT, RANGE_NOT_SATISFIABLE = 400, 401
 MUST_BE_SIGNED = (UNAUTHORIZED, FORBIDDEN, CONFLICT)  # 409: Azure's PublicAccessNotPermitted, of Planetary Computer
 SIGNED = re.compile(r"[?&](?:sig|x-amz-signature|signature|token|x-goog-signature)=", re.IGNORECASE)
 AZURE = re.compile(r"^https?://[^/?]*\.blob\.core\.windows\.net[/:]", re.IGNORECASE)
+SIGNED_BY = "https://planetarycomputer.microsoft.com/api/stac/v1"
 A_RASTER = "a complete GeoTIFF"
 OF_READING = (RasterioError, CRSError, CPLE_BaseError, UnicodeDecodeError)
 """What reading pixels, tags and texts of an open raster raises where the file is damaged."""
@@ -60,9 +62,9 @@ def open_raster(href: str, access: Access = AS_IS) -> Iterator[DatasetReader]:
     Raises ServiceError where a service doesn't deliver the file (with its HTTP status) or gives a page in its place
     (retryable), InputError where the file is missing, cut off or no raster. Other errors of the block are the block's.
     """
+    address = access.signed(href) if is_http(href) else href
     with contextlib.ExitStack() as stack:
         try:
-            address = access.signed(href) if is_http(href) else href
             stack.enter_context(_environment(address))
             source = stack.enter_context(_open(address, access))
         except (PlumewatchError, MemoryError):
@@ -70,15 +72,18 @@ def open_raster(href: str, access: Access = AS_IS) -> Iterator[DatasetReader]:
         except Exception as error:  # GDAL's and rasterio's own, and what they make of tags and texts
             if isinstance(error, OSError) and not isinstance(error, RasterioError):
                 raise
-            raise _classify(href, error) from error
+            raise _classify(address, error, access) from error
         try:
             yield source
         except OF_READING as error:
-            raise _classify(href, error) from error
+            raise _classify(address, error, access) from error
 
 
 def read_raster(href: str, read: Callable[[DatasetReader], T], access: Access = AS_IS) -> T:
-    """Return what `read` makes of the raster at `href`; a remote one that looks broken is read a second time."""
+    """Return what `read` makes of the raster at `href`; a remote one is read a second time.
+
+    That is so where it looks broken, and where the signature that `access` gave has expired meanwhile.
+    """
     attempts = 1 if storage.is_local(href) else ATTEMPTS
     for attempt in range(1, attempts):
         try:
@@ -86,6 +91,10 @@ def read_raster(href: str, read: Callable[[DatasetReader], T], access: Access = 
                 return read(source)
         except InputError as error:
             log.warning("attempt %s of %s: %s", attempt, attempts, error)
+        except ServiceError as error:
+            if error.http_status not in MUST_BE_SIGNED or not access.renew(href):
+                raise
+            log.warning("attempt %s of %s, the next with a new signature: %s", attempt, attempts, error)
     with open_raster(href, access) as source:
         return read(source)
 
@@ -113,13 +122,13 @@ def _open(href: str, access: Access) -> DatasetReader:
     return rasterio.open(inner, opener=fs)
 
 
-def _classify(href: str, error: Exception) -> PlumewatchError:
+def _classify(href: str, error: Exception, access: Access) -> PlumewatchError:
     said = redact(str(error.__cause__ or error))
     if "\0" in href or not href.isprintable():
         return InputError(redact(href), "an address that cannot be one", A_RASTER)
     if is_http(href):
         return _classify_http(href, said)
-    if not storage.exists(href):
+    if not is_there(*access.filesystem(href)):
         return InputError(redact(href), "no such file", A_RASTER)
     return InputError(redact(href), f"cut off or no raster ({said})", A_RASTER)
 
@@ -155,6 +164,6 @@ def _hint(href: str, status: int) -> str:
         return ": the signature in the address isn't accepted or has expired"
     what = "assets on Azure, as Planetary Computer's," if AZURE.search(href) else "this service's assets"
     return (
-        f": {what} may have to be signed (a token in their addresses), which Plumewatch doesn't do; "
-        "allowed: a catalogue of open assets, or one that hands out signed addresses"
+        f": {what} may have to be signed (a token in their addresses), which is done where stac_api is {SIGNED_BY}; "
+        "allowed: that one, a catalogue of open assets, or one that hands out signed addresses"
     )

@@ -11,10 +11,11 @@ from typing import Any
 
 from plumewatch.areas import WHOLE_SEARCH, read_areas, select_areas
 from plumewatch.catalogues.services import SENTINEL_HUB, catalogue_of
+from plumewatch.catalogues.stac import StacApi
 from plumewatch.errors import ConfigurationError, PlumewatchError, QuotaUsedUp, some_of
 from plumewatch.failures import FailureBook, NothingDone, went_through
 from plumewatch.gases import CH4
-from plumewatch.http import one_patience_per_host
+from plumewatch.http import one_patience_per_host, side_by_side
 from plumewatch.missing_settings import HUB_ACCOUNT, missing_hub_account
 from plumewatch.models import Area, FailedScene
 from plumewatch.observations import areas_observed, write_observations
@@ -212,7 +213,7 @@ def named_areas(settings: Settings, names: Sequence[str], failures: list[FailedS
         chosen = select_areas(areas, [name for name in names if name not in named])
     except ConfigurationError as error:
         files = "; ".join(failure.message for failure in failed if failure.area is None)
-        raise ConfigurationError(f"{error}; not read: {files}" if files else str(error)) from error
+        raise type(error)(f"{error}; not read: {files}" if files else str(error)) from error
     if failures is not None:
         failures += [f for f in failed if not names or f.area is None or f.area in names]
     return chosen if not names or set(names) - named else []
@@ -240,18 +241,27 @@ def _search_areas(
     if not areas and not failures:
         folders = " or ".join(settings.area_folders)
         found.no_areas = f"there is no area of interest, so nothing is searched: put one into {folders}"
-    answered = []
-    for area in areas:
-        if area.catalogue == SENTINEL_HUB and missing_hub_account(settings):
-            found.unasked.append((key, area.name, {"outcome": NO_INPUT, "missing_setting": HUB_ACCOUNT}))
-            continue
+    has_no_account = missing_hub_account(settings) is not None
+    unasked = [area for area in areas if area.catalogue == SENTINEL_HUB and has_no_account]
+    found.unasked += [(key, a.name, {"outcome": NO_INPUT, "missing_setting": HUB_ACCOUNT}) for a in unasked]
+    areas = [area for area in areas if area not in unasked]
+    apis: dict[str, StacApi] = {}
+
+    def search(area: Area) -> FoundScenes | PlumewatchError:
         try:
-            answered.append((area, search_scenes(area, first, last, catalogue_of(area, settings))))
-        except QuotaUsedUp as error:
-            log.warning("%s: %s", area.name, error)
-            found.unasked.append((key, area.name, {"outcome": WAITING_FOR_QUOTA}))
+            return search_scenes(area, first, last, catalogue_of(area, settings, apis))
         except PlumewatchError as error:
-            failure = FailedScene.from_exception(error, scene_id=WHOLE_SEARCH, stage=SEARCH_STAGE, area=area.name)
+            return error
+
+    answered = []
+    for area, answer in zip(areas, side_by_side(search, areas), strict=True):
+        if isinstance(answer, FoundScenes):
+            answered.append((area, answer))
+        elif isinstance(answer, QuotaUsedUp):
+            log.warning("%s: %s", area.name, answer)
+            found.unasked.append((key, area.name, {"outcome": WAITING_FOR_QUOTA}))
+        else:
+            failure = FailedScene.from_exception(answer, scene_id=WHOLE_SEARCH, stage=SEARCH_STAGE, area=area.name)
             found.failed.append((key, failure))
     return answered
 

@@ -37,12 +37,17 @@ class Buckets(S3FileSystem):
     So no bucket is never taken for an empty one, or for a file that is missing in it.
     """
 
+    def __init__(self, *options: Any, keys_told: str = KEYS, **named: Any) -> None:
+        """`keys_told` says which keys it is that may be refused."""
+        super().__init__(*options, **named)
+        self.keys_told = keys_told
+
     async def _call_s3(self, method: str, *options: Any, **named: Any) -> Any:
         try:
             return await super()._call_s3(method, *options, **named)
         except OSError as error:
             place = "/".join(filter(None, (str(named.get("Bucket", "")), named.get("Key") or named.get("Prefix"))))
-            raise described(error, place.rstrip("/"), TRIED.get(method, method)) from error.__cause__
+            raise described(error, place.rstrip("/"), TRIED.get(method, method), self.keys_told) from error.__cause__
 
     call_s3 = sync_wrapper(_call_s3)
 
@@ -50,11 +55,14 @@ class Buckets(S3FileSystem):
         try:
             return await super()._lsdir(path, *options, **named)
         except OSError as error:
-            raise described(error, path, "listing") from error.__cause__
+            raise described(error, path, "listing", self.keys_told) from error.__cause__
 
 
-def described(error: OSError, place: str, tried: str) -> OSError | InputError:
-    """Return what is to be raised for an error of S3 at `place` (bucket/key), where something was `tried`."""
+def described(error: OSError, place: str, tried: str, keys: str = KEYS) -> OSError | InputError:
+    """Return what is to be raised for an error of S3 at `place` (bucket/key), where something was `tried`.
+
+    `keys` says which keys may do that.
+    """
     answer = getattr(error.__cause__, "response", None) or {}
     code = str(answer.get("Error", {}).get("Code", ""))
     path, bucket = f"s3://{place}", place.partition("/")[0]
@@ -64,7 +72,7 @@ def described(error: OSError, place: str, tried: str) -> OSError | InputError:
         return error
     said = redact(f"{code}: {answer['Error'].get('Message', '')}".strip(": "))
     if isinstance(error, PermissionError):
-        return PermissionError(f"{path}: no access to bucket {bucket!r} ({tried} it: {said}); allowed: {KEYS}")
+        return PermissionError(f"{path}: no access to bucket {bucket!r} ({tried} it: {said}); allowed: {keys}")
     hint = f"; allowed: {MAKE_IT}" if code in OTHER_PLACE else ""
     told = f"{path}: bucket {bucket!r} refused ({tried} it: {said}){hint}"
     return type(error)(error.errno, told) if error.errno else type(error)(told)

@@ -18,6 +18,7 @@ from shapely.geometry import mapping
 
 from plumewatch import storage
 from plumewatch.catalogues.services import catalogue_of
+from plumewatch.catalogues.stac import StacApi
 from plumewatch.errors import PlumewatchError, ServiceError, redact
 from plumewatch.failures import FailureBook, went_through
 from plumewatch.geodesy import utm_epsg
@@ -129,14 +130,14 @@ def search_cases(
     doesn't answer at all is asked once: then, as without `fetch`, the cases are run on what is stored. Other errors are
     in `failed`.
     """
-    found = CaseSearch()
+    found, apis = CaseSearch(), dict[str, StacApi]()
     silent = "" if fetch else "nothing is fetched, as asked"
     for case in select_cases(sets or (), cases or (), max_cases):
         if silent or not case.is_sentinel2:
             found.notes[case.case_id] = CaseNote(missing=silent or None)
             continue
         try:
-            found.notes[case.case_id] = _search_case(settings, case, found)
+            found.notes[case.case_id] = _search_case(settings, case, found, apis)
         except PlumewatchError as error:
             if isinstance(error, ServiceError) and error.http_status is None:
                 silent = redact(f"the catalogue doesn't answer ({error})")
@@ -149,11 +150,11 @@ def search_cases(
     return found
 
 
-def _search_case(settings: Settings, case: PublishedCase, found: CaseSearch) -> CaseNote:
+def _search_case(settings: Settings, case: PublishedCase, found: CaseSearch, apis: dict[str, StacApi]) -> CaseNote:
     """Add the scenes of a case to those `found`."""
     area, day = case_area(case.area), date.fromisoformat(case.observed_on)
     first = day - timedelta(days=plume_thresholds().references.max_days_back)
-    result = search_scenes(area, first, day, catalogue_of(area, settings))
+    result = search_scenes(area, first, day, catalogue_of(area, settings, apis))
     found.failed += [failure for failure in result.failed if failure not in found.failed]
     shown = [ref for ref in result.scenes if ref.observed_at_utc.date() == day and _is_pass(case, ref)]
     if not shown:

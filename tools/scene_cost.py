@@ -1,4 +1,4 @@
-"""What scenes by Sentinel Hub cost: bytes, processing units, and how much of a month's quota that is."""
+"""What scenes cost: bytes, and by Sentinel Hub processing units, and how much of a month's quota these are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ from plumewatch.sentinel2.item_bands import with_surroundings
 from plumewatch.sentinel2.search import search_scenes
 from plumewatch.settings import Settings
 
-BAND_BYTES, MASK_BYTES, N_MASKS = 2, 1, 3  # uint16 reflectance; uint8 classes, cloud and the masks of data
+BLOCK_PX = 1024
+"""Edge of a block of the catalogue's GeoTIFFs, which are read by whole blocks (Earth Search's COGs)."""
+PIXEL_M, FINE_PIXEL_M = 20.0, 10.0  # Sentinel-2 User Handbook: B02, B03, B04, B08 have 10 m; 60 m bands are few bytes
+FINE_BANDS = ("B02", "B03", "B04", "B08")
+BAND_BYTES, MASK_BYTES = 2, 1  # uint16 reflectance; uint8 scene classes and cloud probability
+N_MASKS = 2
+N_HUB_MASKS = 3
+"""Rasters in 8 bits on the grid with its surroundings: classes, cloud, where there are data."""
 DAYS_OF_MONTH = 30
 
 
@@ -31,6 +38,22 @@ class HubCost:
     """Of all of them, before compression."""
     units: float
     """Processing units of all of them."""
+
+
+def bytes_of_scene(area: Area) -> int:
+    """Return how many bytes are read for a scene of an area: its share of the tile in whole blocks, uncompressed.
+
+    A window of w x h pixels touches blocks that hold (w + 1024) x (h + 1024) pixels on average. Compression makes it
+    less by a third to a half: an upper bound for areas that lie in one tile.
+    """
+    grid = grid_of(area)
+    width_m, height_m = grid.width * grid.resolution_m, grid.height * grid.resolution_m
+
+    def pixels(pixel_m: float) -> float:
+        return (width_m / pixel_m + BLOCK_PX) * (height_m / pixel_m + BLOCK_PX)
+
+    bands = sum(pixels(FINE_PIXEL_M if band in FINE_BANDS else PIXEL_M) * BAND_BYTES for band in area.bands)
+    return round(bands + N_MASKS * MASK_BYTES * pixels(PIXEL_M))
 
 
 def hub_cost(area: Area, first: date, last: date, settings: Settings) -> HubCost:
@@ -64,7 +87,7 @@ def bytes_of_hub_scene(area: Area) -> int:
     grid = grid_of(area)
     around = with_surroundings(grid)
     of_bands = grid.width * grid.height * (len(area.bands) * BAND_BYTES + MASK_BYTES)
-    return of_bands + around.width * around.height * N_MASKS * MASK_BYTES
+    return of_bands + around.width * around.height * N_HUB_MASKS * MASK_BYTES
 
 
 def ledger_of(settings: Settings) -> UnitsLedger:
