@@ -327,17 +327,7 @@ VALIDATION = Table(
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
-        PIXELS,
-        SOUNDINGS,
-        PEAKS,
-        WIND,
-        PLUMES,
-        ANOMALIES,
-        OBSERVATIONS,
-        SOURCES,
-        MATCHES,
-        FAILED_SCENES,
-        PROCESSING_UNITS,
-        VALIDATION,
+        PIXELS, SOUNDINGS, PEAKS, WIND, PLUMES, ANOMALIES, OBSERVATIONS, SOURCES, MATCHES,
+        FAILED_SCENES, PROCESSING_UNITS, VALIDATION,
     )
-}
+}  # fmt: skip

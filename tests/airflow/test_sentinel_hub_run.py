@@ -45,6 +45,22 @@ def pixels(world: Any, area: str) -> Any:
     return rows.sort_by([("row", "ascending"), ("col", "ascending")]).drop_columns(["scene_id", "area", "date"])
 
 
+def test_the_connection_goes_first(dagbag: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from plumewatch_airflow.connections import load_settings
+
+    monkeypatch.setenv("SH_CLIENT_ID", "of the environment")
+    assert load_settings().sh_client_id == "of the environment"
+    said = {
+        "login": "its client",
+        "password": "its secret",
+        "extra": {"base_url": "https://own", "token_url": "https://t"},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_SENTINEL_HUB", json.dumps({"conn_type": "generic", **said}))
+    found = load_settings()
+    assert (found.sh_client_id, found.sh_client_secret) == ("its client", "its secret")
+    assert (found.sh_base_url, found.sh_token_url) == ("https://own", "https://t") and "its secret" not in repr(found)
+
+
 def test_without_an_account_nothing_fails_and_it_is_told(
     world: Any, hub_area: str, run_dag: Callable[..., Any], states_of: Callable[..., Any], monkeypatch: Any
 ) -> None:

@@ -9,6 +9,7 @@ the scene's own tile, and what lies there is taken away again: scenes stay one a
 from __future__ import annotations
 
 import io
+import logging
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -61,6 +62,8 @@ SMOOTH_POINTS_M = 5000.0  # between points of a tile's edge, for its outline in 
 TYPES = {"UINT8": "uint8", "UINT16": "uint16", "FLOAT32": "float32", "AUTO": "uint8"}
 RULE = ReflectanceRule(SCALE, 0.0, "reflectance as Sentinel Hub's Process API gives it: offset taken off, harmonised")
 LINEAGE = "Made on the area's grid by Sentinel Hub's Process API from the product of the source item"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -128,10 +131,14 @@ class ProcessApi:
         for script, of_grid in zip(self.scripts, (grid, around_grid, _coarse(grid)), strict=True):
             made[script.checksum] = {o.name: _empty(o.n_bands, o.sample_type, of_grid) for o in script.outputs}
         when = observed_at_utc(item.id, item.properties)
-        for (row, col), request in self._requests(grid, resampling):
+        requests = list(self._requests(grid, resampling))
+        for number, ((row, col), request) in enumerate(requests, 1):
             rows, cols = slice(row, row + request.grid.height), slice(col, col + request.grid.width)
             for name, pixels in self._ask(item.id, when, request, spending).items():
                 made[request.script.checksum][name][:, rows, cols] = pixels
+            log.info(
+                "%s: %d of %d requests, %.2f processing units", item.id, number, len(requests), spending.spent_units
+            )
         bands, classes, angles = (made[script.checksum] for script in self.scripts)
         return self._stacked(item, grid, bands, classes, _mean_angles(angles), resampling)
 

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from plumewatch.simulation.hub_pixels import Refused, moment, render
+from plumewatch.simulation.hub_pixels import QUOTA, Refused, moment, render
 from plumewatch.simulation.stac_catalogue import COLLECTION, product_name
 
 CLIENT_ID, CLIENT_SECRET = "simulated-client", "simulated-secret"
@@ -79,6 +79,8 @@ def make_hub_app(hub: Hub) -> Starlette:
 
     async def search(request: Request) -> Response:
         body = await _body(hub, request)
+        if hub.units_left <= 0:
+            raise Refused(403, *QUOTA)
         found = [item for item in _items(hub, str(request.base_url)) if _is_asked_for(item, body)]
         first, limit = int(body.get("next", 0)), min(int(body.get("limit", 10)), hub.most_items)
         page = found[first : first + limit]
