@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
@@ -55,6 +57,21 @@ def test_workers_side_by_side_never_promise_more_than_the_month_has(storage_root
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(fetch, range(8))) == 3
     assert ledger_of(storage_root).state().used_units == 90.0
+
+
+def test_a_process_that_dies_leaves_what_it_had_set_aside(storage_root: str) -> None:
+    program = f"""
+import os
+from plumewatch.catalogues.processing_units import UnitsLedger
+with UnitsLedger({storage_root!r}, "account", 100.0).spending("dune", "S2A", 10.0):
+    os._exit(9)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 9
+    ledger = UnitsLedger(storage_root, "account", 100.0)
+    assert ledger.state().used_units == 10.0
+    with ledger.spending("dune", "S2A", 5.0) as spending:  # the same scene again
+        spending.spent_units = 5.0
+    assert ledger.state().used_units == 15.0
 
 
 def test_no_more_requests_than_turns_are_under_way(storage_root: str) -> None:
