@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 from plumewatch.areas import read_areas
-from plumewatch.catalogues.sentinel_hub import COPERNICUS_URL, MAIN_URL, SentinelHub, token_url, with_product_name
+from plumewatch.catalogues.sentinel_hub import (
+    COPERNICUS_URL,
+    MAIN_URL,
+    TOKEN_URLS,
+    SentinelHub,
+    token_url,
+    with_product_name,
+)
 from plumewatch.catalogues.services import catalogue_of
 from plumewatch.errors import ConfigurationError, ServiceError
 from plumewatch.sentinel2.scene import scene_ref
@@ -114,8 +121,12 @@ def test_an_unknown_item_and_a_dead_service_are_errors_by_name(
 
 
 def test_where_tokens_come_from_is_known_of_both_services() -> None:
-    for url in (MAIN_URL, f"{COPERNICUS_URL}/"):
-        assert token_url(Settings("storage", sh_base_url=url)).startswith("https://")
+    for url in (MAIN_URL, f"{COPERNICUS_URL}/", "https://services-uswest2.sentinel-hub.com"):
+        settings = Settings("storage", sh_base_url=url, sh_client_id="me", sh_client_secret="mine")
+        assert token_url(settings) == TOKEN_URLS[COPERNICUS_URL if "copernicus" in url else MAIN_URL]
+        for _ in range(2):
+            hub = SentinelHub(settings, "any")
+            assert hub.data_collection.service_url == hub.config.sh_base_url == url.rstrip("/")
     assert token_url(Settings("storage", sh_base_url="https://own", sh_token_url="https://own/t")) == "https://own/t"
     with pytest.raises(ConfigurationError, match="SH_BASE_URL=https://own: set SH_TOKEN_URL too"):
         token_url(Settings("storage", sh_base_url="https://own"))

@@ -32,8 +32,9 @@ from sentinelhub import BBox, MimeType, ResamplingType, SentinelHubRequest
 from shapely.geometry import mapping, shape
 
 from plumewatch import storage
+from plumewatch.catalogues.hub_client import asking
 from plumewatch.catalogues.processing_units import Spending, predict_units
-from plumewatch.catalogues.sentinel_hub import SentinelHub, asking, time_range
+from plumewatch.catalogues.sentinel_hub import SentinelHub, time_range
 from plumewatch.errors import InputError, ServiceError, reading, redact
 from plumewatch.models import Area, Grid
 from plumewatch.rasters.plain_numbers import checked_plain
