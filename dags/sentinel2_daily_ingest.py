@@ -21,15 +21,14 @@ from functools import partial
 from typing import Any, cast
 
 from airflow.sdk import dag, get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch.gases import CH4
 from plumewatch.keys import DAY
-from plumewatch_airflow.assets import DAILY, PIXELS, partition_key
+from plumewatch_airflow.assets import DAILY, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.detection import maps_drawn
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
-from plumewatch_airflow.hand_offs import hand_on
-from plumewatch_airflow.methane import joined, lost_scenes_told, make_pixels, search_recorded, tell_missing_wind
+from plumewatch_airflow.ingest import fetch_scene, fetch_wind, write_pixels
+from plumewatch_airflow.methane import joined, search_recorded
 from plumewatch_airflow.missing import skip_without
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc, ingest_params, typed
 from plumewatch_airflow.summary import log_summary, summarised
@@ -65,48 +64,6 @@ def search_again() -> list[dict[str, Any]]:
         found = search_until_answered(search, unanswered_areas(book, key))
         search_recorded(found, replace(book, attempts=1 + len(PAUSES_S)), summary)
     return [asdict(scene) for scene in found.scenes]
-
-
-@task(map_index_template="{{ scene_label }}", max_active_tis_per_dagrun=4)
-def fetch_scene(scene: dict[str, Any]) -> None:
-    """Stack one scene to a COG with its STAC item; one that is there already, whole, is left."""
-    from plumewatch.sentinel2.ingest import fetch_area_scene
-
-    cast(dict, get_current_context())["scene_label"] = f"{scene['area']} {scene['scene_id']}"
-    with summarised() as summary, failure_recorded(scene["key"], scene["scene_id"], "fetch_scene", scene["area"]):
-        summary.path = fetch_area_scene(load_settings(), scene["area"], scene["item_href"], scene["older"])
-        summary.read = summary.written = 1
-
-
-@task(trigger_rule="all_done_min_one_success")
-def fetch_wind(scenes: list[dict[str, Any]], late: list[dict[str, Any]] | None) -> None:
-    """Bring the wind around the areas; without a wind source rates stay null, and the log says so."""
-    from plumewatch.sentinel2.ingest import fetch_area_wind
-
-    settings = load_settings()
-    with summarised() as summary:
-        tell_missing_wind(scenes[0]["key"])
-        written = fetch_area_wind(settings, {(scene["key"], scene["area"]) for scene in [*scenes, *(late or ())]})
-        summary.written, summary.path = len(written), settings.table_root("wind")
-
-
-@task(trigger_rule="all_done_min_one_success", outlets=[PIXELS])
-def write_pixels(scenes: list[dict[str, Any]], late: Any, outlet_events: Any = None) -> None:
-    """Turn the day's rasters into the pixel table, and hand on every day that this changes."""
-    from plumewatch.methane.dates.due import days_to_detect
-    from plumewatch.sentinel2.ingest import record_missing_scenes, withdraw_over_midnight
-
-    settings, changed, withdrawn, scenes = load_settings(), set[str](), list[Any](), [*scenes, *(late or ())]
-    with summarised() as summary:
-        summary.path = settings.table_root("pixels")
-        with lost_scenes_told(partial(record_missing_scenes, withdrawn=withdrawn), scenes, changed, summary):
-            withdrawn += withdraw_over_midnight(settings, scenes)
-            for key in sorted({*(scene["key"] for scene in scenes), *(scene.date for scene in withdrawn)}):
-                summary.add(make_pixels(key, list(settings.area_folders), date=key))
-                changed |= set(days_to_detect(settings.storage_root, key))
-        if not changed:
-            raise AirflowSkipException("no scene could be turned into pixels: nothing to hand on")
-        hand_on(CH4, changed, outlet_events)
 
 
 @dag(

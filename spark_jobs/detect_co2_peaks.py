@@ -38,7 +38,7 @@ from plumewatch.oco2.orbits.worker import (
 )
 from plumewatch.oco2.probability import plume_probabilities
 from plumewatch.pages.wording import without_rate_text
-from plumewatch.spark_session import get_spark
+from plumewatch.spark_session import get_spark, progress_logged
 from plumewatch.statuses import ACCEPTED, RATED
 from plumewatch.tables import PEAKS, SOUNDINGS
 
@@ -136,7 +136,8 @@ def _detect(tasks: Sequence[OrbitTask]) -> pa.Table:
     spark = get_spark("detect_co2_peaks")
     frame = spark.createDataFrame([(task.position, task.to_json()) for task in tasks], "position int, task string")
     in_runs = frame.repartitionByRange(min(len(tasks), MAX_SPARK_TASKS), "position").sortWithinPartitions("position")
-    return transform(in_runs).toArrow()
+    with progress_logged(spark, "orbits to peaks"):
+        return transform(in_runs).toArrow()
 
 
 def _publish(

@@ -30,7 +30,7 @@ from plumewatch.methane.dates.plan import plan_runs
 from plumewatch.methane.dates.task import AreaDates
 from plumewatch.methane.dates.worker import REPORT, detect_bins
 from plumewatch.models import FailedScene
-from plumewatch.spark_session import get_spark
+from plumewatch.spark_session import get_spark, progress_logged
 from plumewatch.storage import Partition, Where
 from plumewatch.tables import PIXELS
 
@@ -186,8 +186,10 @@ def _detect(bins: Sequence[Sequence[AreaDates]]) -> list[dict[str, Any]]:
     """Return what the workers say, in the order of area and date."""
     if not bins:
         return []
-    reports = transform(share_out(get_spark("detect_methane_plumes"), bins)).toArrow().to_pylist()
-    return sorted(reports, key=lambda report: (report["area"], report["date"]))
+    spark = get_spark("detect_methane_plumes")
+    with progress_logged(spark, "pixels to plumes"):
+        reports = transform(share_out(spark, bins)).toArrow()
+    return sorted(reports.to_pylist(), key=lambda report: (report["area"], report["date"]))
 
 
 def _record(

@@ -31,13 +31,15 @@ from plumewatch.oco2.granules.soundings import (
     keep_each_once,
 )
 from plumewatch.oco2.granules.stored_soundings import read_stored_files
-from plumewatch.spark_session import get_spark
+from plumewatch.spark_session import get_spark, progress_logged
 from plumewatch.statuses import EXTRACTION_STAGE
 from plumewatch.tables import SOUNDINGS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+MANY_GRANULES = 100  # more than the two sensors' of a month, which are read in seconds
+MANY_SPARK_TASKS = 64
 KEPT, READ, STORED, DROPPED = "kept", "read", "kept_stored", "dropped_"
 
 log = logging.getLogger("plumewatch.granules_to_soundings")
@@ -131,7 +133,11 @@ def _extract(tasks: Sequence[GranuleTask]) -> list[dict[str, Any]]:
     spark = get_spark("granules_to_soundings")
     # One partition a core, as the local list is cut anyway: a task costs the worker more than reading half a granule.
     frame = spark.createDataFrame([(task.to_json(),) for task in tasks], "task string")
-    return sorted(transform(frame).toArrow().to_pylist(), key=lambda answer: answer["name"])
+    if len(tasks) > MANY_GRANULES:
+        frame = frame.repartition(MANY_SPARK_TASKS)  # the log tells how many of them are done
+    with progress_logged(spark, "granules to soundings"):
+        answers = transform(frame).toArrow()
+    return sorted(answers.to_pylist(), key=lambda answer: answer["name"])
 
 
 def _refused(listing: GranuleListing) -> list[jobs.KeyedFailure]:

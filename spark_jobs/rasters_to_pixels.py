@@ -22,11 +22,11 @@ from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.failures import NothingDone, went_through
 from plumewatch.models import Area, FailedScene
 from plumewatch.rasters.scene_store import ScenePaths, list_scenes
-from plumewatch.sentinel2.bands import CLEAR_CLASSES, CLOUD_DILATION_M, LAST_CLASS
+from plumewatch.sentinel2.bands import CLOUD_DILATION_M, LAST_CLASS
+from plumewatch.sentinel2.clouds import PixelSettings, pixel_settings
 from plumewatch.sentinel2.pixel_files import WRITTEN_DDL, write_pixel_files
 from plumewatch.sentinel2.pixel_plan import (
     PixelPartition,
-    PixelSettings,
     plan_partition,
     plan_tasks,
     plan_windows,
@@ -34,13 +34,15 @@ from plumewatch.sentinel2.pixel_plan import (
 )
 from plumewatch.sentinel2.pixels import CellWindow
 from plumewatch.sentinel2.stored_scene import StoredScene, read_scene
-from plumewatch.spark_session import get_spark
+from plumewatch.spark_session import get_spark, progress_logged
 from plumewatch.statuses import PIXELS_STAGE
 from plumewatch.tables import PIXELS
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import expr
 
-MAX_SPARK_TASKS = 64  # enough for the cores of a small cluster; each does its share of the work list in turn
+# Each Spark task does its share of the work list in turn: one more costs a worker 0.1 s, half of what a million pixels
+# cost. From so few on, which keep some cores evenly busy, to what is enough for those of a small cluster.
+FEW_SPARK_TASKS, MAX_SPARK_TASKS, SHARE = 8, 64, 4
 WINDOWS_DDL = (
     "area string, date string, row int, col int, height int, width int, "
     "west double, south double, east double, north double"
@@ -65,12 +67,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="folders or files of areas of interest: only cells in the area of the partition's name",
     )
     parser.add_argument("--date", type=jobs.day, help="only this UTC date (YYYY-MM-DD)")
-    parser.add_argument("--clear-classes", type=_classes, default=CLEAR_CLASSES, help="SCL classes (default: 4,5,6,7)")
+    parser.add_argument("--clear-classes", type=_classes, help="SCL classes (default: the area's, else 4,5,6,7)")
     parser.add_argument(
         "--cloud-dilation-m",
         type=jobs.number(float, lambda metres: 0 <= metres < math.inf, "metres, 0 or more"),
-        default=CLOUD_DILATION_M,
-        help="margin around cloud and its shadow (default: %(default)s m)",
+        help=f"margin around cloud and its shadow (default: the area's, else {CLOUD_DILATION_M:g} m)",
     )
     jobs.add_run_arguments(parser)
     return parser.parse_args(argv)
@@ -94,9 +95,10 @@ def transform(tasks: DataFrame) -> DataFrame:
 
 def run(arguments: argparse.Namespace) -> jobs.JobResult:
     """Write the partitions of all scenes that are asked for."""
-    settings = PixelSettings(tuple(arguments.clear_classes), arguments.cloud_dilation_m)
     areas = _areas(arguments.areas_path)
     to_do, failures = _plan(_list(arguments, areas), areas)
+    settings = {partition.area: _settings(arguments, areas, partition.area) for partition in to_do}
+    _tell_missing_probabilities(to_do, settings)
     rows_read = rows_written = 0
     published: list[PixelPartition] = []
     while to_do:
@@ -108,7 +110,7 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
             bad = {v["scene_id"]: FailedScene(**v) for row in written for v in json.loads(row["failures"] or "[]")}
             failures += [(partition.date, failure) for failure in bad.values()]
             if not bad:
-                rows_written += _publish(arguments, settings, partition, written)
+                rows_written += _publish(arguments, settings[partition.area], partition, written)
                 published.append(partition)
             elif rest := partition.without(set(bad)):
                 again.append(rest)
@@ -129,6 +131,20 @@ def _areas(paths: list[str] | None) -> Areas:
         allowed = "GeoJSON, GeoPackage or Shapefile, one feature an area"
         raise InputError(", ".join(paths), "no areas of interest", allowed)
     return areas
+
+
+def _settings(arguments: argparse.Namespace, areas: Areas, name: str) -> PixelSettings:
+    area = None if areas is None else areas[name]
+    return pixel_settings(area, arguments.clear_classes, arguments.cloud_dilation_m)
+
+
+def _tell_missing_probabilities(partitions: Sequence[PixelPartition], settings: Mapping[str, PixelSettings]) -> None:
+    """Name the scenes without the cloud probability that their area has a limit of."""
+    for partition in partitions:
+        if settings[partition.area].max_cloud_probability is not None:
+            for scene in partition.scenes:
+                if not storage.exists(scene.paths.raster("cloud")):
+                    log.warning("%s: no cloud probability: its classification alone decides", scene.paths.item)
 
 
 def _list(arguments: argparse.Namespace, areas: Areas) -> list[ScenePaths]:
@@ -174,7 +190,11 @@ def _plan(found: Sequence[ScenePaths], areas: Areas) -> tuple[list[PixelPartitio
 
 
 def _write(
-    spark: SparkSession, partitions: Sequence[PixelPartition], areas: Areas, root: str, settings: PixelSettings
+    spark: SparkSession,
+    partitions: Sequence[PixelPartition],
+    areas: Areas,
+    root: str,
+    settings: Mapping[str, PixelSettings],
 ) -> dict[Key, list[dict[str, Any]]]:
     """Let the workers write the files of the partitions, and return what they say."""
     windows = _windows(spark, partitions, areas)
@@ -186,15 +206,22 @@ def _write(
             windows.get((partition.area, partition.date), []),
             None if areas is None else shapely.to_wkb(areas[partition.area].geometry),
             storage.partition_path(root, {"area": partition.area, "date": partition.date}),
-            settings,
+            settings[partition.area],
         )
     ]
     answers: dict[Key, list[dict[str, Any]]] = {}
     if tasks:
         frame = spark.createDataFrame([(task,) for task in tasks], "task string")
-        for row in transform(frame.repartition(min(len(tasks), MAX_SPARK_TASKS))).toArrow().to_pylist():
+        with progress_logged(spark, "rasters to pixels"):
+            written = transform(frame.repartition(_count_spark_tasks(len(tasks)))).toArrow()
+        for row in written.to_pylist():
             answers.setdefault((row["area"], row["date"]), []).append(row)
     return answers
+
+
+def _count_spark_tasks(n: int) -> int:
+    """How many Spark tasks share n tasks."""
+    return min(n, max(FEW_SPARK_TASKS, n // SHARE), MAX_SPARK_TASKS)
 
 
 def _windows(
@@ -239,6 +266,7 @@ def _publish(
         settings={
             "clear_classes": settings.clear_classes,
             "cloud_dilation_m": settings.cloud_dilation_m,
+            **({} if (limit := settings.max_cloud_probability) is None else {"max_cloud_probability": limit}),
             "rows_count_on": "area" if partition.is_on_area_grid else "scenes",
         },
         extra={"grid": asdict(partition.grid), **partition.stated_sources},

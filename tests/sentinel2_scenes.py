@@ -18,7 +18,10 @@ EPSG = 32640
 WEST, NORTH, SIZE_M = 500_000.0, 2_700_000.0, 20.0
 SCENE_ID = "S2A_40RDN_20250821_0_L2A"
 
-KEYS = {"B11": "swir16", "B12": "swir22", "B04": "red", "SCL": "scl", "CLD": "cloud"}
+KEYS = {
+    "B01": "coastal", "B02": "blue", "B04": "red", "B05": "rededge1", "B08": "nir", "B8A": "nir08", "B09": "nir09",
+    "B10": "cirrus", "B11": "swir16", "B12": "swir22", "SCL": "scl", "CLD": "cloud", "QA60": "QA60",
+}  # fmt: skip
 
 
 def write_raster(

@@ -54,7 +54,9 @@ REFUSED = {
     DETECTIONS[EXTRACTION]: BY_ITSELF.format(asset="the peaks of a month", feeder=EXTRACTION),
     "redetect": "is started by hand and takes the range itself: trigger it with from, to and gas",
     "published_cases_validation": "is started by hand and has no range: trigger it with sets or case ids",
+    "sentinel2_gap_fill": "takes the range itself: trigger it with from and to",
     "waiting_detections": "hands on what waits now, whatever the date: trigger it once",
+    "sentinel2_late_scenes": "looks for what came late until now: trigger it once, with look_back_days",
     "inventory_refresh": "reads the inventories as they are now, whatever the date: trigger it once",
 }
 EXAMPLES = {

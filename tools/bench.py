@@ -22,7 +22,9 @@ BENCHMARKS = {
     "oco2.scan": ("oco2_scan", "scan_against_the_seed"),
     "oco2.month": ("oco2_month", "month_of_orbits"),
     "oco2.granules": ("oco2_granules", "extraction"),
+    "sentinel2.stack": ("sentinel2_stack", "stack_of_a_scene"),
     "sentinel2.search": ("sentinel2_search", "search_of_areas"),
+    "sentinel2.pixels": ("pixels_tile", "whole_tile"),
     "methane.area": ("methane_area", "search_of_an_area"),
     "methane.areas": ("methane_areas", "thousand_areas"),
 }
@@ -51,7 +53,7 @@ def run_benchmark(name: str) -> bool:
 
 def run_here(name: str) -> None:
     """Run a benchmark in this process and print its figures."""
-    sys.path.insert(0, str(FOLDER))
+    sys.path[:0] = [str(FOLDER), str(FOLDER.parent)]
     module, function = BENCHMARKS[name]
     for figure in getattr(importlib.import_module(module), function)():
         print(figure.to_json(), flush=True)

@@ -1,7 +1,8 @@
 """`make faults`: processes are killed while Airflow works, and nothing is lost in silence.
 
-1. Every try of one mapped task is killed (kill -9): its scene is in failed_scenes, with its alert, the run is red, and
-   the other scenes went through. Airflow calls no callback for a task that is killed on its last try.
+1. Every try of one mapped task is killed (kill -9), and then the first try of the task that reports it: the scene is in
+   failed_scenes, with its alert, the run is red, and the other scenes went through. Airflow calls no callback for a
+   task that is killed on its last try.
 2. The executor's worker of one mapped task is killed: the scene is fetched again, and the run is green.
 """
 
@@ -20,7 +21,7 @@ from tools.checkout import DEMO
 from tools.demo import INGEST, Clock, DemoFailed, boot, end_with, prepare_place, wipe
 from tools.supervisor import Supervisor
 
-MAPPED = "fetch_scene"
+MAPPED, REPORT = "fetch_scene", "report_failures"
 TIMEOUT_S = 600.0
 POLL_S = 0.1
 
@@ -47,12 +48,14 @@ def _kill_every_try(client: AirflowClient, day: str, areas: list[str], root: str
     run_id = client.trigger(INGEST, day, {"areas": areas})
     killed: set[int] = set()
     victim: int | None = None
-    for task, process in _running_until_end(client, run_id):
-        victim = task.map_index if victim is None else victim
-        if task.map_index == victim and process.pid not in killed:
+    for task, process in _running_until_end(client, run_id, MAPPED, REPORT):
+        if task.task_id == MAPPED:
+            victim = task.map_index if victim is None else victim
+        is_meant = task.map_index == victim if task.task_id == MAPPED else task.try_number == 1
+        if is_meant and process.pid not in killed:
             killed.add(process.pid)
             process.kill()
-            clock.say(f"killed {MAPPED} {task.map_index} of {day}, try {task.try_number}")
+            clock.say(f"killed {task.task_id} {task.map_index} of {day}, try {task.try_number}")
     state, tasks = _end_of(client, run_id)
     mapped = {t.map_index: t.state for t in tasks if t.task_id == MAPPED}
     clock.say(f"run {state}; {MAPPED}: {mapped}")
@@ -63,7 +66,10 @@ def _kill_every_try(client: AirflowClient, day: str, areas: list[str], root: str
         clock.say(f"failed_scenes: {row['area']} {row['scene_id']} {row['error_class']}: {row['message']}")
     if len(rows) != 1:
         yield f"{len(rows)} rows of failed_scenes for one killed scene"
-    [report] = [t for t in tasks if t.task_id == "report_failures"]
+    [report] = [t for t in tasks if t.task_id == REPORT]
+    clock.say(f"{REPORT}: {report.state} in try {report.try_number}")
+    if report.try_number == 1:
+        yield "the report could not be killed in time"
     if not any(r["scene_id"] in client.log(report) for r in rows):
         yield "the alert doesn't name the killed scene"
     others = [s for index, s in mapped.items() if index != victim]
@@ -76,7 +82,7 @@ def _kill_every_try(client: AirflowClient, day: str, areas: list[str], root: str
 def _kill_the_worker(client: AirflowClient, day: str, areas: list[str], root: str, clock: Clock) -> Iterator[str]:
     run_id = client.trigger(INGEST, day, {"areas": areas})
     is_killed = False
-    for task, process in _running_until_end(client, run_id):
+    for task, process in _running_until_end(client, run_id, MAPPED):
         if not is_killed:
             worker = process.parent()
             assert worker is not None
@@ -99,12 +105,12 @@ def _areas_with_pixels(root: str, day: str) -> set[str]:
     return {p.keys["area"] for p in storage.list_partitions(PIXELS, storage.join(root, PIXELS.name), {"date": day})}
 
 
-def _running_until_end(client: AirflowClient, run_id: str) -> Iterator[tuple[TaskRun, psutil.Process]]:
-    """Yield the running instances of the mapped task and their processes, again and again, until the run has ended."""
+def _running_until_end(client: AirflowClient, run_id: str, *task_ids: str) -> Iterator[tuple[TaskRun, psutil.Process]]:
+    """Yield the running instances of tasks and their processes, again and again, until the run has ended."""
     deadline = time.monotonic() + TIMEOUT_S
     while not next(run for run in client.runs(INGEST) if run.run_id == run_id).is_finished:
         for task in client.task_runs(INGEST, run_id):
-            if task.task_id == MAPPED and task.state == "running" and task.pid and psutil.pid_exists(task.pid):
+            if task.task_id in task_ids and task.state == "running" and task.pid and psutil.pid_exists(task.pid):
                 yield task, psutil.Process(task.pid)
         if time.monotonic() > deadline:
             raise DemoFailed(f"{run_id} has not ended after {TIMEOUT_S:.0f} s")

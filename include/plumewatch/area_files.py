@@ -22,7 +22,8 @@ BESIDE_AREAS = (
 """Endings of files that belong to others, or are for people: they need no word."""
 PROPERTIES = (
     "name", "catalogue", "stac_api", "collection", "max_cloud_cover", "max_items", "bands", "crs", "resolution_m",
-    "bbox", "width_px", "height_px", "evalscript", "note",
+    "bbox", "width_px", "height_px", "clear_classes", "cloud_dilation_m", "cloud_mask", "max_cloud_probability",
+    "evalscript", "note",
 )  # fmt: skip
 """What a feature may say of its area; the note is for people, as JSON has no comments."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -135,7 +136,9 @@ def full_name(file: str, name: str) -> str:
     """
     if not file.lower().endswith(".shp"):
         return name
-    cut = {known[:SHAPEFILE_NAME_LENGTH]: known for known in PROPERTIES}
+    cut = {
+        known[:SHAPEFILE_NAME_LENGTH]: known for known in reversed(PROPERTIES)
+    }  # of two that are cut alike the first
     return cut.get(name.lower(), name)
 
 

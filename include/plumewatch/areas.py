@@ -25,6 +25,7 @@ SENTINEL_HUB = "sentinel_hub"
 CATALOGUES = ("stac", SENTINEL_HUB)
 HUB_COLLECTION = "sentinel-2-l2a"
 """What is served of Sentinel Hub: the one collection that has reflectance, classes and cloud."""
+CLOUD_MASKS = ("scl", "s2cloudless", "qa60")
 BAND_ALIASES = {
     "swir16": "B11",
     "swir1": "B11",
@@ -202,6 +203,8 @@ def _area(file: str, where: str, feature: Any) -> Area:
             raise refuse(f"{one} {properties[one]!r}", "a text")
     if catalogue == SENTINEL_HUB and properties.get("collection", HUB_COLLECTION) != HUB_COLLECTION:
         raise refuse(f"collection {properties['collection']!r} of {SENTINEL_HUB}", f"{HUB_COLLECTION}, or none stated")
+    if catalogue == SENTINEL_HUB and str(properties.get("cloud_mask", "scl")).lower() != "scl":
+        raise refuse(f"cloud_mask {properties['cloud_mask']!r} of {SENTINEL_HUB}", "scl, or none stated")
     if "evalscript" in properties and catalogue != SENTINEL_HUB:
         raise refuse(f"an evalscript for the catalogue {catalogue}", f"the catalogue {SENTINEL_HUB}, or no evalscript")
     resolution = number_of(properties.get("resolution_m", SENTINEL2_SWIR_RESOLUTION_M))
@@ -224,6 +227,7 @@ def _area(file: str, where: str, feature: Any) -> Area:
         max_items=_count(properties, "max_items", refuse),
         evalscript=_beside(file, properties.get("evalscript")),
         file=file,
+        **_clouds(properties, refuse),
     )
     width_px, height_px = (_count(properties, one, refuse) for one in ("width_px", "height_px"))
     if "resolution_m" not in properties and (width_px or height_px):
@@ -239,6 +243,30 @@ def _beside(file: str, path: str | None) -> str | None:
     if path is None or "://" in path or path.startswith("/"):
         return path
     return storage.join(storage.parent(file), path)
+
+
+def _clouds(properties: dict[str, Any], refuse: Any) -> dict[str, Any]:
+    """Return what a feature says of clouds, by the names of Area."""
+    found: dict[str, Any] = {}
+    for name, most, allowed in (
+        ("cloud_dilation_m", MAX_RESOLUTION_M, f"metres from 0 to {MAX_RESOLUTION_M:g}"),
+        ("max_cloud_probability", 100.0, "percent from 0 to 100"),
+    ):
+        if name in properties:
+            found[name] = number_of(properties[name])
+            if found[name] is None or not 0 <= found[name] <= most:
+                raise refuse(f"{name} {properties[name]!r}", allowed)
+    if "cloud_mask" in properties:
+        found["cloud_mask"] = str(properties["cloud_mask"]).lower()
+        if found["cloud_mask"] not in CLOUD_MASKS:
+            raise refuse(f"cloud_mask {properties['cloud_mask']!r}", ", ".join(CLOUD_MASKS))
+    if "clear_classes" in properties:
+        stated, last = properties["clear_classes"], read_reference("sentinel2.json")["scene_classification"]["last"]
+        numbers = [number_of(one) for one in (stated if isinstance(stated, list) else re.split(r"[,\s]+", str(stated)))]
+        if not numbers or not all(n is not None and n.is_integer() and 0 < n <= last for n in numbers):
+            raise refuse(f"clear_classes {stated!r}", f"classes of the scene classification, 1 to {last}")
+        found["clear_classes"] = tuple(sorted({int(n) for n in numbers if n is not None}))
+    return found
 
 
 def _with_most_cells(area: Area, width_px: int, height_px: int, refuse: Any) -> Area:

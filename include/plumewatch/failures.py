@@ -79,7 +79,7 @@ def never(row: Row) -> bool:
 def went_through(stage: str, scenes: Iterable[Scene]) -> Condition:
     """Return the condition for rows of scenes that a stage has done now."""
     done = {(area, scene_id, stage) for area, scene_id in scenes}
-    return lambda row: _identity(row) in done
+    return lambda row: identity_of(row) in done
 
 
 def not_seen_again(run_id: str, areas: Collection[str] | None, but_stage: str | None = None) -> Condition:
@@ -123,7 +123,7 @@ class FailureBook:
         failed_now = {failure.identity for failure in failures}
 
         def change(existing: pa.Table) -> pa.Table:
-            rows = {_identity(row): row for row in existing.to_pylist()}
+            rows = {identity_of(row): row for row in existing.to_pylist()}
             for identity, row in rows.items():
                 if row["healed_at_utc"] is None and identity not in failed_now and is_over(row):
                     row["healed_at_utc"] = now
@@ -152,7 +152,8 @@ class FailureBook:
         return storage.join(self.storage_root, FAILED_SCENES.name)
 
 
-def _identity(row: Row) -> tuple[str | None, str, str]:
+def identity_of(row: Row) -> tuple[str | None, str, str]:
+    """Return what tells a row from the others of its partition: area, scene and stage."""
     return row["area"], row["scene_id"], row["stage"]
 
 

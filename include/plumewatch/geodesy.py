@@ -31,7 +31,11 @@ def wrap_longitude(longitude: ArrayLike) -> Floats:
     >>> float(wrap_longitude(190.0))
     -170.0
     """
-    return (np.asarray(longitude, dtype=float) + 180.0) % 360.0 - 180.0
+    from_west = np.asarray(longitude, dtype=float) + 180.0
+    if not (from_west.size and from_west.min() >= 0.0 and from_west.max() < 360.0):  # the remainder takes its time
+        from_west %= 360.0
+    from_west -= 180.0
+    return from_west
 
 
 def great_circle_distance_km(lon1: ArrayLike, lat1: ArrayLike, lon2: ArrayLike, lat2: ArrayLike) -> Floats:

@@ -32,7 +32,7 @@ class Area:
     collection: str | None = None
     """STAC collection; `sentinel-2-l2a` where None."""
     max_cloud_cover: float | None = None
-    """Scenes with a higher cloud cover (percent, of the tile) are skipped; None takes all."""
+    """Scenes with a higher cloud cover (percent, of the tile, then of the area) are skipped; None takes all."""
     bands: tuple[str, ...] = ("B11", "B12")
     """Bands to stack, by their Sentinel-2 names."""
     crs: str | None = None
@@ -45,6 +45,14 @@ class Area:
     """File of the area's own evalscript, for the catalogue `sentinel_hub`; None: one is written for the bands."""
     file: str = ""
     """The file that describes the area."""
+    clear_classes: tuple[int, ...] | None = None
+    """Classes of the scene classification in which the ground is seen; the project's where None."""
+    cloud_dilation_m: float | None = None
+    """Margin around cloud and its shadow in metres; the project's where None."""
+    cloud_mask: str = "scl"
+    """Where a cloud probability comes from: `scl` the service's, where it has one, `s2cloudless`, `qa60`."""
+    max_cloud_probability: float | None = None
+    """Cells of a higher cloud probability (percent) are cloud; the mask's own limit where None."""
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,16 @@ def write_observations(
     storage.replace_rows(OBSERVATIONS, root, {"gas": gas, "key": key}, table, owns)
 
 
+def read_observations(storage_root: str, gas: str, keys: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of a gas by key, as dicts by column name; keys without rows have an empty list."""
+    root = storage.join(storage_root, OBSERVATIONS.name)
+    found: dict[str, list[dict[str, Any]]] = {key: [] for key in keys}
+    for partition in storage.list_partitions(OBSERVATIONS, root, {"gas": gas, "key": keys}) if keys else []:
+        rows = storage.read_table(OBSERVATIONS, partition.path, OBSERVATIONS.schema.names)
+        found[partition.keys["key"]] += rows.to_pylist()
+    return found
+
+
 def areas_observed(storage_root: str, gas: str, key: str) -> set[str]:
     """Return the areas of which more is known than that they could not be searched."""
     root = storage.join(storage_root, OBSERVATIONS.name)

@@ -14,10 +14,20 @@ DETECTED = "detected"
 NOT_DETECTED = "not_detected"
 NOT_SENTINEL2 = "not_sentinel2"  # seen by Landsat
 
+# scene_gaps.reason: why a scene that the catalogue has, or a whole day, is missing
+NOT_SEARCHED = "not_searched"  # no run has looked at the area's day: paused, or Airflow was down
+NOT_FETCHED = "not_fetched"  # not stored, and nothing says why: it came late, or its run ended before
+BROKEN = "broken"  # stored, but a file of it isn't whole
+MAY_HEAL = "may_heal"  # it failed for a reason that may have gone by now
+CANNOT_HEAL = "cannot_heal"  # it failed for good: nobody fetches it again until the cause is mended
+NO_PIXELS = "no_pixels"  # stored whole, but not in the pixel table
+GAP_REASONS = (NOT_SEARCHED, NOT_FETCHED, BROKEN, MAY_HEAL, CANNOT_HEAL, NO_PIXELS, WAITING_FOR_QUOTA)
+
 # observations.stage: who looked; each replaces only its own rows. failed_scenes.stage: what was being done; there a
-# task of a DAG has a stage of its own too (fetch_scene, fetch_granule, search_scenes, list_granules, read_inventories)
+# task of a DAG has a stage of its own too (fetch_scene, fetch_granule, search_scenes, search_late ...)
 SEARCH_STAGE = "search"
-FETCH_STAGE = "fetch"
+FETCH_STAGE = "fetch"  # in failed_scenes: FETCH_SCENE
+FETCH_SCENE = "fetch_scene"
 DETECTION_STAGE = "detection"  # of plumes; in observations of peaks too
 OBSERVATION_STAGES = (SEARCH_STAGE, FETCH_STAGE, DETECTION_STAGE)
 PIXELS_STAGE = "pixels"

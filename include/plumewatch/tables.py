@@ -61,13 +61,11 @@ class Table:
         unknown = {key for row in rows for key in row} - {*self.schema.names, *self.further}
         if unknown:
             raise InputError(self.name, f"unknown columns {sorted(unknown)}", ", ".join(self.schema.names))
-        return (
-            self.conform(pa.Table.from_pylist([dict(row) for row in rows], schema=self.schema))
-            if rows
-            else self.empty()
-        )
+        if not rows:
+            return self.empty()
+        return self.conform(pa.Table.from_pylist([dict(row) for row in rows], schema=self.schema))
 
-    def from_columns(self, columns: Mapping[str, Any]) -> pa.Table:
+    def from_columns(self, columns: Mapping[str, Any], *, keep_dictionaries: bool = False) -> pa.Table:
         """Return the columns (arrays of equal length by name) as a conformed table."""
         kinds = {f.name: f.type for f in self.schema} | dict(self.further)
         arrays = {
@@ -76,11 +74,13 @@ class Table:
             else pa.array(values, type=kinds.get(name), from_pandas=False)
             for name, values in columns.items()
         }
-        return self.conform(pa.table(arrays))
+        return self.conform(pa.table(arrays), keep_dictionaries=keep_dictionaries)
 
-    def conform(self, rows: pa.Table, source: str | None = None) -> pa.Table:
+    def conform(self, rows: pa.Table, source: str | None = None, *, keep_dictionaries: bool = False) -> pa.Table:
         """Return `rows` with exactly the columns and types of the table, small tables in their sort order.
 
+        With `keep_dictionaries` a dictionary of values of a column's type may stand for the column: for writers, to
+        whom it saves writing out a text for each row.
         Raises InputError that names `source` where a column is missing or cannot be cast.
         """
         source = source or self.name
@@ -92,13 +92,22 @@ class Table:
             )
         fields = list(self.schema) + [pa.field(n, t) for n, t in self.further.items() if n in present]
         columns = [
-            _cast(rows[f.name], f, source) if f.name in present else pa.chunked_array([pa.nulls(rows.num_rows, f.type)])
+            pa.chunked_array([pa.nulls(rows.num_rows, f.type)])
+            if f.name not in present
+            else rows[f.name]
+            if keep_dictionaries and _is_dictionary_of(f.type, rows[f.name].type)
+            else _cast(rows[f.name], f, source)
             for f in fields
         ]
-        table = pa.table(columns, schema=pa.schema(fields, metadata=self.schema.metadata))
+        kinds = [pa.field(f.name, column.type) for f, column in zip(fields, columns, strict=True)]
+        table = pa.table(columns, schema=pa.schema(kinds, metadata=self.schema.metadata))
         if self.is_small and self.sort_by and table.num_rows > 1:
             table = table.sort_by([(name, "ascending") for name in self.sort_by])
         return table
+
+
+def _is_dictionary_of(wanted: pa.DataType, found: pa.DataType) -> bool:
+    return bool(pa.types.is_dictionary(found) and found.value_type == wanted)
 
 
 def _cast(column: pa.ChunkedArray, wanted: pa.Field, source: str) -> pa.ChunkedArray:
@@ -164,12 +173,10 @@ SOUNDINGS = Table(
     ),
     sort_by=("sounding_id",),
     is_small=False,
-    repeating=frozenset(
-        {
-            "orbit", "xco2_quality_flag", "operation_mode", "footprint", "land_water_indicator",
-            "land_fraction_percent", "granule", "sensor",
-        }
-    ),
+    repeating=frozenset({
+        "orbit", "xco2_quality_flag", "operation_mode", "footprint", "land_water_indicator",
+        "land_fraction_percent", "granule", "sensor",
+    }),
     optional=frozenset({"surface_pressure_apriori_hpa", "tcwv_apriori_kg_m2", "tcwv_uncertainty_kg_m2", "sensor"}),
 )  # fmt: skip
 
@@ -274,10 +281,7 @@ MATCHES = Table(
     ),
     sort_by=("detection_id", "rank"),
     optional=frozenset(
-        {
-            "plume_model_emission", "plume_model_emission_low", "plume_model_emission_high",
-            "false_detection_probability",
-        }
+        {f"plume_model_emission{part}" for part in ("", "_low", "_high")} | {"false_detection_probability"}
     ),
 )  # fmt: skip
 
@@ -307,6 +311,18 @@ PROCESSING_UNITS = Table(
     sort_by=("begun_at_utc", "area", "scene_id"),
 )  # fmt: skip
 
+SCENE_GAPS = Table(
+    "scene_gaps",
+    ("date",),
+    _schema(
+        {
+            "area": S, "scene_id": S, "reason": S, "message": S,  # no scene_id: the area's whole day
+            "is_due": B, "run_id": S, "first_missed_at_utc": TIME, "filled_at_utc": TIME,  # due: the run fetches it
+        }
+    ),
+    sort_by=("area", "scene_id"),
+)  # fmt: skip
+
 VALIDATION = Table(
     "validation",
     ("case",),
@@ -328,6 +344,6 @@ TABLES: dict[str, Table] = {
     table.name: table
     for table in (
         PIXELS, SOUNDINGS, PEAKS, WIND, PLUMES, ANOMALIES, OBSERVATIONS, SOURCES, MATCHES,
-        FAILED_SCENES, PROCESSING_UNITS, VALIDATION,
+        FAILED_SCENES, SCENE_GAPS, PROCESSING_UNITS, VALIDATION,
     )
 }  # fmt: skip

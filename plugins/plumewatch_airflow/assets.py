@@ -23,7 +23,12 @@ DAILY = CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=-1, key_f
 MONTHLY = CronPartitionTimetable("0 0 1 * *", timezone="UTC", run_offset=-1, key_format=MONTH)
 # A bare cron would follow core.default_timezone.
 HALF_HOURLY = CronTriggerTimetable("*/30 * * * *", timezone="UTC")
+WEEKLY = CronTriggerTimetable("0 5 * * 1", timezone="UTC")
+SIX_HOURLY = CronTriggerTimetable("0 3-21/6 * * *", timezone="UTC")
 YEARLY = CronTriggerTimetable("0 0 1 2 *", timezone="UTC")
+
+RECORDED_UNDER = {"sentinel2_gap_fill": "sentinel2_daily_ingest"}
+"""DAGs that do again what another one does, and so settle its rows: a scene that failed has one row, whoever tried."""
 
 
 def partition_key(context: Any, key_format: str) -> str:
@@ -46,3 +51,8 @@ def keys_between(first: str, last: str, key_format: str) -> list[str]:
         raise ParameterError(f"from {first} to {last}; allowed: a first day that isn't after the last one")
     days = (start + timedelta(days=n) for n in range((end - start).days + 1))
     return list(dict.fromkeys(day.strftime(key_format) for day in days))
+
+
+def recorded_under(dag_id: str) -> str:
+    """Return under whose name a DAG's failures are recorded."""
+    return RECORDED_UNDER.get(dag_id, dag_id)

@@ -1,7 +1,8 @@
 """Failures in a run: recorded where they happen, reconciled at its end, one digest, a red run.
 
 Airflow calls no callback for a task instance that is killed on its last try, and a run is green when its leaf is; so
-every DAG ends with `report_failures`, which asks for the states itself.
+every DAG ends with `report_failures`, which asks for the states itself. That one is tried again where it is killed
+itself: an alert may come twice, and never not at all.
 """
 
 from __future__ import annotations
@@ -13,19 +14,21 @@ from typing import Any
 
 from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from plumewatch.errors import QuotaUsedUp
+from plumewatch.errors import ParameterError, QuotaUsedUp, some_of
 from plumewatch.failures import FailureBook, not_seen_again, went_through
 from plumewatch.gases import CH4, GASES
 from plumewatch.hand_offs import finish_hand_offs
+from plumewatch.keys import DAY
 from plumewatch.models import FailedScene
 from plumewatch.observations import note_waiting
 
 from plumewatch_airflow.alerts import AlertNotifier, Digest
-from plumewatch_airflow.assets import partition_key
+from plumewatch_airflow.assets import keys_between, partition_key, recorded_under
 from plumewatch_airflow.connections import load_settings
-from plumewatch_airflow.params import DEFAULT_ARGS
+from plumewatch_airflow.params import DEFAULT_ARGS, gap_days
 from plumewatch_airflow.summary import summarised
 
+KEYS_SHOWN = 5  # in the title of an alert
 FAILED_STATES = ("failed", "upstream_failed")
 
 log = logging.getLogger("plumewatch.task")
@@ -34,8 +37,8 @@ log = logging.getLogger("plumewatch.task")
 def failure_book() -> FailureBook:
     """Return the book of failures of this run."""
     context = get_current_context()
-    attempts = context["ti"].try_number
-    return FailureBook(load_settings().storage_root, context["dag"].dag_id, context["run_id"], attempts)
+    attempts, dag_id = context["ti"].try_number, recorded_under(context["dag"].dag_id)
+    return FailureBook(load_settings().storage_root, dag_id, context["run_id"], attempts)
 
 
 @contextmanager
@@ -63,43 +66,60 @@ def failure_recorded(key: str, scene_id: str, stage: str, area: str | None = Non
         raise
 
 
-@task(trigger_rule="all_done", retries=0)
+@task(trigger_rule="all_done")
 def report_failures(
     key_format: str,
     scenes: Sequence[dict[str, Any]] | None = None,
     again: Sequence[dict[str, Any]] | None = None,
     mapped_task: str | None = None,
     detected: str | None = None,
+    is_of_range: bool = False,
 ) -> None:
     """Reconcile the states of the run with failed_scenes, send one digest, and turn the run red where anything failed.
 
     `scenes` are what `mapped_task` was expanded over: dicts with `key`, `scene_id` and `area`; `again` the same of
     `<mapped_task>_again`, for those that were found later. `detected` is the gas that the run detects: what its key was
-    handed on for is forgotten where all went well.
+    handed on for is forgotten where all went well. `is_of_range`: the run is of the days that its params ask for, and
+    looks at some scenes of them, so that what it didn't find isn't over.
     """
     context, book = get_current_context(), failure_book()
-    ti, mapped = context["ti"], {mapped_task: scenes or [], f"{mapped_task}_again": again or []} if mapped_task else {}
+    ti, dag_id = context["ti"], context["dag"].dag_id
+    mapped = {mapped_task: scenes or [], f"{mapped_task}_again": again or []} if mapped_task else {}
     scenes = [scene for of_task in mapped.values() for scene in of_task]
     with summarised() as summary:
-        states = ti.get_task_states(dag_id=book.dag_id, run_ids=[book.run_id])[book.run_id]
+        states = ti.get_task_states(dag_id=dag_id, run_ids=[book.run_id])[book.run_id]
         others = dict(states)
         for name, of_task in mapped.items():
             indices = {each: index for each in states if (index := _map_index(each, name)) is not None}
             reconcile(book, str(mapped_task), of_task, {index: others.pop(each) for each, index in indices.items()})
-        keys = sorted({partition_key(context, key_format), *(scene["key"] for scene in scenes)})
+        of_range = _days_of_range(context) if is_of_range else []
+        keys = sorted({partition_key(context, key_format), *(scene["key"] for scene in scenes), *of_range})
         tasks = sorted(name for name, state in others.items() if state == "failed" and name != ti.task_id)
-        if not tasks and "success" in states.values():  # a run of which all was skipped has looked at nothing
+        has_looked = not is_of_range and "success" in states.values()  # one of which all was skipped has at nothing
+        if has_looked and not tasks:
             areas = {scene["area"] for scene in scenes if scene["area"]} or None
             for key in keys:
                 book.settle(key, is_over=not_seen_again(book.run_id, areas, but_stage=mapped_task))
         failures = [row for key in keys for row in book.open_rows_of_run(key)]
-        digest = Digest(book.dag_id, book.run_id, ", ".join(keys), failures, tasks)
+        digest = Digest(dag_id, book.run_id, some_of(keys, KEYS_SHOWN), failures, tasks)
         summary.read, summary.failed = len(scenes), digest.n_failures + len(tasks)
         if failures or tasks:
-            AlertNotifier(digest).notify(context)
+            try:
+                AlertNotifier(digest).notify(context)
+            except Exception as error:  # said by the notifier; tried again, it would reach the other channels twice
+                raise AirflowFailException(f"{digest.first_cause}; an alert failed: {type(error).__name__}") from error
             raise AirflowFailException(digest.first_cause)
         if detected:
             finish_hand_offs(book.storage_root, GASES[detected], partition_key(context, key_format))
+
+
+def _days_of_range(context: Any) -> list[str]:
+    """The days that a run's params ask for; none where they ask for none that there are."""
+    try:
+        first, last = gap_days(context["params"], partition_key(context, DAY))
+        return keys_between(str(first), str(last), DAY)
+    except ParameterError:
+        return []
 
 
 def reconcile(book: FailureBook, stage: str, scenes: Sequence[dict[str, Any]], states: dict[int, str]) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import random
 import re
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any
 
-from airflow.sdk import Param
+from airflow.sdk import Param, RetryDecision, RetryPolicy
 from plumewatch.area_names import AreaNames, read_area_names
-from plumewatch.errors import redact, some_of
+from plumewatch.errors import ParameterError, redact, some_of
 from plumewatch.gases import Gas
 from plumewatch.keys import AS_WRITTEN, DAY
 from plumewatch.settings import Settings
@@ -25,16 +26,36 @@ AS_DAY, AS_MONTH = "as 2025-08-24; without one today.", "as 2025-08; without one
 WHICH_DAY = f"The day: {WHERE_THE_KEY_IS}{OF_A_RANGE}, {AS_DAY}"
 WHICH_MONTH = f"The month: {WHERE_THE_KEY_IS}{OF_A_RANGE}, {AS_MONTH}"
 LOOK_BACK_DAYS = 15  # three revisits of one satellite pair
+GAP_DAYS = 30  # as far back as references of a day may be
+MAX_GAP_DAYS = 366  # of one search
 MAX_LISTED = 20  # names in a sentence of a form
 NAMES: dict[str, Any] = {"type": ["array", "null"], "items": {"type": "string"}}
+
+RETRY_DELAY, BACKOFF, MAX_RETRY_DELAY = timedelta(seconds=30), 2.0, timedelta(minutes=10)
+
+
+class JitteredBackoff(RetryPolicy):
+    """Waits a random time from the backoff's to twice that, so that what failed together doesn't come back together.
+
+    Airflow's own jitter follows from DAG, task, logical date and try, which all scenes of a mapped task share. It holds
+    all the same for a process that was killed, as that decides nothing any more.
+    """
+
+    def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Any = None) -> RetryDecision:
+        """Decide how long to wait; whether to try again at all is the exception's matter."""
+        least_s = RETRY_DELAY.total_seconds() * BACKOFF ** (try_number - 1)
+        wait = timedelta(seconds=random.uniform(least_s, 2.0 * least_s))
+        return RetryDecision.retry(min(wait, MAX_RETRY_DELAY))
+
 
 # Retried with backoff: half a minute, a minute; what cannot heal is failed at once (summary.py, spark.py).
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "plumewatch",
     "retries": 2,
-    "retry_delay": timedelta(seconds=30),
-    "retry_exponential_backoff": 2.0,
-    "max_retry_delay": timedelta(minutes=10),
+    "retry_delay": RETRY_DELAY,
+    "retry_exponential_backoff": BACKOFF,
+    "max_retry_delay": MAX_RETRY_DELAY,
+    "retry_policy": JitteredBackoff(),
     "show_return_value_in_logs": False,
     "post_execute": log_summary,
     "on_retry_callback": log_retry,
@@ -69,8 +90,8 @@ def ingest_params() -> dict[str, Param]:
     }
 
 
-def areas_param() -> Param:
-    """A list of areas, those offered that a run of the present settings finds; empty: all.
+def areas_param(which: str = WHICH_DAY) -> Param:
+    """A list of areas, those offered that a run of the present settings finds; empty: all. `which` tells of the days.
 
     The form has no field to choose from and type into: where not all folders can be listed at once, names are typed.
     """
@@ -88,7 +109,27 @@ def areas_param() -> Param:
         schema["examples"] = list(found.names)
     if found.broken:
         told.append(f"Not read (make check says why): {_listed(found.broken)}.")
-    return Param([], **schema, title="Areas", description_md=f"{' '.join(told)}\n\n{WHICH_DAY}")
+    return Param([], **schema, title="Areas", description_md=f"{' '.join(told)}\n\n{which}")
+
+
+def gap_params() -> dict[str, Param]:
+    """In which days gaps are looked for, and in which areas."""
+    day: dict[str, Any] = {"type": ["string", "null"], "format": "date"}
+    last = f"Last day, included; empty: yesterday. At most {MAX_GAP_DAYS} days at once."
+    return {
+        "from": Param(None, **day, title="From", description_md=f"First day; empty: {GAP_DAYS} days in all."),
+        "to": Param(None, **day, title="To", description_md=last),
+        "areas": areas_param("What is missing of them goes into the table `scene_gaps`."),
+    }
+
+
+def gap_days(params: Mapping[str, Any], today: str) -> tuple[date, date]:
+    """Return the first and the last day in which gaps are looked for; ParameterError where that is none."""
+    last = date.fromisoformat(params["to"]) if params["to"] else date.fromisoformat(today) - timedelta(days=1)
+    first = date.fromisoformat(params["from"]) if params["from"] else last - timedelta(days=GAP_DAYS - 1)
+    if not 0 <= (last - first).days < MAX_GAP_DAYS:
+        raise ParameterError(f"from {first} to {last}; allowed: 1 to {MAX_GAP_DAYS} days, the first one first")
+    return first, last
 
 
 def methods_param(gas: Gas, told: str) -> Param:

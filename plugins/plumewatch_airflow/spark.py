@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from plumewatch.errors import redact
 from plumewatch.jobs import EXIT_BAD_ARGUMENTS, EXIT_GOOD, EXIT_NOTHING_DONE, EXIT_SOME_BAD, TRY_AGAIN, JobResult
 
+from plumewatch_airflow.assets import recorded_under
 from plumewatch_airflow.connections import load_settings
 
 JOBS = Path(__file__).resolve().parents[2] / "spark_jobs"
@@ -30,7 +31,7 @@ def run_spark_job(name: str, *, key: str, **arguments: Any) -> JobResult:
     job names; any other end of the process is retried.
     """
     context = get_current_context()
-    arguments |= {"dag_id": context["dag"].dag_id, "run_id": context["run_id"], "key": key}
+    arguments |= {"dag_id": recorded_under(context["dag"].dag_id), "run_id": context["run_id"], "key": key}
     command = [sys.executable, str(JOBS / f"{name}.py"), *_options(arguments)]
     log.info("starting %s on %s: %s", name, redact(load_settings().spark), redact(" ".join(command[2:])))
     code, answer, last_line = _run(command)

@@ -21,7 +21,7 @@ from plumewatch.gases import DETECTION, GASES
 from plumewatch.jobs import JobResult
 from plumewatch.keys import AS_WRITTEN, is_key
 
-from plumewatch_airflow.assets import partition_key
+from plumewatch_airflow.assets import partition_key, recorded_under
 
 KEY = "plumewatch_summary"
 MAX_MESSAGE = 1000  # characters of an error in the line that ends a log
@@ -147,6 +147,9 @@ def _told(error: BaseException) -> str:
 def _how_to_repeat(context: Any, params: str) -> str:
     """What to do for a new run; `params` says with which."""
     dag, params = context["dag"], f" {params}" if params else ""
+    is_scene = getattr(context["ti"], "map_index", -1) >= 0
+    if is_scene and (other := recorded_under(dag.dag_id)) != dag.dag_id:
+        return f"trigger {other} with the day"
     key, key_format = context.get("partition_key"), getattr(dag.timetable, "key_format", KEY_FORMATS.get(dag.dag_id))
     if key is None and key_format:
         key = partition_key(context, key_format)

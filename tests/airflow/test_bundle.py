@@ -12,8 +12,13 @@ from plumewatch.keys import DAY, MONTH
 
 DAG_IDS = {
     "sentinel2_daily_ingest", "oco2_monthly_extraction", "methane_detection_and_matching", "co2_detection_and_matching",
-    "redetect", "inventory_refresh", "published_cases_validation", "waiting_detections",
+    "redetect", "inventory_refresh", "published_cases_validation", "waiting_detections", "sentinel2_late_scenes",
+    "sentinel2_gap_fill",
 }  # fmt: skip
+TIMED = (
+    "sentinel2_daily_ingest", "sentinel2_late_scenes", "oco2_monthly_extraction", "inventory_refresh",
+    "waiting_detections", "sentinel2_gap_fill",
+)  # fmt: skip
 
 
 def test_every_file_is_one_dag_of_its_name(dagbag: Any) -> None:
@@ -43,10 +48,10 @@ def test_every_dag_is_described_by_the_first_sentence_of_its_docs(dagbag: Any, d
 
 
 def test_work_is_retried_with_backoff(dagbag: Any) -> None:
+    """The report too: it may be killed as any other, and says for good what failed by itself."""
     for dag in dagbag.dags.values():
         for task in dag.tasks:
-            if task.task_id != "report_failures":
-                assert task.retries >= 2 and task.retry_exponential_backoff
+            assert task.retries >= 2 and task.retry_exponential_backoff and task.retry_policy
 
 
 def test_the_assets_hand_on(dagbag: Any) -> None:
@@ -66,6 +71,7 @@ def test_assets_have_names_and_addresses_that_are_ours_alone(dagbag: Any) -> Non
 def test_params_of_the_trigger_form(dagbag: Any) -> None:
     assert set(dagbag.dags["sentinel2_daily_ingest"].params) == {"areas", "newest", "look_back_days"}
     assert set(dagbag.dags["redetect"].params) == {"from", "to", "gas", "methods"}
+    assert set(dagbag.dags["sentinel2_gap_fill"].params) == {"from", "to", "areas"}
 
 
 def test_every_param_has_a_title_and_says_what_it_does(dagbag: Any) -> None:
@@ -79,9 +85,7 @@ def test_every_param_has_a_title_and_says_what_it_does(dagbag: Any) -> None:
 def test_every_schedule_is_utc_whatever_the_default_timezone_is(dagbag: Any) -> None:
     zones = {dag_id: getattr(dag.timetable, "timezone", None) for dag_id, dag in dagbag.dags.items()}
     assert [dag_id for dag_id, dag in dagbag.dags.items() if isinstance(dag.schedule, str)] == []
-    assert {dag_id: str(zone) for dag_id, zone in zones.items() if zone is not None} == dict.fromkeys(
-        ("sentinel2_daily_ingest", "oco2_monthly_extraction", "inventory_refresh", "waiting_detections"), "UTC"
-    )
+    assert {dag_id: str(zone) for dag_id, zone in zones.items() if zone is not None} == dict.fromkeys(TIMED, "UTC")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from plumewatch import storage
 from plumewatch.failures import FailureBook
@@ -52,6 +54,9 @@ def test_a_good_day_is_handed_on(
         s["scene_id"] for s in scenes_on(world, day)
     }
     assert set(pixels(world, day)) == {s["area"] for s in scenes_on(world, day)}
+    for scene in scenes_on(world, day):
+        index = storage.read_bytes(f"{world.storage_root}/scenes/area={scene['area']}/items.parquet")
+        assert scene["scene_id"] in pq.read_table(pa.BufferReader(index))["id"].to_pylist()
     wind = storage.read_table(WIND, f"{world.storage_root}/wind", where={"date": day})
     assert wind.num_rows and set(wind["product"].to_pylist()) == {world.truth["wind_product"]}
 
@@ -152,7 +157,7 @@ def test_a_day_that_lost_a_scene_over_midnight_is_made_and_handed_on_again(
         storage.write_partition(PIXELS, settings.table_root("pixels"), {"area": area, "date": before}, PIXELS.empty())
         return [scene_paths(settings.table_root("scenes"), area, before, "older")]
 
-    monkeypatch.setattr(ingest, "withdraw_over_midnight", withdraw)
+    monkeypatch.setattr(ingest, "settle_scenes", withdraw)
     run = run_dag(INGEST, day, areas=areas_of(world))
     assert run.state == "success"
     assert {("plumewatch_pixels", before), ("plumewatch_pixels", day)} <= keys_handed_on(run)

@@ -77,6 +77,12 @@ class SlowCatalogue(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
+class Server(ThreadingHTTPServer):
+    """Takes many connections at once."""
+
+    request_queue_size = 64
+
+
 @contextmanager
 def slow_catalogue(answer_s: float) -> Iterator[str]:
     """Yield the address of a server in a process of its own."""
@@ -90,6 +96,6 @@ def slow_catalogue(answer_s: float) -> Iterator[str]:
 
 if __name__ == "__main__":
     SlowCatalogue.answer_s = float(sys.argv[1])
-    with ThreadingHTTPServer(("127.0.0.1", 0), SlowCatalogue) as of_process:
+    with Server(("127.0.0.1", 0), SlowCatalogue) as of_process:
         print(f"http://127.0.0.1:{of_process.server_port}", flush=True)
         of_process.serve_forever()

@@ -17,6 +17,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from service_hosts import Hosts
 
 
+class Server(ThreadingHTTPServer):
+    """Takes as many connections at once as bands are read side by side."""
+
+    request_queue_size = 64
+
+
 @pytest.fixture
 def hosts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosts]:
     """Hosts of the world, all behind a proxy on loopback that requests and GDAL find in the environment."""
@@ -44,7 +50,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosts]:
         def log_message(self, *_: object) -> None: ...
 
     monkeypatch.setattr(http, "BACKOFF_S", 0.01)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+    with Server(("127.0.0.1", 0), Proxy) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
         monkeypatch.delenv("no_proxy", raising=False)

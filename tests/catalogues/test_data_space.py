@@ -25,6 +25,9 @@ from plumewatch.settings import Settings
 from sentinel2_scenes import NORTH, SIZE_M, WEST
 from shapely.geometry import box, mapping
 
+from tools.checks.finding import State
+from tools.checks.sources import check_catalogues
+
 API = "https://stac.dataspace.copernicus.eu/v1"
 SCENE = "S2A_MSIL2A_20250821T064621_N0511_R020_T40RDN_20250821T102030"
 FOLDER = f"Sentinel-2/MSI/L2A/2025/08/21/{SCENE}.SAFE/GRANULE/L2A_T40RDN/IMG_DATA/R20m"
@@ -147,3 +150,12 @@ def test_other_addresses_are_read_by_the_storages_keys(settings: Settings) -> No
         assert fs.key is None and inner == href.removeprefix("s3://")
     assert access.filesystem("s3://eodata/a.tif")[0].key == "key"
     assert isinstance(access.filesystem("/a.tif")[0], type(fsspec.filesystem("file")))
+
+
+def test_make_check_asks_for_the_keys_that_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    chosen = Settings(str(tmp_path), stac_api=API, cdse_s3_access_key="a")
+    away, keys = check_catalogues(chosen, [])
+    assert (away.state, keys.state) == (State.PROBLEM, State.MISSING)
+    assert keys.text.startswith("CDSE_S3_SECRET_KEY not set: scenes of https://stac.dataspace")
+    assert len(list(check_catalogues(replace(chosen, cdse_s3_secret_key="b"), []))) == 1

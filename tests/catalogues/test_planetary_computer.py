@@ -141,7 +141,7 @@ def test_a_signature_that_ends_in_the_middle_of_a_scene_is_renewed(
         again = Settings(settings.storage_root + str(reads), areas=settings.areas, pc_sas_url=settings.pc_sas_url)
         assert Path(fetch_area_scene(again, "dune", HREF)).with_suffix(".tif").read_bytes() == whole
         assert service.given == 2
-    assert "the next with a new signature" in caplog.text and "secret" not in caplog.text
+    assert "read again with a new signature" in caplog.text and "secret" not in caplog.text
 
 
 def read(service: PlanetaryComputer, settings: Settings) -> Any:
@@ -164,7 +164,7 @@ def test_a_token_that_ends_within_a_minute_serves_no_second_raster(
     hrefs = [f"http://{BLOBS}/sentinel2-l2/{band}.tif" for band in NUMBERS]
     assert len({access.signed(href) for href in hrefs}) == 3 and service.given == 1
     service.token_s = 59.0
-    assert access.renew(hrefs[0]) and not access.renew(hrefs[0])
+    assert access.renew(hrefs[0], access.signed(hrefs[0]))
     assert [access.signed(href)[-7:] for href in hrefs] == ["secret2", "secret3", "secret4"]
 
 
@@ -173,7 +173,7 @@ def test_a_token_that_ends_within_a_minute_serves_no_second_raster(
 )
 def test_what_is_signed_or_no_blob_is_left_alone(service: PlanetaryComputer, settings: Settings, href: str) -> None:
     access = catalogue_of(AREA, settings).access
-    assert access.signed(href) == href and not access.renew(href) and service.given == 0
+    assert access.signed(href) == href and not access.renew(href, href) and service.given == 0
 
 
 def test_the_key_of_an_account_goes_to_the_tokens_alone(
@@ -208,3 +208,13 @@ def test_a_busy_service_is_asked_again_when_it_says(service: PlanetaryComputer, 
     service.answer_in_place = [(429, b"{}", {"Retry-After": "1"}), (500, b"{}", {})]
     began = time.monotonic()
     assert read(service, settings).shape == (700, 700) and time.monotonic() - began >= 1.0
+
+
+def test_a_band_that_is_refused_last_does_not_undo_what_another_has_renewed(
+    service: PlanetaryComputer, settings: Settings
+) -> None:
+    access = catalogue_of(AREA, settings).access
+    first, second = (f"http://{BLOBS}/sentinel2-l2/{band}.tif" for band in ("B11", "B12"))
+    old = access.signed(first), access.signed(second)
+    assert access.renew(first, old[0]) and access.signed(first).endswith("secret2")
+    assert access.renew(second, old[1]) and access.signed(second).endswith("secret2") and service.given == 2

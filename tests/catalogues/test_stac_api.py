@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import date
-from http.server import ThreadingHTTPServer
 
 import pytest
 import requests
@@ -26,7 +25,7 @@ from tools.checkout import CHECKOUT
 
 sys.path.insert(0, str(CHECKOUT / "tests" / "benchmarks"))
 
-from slow_catalogue import SlowCatalogue
+from slow_catalogue import Server, SlowCatalogue
 
 DAY = date(2025, 8, 21)
 PLACES = [shapely.box(50 + n / 10, 20, 50.05 + n / 10, 20.05) for n in range(24)]
@@ -37,7 +36,7 @@ def api() -> Iterator[str]:
     SlowCatalogue.answer_s = 0.02
     SlowCatalogue.counts.clear()
     SlowCatalogue.began.clear()
-    with ThreadingHTTPServer(("127.0.0.1", 0), SlowCatalogue) as server:
+    with Server(("127.0.0.1", 0), SlowCatalogue) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()

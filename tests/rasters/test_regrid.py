@@ -60,11 +60,15 @@ def test_between_pixels_a_plane_stays_a_plane_without_a_shift(tmp_path: Path) ->
     np.testing.assert_allclose(found, expected, atol=1)
 
 
-def test_no_data_does_not_bleed_into_its_neighbours(tmp_path: Path) -> None:
+@pytest.mark.parametrize("nodata", [None, 0])
+@pytest.mark.parametrize("epsg", [EPSG, EPSG - 1])
+def test_no_data_does_not_bleed_into_its_neighbours(tmp_path: Path, nodata: int | None, epsg: int) -> None:
+    """Whether the file states it or not, on a grid between its pixels or in another zone."""
     numbers = np.full((40, 40), 5000, np.uint16)
     numbers[:, 20:] = 0
-    path = write_raster(tmp_path / "a.tif", numbers)
-    found = on_grid(path, Grid(EPSG, WEST + 5, NORTH - 5, SIZE_M, 30, 30))
+    path = write_raster(tmp_path / "a.tif", numbers, nodata=nodata)
+    west, north = Transformer.from_crs(EPSG, epsg).transform(WEST + 5, NORTH - 5)
+    found = on_grid(path, Grid(epsg, west, north, SIZE_M, 30, 30))
     assert set(np.unique(found)) == {0, 5000}
 
 

@@ -47,9 +47,10 @@ def job() -> ModuleType:
 def run(job: ModuleType, spark: object, tmp_path: Path) -> Callable[..., Any]:
     """Run the job on the scenes of this test, and return what it says."""
 
-    def call(*arguments: object, scenes: Path | None = None) -> Any:
+    def call(*arguments: object, scenes: Path | None = None, own_dilation: bool = False) -> Any:
         argv = ["--scenes-path", str(scenes or tmp_path / "scenes"), "--pixels-path", str(tmp_path / "pixels")]
-        return job.run(job.parse_arguments([*argv, "--cloud-dilation-m", "0", *map(str, arguments)]))
+        argv += [] if own_dilation else ["--cloud-dilation-m", "0"]
+        return job.run(job.parse_arguments([*argv, *map(str, arguments)]))
 
     return call
 

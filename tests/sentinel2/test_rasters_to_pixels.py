@@ -18,6 +18,7 @@ from known_pixels import JOB, RNG, centres, classes, image, lonlat_polygon, numb
 from plumewatch import jobs, storage
 from plumewatch.areas import grid_of, read_areas
 from plumewatch.errors import InputError
+from plumewatch.sentinel2.clouds import PixelSettings, pixel_settings
 from plumewatch.tables import PIXELS
 from sentinel2_scenes import EPSG, SCENE_ID, SIZE_M, WEST, write_stacked
 
@@ -258,7 +259,8 @@ def test_bad_arguments(job: ModuleType, bad: list[str], capsys: pytest.CaptureFi
 
 def test_defaults(job: ModuleType) -> None:
     arguments = job.parse_arguments(["--scenes-path", "s", "--pixels-path", "p"])
-    assert (arguments.clear_classes, arguments.cloud_dilation_m, arguments.date) == ((4, 5, 6, 7), 60.0, None)
+    assert (arguments.clear_classes, arguments.cloud_dilation_m, arguments.date) == (None, None, None)
+    assert pixel_settings() == PixelSettings((4, 5, 6, 7), 60.0, None)
 
 
 def test_an_empty_folder_and_none_at_all(run: Callable, scenes: Path, tmp_path: Path) -> None:

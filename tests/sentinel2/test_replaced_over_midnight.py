@@ -14,7 +14,7 @@ from known_pixels import lonlat_polygon, write_area
 from plumewatch import storage
 from plumewatch.methane.dates.due import days_to_detect
 from plumewatch.rasters.scene_store import ScenePaths, list_scenes
-from plumewatch.sentinel2.ingest import fetch_area_scene, record_missing_scenes, withdraw_over_midnight
+from plumewatch.sentinel2.ingest import fetch_area_scene, record_missing_scenes, settle_scenes
 from plumewatch.settings import Settings
 from plumewatch.tables import OBSERVATIONS, PIXELS
 from sentinel2_scenes import SCENE_ID
@@ -78,10 +78,10 @@ def test_a_product_that_a_newer_one_replaces_over_midnight_is_withdrawn(
         products.reverse()
     for scene_id, time, item in products:
         last = fetch(scene_id, time, **{"sat:relative_orbit": 20, **item})
-    withdrawn = withdraw_over_midnight(settings, [last])
+    withdrawn = settle_scenes(settings, [last])
     assert names(withdrawn) == ([(older[:10], SCENE_ID)] if is_same else [])
     assert stored(settings) == ([NEW] if is_same else sorted([SCENE_ID, NEW]))
-    assert withdraw_over_midnight(settings, [last]) == []
+    assert settle_scenes(settings, [last]) == []
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_another_acquisition_or_no_newer_product_withdraws_nothing_of_the_day_be
 ) -> None:
     fetch(SCENE_ID, BEFORE, **{"sat:relative_orbit": 20})
     last = fetch(NEW, AFTER, **{"sat:relative_orbit": 20, "s2:sequence": "1", **other})
-    withdraw_over_midnight(settings, [last])
+    settle_scenes(settings, [last])
     assert SCENE_ID in stored(settings)
 
 
@@ -107,7 +107,7 @@ def test_one_that_is_not_whole_withdraws_nothing(
     fetch(SCENE_ID, BEFORE)
     last = fetch(NEW, AFTER, **{"s2:sequence": "1"})
     (tmp_path / f"scenes/area=dune/date={DAYS[1]}" / f"{NEW}{broken}").write_bytes(b"{}")
-    assert withdraw_over_midnight(settings, [last]) == [] and SCENE_ID in stored(settings)
+    assert settle_scenes(settings, [last]) == [] and SCENE_ID in stored(settings)
 
 
 @pytest.mark.parametrize("has_other", [False, True])
@@ -120,7 +120,7 @@ def test_pixels_of_a_withdrawn_scene_do_not_count_any_more(
     run("--date", DAYS[0])
     last = fetch(NEW, AFTER, **{"s2:sequence": "1"})
     run("--date", DAYS[1])
-    days = sorted({scene.date for scene in withdraw_over_midnight(settings, [last])})
+    days = sorted({scene.date for scene in settle_scenes(settings, [last])})
     assert days == [DAYS[0]]
     for day in days:
         run("--date", day)
@@ -140,7 +140,7 @@ def test_pixels_stay_where_scenes_were_removed_by_hand(
     before = storage.read_table(PIXELS, str(tmp_path / "pixels"))
     shutil.rmtree(tmp_path / f"scenes/area=dune/date={DAYS[0]}")
     last = fetch(NEW, AFTER, **{"s2:sequence": "1"})
-    assert withdraw_over_midnight(settings, [last]) == []
+    assert settle_scenes(settings, [last]) == []
     assert storage.read_table(PIXELS, str(tmp_path / "pixels")).equals(before)
 
 
@@ -149,7 +149,7 @@ def test_a_withdrawn_scene_of_the_run_is_a_duplicate_and_no_failure(
 ) -> None:
     fetch(NEW, AFTER, **{"s2:sequence": "1"})
     scenes = [fetch(SCENE_ID, BEFORE), {"area": "dune", "key": DAYS[0], "scene_id": "never came"}]
-    withdrawn = withdraw_over_midnight(settings, scenes)
+    withdrawn = settle_scenes(settings, scenes)
     assert record_missing_scenes(settings, DAYS[0], scenes, withdrawn=withdrawn) == 1
     rows = storage.read_table(OBSERVATIONS, str(tmp_path / "observations")).to_pylist()
     assert sorted((row["scene_id"], row["outcome"], row["stage"]) for row in rows) == [

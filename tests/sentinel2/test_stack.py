@@ -45,7 +45,7 @@ def test_pixels_on_the_grid_are_the_sources(item: pystac.Item, arrays: dict, tmp
         grid = grid_of(AREA)
         assert (found.transform, found.crs.to_epsg(), found.shape) == (grid.transform, EPSG, (grid.height, grid.width))
         assert (found.descriptions, found.scales, found.offsets) == (("B11", "B12"), (1e-4, 1e-4), (0.0, 0.0))
-        assert (found.nodata, set(found.dtypes), found.compression.value) == (0, {"uint16"}, "DEFLATE")
+        assert (found.nodata, set(found.dtypes), found.compression.value) == (0, {"uint16"}, "ZSTD")
         assert found.tags(ns="IMAGE_STRUCTURE")["PREDICTOR"] == "2"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,24 @@ def test_a_failed_write_leaves_the_former_content(tmp_path: Path, monkeypatch: p
 def test_a_scheme_that_cannot_work_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="'gs'"):
         storage.exists("gs://bucket/x")
+
+
+def test_a_folder_that_is_written_into_can_be_listed(tmp_path: Path) -> None:
+    """As by four tasks that stack scenes of one day side by side: what is being written is renamed meanwhile."""
+    is_over = threading.Event()
+
+    def write() -> None:
+        while not is_over.is_set():
+            storage.write_bytes(str(tmp_path / "x.json"), b"{}")
+
+    storage.write_bytes(str(tmp_path / "x.json"), b"{}")
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    try:
+        listed = [storage.list_files(str(tmp_path), ".json") for _ in range(1000)]
+    finally:
+        is_over.set()
+        for writer in writers:
+            writer.join()
+    assert all(str(tmp_path / "x.json") in files for files in listed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -88,6 +89,33 @@ def test_readers_see_only_what_the_manifest_lists(root: str) -> None:
     assert storage.read_table(PIXELS, f"{root}/pixels").num_rows == 2  # no manifest yet: plain Parquet of somebody else
     storage.publish_partition(PIXELS, f"{root}/pixels", keys, ["one.parquet"], 1)
     assert storage.read_table(PIXELS, f"{root}/pixels").num_rows == 1
+
+
+def test_a_partition_is_none_until_it_is_published(root: str) -> None:
+    keys = {"area": "x", "date": "2025-01-01"}
+    folder = storage.partition_path(f"{root}/pixels", keys)
+    content = storage.parquet_bytes(PIXELS, PIXELS.empty())
+    for name in ("one.parquet", "two.parquet"):
+        storage.write_part(folder, name, content)
+        assert storage.list_partitions(PIXELS, f"{root}/pixels") == []
+        assert storage.read_table(PIXELS, folder).num_rows == 0
+    storage.publish_partition(PIXELS, f"{root}/pixels", keys, ["one.parquet"], 0)
+    storage.write_part(folder, "three.parquet", content)  # of a later run: the partition stays what it is
+    [partition] = storage.list_partitions(PIXELS, f"{root}/pixels")
+    assert storage.partition_files(partition) == [f"{folder}/one.parquet"]
+    assert not storage.exists(f"{folder}/_writing")
+
+
+def test_what_a_dead_writer_left_goes_after_an_hour(tmp_path: Path) -> None:
+    keys = {"area": "x", "date": "2025-01-01"}
+    folder = tmp_path / "area=x" / "date=2025-01-01"
+    for name in ("whole.parquet", ".one.parquet.abc_12", ".two.parquet.abc_12", ".lock"):
+        storage.write_part(str(folder), name, b"")
+        if name != ".two.parquet.abc_12":
+            os.utime(folder / name, (0, 0))
+    storage.publish_partition(PIXELS, str(tmp_path), keys, [], 0)
+    left = {file.name for file in folder.iterdir()}
+    assert left == {".two.parquet.abc_12", ".lock", "data.parquet", storage.MANIFEST}
 
 
 def test_a_published_partition_without_rows_is_an_empty_file_with_the_schema(root: str) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from plumewatch import storage
-from plumewatch.catalogues.services import STAC
+from plumewatch.catalogues.data_space import HOST as DATA_SPACE
+from plumewatch.catalogues.data_space import KEYS, EodataAccess
+from plumewatch.catalogues.services import STAC, catalogue_of
 from plumewatch.errors import ConfigurationError, InputError, PlumewatchError, redact, some_of
 from plumewatch.inventory.refresh import MAX_NAMED, NAMES, inventory_files
 from plumewatch.missing_settings import NO_INVENTORIES, NO_TOKEN, NO_WIND_SOURCE
@@ -34,6 +37,10 @@ def check_catalogues(settings: Settings, areas: Sequence[Area]) -> Iterator[Find
             yield problem("catalogue", f"{url}: {reason}; `sentinel2_daily_ingest` needs it", is_fatal=False)
         else:
             yield ok("catalogue", f"{redact(url)} answers")
+        access = catalogue_of(Area("", None, stac_api=url), settings).access
+        if urlsplit(url).hostname == DATA_SPACE and isinstance(access, EodataAccess) and access.unset:
+            told = f"{' and '.join(access.unset)} not set: scenes of {redact(url)} fail without {KEYS}"
+            yield missing("catalogue", told)
 
 
 def why_unreachable(url: str) -> str | None:

@@ -10,6 +10,7 @@ from fsspec import AbstractFileSystem
 from plumewatch.errors import ConfigurationError
 from plumewatch.rasters.access import Access
 
+HOST = "stac.dataspace.copernicus.eu"
 BUCKET = "s3://eodata/"
 KEYS = "keys of a Copernicus Data Space account (https://eodata-s3keysmanager.dataspace.copernicus.eu)"
 NAMES = ("CDSE_S3_ACCESS_KEY", "CDSE_S3_SECRET_KEY")
@@ -22,12 +23,16 @@ class EodataAccess(Access):
         """`endpoint` is CDSE_S3_ENDPOINT; the storage's AWS_* don't matter here, nor do these keys for it."""
         self._endpoint, self._key, self._secret = endpoint, access_key, secret_key
 
+    @property
+    def unset(self) -> list[str]:
+        """Settings that are missing to read s3://eodata."""
+        return [name for name, value in zip(NAMES, (self._key, self._secret), strict=True) if not value]
+
     def filesystem(self, href: str) -> tuple[AbstractFileSystem, str]:
         """As the base class; ConfigurationError where the keys for s3://eodata aren't set."""
         if not href.startswith(BUCKET):
             return super().filesystem(href)
-        if not (self._key and self._secret):
-            unset = [name for name, value in zip(NAMES, (self._key, self._secret), strict=True) if not value]
+        if unset := self.unset:
             raise ConfigurationError(f"{href}: {' and '.join(unset)} not set; allowed: {KEYS}")
         from plumewatch.storage.buckets import Buckets  # slow to import, and needed here alone
 

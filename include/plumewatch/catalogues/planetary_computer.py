@@ -1,4 +1,4 @@
-"""Planetary Computer: its STAC API is open, its rasters want a signature that holds for some minutes.
+"""Planetary Computer: its STAC API is open, its rasters want a signature that holds for a limited time.
 
 Source: https://planetarycomputer.microsoft.com/docs/concepts/sas/, and Microsoft's package planetary-computer.
 """
@@ -48,10 +48,13 @@ class SignedAccess(Access):
                 token = self._tokens[url] = self._ask(url)
         return f"{href}{'&' if '?' in href else '?'}{token.token}"
 
-    def renew(self, href: str) -> bool:
-        """Forget the container's token."""
+    def renew(self, href: str, refused: str) -> bool:
+        """Forget the container's token, unless there is a newer one: bands are read side by side."""
+        url = self._token_url(href)
         with self._lock:
-            return self._tokens.pop(self._token_url(href) or "", None) is not None
+            if url in self._tokens and refused.endswith(self._tokens[url].token):
+                del self._tokens[url]
+        return url is not None
 
     def _token_url(self, href: str) -> str | None:
         blob = None if SIGNED.search(href) else BLOB.match(href)

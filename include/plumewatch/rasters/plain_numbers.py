@@ -31,6 +31,8 @@ def checked_plain(
         raise InputError(name, f"numbers with scale {tags[0]:g} and offset {tags[1]:g}", "plain numbers")
     if numbers.dtype.kind not in REAL:
         raise InputError(name, f"pixels of type {numbers.dtype}", "whole numbers")
+    if numbers.dtype == np.uint8 and nodata in (None, fill) and numbers.max(initial=0) <= last:
+        return numbers
     is_empty = (numbers == fill) | (numbers != numbers)  # NaN is the one that isn't itself
     if nodata is not None:
         is_empty |= numbers == nodata

@@ -1,13 +1,15 @@
 """Rasters opened wherever they are, so that one that cannot be read whole is an error with a name, never a hole.
 
 GDAL tells little of why a remote file didn't open ("not recognized as being in a supported file format"), and
-remembers that it didn't. So nothing is cached from one opening to the next, and after a failure the service is asked
-itself for the file's first bytes.
+remembers that it didn't. So each opening has a name of its own, whose answers no other one sees (GDAL's setting for
+that, CPL_VSIL_CURL_NON_CACHED, asks for a file's size twice), and after a failure the service is asked itself for the
+file's first bytes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import re
 from collections.abc import Callable, Iterator
@@ -50,6 +52,8 @@ REMOTE_ENVIRONMENT = {
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
 }
 
+_OPENINGS = itertools.count()
+
 log = logging.getLogger(__name__)
 
 
@@ -62,7 +66,13 @@ def open_raster(href: str, access: Access = AS_IS) -> Iterator[DatasetReader]:
     Raises ServiceError where a service doesn't deliver the file (with its HTTP status) or gives a page in its place
     (retryable), InputError where the file is missing, cut off or no raster. Other errors of the block are the block's.
     """
-    address = access.signed(href) if is_http(href) else href
+    with _opened(access.signed(href) if is_http(href) else href, access) as source:
+        yield source
+
+
+@contextlib.contextmanager
+def _opened(address: str, access: Access) -> Iterator[DatasetReader]:
+    """The raster at an address that is signed where it must be."""
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(_environment(address))
@@ -84,19 +94,22 @@ def read_raster(href: str, read: Callable[[DatasetReader], T], access: Access = 
 
     That is so where it looks broken, and where the signature that `access` gave has expired meanwhile.
     """
-    attempts = 1 if storage.is_local(href) else ATTEMPTS
-    for attempt in range(1, attempts):
+    left, is_renewed = 1 if storage.is_local(href) else ATTEMPTS, False
+    while True:
+        address = access.signed(href) if is_http(href) else href
         try:
-            with open_raster(href, access) as source:
+            with _opened(address, access) as source:
                 return read(source)
         except InputError as error:
-            log.warning("attempt %s of %s: %s", attempt, attempts, error)
-        except ServiceError as error:
-            if error.http_status not in MUST_BE_SIGNED or not access.renew(href):
+            left -= 1
+            if not left:
                 raise
-            log.warning("attempt %s of %s, the next with a new signature: %s", attempt, attempts, error)
-    with open_raster(href, access) as source:
-        return read(source)
+            log.warning("read again: %s", error)
+        except ServiceError as error:
+            if is_renewed or error.http_status not in MUST_BE_SIGNED or not access.renew(href, address):
+                raise
+            is_renewed = True
+            log.warning("read again with a new signature: %s", error)
 
 
 def is_http(href: str) -> bool:
@@ -107,15 +120,12 @@ def is_http(href: str) -> bool:
 def _environment(href: str) -> rasterio.Env:
     if storage.is_local(href):
         return rasterio.Env()  # a local raster may have its position in a file beside it
-    if not is_http(href):
-        return rasterio.Env(**REMOTE_ENVIRONMENT)
-    host = "/".join(href.split("/")[:3])
-    return rasterio.Env(**REMOTE_ENVIRONMENT, CPL_VSIL_CURL_NON_CACHED=f"/vsicurl/{host}")
+    return rasterio.Env(**REMOTE_ENVIRONMENT)
 
 
 def _open(href: str, access: Access) -> DatasetReader:
     if is_http(href):
-        return rasterio.open(href)
+        return rasterio.open(f"/vsicurl/{href}#{next(_OPENINGS)}")  # what is behind # is never sent
     fs, inner = access.filesystem(href)
     if storage.is_local(href):
         return rasterio.open(inner)

@@ -23,38 +23,62 @@ WARP_MARGIN_PX = 4  # more than bilinear interpolation looks around itself
 BOUNDS_POINTS = 21  # along an edge, for the bounds of a rectangle in another projection
 
 
-def read_on_grid(source: DatasetReader, grid: Grid, resampling: Resampling, fill: int) -> NDArray[Any]:
+def read_on_grid(source: DatasetReader, grid: Grid, resampling: Resampling, fill: int, name: str = "") -> NDArray[Any]:
     """Return the first band of `source` on `grid` (height x width), `fill` where the source shows nothing.
 
     Where every cell lies in one source pixel (the same lattice, or a coarser one that the grid divides) the value is
     that pixel's, untouched. Otherwise it is resampled. `fill` is also the source's value of no data; what a mask within
-    the source leaves out is no data too.
+    the source leaves out is no data too. `name` is what errors call the source, its own where empty.
 
     Raises InputError where the source has no position; rasterio's error where a part of it cannot be read.
     """
     if source.crs is None or source.transform.is_identity:
-        raise InputError(source.name, "a raster without projection or position", "a georeferenced raster")
+        raise InputError(name or source.name, "a raster without projection or position", "a georeferenced raster")
     if source.transform.is_degenerate:
-        raise InputError(source.name, f"transform {tuple(source.transform)[:6]}", "pixels that have an area")
-    window = _window_of(source, grid)
-    if window is None:
-        return np.full((grid.height, grid.width), fill, dtype=source.dtypes[0])
-    numbers = source.read(1, window=window)
+        found = f"transform {tuple(source.transform)[:6]}"
+        raise InputError(name or source.name, found, "pixels that have an area")
+    target = np.full((grid.height, grid.width), fill, dtype=source.dtypes[0])
+    if (cells := _cells_in_pixel(grid, source)) is not None:
+        _copy_pixels(source, grid, cells, fill, target)
+    elif (window := _window_of(source, grid)) is not None:
+        reproject(
+            _read_window(source, window, fill),
+            target,
+            src_transform=window_transform(window, source.transform),
+            src_crs=source.crs,
+            src_nodata=fill,
+            dst_transform=grid.transform,
+            dst_crs=CRS.from_epsg(grid.epsg),
+            dst_nodata=fill,
+            resampling=resampling,
+        )
+    return target
+
+
+def _copy_pixels(source: DatasetReader, grid: Grid, cells: int, fill: int, target: NDArray[Any]) -> None:
+    """Fill `target` with the source's pixels, each as often as it has `cells` on a side."""
+    x, y = source.transform.c, source.transform.f
+    first = round((grid.north - y) / grid.resolution_m), round((x - grid.west) / grid.resolution_m)  # its corner
+    reached, place, inner = [], [], []
+    for corner, size, n_pixels in zip(first, target.shape, source.shape, strict=True):
+        start, end = max(-corner, 0) // cells, min(-(-(size - corner) // cells), n_pixels)
+        if start >= end:
+            return
+        begin, stop = max(corner + start * cells, 0), min(corner + end * cells, size)
+        reached.append((start, end))
+        place.append(slice(begin, stop))
+        inner.append(slice(begin - corner - start * cells, stop - corner - start * cells))
+    numbers = _read_window(source, Window.from_slices(*reached), fill)
+    if cells > 1:
+        numbers = numbers.repeat(cells, 0).repeat(cells, 1)
+    target[tuple(place)] = numbers[tuple(inner)]
+
+
+def _read_window(source: DatasetReader, window: Window, fill: int) -> NDArray[Any]:
+    numbers: NDArray[Any] = source.read(1, window=window)
     if MaskFlags.per_dataset in source.mask_flag_enums[0]:
         numbers[source.read_masks(1, window=window) == 0] = fill
-    target = np.full((grid.height, grid.width), fill, dtype=source.dtypes[0])
-    reproject(
-        numbers,
-        target,
-        src_transform=window_transform(window, source.transform),
-        src_crs=source.crs,
-        src_nodata=fill,
-        dst_transform=grid.transform,
-        dst_crs=CRS.from_epsg(grid.epsg),
-        dst_nodata=fill,
-        resampling=Resampling.nearest if _lies_in_pixels(grid, source) else resampling,
-    )
-    return target
+    return numbers
 
 
 def pixel_size_m(source: DatasetReader, grid: Grid) -> float:
@@ -73,14 +97,15 @@ def pixel_size_m(source: DatasetReader, grid: Grid) -> float:
     return float(np.hypot(xs[1:] - xs[0], ys[1:] - ys[0]).max())
 
 
-def _lies_in_pixels(grid: Grid, source: DatasetReader) -> bool:
-    """Whether each cell of the grid lies wholly in one pixel of the source."""
+def _cells_in_pixel(grid: Grid, source: DatasetReader) -> int | None:
+    """How many cells a pixel of the source has on a side, None where not each cell lies wholly in one pixel."""
     a, b, west, d, e, north = tuple(source.transform)[:6]
     if source.crs.to_epsg() != grid.epsg or b or d or a <= 0 or e != -a:
-        return False
+        return None
     ratio = a / grid.resolution_m
     shifts = ((west - grid.west) / grid.resolution_m, (north - grid.north) / grid.resolution_m)
-    return round(ratio) >= 1 and all(abs(x - round(x)) < ALIGNED_PX for x in (ratio, *shifts))
+    lies = round(ratio) >= 1 and all(abs(x - round(x)) < ALIGNED_PX for x in (ratio, *shifts))
+    return round(ratio) if lies else None
 
 
 def _window_of(source: DatasetReader, grid: Grid) -> Window | None:

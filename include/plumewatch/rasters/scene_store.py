@@ -1,6 +1,7 @@
 """The folder of stacked scenes: `area=A/date=D/<scene_id>.tif`, `_scl.tif`, `_around.tif`, `_cloud.tif`, `.json`.
 
-The item is written last. A scene without its item was never published; one whose item fits its files is complete.
+The item is written last. A scene without its item was never published; one whose item fits its files is complete. One
+that was looked at and left has `_<scene_id>.skipped.json` alone.
 """
 
 from __future__ import annotations
@@ -11,11 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from plumewatch import storage
+from plumewatch.errors import InputError
+from plumewatch.rasters.reading import read_raster
 
 PARTITIONS = ("area", "date")
 MULTIHASH_SHA256 = "1220"  # multihash code of SHA2-256 and its length of 32 bytes, as file:checksum wants it
 AROUND = "around"  # the classification with the surroundings of the grid: scenes that were stacked elsewhere have none
+SKIP_NOTE = ".skipped.json"
 RASTERS = ("data", "scl", "cloud", AROUND)
+NEEDED = ("data", "scl")  # what each scene has, whoever stacked it
+PAGE_HEAD = 256  # bytes: more than what stands before the first tag of a page
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,11 @@ class ScenePaths:
     def item(self) -> str:
         """The STAC item."""
         return storage.join(self.folder, f"{self.scene_id}.json")
+
+    @property
+    def skip_note(self) -> str:
+        """What says that the scene was looked at and left, such as for its cloud."""
+        return storage.join(self.folder, f"_{self.scene_id}{SKIP_NOTE}")
 
     def raster(self, kind: str) -> str:
         """The bands (`data`), the scene classification (`scl`, `around`) or the cloud probability (`cloud`)."""
@@ -80,6 +91,12 @@ def _scene_id(name: str) -> str | None:
 def withdraw_scene(scenes_root: str, area: str, date: str, scene_id: str) -> None:
     """Remove a stacked scene that a newer product replaces, the item first; nothing there is fine."""
     paths = scene_paths(scenes_root, area, date, scene_id)
+    storage.delete(paths.skip_note)
+    withdraw_scene_files(paths)
+
+
+def withdraw_scene_files(paths: ScenePaths) -> None:
+    """Remove item and rasters of a scene, the item first; nothing there is fine."""
     storage.delete(paths.item)
     for kind in RASTERS:
         storage.delete(paths.raster(kind))
@@ -87,10 +104,26 @@ def withdraw_scene(scenes_root: str, area: str, date: str, scene_id: str) -> Non
 
 def publish_scene(paths: ScenePaths, rasters: dict[str, bytes], item: dict[str, Any]) -> None:
     """Write the rasters (`data`, `scl`, `cloud`, `around`) and then the item, which makes them a scene."""
+    storage.delete(paths.skip_note)
     storage.delete(paths.item)  # an older item must not vouch for half of the new files
     for kind, content in rasters.items():
         storage.write_bytes(paths.raster(kind), content)
     storage.write_json(paths.item, item)
+
+
+def note_skip(paths: ScenePaths, why: dict[str, Any]) -> None:
+    """Remove what is stored of a scene, and note why it was left."""
+    withdraw_scene_files(paths)
+    storage.write_json(paths.skip_note, why)
+
+
+def read_skip_note(paths: ScenePaths) -> dict[str, Any] | None:
+    """Return why a scene was left, None where it wasn't."""
+    try:
+        note: dict[str, Any] = storage.read_json(paths.skip_note)
+        return note if isinstance(note, dict) else None
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def is_complete(paths: ScenePaths, recipe: str) -> bool:
@@ -105,6 +138,43 @@ def is_complete(paths: ScenePaths, recipe: str) -> bool:
         )
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return False
+
+
+def find_damage(paths: ScenePaths) -> str | None:
+    """Return what is wrong with the first file of a stacked scene that isn't whole, by its name; None where all are.
+
+    Files are held against the checksums of their item. Where it states none, as that of another tool, they are read
+    whole. A page (HTML, XML, JSON) that was saved as a raster is told as such, whatever the item says.
+    """
+    try:
+        item = storage.read_json(paths.item)
+        assets = dict(item.get("assets") or {})
+        stated = {kind: asset.get("file:checksum") for kind, asset in assets.items() if kind in RASTERS}
+    except FileNotFoundError:
+        return f"{paths.item}: no item, so never published whole"
+    except (ValueError, TypeError, AttributeError) as error:
+        return f"{paths.item}: no STAC item ({error})"
+    for kind in stated if all(stated.get(kind) for kind in NEEDED) else NEEDED:
+        if damage := _damage(paths.raster(kind), stated.get(kind)):
+            return damage
+    return None
+
+
+def _damage(path: str, stated: str | None) -> str | None:
+    try:
+        content = storage.read_bytes(path)
+    except FileNotFoundError:
+        return f"{path}: no such file"
+    if content[:PAGE_HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<", b"{")):
+        return f"{path}: a page (HTML, XML or JSON) of {len(content)} bytes in place of a raster"
+    if stated:
+        fits = checksum(content) == stated
+        return None if fits else f"{path}: {len(content)} bytes that aren't what its item says (file:checksum)"
+    try:
+        read_raster(path, lambda source: source.read())
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def checksum(content: bytes) -> str:

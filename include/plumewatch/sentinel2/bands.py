@@ -13,6 +13,7 @@ _REFLECTANCE = _REFERENCE["reflectance"]
 
 SCENE_CLASSIFICATION = "SCL"
 CLOUD_PROBABILITY = "CLD"
+QA60 = "QA60"
 METHANE_BANDS = ("B11", "B12")
 
 MOST_PERCENT, NO_CLOUD_DATA = 100, 255  # of cloud probability, in 8 bits
@@ -21,6 +22,10 @@ LAST_CLASS: int = _CLASSES["last"]
 CLEAR_CLASSES: tuple[int, ...] = tuple(_CLASSES["clear"])
 CLOUD_CLASSES: tuple[int, ...] = tuple(_CLASSES["cloud"])
 DILATED_CLASSES: tuple[int, ...] = (*_CLASSES["shadow"], *_CLASSES["cloud"])
+S2CLOUDLESS_BANDS: tuple[str, ...] = tuple(_REFERENCE["s2cloudless_bands"]["value"])
+MOST_CLOUD_PROBABILITY: dict[str, float] = _REFERENCE["max_cloud_probability"]["value"]
+QA60_BITS: int = _REFERENCE["qa60"]["value"]
+QA60_UNTIL: tuple[int, int] = tuple(_REFERENCE["qa60"]["before_baseline"])
 CLOUD_DILATION_M: float = _REFERENCE["cloud_dilation_m"]["value"]
 SURROUNDINGS_M: float = _REFERENCE["surroundings_m"]["value"]
 

@@ -111,13 +111,14 @@ class DaySearch:
             told: dict[str, Mapping[str, Any]] = {area: {"outcome": FAILED} for area in unsearched}
             told |= {area: row for day, area, row in self.unasked if day == key and area not in areas}
             unsearched = told.keys() - areas_observed(book.storage_root, CH4.name, key)
-            rows = self._observations(key, areas)
+            rows = self.observations(key, areas)
             rows += [{**observation_of(area, FAILED), **told[area]} for area in sorted(unsearched)]
             write_observations(book.storage_root, CH4.name, key, SEARCH_STAGE, rows, areas=areas | unsearched)
             over = went_through(SEARCH_STAGE, [(area, WHOLE_SEARCH) for area in areas])
             book.settle(key, failures, over)
 
-    def _observations(self, key: str, areas: set[str]) -> list[dict[str, Any]]:
+    def observations(self, key: str, areas: set[str]) -> list[dict[str, Any]]:
+        """Return the rows of `observations` of a day's search in these areas: skipped, failed, nothing there."""
         rows = [
             observation_of(area, skipped.outcome, skipped.scene) for day, area, skipped in self.skipped if day == key
         ]
@@ -140,7 +141,7 @@ def search_day(settings: Settings, key: str, names: Sequence[str], **_: Any) -> 
     once, and the areas that it was to be asked for then fail at once, for the same reason.
     """
     day, found = date.fromisoformat(key), DaySearch()
-    for area, result in _search_areas(settings, names, day, day, key, found):
+    for area, result in search_areas(settings, names, day, day, key, found):
         found.searched.add((key, area.name))
         found.scenes += [_found(area, ref, result) for ref in result.scenes]
         found.skipped += [(key, area.name, skipped) for skipped in result.skipped]
@@ -148,14 +149,40 @@ def search_day(settings: Settings, key: str, names: Sequence[str], **_: Any) -> 
     return found
 
 
+def search_days(settings: Settings, first: date, last: date, key: str, names: Sequence[str]) -> DaySearch:
+    """Search the days from `first` to `last`, both included, at once, in the areas called `names`, of all where empty.
+
+    Each scene is under its own day. Failures of whole areas, of area files, and of items that state no day of these
+    are under `key`.
+    """
+    found, days = DaySearch(), days_between(first, last)
+    for area, result in search_areas(settings, names, first, last, key, found):
+        found.searched |= {(day, area.name) for day in days}
+        found.scenes += [_found(area, ref, result) for ref in result.scenes]
+        found.skipped += [(str(s.scene.observed_at_utc.date()), area.name, s) for s in result.skipped]
+        stated = [result.days_of_failed.get(failure.scene_id, key) for failure in result.failed]
+        found.failed += [(day if day in days else key, f) for day, f in zip(stated, result.failed, strict=True)]
+    return found
+
+
+def days_between(first: date, last: date) -> list[str]:
+    """Return the days from `first` to `last`, both included.
+
+    >>> days_between(date(2025, 8, 31), date(2025, 9, 1))
+    ['2025-08-31', '2025-09-01']
+    """
+    return [str(first + timedelta(days=n)) for n in range((last - first).days + 1)]
+
+
 def search_newest(settings: Settings, key: str, names: Sequence[str], *, look_back_days: int) -> DaySearch:
     """Find the newest day with a usable scene of each area, at most `look_back_days` before the day `key`.
 
-    All usable scenes of that day are taken: an area may lie across tiles. They land under their own day.
+    All usable scenes of that day are taken, as an area may lie across tiles; of an area with `max_items` so many, the
+    newest first. They land under their own day.
     """
     last, found = date.fromisoformat(key), DaySearch()
     first = last - timedelta(days=look_back_days)
-    for area, result in _search_areas(settings, names, first, last, key, found):
+    for area, result in search_areas(settings, names, first, last, key, found, newest_first=True):
         found.failed += [(key, failure) for failure in result.failed]
         if not result.scenes:
             log.info("%s: no usable scene from %s to %s", area.name, first, last)
@@ -232,9 +259,20 @@ def observation_of(area: str, outcome: str, scene: SceneRef | None = None) -> di
 
 
 @one_patience_per_host()
-def _search_areas(
-    settings: Settings, names: Sequence[str], first: date, last: date, key: str, found: DaySearch
+def search_areas(
+    settings: Settings,
+    names: Sequence[str],
+    first: date,
+    last: date,
+    key: str,
+    found: DaySearch,
+    *,
+    newest_first: bool = False,
 ) -> Iterable[tuple[Area, FoundScenes]]:
+    """Search the areas called `names`, all where empty, from `first` to `last`, and return those that had an answer.
+
+    What fails is added to what was `found`, under `key`. A host that doesn't answer is waited for once.
+    """
     failures: list[FailedScene] = []
     areas = named_areas(settings, list(names), failures)
     found.failed += [(key, failure) for failure in failures]
@@ -249,7 +287,7 @@ def _search_areas(
 
     def search(area: Area) -> FoundScenes | PlumewatchError:
         try:
-            return search_scenes(area, first, last, catalogue_of(area, settings, apis))
+            return search_scenes(area, first, last, catalogue_of(area, settings, apis), newest_first)
         except PlumewatchError as error:
             return error
 

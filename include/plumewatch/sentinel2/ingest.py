@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date
-from typing import Any, cast
+from datetime import date, datetime
+from typing import Any, NamedTuple, cast
 
 from plumewatch import storage
 from plumewatch.areas import log_unreadable, read_areas
@@ -14,24 +14,37 @@ from plumewatch.catalogues.services import SENTINEL_HUB, catalogue_of
 from plumewatch.errors import ConfigurationError, PlumewatchError, QuotaUsedUp, redact
 from plumewatch.gases import CH4
 from plumewatch.models import Area, FailedScene
-from plumewatch.observations import waiting_scenes, write_observations
-from plumewatch.rasters.scene_store import ScenePaths, scene_paths
+from plumewatch.observations import read_observations, waiting_scenes, write_observations
+from plumewatch.rasters.scene_store import SKIP_NOTE, ScenePaths, read_skip_note, scene_paths
 from plumewatch.sentinel2 import replaced
 from plumewatch.sentinel2.day_search import named_areas, observation_of
+from plumewatch.sentinel2.scene_index import write_scene_index
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.settings import Settings
-from plumewatch.statuses import FAILED, FETCH_STAGE, SKIPPED_DUPLICATE, WAITING_FOR_QUOTA
+from plumewatch.statuses import FAILED, FETCH_STAGE, SKIPPED_CLOUD, SKIPPED_DUPLICATE, WAITING_FOR_QUOTA
 from plumewatch.tables import PIXELS
 from plumewatch.wind.product import requests_of_day
 from plumewatch.wind.providers import fetch_wind
+
+
+class FetchedScene(NamedTuple):
+    """What became of a scene."""
+
+    path: str
+    """Of the STAC item, or of the note that says why it was left."""
+    written: int
+    """1 where it is stacked."""
+    skipped: int
+    """1 where it was left, as it is too cloudy over the area."""
+
 
 SCENES = "scenes"
 """Folder of the stacked scenes below the storage root."""
 log = logging.getLogger(__name__)
 
 
-def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: Sequence[str] = ()) -> str:
-    """Stack one scene onto the area's grid and return the path of the STAC item written.
+def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: Sequence[str] = ()) -> FetchedScene:
+    """Stack one scene onto the area's grid, and return what was written: a scene, or the note that it is too cloudy.
 
     Then older products that it replaces are withdrawn: they came in before it. Where it can't be used for good, the
     first of the `older` products that can be is stacked in its place; the error is raised all the same.
@@ -48,8 +61,11 @@ def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: 
         if not error.is_retryable and not isinstance(error, QuotaUsedUp):
             _fetch_older(catalogue, item_href, older, areas[0], root)
         raise
+    if written.endswith(SKIP_NOTE):
+        replaced.empty_if_bare(settings.table_root(PIXELS.name), storage.parent(written))
+        return FetchedScene(written, 0, 1)
     replaced.withdraw_replaced(root, storage.parent(written), older)
-    return written
+    return FetchedScene(written, 1, 0)
 
 
 def _fetch(catalogue: Catalogue, href: str, area: Area, root: str) -> str:
@@ -69,6 +85,9 @@ def _fetch_older(catalogue: Catalogue, item_href: str, older: Sequence[str], are
         except PlumewatchError as error:
             log.warning("%s", error)
             continue
+        if written.endswith(SKIP_NOTE):
+            log.warning("%s: %s is too cloudy to serve in place of %s", area.name, redact(href), redact(item_href))
+            return
         log.warning("%s: %s serves in place of %s", area.name, written, redact(item_href))
         return
     log.warning("%s: no older product serves in place of %s", area.name, redact(item_href))
@@ -89,14 +108,18 @@ def fetch_area_wind(settings: Settings, days: Iterable[tuple[str, str]]) -> list
     ]
 
 
-def withdraw_over_midnight(settings: Settings, scenes: Sequence[Mapping[str, Any]]) -> list[ScenePaths]:
+def settle_scenes(settings: Settings, scenes: Sequence[Mapping[str, Any]]) -> list[ScenePaths]:
     """Withdraw what newer products of the same acquisitions replace where midnight UTC lies between the two.
 
-    `scenes` are those that were to be fetched. The pixels of the days of those returned are to be made again.
+    Then write the indexes of the areas. `scenes` are those that were to be fetched. The pixels of the days of those
+    returned are to be made again.
     """
     roots = settings.table_root(SCENES), settings.table_root(PIXELS.name)
     days = sorted({(scene["area"], scene["key"]) for scene in scenes})
-    return [scene for area, day in days for scene in replaced.withdraw_over_midnight(*roots, area, day)]
+    withdrawn = [scene for area, day in days for scene in replaced.withdraw_over_midnight(*roots, area, day)]
+    for area in sorted({area for area, _ in days}):
+        write_scene_index(roots[0], area)
+    return withdrawn
 
 
 def record_missing_scenes(
@@ -105,28 +128,42 @@ def record_missing_scenes(
     scenes: Sequence[Mapping[str, Any]],
     failed: Collection[tuple[str, str]] = (),
     withdrawn: Collection[ScenePaths] = (),
+    are_all_of_day: bool = True,
 ) -> int:
     """Write an observation `failed` for each scene of the day that isn't stored, or that is in `failed` (area, id).
 
-    Return their number. One that was `withdrawn` is a duplicate and no failure, and one that waits for its service's
-    quota goes on to wait.
+    Return their number. One that was `withdrawn` is a duplicate, one left for its cloud `skipped_cloud`, one that
+    waits for its service's quota goes on to wait: no failures.
+    Unless the `scenes` are all that their areas have of the day, what was written of others stays.
     """
     root = settings.table_root(SCENES)
-    missing = [
-        s
-        for s in scenes
-        if (s["area"], s["scene_id"]) in failed
-        or not storage.exists(scene_paths(root, s["area"], key, s["scene_id"]).item)
-    ]
     waiting = waiting_scenes(settings.storage_root, CH4.name, key)
     duplicates = {(scene.area, scene.scene_id) for scene in withdrawn if scene.date == key}
-
-    def outcome(scene: tuple[str, str]) -> str:
-        return SKIPPED_DUPLICATE if scene in duplicates else WAITING_FOR_QUOTA if scene in waiting else FAILED
-
-    rows = [
-        {**observation_of(s["area"], outcome((s["area"], s["scene_id"]))), "scene_id": s["scene_id"]} for s in missing
-    ]
+    rows = []
+    for scene in scenes:
+        area, scene_id = scene["area"], scene["scene_id"]
+        paths = scene_paths(root, area, key, scene_id)
+        is_failed = (area, scene_id) in failed
+        if not is_failed and (note := read_skip_note(paths)):
+            at = datetime.fromisoformat(note["observed_at_utc"])
+            seen = {name: note[name] for name in ("outcome", "clear_fraction", "covered_fraction")}
+            rows.append({**observation_of(area, SKIPPED_CLOUD), **seen, "scene_id": scene_id, "observed_at_utc": at})
+        elif is_failed or not storage.exists(paths.item):
+            outcome = WAITING_FOR_QUOTA if (area, scene_id) in waiting else FAILED
+            outcome = SKIPPED_DUPLICATE if (area, scene_id) in duplicates else outcome
+            rows.append({**observation_of(area, outcome), "scene_id": scene_id})
     areas = {s["area"] for s in scenes}
-    write_observations(settings.storage_root, CH4.name, key, FETCH_STAGE, rows, areas=areas)
+    kept = [] if are_all_of_day else _observed_of_others(settings, key, scenes)
+    write_observations(settings.storage_root, CH4.name, key, FETCH_STAGE, [*kept, *rows], areas=areas)
     return sum(row["outcome"] == FAILED for row in rows)
+
+
+def _observed_of_others(settings: Settings, key: str, scenes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what was written at fetch of other scenes of the areas on this day."""
+    looked_at = {(s["area"], s["scene_id"]) for s in scenes}
+    areas = {area for area, _ in looked_at}
+    return [
+        row
+        for row in read_observations(settings.storage_root, CH4.name, [key])[key]
+        if row["stage"] == FETCH_STAGE and row["area"] in areas and (row["area"], row["scene_id"]) not in looked_at
+    ]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,11 +18,12 @@ from rasterio.enums import ColorInterp, Resampling
 from rasterio.io import DatasetReader
 
 from plumewatch.constants import SAME_PIXEL_SIZE
-from plumewatch.errors import InputError, reading, redact
+from plumewatch.errors import InputError, PlumewatchError, reading, redact
+from plumewatch.http import download_existing, http_session
 from plumewatch.models import Area, Grid
 from plumewatch.rasters.access import AS_IS, Access
 from plumewatch.rasters.plain_numbers import checked_plain
-from plumewatch.rasters.reading import read_raster
+from plumewatch.rasters.reading import is_http, read_raster
 from plumewatch.rasters.regrid import pixel_size_m, read_on_grid
 from plumewatch.sentinel2.bands import (
     BAND_LISTS,
@@ -30,6 +33,10 @@ from plumewatch.sentinel2.bands import (
     MOST_PERCENT,
     NO_CLOUD_DATA,
     NO_DATA_CLASS,
+    QA60,
+    QA60_BITS,
+    QA60_UNTIL,
+    S2CLOUDLESS_BANDS,
     SCENE_CLASSIFICATION,
     SURROUNDINGS_M,
     asset_keys,
@@ -38,16 +45,22 @@ from plumewatch.sentinel2.bands import (
     stated_band,
     stated_names,
 )
+from plumewatch.sentinel2.granule_angles import GRANULE, GRANULE_ASSETS, GranuleAngles, lacks_angles, read_angles
 from plumewatch.sentinel2.reflectance import (
     NODATA,
     ReflectanceRule,
     compute_reflectance_rule,
     decide_offset,
     normalise,
+    processing_baseline,
 )
+from plumewatch.sentinel2.s2cloudless_mask import ON_SURFACE_REFLECTANCE, compute_cloud_probability
+from plumewatch.sentinel2.scene import is_level_1c
 
 COARSEST_BAND_M = 60.0  # of Sentinel-2 products: B01 and B09
 STORE = re.compile(r"(?i)\bzarr\b|\bnetcdf\b|\bhdf5?\b|\.(nc|h5)$")  # of many arrays: no raster in one file
+S2CLOUDLESS = "s2cloudless"
+READ_AT_ONCE = 4  # files of a scene; four tasks fetch scenes at a time, and the Copernicus Data Space allows few more
 UNSIGNED = ("uint8", "uint16")
 
 log = logging.getLogger(__name__)
@@ -71,6 +84,10 @@ class StackedBands:
     """Valid pixels of all bands with a reflectance below 0.0001, which can't be told from no data."""
     source_pixel_m: dict[str, float]
     """Size of the source's pixels by band."""
+    cloud_from: str | None = None
+    """Where the cloud probability comes from, None where there is none."""
+    angles: GranuleAngles | None = None
+    """Of the granule, where the item doesn't state its own."""
     properties: Mapping[str, Any] = field(default_factory=dict)
     """What else the stacked item is to say: how the pixels were made, angles that the source item doesn't state."""
 
@@ -89,42 +106,72 @@ class BandReader(Protocol):
 
 
 def read_bands(item: pystac.Item, area: Area, grid: Grid, access: Access = AS_IS) -> StackedBands:
-    """Return the area's bands, the classification and, where the item has it as GeoTIFF, the cloud probability.
+    """Return the area's bands, the classification and a cloud probability: the item's, where it has one as GeoTIFF.
+
+    Or that of the area's `cloud_mask`. All files are read side by side.
 
     Raises ServiceError where a service doesn't deliver a file, InputError where an asset is missing, cut off or
     contradicts what the item says.
     """
     name = name_of_item(item)
+    for_cloud = _bands_for_cloud(item, area)
+    assets = {band: _asset(item, band) for band in (*area.bands, *for_cloud, SCENE_CLASSIFICATION)}
+    stated = {band: _stated(item, asset, band) for band, asset in assets.items()}
+    classification = _href(assets.pop(SCENE_CLASSIFICATION))
+    reads: list[Callable[[], Any]] = [
+        partial(_read, _href(asset), grid, access, Resampling.bilinear) for asset in assets.values()
+    ]
+    reads.append(partial(_read_plain, classification, with_surroundings(grid), access, LAST_CLASS))
+    reads.append(partial(_qa60 if area.cloud_mask == "qa60" else _cloud, item, grid, access))
+    reads.append(partial(_fetch_angles, item, area.bands, access) if lacks_angles(item.properties) else lambda: None)
+    with ThreadPoolExecutor(READ_AT_ONCE) as pool:  # the first that fails, in this order, is what went wrong
+        *bands, around, cloud, angles = pool.map(lambda read: read(), reads)
     numbers, sizes_m, rules = {}, {}, set()
-    for band in area.bands:
-        asset = _asset(item, band)
-        stated = {"href": asset.href, "raster:bands": [_stated(item, asset, band)]}
-        values, tags, sizes_m[band] = _read(_href(asset), grid, access, Resampling.bilinear)
+    for (band, asset), (values, tags, sizes_m[band]) in zip(assets.items(), bands, strict=True):
         if values.dtype != np.uint16:
             raise InputError(redact(_href(asset)), f"reflectance of type {values.dtype}", "uint16")
-        rules.add(compute_reflectance_rule(name, item.collection_id, item.properties, stated, tags))
+        said = {"href": asset.href, "raster:bands": [stated[band]]}
+        rules.add(compute_reflectance_rule(name, item.collection_id, item.properties, said, tags))
         numbers[band] = values
     if len({(rule.scale, rule.offset, rule.is_certain) for rule in rules}) > 1:
         found = "; ".join(sorted(f"scale {r.scale}, offset {r.offset}: {r.reason}" for r in rules))
         raise InputError(name, f"bands of different scale or offset ({found})", "one for all bands")
     first = min(rules, key=lambda r: r.reason)
-    rule = decide_offset(name, first, list(numbers.values()))
+    rule = decide_offset(name, first, [numbers[band] for band in area.bands])
     normalised = {band: normalise(values, rule) for band, values in numbers.items()}
-    classification = _asset(item, SCENE_CLASSIFICATION)
-    _stated(item, classification, SCENE_CLASSIFICATION)
-    around = _read_plain(_href(classification), with_surroundings(grid), access, LAST_CLASS)
+    reflectance = {band: values for band, (values, _) in normalised.items()}
+    cloud_from = None if cloud is None else f"{area.cloud_mask.upper()} of the source".replace("SCL", CLOUD_PROBABILITY)
+    if area.cloud_mask == S2CLOUDLESS:
+        cloud, cloud_from = compute_cloud_probability(reflectance), S2CLOUDLESS
+        if not is_level_1c(item.collection_id):
+            cloud_from = f"{S2CLOUDLESS}, {ON_SURFACE_REFLECTANCE}"
+            log.warning("%s: %s: its percentages are not calibrated there", name, cloud_from)
     margin = surroundings_px(grid)
     scl = around[margin:-margin, margin:-margin]
     warn_of_copies(name, sizes_m, grid)
     return StackedBands(
-        bands={band: values for band, (values, _) in normalised.items()},
+        bands={band: reflectance[band] for band in area.bands},
         scl=scl,
         around=around,
-        cloud=_cloud(item, grid, access, scl),
+        cloud=None if cloud is None else np.where(scl == NO_DATA_CLASS, np.uint8(NO_CLOUD_DATA), cloud),
         rule=rule,
-        n_clipped=sum(n for _, n in normalised.values()),
-        source_pixel_m=sizes_m,
+        n_clipped=sum(normalised[band][1] for band in area.bands),
+        source_pixel_m={band: sizes_m[band] for band in area.bands},
+        cloud_from=cloud_from,
+        angles=angles,
     )
+
+
+def _bands_for_cloud(item: pystac.Item, area: Area) -> list[str]:
+    """Return the bands that the area's cloud mask needs beside the area's own; InputError where the item lacks one."""
+    if area.cloud_mask != S2CLOUDLESS:
+        return []
+    missing = [band for band in S2CLOUDLESS_BANDS if find_asset(item.assets, band) is None]
+    if missing:
+        found = f"no asset for {', '.join(missing)}, which s2cloudless needs (Level-2A products have no B10)"
+        allowed = f"items with {', '.join(S2CLOUDLESS_BANDS)}, or another cloud_mask of area {area.name}"
+        raise InputError(name_of_item(item), found, allowed)
+    return [band for band in S2CLOUDLESS_BANDS if band not in area.bands]
 
 
 def warn_of_copies(name: str, sizes_m: Mapping[str, float], grid: Grid) -> None:
@@ -136,12 +183,55 @@ def warn_of_copies(name: str, sizes_m: Mapping[str, float], grid: Grid) -> None:
         log.warning("%s: %s; no methane is looked for in copies of B11 and B12", name, cells)
 
 
-def _cloud(item: pystac.Item, grid: Grid, access: Access, scl: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+def _cloud(item: pystac.Item, grid: Grid, access: Access) -> NDArray[np.uint8] | None:
     key = find_asset(item.assets, CLOUD_PROBABILITY)
     if key is None or not _is_geotiff(item.assets[key]):
         return None  # JPEG 2000 in a bucket that the reader pays for, in Earth Search's sentinel-2-l2a
-    cloud = _read_plain(_href(item.assets[key]), grid, access, MOST_PERCENT, NO_CLOUD_DATA)
-    return np.where(scl == NO_DATA_CLASS, np.uint8(NO_CLOUD_DATA), cloud)
+    return _read_plain(_href(item.assets[key]), grid, access, MOST_PERCENT, NO_CLOUD_DATA)
+
+
+def _qa60(item: pystac.Item, grid: Grid, access: Access) -> NDArray[np.uint8]:
+    """Return 100 percent where QA60 says cloud or cirrus, else 0; InputError where it can't be relied on."""
+    baseline = processing_baseline(item.properties)
+    if baseline is None or baseline >= QA60_UNTIL:
+        stated = "unknown" if baseline is None else f"{baseline[0]:02d}.{baseline[1]:02d}"
+        allowed = (
+            f"one before {QA60_UNTIL[0]:02d}.{QA60_UNTIL[1]:02d}: products since have another mask; or cloud_mask scl"
+        )
+        raise InputError(name_of_item(item), f"QA60 of processing baseline {stated}", allowed)
+    href = _href(_asset(item, QA60))
+    numbers, _, _ = _read(href, grid, access, Resampling.nearest)
+    if (others := numbers & ~np.uint16(QA60_BITS)).any():
+        raise InputError(
+            redact(href), f"bits {others.max():b} of QA60", "0, 1024 (opaque cloud), 2048 (cirrus) or both"
+        )
+    return np.where(numbers > 0, np.uint8(MOST_PERCENT), np.uint8(0))
+
+
+def _fetch_angles(item: pystac.Item, bands: Sequence[str], access: Access) -> GranuleAngles | None:
+    """Return the mean angles of the item's granule, None where it has no such asset.
+
+    Or where that isn't to be had, which the log says: an angle isn't worth a scene.
+    """
+    asset = next((item.assets[key] for key in GRANULE_ASSETS if key in item.assets), None)
+    if asset is None:
+        return None
+    href = _href(asset)
+    try:
+        return read_angles(redact(href), _fetch_bytes(href, access), bands)
+    except PlumewatchError as error:
+        log.warning("no angles of the granule: %s", error)
+        return None
+
+
+def _fetch_bytes(href: str, access: Access) -> bytes:
+    if is_http(href):
+        with http_session() as session:
+            return download_existing(session, access.signed(href))
+    with reading(redact(href), GRANULE):
+        fs, inner = access.filesystem(href)
+        content: bytes = fs.cat_file(inner)
+        return content
 
 
 def _read(
@@ -156,7 +246,7 @@ def _read(
             raise InputError(redact(href), f"no-data value {source.nodata}", str(NODATA))
         if sum(kind != ColorInterp.alpha for kind in source.colorinterp) > 1:
             raise InputError(redact(href), f"{source.count} bands", "a file of one band")
-        numbers = read_on_grid(source, grid, resampling, fill)
+        numbers = read_on_grid(source, grid, resampling, fill, redact(href))
         return numbers, (source.scales[0], source.offsets[0]), round(pixel_size_m(source, grid), 1)
 
     return read_raster(href, read, access)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -24,14 +24,15 @@ from plumewatch.rasters.plain_numbers import checked_plain
 from plumewatch.rasters.reading import open_raster
 from plumewatch.rasters.scene_store import AROUND, RASTERS
 from plumewatch.sentinel2.bands import LAST_CLASS, METHANE_BANDS, MOST_PERCENT, NO_CLOUD_DATA, NO_DATA_CLASS
-from plumewatch.sentinel2.clouds import compute_clear_mask
-from plumewatch.sentinel2.pixel_plan import PixelSettings, is_same_grid, is_same_lattice, offset_px
+from plumewatch.sentinel2.clouds import PixelSettings, compute_clear_mask, is_probable
+from plumewatch.sentinel2.pixel_plan import is_same_grid, is_same_lattice, offset_px
 from plumewatch.sentinel2.pixels import CellWindow, SceneCells, compute_coordinates, compute_pixel_rows
 from plumewatch.sentinel2.reflectance import check_reflectance
 from plumewatch.sentinel2.stored_scene import StoredScene, raster_grid
 from plumewatch.statuses import PIXELS_STAGE
 from plumewatch.tables import PIXELS
 
+SHORT_BYTES = 2  # numbers of 16 bits are at most 65,536 different ones
 COUNTS = ("rows", "clear", "no_data", "cells_read")
 WRITTEN = pa.schema(
     [
@@ -43,6 +44,9 @@ WRITTEN = pa.schema(
 """What a worker says of a task: the file it wrote (null where no row was left), or a JSON list of failed scenes."""
 
 WRITTEN_DDL = ", ".join(f"{f.name} {'string' if f.type == pa.string() else 'bigint'}" for f in WRITTEN)
+
+KnownWindow = tuple[CellWindow, bool]
+"""A window, and whether the area contains it whole."""
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +62,14 @@ def write_pixel_file(task: Mapping[str, Any]) -> dict[str, Any]:
     """Write the file of one task and return its row of WRITTEN; where a scene cannot be read, no file but its name."""
     answer = {"area": task["area"], "date": task["date"], "file": None, "failures": None}
     grid = Grid(**task["grid"])
-    settings = PixelSettings(tuple(task["settings"]["clear_classes"]), task["settings"]["cloud_dilation_m"])
+    settings = PixelSettings(**{**task["settings"], "clear_classes": tuple(task["settings"]["clear_classes"])})
     outline = None if task["outline"] is None else shapely.from_wkb(bytes.fromhex(task["outline"]))
-    windows = [(CellWindow(**window), is_inside) for window, is_inside in task["windows"]]
-    cells: list[list[SceneCells]] = [[] for _ in windows]
+    blocks = _blocks([(CellWindow(**window), is_inside) for window, is_inside in task["windows"]])
+    cells: list[list[SceneCells]] = [[] for _ in blocks]
     failures = []
     for scene in map(StoredScene.from_dict, task["scenes"]):
         try:
-            for found, shown in zip(_read_scene(scene, grid, [w for w, _ in windows], settings), cells, strict=True):
+            for found, shown in zip(_read_scene(scene, grid, [b for b, _ in blocks], settings), cells, strict=True):
                 shown.extend([] if found is None else [found])
         except Exception as error:  # what is odd in one scene must not take the others along
             if not isinstance(error, PlumewatchError | OSError):
@@ -75,14 +79,15 @@ def write_pixel_file(task: Mapping[str, Any]) -> dict[str, Any]:
     if failures:
         return {**answer, **dict.fromkeys(COUNTS, 0), "failures": json.dumps(failures)}
     tables = [
-        _rows(grid, window, shown, None if is_inside else outline)
-        for (window, is_inside), shown in zip(windows, cells, strict=True)
+        _rows(grid, block, windows, shown, outline)
+        for (block, windows), shown in zip(blocks, cells, strict=True)
         if shown
     ]
-    rows = pa.concat_tables([PIXELS.empty(), *tables], promote_options="default")
+    rows = pa.concat_tables([*tables, PIXELS.empty()][: max(1, len(tables))], promote_options="default")
     if rows.num_rows:
-        rows = rows.sort_by([("row", "ascending"), ("col", "ascending")])
-        storage.write_parquet(PIXELS, storage.join(task["folder"], task["file"]), rows)
+        if len({block.row for block, _ in blocks}) < len(blocks):  # else they are in order, one below the other
+            rows = rows.sort_by([("row", "ascending"), ("col", "ascending")])
+        storage.write_part(task["folder"], task["file"], storage.parquet_bytes(PIXELS, rows))
         answer["file"] = task["file"]
     return {
         **answer,
@@ -93,13 +98,29 @@ def write_pixel_file(task: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _rows(grid: Grid, window: CellWindow, shown: list[SceneCells], outline: Any) -> pa.Table:
-    longitude, latitude = compute_coordinates(grid, window)
+def _blocks(windows: Sequence[KnownWindow]) -> list[tuple[CellWindow, list[KnownWindow]]]:
+    """Join windows (sorted by row and column) that lie side by side: what is read at once, and in the rows' order."""
+    blocks: list[tuple[CellWindow, list[KnownWindow]]] = []
+    for window, is_inside in windows:
+        if blocks and window.row == (last := blocks[-1][0]).row and window.col == last.col + last.width:
+            joined = replace(last, width=last.width + window.width)
+            blocks[-1] = joined, [*blocks[-1][1], (window, is_inside)]
+        else:
+            blocks.append((window, [(window, is_inside)]))
+    return blocks
+
+
+def _rows(
+    grid: Grid, block: CellWindow, windows: Sequence[KnownWindow], shown: list[SceneCells], outline: Any
+) -> pa.Table:
+    longitude, latitude = compute_coordinates(grid, block)
     is_inside = np.ones(longitude.shape, bool)
-    if outline is not None:
-        shapely.prepare(outline)
-        is_inside = shapely.contains_xy(outline, longitude, latitude)
-    return compute_pixel_rows(grid, window, shown, longitude, latitude, is_inside)
+    for window, is_whole in windows:
+        if not is_whole:
+            shapely.prepare(outline)
+            part = np.s_[:, window.col - block.col : window.col - block.col + window.width]
+            is_inside[part] = shapely.contains_xy(outline, longitude[part], latitude[part])
+    return compute_pixel_rows(grid, block, shown, longitude, latitude, is_inside)
 
 
 def _read_scene(
@@ -131,27 +152,29 @@ def _read_window(
     right = min(window.col + window.width - col, scene.grid.width)
     if bottom <= top or right <= left:
         return None
+    size = (bottom - top, right - left)
+    exact = RasterWindow.from_slices((top, bottom), (left, right))
+    reflectance = _read_reflectance(scene, rasters["data"], exact)
+    is_valid = np.logical_and.reduce([np.isfinite(reflectance[band]) for band in METHANE_BANDS])
     dilation_px = settings.cloud_dilation_m / scene.grid.resolution_m
     margin = math.ceil(dilation_px)  # cloud beyond the window's edge counts too
-    first_row, first_col = max(top - margin, 0), max(left - margin, 0)
-    around = RasterWindow.from_slices(
-        (first_row, min(bottom + margin, scene.grid.height)), (first_col, min(right + margin, scene.grid.width))
-    )
-    reflectance = _read_reflectance(scene, rasters["data"], around)
-    scl = _read_plain(scene, "scl", rasters, around, LAST_CLASS, NO_DATA_CLASS)
-    is_valid = np.logical_and.reduce([np.isfinite(reflectance[band]) for band in METHANE_BANDS])
-    beyond, inner = _read_around(scene, rasters, scl, (first_row, first_col), margin)
-    valid = np.zeros(beyond.shape, bool)
+    corner, around = (top - margin, left - margin), (size[0] + 2 * margin, size[1] + 2 * margin)
+    scl = _read_classes(scene, rasters, corner, around)
+    inner = np.s_[margin : margin + size[0], margin : margin + size[1]]
+    valid = np.zeros(scl.shape, bool)
     valid[inner] = is_valid
-    is_clear = compute_clear_mask(beyond, valid, settings.clear_classes, dilation_px)[inner]
-    cloud, has_cloud = _read_cloud(scene, rasters, around, is_valid)
-    shown = np.s_[top - first_row : bottom - first_row, left - first_col : right - first_col]
+    cloud, probable = _read_cloud(scene, rasters, corner, around, settings.max_cloud_probability)
+    is_clear = compute_clear_mask(scl, valid, settings.clear_classes, dilation_px, probable)[inner]
+    has_cloud = is_valid & (cloud[inner] != NO_CLOUD_DATA)
+    is_whole = size == (window.height, window.width)
     row, col = row - window.row, col - window.col
     place = np.s_[row + top : row + bottom, col + left : col + right]
 
     def on_window(piece: NDArray[Any], fill: Any) -> NDArray[Any]:
+        if is_whole:
+            return piece
         whole = np.full((window.height, window.width), fill, dtype=piece.dtype)
-        whole[place] = piece[shown]
+        whole[place] = piece
         return whole
 
     return SceneCells(
@@ -165,37 +188,64 @@ def _read_window(
         is_valid=on_window(is_valid, False),
         is_clear=on_window(is_clear, False),
         reflectance={band: on_window(values, np.nan) for band, values in reflectance.items()},
-        scl=on_window(scl, NO_DATA_CLASS),
-        cloud=on_window(cloud, 0),
+        scl=on_window(scl[inner], NO_DATA_CLASS),
+        cloud=on_window(cloud[inner], 0),
         has_cloud=on_window(has_cloud, False),
         tile=scene.tile,
         newness=scene.newness,
     )
 
 
-def _read_around(
+def _read_classes(
+    scene: StoredScene, rasters: Mapping[str, DatasetReader], corner: tuple[int, int], shape: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """Return the classification of a window that may reach beyond the scene's edge, as far as it is known there.
+
+    `corner` is the window's first row and column on the scene's grid. Cloud beyond the scene's edge counts too.
+    """
+    sides = zip(corner, shape, (scene.grid.height, scene.grid.width), strict=True)
+    is_within = all(first >= 0 and first + length <= size for first, length, size in sides)
+    kinds = ("scl",) if is_within or AROUND not in rasters else (AROUND, "scl")
+    return _read_beyond(scene, rasters, kinds, corner, shape, LAST_CLASS, NO_DATA_CLASS)
+
+
+def _read_cloud(
     scene: StoredScene,
     rasters: Mapping[str, DatasetReader],
-    scl: NDArray[np.uint8],
     corner: tuple[int, int],
-    margin: int,
-) -> tuple[NDArray[np.uint8], tuple[slice, slice]]:
-    """Return the classification with a margin around it, as far as it is known, and where in it `scl` is.
+    shape: tuple[int, int],
+    max_probability: float | None,
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
+    """Return the cloud probability of a window that may reach beyond the scene's edge, and where it is above the limit.
 
-    `corner` is the row and column of `scl` on the scene's grid. Cloud beyond the scene's edge counts too.
+    None for the latter where there is no probability or no limit.
     """
-    around = np.pad(scl, margin, constant_values=NO_DATA_CLASS)
-    inner = (slice(margin, margin + scl.shape[0]), slice(margin, margin + scl.shape[1]))
-    if (source := rasters.get(AROUND)) is not None:
-        offset = offset_px(raster_grid(source, scene.paths.raster(AROUND)), scene.grid)
-        first = [o + c - margin for o, c in zip(offset, corner, strict=True)]  # on the raster, or before its edge
-        known = [(max(f, 0), min(f + n, size)) for f, n, size in zip(first, around.shape, source.shape, strict=True)]
+    kinds = ("cloud",) if "cloud" in rasters else ()
+    percent = _read_beyond(scene, rasters, kinds, corner, shape, MOST_PERCENT, NO_CLOUD_DATA)
+    return percent, is_probable(percent, max_probability) if kinds and max_probability is not None else None
+
+
+def _read_beyond(
+    scene: StoredScene,
+    rasters: Mapping[str, DatasetReader],
+    kinds: Sequence[str],
+    corner: tuple[int, int],
+    shape: tuple[int, int],
+    last: int,
+    fill: int,
+) -> NDArray[np.uint8]:
+    """Return what rasters of these kinds, a later one before an earlier, know of a window; `fill` beyond them."""
+    values = np.full(shape, fill, np.uint8)
+    for kind in kinds:
+        source = rasters[kind]
+        offset = offset_px(raster_grid(source, scene.paths.raster(kind)), scene.grid)
+        first = [o + c for o, c in zip(offset, corner, strict=True)]  # on the raster, or before its edge
+        known = [(max(f, 0), min(f + n, size)) for f, n, size in zip(first, shape, source.shape, strict=True)]
         if all(start < end for start, end in known):
             place = tuple(slice(start - f, end - f) for (start, end), f in zip(known, first, strict=True))
             window = RasterWindow.from_slices(*known)
-            around[place] = _read_plain(scene, AROUND, rasters, window, LAST_CLASS, NO_DATA_CLASS)
-            around[inner] = scl
-    return around, inner
+            values[place] = _read_plain(scene, kind, rasters, window, last, fill)
+    return values
 
 
 def _read_reflectance(
@@ -205,13 +255,23 @@ def _read_reflectance(
     reflectance = {}
     for band, scale, offset, values in zip(scene.bands, scene.scales, scene.offsets, numbers, strict=True):
         if band:
-            # In 64 bits first: 0.1234 is to be the 32-bit number nearest to 1234 x 0.0001.
-            scaled = (values * np.float64(scale) + offset).astype(np.float32)
-            has_data = np.isfinite(scaled) & (values != scene.nodata)
-            reflectance[band] = np.where(has_data, scaled, np.float32(np.nan))
+            reflectance[band] = _scaled(values, scale, offset, scene.nodata)
             packing = f"number x {scale:g} + {offset:g}"
             check_reflectance(f"{scene.paths.raster('data')}, {band}", reflectance[band], packing)
     return reflectance
+
+
+def _scaled(numbers: NDArray[Any], scale: float, offset: float, nodata: float) -> NDArray[np.float32]:
+    """Return number x scale + offset, NaN where a number is no data."""
+    if numbers.dtype.itemsize > SHORT_BYTES or numbers.dtype.kind not in "iu":
+        # In 64 bits first: 0.1234 is to be the 32-bit number nearest to 1234 x 0.0001.
+        scaled = (numbers * np.float64(scale) + offset).astype(np.float32)
+        return np.where(np.isfinite(scaled) & (numbers != nodata), scaled, np.float32(np.nan))
+    # There are so few numbers that each is scaled once, and the pixels look theirs up.
+    unsigned = np.dtype(f"u{numbers.dtype.itemsize}")
+    every = np.arange(1 + np.iinfo(unsigned).max, dtype=unsigned).view(numbers.dtype).astype(np.int32)
+    found = np.empty(numbers.shape, np.float32)
+    return np.take(_scaled(every, scale, offset, nodata), numbers.view(unsigned), out=found, mode="clip")
 
 
 def _read_plain(
@@ -225,12 +285,3 @@ def _read_plain(
     # 0 percent is a probability, whatever the raster declares as no data.
     nodata = source.nodata if source.nodata or fill == NO_DATA_CLASS else None
     return checked_plain(name, source.read(1, window=window), last, fill=fill, nodata=nodata, tags=tags)
-
-
-def _read_cloud(
-    scene: StoredScene, rasters: Mapping[str, DatasetReader], window: RasterWindow, is_valid: NDArray[np.bool_]
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    if "cloud" not in rasters:
-        return np.zeros(is_valid.shape, np.uint8), np.zeros_like(is_valid)
-    percent = _read_plain(scene, "cloud", rasters, window, MOST_PERCENT, NO_CLOUD_DATA)
-    return percent, is_valid & (percent != NO_CLOUD_DATA)

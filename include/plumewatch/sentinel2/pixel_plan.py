@@ -16,6 +16,7 @@ from plumewatch.errors import InputError
 from plumewatch.models import FailedScene, Grid
 from plumewatch.orbits import orbit_of_pass
 from plumewatch.rasters.regrid import lonlat_bounds
+from plumewatch.sentinel2.clouds import PixelSettings
 from plumewatch.sentinel2.pixels import CellWindow
 from plumewatch.sentinel2.stored_scene import StoredScene
 from plumewatch.statuses import PIXELS_STAGE
@@ -26,16 +27,6 @@ SAME_LATTICE_PX = 0.01  # below what a tenth of a pixel in the coordinates leave
 HALF_TURN_DEG = 180.0
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class PixelSettings:
-    """What decides whether a cell is clear."""
-
-    clear_classes: tuple[int, ...]
-    """Classes of the scene classification in which the ground is seen."""
-    cloud_dilation_m: float
-    """Margin around cloud and its shadow."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +162,7 @@ def plan_tasks(
                 "scenes": [s.to_dict() for s in scenes],
                 "windows": [[asdict(window), is_inside] for window, is_inside in some],
                 "outline": None if outline is None else outline.hex(),
-                "settings": asdict(settings),
+                "settings": {name: value for name, value in asdict(settings).items() if value is not None},
             }
             platform, orbit = overpass
             name = f"{platform}-{max(orbit, 0):03d}-{number:05d}-{_digest(task)}.parquet"

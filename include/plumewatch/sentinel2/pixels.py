@@ -90,9 +90,16 @@ def compute_coordinates(grid: Grid, window: CellWindow) -> tuple[Floats, Floats]
 
     def fill_in(nodes: Floats) -> Floats:
         across = nodes[:, col_of] * (1.0 - col_fraction) + nodes[:, col_of + 1] * col_fraction
-        return across[row_of] * (1.0 - row_fraction[:, None]) + across[row_of + 1] * row_fraction[:, None]
+        filled = np.empty((window.height, window.width))
+        for node in range(len(rows) - 1):  # so few rows at once stay in the processor's cache
+            between = row_of == node
+            fraction = row_fraction[between, None]
+            filled[between] = across[node] * (1.0 - fraction) + across[node + 1] * fraction
+        return filled
 
-    return np.asarray(wrap_longitude(fill_in(longitudes) + corner)), fill_in(latitudes)
+    longitude = fill_in(longitudes)
+    longitude += corner
+    return wrap_longitude(longitude), fill_in(latitudes)
 
 
 def _lattice(first: int, length: int, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
@@ -113,34 +120,48 @@ def compute_pixel_rows(
     the area (`is_inside`) or shown by no scene have no row.
     """
     scenes = sorted(scenes, key=lambda s: s.scene_id)
-    rank = np.stack([s.is_present.astype(np.uint8) + s.is_valid + s.is_clear for s in scenes])
-    for older, newer in _replacements(scenes):
-        rank[older] = np.where(scenes[newer].is_valid, np.uint8(0), rank[older])
-    rows, cols = np.nonzero(is_inside & (rank.max(axis=0) > 0))
-    chosen = rank.argmax(axis=0)[rows, cols]  # the first of equals
+    is_row = is_inside & np.logical_or.reduce([s.is_present for s in scenes])
+    is_whole = bool(is_row.all())
+
+    def flat(array: NDArray[Any]) -> NDArray[Any]:
+        return array.ravel() if is_whole else array[is_row]
+
+    chosen = None if len(scenes) == 1 else flat(_best(scenes))
 
     def pick(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        picked = arrays[0][rows, cols]
+        if chosen is None:
+            return flat(arrays[0])
+        picked = flat(arrays[0]).copy()
         for number, array in enumerate(arrays[1:], 1):
-            is_this = chosen == number
-            picked[is_this] = array[rows[is_this], cols[is_this]]
+            np.copyto(picked, flat(array), where=chosen == number)
         return picked
 
-    def spread(values: Sequence[Any], column: str) -> pa.Array:
-        return pa.array(values, PIXELS.schema.field(column).type).take(pa.array(chosen))
-
     b11, b12 = (pick([s.reflectance[band] for s in scenes]) for band in METHANE_BANDS)
+    n = b11.size
+
+    def spread(values: Sequence[Any], column: str) -> pa.Array:
+        kind = PIXELS.schema.field(column).type
+        if pa.types.is_string(kind):  # a dictionary: the same text isn't written out for each row
+            which = np.zeros(n, np.int32) if chosen is None else chosen.astype(np.int32)
+            return pa.DictionaryArray.from_arrays(which, pa.array(values, kind))
+        one_each = pa.array(values, kind)
+        if chosen is not None:
+            return one_each.take(pa.array(chosen))
+        same = np.full(n, one_each.fill_null(0).to_numpy(zero_copy_only=False)[0])
+        return pa.array(same, kind) if values[0] is not None else pa.nulls(n, kind)
+
+    row, col = np.ogrid[window.row : window.row + window.height, window.col : window.col + window.width]
     columns = {
         "scene_id": spread([s.scene_id for s in scenes], "scene_id"),
         "platform": spread([s.platform for s in scenes], "platform"),
         "observed_at_utc": spread([_microseconds(s.observed_at_utc) for s in scenes], "observed_at_utc"),
         "relative_orbit": spread([s.relative_orbit for s in scenes], "relative_orbit"),
-        "epsg": np.full(rows.size, grid.epsg, np.int32),
-        "pixel_size_m": np.full(rows.size, grid.resolution_m, np.float32),
-        "row": (rows + window.row).astype(np.int32),
-        "col": (cols + window.col).astype(np.int32),
-        "longitude": longitude[rows, cols],
-        "latitude": latitude[rows, cols],
+        "epsg": np.full(n, grid.epsg, np.int32),
+        "pixel_size_m": np.full(n, grid.resolution_m, np.float32),
+        "row": flat(np.broadcast_to(row.astype(np.int32), is_row.shape)),
+        "col": flat(np.broadcast_to(col.astype(np.int32), is_row.shape)),
+        "longitude": flat(longitude),
+        "latitude": flat(latitude),
         "b11": b11,
         "b12": b12,
         "b_diff": b11 - b12,
@@ -156,8 +177,16 @@ def compute_pixel_rows(
     for band in sorted({b for s in scenes for b in s.reflectance} - set(METHANE_BANDS)):
         lacks = np.array([band not in s.reflectance for s in scenes])
         values = pick([s.reflectance.get(band, empty) for s in scenes])
-        columns[band.lower()] = pa.array(values, mask=lacks[chosen])
-    return PIXELS.from_columns(columns)
+        columns[band.lower()] = pa.array(values, mask=None if chosen is None else lacks[chosen])
+    return PIXELS.from_columns(columns, keep_dictionaries=True)
+
+
+def _best(scenes: Sequence[SceneCells]) -> NDArray[np.intp]:
+    """Return the index of the scene that each cell is taken from."""
+    rank = np.stack([s.is_present.astype(np.uint8) + s.is_valid + s.is_clear for s in scenes])
+    for older, newer in _replacements(scenes):
+        rank[older] = np.where(scenes[newer].is_valid, np.uint8(0), rank[older])
+    return rank.argmax(axis=0)  # the first of equals
 
 
 def _replacements(scenes: Sequence[SceneCells]) -> list[tuple[int, int]]:

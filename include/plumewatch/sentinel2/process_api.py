@@ -39,7 +39,14 @@ from plumewatch.errors import InputError, ServiceError, reading, redact
 from plumewatch.models import Area, Grid
 from plumewatch.rasters.plain_numbers import checked_plain
 from plumewatch.rasters.regrid import ALIGNED_PX
-from plumewatch.sentinel2.bands import LAST_CLASS, MOST_PERCENT, NO_CLOUD_DATA, NO_DATA_CLASS, product_pixel_m
+from plumewatch.sentinel2.bands import (
+    CLOUD_PROBABILITY,
+    LAST_CLASS,
+    MOST_PERCENT,
+    NO_CLOUD_DATA,
+    NO_DATA_CLASS,
+    product_pixel_m,
+)
 from plumewatch.sentinel2.evalscript import (
     ANGLES,
     BANDS,
@@ -175,6 +182,7 @@ class ProcessApi:
             rule=RULE,
             n_clipped=sum(int(np.count_nonzero(is_valid & (values < 1))) for values in numbers.values()),
             source_pixel_m=sizes_m,
+            cloud_from=f"{CLOUD_PROBABILITY} of the source",
             properties={
                 **angles,
                 "processing:lineage": LINEAGE,

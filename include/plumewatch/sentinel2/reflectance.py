@@ -165,6 +165,9 @@ def check_reflectance(name: str, reflectance: NDArray[np.float32], packing: str)
 
     A few may be what they like: a flare shines, and a shadow may be over-corrected.
     """
+    least, most_seen = (f.reduce(reflectance, axis=None, initial=np.nan) for f in (np.fmin, np.fmax))  # NaN is left out
+    if least >= LEAST_REFLECTANCE and most_seen <= MOST_USUAL_REFLECTANCE:
+        return
     valid = reflectance[np.isfinite(reflectance)]
     for beyond, most in (
         (valid > MOST_USUAL_REFLECTANCE, HALF),

@@ -10,7 +10,7 @@ from typing import Any
 
 from plumewatch import storage
 from plumewatch.errors import InputError, redact
-from plumewatch.rasters.scene_store import ScenePaths, is_complete, list_scenes, withdraw_scene
+from plumewatch.rasters.scene_store import PARTITIONS, ScenePaths, is_complete, list_scenes, withdraw_scene
 from plumewatch.sentinel2.scene import SceneRef, scene_ref, select_newest
 from plumewatch.sentinel2.scene_item import FOOTPRINT
 from plumewatch.tables import PIXELS
@@ -46,7 +46,7 @@ def withdraw_over_midnight(scenes_root: str, pixels_root: str, area: str, day: s
     over_midnight = [scene for scene, ref in refs if len(days[ref.acquisition[:3]]) > 1]
     withdrawn = _withdraw(scenes_root, *_whole_scenes(over_midnight))
     for one in sorted({scene.date for scene in withdrawn}):
-        _empty_if_bare(scenes_root, pixels_root, area, one)
+        empty_if_bare(pixels_root, storage.partition_path(scenes_root, {"area": area, "date": one}))
     return withdrawn
 
 
@@ -59,11 +59,10 @@ def _withdraw(scenes_root: str, refs: list[SceneRef], paths: dict[str, ScenePath
     return withdrawn
 
 
-def _empty_if_bare(scenes_root: str, pixels_root: str, area: str, day: str) -> None:
-    """Leave a partition of pixels without rows where no scene of its area and date is left."""
-    keys = {"area": area, "date": day}
-    is_bare = not list_scenes(storage.partition_path(scenes_root, keys))
-    if is_bare and storage.exists(storage.partition_path(pixels_root, keys)):
+def empty_if_bare(pixels_root: str, folder: str) -> None:
+    """Leave a partition of pixels without rows where no scene is left in the partition `folder` of scenes."""
+    keys = storage.folder_keys(PARTITIONS, folder)
+    if not list_scenes(folder) and storage.exists(storage.partition_path(pixels_root, keys)):
         storage.publish_partition(PIXELS, pixels_root, keys, [], 0)
 
 

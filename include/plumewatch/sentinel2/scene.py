@@ -139,6 +139,11 @@ def _is_near(ref: SceneRef, group: Sequence[SceneRef]) -> bool:
     return any(abs(ref.observed_at_utc - other.observed_at_utc) < HALF_ORBIT for other in group)
 
 
+def is_level_1c(collection: str | None) -> bool:
+    """Whether a collection is of top-of-atmosphere reflectance, by its name."""
+    return "l1c" in (collection or "")
+
+
 def observed_at_utc(name: str, properties: Mapping[str, Any]) -> datetime:
     """Return the time of acquisition; InputError where the properties of item `name` have none."""
     text = properties.get("datetime") or properties.get("start_datetime")

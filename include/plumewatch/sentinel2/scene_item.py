@@ -18,8 +18,9 @@ from plumewatch.geodesy import degrees_of
 from plumewatch.models import Area, Grid
 from plumewatch.rasters.regrid import lonlat_bounds
 from plumewatch.sentinel2.bands import QUANTIFICATION, SURROUNDINGS_M, eo_band
+from plumewatch.sentinel2.granule_angles import GranuleAngles
 from plumewatch.sentinel2.reflectance import NODATA, ReflectanceRule
-from plumewatch.sentinel2.scene import observed_at_utc, platform_of, relative_orbit
+from plumewatch.sentinel2.scene import is_level_1c, observed_at_utc, platform_of, relative_orbit
 from plumewatch.sun import solar_angles_deg
 
 COG = pystac.MediaType.COG
@@ -44,6 +45,7 @@ FOOTPRINT = "plumewatch:source_footprint"
 SOURCE_PIXEL_M = "plumewatch:source_pixel_m"
 """Property with the size of the source's pixels by band: cells that are smaller are copies."""
 RIGHT_ANGLE_DEG = 90.0
+BY_GRANULE = "mean of the tile, by the granule's metadata"
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,13 @@ class SceneFacts:
     source_pixel_m: Mapping[str, float]
     """Size of the source's pixels by band."""
     cloud_cover_percent: float | None
-    """Of the area; None where nothing was valid."""
+    """Of what is seen of the area; None where nothing was valid."""
+    covered_fraction: float
+    """What is seen of the area."""
+    cloud_from: str | None
+    """Where the cloud probability comes from, None where there is none."""
+    angles: GranuleAngles | None
+    """Of the granule, where the source item doesn't state its own."""
     recipe: str
     """Fingerprint of all that the scene depends on."""
     files: dict[str, tuple[int, str]]
@@ -101,9 +109,14 @@ def _is_used(prefix: str, properties: dict[str, Any]) -> bool:
 def _properties(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
     stated = source.properties
     grid = facts.grid
-    kind = "L1C top-of-atmosphere reflectance" if "l1c" in (source.collection_id or "") else "L2A surface reflectance"
-    incidence = stated.get("view:incidence_angle")
-    elevation, azimuth, sun_from = _sun(source, grid)
+    is_l1c = is_level_1c(source.collection_id)
+    kind = "L1C top-of-atmosphere reflectance" if is_l1c else "L2A surface reflectance"
+    incidence, view_from = stated.get("view:incidence_angle"), "as stated"
+    if incidence is None and facts.angles is not None:
+        incidence, view_from = facts.angles.view_zenith_deg, BY_GRANULE
+    elif incidence is None:
+        view_from = "not stated by the source, 0 is used"
+    elevation, azimuth, sun_from = _sun(source, grid, facts.angles)
     properties = {
         "platform": platform_of(source.id, stated),
         "constellation": "sentinel-2",
@@ -121,6 +134,8 @@ def _properties(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
         "processing:lineage": "Cut out, put on the area's grid and stacked from the assets of the source item",
         "processing:software": {"plumewatch": __version__, "gdal": rasterio.__gdal_version__},
         "plumewatch:area": facts.area.name,
+        "plumewatch:covered_fraction": facts.covered_fraction,
+        "plumewatch:cloud_probability": facts.cloud_from,
         "plumewatch:tile_cloud_cover": stated.get("eo:cloud_cover"),
         "plumewatch:reflectance": {
             "kind": kind,
@@ -129,7 +144,7 @@ def _properties(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
             "decided_by": facts.rule.reason,
             "clipped_pixels": facts.n_clipped,
         },
-        "plumewatch:view_zenith": "as stated" if incidence is not None else "not stated by the source, 0 is used",
+        "plumewatch:view_zenith": view_from,
         "plumewatch:sun": sun_from,
         SOURCE_PIXEL_M: {band: size for band, size in facts.source_pixel_m.items() if math.isfinite(size)},
         FOOTPRINT: source.geometry,
@@ -140,11 +155,11 @@ def _properties(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
     return {name: value for name, value in properties.items() if value is not None}
 
 
-def _sun(source: pystac.Item, grid: Grid) -> tuple[float, float | None, str]:
+def _sun(source: pystac.Item, grid: Grid, angles: GranuleAngles | None) -> tuple[float, float | None, str]:
     """Return elevation and azimuth of the sun in degrees, and where they come from.
 
-    Where the item doesn't state an elevation both are computed for the middle of the grid: a scene's angles differ from
-    that by less than a degree.
+    By the item, else by the granule's metadata. Where neither has an elevation both are computed for the middle of the
+    grid: a scene's angles differ from that by less than a degree.
     """
     stated = source.properties
     elevation, zenith = stated.get("view:sun_elevation"), stated.get("s2:mean_solar_zenith")
@@ -153,6 +168,8 @@ def _sun(source: pystac.Item, grid: Grid) -> tuple[float, float | None, str]:
         elevation = RIGHT_ANGLE_DEG - float(zenith)
     if elevation is not None:
         return float(elevation), azimuth, "as stated"
+    if angles is not None:
+        return round(RIGHT_ANGLE_DEG - angles.sun_zenith_deg, 6), angles.sun_azimuth_deg, BY_GRANULE
     west, north, east, south = grid.west, grid.north, grid.bounds[2], grid.bounds[1]
     longitude, latitude = degrees_of(grid.crs).transform((west + east) / 2, (north + south) / 2)
     time = observed_at_utc(source.id, stated).timestamp()

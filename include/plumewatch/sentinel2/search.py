@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
 from plumewatch.catalogues.catalogue import Catalogue
 from plumewatch.catalogues.stac import check_version
 from plumewatch.errors import InputError
+from plumewatch.keys import DAY, is_key
 from plumewatch.models import Area, FailedScene
 from plumewatch.sentinel2.scene import SceneRef, scene_ref, select_newest
 from plumewatch.statuses import SEARCH_STAGE, SKIPPED_CLOUD, SKIPPED_DUPLICATE
 
+Order = Callable[[SceneRef], tuple[Any, ...]]
+"""What scenes of a day are sorted by."""
 log = logging.getLogger(__name__)
 
 
@@ -41,7 +45,9 @@ class FoundScenes:
     failed: tuple[FailedScene, ...] = ()
     """Items that don't say what they must."""
     beyond_max_items: tuple[SceneRef, ...] = ()
-    """More than the area's max_items of a day; the least cloudy were taken."""
+    """More than the area's max_items of a day; the least cloudy, or the newest, were taken."""
+    days_of_failed: Mapping[str, str] = field(default_factory=dict)
+    """The days (YYYY-MM-DD) that failed items state, by the names in `failed`, where they state one."""
 
     @property
     def without_cloud_cover(self) -> tuple[str, ...]:
@@ -49,9 +55,10 @@ class FoundScenes:
         return tuple(ref.scene_id for ref in self.scenes if ref.cloud_cover is None)
 
 
-def search_scenes(area: Area, start: date, end: date, catalogue: Catalogue) -> FoundScenes:
+def search_scenes(area: Area, start: date, end: date, catalogue: Catalogue, newest_first: bool = False) -> FoundScenes:
     """Return the scenes that the catalogue of an area has from `start` to `end`, both included (UTC dates).
 
+    Of more than the area's `max_items` of a day the least cloudy are taken, or, if so asked, the newest.
     Cloud cover is compared here and not asked of the service: some ignore the filter in silence, and a scene that is
     too cloudy is to be known by name.
 
@@ -59,6 +66,7 @@ def search_scenes(area: Area, start: date, end: date, catalogue: Catalogue) -> F
     """
     refs: dict[str, SceneRef] = {}
     failed = []
+    days_of_failed = {}
     others: Counter[str] = Counter()
     for item in catalogue.search_items(area.geometry, start, end):
         try:
@@ -68,6 +76,8 @@ def search_scenes(area: Area, start: date, end: date, catalogue: Catalogue) -> F
         except InputError as error:
             name = str(item.get("id") or error.file)
             failed.append(FailedScene.from_exception(error, scene_id=name, stage=SEARCH_STAGE, area=area.name))
+            if day := _stated_day(item):
+                days_of_failed[failed[-1].scene_id] = day
             continue
         in_time = start <= ref.observed_at_utc.date() <= end
         if not (in_time and ref.footprint.intersects(area.geometry)):
@@ -79,10 +89,18 @@ def search_scenes(area: Area, start: date, end: date, catalogue: Catalogue) -> F
     if others:
         found = ", ".join(f"{n} items of {name}" for name, n in sorted(others.items()))
         log.warning("%s: left out: %s; allowed: items of %s", area.name, found, catalogue.collection)
-    return _choose(area, list(refs.values()), failed)
+    chosen = _choose(area, list(refs.values()), failed, _newest_first if newest_first else _clearest_first)
+    return replace(chosen, days_of_failed=days_of_failed)
 
 
-def _choose(area: Area, refs: list[SceneRef], failed: list[FailedScene]) -> FoundScenes:
+def _stated_day(item: Mapping[str, Any]) -> str | None:
+    """Return the UTC day that an item which cannot be used states all the same, None where that is none."""
+    properties = item.get("properties")
+    day = str(properties.get("datetime") if isinstance(properties, dict) else "")[: len("YYYY-MM-DD")]
+    return day if is_key(day, DAY) else None
+
+
+def _choose(area: Area, refs: list[SceneRef], failed: list[FailedScene], order: Order) -> FoundScenes:
     newest, replaced = select_newest(refs)
     skipped = [SkippedScene(r, SKIPPED_DUPLICATE, "a newer product of the same acquisition is used") for r in replaced]
     clear = []
@@ -92,7 +110,7 @@ def _choose(area: Area, refs: list[SceneRef], failed: list[FailedScene]) -> Foun
             skipped.append(SkippedScene(ref, SKIPPED_CLOUD, reason))
         else:
             clear.append(ref)
-    scenes, beyond = _at_most(clear, area.max_items)
+    scenes, beyond = _at_most(clear, area.max_items, order)
     result = FoundScenes(
         scenes=tuple(sorted(scenes, key=_by_time)),
         skipped=tuple(sorted(skipped, key=lambda s: _by_time(s.scene))),
@@ -107,14 +125,22 @@ def _choose(area: Area, refs: list[SceneRef], failed: list[FailedScene]) -> Foun
     return result
 
 
-def _at_most(refs: list[SceneRef], max_items: int | None) -> tuple[list[SceneRef], list[SceneRef]]:
-    """Part the scenes of each day: the least cloudy `max_items`, and the rest."""
+def _at_most(refs: list[SceneRef], max_items: int | None, order: Order) -> tuple[list[SceneRef], list[SceneRef]]:
+    """Part the scenes of each day: the first `max_items` in the `order`, and the rest."""
     by_day: dict[date, list[SceneRef]] = {}
-    for ref in sorted(refs, key=lambda r: (r.cloud_cover is None, r.cloud_cover or 0.0, r.scene_id)):
+    for ref in sorted(refs, key=order):
         by_day.setdefault(ref.observed_at_utc.date(), []).append(ref)
     taken = [ref for day in by_day.values() for ref in day[:max_items]]
     beyond = [ref for day in by_day.values() for ref in day[len(day) if max_items is None else max_items :]]
     return taken, beyond
+
+
+def _clearest_first(ref: SceneRef) -> tuple[Any, ...]:
+    return ref.cloud_cover is None, ref.cloud_cover or 0.0, ref.scene_id
+
+
+def _newest_first(ref: SceneRef) -> tuple[Any, ...]:
+    return -ref.observed_at_utc.timestamp(), ref.scene_id
 
 
 def _by_time(ref: SceneRef) -> tuple[Any, str]:

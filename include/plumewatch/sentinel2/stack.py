@@ -6,7 +6,9 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,13 +18,21 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.features import geometry_mask
 
+from plumewatch import storage
 from plumewatch.areas import grid_of
 from plumewatch.models import Area, Grid
 from plumewatch.rasters.access import AS_IS, Access
 from plumewatch.rasters.cog import cog_bytes
-from plumewatch.rasters.scene_store import AROUND, checksum, is_complete, publish_scene, scene_paths
+from plumewatch.rasters.scene_store import (
+    AROUND,
+    checksum,
+    is_complete,
+    note_skip,
+    publish_scene,
+    read_skip_note,
+    scene_paths,
+)
 from plumewatch.sentinel2.bands import (
-    CLOUD_CLASSES,
     CLOUD_PROBABILITY,
     NO_CLOUD_DATA,
     NO_DATA_CLASS,
@@ -30,10 +40,19 @@ from plumewatch.sentinel2.bands import (
     SCENE_CLASSIFICATION,
     SURROUNDINGS_M,
 )
-from plumewatch.sentinel2.item_bands import BandReader, name_of_item, read_bands, with_surroundings
+from plumewatch.sentinel2.clouds import compute_clear_mask, is_cloud, is_probable, pixel_settings
+from plumewatch.sentinel2.item_bands import (
+    BandReader,
+    StackedBands,
+    name_of_item,
+    read_bands,
+    surroundings_px,
+    with_surroundings,
+)
 from plumewatch.sentinel2.reflectance import NODATA
 from plumewatch.sentinel2.scene import observed_at_utc
 from plumewatch.sentinel2.scene_item import SceneFacts, build_item
+from plumewatch.statuses import SKIPPED_CLOUD
 
 # Properties that tell products apart.
 VERSIONED = ("updated", "deprecated", "s2:", "sentinel:", "earthsearch:", "processing:")
@@ -44,7 +63,7 @@ log = logging.getLogger(__name__)
 def fetch_scene(
     item: pystac.Item, area: Area, scenes_root: str, access: Access = AS_IS, reader: BandReader | None = None
 ) -> str:
-    """Stack a scene on the area's grid and return the path of the STAC item that was written.
+    """Stack a scene on the area's grid and return the path of the STAC item that was written, or of a skip's note.
 
     Its files are opened as `access` says, or its bands are had from a `reader`.
 
@@ -53,33 +72,49 @@ def fetch_scene(
     item. Cells that lie in one source pixel keep its value; other reflectance is resampled bilinearly, classes and
     cloud by the nearest pixel. A scene that is there already, made from the same item in the same way, is left alone.
 
+    A scene that has more cloud over the area, of what is seen of it and by its own mask, than the area's
+    `max_cloud_cover` is left: what is stored of it goes, and a note (`scene_store.read_skip_note`) says so.
+
     Raises ServiceError where a service doesn't deliver a file, InputError where an asset is missing, cut off or
     contradicts what the item says.
     """
     grid = grid_of(area)
     recipe = _recipe(item, area, grid, reader.recipe if reader else ())
-    day = observed_at_utc(name_of_item(item), item.properties).date().isoformat()
-    paths = scene_paths(scenes_root, area.name, day, item.id)
+    observed_at = observed_at_utc(name_of_item(item), item.properties)
+    paths = scene_paths(scenes_root, area.name, observed_at.date().isoformat(), item.id)
     if is_complete(paths, recipe):
-        log.info("%s: already stacked", paths.item)
-        return paths.item
+        if not _is_too_cloudy(area, storage.read_json(paths.item)["properties"].get("eo:cloud_cover")):
+            log.info("%s: already stacked", paths.item)
+            return paths.item
+    elif (note := read_skip_note(paths)) is not None:
+        if note.get("recipe") == recipe and _is_too_cloudy(area, note.get("cloud_cover_percent")):
+            log.info("%s: already left: %s", paths.skip_note, note.get("reason"))
+            return paths.skip_note
+        storage.delete(paths.skip_note)
     stacked = reader.read(item, grid) if reader else read_bands(item, area, grid, access)
-    place = grid.crs, grid.transform
-    classes, data = {SCENE_CLASSIFICATION: stacked.scl}, stacked.bands
-    rasters = {
-        "data": cog_bytes(data, *place, nodata=NODATA, overview_resampling="AVERAGE", scale=1.0 / QUANTIFICATION),
-        "scl": cog_bytes(classes, *place, nodata=NO_DATA_CLASS, overview_resampling="NEAREST"),
-        AROUND: cog_bytes(
-            {SCENE_CLASSIFICATION: stacked.around},
-            grid.crs,
-            with_surroundings(grid).transform,
-            nodata=NO_DATA_CLASS,
-            overview_resampling="NEAREST",
-        ),
-    }
-    if stacked.cloud is not None:
-        cloud = {CLOUD_PROBABILITY: stacked.cloud}
-        rasters["cloud"] = cog_bytes(cloud, *place, nodata=NO_CLOUD_DATA, overview_resampling="NEAREST")
+    inside = _inside(area, grid)
+    seen = inside & (stacked.scl != NO_DATA_CLASS)
+    cloud = is_cloud(stacked.scl, stacked.cloud, pixel_settings(area).max_cloud_probability)[seen]
+    cloud_percent = round(100.0 * float(cloud.mean()), 4) if cloud.size else None
+    covered = round(float(seen.sum() / max(inside.sum(), 1)), 4)
+    if _is_too_cloudy(area, cloud_percent):
+        reason = (
+            f"cloud over {cloud_percent:.1f} % of what is seen of the area; allowed: at most {area.max_cloud_cover:g} %"
+        )
+        why = {
+            "scene_id": item.id,
+            "observed_at_utc": observed_at.isoformat(),
+            "outcome": SKIPPED_CLOUD,
+            "reason": reason,
+            "cloud_cover_percent": cloud_percent,
+            "clear_fraction": _clear_fraction(stacked, seen, area, grid),
+            "covered_fraction": covered,
+            "recipe": recipe,
+        }
+        note_skip(paths, why)
+        log.info("%s: left: %s", name_of_item(item), reason)
+        return paths.skip_note
+    rasters = _cogs(stacked, grid)
     facts = SceneFacts(
         area=area,
         grid=grid,
@@ -87,7 +122,10 @@ def fetch_scene(
         rule=stacked.rule,
         n_clipped=stacked.n_clipped,
         source_pixel_m=stacked.source_pixel_m,
-        cloud_cover_percent=_cloud_cover_percent(stacked.scl, area, grid),
+        cloud_cover_percent=cloud_percent,
+        covered_fraction=covered,
+        cloud_from=stacked.cloud_from,
+        angles=stacked.angles,
         recipe=recipe,
         properties=stacked.properties,
         files={kind: (len(content), checksum(content)) for kind, content in rasters.items()},
@@ -96,13 +134,48 @@ def fetch_scene(
     return paths.item
 
 
-def _cloud_cover_percent(scl: NDArray[np.uint8], area: Area, grid: Grid) -> float | None:
-    """Percent of the area's valid cells (by their centres) that are cloud, None where none is valid."""
+def _cogs(stacked: StackedBands, grid: Grid) -> dict[str, bytes]:
+    """Return the rasters of a scene by kind, made side by side."""
+    place, around = (grid.crs, grid.transform), (grid.crs, with_surroundings(grid).transform)
+    scale = 1.0 / QUANTIFICATION
+    data = partial(cog_bytes, nodata=NODATA, overview_resampling="AVERAGE", scale=scale)
+    classes = partial(cog_bytes, nodata=NO_DATA_CLASS, overview_resampling="NEAREST")
+    percent = partial(cog_bytes, nodata=NO_CLOUD_DATA, overview_resampling="NEAREST")
+    makes = {
+        "data": partial(data, stacked.bands, *place),
+        "scl": partial(classes, {SCENE_CLASSIFICATION: stacked.scl}, *place),
+        AROUND: partial(classes, {SCENE_CLASSIFICATION: stacked.around}, *around),
+    }
+    if stacked.cloud is not None:
+        makes["cloud"] = partial(percent, {CLOUD_PROBABILITY: stacked.cloud}, *place)
+    with ThreadPoolExecutor(len(makes)) as pool:
+        return dict(zip(makes, pool.map(lambda make: make(), makes.values()), strict=True))
+
+
+def _inside(area: Area, grid: Grid) -> NDArray[np.bool_]:
+    """True in the cells of the grid whose centres lie in the area."""
     project = Transformer.from_crs("EPSG:4326", f"EPSG:{grid.epsg}", always_xy=True)
     outline = shapely.transform(area.geometry, project.transform, interleaved=False)
-    inside = geometry_mask([outline], out_shape=scl.shape, transform=grid.transform, invert=True)
-    valid = scl[inside & (scl != NO_DATA_CLASS)]
-    return round(100.0 * float(np.isin(valid, CLOUD_CLASSES).mean()), 4) if valid.size else None
+    shape = grid.height, grid.width
+    inside: NDArray[np.bool_] = geometry_mask([outline], out_shape=shape, transform=grid.transform, invert=True)
+    return inside
+
+
+def _is_too_cloudy(area: Area, cloud_percent: float | None) -> bool:
+    limit = area.max_cloud_cover
+    return limit is not None and cloud_percent is not None and cloud_percent > limit
+
+
+def _clear_fraction(stacked: StackedBands, seen: NDArray[np.bool_], area: Area, grid: Grid) -> float:
+    """Of the cells that are `seen` of the area those that are clear, as the pixel table will have it."""
+    settings, margin = pixel_settings(area), surroundings_px(grid)
+    has_data = np.logical_and.reduce([numbers != NODATA for numbers in stacked.bands.values()])
+    valid, probable = np.pad(has_data, margin), None
+    if stacked.cloud is not None:
+        probable = np.pad(is_probable(stacked.cloud, settings.max_cloud_probability), margin)
+    dilation_px = settings.cloud_dilation_m / grid.resolution_m
+    clear = compute_clear_mask(stacked.around, valid, settings.clear_classes, dilation_px, probable)
+    return round(float(clear[margin:-margin, margin:-margin][seen].mean()), 4)
 
 
 def _recipe(item: pystac.Item, area: Area, grid: Grid, of_reader: Sequence[str]) -> str:
@@ -116,6 +189,8 @@ def _recipe(item: pystac.Item, area: Area, grid: Grid, of_reader: Sequence[str])
         area.bands,
         SURROUNDINGS_M,
         shapely.to_wkb(area.geometry, hex=True),
+        *(() if area.cloud_mask == "scl" else (area.cloud_mask,)),
+        *(() if area.max_cloud_probability is None else (area.max_cloud_probability,)),
         *of_reader,
     )
     return hashlib.sha256(json.dumps(ingredients, sort_keys=True, default=str).encode()).hexdigest()

@@ -52,6 +52,7 @@ from plumewatch.storage.partitions import (
     read_manifest,
     read_table,
     replace_rows,
+    write_part,
     write_partition,
 )
 
@@ -62,5 +63,5 @@ __all__ = [
     "modified_times", "name_other_files", "name_unread", "parent", "parquet_bytes", "partition_files",
     "partition_path", "publish_partition", "read_bytes", "read_json", "read_manifest", "read_parquet", "read_table",
     "replace_rows", "require_folder", "stated_path", "table_root", "upload", "write_bytes", "write_json",
-    "write_parquet", "write_partition",
+    "write_parquet", "write_part", "write_partition",
 ]  # fmt: skip

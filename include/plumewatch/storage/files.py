@@ -161,8 +161,17 @@ def _find(path: str) -> dict[str, dict[str, Any]]:
     if not is_there(fs, inner):
         return {}
     if is_local(path) and fs.isdir(inner):  # its own find takes a link to a folder for a file
-        return {scheme + file: {"mtime": os.lstat(file).st_mtime} for file in walk_files(inner)}
+        stats = ((file, _lstat(file)) for file in walk_files(inner))
+        return {scheme + file: {"mtime": stat.st_mtime} for file, stat in stats if stat}
     return {scheme + file: entry for file, entry in fs.find(inner, detail=True).items()}
+
+
+def _lstat(file: str) -> os.stat_result | None:
+    """What the disk says of a file, None where it has gone since it was listed, as one being written is renamed."""
+    try:
+        return os.lstat(file)
+    except FileNotFoundError:
+        return None
 
 
 def delete(path: str) -> None:

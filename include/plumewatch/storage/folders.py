@@ -16,6 +16,8 @@ from plumewatch.errors import some_of
 from plumewatch.keys import DAY, MONTH, is_key
 
 MANIFEST = "_manifest.json"
+WRITING = "_writing"
+"""Empty; beside files of a partition that is no partition yet, as its manifest is still to come."""
 PARQUET_SUFFIXES = (".parquet", ".pq", ".parq")
 KEY_FORMS = {"date": (DAY,), "month": (MONTH,), "period": (DAY, MONTH)}
 """Partition columns that are times, and the forms of their values."""
@@ -32,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FolderContent:
-    """Names in a folder, sorted; hidden ones, which begin with a dot or `_`, are left out, but for the manifest."""
+    """Names in a folder, sorted; hidden ones (a dot or `_` before) are left out, but for MANIFEST and WRITING."""
 
     folders: tuple[str, ...]
     """Links to folders too."""
@@ -47,9 +49,14 @@ class FolderContent:
         return [name for name in self.files if is_parquet(name)]
 
     @property
+    def is_partition(self) -> bool:
+        """Whether it holds rows: what its manifest lists, or files of somebody who writes none."""
+        return MANIFEST in self.files or (bool(self.parquet) and WRITING not in self.files)
+
+    @property
     def others(self) -> list[str]:
         """Files that hold no rows, by their names, and aren't the manifest."""
-        return [name for name in self.files if not is_parquet(name) and name != MANIFEST]
+        return [name for name in self.files if not is_parquet(name) and name not in (MANIFEST, WRITING)]
 
 
 def is_parquet(name: str) -> bool:
@@ -81,7 +88,7 @@ def folder_content(fs: fsspec.AbstractFileSystem, inner: str) -> FolderContent:
         path = entry["name"].rstrip("/")
         name = path.rsplit("/", 1)[-1]
         is_hidden = name.startswith((".", "_")) or name.endswith(MARKERS)
-        if (is_hidden and name != MANIFEST) or path == inner:
+        if (is_hidden and name not in (MANIFEST, WRITING)) or path == inner:
             continue
         if entry["type"] == "directory":
             folders.append(name)

@@ -123,7 +123,7 @@ def _walk(
             folders.append((name, {**keys, key: value}))
     if MANIFEST not in content.files:
         name_other_files(path, content.others)
-    if MANIFEST in content.files or content.parquet:
+    if content.is_partition:
         missing = [name for name in table.partitions if name not in keys]
         if missing and not table.may_be_flat:
             found = f"rows outside of {'/'.join(f'{name}=...' for name in missing)} folders"

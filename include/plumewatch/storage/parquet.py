@@ -15,6 +15,7 @@ from plumewatch.storage.files import filesystem, write_bytes
 from plumewatch.tables import Table
 
 ROW_GROUP_ROWS = 1_048_576  # one window of 1024 x 1024 cells; the usual size of Parquet row groups
+PAGE_BYTES = 8 * ROW_GROUP_ROWS  # of 64-bit numbers
 
 
 def read_parquet(
@@ -78,28 +79,39 @@ def _projection(table: Table, columns: Sequence[str]) -> Table:
 
 
 def parquet_bytes(table: Table, rows: pa.Table) -> bytes:
-    """Return rows as the bytes of a Parquet file in the table's encoding; the same rows give the same bytes."""
-    rows = table.conform(rows)
+    """Return rows as the bytes of a Parquet file in the table's encoding; the same rows give the same bytes.
+
+    A column of a big table may be a dictionary of its values; what is read has the values all the same.
+    """
+    rows = table.conform(rows, keep_dictionaries=not table.is_small).unify_dictionaries()
     buffer = io.BytesIO()
-    pq.write_table(rows, buffer, row_group_size=ROW_GROUP_ROWS, **_encoding(table, rows.schema))
+    # Without Arrow's own schema in the file a dictionary is read as what Parquet says its values are.
+    is_plain = not any(pa.types.is_dictionary(f.type) for f in rows.schema)
+    pq.write_table(rows, buffer, row_group_size=ROW_GROUP_ROWS, store_schema=is_plain, **encoding(table, rows.schema))
     return buffer.getvalue()
 
 
-def _encoding(table: Table, schema: pa.Schema) -> dict[str, Any]:
-    """How a table's columns are packed, as arguments of `write_table`."""
+def encoding(table: Table, schema: pa.Schema) -> dict[str, Any]:
+    """Return how a table's columns are packed, as arguments of `pyarrow.parquet.write_table`."""
+    if table.is_small:
+        return {"compression": "zstd", "compression_level": 3}
+    usual = {
+        "compression": "zstd",
+        "compression_level": 1,  # noise hardly packs: a higher level costs time and saves next to nothing
+        # One page for the rows of a group: bytes that were split pack the better the more of them follow each other.
+        "max_rows_per_page": ROW_GROUP_ROWS,
+        "data_page_size": PAGE_BYTES,
+    }
     if table.repeating is not None:
         counts = [f.name for f in schema if f.type == pa.int64() or pa.types.is_timestamp(f.type)]
-        # Noise hardly packs: a higher level costs time and saves next to nothing.
         return {
-            "compression": "zstd",
-            "compression_level": 1,
+            **usual,
             "use_dictionary": [f.name for f in schema if f.name in table.repeating],
             "column_encoding": dict.fromkeys(counts, "DELTA_BINARY_PACKED"),
         }
-    floats = [f.name for f in schema if f.type == pa.float64()] if not table.is_small else []
+    floats = [f.name for f in schema if f.type == pa.float64()]
     return {
-        "compression": "zstd",
-        "compression_level": 3,
+        **usual,
         # Coordinates hardly repeat: splitting their bytes packs them to half the size of a dictionary.
         "use_dictionary": [f.name for f in schema if f.name not in floats],
         "column_encoding": dict.fromkeys(floats, "BYTE_STREAM_SPLIT") or None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
@@ -21,7 +22,7 @@ from plumewatch import __version__
 from plumewatch.errors import ConfigurationError, InputError, reading
 from plumewatch.keys import is_file_name
 from plumewatch.storage.files import exists, filesystem, join, json_bytes, read_bytes, write_bytes
-from plumewatch.storage.folders import MANIFEST, folder_content, is_partition_value
+from plumewatch.storage.folders import MANIFEST, WRITING, folder_content, is_partition_value
 from plumewatch.storage.listing import Partition, Where, list_partitions, partition_path, values_of
 from plumewatch.storage.locks import lock
 from plumewatch.storage.parquet import parquet_bytes, read_parquet, write_parquet
@@ -29,6 +30,7 @@ from plumewatch.tables import Table
 
 MANIFEST_FORM = "the manifest that the writing job left: JSON with a list `files` of files in this folder"
 DATA_FILE = "data.parquet"
+LEFT_BEHIND = re.compile(r".+\.parquet|\..+\.parquet\.\w+")  # whole files, and what lay aside until it was one
 STALE_FILE_AGE_S = 3600.0  # unlisted files younger than this may belong to a reader or to a writer at work
 
 log = logging.getLogger(__name__)
@@ -144,6 +146,16 @@ def write_partition(
     return path
 
 
+def write_part(folder: str, name: str, content: bytes) -> None:
+    """Write one of the files that `publish_partition` makes the content of a partition's folder, atomically.
+
+    Until then nobody takes some of them for all: a folder that has no manifest yet says that it is being written.
+    """
+    if not exists(join(folder, MANIFEST)):
+        write_bytes(join(folder, WRITING), b"")
+    write_bytes(join(folder, name), content)
+
+
 def publish_partition(
     table: Table,
     root: str,
@@ -171,7 +183,8 @@ def publish_partition(
     fs, inner = filesystem(path)
     for entry in fs.ls(inner, detail=True):
         name = entry["name"].rsplit("/", 1)[-1]
-        if name.endswith(".parquet") and name not in keep and _age_s(fs, entry) > STALE_FILE_AGE_S:
+        is_left = LEFT_BEHIND.fullmatch(name) and name not in keep and _age_s(fs, entry) > STALE_FILE_AGE_S
+        if is_left or name == WRITING:
             fs.rm_file(entry["name"])
     return path
 

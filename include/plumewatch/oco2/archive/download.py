@@ -22,8 +22,10 @@ from plumewatch.http import MAX_MESSAGE, ask
 from plumewatch.oco2.archive.earthdata import EarthdataSession
 from plumewatch.oco2.archive.file_head import HEAD_BYTES, HTML_PAGE, describe_other_than_hdf5
 from plumewatch.oco2.archive.listing import StatedContent
+from plumewatch.progress import Progress
 
 CHUNK_BYTES = 1 << 16  # at most so much is fetched twice after a broken transfer
+MB = 1_000_000
 ATTEMPTS = 4  # to go on after a broken transfer; with the backoff below a quarter of a minute in all
 BACKOFF_S = 2.0
 APPROVAL = (
@@ -109,7 +111,8 @@ def _request(session: EarthdataSession, url: str, folder: Path, stated: StatedCo
         _raise_for_status(answer, url)
         total = _begin(answer, n_there, part, validator)
         most = min(n for n in (total, stated.most_bytes if stated else None, MOST_BYTES) if n is not None)
-        _append(answer, url, part, most)
+        mb = None if total is None else Progress(redact(url), total // MB, "MB", done=n_there // MB)
+        _append(answer, url, part, most, mb)
     if total is not None and part.stat().st_size != total:
         raise _Interrupted(f"{part.stat().st_size} of {total} bytes have come")
 
@@ -131,7 +134,7 @@ def _begin(answer: requests.Response, n_there: int, part: Path, validator: Path)
     return int(length) if re.fullmatch("[0-9]{1,15}", length) else None
 
 
-def _append(answer: requests.Response, url: str, part: Path, most_bytes: int) -> None:
+def _append(answer: requests.Response, url: str, part: Path, most_bytes: int, mb: Progress | None) -> None:
     """Write what comes behind the part; its head is looked at before a byte is written, its end never passed."""
     try:
         with part.open("ab") as file:
@@ -140,6 +143,8 @@ def _append(answer: requests.Response, url: str, part: Path, most_bytes: int) ->
                     file.truncate(0)
                     raise ServiceError(f"{redact(url)}: more than the {most_bytes} bytes that the file may have")
                 file.write(chunk)
+                if mb:
+                    mb.reached(file.tell() // MB)
     except requests.RequestException as error:
         raise _Interrupted(redact(str(error))[:MAX_MESSAGE]) from error
 

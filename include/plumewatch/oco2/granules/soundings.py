@@ -174,7 +174,7 @@ def _write_file(folder: str, granule: str, rows: pa.Table) -> str | None:
         return None
     content = storage.parquet_bytes(SOUNDINGS, rows)
     name = f"{granule.rsplit('.', 1)[0]}-{hashlib.sha256(content).hexdigest()[:DIGEST_DIGITS]}.parquet"
-    storage.write_bytes(storage.join(folder, name), content)
+    storage.write_part(folder, name, content)
     return name
 
 

@@ -1,0 +1,58 @@
+"""How far a long piece of work is: now and then a line in the log, of the share done, the rate and the time left."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+EVERY_S = 15.0
+"""Between two lines, and before the first: what is over by then has none."""
+MINUTE_S, HOUR_S = 60.0, 3600.0
+TENS = 10.0  # from here on a rate has no decimals
+
+log = logging.getLogger(__name__)
+
+
+class Progress:
+    """The progress of one piece of work, that says so itself.
+
+    Call `reached` as often as there is something new.
+    """
+
+    def __init__(
+        self, what: str, total: int, unit: str, *, done: int = 0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Begin: `what` is being done to `total` pieces, called `unit` in the plural; `clock` counts seconds.
+
+        `done` of them were so before: they don't count for the rate.
+        """
+        self._what, self._total, self._unit, self._clock, self._before = what, total, unit, clock, done
+        self._begun_s = self._told_s = clock()
+
+    def reached(self, done: int) -> None:
+        """Log how far the work is, if the last line is old enough.
+
+        For instance `rasters_to_pixels: 12 of 64 tasks (19 %), 1.3 a second, 40 s left`.
+        """
+        now_s = self._clock()
+        if now_s - self._told_s < EVERY_S or done >= self._total:
+            return
+        self._told_s = now_s
+        rate = (done - self._before) / (now_s - self._begun_s)
+        told = f"{_rate(rate)}, {_duration((self._total - done) / rate)} left" if rate > 0 else "no rate yet"
+        share = f"{done / self._total:.0%}".replace("%", " %")
+        log.info("%s: %s of %s %s (%s), %s", self._what, done, self._total, self._unit, share, told)
+
+
+def _rate(a_second: float) -> str:
+    for rate, unit in ((a_second, "second"), (a_second * MINUTE_S, "minute")):
+        if rate >= 1.0:
+            return f"{rate:,.{1 if rate < TENS else 0}f} a {unit}"
+    return f"{a_second * HOUR_S:.1f} an hour"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 2 * MINUTE_S:
+        return f"{seconds:.0f} s"
+    return f"{seconds / MINUTE_S:.0f} min" if seconds < 2 * HOUR_S else f"{seconds / HOUR_S:.1f} h"

@@ -1,0 +1,200 @@
+"""The table `scene_gaps`: what is missing, since when, what of it is fetched, and what has been filled."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from plumewatch import storage
+from plumewatch.errors import some_of
+from plumewatch.failures import FailureBook, NothingDone, identity_of
+from plumewatch.gases import CH4
+from plumewatch.models import FailedScene
+from plumewatch.observations import read_observations, write_observations
+from plumewatch.rasters.scene_store import find_damage, scene_paths
+from plumewatch.sentinel2.day_search import DaySearch, FoundScene, search_days, search_until_answered
+from plumewatch.sentinel2.gaps import Gap, find_gaps, methane_areas, scenes_in_pixels, was_left
+from plumewatch.sentinel2.ingest import SCENES
+from plumewatch.settings import Settings
+from plumewatch.statuses import FETCH_SCENE, NOT_SEARCHED, SEARCH_STAGE
+from plumewatch.tables import SCENE_GAPS
+
+LINES_SHOWN, NAMES_SHOWN = 200, 20  # gaps in a log, names in a line
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class GapReport:
+    """What is missing in some days."""
+
+    found: DaySearch
+    """What the catalogues have."""
+    gaps: list[Gap]
+    """Sorted by day, area and scene."""
+    told: list[FailedScene] = field(default_factory=list)
+    """What failed in the search and was recorded; what had failed for good before isn't told again."""
+
+    @property
+    def due(self) -> list[FoundScene]:
+        """The scenes to fetch, the newest day first."""
+        due = {(gap.key, gap.area, gap.scene_id) for gap in self.gaps if gap.is_due}
+        scenes = [scene for scene in self.found.scenes if (scene.key, scene.area, scene.scene_id) in due]
+        return sorted(scenes, key=lambda scene: scene.key, reverse=True)
+
+    @property
+    def days_without_scenes(self) -> set[str]:
+        """Days of which some area was looked at for the first time, and of which no scene is to be fetched."""
+        return {gap.key for gap in self.gaps if gap.reason == NOT_SEARCHED} - {scene.key for scene in self.due}
+
+    def raise_if_only_failed(self) -> None:
+        """Raise where there is nothing to fetch, and the search failed somewhere as it had not before."""
+        if self.told and not self.due:
+            raise NothingDone(self.told)
+
+
+def report_gaps(
+    settings: Settings, first: date, last: date, names: Sequence[str], book: FailureBook, key: str
+) -> GapReport:
+    """Search the days from `first` to `last`, both included, and write down what is missing of them.
+
+    `names` are the areas, all where empty. Written are the table `scene_gaps`, the observations of the search, and what
+    failed in it (of whole areas under `key`); open rows of scenes that are there by now, or that the catalogue has
+    replaced, are healed. An area without an answer is asked again twice; then its part of `scene_gaps` stays as it is.
+    """
+    found = search_days(settings, first, last, key, names)
+
+    def search_again(areas: Sequence[str]) -> DaySearch:
+        return search_days(settings, first, last, key, areas)
+
+    if found.unanswered:
+        found.add(search_until_answered(search_again, found.unanswered))
+    now = datetime.now(UTC)
+    report = GapReport(found, find_gaps(settings, found, book, now))
+    _write_report(settings.storage_root, report, book.run_id, now)
+    for day in sorted({day for day, _ in found.searched} | {day for day, _ in found.failed}):
+        report.told.extend(_record_search(report, book, day, are_all_areas=not names))
+    _log_gaps(report)
+    return report
+
+
+def close_gaps(settings: Settings, keys: Collection[str], run_id: str) -> list[dict[str, Any]]:
+    """Mark what has been filled of the gaps that a run reported for these days, and return the rows still open."""
+    root, left = storage.join(settings.storage_root, SCENE_GAPS.name), []
+    in_pixels, for_methane = scenes_in_pixels(settings, keys), methane_areas(settings)
+    observed = read_observations(settings.storage_root, CH4.name, keys)
+
+    def is_there(key: str, row: Mapping[str, Any]) -> bool:
+        if was_left([of for of in observed[key] if of["area"] == row["area"]], row["scene_id"]):
+            return True
+        paths = scene_paths(settings.table_root(SCENES), row["area"], key, row["scene_id"])
+        has_pixels = row["area"] not in for_methane or row["scene_id"] in in_pixels.get((key, row["area"]), ())
+        return has_pixels and find_damage(paths) is None
+
+    for key in sorted(keys):
+        change = partial(_closed, run_id=run_id, is_there=partial(is_there, key))
+        path = storage.change_rows(SCENE_GAPS, root, {"date": key}, change)
+        rows = storage.read_table(SCENE_GAPS, path, SCENE_GAPS.schema.names).to_pylist()
+        left += [{**row, "key": key} for row in rows if row["run_id"] == run_id and row["filled_at_utc"] is None]
+    return left
+
+
+def _closed(existing: pa.Table, run_id: str, is_there: Callable[[Mapping[str, Any]], bool]) -> pa.Table:
+    """Return the rows of a day, a time at those of a run that are filled now; an area's day is when its scenes are."""
+    rows, now = existing.to_pylist(), datetime.now(UTC)
+    own = [row for row in rows if row["run_id"] == run_id and row["filled_at_utc"] is None]
+    for row in own:
+        if row["scene_id"] and is_there(row):
+            row["filled_at_utc"] = now
+    open_areas = {row["area"] for row in own if row["scene_id"] and row["filled_at_utc"] is None}
+    for row in own:
+        if not row["scene_id"] and row["area"] not in open_areas:
+            row["filled_at_utc"] = now
+    return SCENE_GAPS.from_pylist(rows)
+
+
+def days_of(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return the days and areas of gaps, for a line of a log."""
+    return some_of(sorted({f"{row['key']} {row['area']}" for row in rows}), NAMES_SHOWN)
+
+
+def _write_report(storage_root: str, report: GapReport, run_id: str, now: datetime) -> None:
+    """Write the gaps by day, in place of those of the same areas; what was missing before keeps its first time."""
+    root = storage.join(storage_root, SCENE_GAPS.name)
+    known = {p.keys["date"] for p in storage.list_partitions(SCENE_GAPS, root)}
+    by_day: dict[str, list[Gap]] = {day: [] for day, _ in sorted(report.found.searched)}
+    for gap in report.gaps:
+        by_day[gap.key].append(gap)
+    for day, gaps in by_day.items():
+        areas = {area for key, area in report.found.searched if key == day}
+
+        def change(existing: pa.Table, gaps: list[Gap] = gaps, areas: set[str] = areas) -> pa.Table:
+            rows = existing.to_pylist()
+            since = {
+                (row["area"], row["scene_id"]): row["first_missed_at_utc"]
+                for row in rows
+                if row["filled_at_utc"] is None
+            }
+            own = [
+                {
+                    **{name: getattr(gap, name) for name in ("area", "scene_id", "reason", "message", "is_due")},
+                    "run_id": run_id,
+                    "first_missed_at_utc": since.get((gap.area, gap.scene_id), now),
+                    # The search has looked at it now: where nothing is to be fetched, that is all.
+                    "filled_at_utc": now if gap.scene_id is None and not gap.is_due else None,
+                }
+                for gap in gaps
+            ]
+            return SCENE_GAPS.from_pylist([*(row for row in rows if row["area"] not in areas), *own])
+
+        if gaps or day in known:
+            storage.change_rows(SCENE_GAPS, root, {"date": day}, change)
+
+
+def _record_search(report: GapReport, book: FailureBook, day: str, *, are_all_areas: bool) -> list[FailedScene]:
+    """Record what the search found of a day, as the ingest does, and return what failed and is told.
+
+    Healed are the searches that were answered, items that can be used by now, and scenes that are missing no more.
+    """
+    found = report.found
+    areas = {area for key, area in found.searched if key == day}
+    if areas:
+        rows = found.observations(day, areas)
+        write_observations(book.storage_root, CH4.name, day, SEARCH_STAGE, rows, areas=areas)
+    failing = {failure.identity for _, failure in found.failed}
+    missing = {(gap.area, gap.scene_id) for gap in report.gaps if gap.key == day}
+    is_answered = are_all_areas and bool(areas) and not found.failed
+
+    def is_over(row: Mapping[str, Any]) -> bool:
+        if row["stage"] == SEARCH_STAGE:
+            is_of_these = row["area"] in areas or (row["area"] is None and bool(areas))
+            return is_of_these and identity_of(row) not in failing
+        if row["stage"] == FETCH_SCENE:
+            return row["area"] in areas and (row["area"], row["scene_id"]) not in missing
+        return row["stage"] == f"{SEARCH_STAGE}_scenes" and is_answered
+
+    earlier = [row for row in book.open_rows(day) if row["run_id"] != book.run_id]  # a try tells again
+    known = {identity_of(row) for row in earlier if not row["is_retryable"]}
+    told = [failure for key, failure in found.failed if key == day and failure.identity not in known]
+    book.settle(day, told, is_over)
+    return told
+
+
+def _log_gaps(report: GapReport) -> None:
+    """Name each gap, and count them by area and reason."""
+    for gap in report.gaps[:LINES_SHOWN]:
+        log.warning("GAP %s: %s%s: %s", gap.where, gap.reason, "" if gap.is_due else ", not fetched now", gap.message)
+    if (more := len(report.gaps) - LINES_SHOWN) > 0:
+        log.warning("GAP and %s more; all are in %s", more, SCENE_GAPS.name)
+    expected = Counter(scene.area for scene in report.found.scenes)
+    for area in sorted({area for _, area in report.found.searched}):
+        reasons = Counter(gap.reason for gap in report.gaps if gap.area == area)
+        told = ", ".join(f"{reason} {n}" for reason, n in sorted(reasons.items())) or "nothing"
+        log.info("%s: expected %s scenes; missing: %s", area, expected[area], told)

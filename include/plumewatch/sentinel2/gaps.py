@@ -1,0 +1,192 @@
+"""What is missing of the scenes that the catalogues have, area by area and day by day, and why.
+
+Expected is what a search finds to be fetched; present is a stored scene whose files are what its item says, with its
+pixels in the table; what is neither, and wasn't left on purpose, is a gap. One is due unless it failed for good, or
+waits for a quota: then there is something that fetching it now may fill.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from plumewatch import storage
+from plumewatch.areas import log_unreadable, read_areas
+from plumewatch.failures import FailureBook
+from plumewatch.gases import CH4
+from plumewatch.observations import read_observations
+from plumewatch.rasters.scene_store import ScenePaths, find_damage, list_scenes
+from plumewatch.sentinel2.bands import METHANE_BANDS
+from plumewatch.sentinel2.day_search import DaySearch, FoundScene
+from plumewatch.sentinel2.ingest import SCENES
+from plumewatch.settings import Settings
+from plumewatch.statuses import (
+    BROKEN,
+    CANNOT_HEAL,
+    FAILED,
+    FETCH_SCENE,
+    FETCH_STAGE,
+    MAY_HEAL,
+    NO_PIXELS,
+    NOT_FETCHED,
+    NOT_SEARCHED,
+    PIXELS_STAGE,
+    SEARCH_STAGE,
+    SKIPPED_CLOUD,
+    SKIPPED_DUPLICATE,
+    WAITING_FOR_QUOTA,
+)
+from plumewatch.tables import OBSERVATIONS, PIXELS, SCENE_GAPS
+
+AreaDay = tuple[str, str]
+"""Key and area."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A scene that is expected and not there, or a day of an area that nobody has looked at."""
+
+    key: str
+    """Its date (UTC)."""
+    area: str
+    """Name of the area."""
+    scene_id: str | None
+    """The scene; None for the whole day of the area."""
+    reason: str
+    """One of `statuses.GAP_REASONS`."""
+    message: str
+    """What was found."""
+    is_due: bool
+    """Whether fetching it now may fill it."""
+
+    @property
+    def where(self) -> str:
+        """Day, area and scene."""
+        return f"{self.key} {self.area} {self.scene_id or 'whole day'}"
+
+
+def find_gaps(settings: Settings, found: DaySearch, book: FailureBook, now: datetime) -> list[Gap]:
+    """Return what is missing of what a search found, by what is stored, observed and recorded as failed."""
+    days = sorted({day for day, _ in found.searched})
+    known = _Known(settings, days, book)
+    gaps, of_day = [], Counter((scene.key, scene.area) for scene in found.scenes)
+    for key, area in sorted(found.searched):
+        if not known.was_searched(key, area):
+            n_scenes = of_day[key, area]
+            message = f"no run has looked at this day; the catalogue has {n_scenes or 'no'} scenes to fetch"
+            gaps.append(Gap(key, area, None, NOT_SEARCHED, message, is_due=bool(n_scenes)))
+    gaps += [gap for scene in found.scenes if (gap := known.gap(scene, now))]
+    return sorted(gaps, key=lambda gap: (gap.key, gap.area, gap.scene_id or ""))
+
+
+class _Known:
+    """What is stored, observed and recorded of some days."""
+
+    def __init__(self, settings: Settings, days: Sequence[str], book: FailureBook) -> None:
+        self._root = settings.storage_root
+        self._stored: dict[AreaDay, dict[str, ScenePaths]] = {}
+        for paths in list_scenes(settings.table_root(SCENES), days) if days else []:
+            self._stored.setdefault((paths.date, paths.area), {})[paths.scene_id] = paths
+        self._observed: dict[AreaDay, list[Mapping[str, Any]]] = {}
+        for day, rows in read_observations(self._root, CH4.name, days).items():
+            for row in rows:
+                is_search_failed = (row["outcome"], row["stage"]) == (FAILED, SEARCH_STAGE) and not row["scene_id"]
+                if not (is_search_failed or row["missing_setting"]):
+                    self._observed.setdefault((day, row["area"]), []).append(row)
+        rows_of = {day: book.rows(day) for day in days}
+        self._failed = {
+            (day, row["area"], row["scene_id"], row["stage"]): row
+            for day, rows in rows_of.items()
+            for row in rows
+            if row["stage"] in (FETCH_SCENE, PIXELS_STAGE)
+        }
+        self._in_pixels, self._for_methane = scenes_in_pixels(settings, days), methane_areas(settings)
+        self._reported: dict[AreaDay, list[Mapping[str, Any]]] = {}
+        reports = storage.read_table(SCENE_GAPS, storage.join(self._root, SCENE_GAPS.name), where={"date": days})
+        for row in reports.to_pylist():
+            self._reported.setdefault((row["date"], row["area"]), []).append(row)
+
+    def was_searched(self, key: str, area: str) -> bool:
+        """Whether some run has looked at an area's day and left a word of it."""
+        has_failed = any((day, of) == (key, area) for day, of, *_ in self._failed)
+        return has_failed or any((key, area) in known for known in (self._observed, self._stored, self._reported))
+
+    def gap(self, scene: FoundScene, now: datetime) -> Gap | None:
+        """Return what is missing of a scene, None where it is there."""
+        reason = self._reason(scene, now)
+        return Gap(scene.key, scene.area, scene.scene_id, *reason) if reason else None
+
+    def _reason(self, scene: FoundScene, now: datetime) -> tuple[str, str, bool] | None:
+        if was_left(self._observed.get((scene.key, scene.area), ()), scene.scene_id):
+            return None
+        paths = self._stored.get((scene.key, scene.area), {}).get(scene.scene_id)
+        damage = find_damage(paths) if paths else None
+        if paths and damage is None:
+            return self._without_pixels(scene)
+        failed = self._open_row(scene, FETCH_SCENE)
+        if failed and not failed["is_retryable"]:
+            return CANNOT_HEAL, failed["message"], False
+        if damage:
+            return BROKEN, damage, True
+        if self._waits_for_quota(scene):
+            since = self._noted_at(scene.key)
+            is_over = (since.year, since.month) < (now.year, now.month)
+            return WAITING_FOR_QUOTA, f"since {since:%Y-%m-%d} or before; quotas begin anew each month", is_over
+        if failed:
+            return MAY_HEAL, failed["message"], True
+        return NOT_FETCHED, "not stored, and nothing says why", True
+
+    def _without_pixels(self, scene: FoundScene) -> tuple[str, str, bool] | None:
+        is_for_pixels = scene.area in self._for_methane
+        if not is_for_pixels or scene.scene_id in self._in_pixels.get((scene.key, scene.area), ()):
+            return None
+        failed = self._open_row(scene, PIXELS_STAGE)
+        if failed and not failed["is_retryable"]:
+            return CANNOT_HEAL, failed["message"], False
+        return NO_PIXELS, failed["message"] if failed else "stored whole, but not in the pixel table", True
+
+    def _open_row(self, scene: FoundScene, stage: str) -> Mapping[str, Any] | None:
+        row = self._failed.get((scene.key, scene.area, scene.scene_id, stage))
+        return row if row and row["healed_at_utc"] is None else None
+
+    def _waits_for_quota(self, scene: FoundScene) -> bool:
+        rows = self._observed.get((scene.key, scene.area), ())
+        return any(r["outcome"] == WAITING_FOR_QUOTA and r["scene_id"] in (None, scene.scene_id) for r in rows)
+
+    def _noted_at(self, key: str) -> datetime:
+        """When it was noted at the latest that a scene of the day waits: the age of its observations, or of its gap."""
+        partition = storage.partition_path(storage.join(self._root, OBSERVATIONS.name), {"gas": CH4.name, "key": key})
+        noted = storage.modified_at(storage.join(partition, storage.MANIFEST)) or datetime.now(UTC)
+        missed = [
+            row["first_missed_at_utc"]
+            for (day, _), rows in self._reported.items()
+            for row in rows
+            if day == key and row["reason"] == WAITING_FOR_QUOTA
+        ]
+        return min([noted, *missed])
+
+
+def was_left(observed: Iterable[Mapping[str, Any]], scene_id: str) -> bool:
+    """Whether a scene was left on purpose when it was fetched, by the observations of its area's day."""
+    left = (SKIPPED_CLOUD, SKIPPED_DUPLICATE)
+    return any((r["scene_id"], r["stage"]) == (scene_id, FETCH_STAGE) and r["outcome"] in left for r in observed)
+
+
+def methane_areas(settings: Settings) -> set[str]:
+    """Areas that have a pixel table."""
+    areas = read_areas(*settings.area_folders, on_failure=log_unreadable)
+    return {area.name for area in areas if set(METHANE_BANDS) <= set(area.bands)}
+
+
+def scenes_in_pixels(settings: Settings, days: Iterable[str]) -> dict[AreaDay, set[str]]:
+    """Return the scenes that the partitions of pixels were made of, by their manifests."""
+    days = list(days)
+    found = {}
+    for partition in storage.list_partitions(PIXELS, settings.table_root(PIXELS.name), {"date": days}) if days else []:
+        inputs = (storage.read_manifest(partition.path) or {}).get("inputs", [])
+        names = {str(path).rsplit("/", 1)[-1].removesuffix(".json") for path in inputs}
+        found[partition.keys["date"], partition.keys["area"]] = names
+    return found

@@ -1,0 +1,177 @@
+"""Scenes that a catalogue got, or changed, after their day was ingested: found by what was seen of it before.
+
+What an area's catalogue showed at the last look is kept, each item with the time of its last change (`updated`, else
+`published` or `created`, and that of its making), in `.late_scenes/<catalogue>/<area>.json` below the storage root. An
+item is late where it isn't in there, or has changed since; a catalogue that states no times shows new items alone. One
+time for all items would not do: a catalogue may list an item hours after it wrote the time into it.
+
+Only days that the ingest has looked at count, so that a fresh install fetches nothing old. At the first look at such a
+day what is stored in the same version, or recorded as left out, was seen by the ingest itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from typing import Any
+
+from plumewatch import storage
+from plumewatch.areas import WHOLE_SEARCH
+from plumewatch.catalogues.services import catalogue_of
+from plumewatch.failures import FailureBook, went_through
+from plumewatch.gases import CH4
+from plumewatch.models import Area
+from plumewatch.rasters.scene_store import scene_paths
+from plumewatch.sentinel2.day_search import DaySearch, search_areas
+from plumewatch.sentinel2.ingest import SCENES
+from plumewatch.sentinel2.scene import SceneRef, updated_of
+from plumewatch.sentinel2.search import FoundScenes
+from plumewatch.settings import Settings
+from plumewatch.statuses import FAILED, SEARCH_STAGE
+from plumewatch.tables import FAILED_SCENES, OBSERVATIONS
+
+FOLDER = ".late_scenes"
+FOUND = "found.json"
+"""What a run has found, until it is handed over."""
+LONGEST_LOOK_BACK_DAYS = 365
+
+log = logging.getLogger(__name__)
+
+Seen = dict[str, tuple[str, str]]
+"""Day and time of the last change by item id."""
+
+
+@dataclass
+class LateScenes:
+    """What came or changed since the last look."""
+
+    days: dict[str, set[str]] = field(default_factory=dict)
+    """Areas to ingest again, by day."""
+    seen: dict[str, Seen] = field(default_factory=dict)
+    """What is to be remembered, by the path of its file."""
+    n_late: int = 0
+    """Items that are late."""
+    search: DaySearch = field(default_factory=DaySearch)
+    """What failed, and which areas answered."""
+
+    @property
+    def n_items(self) -> int:
+        """Items that the catalogues showed."""
+        return sum(map(len, self.seen.values()))
+
+    def record(self, book: FailureBook, key: str) -> None:
+        """Write what failed under the key of this look, and heal what failed in earlier ones, whatever their key."""
+        answered = went_through(SEARCH_STAGE, [(area, WHOLE_SEARCH) for _, area in self.search.searched])
+        root = storage.join(book.storage_root, FAILED_SCENES.name)
+        earlier = storage.list_partitions(FAILED_SCENES, root, {"dag_id": book.dag_id})
+        for each in sorted({partition.keys["key"] for partition in earlier} | {key}):
+            book.settle(each, [failure for _, failure in self.search.failed if each == key], answered)
+
+
+def search_late_scenes(settings: Settings, key: str, names: Sequence[str], look_back_days: int) -> LateScenes:
+    """Find what the catalogues of the areas called `names`, of all where empty, show of late in the days before `key`.
+
+    Asked are `look_back_days` days up to `key`, which is included. What cannot be searched is among `search.failed`.
+    """
+    last, late = date.fromisoformat(key), LateScenes()
+    first = last - timedelta(days=look_back_days)
+
+    @cache
+    def of_day(day: str) -> list[dict[str, Any]]:
+        root, where = settings.table_root(OBSERVATIONS.name), {"gas": CH4.name, "key": day}
+        columns = ["area", "scene_id", "outcome"]
+        return storage.read_table(OBSERVATIONS, root, columns, where=where).to_pylist()
+
+    for area, result in search_areas(settings, names, first, last, key, late.search):
+        late.search.searched.add((key, area.name))
+        path = _path(settings, area)
+        before = _remembered(path)
+        seen = {i: entry for i, entry in before.items() if not str(first) <= entry[0] <= str(last)}
+        oldest = str(last - timedelta(days=LONGEST_LOOK_BACK_DAYS))
+        seen = {i: entry for i, entry in seen.items() if entry[0] >= oldest}
+        for failure in result.failed:
+            log.warning("%s: not looked at, as its day's ingest says too: %s", failure.where, failure.message)
+        for ref in _shown(result):
+            day = str(ref.observed_at_utc.date())
+            rows = [row for row in of_day(day) if row["area"] == area.name]
+            if not rows and not storage.exists(_folder(settings, area, day)):
+                continue  # the ingest hasn't looked at this day
+            seen[ref.scene_id] = (day, ref.updated)
+            if before.get(ref.scene_id) != (day, ref.updated) and not _was_seen(settings, area, ref, before, rows):
+                late.days.setdefault(day, set()).add(area.name)
+                late.n_late += 1
+        late.seen[path] = seen
+    return late
+
+
+def runs_of(late: LateScenes, now: datetime) -> list[dict[str, Any]]:
+    """Return the runs of the daily ingest that fetch what is late: logical date, id and conf of each.
+
+    The logical date lies in the day, at the time of day of `now`, so that no two runs share it.
+    """
+    at = now.astimezone(UTC).time()
+    runs = []
+    for day, areas in sorted(late.days.items()):
+        moment = datetime.combine(date.fromisoformat(day), time(at.hour, at.minute, at.second, at.microsecond, UTC))
+        run_id = f"late__{day}__{now.astimezone(UTC):%Y%m%dT%H%M%S}"
+        runs.append({"logical_date": moment.isoformat(), "trigger_run_id": run_id, "conf": {"areas": sorted(areas)}})
+    return runs
+
+
+def keep_found(settings: Settings, late: LateScenes) -> None:
+    """Write down what is to be remembered once the runs are there."""
+    storage.write_json(_found(settings), late.seen)
+
+
+def remember_found(settings: Settings) -> int:
+    """Remember what was found, as it has been handed over; return the number of areas."""
+    found = storage.read_json(_found(settings)) if storage.exists(_found(settings)) else {}
+    for path, seen in found.items():
+        storage.write_json(path, seen)
+    storage.delete(_found(settings))
+    return len(found)
+
+
+def _was_seen(
+    settings: Settings, area: Area, ref: SceneRef, before: Collection[str], rows: Iterable[Mapping[str, Any]]
+) -> bool:
+    """Whether the ingest of its day saw an item that isn't remembered."""
+    if ref.scene_id in before:
+        return False  # and has changed
+    if ref.scene_id in {row["scene_id"] for row in rows if row["outcome"] != FAILED}:
+        return _stored_version(settings, area, ref) in (None, ref.updated)
+    return _stored_version(settings, area, ref) == ref.updated
+
+
+def _stored_version(settings: Settings, area: Area, ref: SceneRef) -> str | None:
+    day = str(ref.observed_at_utc.date())
+    path = scene_paths(settings.table_root(SCENES), area.name, day, ref.scene_id).item
+    return updated_of(storage.read_json(path)["properties"]) if storage.exists(path) else None
+
+
+def _shown(result: FoundScenes) -> list[SceneRef]:
+    """All items of a search that say what they must, whatever the ingest makes of them."""
+    return [*result.scenes, *(skipped.scene for skipped in result.skipped), *result.beyond_max_items]
+
+
+def _remembered(path: str) -> Seen:
+    stored = storage.read_json(path) if storage.exists(path) else {}
+    return {scene_id: (str(day), str(updated)) for scene_id, (day, updated) in stored.items()}
+
+
+def _path(settings: Settings, area: Area) -> str:
+    catalogue = catalogue_of(area, settings)
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{catalogue.url.partition('://')[2]} {catalogue.collection}")
+    return storage.join(settings.storage_root, FOLDER, name, f"{area.name}.json")
+
+
+def _folder(settings: Settings, area: Area, day: str) -> str:
+    return storage.partition_path(settings.table_root(SCENES), {"area": area.name, "date": day})
+
+
+def _found(settings: Settings) -> str:
+    return storage.join(settings.storage_root, FOLDER, FOUND)

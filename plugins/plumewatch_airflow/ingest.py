@@ -1,0 +1,65 @@
+"""The tasks that bring scenes in, once for all DAGs that do: fetch, wind, pixels. Science is imported inside them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, cast
+
+from airflow.sdk import get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+from plumewatch.gases import CH4
+
+from plumewatch_airflow.assets import PIXELS
+from plumewatch_airflow.connections import load_settings
+from plumewatch_airflow.failures import failure_recorded
+from plumewatch_airflow.hand_offs import hand_on
+from plumewatch_airflow.methane import lost_scenes_told, make_pixels, tell_missing_wind
+from plumewatch_airflow.summary import summarised
+
+
+@task(map_index_template="{{ scene_label }}", max_active_tis_per_dagrun=4)
+def fetch_scene(scene: dict[str, Any]) -> None:
+    """Stack one scene to a COG with its STAC item; one that is there already, whole, is left."""
+    from plumewatch.sentinel2.ingest import fetch_area_scene
+
+    cast(dict, get_current_context())["scene_label"] = f"{scene['area']} {scene['scene_id']}"
+    with summarised() as summary, failure_recorded(scene["key"], scene["scene_id"], "fetch_scene", scene["area"]):
+        fetched = fetch_area_scene(load_settings(), scene["area"], scene["item_href"], scene["older"])
+        summary.path, summary.read, summary.written, summary.skipped = fetched.path, 1, fetched.written, fetched.skipped
+
+
+@task(trigger_rule="all_done_min_one_success")
+def fetch_wind(scenes: list[dict[str, Any]], late: list[dict[str, Any]] | None = None) -> None:
+    """Bring the wind around the areas; without a wind source rates stay null, and the log says so."""
+    from plumewatch.sentinel2.ingest import fetch_area_wind
+
+    settings = load_settings()
+    with summarised() as summary:
+        tell_missing_wind(scenes[0]["key"])
+        written = fetch_area_wind(settings, {(scene["key"], scene["area"]) for scene in [*scenes, *(late or ())]})
+        summary.written, summary.path = len(written), settings.table_root("wind")
+
+
+@task(trigger_rule="all_done_min_one_success", outlets=[PIXELS])
+def write_pixels(
+    scenes: list[dict[str, Any]], late: Any = None, are_all_of_day: bool = True, outlet_events: Any = None
+) -> None:
+    """Turn the rasters of the scenes' days into the pixel table, and hand on every day that this changes.
+
+    Unless `scenes` are all that their areas have on these days, what is known of the others is kept.
+    """
+    from plumewatch.methane.dates.due import days_to_detect
+    from plumewatch.sentinel2.ingest import record_missing_scenes, settle_scenes
+
+    settings, changed, withdrawn, scenes = load_settings(), set[str](), list[Any](), [*scenes, *(late or ())]
+    record = partial(record_missing_scenes, withdrawn=withdrawn, are_all_of_day=are_all_of_day)
+    with summarised() as summary:
+        summary.path = settings.table_root("pixels")
+        with lost_scenes_told(record, scenes, changed, summary):
+            withdrawn += settle_scenes(settings, scenes)
+            for key in sorted({*(scene["key"] for scene in scenes), *(scene.date for scene in withdrawn)}):
+                summary.add(make_pixels(key, list(settings.area_folders), date=key))
+                changed |= set(days_to_detect(settings.storage_root, key))
+        if not changed:
+            raise AirflowSkipException("no scene could be turned into pixels: nothing to hand on")
+        hand_on(CH4, changed, outlet_events)

@@ -1,0 +1,134 @@
+"""Every item that a catalogue gave is read, or refused with the reason: searched and fetched over HTTP on loopback."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pystac
+import pytest
+from plumewatch.catalogues.services import catalogue_of
+from plumewatch.errors import InputError
+from plumewatch.models import Area
+from plumewatch.sentinel2.bands import find_asset, stated_band
+from plumewatch.sentinel2.reflectance import compute_reflectance_rule
+from plumewatch.sentinel2.search import search_scenes
+from plumewatch.settings import Settings
+from shapely.geometry import box, shape
+
+EARTH_SEARCH, V0 = ("swir16", "swir22", "scl"), ("B11", "B12", "SCL")
+# Tile, platform, relative orbit, baseline, assets of B11, B12 and SCL, offset of reflectance; or why it is refused.
+OTHER_SATELLITE = r"platform .*; allowed: sentinel-2a"
+NO_STAC = r"not a STAC API|isn't STAC|stac_version None"
+ITEMS: dict[str, tuple[str, str, int, tuple[int, int], tuple[str, ...], float] | str] = {
+    "S2A_31NBJ_20190524_0_L2A.json": ("31NBJ", "sentinel-2a", 22, (2, 12), V0, 0.0),
+    "earth-search.aws.element84.com_sentinel-1-grd.json": OTHER_SATELLITE,
+    "earth-search.aws.element84.com_sentinel-2-c1-l2a.json": (
+        "20EPT", "sentinel-2b", 95, (5, 11), EARTH_SEARCH, -0.1,
+    ),
+    "earth-search.aws.element84.com_sentinel-2-l1c.json": "no asset for SCL",
+    "earth-search.aws.element84.com_sentinel-2-l2a.json": ("20EPT", "sentinel-2b", 95, (5, 11), EARTH_SEARCH, 0.0),
+    "earth-search.aws.element84.com_sentinel-s2-l2a-cogs.json": ("20EPT", "sentinel-2b", 95, (5, 11), V0, 0.0),
+    "planetarycomputer.microsoft.com_landsat-8-c2-l2.json": OTHER_SATELLITE,
+    "planetarycomputer.microsoft.com_naip.json": OTHER_SATELLITE,
+    "LC08_L2SP_028030_20200114_20200824_02_T1_SR.json": OTHER_SATELLITE,
+    "LC08_L2SR_081119_20200101_20200823_02_T2.json": OTHER_SATELLITE,
+    "LE07_L2SP_044033_20210329_20210424_02_T1_SR.json": OTHER_SATELLITE,
+    "S2A_28QCH_20200714_0_L2A.json": ("28QCH", "sentinel-2a", 123, (2, 14), V0, 0.0),
+    "S2B_MSIL2A_20190629T212529_R043_T06VVN_20201006T080531.json": ("06VVN", "sentinel-2b", 43, (2, 12), V0, 0.0),
+    "cop_dataspace_search.json": NO_STAC,
+    "earth_search_search.json": "no asset for SCL",
+    "eodag_search_result_creodias.json": NO_STAC,
+    "ga_ls8c_ard_3-1-0_088080_2020-05-25_final.stac-item.json": OTHER_SATELLITE,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def recorded(real_data: Path) -> dict[str, Any]:
+    """What lies in the folder, by file name."""
+    return {path.name: json.loads(path.read_text()) for path in sorted((real_data / "stac_items").rglob("*.json"))}
+
+
+@pytest.fixture(scope="module")
+def api(recorded: dict[str, Any]) -> Iterator[str]:
+    """A STAC API a recorded file, under its name; what is no STAC stands where the landing page would."""
+
+    class Api(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            name, _, rest = unquote(self.path.strip("/")).partition("/")
+            content = recorded[name]
+            if rest:
+                return self.answer(item_of(content))
+            if "value" in content:
+                return self.answer(content)
+            url = f"http://{self.headers['Host']}/{name}"
+            search = {"rel": "search", "href": f"{url}/search", "method": "POST", "type": "application/geo+json"}
+            conforms = ["https://api.stacspec.org/v1.0.0/core", "https://api.stacspec.org/v1.0.0/item-search"]
+            root = {"type": "Catalog", "id": "a", "stac_version": "1.0.0", "description": "-", "conformsTo": conforms}
+            return self.answer({**root, "links": [{"rel": "self", "href": url}, search]})
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            item = item_of(recorded[unquote(self.path.strip("/")).split("/")[0]])
+            self.answer({"type": "FeatureCollection", "features": [{**item, "links": []}], "links": []})
+
+        def answer(self, content: Any) -> None:
+            body = json.dumps(content).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def item_of(content: dict[str, Any]) -> dict[str, Any]:
+    return content["features"][0] if "features" in content else content
+
+
+def test_every_recorded_file_is_looked_at(recorded: dict[str, Any]) -> None:
+    assert set(recorded) == set(ITEMS)
+
+
+@pytest.mark.parametrize("name", ITEMS)
+def test_an_item_is_read_or_refused_with_the_reason(recorded: dict[str, Any], api: str, name: str) -> None:
+    item, expected = item_of(recorded[name]), ITEMS[name]
+    place = shape(item["geometry"]) if "geometry" in item else box(0, 0, 1, 1)
+    day = datetime.fromisoformat(item.get("properties", {}).get("datetime", "2020-01-01")).date()
+    area = Area("a", place, stac_api=f"{api}/{name}", collection=item.get("collection"))
+    catalogue = catalogue_of(area, Settings("/nowhere"))
+    try:
+        found = search_scenes(area, day, day, catalogue)
+    except InputError as error:
+        assert isinstance(expected, str) and re.search(expected, str(error)), error
+        return
+    if found.failed:
+        [failure] = found.failed
+        assert isinstance(expected, str) and re.search(expected, failure.message), failure.message
+        assert not failure.is_retryable
+        return
+    [ref] = found.scenes
+    read = catalogue.read_item(ref.item_href)
+    keys = tuple(find_asset(read.assets, band) for band in ("B11", "B12", "SCL"))
+    if isinstance(expected, str):
+        assert None in keys and expected == f"no asset for {('B11', 'B12', 'SCL')[keys.index(None)]}"
+        return
+    asset = read.assets[str(keys[0])]
+    stated = {"href": asset.href, "raster:bands": [stated_band(asset.extra_fields, read.properties, "B11")]}
+    rule = compute_reflectance_rule(ref.scene_id, read.collection_id, read.properties, stated, (1.0, 0.0))
+    assert (ref.tile, ref.platform, ref.relative_orbit, ref.baseline, keys, rule.offset) == expected
+    assert ref.cloud_cover == item["properties"]["eo:cloud_cover"]
+    assert all(isinstance(a, pystac.Asset) and "://" in a.href for a in read.assets.values())

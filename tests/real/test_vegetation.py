@@ -1,0 +1,91 @@
+"""Five real dates of tile 33TWM (August 2023, 0.2 to 70 % cloud): NDVI shows a wrong offset and a mask that leaks.
+
+`pytest -s tests/real/test_vegetation.py` prints the three rows.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyproj
+import pystac
+import pytest
+import rasterio
+import shapely
+from plumewatch import storage
+from plumewatch.catalogues.stac import read_item
+from plumewatch.models import Area
+from plumewatch.sentinel2.clouds import compute_clear_mask
+from plumewatch.sentinel2.stack import fetch_scene
+
+DATES = ("S2B_33TWM_20230810", "S2B_33TWM_20230813", "S2A_33TWM_20230815", "S2A_33TWM_20230818", "S2B_33TWM_20230820")
+VEGETATION = 4
+OFFSET = -0.1  # of the items, which the pixels have had already
+PIXEL_M, CELL_M = 120.0, 60.0  # the scenes were thinned out; cells that divide their pixels have their values
+WEST, NORTH, SIDE_PX = 499_980.0, 5_200_020.0, 915
+
+
+@pytest.fixture(scope="module")
+def stacked(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The items of the five scenes, stacked over the whole tile."""
+    folder = tmp_path_factory.mktemp("vegetation")
+    inset_m, side_m = PIXEL_M / 2, (SIDE_PX - 0.5) * PIXEL_M
+    corners = shapely.box(WEST + inset_m, NORTH - side_m, WEST + side_m, NORTH - inset_m)
+    to_lonlat = pyproj.Transformer.from_crs(32633, 4326, always_xy=True)
+    outline = shapely.transform(shapely.segmentize(corners, 5000), to_lonlat.transform, interleaved=False)
+    area = Area("tile", outline, bands=("B04", "B08"), crs="EPSG:32633", resolution_m=CELL_M)
+    scenes = [_item(real_data / "sentinel2" / f"{name}_0_L2A", folder) for name in DATES]
+    return [Path(fetch_scene(item, area, str(folder / "scenes"))) for item in scenes]
+
+
+def _item(scene: Path, folder: Path) -> pystac.Item:
+    item = read_item(str(scene / f"{scene.name}.json"))
+    for asset in item.assets.values():
+        asset.href = f"file://{scene}/{asset.href.rsplit('/', 1)[-1]}"
+    # The files were compressed with loss: three pixels have a class 12, which there is none of.
+    with rasterio.open(scene / "SCL.tif") as source:
+        profile, scl = {**source.profile, "driver": "GTiff"}, np.minimum(source.read(), 11)
+    with rasterio.open(folder / f"{scene.name}.tif", "w", **profile) as target:
+        target.write(scl)
+    item.assets["scl"].href = str(folder / f"{scene.name}.tif")
+    return item
+
+
+def medians(item: Path, shift: float = 0.0) -> tuple[float, float]:
+    """Median NDVI of clear vegetation, and of all that has data, with `shift` added to the reflectance."""
+    with (
+        rasterio.open(item.with_suffix(".tif")) as bands,
+        rasterio.open(item.with_name(f"{item.stem}_scl.tif")) as classes,
+    ):
+        red, nir = bands.read().astype(float) * bands.scales[0] + shift
+        scl, valid = classes.read(1), (bands.read() != bands.nodata).all(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):  # where both bands have no data
+        ndvi = (nir - red) / (nir + red)
+    clear = compute_clear_mask(scl, valid, (VEGETATION,), 0.0)
+    return float(np.median(ndvi[clear])), float(np.median(ndvi[valid]))
+
+
+def test_vegetation_is_vegetation_on_each_date(stacked: list[Path]) -> None:
+    masked, naive = zip(*map(medians, stacked), strict=True)
+    twice = [medians(item, OFFSET)[0] for item in stacked]
+    for name, row in (("masked", masked), ("without mask", naive), ("offset twice", twice)):
+        print(f"{name:>12}: " + ", ".join(f"{value:.2f}" for value in row))
+    assert all(0.75 <= round(value, 2) <= 0.85 for value in masked)
+    assert [round(value, 2) for value in naive] == [0.24, 0.85, 0.83, 0.58, 0.82]
+    assert all(1.35 <= round(value, 2) <= 1.76 for value in twice)
+
+
+def test_what_was_seen_of_the_tile_is_known(stacked: list[Path]) -> None:
+    """The item of 10 August says 70.6 % cloud, and 11.2 % of the tile out of the swath: its classes say the same."""
+    for item in stacked:
+        found, source = storage.read_json(str(item))["properties"], _source_properties(item)
+        assert found["eo:cloud_cover"] == pytest.approx(source["eo:cloud_cover"], abs=2.0)  # thinned, with loss
+        no_data = 1 - source["s2:nodata_pixel_percentage"] / 100
+        assert found["plumewatch:covered_fraction"] == pytest.approx(no_data, abs=0.01)
+
+
+def _source_properties(item: Path) -> dict:
+    [link] = [link for link in json.loads(item.read_text())["links"] if link["rel"] == "derived_from"]
+    return json.loads(Path(link["href"].removeprefix("file://")).read_text())["properties"]

@@ -1,0 +1,172 @@
+"""Scenes that come late: found by what a catalogue showed before, each in its own day."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from known_pixels import lonlat_polygon, write_area
+from plumewatch import http, storage
+from plumewatch.failures import FailureBook
+from plumewatch.sentinel2.day_search import search_day
+from plumewatch.sentinel2.ingest import fetch_area_scene
+from plumewatch.sentinel2.late_scenes import keep_found, remember_found, runs_of, search_late_scenes
+from plumewatch.settings import Settings
+
+from tools.checkout import CHECKOUT
+
+sys.path.insert(0, str(CHECKOUT / "tests" / "benchmarks"))
+
+from slow_catalogue import SlowCatalogue
+
+TODAY, DAY, FIRST, SECOND = "2025-08-23", "2025-08-21", "S2A_40RDN_20250821_0_L2A", "S2A_40RDN_20250821_1_L2A"
+CLOUDY = "S2A_40RCN_20250821_0_L2A"
+NEWER = "2025-08-22T18:00:00Z"
+OUTLINE = lonlat_polygon((10, 10), (50, 10), (50, 50), (10, 50))
+
+
+class Catalogue:
+    """A STAC API whose items a test changes, and the ingest and the late look over it."""
+
+    def __init__(self, source: Callable[..., dict[str, Any]], folder: Path) -> None:
+        write_area(folder / "mine" / "dune.geojson", OUTLINE, max_cloud_cover=50)
+        self.items: dict[str, dict[str, Any]] = {}
+        self.source, self.folder, self.settings = source, folder, Settings(str(folder), areas=str(folder / "mine"))
+
+    def has(self, scene_id: str = FIRST, **properties: Any) -> None:
+        """Add an item, or change it."""
+        shown = {b: np.full((60, 60), v, np.uint16) for b, v in (("B11", 4000), ("B12", 3600))}
+        path = self.folder / "catalogue" / scene_id / "item.json"
+        arrays = {**shown, "SCL": np.full((60, 60), 5, np.uint8)}
+        link = {"rel": "self", "href": str(path)}
+        self.items[scene_id] = self.source(arrays, scene_id=scene_id, links=(link,), **properties)
+        path.write_text(json.dumps(self.items[scene_id]))
+
+    def ingest(self, key: str = DAY) -> None:
+        found = search_day(self.settings, key, [])
+        found.record(FailureBook(self.settings.storage_root, "sentinel2_daily_ingest", "run"))
+        for scene in found.scenes:
+            fetch_area_scene(self.settings, "dune", scene.item_href, scene.older)
+
+    def late(self, *, remember: bool = True, days: int = 30) -> dict[str, set[str]]:
+        late = search_late_scenes(self.settings, TODAY, [], days)
+        assert not late.search.failed, late.search.failed
+        keep_found(self.settings, late)
+        if remember:
+            remember_found(self.settings)
+        return late.days
+
+
+@pytest.fixture
+def catalogue(source: Callable[..., dict[str, Any]], tmp_path: Path) -> Iterator[Catalogue]:
+    served = Catalogue(source, tmp_path)
+
+    class Handler(SlowCatalogue):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.answer({"type": "FeatureCollection", "features": list(served.items.values()), "links": []})
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        served.settings = Settings(str(tmp_path), areas=str(tmp_path / "mine"), stac_api=url)
+        yield served
+        server.shutdown()
+
+
+def test_a_fresh_install_fetches_nothing_and_what_the_ingest_saw_is_not_late(catalogue: Catalogue) -> None:
+    catalogue.has()
+    catalogue.has(CLOUDY, **{"eo:cloud_cover": 90.0, "grid:code": "MGRS-40RCN"})
+    assert catalogue.late() == {}
+    catalogue.ingest()
+    assert catalogue.late() == {} and catalogue.late() == {}
+
+
+def test_a_scene_that_comes_after_its_day_was_ingested_is_late_once(catalogue: Catalogue) -> None:
+    catalogue.ingest()
+    assert catalogue.late() == {}
+    catalogue.has()
+    assert catalogue.late() == {DAY: {"dune"}} and catalogue.late() == {}
+    catalogue.ingest()
+    assert catalogue.late() == {}
+
+
+@pytest.mark.parametrize("looked", [False, True])
+def test_a_product_made_again_or_an_item_that_changed_is_late(catalogue: Catalogue, looked: bool) -> None:
+    catalogue.has()
+    catalogue.ingest()
+    assert not looked or catalogue.late() == {}
+    catalogue.has(SECOND, **{"s2:sequence": "1", "s2:processing_baseline": "05.12"})
+    assert catalogue.late() == {DAY: {"dune"}}
+    catalogue.ingest()
+    assert catalogue.late() == {}
+    catalogue.has(SECOND, **{"s2:sequence": "1", "s2:processing_baseline": "05.12"}, updated=NEWER)
+    assert catalogue.late() == {DAY: {"dune"}} and catalogue.late() == {}
+
+
+def test_a_scene_left_for_its_cloud_is_late_when_its_item_changes(catalogue: Catalogue) -> None:
+    catalogue.has(CLOUDY, **{"eo:cloud_cover": 90.0, "grid:code": "MGRS-40RCN"})
+    catalogue.ingest()
+    assert catalogue.late() == {}
+    catalogue.has(CLOUDY, **{"eo:cloud_cover": 20.0, "grid:code": "MGRS-40RCN"}, updated=NEWER)
+    assert catalogue.late() == {DAY: {"dune"}}
+
+
+def test_a_catalogue_without_times_shows_new_items(catalogue: Catalogue) -> None:
+    catalogue.has(updated=None)
+    catalogue.ingest()
+    assert catalogue.late() == {}
+    catalogue.has(CLOUDY, updated=None, **{"grid:code": "MGRS-40RCN"})
+    assert catalogue.late() == {DAY: {"dune"}} and catalogue.late() == {}
+
+
+def test_what_was_not_handed_over_is_found_again(catalogue: Catalogue) -> None:
+    catalogue.ingest()
+    catalogue.has()
+    assert catalogue.late(remember=False) == catalogue.late() == {DAY: {"dune"}} and catalogue.late() == {}
+
+
+def test_a_shorter_look_forgets_nothing_and_a_later_one_looks_further(catalogue: Catalogue) -> None:
+    catalogue.has()
+    catalogue.ingest()
+    catalogue.has(CLOUDY, **{"grid:code": "MGRS-40RCN"})
+    assert catalogue.late(days=1) == {}
+    assert catalogue.late() == {DAY: {"dune"}}
+    assert catalogue.late(days=1) == {} == catalogue.late()
+    [path] = [p for p in storage.list_files(f"{catalogue.folder}/.late_scenes") if p.endswith("dune.json")]
+    assert set(storage.read_json(path)) == {FIRST, CLOUDY}
+
+
+def test_a_search_that_fails_is_recorded_and_healed_by_the_next(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "BACKOFF_S", 0.0)
+    dead = Settings(str(catalogue.folder), areas=str(catalogue.folder / "mine"), stac_api="http://127.0.0.1:9/v1")
+    book = FailureBook(str(catalogue.folder), "sentinel2_late_scenes", "run")
+    search_late_scenes(dead, "2025-08-22", [], 30).record(book, "2025-08-22")
+    [row] = book.open_rows("2025-08-22")
+    assert (row["area"], row["scene_id"], row["is_retryable"]) == ("dune", "search", True)
+    search_late_scenes(catalogue.settings, TODAY, [], 30).record(book, TODAY)
+    assert book.open_rows("2025-08-22") == []
+
+
+def test_a_run_lies_in_its_day_and_shares_its_date_with_no_other(catalogue: Catalogue) -> None:
+    catalogue.ingest()
+    catalogue.has()
+    late = search_late_scenes(catalogue.settings, TODAY, [], 30)
+    at = datetime(2025, 8, 23, 9, 0, 1, 250, tzinfo=UTC)
+    assert runs_of(late, at) == [
+        {
+            "logical_date": "2025-08-21T09:00:01.000250+00:00",
+            "trigger_run_id": "late__2025-08-21__20250823T090001",
+            "conf": {"areas": ["dune"]},
+        }
+    ]
