@@ -16,12 +16,14 @@ for folder in (CHECKOUT, TESTS):  # `tools` is run from the checkout and never i
         sys.path.insert(0, str(folder))
 
 # Tests read no settings of the machine they run on.
-for name in [n for n in os.environ if n.startswith(("PLUMEWATCH_", "AWS_", "SH_", "EARTHDATA_", "AIRFLOW_"))]:
+for name in [
+    n for n in os.environ if n.startswith(("PLUMEWATCH_", "AWS_", "SH_", "SENTINEL_", "EARTHDATA_", "AIRFLOW_"))
+]:
     if name not in ("PLUMEWATCH_TEST_DATA", "AWS_CA_BUNDLE"):
         del os.environ[name]
 os.environ["PLUMEWATCH_SPARK"] = "local[2]"
 
-pytest_plugins = ["airflow_fixtures"]
+pytest_plugins = ["airflow_fixtures", "hub_fixtures"]
 
 
 @pytest.fixture(scope="session")

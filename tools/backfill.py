@@ -20,12 +20,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from plumewatch import storage
-from plumewatch.areas import grid_of, read_areas
-from plumewatch.catalogues.services import catalogue_of
+from plumewatch.areas import read_areas
+from plumewatch.catalogues.services import SENTINEL_HUB, catalogue_of
 from plumewatch.catalogues.stac import StacApi
 from plumewatch.errors import PlumewatchError, redact, some_of
 from plumewatch.keys import AS_WRITTEN, DAY, is_key
-from plumewatch.models import Area, FailedScene
+from plumewatch.models import FailedScene
 from plumewatch.oco2.archive.cmr import search_granules
 from plumewatch.oco2.archive.listing import GranuleRef, read_listing
 from plumewatch.sentinel2.search import search_scenes
@@ -38,6 +38,7 @@ from tools.checks.sources import why_unreachable
 from tools.java import present_java
 from tools.local_airflow import LocalAirflow
 from tools.places import Place, user_environment, user_place
+from tools.scene_cost import bytes_of_scene, hub_line, quota_line
 from tools.supervisor import is_supervised
 from tools.up import PORT, read_state
 
@@ -75,12 +76,6 @@ REPROCESSED = {
     COMPLETED: "Days or months that have run already run again, whether they failed or not.",
 }
 
-BLOCK_PX = 1024
-"""Edge of a block of the catalogue's GeoTIFFs, which are read by whole blocks (Earth Search's COGs)."""
-PIXEL_M, FINE_PIXEL_M = 20.0, 10.0  # Sentinel-2 User Handbook: B02, B03, B04, B08 have 10 m; 60 m bands are few bytes
-FINE_BANDS = ("B02", "B03", "B04", "B08")
-BAND_BYTES, MASK_BYTES = 2, 1  # uint16 reflectance; uint8 scene classes and cloud probability
-N_MASKS = 2
 SQLITE_TIMEOUT_S = 30.0
 """How long a running Airflow may keep its database locked while it is copied."""
 
@@ -153,6 +148,8 @@ def cost_of(order: Order, settings: Settings) -> list[str]:
     if order.dag_id == EXTRACTION and settings.granules == CMR:
         return archive_cost(order, settings)
     lines = ingest_cost(order, settings) if order.dag_id == INGEST else extraction_cost(order, settings)
+    if any("processing units" in line for line in lines):
+        return lines
     return [*lines, "no processing units and no quota: neither source needs an account"]
 
 
@@ -166,11 +163,14 @@ def ingest_cost(order: Order, settings: Settings) -> list[str]:
     lines += [f"  {failure.area or failure.scene_id}: its search will fail: {failure.message}" for failure in unusable]
     reasons: dict[str, str | None] = {}
     apis: dict[str, StacApi] = {}
-    n_scenes = n_bytes = n_known = 0
+    n_scenes, n_bytes, n_known, units = 0, 0, 0, 0.0
     for area in areas:
         url = area.stac_api or settings.stac_api
-        if area.catalogue != "stac":
-            lines.append(f"  {area.name}: catalogue {area.catalogue} is not served yet: its searches will fail")
+        if area.catalogue == SENTINEL_HUB:
+            line, cost = hub_line(area, order.first, order.last, settings)
+            lines.append(line)
+            n_scenes, n_bytes, units = n_scenes + cost.n_scenes, n_bytes + cost.n_bytes, units + cost.units
+            n_known += 1
             continue
         if url not in reasons:
             reasons[url] = why_unreachable(url)
@@ -188,23 +188,7 @@ def ingest_cost(order: Order, settings: Settings) -> list[str]:
         n_known, n_scenes, n_bytes = n_known + 1, n_scenes + n, n_bytes + n * size
     if n_known:
         lines.append(f"{_count(n_scenes, 'scene')}, at most about {_megabytes(n_bytes)} to read")
-    return lines
-
-
-def bytes_of_scene(area: Area) -> int:
-    """Return how many bytes are read for a scene of an area: its share of the tile in whole blocks, uncompressed.
-
-    A window of w x h pixels touches blocks that hold (w + 1024) x (h + 1024) pixels on average. Compression makes it
-    less by a third to a half: an upper bound for areas that lie in one tile.
-    """
-    grid = grid_of(area)
-    width_m, height_m = grid.width * grid.resolution_m, grid.height * grid.resolution_m
-
-    def pixels(pixel_m: float) -> float:
-        return (width_m / pixel_m + BLOCK_PX) * (height_m / pixel_m + BLOCK_PX)
-
-    bands = sum(pixels(FINE_PIXEL_M if band in FINE_BANDS else PIXEL_M) * BAND_BYTES for band in area.bands)
-    return round(bands + N_MASKS * MASK_BYTES * pixels(PIXEL_M))
+    return [*lines, quota_line(units, settings)] if units else lines
 
 
 def extraction_cost(order: Order, settings: Settings) -> list[str]:

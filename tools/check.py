@@ -14,7 +14,8 @@ from plumewatch.settings import CHECKOUT
 from tools.checks.areas import check_areas
 from tools.checks.finding import Finding, State
 from tools.checks.machine import check_java, check_python, check_spark, check_storage, check_waiting
-from tools.checks.settings import check_accounts, check_alerts, check_names, check_values
+from tools.checks.sentinel_hub import check_sentinel_hub
+from tools.checks.settings import check_alerts, check_names, check_values
 from tools.checks.sources import check_catalogues, check_earthdata, check_granules, check_inventories, check_wind
 from tools.java import present_java
 from tools.places import user_environment
@@ -33,12 +34,12 @@ def findings_of() -> Iterator[Finding]:
     findings, areas = check_areas(settings)
     yield from findings
     yield from check_catalogues(settings, areas)
+    yield from check_sentinel_hub(settings, areas)
     yield check_granules(settings)
     yield check_earthdata(settings)
     yield from check_wind(settings)
     yield check_inventories(settings)
     yield from check_alerts(settings)
-    yield from check_accounts()
 
 
 def run(say: Callable[[str], None]) -> int:

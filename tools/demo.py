@@ -21,7 +21,17 @@ from plumewatch import storage
 from plumewatch.gases import CH4, CO2
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import SEARCHED
-from plumewatch.tables import COMBINED, MATCHES, OBSERVATIONS, PEAKS, PIXELS, PLUMES, SOUNDINGS, SOURCES
+from plumewatch.tables import (
+    COMBINED,
+    MATCHES,
+    OBSERVATIONS,
+    PEAKS,
+    PIXELS,
+    PLUMES,
+    PROCESSING_UNITS,
+    SOUNDINGS,
+    SOURCES,
+)
 
 from tools.airflow_client import FINISHED, AirflowClient, AirflowError, Run, TaskRun
 from tools.checkout import CHECKOUT, DEMO
@@ -35,6 +45,8 @@ from tools.supervisor import AlreadyRunning, Service, ServiceFailed, Supervisor
 from tools.up import PORT, CannotStart, prepare_spark
 
 INGEST, EXTRACTION, INVENTORIES = "sentinel2_daily_ingest", "oco2_monthly_extraction", "inventory_refresh"
+HUB_AREA = "hassi_messaoud"
+"""The area whose scenes come by Sentinel Hub's Process API, as the others' come as files by a STAC API."""
 DAG_IDS = (INVENTORIES, EXTRACTION, "co2_detection_and_matching", INGEST, "methane_detection_and_matching")
 TIMEOUT_S = 1200.0
 POLL_S = 1.0
@@ -125,6 +137,7 @@ def boot(place: Place, airflow: LocalAirflow, supervisor: Supervisor, seed: int,
     clock.say(f"Building world {seed}, and Airflow's database ...")
     world = DEMO / "world"
     build = [sys.executable, "-m", "plumewatch.simulation", "--output", str(world), "--seed", str(seed)]
+    build += ["--sentinel-hub", HUB_AREA]
     building = supervisor.run(Service("world", build, place.environment))
     migrating = supervisor.run(airflow.migration())
     supervisor.wait("world", building)
@@ -208,6 +221,9 @@ def _report(truth: Row, root: str, red: dict[str, list[str]]) -> list[str]:
     co2 = compare_peaks(truth["peaks"], peaks, _first_sources(root, CO2.name, names), _expected_peaks(root))
     _print_comparison("Methane plumes (t/h)", methane, lambda f: f.planted["emission_kg_h"] / 1000, _plume_rate)
     _print_comparison("CO2 peaks (kt/h)", co2, lambda f: f.planted["emission_kt_h"], _peak_rate)
+    scenes = _rows(PROCESSING_UNITS, root, {})
+    units = sum(row["spent_units"] or row["predicted_units"] for row in scenes)
+    print(f"\n{HUB_AREA} by Sentinel Hub: {len(scenes)} scenes, {units:.2f} processing units")
     differences = compare_red_runs(red, truth["red_keys"])
     named = ", ".join(f"{dag_id} {key}" for dag_id, keys in sorted(red.items()) for key in sorted(keys))
     print(f"\nRed runs (a bad file is planted in some, which must fail and stop nothing else): {named or 'none'}")

@@ -79,6 +79,8 @@ def user_place(java_home: Path | None) -> Place:
 
 def demo_place(java_home: Path, storage: str, reparse_s: int = NEVER_S) -> Place:
     """Return the place of the demonstration: its own world and storage (file or s3), none of the user's settings."""
+    from plumewatch.simulation.sentinel_hub import CLIENT_ID, CLIENT_SECRET, HUB_PATH, TOKEN  # some seconds
+
     own = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS_PREFIXES)}
     world = DEMO / "world"
     port, s3_port = choose_ports(CATALOGUE_PORT, S3_PORT)
@@ -86,6 +88,10 @@ def demo_place(java_home: Path, storage: str, reparse_s: int = NEVER_S) -> Place
         **project_environment(java_home, own),
         "PLUMEWATCH_STORAGE_ROOT": f"file://{DEMO / 'storage'}",
         "PLUMEWATCH_STAC_API": f"http://127.0.0.1:{port}",
+        "SH_BASE_URL": f"http://127.0.0.1:{port}{HUB_PATH}",
+        "SH_TOKEN_URL": f"http://127.0.0.1:{port}{HUB_PATH}{TOKEN}",
+        "SH_CLIENT_ID": CLIENT_ID,
+        "SH_CLIENT_SECRET": CLIENT_SECRET,
         "PLUMEWATCH_GRANULES": str(world / "granules"),
         "PLUMEWATCH_WIND": str(world / "wind"),
         "PLUMEWATCH_INVENTORIES": str(world / "inventories"),

@@ -23,7 +23,7 @@ BESIDE_AREAS = (
 PROPERTIES = (
     "name", "catalogue", "stac_api", "collection", "max_cloud_cover", "max_items", "bands", "crs", "resolution_m",
     "bbox", "width_px", "height_px", "clear_classes", "cloud_dilation_m", "cloud_mask", "max_cloud_probability",
-    "note",
+    "evalscript", "note",
 )  # fmt: skip
 """What a feature may say of its area; the note is for people, as JSON has no comments."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")

@@ -21,7 +21,10 @@ from plumewatch.models import Area, FailedScene, Grid, OnFailure
 from plumewatch.reference.loading import read_reference
 from plumewatch.statuses import SEARCH_STAGE
 
-CATALOGUES = ("stac", "sentinel_hub")
+SENTINEL_HUB = "sentinel_hub"
+CATALOGUES = ("stac", SENTINEL_HUB)
+HUB_COLLECTION = "sentinel-2-l2a"
+"""What is served of Sentinel Hub: the one collection that has reflectance, classes and cloud."""
 CLOUD_MASKS = ("scl", "s2cloudless", "qa60")
 BAND_ALIASES = {
     "swir16": "B11",
@@ -195,9 +198,15 @@ def _area(file: str, where: str, feature: Any) -> Area:
     catalogue = str(properties.get("catalogue", "stac"))
     if catalogue not in CATALOGUES:
         raise refuse(f"catalogue {catalogue!r}", " or ".join(CATALOGUES))
-    for one in ("stac_api", "collection"):
+    for one in ("stac_api", "collection", "evalscript"):
         if not isinstance(properties.get(one, ""), str):
             raise refuse(f"{one} {properties[one]!r}", "a text")
+    if catalogue == SENTINEL_HUB and properties.get("collection", HUB_COLLECTION) != HUB_COLLECTION:
+        raise refuse(f"collection {properties['collection']!r} of {SENTINEL_HUB}", f"{HUB_COLLECTION}, or none stated")
+    if catalogue == SENTINEL_HUB and str(properties.get("cloud_mask", "scl")).lower() != "scl":
+        raise refuse(f"cloud_mask {properties['cloud_mask']!r} of {SENTINEL_HUB}", "scl, or none stated")
+    if "evalscript" in properties and catalogue != SENTINEL_HUB:
+        raise refuse(f"an evalscript for the catalogue {catalogue}", f"the catalogue {SENTINEL_HUB}, or no evalscript")
     resolution = number_of(properties.get("resolution_m", SENTINEL2_SWIR_RESOLUTION_M))
     if resolution is None or not 0 < resolution <= MAX_RESOLUTION_M:
         raise refuse(f"resolution_m {properties.get('resolution_m')!r}", f"metres between 0 and {MAX_RESOLUTION_M:g}")
@@ -216,6 +225,7 @@ def _area(file: str, where: str, feature: Any) -> Area:
         crs=None if crs is None else str(crs),
         resolution_m=resolution,
         max_items=_count(properties, "max_items", refuse),
+        evalscript=_beside(file, properties.get("evalscript")),
         file=file,
         **_clouds(properties, refuse),
     )
@@ -226,6 +236,13 @@ def _area(file: str, where: str, feature: Any) -> Area:
         area = _with_most_cells(area, width_px, height_px, refuse)
     _check_cells(area, refuse)
     return area
+
+
+def _beside(file: str, path: str | None) -> str | None:
+    """A path that is written in an area's file: from that file's folder on, unless it is a whole one."""
+    if path is None or "://" in path or path.startswith("/"):
+        return path
+    return storage.join(storage.parent(file), path)
 
 
 def _clouds(properties: dict[str, Any], refuse: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import re
 from collections.abc import Iterator, Sequence
+from datetime import date
 
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
@@ -57,6 +58,17 @@ class ServiceError(PlumewatchError):
 
     def __reduce__(self) -> tuple:
         return type(self), (str(self), self.http_status)
+
+
+class QuotaUsedUp(PlumewatchError):
+    """A service has given all that it gives until a date; until then trying again is no use, and nothing is wrong."""
+
+    def __init__(self, message: str, until: date) -> None:
+        super().__init__(message)
+        self.until = until
+
+    def __reduce__(self) -> tuple:
+        return type(self), (str(self), self.until)
 
 
 class LockTimeout(PlumewatchError):

@@ -41,6 +41,8 @@ class Area:
     """Cell size of the grid in metres."""
     max_items: int | None = None
     """At most so many scenes a day; None takes all."""
+    evalscript: str | None = None
+    """File of the area's own evalscript, for the catalogue `sentinel_hub`; None: one is written for the bands."""
     file: str = ""
     """The file that describes the area."""
     clear_classes: tuple[int, ...] | None = None

@@ -12,7 +12,14 @@ import pyarrow.compute as pc
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError, InputError, reading
 from plumewatch.orbits import OCO2, sensors_of
-from plumewatch.statuses import DETECTION_STAGE, FAILED, OBSERVATION_STAGES, SEARCH_STAGE
+from plumewatch.statuses import (
+    DETECTION_STAGE,
+    FAILED,
+    FETCH_STAGE,
+    OBSERVATION_STAGES,
+    SEARCH_STAGE,
+    WAITING_FOR_QUOTA,
+)
 from plumewatch.tables import OBSERVATIONS
 
 
@@ -24,12 +31,13 @@ def write_observations(
     rows: Sequence[Mapping[str, Any]],
     *,
     areas: Collection[str] = (),
+    scenes: Collection[str] | None = None,
     orbits: Collection[int] = (),
     sensor: str = OCO2,
 ) -> None:
     """Replace the rows of `stage` for the given areas or orbits of a gas and key by `rows` (dicts by column name).
 
-    `sensor` is whose orbits these are.
+    Of the areas only what is said of these `scenes`, where they are given. `sensor` is whose orbits these are.
     """
     if stage not in OBSERVATION_STAGES:
         raise ConfigurationError(f"stage {stage!r}; allowed: {', '.join(OBSERVATION_STAGES)}")
@@ -38,7 +46,10 @@ def write_observations(
     def owns(existing: pa.Table) -> pa.ChunkedArray:
         is_orbit = pc.is_in(existing["orbit"], value_set=pa.array(sorted(orbits), pa.int32()))
         is_orbit = pc.and_(is_orbit, pc.equal(sensors_of(existing), sensor))
-        whose = pc.or_kleene(pc.is_in(existing["area"], value_set=pa.array(sorted(areas), pa.string())), is_orbit)
+        is_area = pc.is_in(existing["area"], value_set=pa.array(sorted(areas), pa.string()))
+        if scenes is not None:
+            is_area = pc.and_(is_area, pc.is_in(existing["scene_id"], value_set=pa.array(sorted(scenes), pa.string())))
+        whose = pc.or_kleene(is_area, is_orbit)
         return pc.and_kleene(whose, pc.equal(existing["stage"], stage))
 
     root = storage.join(storage_root, OBSERVATIONS.name)
@@ -58,10 +69,31 @@ def read_observations(storage_root: str, gas: str, keys: Collection[str]) -> dic
 def areas_observed(storage_root: str, gas: str, key: str) -> set[str]:
     """Return the areas of which more is known than that they could not be searched."""
     root = storage.join(storage_root, OBSERVATIONS.name)
-    columns = ["area", "outcome", "stage"]
+    columns = ["area", "outcome", "stage", "scene_id", "missing_setting"]
     rows = storage.read_table(OBSERVATIONS, root, columns, where={"gas": gas, "key": key}).to_pylist()
-    unsearched = (FAILED, SEARCH_STAGE)
-    return {r["area"] for r in rows if r["area"] is not None and (r["outcome"], r["stage"]) != unsearched}
+    return {r["area"] for r in rows if r["area"] is not None and not _is_unsearched(r)}
+
+
+def waiting_scenes(storage_root: str, gas: str, key: str) -> set[tuple[str, str]]:
+    """Return area and id of the scenes whose fetch waits until their service gives again."""
+    root = storage.join(storage_root, OBSERVATIONS.name)
+    columns = ["area", "outcome", "stage", "scene_id"]
+    rows = storage.read_table(OBSERVATIONS, root, columns, where={"gas": gas, "key": key}).to_pylist()
+    return {(r["area"], r["scene_id"]) for r in rows if (r["outcome"], r["stage"]) == (WAITING_FOR_QUOTA, FETCH_STAGE)}
+
+
+def note_waiting(storage_root: str, gas: str, key: str, area: str, scene_id: str, *, is_waiting: bool) -> None:
+    """Write that the fetch of a scene waits until its service gives again, or forget it: it failed otherwise."""
+    if is_waiting or (area, scene_id) in waiting_scenes(storage_root, gas, key):
+        row = {"area": area, "scene_id": scene_id, "outcome": WAITING_FOR_QUOTA, "detected": False}
+        rows = [row] if is_waiting else []
+        write_observations(storage_root, gas, key, FETCH_STAGE, rows, areas={area}, scenes={scene_id})
+
+
+def _is_unsearched(row: Mapping[str, Any]) -> bool:
+    """Whether a row says that an area wasn't searched: it failed, has to wait, or nobody could ask."""
+    is_waiting = row["outcome"] == WAITING_FOR_QUOTA and row["scene_id"] is None
+    return row["stage"] == SEARCH_STAGE and (row["outcome"] == FAILED or is_waiting or bool(row["missing_setting"]))
 
 
 def write_detection_observations(storage_root: str, gas: str, key: str, partitions: Sequence[storage.Partition]) -> int:

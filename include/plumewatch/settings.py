@@ -6,6 +6,7 @@ checkout, the default here. `.env.example` lists every name with unit and defaul
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from codecs import BOM_UTF8
@@ -24,6 +25,10 @@ CMR = "cmr"
 """Stands for NASA's archive in PLUMEWATCH_GRANULES."""
 FOREIGN_NAMES = {
     "earthdata_token": "EARTHDATA_TOKEN",
+    "sh_client_id": "SH_CLIENT_ID",
+    "sh_client_secret": "SH_CLIENT_SECRET",
+    "sh_base_url": "SH_BASE_URL",
+    "sh_token_url": "SH_TOKEN_URL",
     "pc_sas_url": "PC_SDK_SAS_URL",
     "pc_subscription_key": "PC_SDK_SUBSCRIPTION_KEY",
     "cdse_s3_endpoint": "CDSE_S3_ENDPOINT",
@@ -31,9 +36,14 @@ FOREIGN_NAMES = {
     "cdse_s3_secret_key": "CDSE_S3_SECRET_KEY",
 }
 """Settings whose names in the environment are those that other programs use too."""
+OTHER_NAMES = {"sh_client_id": "SENTINEL_CLIENT_ID", "sh_client_secret": "SENTINEL_CLIENT_SECRET"}
+"""Second names of settings, read where the first isn't set."""
 PATHS = ("storage_root", "areas", "granules", "wind", "inventories")
 """Settings that may be a folder."""
-HIDDEN = ("alert_to", "earthdata_token", "pc_subscription_key", "cdse_s3_access_key", "cdse_s3_secret_key")
+HIDDEN = (
+    "alert_to", "earthdata_token", "sh_client_id", "sh_client_secret", "pc_subscription_key", "cdse_s3_access_key",
+    "cdse_s3_secret_key",
+)  # fmt: skip
 OnProblem = Callable[[ConfigurationError], None]
 """Who is told of what can't be read, where the rest is to be read all the same."""
 ALERT_CHANNELS = ("log", "smtp", "sns", "slack", "webhook")
@@ -68,6 +78,17 @@ class Settings:
     """PLUMEWATCH_AREAS: folder of areas of interest beside `<storage root>/areas/`; None: include/areas."""
     stac_api: str = "https://earth-search.aws.element84.com/v1"
     """PLUMEWATCH_STAC_API: catalogue of areas that name none (Earth Search by Element 84, no account)."""
+    sh_client_id: str | None = None
+    """SH_CLIENT_ID, or SENTINEL_CLIENT_ID: OAuth client of a Sentinel Hub account, for areas of that catalogue."""
+    sh_client_secret: str | None = None
+    """SH_CLIENT_SECRET, or SENTINEL_CLIENT_SECRET: the secret of that client."""
+    sh_base_url: str = "https://services.sentinel-hub.com"
+    """SH_BASE_URL: the service; https://sh.dataspace.copernicus.eu for an account of the Copernicus Data Space."""
+    sh_token_url: str | None = None
+    """SH_TOKEN_URL: where its tokens come from; None: what belongs to one of the two services."""
+    sh_monthly_units: float = 10_000.0
+    """PLUMEWATCH_SH_MONTHLY_UNITS: processing units that a calendar month (UTC) has; the default is the free tier of
+    the Copernicus Data Space (documentation.dataspace.copernicus.eu/Quotas.html)."""
     pc_sas_url: str = "https://planetarycomputer.microsoft.com/api/sas/v1/token"
     """PC_SDK_SAS_URL: who signs addresses of rasters where the catalogue is Planetary Computer's."""
     pc_subscription_key: str | None = None
@@ -116,7 +137,8 @@ class Settings:
         found = {**read_dotenv(CHECKOUT / ".env", on_problem), **os.environ}
         values: dict[str, object] = {}
         for field in fields(cls):
-            if text := found.get(environment_name(field.name), "").strip():
+            names = (environment_name(field.name), OTHER_NAMES.get(field.name, ""))
+            if text := next((text for name in names if (text := found.get(name, "").strip())), ""):
                 try:
                     values[field.name] = _value(field.name, text)
                 except ConfigurationError as error:
@@ -149,7 +171,19 @@ def _value(field: str, text: str) -> object:
         if not (text.isascii() and text.isdigit()) or int(text) < 1:
             raise ConfigurationError(f"PLUMEWATCH_SPARK_CORES: {text!r}; allowed: a number of at least 1")
         return int(text)
+    if field == "sh_monthly_units":
+        return _positive("PLUMEWATCH_SH_MONTHLY_UNITS", text)
     return text
+
+
+def _positive(name: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise ConfigurationError(f"{name}: {text!r}; allowed: a number above 0")
+    return number
 
 
 def _parts(text: str) -> tuple[str, ...]:

@@ -61,11 +61,9 @@ class Table:
         unknown = {key for row in rows for key in row} - {*self.schema.names, *self.further}
         if unknown:
             raise InputError(self.name, f"unknown columns {sorted(unknown)}", ", ".join(self.schema.names))
-        return (
-            self.conform(pa.Table.from_pylist([dict(row) for row in rows], schema=self.schema))
-            if rows
-            else self.empty()
-        )
+        if not rows:
+            return self.empty()
+        return self.conform(pa.Table.from_pylist([dict(row) for row in rows], schema=self.schema))
 
     def from_columns(self, columns: Mapping[str, Any], *, keep_dictionaries: bool = False) -> pa.Table:
         """Return the columns (arrays of equal length by name) as a conformed table."""
@@ -175,12 +173,10 @@ SOUNDINGS = Table(
     ),
     sort_by=("sounding_id",),
     is_small=False,
-    repeating=frozenset(
-        {
-            "orbit", "xco2_quality_flag", "operation_mode", "footprint", "land_water_indicator",
-            "land_fraction_percent", "granule", "sensor",
-        }
-    ),
+    repeating=frozenset({
+        "orbit", "xco2_quality_flag", "operation_mode", "footprint", "land_water_indicator",
+        "land_fraction_percent", "granule", "sensor",
+    }),
     optional=frozenset({"surface_pressure_apriori_hpa", "tcwv_apriori_kg_m2", "tcwv_uncertainty_kg_m2", "sensor"}),
 )  # fmt: skip
 
@@ -285,10 +281,7 @@ MATCHES = Table(
     ),
     sort_by=("detection_id", "rank"),
     optional=frozenset(
-        {
-            "plume_model_emission", "plume_model_emission_low", "plume_model_emission_high",
-            "false_detection_probability",
-        }
+        {f"plume_model_emission{part}" for part in ("", "_low", "_high")} | {"false_detection_probability"}
     ),
 )  # fmt: skip
 
@@ -305,15 +298,26 @@ FAILED_SCENES = Table(
     sort_by=("area", "scene_id", "stage"),
 )  # fmt: skip
 
+PROCESSING_UNITS = Table(
+    "processing_units",
+    ("account", "month"),
+    _schema(
+        {
+            "begun_at_utc": TIME, "area": S, "scene_id": S, "predicted_units": F8,
+            "spent_units": F8,  # null while it is asked for, and where its process has died: then the predicted count
+            "n_requests": I4, "is_refused": B,
+        }
+    ),
+    sort_by=("begun_at_utc", "area", "scene_id"),
+)  # fmt: skip
+
 SCENE_GAPS = Table(
     "scene_gaps",
     ("date",),
     _schema(
         {
-            # scene_id is null where the area's whole day is missing
-            "area": S, "scene_id": S, "reason": S, "message": S,
-            # whether the run that reported it fetches it
-            "is_due": B, "run_id": S, "first_missed_at_utc": TIME, "filled_at_utc": TIME,
+            "area": S, "scene_id": S, "reason": S, "message": S,  # no scene_id: the area's whole day
+            "is_due": B, "run_id": S, "first_missed_at_utc": TIME, "filled_at_utc": TIME,  # due: the run fetches it
         }
     ),
     sort_by=("area", "scene_id"),
@@ -339,17 +343,7 @@ VALIDATION = Table(
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
-        PIXELS,
-        SOUNDINGS,
-        PEAKS,
-        WIND,
-        PLUMES,
-        ANOMALIES,
-        OBSERVATIONS,
-        SOURCES,
-        MATCHES,
-        FAILED_SCENES,
-        SCENE_GAPS,
-        VALIDATION,
+        PIXELS, SOUNDINGS, PEAKS, WIND, PLUMES, ANOMALIES, OBSERVATIONS, SOURCES, MATCHES,
+        FAILED_SCENES, SCENE_GAPS, PROCESSING_UNITS, VALIDATION,
     )
-}
+}  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import Any
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -11,19 +12,39 @@ from plumewatch.settings import CMR, Settings
 
 AWS_CONNECTION = "aws_default"
 EARTHDATA_CONNECTION = "earthdata"
+HUB_CONNECTION = "sentinel_hub"
 
 
 def load_settings() -> Settings:
     """Return the settings that hold for this task.
 
-    On S3 the connection `aws_default` goes first, and where granules come from NASA's archive `earthdata`.
+    On S3 the connection `aws_default` goes first, where granules come from NASA's archive `earthdata`, and of Sentinel
+    Hub `sentinel_hub`.
     """
     settings = Settings.load()
     if settings.storage_root.startswith("s3://"):
         os.environ.update(aws_environment())
     if settings.granules == CMR:
         settings = replace(settings, earthdata_token=earthdata_token() or settings.earthdata_token)
-    return settings
+    return replace(settings, **hub_settings())
+
+
+def hub_settings() -> dict[str, Any]:
+    """Return what the connection `sentinel_hub` says: login and password are the client and its secret, and the extra
+    may hold `base_url` and `token_url`. Empty where there is no such connection.
+    """
+    try:
+        connection = BaseHook.get_connection(HUB_CONNECTION)
+    except AirflowNotFoundException:
+        return {}
+    extra = connection.extra_dejson
+    found = {
+        "sh_client_id": connection.login,
+        "sh_client_secret": connection.password,
+        "sh_base_url": extra.get("base_url"),
+        "sh_token_url": extra.get("token_url"),
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def earthdata_token() -> str | None:

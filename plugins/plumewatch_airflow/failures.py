@@ -7,18 +7,20 @@ itself: an alert may come twice, and never not at all.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from plumewatch.errors import ParameterError, some_of
+from plumewatch.errors import ParameterError, QuotaUsedUp, some_of
 from plumewatch.failures import FailureBook, not_seen_again, went_through
-from plumewatch.gases import GASES
+from plumewatch.gases import CH4, GASES
 from plumewatch.hand_offs import finish_hand_offs
 from plumewatch.keys import DAY
 from plumewatch.models import FailedScene
+from plumewatch.observations import note_waiting
 
 from plumewatch_airflow.alerts import AlertNotifier, Digest
 from plumewatch_airflow.assets import keys_between, partition_key, recorded_under
@@ -28,6 +30,8 @@ from plumewatch_airflow.summary import summarised
 
 KEYS_SHOWN = 5  # in the title of an alert
 FAILED_STATES = ("failed", "upstream_failed")
+
+log = logging.getLogger("plumewatch.task")
 
 
 def failure_book() -> FailureBook:
@@ -41,8 +45,8 @@ def failure_book() -> FailureBook:
 def failure_recorded(key: str, scene_id: str, stage: str, area: str | None = None) -> Iterator[None]:
     """Record an exception of the block as a failure; a block that goes well heals what an earlier try left.
 
-    A skip is neither, as nothing was looked at. It stands inside `summarised`, which decides whether the task is tried
-    again.
+    A skip is neither, as nothing was looked at; what has to wait for a service's quota is skipped by that name. It
+    stands inside `summarised`, which decides whether the task is tried again.
     """
     book = failure_book()
     try:
@@ -50,7 +54,14 @@ def failure_recorded(key: str, scene_id: str, stage: str, area: str | None = Non
         book.settle(key, is_over=went_through(stage, [(area, scene_id)]))
     except AirflowSkipException:
         raise
+    except QuotaUsedUp as error:
+        log.warning("WAITING %s %s until %s: %s", stage, scene_id, error.until, error)
+        if area:
+            note_waiting(book.storage_root, CH4.name, key, area, scene_id, is_waiting=True)
+        raise AirflowSkipException(str(error)) from None
     except Exception as error:
+        if area:
+            note_waiting(book.storage_root, CH4.name, key, area, scene_id, is_waiting=False)
         book.settle(key, [FailedScene.from_exception(error, scene_id=scene_id, stage=stage, area=area)])
         raise
 

@@ -7,12 +7,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import get_current_context
 from plumewatch.failures import FailureBook
 from plumewatch.gases import CH4
 from plumewatch.jobs import JobResult
-from plumewatch.missing_settings import missing_wind
+from plumewatch.keys import DAY
+from plumewatch.missing_settings import HUB_ACCOUNT, missing_hub_account, missing_wind
 from plumewatch.statuses import PIXELS_STAGE
 
+from plumewatch_airflow.assets import partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.detection import afterwards, draw_maps
 from plumewatch_airflow.failures import failure_book
@@ -49,8 +52,14 @@ def joined(found: Any, fetched: Any) -> EmptyOperator:
 
 
 def search_recorded(found: Any, book: FailureBook, summary: Summary) -> None:
-    """Record what a search (`sentinel2.day_search.DaySearch`) found, and what failed, and count it."""
+    """Record what a search (`sentinel2.day_search.DaySearch`) found, and what failed, and count it.
+
+    Areas that need an account that isn't there are told of, once by alert.
+    """
     found.record(book)
+    reason = missing_hub_account(load_settings())
+    if found.without_account or not reason:
+        tell_missing(HUB_ACCOUNT, partition_key(get_current_context(), DAY), reason)
     summary.read, summary.written, summary.skipped = found.n_items, len(found.scenes), found.n_skipped
     summary.failed = len(found.failed)
 

@@ -45,7 +45,7 @@ def test_same_seed_same_bytes_and_a_former_world_is_replaced(world: World, tmp_p
 
 def test_another_seed_is_another_world(world: World, tmp_path: Path) -> None:
     folder, truth = world
-    other = build_world(tmp_path, truth["seed"] + 1)
+    other = build_world(tmp_path, truth["seed"] + 1, hub_areas=["qarn_alam"])
     assert {p["emission_kg_h"] for p in other["plumes"]}.isdisjoint(p["emission_kg_h"] for p in truth["plumes"])
     mine, theirs = digests(folder), digests(tmp_path)
     same = {name for name in mine.keys() & theirs.keys() if mine[name] == theirs[name]}
@@ -54,6 +54,11 @@ def test_another_seed_is_another_world(world: World, tmp_path: Path) -> None:
     unexpected = {n for n in same if not n.startswith(allowed) and "SCL" not in n and not n.endswith(".json")}
     unexpected -= {n for n in unexpected if n.endswith("CLD_20m.tif")}  # clear sky is the same in every world
     assert unexpected == {f"granules/{html}"}
+    of_hub = {area: [s for s in other["scenes"] if s["area"] == area] for area in ("qarn_alam", "hassi_messaoud")}
+    assert all(s["scene_id"].startswith(("S2A_MSIL2A_", "S2B_MSIL2A_", "S2C_MSIL2A_")) for s in of_hub["qarn_alam"])
+    assert all(s["scene_id"].endswith("_0_L2A") for s in of_hub["hassi_messaoud"])
+    [area] = json.loads((tmp_path / "areas" / "qarn_alam.geojson").read_text())["features"]
+    assert area["properties"]["catalogue"] == "sentinel_hub"
 
 
 def test_truth_on_disk_is_the_truth(world: World) -> None:

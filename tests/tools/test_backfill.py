@@ -17,6 +17,7 @@ import pytest
 from earthdata_archive import serve_archive
 from plumewatch.catalogues.catalogue import Catalogue
 from plumewatch.errors import InputError, ServiceError
+from plumewatch.missing_settings import NO_HUB_ACCOUNT
 from plumewatch.models import Area
 from plumewatch.settings import Settings
 from shapely.geometry import box
@@ -113,7 +114,7 @@ def test_the_cost_of_days_is_what_the_catalogues_have(monkeypatch: pytest.Monkey
         "5 days x 5 areas: 5 runs",
         "  away: scenes unknown: http://away: cannot be reached",
         "  failing: scenes unknown: http://default: 503",
-        "  hub: catalogue sentinel_hub is not served yet: its searches will fail",
+        f"  hub: scenes unknown: {NO_HUB_ACCOUNT}",
         "  near: 12 scenes of about 10 MB, 3 left out",
         "  too: scenes unknown: http://away: cannot be reached",
         "12 scenes, at most about 119 MB to read",

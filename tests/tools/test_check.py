@@ -24,7 +24,7 @@ from tools.checkout import CHECKOUT
 from tools.checks import machine
 from tools.checks.areas import check_areas
 from tools.checks.finding import Finding, State, missing
-from tools.checks.settings import check_accounts, check_alerts, check_names
+from tools.checks.settings import check_alerts, check_names
 from tools.checks.sources import (
     check_catalogues,
     check_earthdata,
@@ -158,7 +158,6 @@ def test_every_area_that_cannot_be_used_is_a_problem_and_the_others_count(area_f
     bundle, own = area_folders
     write_area(bundle / "good.geojson")
     write_area(own / "good.geojson")
-    write_area(own / "hub.geojson", catalogue="sentinel_hub")
     write_area(own / "degrees.geojson", crs="EPSG:4326")
     (own / "html.geojson").write_text("<html>")
     (own / "broken.gpkg").write_text("<html>")
@@ -169,7 +168,6 @@ def test_every_area_that_cannot_be_used_is_a_problem_and_the_others_count(area_f
         "broken.gpkg",
         "degrees.geojson",
         "html.geojson",
-        "catalogue sentinel_hub is not served",
         "good is in several files",
         "2: good",
     ]
@@ -319,12 +317,6 @@ def test_alert_channels_need_a_recipient_but_the_log() -> None:
     assert log.state is State.OK and is_fatal_problem(smtp)
     [webhook] = check_alerts(settings(alerts=("webhook",), alert_to="https://u:secret@host/hook?token=abc"))
     assert webhook.state is State.OK and "secret" not in webhook.text and "abc" not in webhook.text
-
-
-def test_accounts_of_later_versions_are_named_without_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SH_CLIENT_ID", "abc")
-    [hub] = check_accounts()
-    assert "is set; not used yet" in hub.text and "abc" not in hub.text
 
 
 def run_command(**environment: str) -> subprocess.CompletedProcess[str]:

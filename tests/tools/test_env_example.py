@@ -13,7 +13,6 @@ from plumewatch.settings import Settings, read_dotenv
 from tools.checkout import CHECKOUT
 
 EXAMPLE = CHECKOUT / ".env.example"
-LATER = ("SH_CLIENT_ID", "SH_CLIENT_SECRET", "SH_BASE_URL", "SH_TOKEN_URL")
 
 
 def listed() -> dict[str, str]:
@@ -24,10 +23,6 @@ def listed() -> dict[str, str]:
 def test_every_setting_is_listed_and_nothing_else() -> None:
     names = {settings.environment_name(field.name) for field in fields(Settings)}
     assert {name for name in listed() if not name.startswith("AWS_")} == names
-
-
-def test_settings_of_later_versions_are_not_offered() -> None:
-    assert not [name for name in LATER if name in EXAMPLE.read_text()]
 
 
 def test_a_plain_copy_changes_nothing() -> None:

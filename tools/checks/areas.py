@@ -14,8 +14,6 @@ from plumewatch.settings import Settings
 
 from tools.checks.finding import Finding, missing, ok, problem
 
-SERVED_CATALOGUES = ("stac",)
-
 
 def check_areas(settings: Settings) -> tuple[list[Finding], list[Area]]:
     """Every file of areas, and the areas that can be used."""
@@ -34,9 +32,6 @@ def check_areas(settings: Settings) -> tuple[list[Finding], list[Area]]:
             findings += [missing("areas", text) for text in warned]
     unread = dict(found for folder in {*map(storage.parent, files)} for found in unread_files(folder))
     findings += [missing("areas", f"not read: {file}: {reason}") for file, reason in sorted(unread.items())]
-    for area in (area for area in areas if area.catalogue not in SERVED_CATALOGUES):
-        findings.append(problem("areas", f"{area.file}: {area.name}: catalogue {area.catalogue} is not served yet"))
-    areas = [area for area in areas if area.catalogue in SERVED_CATALOGUES]
     names = [area.name for area in areas]
     for name in sorted({name for name in names if names.count(name) > 1}):
         where = ", ".join(area.file for area in areas if area.name == name)

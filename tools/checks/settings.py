@@ -8,18 +8,17 @@ from dataclasses import fields
 from difflib import get_close_matches
 
 from plumewatch.errors import redact
-from plumewatch.settings import CHECKOUT, Settings, environment_name, read_dotenv
+from plumewatch.settings import CHECKOUT, OTHER_NAMES, Settings, environment_name, read_dotenv
 
 from tools.checks.finding import Finding, ok, problem
 from tools.processes import MARK
 
 OURS = "PLUMEWATCH_"
-KNOWN = [environment_name(field.name) for field in fields(Settings)]
+KNOWN = [*(environment_name(field.name) for field in fields(Settings)), *OTHER_NAMES.values()]
 NO_SETTINGS = ("PLUMEWATCH_TEST_DATA", MARK)
 """What the tests and the supervisor use."""
 LIKE_OURS, LIKE_ANOTHER = 0.6, 0.85
 """How alike (difflib's ratio) a name behind the prefix, or a name without it, is to the setting that is meant."""
-LATER_ACCOUNTS = {"SH_CLIENT_ID": "Sentinel Hub"}
 CHANNEL_CONNECTIONS = {"smtp": "smtp_default", "sns": "aws_default", "slack": "slack_default"}
 
 
@@ -74,10 +73,3 @@ def check_alerts(settings: Settings) -> Iterator[Finding]:
         else:
             needs = f", by Airflow's connection {connection} (not looked at here)" if connection else ""
             yield ok("alerts", f"{channel}: to {redact(settings.alert_to)}{needs}")
-
-
-def check_accounts() -> Iterator[Finding]:
-    """Accounts of later versions."""
-    for name, service in LATER_ACCOUNTS.items():
-        is_set = "set" if os.environ.get(name) else "not set"
-        yield ok(service, f"{name} is {is_set}; not used yet")

@@ -10,7 +10,7 @@ import requests
 from plumewatch import storage
 from plumewatch.catalogues.data_space import HOST as DATA_SPACE
 from plumewatch.catalogues.data_space import KEYS, EodataAccess
-from plumewatch.catalogues.services import catalogue_of
+from plumewatch.catalogues.services import STAC, catalogue_of
 from plumewatch.errors import ConfigurationError, InputError, PlumewatchError, redact, some_of
 from plumewatch.inventory.refresh import MAX_NAMED, NAMES, inventory_files
 from plumewatch.missing_settings import NO_INVENTORIES, NO_TOKEN, NO_WIND_SOURCE
@@ -30,8 +30,9 @@ TIMEOUT_S = (5.0, 10.0)
 
 
 def check_catalogues(settings: Settings, areas: Sequence[Area]) -> Iterator[Finding]:
-    """Each catalogue that an area is searched in."""
-    for url in sorted({area.stac_api or settings.stac_api for area in areas} or {settings.stac_api}):
+    """Each STAC API that an area is searched in."""
+    of_stac = [area for area in areas if area.catalogue == STAC]
+    for url in sorted({area.stac_api or settings.stac_api for area in of_stac} or {settings.stac_api}):
         if reason := why_unreachable(url):
             yield problem("catalogue", f"{url}: {reason}; `sentinel2_daily_ingest` needs it", is_fatal=False)
         else:

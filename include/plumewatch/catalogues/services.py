@@ -13,17 +13,21 @@ from plumewatch.models import Area
 from plumewatch.rasters.access import Access
 from plumewatch.settings import Settings
 
-STAC = "stac"
+STAC, SENTINEL_HUB = "stac", "sentinel_hub"
 
 
 def catalogue_of(area: Area, settings: Settings, apis: dict[str, StacApi] | None = None) -> Catalogue:
     """Return the catalogue of an area: its own or else the settings' STAC API, its collection or else sentinel-2-l2a.
 
-    `apis` keeps the STAC APIs that were asked before, by address, so that areas of one service share its session.
-    Raises ConfigurationError where no module serves it.
+    Or Sentinel Hub, by the settings' account. `apis` keeps the STAC APIs that were asked before, by address, so that
+    areas of one service share its session. Raises ConfigurationError where there is no account, or no module serves it.
     """
+    if area.catalogue == SENTINEL_HUB:
+        from plumewatch.catalogues.sentinel_hub import SentinelHub  # its client takes a second to import
+
+        return SentinelHub(settings, area.name)
     if area.catalogue != STAC:
-        raise ConfigurationError(f"area {area.name}: catalogue {area.catalogue!r} is not served yet; allowed: {STAC}")
+        raise ConfigurationError(f"area {area.name}: catalogue {area.catalogue!r}; allowed: {STAC}, {SENTINEL_HUB}")
     url = area.stac_api or settings.stac_api
     api = ({} if apis is None else apis).setdefault(url, StacApi(url, _requests_per_s(url)))
     return StacCatalogue(api, area.collection or DEFAULT_COLLECTION, _access(url, settings))

@@ -36,12 +36,24 @@ IMPOSSIBLE_REFLECTANCE: float = _REFLECTANCE["impossible_reflectance"]["value"]
 IMPOSSIBLE_FRACTION: float = _REFLECTANCE["impossible_fraction"]["value"]
 
 
+FINE_BANDS, COARSE_BANDS = ("B02", "B03", "B04", "B08"), ("B01", "B09")
+FINE_M, SWIR_M, COARSE_M = 10.0, 20.0, 60.0  # pixels of the products by band, Sentinel-2 User Handbook
+
 BAND_LISTS = ("eo:bands", "bands", "raster:bands")
 
 
 def asset_keys(band: str) -> tuple[str, ...]:
     """Return the keys under which catalogues keep a band (`B11`), the classification (`SCL`) or cloud (`CLD`)."""
     return tuple(_REFERENCE["assets"][band])
+
+
+def product_pixel_m(band: str) -> float:
+    """Return the size of a band's pixels in the products, in metres.
+
+    >>> product_pixel_m("B04"), product_pixel_m("B12"), product_pixel_m("B09")
+    (10.0, 20.0, 60.0)
+    """
+    return FINE_M if band in FINE_BANDS else COARSE_M if band in COARSE_BANDS else SWIR_M
 
 
 def find_asset(assets: Collection[str], band: str) -> str | None:

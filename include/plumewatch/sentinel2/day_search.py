@@ -10,18 +10,19 @@ from datetime import date, timedelta
 from typing import Any
 
 from plumewatch.areas import WHOLE_SEARCH, read_areas, select_areas
-from plumewatch.catalogues.services import catalogue_of
+from plumewatch.catalogues.services import SENTINEL_HUB, catalogue_of
 from plumewatch.catalogues.stac import StacApi
-from plumewatch.errors import ConfigurationError, PlumewatchError, some_of
+from plumewatch.errors import ConfigurationError, PlumewatchError, QuotaUsedUp, some_of
 from plumewatch.failures import FailureBook, NothingDone, went_through
 from plumewatch.gases import CH4
 from plumewatch.http import one_patience_per_host, side_by_side
+from plumewatch.missing_settings import HUB_ACCOUNT, missing_hub_account
 from plumewatch.models import Area, FailedScene
 from plumewatch.observations import areas_observed, write_observations
 from plumewatch.sentinel2.scene import SceneRef
 from plumewatch.sentinel2.search import FoundScenes, SkippedScene, search_scenes
 from plumewatch.settings import Settings
-from plumewatch.statuses import FAILED, NO_INPUT, SEARCH_STAGE, SKIPPED_DUPLICATE
+from plumewatch.statuses import FAILED, NO_INPUT, SEARCH_STAGE, SKIPPED_DUPLICATE, WAITING_FOR_QUOTA
 
 NAMES_SHOWN = 20
 
@@ -59,6 +60,8 @@ class DaySearch:
     """Key and what failed: a search, or an item that cannot be used."""
     searched: set[tuple[str, str]] = field(default_factory=set)
     """Keys and areas whose search was answered for that whole day."""
+    unasked: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
+    """Key and area whose catalogue wasn't asked, or refused for this month, and what its observation says of it."""
     no_areas: str | None = None
     """Where no area is given: that, and what to do."""
 
@@ -74,6 +77,11 @@ class DaySearch:
         return len(self.skipped)
 
     @property
+    def without_account(self) -> list[str]:
+        """Areas whose catalogue needs an account that isn't there."""
+        return [area for _, area, row in self.unasked if row.get("missing_setting")]
+
+    @property
     def unanswered(self) -> list[str]:
         """Areas whose search failed and may go well when it is tried again."""
         return sorted({str(failure.area) for _, failure in self.failed if _may_be_answered(vars(failure))})
@@ -84,6 +92,7 @@ class DaySearch:
         self.skipped += later.skipped
         self.failed = [f for f in self.failed if not _may_be_answered(vars(f[1]))] + later.failed
         self.searched |= later.searched
+        self.unasked += later.unasked
 
     def raise_if_all_failed(self) -> None:
         """Raise where there is nothing to fetch and something failed: an empty day must not look like a good one."""
@@ -95,12 +104,15 @@ class DaySearch:
 
         An area whose search failed keeps what is known of its day from an earlier one.
         """
-        for key in sorted({key for key, _ in self.searched} | {key for key, _ in self.failed}):
+        for key in sorted({str(row[0]) for row in (*self.searched, *self.failed, *self.unasked)}):
             areas = {area for day, area in self.searched if day == key}
             failures = [failure for day, failure in self.failed if day == key]
             unsearched = {f.area for f in failures if f.area and f.scene_id == WHOLE_SEARCH} - areas
-            unsearched -= areas_observed(book.storage_root, CH4.name, key)
-            rows = self.observations(key, areas) + [observation_of(area, FAILED) for area in sorted(unsearched)]
+            told: dict[str, Mapping[str, Any]] = {area: {"outcome": FAILED} for area in unsearched}
+            told |= {area: row for day, area, row in self.unasked if day == key and area not in areas}
+            unsearched = told.keys() - areas_observed(book.storage_root, CH4.name, key)
+            rows = self.observations(key, areas)
+            rows += [{**observation_of(area, FAILED), **told[area]} for area in sorted(unsearched)]
             write_observations(book.storage_root, CH4.name, key, SEARCH_STAGE, rows, areas=areas | unsearched)
             over = went_through(SEARCH_STAGE, [(area, WHOLE_SEARCH) for area in areas])
             book.settle(key, failures, over)
@@ -267,6 +279,10 @@ def search_areas(
     if not areas and not failures:
         folders = " or ".join(settings.area_folders)
         found.no_areas = f"there is no area of interest, so nothing is searched: put one into {folders}"
+    has_no_account = missing_hub_account(settings) is not None
+    unasked = [area for area in areas if area.catalogue == SENTINEL_HUB and has_no_account]
+    found.unasked += [(key, a.name, {"outcome": NO_INPUT, "missing_setting": HUB_ACCOUNT}) for a in unasked]
+    areas = [area for area in areas if area not in unasked]
     apis: dict[str, StacApi] = {}
 
     def search(area: Area) -> FoundScenes | PlumewatchError:
@@ -279,6 +295,9 @@ def search_areas(
     for area, answer in zip(areas, side_by_side(search, areas), strict=True):
         if isinstance(answer, FoundScenes):
             answered.append((area, answer))
+        elif isinstance(answer, QuotaUsedUp):
+            log.warning("%s: %s", area.name, answer)
+            found.unasked.append((key, area.name, {"outcome": WAITING_FOR_QUOTA}))
         else:
             failure = FailedScene.from_exception(answer, scene_id=WHOLE_SEARCH, stage=SEARCH_STAGE, area=area.name)
             found.failed.append((key, failure))

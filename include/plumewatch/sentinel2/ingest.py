@@ -5,23 +5,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from plumewatch import storage
 from plumewatch.areas import log_unreadable, read_areas
 from plumewatch.catalogues.catalogue import Catalogue
-from plumewatch.catalogues.services import catalogue_of
-from plumewatch.errors import ConfigurationError, PlumewatchError, redact
+from plumewatch.catalogues.services import SENTINEL_HUB, catalogue_of
+from plumewatch.errors import ConfigurationError, PlumewatchError, QuotaUsedUp, redact
 from plumewatch.gases import CH4
 from plumewatch.models import Area, FailedScene
-from plumewatch.observations import read_observations, write_observations
+from plumewatch.observations import read_observations, waiting_scenes, write_observations
 from plumewatch.rasters.scene_store import SKIP_NOTE, ScenePaths, read_skip_note, scene_paths
 from plumewatch.sentinel2 import replaced
 from plumewatch.sentinel2.day_search import named_areas, observation_of
 from plumewatch.sentinel2.scene_index import write_scene_index
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.settings import Settings
-from plumewatch.statuses import FAILED, FETCH_STAGE, SKIPPED_CLOUD, SKIPPED_DUPLICATE
+from plumewatch.statuses import FAILED, FETCH_STAGE, SKIPPED_CLOUD, SKIPPED_DUPLICATE, WAITING_FOR_QUOTA
 from plumewatch.tables import PIXELS
 from plumewatch.wind.product import requests_of_day
 from plumewatch.wind.providers import fetch_wind
@@ -58,7 +58,7 @@ def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: 
     try:
         written = _fetch(catalogue, item_href, areas[0], root)
     except PlumewatchError as error:
-        if not error.is_retryable:
+        if not error.is_retryable and not isinstance(error, QuotaUsedUp):
             _fetch_older(catalogue, item_href, older, areas[0], root)
         raise
     if written.endswith(SKIP_NOTE):
@@ -69,7 +69,12 @@ def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: 
 
 
 def _fetch(catalogue: Catalogue, href: str, area: Area, root: str) -> str:
-    return fetch_scene(catalogue.read_item(href), area, root, catalogue.access)
+    reader = None
+    if area.catalogue == SENTINEL_HUB:
+        from plumewatch.sentinel2.process_api import ProcessApi  # its client takes a second to import
+
+        reader = ProcessApi(cast(Any, catalogue), area)
+    return fetch_scene(catalogue.read_item(href), area, root, catalogue.access, reader)
 
 
 def _fetch_older(catalogue: Catalogue, item_href: str, older: Sequence[str], area: Area, root: str) -> None:
@@ -127,10 +132,12 @@ def record_missing_scenes(
 ) -> int:
     """Write an observation `failed` for each scene of the day that isn't stored, or that is in `failed` (area, id).
 
-    Return their number. One that was `withdrawn` is a duplicate, one left for its cloud `skipped_cloud`: no failures.
+    Return their number. One that was `withdrawn` is a duplicate, one left for its cloud `skipped_cloud`, one that
+    waits for its service's quota goes on to wait: no failures.
     Unless the `scenes` are all that their areas have of the day, what was written of others stays.
     """
     root = settings.table_root(SCENES)
+    waiting = waiting_scenes(settings.storage_root, CH4.name, key)
     duplicates = {(scene.area, scene.scene_id) for scene in withdrawn if scene.date == key}
     rows = []
     for scene in scenes:
@@ -142,7 +149,8 @@ def record_missing_scenes(
             seen = {name: note[name] for name in ("outcome", "clear_fraction", "covered_fraction")}
             rows.append({**observation_of(area, SKIPPED_CLOUD), **seen, "scene_id": scene_id, "observed_at_utc": at})
         elif is_failed or not storage.exists(paths.item):
-            outcome = SKIPPED_DUPLICATE if (area, scene_id) in duplicates else FAILED
+            outcome = WAITING_FOR_QUOTA if (area, scene_id) in waiting else FAILED
+            outcome = SKIPPED_DUPLICATE if (area, scene_id) in duplicates else outcome
             rows.append({**observation_of(area, outcome), "scene_id": scene_id})
     areas = {s["area"] for s in scenes}
     kept = [] if are_all_of_day else _observed_of_others(settings, key, scenes)

@@ -7,9 +7,9 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pystac
@@ -88,6 +88,21 @@ class StackedBands:
     """Where the cloud probability comes from, None where there is none."""
     angles: GranuleAngles | None = None
     """Of the granule, where the item doesn't state its own."""
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    """What else the stacked item is to say: how the pixels were made, angles that the source item doesn't state."""
+
+
+class BandReader(Protocol):
+    """Who reads the bands of an area's scenes, where they aren't files that the item lists."""
+
+    @property
+    def recipe(self) -> Sequence[str]:
+        """What the pixels depend on beside area and item."""
+        ...
+
+    def read(self, item: pystac.Item, grid: Grid) -> StackedBands:
+        """Return what `read_bands` does, and raise what it does."""
+        ...
 
 
 def read_bands(item: pystac.Item, area: Area, grid: Grid, access: Access = AS_IS) -> StackedBands:
@@ -133,7 +148,7 @@ def read_bands(item: pystac.Item, area: Area, grid: Grid, access: Access = AS_IS
             log.warning("%s: %s: its percentages are not calibrated there", name, cloud_from)
     margin = surroundings_px(grid)
     scl = around[margin:-margin, margin:-margin]
-    _warn_of_copies(name, sizes_m, grid)
+    warn_of_copies(name, sizes_m, grid)
     return StackedBands(
         bands={band: reflectance[band] for band in area.bands},
         scl=scl,
@@ -159,7 +174,7 @@ def _bands_for_cloud(item: pystac.Item, area: Area) -> list[str]:
     return [band for band in S2CLOUDLESS_BANDS if band not in area.bands]
 
 
-def _warn_of_copies(name: str, sizes_m: Mapping[str, float], grid: Grid) -> None:
+def warn_of_copies(name: str, sizes_m: Mapping[str, float], grid: Grid) -> None:
     """Name bands that are coarser than any product's, and those of methane whose cells are copies of coarser pixels."""
     finest_m = {band: grid.resolution_m if band in METHANE_BANDS else COARSEST_BAND_M for band in sizes_m}
     coarse = [f"{b} of {size:g} m" for b, size in sizes_m.items() if size > SAME_PIXEL_SIZE * finest_m[b]]

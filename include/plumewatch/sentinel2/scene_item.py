@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pystac
@@ -76,6 +76,8 @@ class SceneFacts:
     """Fingerprint of all that the scene depends on."""
     files: dict[str, tuple[int, str]]
     """Size in bytes and checksum of the rasters `data`, `scl`, `cloud`, `around`."""
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    """What else is known of it; goes before what is said here."""
 
 
 def build_item(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
@@ -148,6 +150,7 @@ def _properties(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
         FOOTPRINT: source.geometry,
         "plumewatch:recipe": facts.recipe,
         **{name: stated.get(name) for name in COPIED},
+        **facts.properties,
     }
     return {name: value for name, value in properties.items() if value is not None}
 

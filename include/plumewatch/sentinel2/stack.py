@@ -42,6 +42,7 @@ from plumewatch.sentinel2.bands import (
 )
 from plumewatch.sentinel2.clouds import compute_clear_mask, is_cloud, is_probable, pixel_settings
 from plumewatch.sentinel2.item_bands import (
+    BandReader,
     StackedBands,
     name_of_item,
     read_bands,
@@ -59,10 +60,12 @@ VERSIONED = ("updated", "deprecated", "s2:", "sentinel:", "earthsearch:", "proce
 log = logging.getLogger(__name__)
 
 
-def fetch_scene(item: pystac.Item, area: Area, scenes_root: str, access: Access = AS_IS) -> str:
+def fetch_scene(
+    item: pystac.Item, area: Area, scenes_root: str, access: Access = AS_IS, reader: BandReader | None = None
+) -> str:
     """Stack a scene on the area's grid and return the path of the STAC item that was written, or of a skip's note.
 
-    Its files are opened as `access` says.
+    Its files are opened as `access` says, or its bands are had from a `reader`.
 
     Written are `<scene_id>.tif` (the area's bands, reflectance x 10000, 0 is no data), `_scl.tif`, `_around.tif` (the
     classification with what lies around the grid), where the catalogue has it as GeoTIFF `_cloud.tif`, and last the
@@ -76,7 +79,7 @@ def fetch_scene(item: pystac.Item, area: Area, scenes_root: str, access: Access 
     contradicts what the item says.
     """
     grid = grid_of(area)
-    recipe = _recipe(item, area, grid)
+    recipe = _recipe(item, area, grid, reader.recipe if reader else ())
     observed_at = observed_at_utc(name_of_item(item), item.properties)
     paths = scene_paths(scenes_root, area.name, observed_at.date().isoformat(), item.id)
     if is_complete(paths, recipe):
@@ -88,7 +91,7 @@ def fetch_scene(item: pystac.Item, area: Area, scenes_root: str, access: Access 
             log.info("%s: already left: %s", paths.skip_note, note.get("reason"))
             return paths.skip_note
         storage.delete(paths.skip_note)
-    stacked = read_bands(item, area, grid, access)
+    stacked = reader.read(item, grid) if reader else read_bands(item, area, grid, access)
     inside = _inside(area, grid)
     seen = inside & (stacked.scl != NO_DATA_CLASS)
     cloud = is_cloud(stacked.scl, stacked.cloud, pixel_settings(area).max_cloud_probability)[seen]
@@ -124,6 +127,7 @@ def fetch_scene(item: pystac.Item, area: Area, scenes_root: str, access: Access 
         cloud_from=stacked.cloud_from,
         angles=stacked.angles,
         recipe=recipe,
+        properties=stacked.properties,
         files={kind: (len(content), checksum(content)) for kind, content in rasters.items()},
     )
     publish_scene(paths, rasters, build_item(item, facts))
@@ -174,7 +178,7 @@ def _clear_fraction(stacked: StackedBands, seen: NDArray[np.bool_], area: Area, 
     return round(float(clear[margin:-margin, margin:-margin][seen].mean()), 4)
 
 
-def _recipe(item: pystac.Item, area: Area, grid: Grid) -> str:
+def _recipe(item: pystac.Item, area: Area, grid: Grid, of_reader: Sequence[str]) -> str:
     """A fingerprint of what the stacked scene depends on."""
     version = {k: v for k, v in item.properties.items() if k.startswith(VERSIONED)}
     ingredients: Sequence[Any] = (
@@ -187,5 +191,6 @@ def _recipe(item: pystac.Item, area: Area, grid: Grid) -> str:
         shapely.to_wkb(area.geometry, hex=True),
         *(() if area.cloud_mask == "scl" else (area.cloud_mask,)),
         *(() if area.max_cloud_probability is None else (area.max_cloud_probability,)),
+        *of_reader,
     )
     return hashlib.sha256(json.dumps(ingredients, sort_keys=True, default=str).encode()).hexdigest()

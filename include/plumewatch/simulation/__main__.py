@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from plumewatch.simulation import build_world
+from plumewatch.simulation.sentinel2_plan import AREAS
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -14,8 +15,12 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m plumewatch.simulation", description=__doc__)
     parser.add_argument("--output", type=Path, required=True, help="local folder that the world is written to")
     parser.add_argument("--seed", type=int, default=1, help="each seed gives another world (default: 1)")
+    parser.add_argument(
+        "--sentinel-hub", action="append", default=[], metavar="AREA", choices=[area.name for area in AREAS],
+        help="an area that is to be searched in Sentinel Hub, not in the STAC API",
+    )  # fmt: skip
     arguments = parser.parse_args(argv)
-    truth = build_world(arguments.output, arguments.seed)
+    truth = build_world(arguments.output, arguments.seed, hub_areas=arguments.sentinel_hub)
     print(
         f"{arguments.output}: seed {arguments.seed}, {len(truth['scenes'])} scenes of {len(truth['areas'])} areas, "
         f"{len(truth['granules'])} granules, {len(truth['plumes'])} plumes and {len(truth['peaks'])} peaks planted"

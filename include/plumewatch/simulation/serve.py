@@ -1,7 +1,8 @@
 """`python -m plumewatch.simulation.serve DIR --port P` serves a world's catalogue as a STAC API on loopback.
 
 The API is `rustac serve`, a STAC server with an in-memory backend, as a child process. In front of it, on the one port
-that users see, stands a small web server that hands API requests on and serves the assets (/assets) with byte ranges.
+that users see, stands a small web server that hands API requests on and serves the assets (/assets) with byte ranges,
+and the same world as a Sentinel Hub (/sentinel_hub).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from plumewatch.errors import InputError, PlumewatchError, ServiceError
+from plumewatch.simulation.sentinel_hub import HUB_PATH, Hub, make_hub_app
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
@@ -147,7 +149,8 @@ def make_app(folder: Path) -> Starlette:
         return await run_in_threadpool(_fetch, target, body)
 
     assets = Mount("/assets", StaticFiles(directory=folder / "catalogue", check_dir=False))
-    return Starlette(routes=[assets, Route("/{path:path}", hand_on, methods=["GET", "POST"])])
+    hub = Mount(HUB_PATH, make_hub_app(Hub(folder)))
+    return Starlette(routes=[assets, hub, Route("/{path:path}", hand_on, methods=["GET", "POST"])])
 
 
 def _without_unknown_extensions(body: bytes) -> bytes:

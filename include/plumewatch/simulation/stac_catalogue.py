@@ -55,6 +55,15 @@ def scene_id(acquisition: Acquisition, tile: str) -> str:
     return f"{acquisition.unit}_{tile}_{acquisition.date.replace('-', '')}_0_L2A"
 
 
+def product_name(item: dict[str, Any]) -> str:
+    """Return the name of the product that an item describes, by which Sentinel Hub names the scene.
+
+    >>> product_name({"properties": {"s2:product_uri": "S2B_MSIL2A_20250830T101819_N0511_R008_T31RGR_X.SAFE"}})
+    'S2B_MSIL2A_20250830T101819_N0511_R008_T31RGR_X'
+    """
+    return str(item["properties"]["s2:product_uri"]).removesuffix(".SAFE")
+
+
 def stac_item(
     area: PlannedArea,
     acquisition: Acquisition,

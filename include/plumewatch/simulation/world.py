@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from plumewatch.simulation.sentinel2_plan import (
     plan_sources,
 )
 from plumewatch.simulation.sentinel2_scenes import write_scenes
-from plumewatch.simulation.stac_catalogue import COLLECTION, write_catalogue
+from plumewatch.simulation.stac_catalogue import COLLECTION, product_name, write_catalogue
 from plumewatch.simulation.wind_fields import (
     FILE_HEIGHTS_M,
     PRODUCT,
@@ -39,10 +40,12 @@ MUST_FIND_KG_H, MUST_FIND_PPM = 5000.0, 2.5
 ALL_CLOUD_PERCENT = 99.0
 
 
-def build_world(folder: str | Path, seed: int) -> dict[str, Any]:
+def build_world(folder: str | Path, seed: int, hub_areas: Collection[str] = ()) -> dict[str, Any]:
     """Build the world below a local folder and return its truth, which is also written to truth.json.
 
-    The same seed gives the same files, byte for byte. A world that the folder already holds is replaced.
+    The same seed gives the same files, byte for byte. A world that the folder already holds is replaced. The files of
+    `hub_areas` say that they are searched in Sentinel Hub; of them the truth names scenes by their products, as that
+    Catalog does.
     """
     folder = Path(folder)
     for part in PARTS:
@@ -59,11 +62,15 @@ def build_world(folder: str | Path, seed: int) -> dict[str, Any]:
         scenes += written[0]
         planted_plumes += written[1]
         items += written[2]
-        storage.write_json(str(folder / "areas" / f"{area.name}.geojson"), _area_file(area))
+        catalogue = "sentinel_hub" if area.name in hub_areas else "stac"
+        storage.write_json(str(folder / "areas" / f"{area.name}.geojson"), _area_file(area, catalogue))
     write_catalogue(str(folder / "catalogue"), items)
     peaks = write_granules(folder / "granules", seed, [simulate_arc(seed, arc, winds) for arc in arcs])
     listed = [source for area in AREAS for source in sources[area.name]]
     write_inventories(str(folder / "inventories"), read_power_plants(), listed)
+    products = {item["id"]: product_name(item) for item in items}
+    for row in (*scenes, *planted_plumes):
+        row["scene_id"] = products[row["scene_id"]] if row["area"] in hub_areas else row["scene_id"]
     truth = _truth(seed, scenes, planted_plumes, peaks, listed)
     storage.write_json(str(folder / TRUTH_FILE), truth)
     return truth
@@ -92,13 +99,13 @@ def _write_winds(
     return fields
 
 
-def _area_file(area: PlannedArea) -> dict[str, Any]:
+def _area_file(area: PlannedArea, catalogue: str) -> dict[str, Any]:
     west, south, east, north = area.bounds_deg()
     ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
     properties = {
         "name": area.name,
         "note": area.title,
-        "catalogue": "stac",
+        "catalogue": catalogue,
         "collection": COLLECTION,
         "max_cloud_cover": MAX_CLOUD_COVER_PERCENT,
     }

@@ -20,19 +20,23 @@ REFUSALS = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 
 
 @contextlib.contextmanager
-def lock(path: str) -> Iterator[None]:
-    """Hold a folder's lock: flock on a disk, gone with its process; a conditional PUT on S3, taken over when stale."""
+def lock(path: str, timeout_s: float | None = None) -> Iterator[None]:
+    """Hold a folder's lock: flock on a disk, gone with its process; a conditional PUT on S3, taken over when stale.
+
+    Raises LockTimeout where others hold it for so long, LOCK_TIMEOUT_S where None.
+    """
+    timeout_s = LOCK_TIMEOUT_S if timeout_s is None else timeout_s
     fs, inner = filesystem(path)
-    holder = _flock(Path(inner)) if is_local(path) else _s3_lock(fs, f"{inner}/{LOCK}")
+    holder = _flock(Path(inner), timeout_s) if is_local(path) else _s3_lock(fs, f"{inner}/{LOCK}", timeout_s)
     with holder:
         yield
 
 
 @contextlib.contextmanager
-def _flock(folder: Path) -> Iterator[None]:
+def _flock(folder: Path, timeout_s: float) -> Iterator[None]:
     import fcntl
 
-    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    deadline = time.monotonic() + timeout_s
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -58,9 +62,9 @@ def _is_still_there(file: IO[str], path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _s3_lock(fs: Any, key: str) -> Iterator[None]:
+def _s3_lock(fs: Any, key: str, timeout_s: float) -> Iterator[None]:
     token = os.urandom(16).hex().encode()
-    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    deadline = time.monotonic() + timeout_s
     while not _take_s3_lock(fs, key, token):
         _wait_for_lock(f"s3://{key}", deadline)
     try:
@@ -104,5 +108,5 @@ def _is_held(error: OSError) -> bool:
 
 def _wait_for_lock(what: str, deadline: float) -> None:
     if time.monotonic() > deadline:
-        raise LockTimeout(f"{what}: another writer held the lock for {LOCK_TIMEOUT_S:.0f} s")
+        raise LockTimeout(f"{what}: another writer held the lock until the end of our patience")
     time.sleep(0.05)

@@ -1,0 +1,198 @@
+"""How Sentinel Hub's APIs are asked: sentinelhub-py's client, made patient as the project is.
+
+It has one session (a token) for all of a process, its pauses and repetitions are bounded, and nothing of it is written
+anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Any, ClassVar
+
+import requests
+from sentinelhub import SentinelHubDownloadClient, SentinelHubSession
+from sentinelhub import SHConfig as HubConfig
+from sentinelhub.download.models import DownloadRequest
+from sentinelhub.download.rate_limit import SentinelHubRateLimit
+from sentinelhub.exceptions import DownloadFailedException, OutOfRequestsException, SHRateLimitWarning
+from urllib3.util import Retry
+
+from plumewatch.catalogues.processing_units import next_month
+from plumewatch.errors import InputError, PlumewatchError, QuotaUsedUp, ServiceError, redact
+from plumewatch.http import MAX_MESSAGE, PatientAdapter, no_answer
+
+TIMEOUT_S = (10.0, 120.0)  # to connect, between two pieces of an answer: a request of 2500 x 2500 px takes its time
+RATE_LIMIT_TRIES = 5  # so often a request that comes too early is sent in all
+LONGEST_PAUSE_S = 60.0  # the limits are by the minute; one that asks for more is left to the task's own retries
+PAUSE_S = 5.0  # where a service that is asked too often names none
+RETRIED_STATUS = (500, 502, 503, 504)  # of those of `http` all but 429, whose Retry-After is in milliseconds here
+SPENT_HEADER = "X-ProcessingUnits-Spent"
+QUOTA_CODE, QUOTA_TEXT = "INSUFFICIENT_PROCESSING_UNITS", "nsufficient processing units"
+"""By these the service's 403 for a month that is used up is known from one for want of a permission."""
+
+log = logging.getLogger(__name__)
+warnings.simplefilter("ignore", SHRateLimitWarning)  # `_BoundedRateLimit` tells of it
+
+
+class HubClient(SentinelHubDownloadClient):
+    """The client of sentinelhub-py with the project's patience; counts what is spent."""
+
+    _sessions: ClassVar[dict[tuple[str, str, str], SentinelHubSession]] = {}
+    _sessions_lock: ClassVar[Lock] = Lock()
+
+    def __init__(self, config: HubConfig, retries: int | None = None) -> None:
+        super().__init__(config=config, default_retry_time=PAUSE_S)
+        self.rate_limit = _BoundedRateLimit()
+        self.spent_units, self.n_requests = 0.0, 0
+        self._retries = retries
+        self._http = _http_session(retries)
+
+    def get_session(self) -> SentinelHubSession:
+        """Return the one session of this account in this process."""
+        key = (self.config.sh_token_url, self.config.sh_client_id, self.config.sh_client_secret)
+        with self._sessions_lock:
+            if key not in self._sessions:
+                self._sessions[key] = HubSession(self.config, self._retries)
+            return self._sessions[key]
+
+    def _do_download(self, request: DownloadRequest) -> requests.Response:
+        answer = self._send(request)
+        if answer.status_code == requests.codes.unauthorized and request.use_session:
+            self._sessions.clear()  # the token was withdrawn before its time; a new one, once
+            answer = self._send(request)
+        return answer
+
+    def _send(self, request: DownloadRequest) -> requests.Response:
+        answer = self._http.request(
+            request.request_type.value,
+            str(request.url),
+            json=request.post_values,
+            headers=self._prepare_headers(request),
+            timeout=TIMEOUT_S,
+        )
+        self.n_requests += 1
+        self.spent_units += _number(answer.headers.get(SPENT_HEADER))
+        return answer
+
+
+class HubSession(SentinelHubSession):
+    """A session that asks for its tokens as patiently as for all else, and says by name what is wrong with a client."""
+
+    def __init__(self, config: HubConfig, retries: int | None = None) -> None:
+        self._retries = retries
+        super().__init__(config)
+
+    def _collect_new_token(self) -> dict[str, Any]:
+        url = str(self.config.sh_token_url)
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self.config.sh_client_id,
+            "client_secret": self.config.sh_client_secret,
+        }
+        try:
+            with _http_session(self._retries) as session:
+                answer = session.post(url, data=form, timeout=TIMEOUT_S)
+        except requests.RequestException as error:
+            raise no_answer(url, error) from error
+        if answer.status_code in (requests.codes.bad_request, requests.codes.unauthorized, requests.codes.forbidden):
+            message = f"HTTP {answer.status_code}: the client is refused ({_told(answer)})"
+            raise ServiceError(f"{redact(url)}: {message}: look at SH_CLIENT_ID, SH_CLIENT_SECRET", answer.status_code)
+        if answer.status_code != requests.codes.ok:
+            raise ServiceError(f"{redact(url)}: HTTP {answer.status_code}", answer.status_code)
+        try:
+            token = answer.json()
+            return {"access_token": str(token["access_token"]), "expires_at": time.time() + float(token["expires_in"])}
+        except (ValueError, KeyError, TypeError) as error:
+            raise ServiceError(f"{redact(url)}: an answer without a token") from error
+
+
+class _HubAdapter(PatientAdapter):
+    """Repeats what a service that has trouble refuses, but not what comes too early: the client waits for that."""
+
+    @staticmethod
+    def _patience(retries: int | None) -> Any:
+        patience: Retry = PatientAdapter._patience(retries)
+        return patience.new(status_forcelist=RETRIED_STATUS, respect_retry_after_header=False)
+
+
+class _BoundedRateLimit(SentinelHubRateLimit):
+    """Waits as long as the service asks for (milliseconds), and not at all where that is too long for a task."""
+
+    def update(self, headers: dict[str, Any], *, default: float) -> None:
+        """Heed the pause that an answer of status 429 asks for."""
+        try:
+            pause_s = float(headers.get(self.RETRY_HEADER, default)) / 1000.0
+        except ValueError:
+            pause_s = default / 1000.0
+        if not pause_s <= LONGEST_PAUSE_S:
+            raise OutOfRequestsException(f"it asks for a pause of {pause_s:.0f} s, allowed: {LONGEST_PAUSE_S:.0f} s")
+        log.info("Sentinel Hub asks for a pause of %.1f s", pause_s)
+        self.next_download_time = max(time.monotonic() + pause_s, self.next_download_time)
+
+
+def _http_session(retries: int | None) -> requests.Session:
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _HubAdapter(retries))
+    return session
+
+
+@contextmanager
+def asking(url: str, allowed: str) -> Iterator[None]:
+    """Make what the client raises in the block an error of ours, which names the service.
+
+    QuotaUsedUp where the service says that the month is used up, ServiceError where it refuses, is busy or gives no
+    answer, InputError where its answer is of another form than `allowed`.
+    """
+    try:
+        yield
+    except PlumewatchError:
+        raise
+    except OutOfRequestsException as error:
+        raise ServiceError(f"{redact(url)}: HTTP 429: asked too often ({error})", 429) from error
+    except DownloadFailedException as error:
+        raise _refusal(url, error.request_exception) from error
+    except requests.RequestException as error:
+        raise no_answer(url, error) from error
+    except json.JSONDecodeError as error:  # a page of a proxy or of maintenance with status 200
+        raise ServiceError(f"{redact(url)}: an answer that isn't JSON: {redact(str(error))[:200]}") from error
+    except Exception as error:  # what the client makes of an answer of another form
+        raise InputError(
+            redact(url), f"an answer of another form ({type(error).__name__}: {error})", allowed
+        ) from error
+
+
+def _refusal(url: str, error: requests.RequestException | None) -> PlumewatchError:
+    answer = getattr(error, "response", None)
+    if answer is None:
+        return no_answer(url, error or requests.RequestException("no answer"))
+    told = _told(answer)
+    if answer.status_code == requests.codes.forbidden and (QUOTA_CODE in answer.text or QUOTA_TEXT in answer.text):
+        until = next_month(datetime.now(UTC))
+        return QuotaUsedUp(f"{redact(url)}: {told}; the account has units again from {until} on", until)
+    return ServiceError(f"{redact(url)}: HTTP {answer.status_code}: {told}", answer.status_code)
+
+
+def _told(answer: requests.Response) -> str:
+    """What a service says of an error, without secrets: its own words, else the beginning of the page."""
+    try:
+        said = answer.json()
+        error = said.get("error", said)
+        text = error.get("message") or json.dumps(error) if isinstance(error, dict) else str(error)
+    except (ValueError, AttributeError):
+        text = answer.text
+    return redact(" ".join(text.split()))[:MAX_MESSAGE]
+
+
+def _number(text: str | None) -> float:
+    try:
+        return max(float(text or 0.0), 0.0)
+    except ValueError:
+        return 0.0
