@@ -39,9 +39,9 @@ WORKDIR /opt/plumewatch
 COPY --from=packages /opt/plumewatch/.venv .venv
 COPY --from=packages --chown=plumewatch:plumewatch /opt/plumewatch/.cache .cache
 COPY . .
-# Spark's classes, loaded once here, shorten the start of each job; their archive fits the Java of this image.
-RUN SPARK_LOCAL_HOSTNAME=localhost SPARK_LOCAL_IP=127.0.0.1 python -m plumewatch.spark_runtime && chown -R plumewatch:plumewatch .cache
 USER 50000:50000
+# Spark's classes, loaded once here, shorten the start of each job; their archive fits the Java of this image.
+RUN SPARK_LOCAL_HOSTNAME=localhost SPARK_LOCAL_IP=127.0.0.1 python -m plumewatch.spark_runtime
 ENV AIRFLOW_HOME=/opt/airflow \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/plumewatch/dags \
     AIRFLOW__CORE__PLUGINS_FOLDER=/opt/plumewatch/plugins \
