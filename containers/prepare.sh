@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Once, before Airflow starts: its database in the present version, and the bucket where the storage is on S3.
 set -euo pipefail
+airflow db check --retry 30 --retry-delay 2
 airflow db migrate
 python - <<'PYTHON'
 from plumewatch import storage

@@ -3,10 +3,10 @@
 set -euo pipefail
 work=$1
 step() { printf '[%5d s] %s\n' "$SECONDS" "$*"; }
-for program in buildah podman debootstrap crun netavark; do
-    if [[ $EUID != 0 ]] || ! command -v $program > /dev/null && [[ ! -x /usr/lib/podman/$program ]]; then
+for program in buildah podman debootstrap crun netavark iptables catatonit; do
+    if [[ $EUID != 0 ]] || ! command -v $program > /dev/null && [[ ! -x /usr/lib/podman/$program && ! -x /usr/libexec/podman/$program ]]; then
         echo "No container engine answers, and its stand-in needs root and: apt-get install --no-install-recommends" \
-            "buildah podman crun debootstrap netavark aardvark-dns" >&2
+            "buildah podman crun debootstrap netavark aardvark-dns iptables catatonit" >&2
         exit 1
     fi
 done
