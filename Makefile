@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 TOOL := .venv/bin/python -m tools
 
-.PHONY: help demo test up down check backfill repeat faults bench evaluate lint lock
+.PHONY: help demo test up down check backfill repeat faults bench evaluate containers lint lock
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r name what; do printf '  make %-9s  %s\n' "$$name" "$$what"; done
@@ -46,6 +46,9 @@ evaluate: .venv/installed  ## quality in full size: recall, errors, calibration 
 
 bench: .venv/installed  ## speed against baselines of the same run, a JSON line each [ONLY=oco2|methane]
 	@$(TOOL).bench $(if $(ONLY),--only "$(ONLY)")
+
+containers: .venv/installed  ## image and compose files: lint, build, the demonstration inside, and down [ONLY=lint]
+	@ONLY="$(ONLY)" bash tools/containers/check.sh
 
 lint: .venv/installed  ## linters and types
 	@$(TOOL).run ruff check .

@@ -29,10 +29,10 @@ from plumewatch.models import FailedScene
 from plumewatch.oco2.archive.cmr import search_granules
 from plumewatch.oco2.archive.listing import GranuleRef, read_listing
 from plumewatch.sentinel2.search import search_scenes
-from plumewatch.settings import CHECKOUT, CMR, Settings
+from plumewatch.settings import CMR, Settings
 
 from tools.airflow_client import AirflowError
-from tools.checkout import LOCAL_AIRFLOW
+from tools.checkout import CHECKOUT, LOCAL_AIRFLOW
 from tools.checks.settings import say_unknown_names
 from tools.checks.sources import why_unreachable
 from tools.java import present_java

@@ -9,8 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 
-from plumewatch.settings import CHECKOUT
-
+from tools.checkout import CHECKOUT
 from tools.checks.areas import check_areas
 from tools.checks.finding import Finding, State
 from tools.checks.machine import check_java, check_python, check_spark, check_storage, check_waiting

@@ -37,7 +37,7 @@ from tools.airflow_client import FINISHED, AirflowClient, AirflowError, Run, Tas
 from tools.checkout import CHECKOUT, DEMO
 from tools.comparison import Comparison, Found, Row, compare_peaks, compare_plumes, compare_red_runs
 from tools.java import JavaNotFound, find_java
-from tools.local_airflow import LocalAirflow
+from tools.local_airflow import LocalAirflow, wait_for_dags
 from tools.places import Place, demo_place, remember_demo
 from tools.ports import choose_ports
 from tools.s3_server import BUCKET, S3ServerMissing, find_versitygw
@@ -100,8 +100,8 @@ def run_demo(seed: int, storage_kind: str) -> int:
         place, airflow = prepare_place(storage_kind)
         truth = boot(place, airflow, supervisor, seed, clock)
         remember_demo(storage_kind, seed)
-        red, tasks, runs = process(airflow.client, supervisor, truth, clock)
-        problems = _report(truth, place.environment["PLUMEWATCH_STORAGE_ROOT"], red)
+        red, tasks, runs = process(airflow.client, supervisor.check, truth, clock)
+        problems = report(truth, place.environment["PLUMEWATCH_STORAGE_ROOT"], red)
         clock.lap("comparison")
         _say_where_time_went(clock, runs, tasks)
     _say_where_maps_are(storage_kind)
@@ -143,19 +143,19 @@ def boot(place: Place, airflow: LocalAirflow, supervisor: Supervisor, seed: int,
     supervisor.wait("world", building)
     clock.lap("the world")
     place.start(airflow, migrating, supervisor, clock.say)
-    airflow.wait_for_dags(supervisor, set(DAG_IDS))
+    wait_for_dags(airflow.client, supervisor.check, set(DAG_IDS))
     clock.lap("the servers' start")
     return dict(json.loads((world / "truth.json").read_text()))
 
 
 def process(
-    client: AirflowClient, supervisor: Supervisor, truth: Row, clock: Clock, reprocess: str = "none"
+    client: AirflowClient, check: Callable[[], None], truth: Row, clock: Clock, reprocess: str = "none"
 ) -> tuple[dict[str, list[str]], list[TaskRun], list[Run]]:
     """Run the DAGs over the world's dates; return the keys of red runs by DAG, the task instances and the runs."""
     for dag_id in DAG_IDS:
         client.pause(dag_id, False)
     client.trigger(INVENTORIES)
-    _wait(client, supervisor, clock, truth["red_keys"], backfills=[])
+    _wait(client, check, clock, truth["red_keys"], backfills=[])
     clock.lap(INVENTORIES)
     dates, months = truth["dates"], truth["months"]
     clock.say(f"Backfill of {EXTRACTION} for {', '.join(months)} and of {INGEST} from {dates[0]} to {dates[-1]}")
@@ -163,7 +163,7 @@ def process(
         client.backfill(EXTRACTION, f"{months[0]}-01", f"{months[-1]}-01", max_active_runs=1, reprocess=reprocess),
         client.backfill(INGEST, dates[0], dates[-1], max_active_runs=MAX_ACTIVE_RUNS, reprocess=reprocess),
     ]
-    runs = _wait(client, supervisor, clock, truth["red_keys"], backfills)
+    runs = _wait(client, check, clock, truth["red_keys"], backfills)
     clock.lap("the runs")
     for dag_id in DAG_IDS:
         client.pause(dag_id)  # so that `make up DEMO=1` shows these runs and starts none for today
@@ -176,7 +176,7 @@ def process(
 
 def _wait(
     client: AirflowClient,
-    supervisor: Supervisor,
+    check: Callable[[], None],
     clock: Clock,
     red_keys: Mapping[str, Sequence[str]],
     backfills: Sequence[int],
@@ -186,7 +186,7 @@ def _wait(
     told: set[tuple[str, str]] = set()
     quiet = 0
     while True:
-        supervisor.check()
+        check()
         runs = client.runs()
         for run in runs:
             if run.is_finished and (run.dag_id, run.run_id) not in told:
@@ -212,7 +212,7 @@ def ended_text(run: Run, red_keys: Mapping[str, Sequence[str]]) -> str:
     return f"{run.state:7} {run.dag_id} {run.partition_key or ''}{' (as it must: a bad file is planted)' * is_planted}"
 
 
-def _report(truth: Row, root: str, red: dict[str, list[str]]) -> list[str]:
+def report(truth: Row, root: str, red: dict[str, list[str]]) -> list[str]:
     """Print what was found against what was planted; return what is wrong."""
     plumes = _rows(PLUMES, root, {"method": CH4.method})
     peaks = _rows(PEAKS, root, {"method": CO2.method})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tools.airflow_client import AirflowClient
 from tools.checkout import CHECKOUT, kept_secrets, write_privately
-from tools.supervisor import Service, ServiceFailed, Supervisor
+from tools.supervisor import Service, ServiceFailed
 
 USER = "admin"
 PARALLELISM = 4
@@ -100,29 +100,34 @@ class LocalAirflow:
     def _service(self, name: str, *arguments: str) -> Service:
         return Service(name, (sys.executable, "-m", "airflow", *arguments), self.environment)
 
-    def wait_until_healthy(self, supervisor: Supervisor, say: Callable[[str], None]) -> None:
-        """Wait for all parts, telling of each. Raises ServiceFailed after BOOT_TIMEOUT_S."""
-        deadline = time.monotonic() + BOOT_TIMEOUT_S
-        healthy: list[str] = []
-        while len(healthy) < len(PARTS):
-            states = self.client.health()
-            now_healthy = [part for part in PARTS if states.get(part) == "healthy"]
-            if len(now_healthy) > len(healthy):
-                say(f"Airflow: {', '.join(now_healthy)} up")
-            healthy = now_healthy
-            supervisor.check()
-            if time.monotonic() > deadline:
-                missing = [part for part in PARTS if part not in healthy]
-                raise ServiceFailed(f"Airflow isn't up after {BOOT_TIMEOUT_S:.0f} s; missing: {', '.join(missing)}")
-            time.sleep(POLL_S)
 
-    def wait_for_dags(self, supervisor: Supervisor, dag_ids: set[str]) -> None:
-        """Wait until the DAG processor has read these DAGs. Raises ServiceFailed with the first error of a DAG file."""
-        deadline = time.monotonic() + DAGS_TIMEOUT_S
-        while missing := dag_ids - self.client.dags().keys():
-            supervisor.check()
-            for file, trace in self.client.import_errors().items():
-                raise ServiceFailed(f"{file} doesn't load:\n{trace}")
-            if time.monotonic() > deadline:
-                raise ServiceFailed(f"DAGs not found after {DAGS_TIMEOUT_S:.0f} s: {', '.join(sorted(missing))}")
-            time.sleep(POLL_S)
+def wait_until_healthy(client: AirflowClient, check: Callable[[], None], say: Callable[[str], None]) -> None:
+    """Wait for all parts, telling of each; `check` raises where it is of no use any more.
+
+    Raises ServiceFailed after BOOT_TIMEOUT_S.
+    """
+    deadline = time.monotonic() + BOOT_TIMEOUT_S
+    healthy: list[str] = []
+    while len(healthy) < len(PARTS):
+        states = client.health()
+        now_healthy = [part for part in PARTS if states.get(part) == "healthy"]
+        if len(now_healthy) > len(healthy):
+            say(f"Airflow: {', '.join(now_healthy)} up")
+        healthy = now_healthy
+        check()
+        if time.monotonic() > deadline:
+            missing = [part for part in PARTS if part not in healthy]
+            raise ServiceFailed(f"Airflow isn't up after {BOOT_TIMEOUT_S:.0f} s; missing: {', '.join(missing)}")
+        time.sleep(POLL_S)
+
+
+def wait_for_dags(client: AirflowClient, check: Callable[[], None], dag_ids: set[str]) -> None:
+    """Wait until the DAG processor has read these DAGs. Raises ServiceFailed with the first error of a DAG file."""
+    deadline = time.monotonic() + DAGS_TIMEOUT_S
+    while missing := dag_ids - client.dags().keys():
+        check()
+        for file, trace in client.import_errors().items():
+            raise ServiceFailed(f"{file} doesn't load:\n{trace}")
+        if time.monotonic() > deadline:
+            raise ServiceFailed(f"DAGs not found after {DAGS_TIMEOUT_S:.0f} s: {', '.join(sorted(missing))}")
+        time.sleep(POLL_S)

@@ -14,7 +14,7 @@ from subprocess import Popen
 from plumewatch.settings import OnProblem, read_dotenv
 
 from tools.checkout import CHECKOUT, DEMO, LOCAL_AIRFLOW, project_environment
-from tools.local_airflow import LocalAirflow
+from tools.local_airflow import LocalAirflow, wait_until_healthy
 from tools.ports import choose_ports, wait_for_answer
 from tools.s3_server import BUCKET, S3_PORT, S3Server
 from tools.supervisor import Service, Supervisor
@@ -53,7 +53,7 @@ class Place:
         supervisor.wait("migrate", migrating)
         say("Airflow: starting its four processes ...")
         supervisor.start(*airflow.services())
-        airflow.wait_until_healthy(supervisor, say)
+        wait_until_healthy(airflow.client, supervisor.check, say)
         for name, url in self.answers.items():
             wait_for_answer(url, name, supervisor)
 

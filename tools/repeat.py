@@ -32,10 +32,10 @@ def run_repeat() -> int:
         # Unpaused again, the DAGs also run for today: those rows are no part of the world.
         last_key = max(truth["dates"])
         first = read_contents(root, last_key)
-        process(airflow.client, supervisor, truth, clock, reprocess="completed")
+        process(airflow.client, supervisor.check, truth, clock, reprocess="completed")
         second = differences(first, read_contents(root, last_key))
         storage.delete(root)
-        process(airflow.client, supervisor, truth, clock, reprocess="completed")
+        process(airflow.client, supervisor.check, truth, clock, reprocess="completed")
         third = differences(first, read_contents(root, last_key))
     print("\nSecond backfill, same storage:\n  " + "\n  ".join(second))
     print("\nThird backfill, empty storage:\n  " + "\n  ".join(third))

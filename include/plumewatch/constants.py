@@ -1,5 +1,7 @@
 """Physical constants, each with its unit in the name and its source beside it."""
 
+from pathlib import Path
+
 STANDARD_GRAVITY_M_S2 = 9.80665  # CODATA 2018, exact by definition
 MOLAR_MASS_C_KG_MOL = 0.012011  # IUPAC 2021 atomic weights
 MOLAR_MASS_CO2_KG_MOL = 0.0440095  # IUPAC 2021 atomic weights
@@ -18,3 +20,6 @@ KT_H_PER_KG_S = SECONDS_PER_HOUR * 1e-6  # 1 kt is 1e6 kg
 HOURS_PER_YEAR = 8760.0  # 365 days: inventories give tonnes per calendar year
 MEDIAN_OF_ABSOLUTE_NORMAL = 0.6744897501960817  # median of |x| of a standard normal x
 MAD_TO_SIGMA = round(1.0 / MEDIAN_OF_ABSOLUTE_NORMAL, 4)  # 1.4826, with which the methane model was fitted
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+"""The folder that holds include/; where the library is installed as a wheel, the place of the wheel: set paths then."""

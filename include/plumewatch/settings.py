@@ -15,11 +15,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from plumewatch import storage
+from plumewatch.constants import CHECKOUT
 from plumewatch.errors import ConfigurationError, redact
 from plumewatch.orbits import OCO2, SENSOR_NAMES
-
-CHECKOUT = Path(__file__).resolve().parents[2]
-"""The folder that holds include/; where the library is installed as a wheel, the place of the wheel: set paths then."""
 
 CMR = "cmr"
 """Stands for NASA's archive in PLUMEWATCH_GRANULES."""

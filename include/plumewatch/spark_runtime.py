@@ -15,9 +15,9 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from plumewatch.constants import CHECKOUT
 from plumewatch.errors import ConfigurationError
 from plumewatch.reference.loading import read_reference
-from plumewatch.settings import CHECKOUT
 
 CACHE = CHECKOUT / ".cache"
 JAVA_VERSIONS = (17, 21)  # Spark 4.0 runs on these (its documentation)

@@ -120,6 +120,8 @@ def session_options(settings: Settings, java_options: str | None = None) -> dict
     }
     if settings.spark.startswith("spark://"):
         options["spark.jars"] = ",".join(map(str, spark_runtime.jars()))
+        if settings.spark_cores:  # else the first job takes all that the cluster has, and the next one waits
+            options["spark.cores.max"] = str(settings.spark_cores)
     else:
         options |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
     return options

@@ -8,8 +8,9 @@ from dataclasses import fields
 from difflib import get_close_matches
 
 from plumewatch.errors import redact
-from plumewatch.settings import CHECKOUT, OTHER_NAMES, Settings, environment_name, read_dotenv
+from plumewatch.settings import OTHER_NAMES, Settings, environment_name, read_dotenv
 
+from tools.checkout import CHECKOUT
 from tools.checks.finding import Finding, ok, problem
 from tools.processes import MARK
 

@@ -175,6 +175,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m plumewatch.simulation.serve", description=__doc__)
     parser.add_argument("folder", type=Path, help="what `python -m plumewatch.simulation --output` has written")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"0 takes a free one (default: {DEFAULT_PORT})")
+    parser.add_argument("--host", default=HOST, help=f"own name to be reached by (default: {HOST}, by nobody else)")
     arguments = parser.parse_args(argv)
     folder = arguments.folder.resolve()
     app = make_app(folder)
@@ -186,9 +187,9 @@ def main(argv: list[str] | None = None) -> int:
     # Listening before the address is printed: whoever reads it can ask at once.
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, arguments.port))
+        listener.bind((arguments.host, arguments.port))
         listener.listen()
-        url = f"http://{HOST}:{listener.getsockname()[1]}"
+        url = f"http://{arguments.host}:{listener.getsockname()[1]}"
         try:
             with stac_server(folder, url) as app.state.backend:
                 print(url, flush=True)  # noqa: T201 - what the command says

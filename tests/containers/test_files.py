@@ -1,0 +1,121 @@
+"""The Dockerfile and the compose files agree with the project: `make containers` builds and runs them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from plumewatch.simulation.sentinel_hub import CLIENT_ID, CLIENT_SECRET, HUB_PATH, TOKEN
+
+from tools.checkout import CHECKOUT
+from tools.demo import HUB_AREA
+from tools.local_airflow import LocalAirflow
+
+COMPOSE = CHECKOUT / "docker-compose.yaml"
+DEMO = CHECKOUT / "docker-compose.demo.yaml"
+SECRETS = CHECKOUT / "containers" / "secrets.sh"
+VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)(:?[-?])?")
+OF_COMPOSE = {
+    "PLUMEWATCH_IMAGE", "POSTGRES_IMAGE", "S3_IMAGE", "BASE_IMAGE", "PORT", "SEED", "AIRFLOW_PARALLELISM",
+    "SPARK_WORKER_MEMORY",
+}  # fmt: skip
+
+
+def services(file: Path) -> dict[str, Any]:
+    return dict(yaml.safe_load(file.read_text())["services"])
+
+
+def made_secrets() -> dict[str, str]:
+    lines = subprocess.run(["bash", SECRETS], capture_output=True, text=True, check=True).stdout.splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def test_every_variable_is_a_setting_a_secret_or_of_the_compose_files() -> None:
+    known = set(re.findall(r"^#?([A-Z0-9_]+)=", (CHECKOUT / ".env.example").read_text(), re.MULTILINE))
+    used = {name for file in (COMPOSE, DEMO) for name, _ in VARIABLE.findall(file.read_text())}
+    assert used - known == OF_COMPOSE | made_secrets().keys()
+
+
+def test_no_secret_has_a_default_and_each_is_new_each_time() -> None:
+    first, second = made_secrets(), made_secrets()
+    for name, value in first.items():
+        assert len(value) >= 16 and value != second[name]
+        defaults = {how for variable, how in VARIABLE.findall(COMPOSE.read_text()) if variable == name}
+        assert defaults == {":?"}, name
+
+
+def test_nothing_runs_as_root_and_only_the_interface_is_published_on_loopback() -> None:
+    assert re.search(r"^USER 50000:50000$", (CHECKOUT / "Dockerfile").read_text(), re.MULTILINE)
+    for name, service in services(COMPOSE).items():
+        assert "no-new-privileges:true" in service["security_opt"], name
+        assert "privileged" not in service and service.get("user", "postgres") != "root"
+        published = service.get("ports", [])
+        assert published == (["127.0.0.1:${PORT:-8080}:8080"] if name == "api-server" else [])
+
+
+def test_images_are_pinned_and_every_server_has_a_healthcheck() -> None:
+    for name, service in {**services(DEMO), **services(COMPOSE)}.items():
+        image = service.get("image", "${PLUMEWATCH_IMAGE:-plumewatch:0.1.0}")
+        assert re.fullmatch(r"\$\{[A-Z0-9_]+_IMAGE:-[\w./-]+:v?\d[\w.-]*\}", image), image
+        assert name in ("prepare", "demo") or "healthcheck" in service, name
+
+
+def test_the_demonstration_has_the_simulated_account() -> None:
+    environment = services(DEMO)["scheduler"]["environment"]
+    url = environment["PLUMEWATCH_STAC_API"] + HUB_PATH
+    assert (environment["SH_BASE_URL"], environment["SH_TOKEN_URL"]) == (url, url + TOKEN)
+    assert (environment["SH_CLIENT_ID"], environment["SH_CLIENT_SECRET"]) == (CLIENT_ID, CLIENT_SECRET)
+    assert f"--sentinel-hub {HUB_AREA}" in (CHECKOUT / "containers" / "serve-world.sh").read_text()
+
+
+def test_airflow_is_tuned_as_on_one_machine(tmp_path: Path) -> None:
+    here = LocalAirflow(tmp_path, 8080, {}, reparse_s=30).environment
+    there = services(COMPOSE)["scheduler"]["environment"]
+    shared = {name for name in here.keys() & there.keys() if name.split("__")[1] in ("SCHEDULER", "WORKERS")}
+    assert len(shared) >= 3 and {n: here[n] for n in shared} == {n: there[n] for n in shared}
+
+
+def test_the_image_gets_what_runs_and_nothing_else() -> None:
+    kept = {line[1:] for line in (CHECKOUT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert kept >= {"containers", "dags", "include", "plugins", "spark_jobs", "tools", "requirements.lock"}
+    assert all((CHECKOUT / path).exists() for path in kept) and not kept & {"tests", ".env", ".git", "docs"}
+
+
+def test_jars_are_fetched_by_the_modules_that_are_copied_before_the_code(tmp_path: Path) -> None:
+    text = (CHECKOUT / "Dockerfile").read_text().replace("\\\n", " ")
+    copied = [path for line in text.splitlines() if line.startswith("COPY include/") for path in line.split()[1:-1]]
+    assert len(copied) == 7
+    for path in copied:
+        target = tmp_path / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CHECKOUT / path, target)
+    check = "from plumewatch import spark_runtime as s; assert '1.8.0' in s._ivy_text(); print(s.CACHE)"
+    run = subprocess.run(
+        [sys.executable, "-c", check], env={**os.environ, "PYTHONPATH": str(tmp_path / "include")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.stdout.strip() == str(tmp_path / ".cache"), run.stderr
+
+
+@pytest.mark.parametrize("password", ["simple", 'quote " and \\ backslash'])
+def test_the_entry_point_writes_the_password_file_and_drops_what_is_empty(tmp_path: Path, password: str) -> None:
+    show = (
+        "import json, os; print(json.load(open('passwords.json'))['admin']); print(os.environ.get('AWS_ENDPOINT_URL'))"
+    )
+    command = ["bash", str(CHECKOUT / "containers" / "entrypoint.sh"), "airflow"]
+    (tmp_path / "airflow").write_text(f"#!{sys.executable}\n{show}\nprint(os.environ.get('PLUMEWATCH_UI_PASSWORD'))\n")
+    (tmp_path / "airflow").chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "AIRFLOW_HOME": str(tmp_path), "PLUMEWATCH_UI_PASSWORD": password, "AWS_ENDPOINT_URL": "",
+    }  # fmt: skip
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert run.stdout.splitlines() == [password, "None", "None"], run.stderr
+    assert (tmp_path / "passwords.json").stat().st_mode & 0o077 == 0

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# The demonstration in podman's containers, inside the namespaces that stand-ins.sh makes: `in-namespace.sh WORK`.
+set -euo pipefail
+work=$1
+step() { printf '[%5d s] %s\n' "$SECONDS" "$*"; }
+umount /sys/fs/cgroup/unified 2> /dev/null || true  # crun refuses two kinds of cgroups side by side
+ip link set lo up
+
+finish() {
+    for name in $(podman ps --all --format '{{.Names}}'); do podman logs "$name" > "$work/$name.log" 2>&1 || true; done
+    podman rm --all --force > /dev/null && podman volume rm --all --force > /dev/null
+}
+trap finish EXIT
+
+step "Running the demonstration in containers"
+"$work/compose-check" docker-compose.yaml docker-compose.demo.yaml > "$work/project.json"
+python3 tools/containers/podman_up.py "$work/project.json" demo
+podman ps --format '{{.Names}} {{.Status}}'
+step "Running it with a wrong password, which must fail"
+if python3 tools/containers/podman_up.py "$work/project.json" demo PLUMEWATCH_UI_PASSWORD=wrong; then
+    echo "a wrong password is let in" >&2
+    exit 1
+fi
+step "Done"
