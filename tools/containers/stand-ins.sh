@@ -34,6 +34,7 @@ graphroot = "$work/images"
 runroot = "$work/run"
 CONF
 
+rm -rf "$work/run" "$work/networks"  # of a run that was cut off
 base=localhost/standin/debian:bookworm-slim
 if ! podman image exists $base; then
     step "Making the base image by debootstrap"
@@ -52,9 +53,9 @@ step "Building the image"
 build --tag "$PLUMEWATCH_IMAGE" . > "$work/build.log" 2>&1 || { tail -20 "$work/build.log" >&2; exit 1; }
 step "Building what stands in for PostgreSQL and versitygw"
 .venv/bin/python -m tools.s3_server
-build --file tools/containers/postgres.Dockerfile --tag localhost/standin/postgres . > "$work/build-postgres.log" 2>&1
-build --file tools/containers/s3.Dockerfile --ignorefile /dev/null --tag localhost/standin/versitygw . > "$work/build-s3.log" 2>&1
+build --file tools/containers/postgres.Dockerfile --tag localhost/standin/postgres:latest . > "$work/build-postgres.log" 2>&1
+build --file tools/containers/s3.Dockerfile --ignorefile /dev/null --tag localhost/standin/versitygw:latest . > "$work/build-s3.log" 2>&1
 podman image ls --format '{{.Repository}}:{{.Tag}} {{.Size}}' --filter reference="$PLUMEWATCH_IMAGE"
-export POSTGRES_IMAGE=localhost/standin/postgres S3_IMAGE=localhost/standin/versitygw
+export POSTGRES_IMAGE=localhost/standin/postgres:latest S3_IMAGE=localhost/standin/versitygw:latest
 # One process for the whole run: mounts and network of its own, which end with it.
 exec unshare --mount --net --pid --fork --mount-proc bash tools/containers/in-namespace.sh "$work"

@@ -1,5 +1,5 @@
-// compose-check FILE...: loads compose files as `docker compose` does, interpolation and schema included, and exits
-// with 1 and the reason where it would refuse them.
+// compose-check FILE...: loads compose files as `docker compose` does, interpolation and schema included, and prints
+// what they come to as JSON; exits with 1 and the reason where it would refuse them.
 package main
 
 import (
@@ -11,12 +11,25 @@ import (
 )
 
 func main() {
-	options, err := cli.NewProjectOptions(os.Args[1:], cli.WithOsEnv)
-	if err == nil {
-		_, err = options.LoadProject(context.Background())
-	}
-	if err != nil {
+	if err := show(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+func show(files []string) error {
+	options, err := cli.NewProjectOptions(files, cli.WithOsEnv)
+	if err != nil {
+		return err
+	}
+	project, err := options.LoadProject(context.Background())
+	if err != nil {
+		return err
+	}
+	text, err := project.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	fmt.Println(string(text))
+	return nil
 }
