@@ -32,7 +32,7 @@ RETRIED_STATUS = (429, 500, 502, 503, 504)
 MAX_BYTES = 512 * 2**20  # a chunk of ERA5 is 4 MB unpacked, GEOS-FP's whole globe 332 MB a day; an endless answer ends
 PIECE_BYTES = 2**20
 MAX_MESSAGE = 500
-THREADS = 8  # that search at once; with what a second may begin (Pace) as much as a public service should notice
+THREADS = 10  # that search at once, as many connections as requests keeps to a host; Pace bounds what they begin
 
 One = TypeVar("One")
 Answer = TypeVar("Answer")

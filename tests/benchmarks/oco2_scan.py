@@ -13,9 +13,7 @@ from figures import Figure, time_in_turns
 from orbits import simulate_orbit
 from plumewatch.oco2.evaluation.seed_step import EVERY, first_guess, fit_line_and_gaussian, select, whole_step
 from plumewatch.oco2.granules.seed_csv import SEED_COLUMNS
-from plumewatch.oco2.null_distribution import null_distribution
 from plumewatch.oco2.peaks import find_peaks
-from plumewatch.oco2.rows import Rows
 from plumewatch.oco2.scan import Scan
 from plumewatch.oco2.track import Track, compute_track
 
@@ -42,7 +40,7 @@ def scan_against_the_seed() -> Iterator[Figure]:
     sample = [centres[int(i)] for i in np.linspace(0, len(centres) - 1, SAMPLE)]
     converged = [_arrays(window, i) for i in sample if (window := select(orbit, i)) is not None]
     steps = [
-        lambda: Scan.of(Rows.of(track), null_distribution().part_scale),
+        partial(Scan.of_track, track),
         partial(find_peaks, track),
         lambda: [fit_line_and_gaussian(*arrays) for arrays in converged],
         lambda: [whole_step(orbit, i) for i in sample],

@@ -9,6 +9,7 @@ from plumewatch.oco2.evaluation import calibration
 from plumewatch.oco2.evaluation.judged_strips import World
 from plumewatch.oco2.evaluation.surroundings import SimulatedStripNoise
 from plumewatch.oco2.null_distribution import null_distribution
+from plumewatch.oco2.scan import Scan
 
 OTHER = 103  # neither of the purposes that are trained on or judged
 
@@ -27,18 +28,18 @@ def test_the_shipped_law_holds_on_new_strips_with_clouds_and_coasts() -> None:
     """Of other strips of 600 km, 2 % exceed the accepted threshold; Poisson bounds of 99 %."""
     law = null_distribution()
     strips = list(World(OTHER, (), (SimulatedStripNoise(),)).empty_strips(450))
-    largest = calibration.largest(strips, law.part_scale)
+    largest = np.array([Scan.of_track(judged.track).statistic.max() for judged in strips])
     assert 1 <= np.count_nonzero(largest > law.threshold(0.02)) <= 18  # 9 expected where noise reaches farthest
     assert np.count_nonzero(largest > law.threshold(0.0005)) <= 3  # 0.2 expected
 
 
 def test_calibration_is_repeatable_and_readable(tmp_path: Path) -> None:
     first, second = calibration.calibrate(60), calibration.calibrate(60)
-    assert first == second and first.scale > 0 and 0.8 < first.part_scale < 1.5
+    assert first == second and first.scale > 0 and 0.7 < first.slanted_scale < 1.2
     calibration.write_calibration(first, 60, tmp_path / "null.yaml")
     written = yaml.safe_load((tmp_path / "null.yaml").read_text())
     assert written["location"]["value"] == pytest.approx(first.location, abs=1e-4)
-    assert written["part_scale"]["value"] == pytest.approx(first.part_scale, abs=1e-4)
+    assert written["slanted_scale"]["value"] == pytest.approx(first.slanted_scale, abs=1e-4)
     assert all(entry["unit"] and entry["source"] for name, entry in written.items() if name != "version")
 
 

@@ -144,7 +144,7 @@ def test_a_skewed_plume_is_one_row_with_its_integral() -> None:
 def test_a_plume_that_half_of_the_strip_sees_is_found() -> None:
     columns = planted_columns(np.random.default_rng(19), 1000)
     km, is_left = along_km(columns), np.asarray(columns["Sounding/footprint"]) <= 3
-    seen = 3.5 * np.exp(-0.5 * ((km - 500) / 2.5) ** 2) * is_left
+    seen = 5.0 * np.exp(-0.5 * ((km - 500) / 2.5) ** 2) * is_left
     found = accepted(find_peaks(track_of({**columns, "xco2": columns["xco2"] + seen})))
     assert [p.fit.centre_km for p in found] == pytest.approx([500], abs=4)
 

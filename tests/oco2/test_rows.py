@@ -1,4 +1,4 @@
-"""Rows of footprints: their means, their own errors, and what their sides differ by."""
+"""Rows of footprints: their means, their own errors, and what their quarters differ by."""
 
 from __future__ import annotations
 
@@ -63,23 +63,25 @@ def test_what_stands_alone_counts_no_more_than_its_neighbours() -> None:
     assert np.abs(spoilt.value_ppm - clean.value_ppm).max() < 0.5
 
 
-def test_the_sides_of_a_row_tell_a_plume_of_one_side() -> None:
+def test_the_quarters_of_a_row_tell_a_plume_of_one_side() -> None:
     track = noisy(4)
     left = track.across_km < 0
     plume = 4.0 * np.exp(-0.5 * ((track.distance_km - 300.0) / 3.0) ** 2)
     rows = Rows.of(replace(track, xco2_ppm=track.xco2_ppm + plume * left))
     at = int(np.argmin(np.abs(rows.distance_km - 300.0)))
-    assert rows.side_ppm[1, at] == pytest.approx(4.0, abs=0.8) and abs(np.median(rows.side_ppm[1])) < 0.1
-    assert rows.left_share == pytest.approx([0.25, 0.5, 0.75], abs=0.01)
+    assert rows.quarter_ppm[:, at] == pytest.approx([2.0, 2.0, -2.0, -2.0], abs=0.8)
+    assert (np.abs(np.median(rows.quarter_ppm, axis=1)) < 0.1).all()
+    assert rows.quarter_share == pytest.approx(0.25, abs=0.01)
+    assert (rows.quarter_weight > 0).mean() > 0.95
 
 
-def test_a_coast_within_a_row_tells_nothing_of_its_sides() -> None:
+def test_a_coast_within_a_row_tells_nothing_of_its_quarters() -> None:
     columns = planted_columns(np.random.default_rng(5), 300)
     track = compute_track(soundings_of(columns))
     water = (track.across_km < 0) & (np.abs(track.distance_km - 150) < 10)
     rows = Rows.of(replace(track, is_water=water.astype(float)))
     here = np.abs(rows.distance_km - 150) < 9
-    assert (rows.side_variance_ppm2[1, here] == UNSEEN_PPM2).all() and rows.water[here] == pytest.approx(0.5)
+    assert (rows.quarter_weight[:, here] == 0).all() and rows.water[here] == pytest.approx(0.5)
 
 
 def test_strengths_of_what_rows_share_are_found_whatever_plumes_there_are() -> None:

@@ -85,6 +85,15 @@ def test_a_skip_holds_until_the_limit_or_the_item_changes(cloudy: str, tmp_path:
     assert stored(settings) == [] and not list((tmp_path / "scenes").rglob("*.tif"))
 
 
+def test_a_note_of_an_earlier_run_hides_no_failure(cloudy: str, tmp_path: Path) -> None:
+    fetch_area_scene(settings_with(tmp_path, max_cloud_cover=50), "dune", cloudy)
+    settings = settings_with(tmp_path, max_cloud_cover=70)
+    next((tmp_path / "catalogue").rglob("B12.tif")).write_bytes(b"no raster")
+    with pytest.raises(InputError, match=r"B12\.tif"):
+        fetch_area_scene(settings, "dune", cloudy)
+    assert record_missing_scenes(settings, KEY, [{"area": "dune", "scene_id": SCENE_ID, "key": KEY}]) == 1
+
+
 def test_a_probability_above_the_areas_limit_is_cloud(source: Callable, tmp_path: Path) -> None:
     bands = dict.fromkeys(("B11", "B12"), np.full(SHAPE, 3000, np.uint16))
     cloud = np.zeros(SHAPE, np.uint8)

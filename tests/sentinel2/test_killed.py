@@ -19,7 +19,7 @@ from sentinel2_scenes import write_stacked
 
 SIZE = 2300  # 7 tasks: when the first has written its file, the others are still to come
 PATIENCE_S = 300.0  # for a start of Spark on a machine that has much else to do
-DAEMON = "pyspark.daemon"  # in the command line of Python workers, and of the one process that they descend from
+DAEMON = "pyspark.daemon"  # in the command line of Python workers, and of the processes that they descend from
 PARTITION = "pixels/area=dune/date=2025-08-21"
 
 
@@ -49,9 +49,9 @@ def job_at_work(root: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def one_worker(job: psutil.Process) -> psutil.Process:
-    """A Python worker: a process that Spark's daemon has made of itself."""
+    """The busiest Python worker: a process that a daemon of Spark has made of itself."""
     daemons = [p for p in job.children(recursive=True) if DAEMON in " ".join(p.cmdline())]
-    return next(p for p in daemons if p.parent() in daemons)
+    return max((p for p in daemons if p.parent() in daemons), key=lambda worker: worker.cpu_times().user)
 
 
 def the_jvm(job: psutil.Process) -> psutil.Process:

@@ -22,7 +22,7 @@ SHAPE = (20, 30)
 
 @pytest.mark.parametrize("place", ["folder", "s3"])
 def test_each_has_its_own_partition(
-    job: ModuleType, spark: object, tmp_path: Path, place: str, request: pytest.FixtureRequest
+    job: ModuleType, tmp_path: Path, place: str, request: pytest.FixtureRequest
 ) -> None:
     root = f"file://{tmp_path}" if place == "folder" else request.getfixturevalue("s3_root")
     b11 = {key: numbers(*SHAPE) for key in KEYS}
@@ -39,6 +39,7 @@ def test_each_has_its_own_partition(
         done = subprocess.run([sys.executable, str(JOB), *arguments], stdout=subprocess.PIPE, text=True, check=True)
         said = json.loads(done.stdout.splitlines()[-1])
     else:
+        request.getfixturevalue("spark")
         said = asdict(job.run(job.parse_arguments(arguments)))
     assert (said["failed"], said["rows_written"]) == (0, 2 * 600 + 2 * 300)
     pixels = storage.join(root, "pixels")

@@ -1,34 +1,38 @@
 """The fit of one plume: its line integral above the background, and the 68 % interval of that.
 
-A plume is a Gaussian and what it differs from one: rows y have the covariance
+A plume is a Gaussian in each quarter of the strip's width, farther ahead from one to the next where the strip cuts it
+at an angle, and what it differs from that: rows y have the covariance
 
     C = noise and background + (delta h)^2 e(x) e(x') exp(-(x - x')^2 / 2 sigma^2),
 
 in which e, a wider Gaussian, holds the difference to the plume's place and its strength to a share delta of the height
-h: skewed and double plumes are plumes. The integral is that of the Gaussian, by generalised least squares, and of the
-difference, by its expectation given the rows; centre and width are averaged over by how well each explains the rows.
+h: skewed and double plumes are plumes. The integral is that of the Gaussian, by generalised least squares on rows and
+on what their quarters differ by, and of the difference, by its expectation given the rows; centre and width are
+averaged over by how well each explains both.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from plumewatch.oco2.plume_shape import SPREAD_OF_QUARTERS, PlumeShape, gaussians_of_quarters
 from plumewatch.oco2.rows import Rows
-from plumewatch.oco2.scan import Disturbance, Scan, inverted, known_covariance
-from plumewatch.oco2.templates import WINDOW
+from plumewatch.oco2.scan import Scan, inverted, known_covariance
+from plumewatch.oco2.templates import WINDOW, gaussian
 from plumewatch.oco2.thresholds import peak_thresholds
 
 Floats = NDArray[np.float64]
 
 SQRT_2_PI = math.sqrt(2.0 * math.pi)
 GRID_CENTRES, GRID_WIDTHS, GRID_FACTOR, GRID_SIGMAS, LEAST_ROWS = 17, 15, 2.5, 1.2, 1.5  # around the scan's best
-FREE_HEIGHTS = 10.0  # standard deviation of a plume's height beside its neighbour, in heights: free
+SLANTS: Floats = np.array([-4, -3, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3, 4])  # rows a quarter that are tried
+FEW_CENTRES, FEW_WIDTHS, LEAST_OF_WIDE = 7, 3, 0.3  # with each; how narrow a Gaussian may be over the mean of quarters
 SMALL = 1e-9  # keeps what is divided by above 0
 SLOPE_KM = 20.0  # on both sides of a centre: the slope that its background has over a plume's length
 MOST_APART = WINDOW * 5 // 8  # rows: neighbours farther apart have no window in common with their surroundings
@@ -54,44 +58,7 @@ class Gaussian:
 
     def enhancement_ppm(self, distance_km: Floats) -> Floats:
         """The enhancement at along-track distances."""
-        x = (np.asarray(distance_km) - self.centre_km) / self.sigma_km
-        return np.asarray(self.height_ppm * np.exp(-0.5 * x**2), dtype=float)
-
-
-@dataclass(frozen=True)
-class PlumeShape(Disturbance):
-    """Where a plume is in rows, how wide and high: what the search for others beside it has to allow for."""
-
-    centre: float
-    """Row."""
-    sigma: float
-    """Rows."""
-    height_ppm: float
-    """Height of the Gaussian."""
-
-    def covariance(self, row: Floats, *, is_part: bool = False) -> Floats:
-        """Return that of the plume with a free height (ppm^2) between rows of these numbers, shape (rows, rows)."""
-        g = np.exp(-0.5 * ((row - self.centre) / self.sigma) ** 2)
-        return (FREE_HEIGHTS * self.height_ppm) ** 2 * np.outer(g, g) + self.difference(row, is_part=is_part)
-
-    def is_beside(self, other: PlumeShape) -> bool:
-        """Whether the two may take parts of each other for their own."""
-        return abs(self.centre - other.centre) <= peak_thresholds().fit.beside_sigmas * (self.sigma + other.sigma)
-
-    def difference(self, row: Floats, *, is_part: bool = False) -> Floats:
-        """Return that of what the plume differs by from a Gaussian (ppm^2), less where it is a part of one."""
-        rule = peak_thresholds().fit
-        share, reach = (
-            (rule.parts_share, rule.parts_reach) if is_part else (rule.difference_share, rule.difference_reach)
-        )
-        envelope = share * self.height_ppm * np.exp(-0.5 * ((row - self.centre) / (reach * self.sigma)) ** 2)
-        alike = np.exp(-0.5 * ((row[:, None] - row) / (rule.difference_length * self.sigma)) ** 2)
-        return np.asarray(np.outer(envelope, envelope) * alike)
-
-    def reach(self) -> tuple[float, float]:
-        """First and last row of it."""
-        wide = peak_thresholds().fit.reach_sigmas * self.sigma
-        return self.centre - wide, self.centre + wide
+        return self.height_ppm * gaussian(np.asarray(distance_km) - self.centre_km, self.sigma_km)
 
 
 @dataclass(frozen=True)
@@ -148,24 +115,43 @@ class PeakFit:
 
 
 @dataclass(frozen=True)
+class _Window:
+    """What a plume is told from."""
+
+    row: Floats
+    """Numbers of rows."""
+    value: Floats
+    """Their means, ppm."""
+    quarter: Floats
+    """What quarters differ by, ppm, shape (quarters, rows)."""
+    weight: Floats
+    """One over its variance, same shape."""
+
+    def fit(self, inverse: Floats, centre: Floats, sigma: Floats, slant: Floats) -> _Grid:
+        """Fit Gaussians of these centres, widths and slants (rows), shape (points,) each."""
+        t = gaussians_of_quarters(self.row, centre, sigma, slant)
+        g = t.mean(axis=1)
+        total = self.weight.sum(axis=0)
+        share = self.weight / np.where(total > 0, total, 1.0)
+        weighted = self.weight * (t - (share * t).sum(axis=1, keepdims=True))
+        filtered = g @ inverse
+        information = np.einsum("pr,pr->p", filtered, g) + np.einsum("pqr,pqr->p", weighted, t)
+        information = np.maximum(information, SMALL)
+        height = (filtered @ self.value + np.einsum("pqr,qr->p", weighted, self.quarter)) / information
+        return _Grid(centre, sigma, slant, g, height, 1.0 / information, height * np.sqrt(information))
+
+
+@dataclass(frozen=True)
 class _Grid:
-    """Gaussians of all centres and widths of a grid, fitted; arrays have shape (points,)."""
+    """Gaussians of all points of a grid, fitted; arrays have shape (points,)."""
 
     centre: Floats
     sigma: Floats
+    slant: Floats
     g: Floats
     height: Floats
     variance: Floats
     z: Floats
-
-    @classmethod
-    def of(cls, inverse: Floats, value: Floats, row: Floats, centres: Floats, sigmas: Floats) -> _Grid:
-        centre, sigma = (a.ravel() for a in np.meshgrid(centres, sigmas, indexing="ij"))
-        g = np.exp(-0.5 * ((row - centre[:, None]) / sigma[:, None]) ** 2)
-        filtered = g @ inverse
-        information = np.maximum(np.einsum("pr,pr->p", filtered, g), SMALL)
-        height = filtered @ value / information
-        return cls(centre, sigma, g, height, 1.0 / information, height * np.sqrt(information))
 
 
 def fit_plume(
@@ -177,16 +163,21 @@ def fit_plume(
     row = at.astype(float)
     covariance += known_covariance(others, row)
     value = rows.value_ppm[at]
-    centres, sigmas = _grid(rows, centre_row, sigma_km)
-    first = _Grid.of(inverted(covariance), value, row, centres, sigmas)
+    known = np.sum([other.of_quarters(row) for other in others], axis=0) if others else 0.0
+    weight = rows.quarter_weight[:, at]
+    window = _Window(row, value, rows.quarter_ppm[:, at], weight / (1.0 + weight * known))
+    first = window.fit(inverted(covariance), *_slanted_grid(centre_row, sigma_km / rows.km_per_row))
     k = int(np.argmax(first.z))
     if first.height[k] <= 0:
         return None
-    shape = PlumeShape(float(first.centre[k]), float(first.sigma[k]), float(first.height[k]))
+    slant = float(first.slant[k])
+    first = window.fit(inverted(covariance), *_grid(rows, first.centre[k], first.sigma[k], slant))
+    k = int(np.argmax(first.z))
+    shape = PlumeShape(float(first.centre[k]), float(first.sigma[k]), float(first.height[k]), slant)
     difference = shape.difference(row)
     inverse = inverted(covariance + difference)
-    centres, sigmas = _grid(rows, shape.centre, shape.sigma * rows.km_per_row)
-    grid = _Grid.of(inverse, value, row, centres, sigmas)
+    window = replace(window, weight=window.weight / (1.0 + window.weight * shape.differing_quarters(row)))
+    grid = window.fit(inverse, *_grid(rows, shape.centre, shape.sigma, slant))
     z = np.maximum(grid.z, 0.0)
     if not z.any():
         return None
@@ -200,26 +191,43 @@ def fit_plume(
     amplitude = area * grid.height + value @ weights
     rest = max(float(difference.sum()) * km**2 - float(weights @ along), 0.0)
     variance = area**2 * grid.variance + rest
-    low, middle, high = _quantiles(amplitude, np.sqrt(variance), likely)
-    gaussian = (likely * grid.height) @ grid.g
-    explained = inverse @ (value - gaussian)
-    profile = gaussian + difference @ explained
+    quantiles = _quantiles(amplitude, np.sqrt(variance), likely)
+    mean = (likely * grid.height) @ grid.g
+    explained = inverse @ (value - mean)
+    profile = mean + difference @ explained
     background = value - profile - rows.variance_ppm2[at] * explained
     if profile.max() <= 0:
         return None
+    centre_km = float(np.interp(likely @ grid.centre, row, rows.distance_km[at]))
+    return _peak(rows, at, shape, statistic, centre_km, quantiles, _seen_share(rows, shape), background, profile)
+
+
+def _peak(
+    rows: Rows,
+    at: NDArray[np.intp],
+    shape: PlumeShape,
+    statistic: float,
+    centre_km: float,
+    amplitudes: tuple[float, float, float],
+    seen_share: float,
+    background: Floats,
+    enhancement: Floats,
+) -> PeakFit:
+    """What was fitted in rows `at`; `amplitudes` are the ends of the interval and what lies in its middle."""
+    low, middle, high = amplitudes
     return PeakFit(
         shape,
-        float(np.interp(likely @ grid.centre, row, rows.distance_km[at])),
-        float(profile.max()),
+        centre_km,
+        float(enhancement.max()),
         middle,
         low,
         high,
         statistic,
         int(rows.n_soundings[at].sum()),
-        _seen_share(rows, shape),
+        seen_share,
         rows.distance_km[at],
         rows.origin_ppm + background,
-        profile,
+        enhancement,
     )
 
 
@@ -246,7 +254,7 @@ def fit_neighbours(scan: Scan, parts: Sequence[PeakFit], others: Sequence[PlumeS
     rows, rule = scan.rows, peak_thresholds().fit
     strongest = max(parts, key=lambda part: part.statistic)
     middle_row = float(np.mean([part.shape.centre for part in parts]))
-    at, covariance = scan.window(middle_row, strongest.shape.sigma * rows.km_per_row)
+    at, covariance = scan.window(middle_row, strongest.shape.wide * rows.km_per_row)
     row = at.astype(float)
     covariance += known_covariance(others, row)
     shapes = [part.shape for part in parts]
@@ -271,24 +279,12 @@ def fit_neighbours(scan: Scan, parts: Sequence[PeakFit], others: Sequence[PlumeS
         if enhancement.max() <= 0 or amplitude <= 0:
             continue  # a top that the others' tails explain
         error = rule.parts_error * math.sqrt(max(float(inside @ uncertain @ inside), 0.0)) * rows.km_per_row
-        low, middle, high = _quantiles(np.array([amplitude]), np.array([error]), np.ones(1))
+        quantiles = _quantiles(np.array([amplitude]), np.array([error]), np.ones(1))
         positive = np.maximum(enhancement, 0.0)
-        plumes.append(
-            PeakFit(
-                first_part.shape,
-                float(positive @ rows.distance_km[at] / positive.sum()),
-                float(enhancement.max()),
-                middle,
-                low,
-                high,
-                first_part.statistic,
-                int(rows.n_soundings[at].sum()),
-                max(_seen_share(rows, shapes[i]) for i in own),
-                rows.distance_km[at],
-                rows.origin_ppm + background,
-                enhancement,
-            )
-        )
+        centre_km = float(positive @ rows.distance_km[at] / positive.sum())
+        seen = max(_seen_share(rows, shapes[k]) for k in own)
+        plume = first_part.shape, first_part.statistic, centre_km, quantiles, seen
+        plumes.append(_peak(rows, at, *plume, background, enhancement))
     return plumes
 
 
@@ -318,16 +314,31 @@ def _seen_share(rows: Rows, shape: PlumeShape) -> float:
     """Share of the rows within one sigma that have soundings; 0 of a plume whose middle lies beyond the track."""
     if not 0 <= shape.centre < len(rows):
         return 0.0
-    reach = max(shape.sigma, 0.5)
+    reach = max(shape.wide, 0.5)
     first, last = math.ceil(shape.centre - reach), math.floor(shape.centre + reach)
     within = rows.is_seen[max(first, 0) : max(last + 1, 0)]
     return float(within.sum()) / (last + 1 - first) if last >= first else 0.0
 
 
-def _grid(rows: Rows, centre_row: float, sigma_km: float) -> tuple[Floats, Floats]:
-    """Centres and widths in rows around a start."""
+def _slanted_grid(centre: float, wide: float) -> tuple[Floats, Floats, Floats]:
+    """Few centres and widths with all slants, rows, whose means over the quarters are about so wide."""
+    reach = max(GRID_SIGMAS * wide, LEAST_ROWS)
+    factors = np.geomspace(1.0 / GRID_FACTOR, GRID_FACTOR, FEW_WIDTHS)
+    centres, factors, slants = (
+        a.ravel() for a in np.meshgrid(centre + np.linspace(-reach, reach, FEW_CENTRES), factors, SLANTS, indexing="ij")
+    )
+    narrow = np.sqrt(np.maximum(wide**2 - (slants * SPREAD_OF_QUARTERS) ** 2, (LEAST_OF_WIDE * wide) ** 2))
+    return centres, factors * narrow, slants
+
+
+def _grid(rows: Rows, centre: float, sigma: float, slant: float) -> tuple[Floats, Floats, Floats]:
+    """Centres and widths around a start, and the slant, rows, of all points."""
     rule = peak_thresholds().fit
-    reach = max(GRID_SIGMAS * sigma_km / rows.km_per_row, LEAST_ROWS)
+    sigma_km = sigma * rows.km_per_row
+    reach = max(GRID_SIGMAS * sigma, LEAST_ROWS)
     widths = sigma_km * np.geomspace(1.0 / GRID_FACTOR, GRID_FACTOR, GRID_WIDTHS)
-    widths = np.unique(np.clip(widths, rule.min_sigma_km, rule.max_sigma_km))
-    return centre_row + np.linspace(-reach, reach, GRID_CENTRES), widths / rows.km_per_row
+    widths = np.unique(np.clip(widths, rule.min_sigma_km, rule.max_sigma_km)) / rows.km_per_row
+    centres, sigmas = (
+        a.ravel() for a in np.meshgrid(centre + np.linspace(-reach, reach, GRID_CENTRES), widths, indexing="ij")
+    )
+    return centres, sigmas, np.full(len(centres), slant)

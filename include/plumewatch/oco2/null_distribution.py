@@ -2,7 +2,8 @@
 
 The statistic would be normal if the covariance were right; it is estimated, errors have tails, and retrievals leave
 rough stretches over slopes and beside clouds. So the largest value in 600 km is compared with what it is on simulated
-strips without a source, with clouds, coasts and backgrounds, by a Gumbel law:
+strips without a source, with clouds, coasts and backgrounds, by a Gumbel law, once straight and slanted templates are
+made alike:
 
     P(z in 600 km without a source > z) = 1 - exp(-exp(-(z - location) / scale)).
 
@@ -31,8 +32,8 @@ class NullDistribution:
 
     version: str
     """What manifests state as calibration, together with the version of the thresholds."""
-    part_scale: float
-    """What templates for parts of the strip reach over what those for all of it reach."""
+    slanted_scale: float
+    """What slanted templates reach over what straight ones reach."""
     location: float
     """Of the Gumbel law."""
     scale: float

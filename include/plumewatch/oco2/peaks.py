@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from plumewatch.oco2.fit import MOST_APART, SQRT_2_PI, PeakFit, PlumeShape, fit_neighbours, fit_plume
+from plumewatch.oco2.fit import MOST_APART, SQRT_2_PI, PeakFit, fit_neighbours, fit_plume
 from plumewatch.oco2.null_distribution import NullDistribution, null_distribution
-from plumewatch.oco2.rows import Rows
-from plumewatch.oco2.scan import HALF, Scan
+from plumewatch.oco2.plume_shape import PlumeShape
+from plumewatch.oco2.scan import Scan
+from plumewatch.oco2.templates import HALF
 from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track
 from plumewatch.statuses import ACCEPTED, NOT_SIGNIFICANT, SHOULDERS_EMPTY, TOO_WIDE
@@ -67,7 +68,7 @@ class PeakSearch:
 def find_peaks(track: Track, distribution: NullDistribution | None = None) -> PeakSearch:
     """Return the peaks of a track by the method `scan`."""
     law = distribution or null_distribution()
-    scan = Scan.of(Rows.of(track), law.part_scale)
+    scan = Scan.of_track(track, law)
     if not np.isfinite(scan.statistic).any():
         return PeakSearch((), 0.0, 0.0, float("nan"))
     limits = search_limits(track, scan, law)
@@ -122,7 +123,7 @@ def _select(scan: Scan, law: NullDistribution) -> list[PeakFit]:
 
 
 def _is_within(half_row: int, fit: PeakFit, sigmas: float) -> bool:
-    return abs(half_row / HALF - fit.shape.centre) <= sigmas * fit.shape.sigma
+    return abs(half_row / HALF - fit.shape.centre) <= sigmas * fit.shape.wide
 
 
 def _fitted_together(scan: Scan, accepted: Sequence[PeakFit], known: Sequence[PlumeShape]) -> list[PeakFit]:

@@ -1,8 +1,8 @@
-"""The soundings of a track by rows of footprints: what a row is worth, how sure that is, and what its two sides differ.
+"""The soundings of a track by rows of footprints: what a row is worth, how sure that is, and what its quarters differ.
 
 The footprints of a row share errors of the retrieval that neighbouring rows share in part (`row_noise.py`). A plume
-that only a part of the strip sees, or that the strip cuts at an angle, shows in the difference of the left and right
-part of the rows, in which those errors and the background cancel.
+that only a part of the strip sees, or that the strip cuts at an angle, shows in what the quarters of the strip's width
+differ by, in which those errors and the background cancel.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 ROWS_A_SECOND = 3.0  # OCO-2 and OCO-3
-FOOTPRINTS = 8
-SPLITS = (-2, 0, 2)  # footprints from the middle at which a row is parted in left and right: 2 | 6, 4 | 4, 6 | 2
-MIDDLE = SPLITS.index(0)
+QUARTERS = 4  # of the strip's width, of two footprints each
 MIN_OWN = 10  # differences of neighbours: with fewer, the stated error of a sounding has to do
 UNSEEN_PPM2 = 1e6  # variance of a row without soundings
-MIXED = 0.01  # share of water, or of land, from which the sides of a row may differ by the coast
+MIXED = 0.01  # share of water, or of land, from which the quarters of a row may differ by the coast
+MEDIANS = np.array([np.nan, 0.4549, 0.6931, 0.7887])  # of chi squared over its degrees of freedom, 1 to 3
 
 
 @dataclass(frozen=True)
@@ -48,12 +47,12 @@ class Rows:
     """Of each row."""
     water: Floats
     """Share of soundings over water."""
-    side_ppm: Floats
-    """Left minus right part of the rows, without what is alike over tens of rows; shape (splits, rows)."""
-    side_variance_ppm2: Floats
-    """Of that, UNSEEN_PPM2 where a side is empty; same shape."""
-    left_share: Floats
-    """Share of the soundings that are left of each split, shape (splits,)."""
+    quarter_ppm: Floats
+    """Mean of each quarter less that of the row, without what is alike over tens of rows; shape (quarters, rows)."""
+    quarter_weight: Floats
+    """One over the variance of a quarter's mean (ppm^-2), 0 where it can't be compared with others; same shape."""
+    quarter_share: Floats
+    """Share of the soundings that are in each quarter, from the left on, shape (quarters,)."""
     origin_ppm: float
     """Median xco2 of the track."""
     is_place: bool
@@ -85,7 +84,7 @@ class Rows:
         water = np.nan_to_num(track.is_water[order])
         total = np.maximum(count, 1)
         of_single = np.bincount(row, single**2) / total
-        sides = _Sides.of(row, value, single, track.across_km[order], water, len(count))
+        quarters = _Quarters.of(row, value, of_single / total, track.across_km[order], water, len(count))
         return cls(
             np.interp(np.arange(len(count)), seen, along),
             float(np.clip(np.median(steps), least, most)),
@@ -94,9 +93,9 @@ class Rows:
             np.where(count > 0, np.sqrt(of_single) / np.median(single), 1.0),
             count,
             np.bincount(row, water) / total,
-            sides.difference_ppm,
-            sides.variance_ppm2,
-            sides.left_share,
+            quarters.difference_ppm,
+            quarters.weight,
+            quarters.share,
             origin,
             track.is_place,
         )
@@ -146,38 +145,40 @@ def _capped(value_ppm: Floats, beyond_ppm: Floats, among: int) -> Floats:
 
 
 @dataclass(frozen=True)
-class _Sides:
+class _Quarters:
     difference_ppm: Floats
-    variance_ppm2: Floats
-    left_share: Floats
+    weight: Floats
+    share: Floats
 
     @classmethod
     def of(
-        cls, row: NDArray[np.intp], value: Floats, single: Floats, across_km: Floats, water: Floats, n_rows: int
-    ) -> _Sides:
-        """Compare left and right of the rows at each split."""
+        cls, row: NDArray[np.intp], value: Floats, single_ppm2: Floats, across_km: Floats, water: Floats, n_rows: int
+    ) -> _Quarters:
+        """Compare the quarters of the rows; `single_ppm2` is the variance of a sounding of each row."""
         rule = peak_thresholds().rows
         half_km = max(float(np.quantile(np.abs(across_km), rule.edge_quantile)), 1e-3)
-        n = np.maximum(np.bincount(row, minlength=n_rows), 1)
-        wet = np.bincount(row, water, n_rows) / n
-        is_mixed = (wet > MIXED) & (wet < 1.0 - MIXED)
-        differences, variances, shares = [], [], []
-        for split in SPLITS:
-            left = across_km < split * half_km / (FOOTPRINTS // 2)
-            n_left = np.bincount(row, left, n_rows)
-            n_right = np.bincount(row, ~left, n_rows)
-            has_both = (n_left > 0) & (n_right > 0) & ~is_mixed
-            most = np.maximum(n_left, 1), np.maximum(n_right, 1)
-            both = np.bincount(row, left * value, n_rows) / most[0] - np.bincount(row, ~left * value, n_rows) / most[1]
-            difference = np.where(has_both, both, 0.0)
-            variance = np.bincount(row, single**2, n_rows) / n * (1.0 / most[0] + 1.0 / most[1])
-            if has_both.any():
-                difference[has_both] -= median_filter(difference[has_both], rule.sides_alike_over, mode="nearest")
-                # what sides differ by beyond their own errors, over slopes and beside clouds, is told by the track
-                excess = np.abs(difference[has_both]) / np.sqrt(variance[has_both])
-                usual = median_filter(excess, rule.sides_alike_over, mode="nearest") / MEDIAN_OF_ABSOLUTE_NORMAL
-                variance[has_both] *= np.maximum(usual, 1.0) ** 2
-            differences.append(difference)
-            variances.append(np.where(has_both, variance + rule.side_error_ppm**2, UNSEEN_PPM2))
-            shares.append(float(left.mean()))
-        return cls(np.array(differences), np.array(variances), np.array(shares))
+        quarter = np.clip(np.floor((across_km / half_km + 1.0) * QUARTERS / 2), 0, QUARTERS - 1).astype(np.intp)
+        place, size = quarter * n_rows + row, QUARTERS * n_rows
+        n = np.bincount(place, minlength=size).reshape(QUARTERS, n_rows)
+        mean = np.bincount(place, value, size).reshape(QUARTERS, n_rows) / np.maximum(n, 1)
+        wet = np.bincount(row, water, n_rows) / np.maximum(n.sum(axis=0), 1)
+        is_told = ((n > 0).sum(axis=0) > 1) & ((wet <= MIXED) | (wet >= 1.0 - MIXED))
+        weight = np.where(is_told, n / np.where(single_ppm2 > 0, single_ppm2, 1.0), 0.0)
+        difference = np.where(weight > 0, mean - compute_row_means(mean, weight), 0.0)
+        for k, seen in enumerate(weight > 0):
+            if seen.any():
+                difference[k, seen] -= median_filter(difference[k, seen], rule.quarters_alike_over, mode="nearest")
+        if is_told.any():
+            # what they differ by beyond their own errors, over slopes and beside clouds, is told by the track
+            among = (weight > 0).sum(axis=0)[is_told] - 1
+            excess = (weight * difference**2).sum(axis=0)[is_told] / among / MEDIANS[among]
+            usual = np.ones(n_rows)
+            usual[is_told] = np.maximum(median_filter(excess, rule.quarters_alike_over, mode="nearest"), 1.0)
+            weight = np.where(weight > 0, 1.0 / (usual / np.maximum(weight, 1e-9) + rule.quarter_error_ppm**2), 0.0)
+        return cls(difference, weight, n.sum(axis=1) / max(n.sum(), 1))
+
+
+def compute_row_means(values: Floats, weight: Floats) -> Floats:
+    """Return the weighted mean of the quarters of each row, with quarters and rows last: shape (..., 1, rows)."""
+    total = weight.sum(axis=-2, keepdims=True)
+    return np.asarray((weight * values).sum(axis=-2, keepdims=True) / np.where(total > 0, total, 1.0))

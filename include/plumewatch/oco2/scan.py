@@ -5,12 +5,14 @@ between land and water. The height of a template t by generalised least squares 
 
     h = t' P y / t' P t,   z = t' P y / sqrt(t' P t),   P = C^-1,
 
-the matched filter for noise of this covariance. Where only a part f of the strip sees the plume, rows show f t and the
-difference of their sides, whose errors are nearly independent, shows t: both are added up,
+the matched filter for noise of this covariance. A plume that lies ahead on one side of the strip has rows that show a
+wider f t, lower by f, and quarters of the strip's width that differ, d, whose errors are nearly independent of those of
+rows (`contrasts.py`): both are added up,
 
-    z = (f t' P y + t' S d) / sqrt(f^2 t' P t + t' S t),
+    z = (f t' P y + t' S d) / sqrt(f^2 t' P t + t' S t).
 
-and so for a plume that lies ahead on one side. That takes windows of 250 km and matrices of their size.
+That takes windows of 250 km and matrices of their size. Noise makes slanted templates stand out less than straight
+ones: `statistic` is their z over a scale that makes them alike (`null_distribution.py`).
 """
 
 from __future__ import annotations
@@ -25,10 +27,24 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from plumewatch.constants import MEDIAN_OF_ABSOLUTE_NORMAL
+from plumewatch.oco2.contrasts import Contrasts
+from plumewatch.oco2.null_distribution import NullDistribution, null_distribution
 from plumewatch.oco2.row_noise import estimate_strengths, kernels
-from plumewatch.oco2.rows import MIDDLE, UNSEEN_PPM2, Rows
-from plumewatch.oco2.templates import CORE, MARGIN, SEGMENT, SEGMENT_MARGIN, WINDOW, Bank, banks, scan_widths
+from plumewatch.oco2.rows import UNSEEN_PPM2, Rows
+from plumewatch.oco2.templates import (
+    CORE,
+    HALF,
+    MARGIN,
+    SEGMENT,
+    SEGMENT_MARGIN,
+    WINDOW,
+    Bank,
+    banks,
+    scan_widths,
+    slanted_templates,
+)
 from plumewatch.oco2.thresholds import peak_thresholds
+from plumewatch.oco2.track import Track
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -37,8 +53,6 @@ STRETCH = 4  # windows, 500 km, whose noise is told together, with half as many 
 AT_ONCE = 8  # windows: what is in the processor's cache
 ANY_LEVEL_PPM2, ANY_STEP_PPM2 = 100.0, 9.0  # variances that leave the level, and a step at coasts, free
 LEAST_INFORMATION = 0.01  # ppm^-2: a height that is known to 10 ppm tells nothing
-HALF = 2  # places a row at which the statistic is kept
-TYPICAL_WITHIN = 0.2  # of the logarithm of the typical width
 
 
 class Disturbance(Protocol):
@@ -50,6 +64,9 @@ class Disturbance(Protocol):
     def reach(self) -> tuple[float, float]:
         """First and last row that it reaches."""
 
+    def of_quarters(self, row: Floats) -> Floats:
+        """Variance (ppm^2) that it adds to what the quarters of these rows differ by, shape (rows,)."""
+
 
 @dataclass
 class Scan:
@@ -58,23 +75,30 @@ class Scan:
     rows: Rows
     """What was scanned."""
     statistic: Floats
-    """z of the strongest template there, of parts of the strip over `part_scale`; -inf where none can be tested."""
+    """z of the strongest template there, of slanted ones over their scale; -inf where none can be tested."""
     sigma_km: Floats
-    """Its width."""
+    """Its width in the rows' means."""
     dip: Floats
-    """-z of the deepest template, for all of the strip: what lies below the background on both its sides."""
+    """-z of the deepest straight template: what lies below the background on both its sides."""
     dip_sigma_km: Floats
     """Its width."""
     height_error_ppm: Floats
-    """Error of the height of a plume of typical width where such a template lies, else NaN."""
+    """Height of a plume of typical width whose statistic is 1; NaN where none can be tested."""
     spread: Floats
     """What z of templates of each width really spreads by, shape (widths,): 1 where the covariance is right."""
+    largest: Floats
+    """The largest z of straight and of slanted templates anywhere; -inf where none can be tested."""
     _starts: Indices
     _strengths: Floats
-    _part_scale: float
+    _slanted_scale: float
 
     @classmethod
-    def of(cls, rows: Rows, part_scale: float) -> Scan:
+    def of_track(cls, track: Track, law: NullDistribution | None = None) -> Scan:
+        """Scan the rows of a track."""
+        return cls.of(Rows.of(track), (law or null_distribution()).slanted_scale)
+
+    @classmethod
+    def of(cls, rows: Rows, slanted_scale: float) -> Scan:
         """Scan all windows."""
         size = HALF * len(rows)
         starts = np.arange(0, len(rows), CORE)
@@ -85,14 +109,14 @@ class Scan:
         untested, unknown = (np.full((3, size), value) for value in (-np.inf, np.nan))
         strengths = cls._strengths_around(rows, starts)
         kept = untested[0], unknown[0], untested[1], unknown[1], unknown[2]
-        scan = cls(rows, *kept, np.ones(len(scan_widths())), starts, strengths, part_scale)
-        tested: list[_Tested] = []
-        for k in range(0, len(starts), AT_ONCE):
-            tested += scan._run(np.arange(k, min(k + AT_ONCE, len(starts))), ())
-        if not rows.is_place:  # over a place a plume would count as its own noise
-            scan.spread = _spread(tested, len(starts) * CORE * rows.km_per_row)
-        for some in tested:
-            scan._keep(some)
+        largest = np.full(2, -np.inf)
+        scan = cls(rows, *kept, np.ones(len(scan_widths())), largest, starts, strengths, slanted_scale)
+        if len(starts):
+            parts = [scan._run(np.arange(k, min(k + AT_ONCE, len(starts))), ()) for k in range(0, len(starts), AT_ONCE)]
+            overlap, information = (np.concatenate(values) for values in zip(*parts, strict=True))
+            if not rows.is_place:  # over a place a plume would count as its own noise
+                scan.spread = _spread(_over_error(overlap, information), len(starts) * CORE * rows.km_per_row)
+            scan._keep(np.arange(len(starts)), overlap, information, ())
         return scan
 
     @staticmethod
@@ -106,11 +130,7 @@ class Scan:
         """Scan the windows again that something reaches, with the covariance of all that is in them."""
         first, last = near.reach()
         touched = np.flatnonzero((self._starts - MARGIN <= last) & (self._starts + CORE + MARGIN > first))
-        for k in touched:
-            at = slice(HALF * self._starts[k], HALF * (self._starts[k] + CORE))
-            self.statistic[at] = self.dip[at] = -np.inf
-            for tested in self._run(np.array([k]), disturbances):
-                self._keep(tested)
+        self._keep(touched, *self._run(touched, disturbances), disturbances)
 
     def window(self, row: float, sigma_km: float) -> tuple[Indices, Floats]:
         """Return the rows around one, and the covariance (ppm^2) of what a plume of this width is told from."""
@@ -148,150 +168,101 @@ class Scan:
             covariance += ANY_STEP_PPM2 * water[:, :, None] * water[:, None, :]
         return covariance
 
-    def _run(self, windows: Indices, disturbances: Sequence[Disturbance]) -> list[_Tested]:
-        """Test all templates in some windows."""
-        rows = self.rows
-        at = self._starts[windows][:, None] + np.arange(-MARGIN, CORE + MARGIN)
+    def _rows_of(self, windows: Indices) -> Indices:
+        """Numbers of the rows of some windows, shape (windows, rows)."""
+        return np.asarray(self._starts[windows][:, None] + np.arange(-MARGIN, CORE + MARGIN))
+
+    def _run(self, windows: Indices, disturbances: Sequence[Disturbance]) -> tuple[Floats, Floats]:
+        """Return t' P y and t' P t of all templates in some windows, each of shape (windows, widths, half rows)."""
+        rows, at = self.rows, self._rows_of(windows)
         covariance = self._covariances(at, self._shared(at), self._strengths[windows])
         if disturbances:
             covariance += [known_covariance(disturbances, row) for row in at.astype(float)]
         inverse = inverted(covariance)
         is_seen = self._of_rows(rows.is_seen.astype(float), at, 0.0)
         weighted = np.einsum("wij,wj->wi", inverse, self._of_rows(rows.value_ppm, at, 0.0))
-        side_weight = self._of_rows(1.0 / rows.side_variance_ppm2, at, 0.0)
-        side = self._of_rows(rows.side_ppm, at, 0.0) * side_weight
         narrow, middle, wide = banks(round(rows.km_per_row, 2))
-        data = _Data(inverse, weighted, is_seen, side, side_weight, rows.left_share)
-        tested = [data.test(bank, self._starts[windows]) for bank in (middle, wide)]
-        segments = np.arange(0, CORE, SEGMENT)
-        cut = (MARGIN - SEGMENT_MARGIN + segments)[:, None] + np.arange(SEGMENT + 2 * SEGMENT_MARGIN)
+        cut = MARGIN - SEGMENT_MARGIN + np.arange(0, CORE, SEGMENT)[:, None] + np.arange(SEGMENT + 2 * SEGMENT_MARGIN)
         length = cut.shape[1]
-        data = _Data(
+        of_segments = _told(
+            narrow,
             inverse[:, cut[:, :, None], cut[:, None, :]].reshape(-1, length, length),
             weighted[:, cut].reshape(-1, length),
             is_seen[:, cut].reshape(-1, length),
-            side[:, :, cut].reshape(len(side), -1, length),
-            side_weight[:, :, cut].reshape(len(side), -1, length),
-            rows.left_share,
         )
-        return [*tested, data.test(narrow, (self._starts[windows][:, None] + segments).ravel())]
+        told = [
+            values.reshape(len(at), len(cut), values.shape[1], -1).swapaxes(1, 2).reshape(len(at), values.shape[1], -1)
+            for values in of_segments
+        ]
+        of_windows = [_told(bank, inverse, weighted, is_seen) for bank in (middle, wide)]
+        overlap, information = (np.concatenate(values, axis=1) for values in zip(told, *of_windows, strict=True))
+        return overlap, information
 
-    def _keep(self, tested: _Tested) -> None:
-        """Keep the strongest template of each half row."""
-        bank = tested.bank
-        spread = self._spread_of(bank.sigma_km)
-        whole = tested.whole / spread
-        # parts hold much of the whole, but what their sides tell isn't calmer where the whole is
-        statistic = np.maximum(whole, tested.parts / (self._part_scale * np.maximum(spread, 1.0)))
-        place = np.rint(HALF * (tested.starts[:, None] + bank.centre)).astype(np.intp)
-        counts = np.broadcast_to(bank.is_core, place.shape) & (place < len(self.statistic)) & np.isfinite(statistic)
-        where, sigma = place[counts], np.broadcast_to(bank.sigma_km, place.shape)[counts]
-        _keep_largest(self.statistic, self.sigma_km, where, statistic[counts], sigma)
-        _keep_largest(self.dip, self.dip_sigma_km, where, -whole[counts], sigma)
-        typical = np.abs(np.log(bank.sigma_km / peak_thresholds().flux.typical_sigma_km))
-        told = counts & (typical == typical.min()) & (typical < TYPICAL_WITHIN)
-        self.height_error_ppm[place[told]] = tested.error_ppm[told]
+    def _keep(
+        self, windows: Indices, overlap: Floats, information: Floats, disturbances: Sequence[Disturbance]
+    ) -> None:
+        """Keep the strongest template of each half row of some windows."""
+        widths = scan_widths()
+        z = _over_error(overlap, information) / self.spread[:, None]
+        is_told = np.isfinite(z)
+        below = np.where(is_told, -z, -np.inf)
+        best, deepest = z.argmax(axis=1), below.argmax(axis=1)
+        statistic, dip = z.max(axis=1), below.max(axis=1)
+        slanted, width = np.full_like(statistic, -np.inf), best
+        at, km_per_row = self._rows_of(windows), round(self.rows.km_per_row, 2)
+        weight = self._of_rows(self.rows.quarter_weight, at, 0.0).swapaxes(0, 1)
+        if disturbances:
+            known = np.array([np.sum([d.of_quarters(row) for d in disturbances], axis=0) for row in at.astype(float)])
+            weight = weight / (1.0 + weight * known[:, None])
+        contrasts = Contrasts(self._of_rows(self.rows.quarter_ppm, at, 0.0).swapaxes(0, 1), weight, km_per_row)
+        for template in slanted_templates(km_per_row):
+            k, height = template.width, template.height
+            found, told = contrasts.test(template)
+            both = _over_error(height * overlap[:, k] + found, height**2 * information[:, k] + told)
+            # they hold much of the rows' means, but what quarters tell isn't calmer where these are
+            both = np.where(is_told[:, k], both / max(self.spread[k], 1.0), -np.inf)
+            slanted, width = np.where(both > slanted, both, slanted), np.where(both > slanted, k, width)
+        self.largest = np.maximum(self.largest, (statistic.max(), slanted.max()))
+        is_slanted = slanted > statistic * self._slanted_scale
+        statistic, best = (
+            np.where(is_slanted, slanted / self._slanted_scale, statistic),
+            np.where(is_slanted, width, best),
+        )
+        k = int(np.argmin(np.abs(np.log(widths / peak_thresholds().flux.typical_sigma_km))))
+        error = self.spread[k] / np.sqrt(np.maximum(information[:, k], LEAST_INFORMATION))
+        error = np.where(is_told[:, k], error, np.nan)
+        place = HALF * self._starts[windows][:, None] + np.arange(HALF * CORE)
+        is_in = place < len(self.statistic)
+        for kept, values in (
+            (self.statistic, statistic),
+            (self.sigma_km, widths[best]),
+            (self.dip, dip),
+            (self.dip_sigma_km, widths[deepest]),
+            (self.height_error_ppm, error),
+        ):
+            kept[place[is_in]] = values[is_in]
 
 
-@dataclass(frozen=True)
-class _Tested:
-    """Templates tested in some windows or segments; arrays have shape (windows, templates)."""
-
-    bank: Bank
-    """Which templates."""
-    starts: Indices
-    """First row of the core of each window, shape (windows,)."""
-    whole: Floats
-    """z of the template for all of the strip; -inf where nothing tells."""
-    parts: Floats
-    """The largest z of those for parts of the strip."""
-    error_ppm: Floats
-    """Error of the height."""
+def _told(bank: Bank, inverse: Floats, weighted: Floats, is_seen: Floats) -> tuple[Floats, Floats]:
+    """Return t' P y and t' P t at half rows, from P, P y and which rows are seen, of windows or segments."""
+    t = bank.shape
+    is_told = is_seen @ bank.is_near.T > 0
+    overlap = np.where(is_told, weighted @ t.T, 0.0)
+    information = np.where(is_told, np.einsum("wtr,tr->wt", t @ inverse, t), 0.0)
+    return bank.at_half_rows(overlap), bank.at_half_rows(information)
 
 
-def _spread(tested: Sequence[_Tested], length_km: float) -> Floats:
+def _spread(z: Floats, length_km: float) -> Floats:
     """Spread of z for each width: 1.4826 x median |z|, so that few plumes don't count, and 1 where little is tested."""
     rule = peak_thresholds().noise
     spread = np.ones(len(scan_widths()))
     for k, sigma_km in enumerate(scan_widths()):
-        of_width = [t.whole[:, t.bank.is_core & (t.bank.sigma_km == sigma_km)].ravel() for t in tested]
-        z = np.concatenate(of_width) if of_width else np.empty(0)
-        z = z[np.isfinite(z)]
-        if len(z):
+        of_width = z[:, k][np.isfinite(z[:, k])]
+        if len(of_width):
             n_places = length_km / (rule.spread_prior_km + rule.spread_prior_sigmas * sigma_km)
-            own = np.median(np.abs(z)) / MEDIAN_OF_ABSOLUTE_NORMAL
+            own = np.median(np.abs(of_width)) / MEDIAN_OF_ABSOLUTE_NORMAL
             spread[k] = np.sqrt((n_places * own**2 + 1.0) / (n_places + 1.0))
     return spread
-
-
-def _keep_largest(largest: Floats, widths: Floats, where: Indices, value: Floats, sigma_km: Floats) -> None:
-    """Put values and widths where they are larger than what is kept there."""
-    order = np.argsort(value, kind="stable")
-    best, width = np.full(len(largest), -np.inf), np.full(len(largest), np.nan)
-    best[where[order]], width[where[order]] = value[order], sigma_km[order]  # the last, which is the largest, stays
-    is_better = best > largest
-    largest[is_better], widths[is_better] = best[is_better], width[is_better]
-
-
-@dataclass(frozen=True)
-class _Data:
-    """What templates are tested against in some windows or segments."""
-
-    inverse: Floats
-    """P, shape (windows, rows, rows)."""
-    weighted: Floats
-    """P y, shape (windows, rows)."""
-    is_seen: Floats
-    """Shape (windows, rows)."""
-    side: Floats
-    """S d, shape (splits, windows, rows)."""
-    side_weight: Floats
-    """S, same shape."""
-    left_share: Floats
-    """Of each split."""
-
-    def test(self, bank: Bank, starts: Indices) -> _Tested:
-        """Test every template."""
-        t = bank.shape
-        filtered = t @ self.inverse
-        information = np.einsum("wtr,tr->wt", filtered, t)
-        height = self.weighted @ t.T
-        is_told = self.is_seen @ bank.is_near.T > 0
-        whole = np.where(is_told, _over_error(height, information), -np.inf)
-        parts = [np.full(whole.shape, -np.inf)]
-        if bank.is_parted:
-            parts = [*self._of_parts(t, height, information), *self._of_slants(bank, filtered, height, information)]
-        strongest = np.where(np.isfinite(whole), np.max(parts, axis=0), -np.inf)
-        error = 1.0 / np.sqrt(np.maximum(information, LEAST_INFORMATION))
-        return _Tested(bank, starts, whole, strongest, np.where(np.isfinite(whole), error, np.nan))
-
-    def _of_parts(self, t: Floats, height: Floats, information: Floats) -> list[Floats]:
-        """Statistics of plumes that only the left or right part of the strip sees."""
-        found = []
-        for split, share in enumerate(self.left_share):
-            side, of_side = self.side[split] @ t.T, self.side_weight[split] @ (t * t).T
-            for part, sign in ((share, 1.0), (1.0 - share, -1.0)):
-                found.append(_over_error(part * height + sign * side, part**2 * information + of_side))
-        return found
-
-    def _of_slants(self, bank: Bank, filtered: Floats, height: Floats, information: Floats) -> list[Floats]:
-        """Statistics of plumes that lie ahead on the left or on the right."""
-        t, weight = bank.shape, self.side_weight[MIDDLE]
-        side = self.side[MIDDLE] @ t.T
-        of_side = weight @ (t * t).T
-        found = []
-        for ahead, behind, middle in bank.pairs:
-            both = np.einsum("wtr,tr->wt", filtered[:, ahead], t[behind])
-            of_both = weight @ (t[ahead] * t[behind]).T
-            along = 0.5 * (height[:, ahead] + height[:, behind])
-            told = 0.25 * (information[:, ahead] + information[:, behind] + 2.0 * both)
-            told += of_side[:, ahead] + of_side[:, behind] - 2.0 * of_both
-            across = side[:, ahead] - side[:, behind]
-            for sign in (1.0, -1.0):
-                statistic = np.full(height.shape, -np.inf)
-                statistic[:, middle] = _over_error(along + sign * across, told)
-                found.append(statistic)
-        return found
 
 
 def _over_error(overlap: Floats, information: Floats) -> Floats:

@@ -15,11 +15,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from plumewatch.oco2.fit import SQRT_2_PI, Gaussian, PeakFit, PlumeShape
+from plumewatch.oco2.fit import SQRT_2_PI, Gaussian, PeakFit
 from plumewatch.oco2.null_distribution import null_distribution
 from plumewatch.oco2.peaks import Peak, PeakSearch, correlation, peak_at, search_limits
+from plumewatch.oco2.plume_shape import PlumeShape
 from plumewatch.oco2.rows import Rows
-from plumewatch.oco2.scan import HALF, Scan
+from plumewatch.oco2.scan import Scan
+from plumewatch.oco2.templates import HALF
 from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track
 
@@ -35,7 +37,7 @@ CURVE_POINTS = 201
 def find_peaks_seed(track: Track) -> PeakSearch:
     """Return what the seed's rules keep, `accepted` where noise seldom reaches it too."""
     settings, law = peak_thresholds().seed_method, null_distribution()
-    scan = Scan.of(Rows.of(track), law.part_scale)
+    scan = Scan.of_track(track, law)
     if len(track) < settings.min_orbit_soundings or not np.isfinite(scan.statistic).any():
         return PeakSearch((), 0.0, 0.0, float("nan"))
     peaks: list[Peak] = []

@@ -39,8 +39,8 @@ class RowRule:
     error_prior: int
     least_error_ppm: float
     edge_quantile: float
-    sides_alike_over: int
-    side_error_ppm: float
+    quarters_alike_over: int
+    quarter_error_ppm: float
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class TemplateRule:
     min_sigma_km: float
     max_sigma_km: float
     n_sigmas: int
-    widest_parted_km: float
+    widest_slanted_km: float
     min_rows: int
     min_soundings: int
 

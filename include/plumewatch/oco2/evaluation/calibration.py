@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from plumewatch.oco2.evaluation.judged_strips import STRIP_KM, TRAINING, JudgedStrip, World
+from plumewatch.oco2.evaluation.judged_strips import STRIP_KM, TRAINING, World
 from plumewatch.oco2.evaluation.surroundings import SimulatedStripNoise
 from plumewatch.oco2.null_distribution import FILE, NullDistribution
 from plumewatch.oco2.rows import Rows
@@ -25,10 +24,8 @@ from plumewatch.oco2.scan import Scan
 Floats = NDArray[np.float64]
 
 STRIPS = 6000
-VERSION = "oco2-null-4"
-PARTS_ALONE, NO_PARTS = 1e-6, 1e6  # scales with which only templates for parts of the strip count, and only the others
-SCALED_AT = 0.99  # quantile of the largest statistics at which parts are made alike to the whole
-SCALED_BY = 0.25  # share of the strips that tell it
+VERSION = "oco2-null-5"
+SCALED_AT = 0.98  # quantile of the largest z at which straight and slanted templates are made alike
 TAIL = (0.95, 0.998)  # quantiles of the largest statistic between which the Gumbel law is fitted
 TAIL_POINTS = 50
 ROUNDING = 4
@@ -39,16 +36,10 @@ log = logging.getLogger(__name__)
 def calibrate(n_strips: int) -> NullDistribution:
     """Return the law of the largest statistic in 600 km over strips without a source."""
     world = World(TRAINING, (), (SimulatedStripNoise(),))
-    few = list(world.empty_strips(round(SCALED_BY * n_strips)))
-    of_parts, of_all = (np.quantile(largest(few, scale), SCALED_AT) for scale in (PARTS_ALONE, NO_PARTS))
-    part_scale = round(float(PARTS_ALONE * of_parts / of_all), ROUNDING)
-    values = np.concatenate([largest([judged], part_scale) for judged in world.empty_strips(n_strips)])
-    return NullDistribution(VERSION, part_scale, *_fit_gumbel(values))
-
-
-def largest(strips: Iterable[JudgedStrip], part_scale: float) -> Floats:
-    """Return the largest statistic of each strip."""
-    return np.array([Scan.of(Rows.of(judged.track), part_scale).statistic.max() for judged in strips])
+    largest = np.array([Scan.of(Rows.of(judged.track), 1.0).largest for judged in world.empty_strips(n_strips)])
+    straight, slanted = np.quantile(largest, SCALED_AT, axis=0)
+    scale = round(float(slanted / straight), ROUNDING)
+    return NullDistribution(VERSION, scale, *_fit_gumbel((largest / (1.0, scale)).max(axis=1)))
 
 
 def _fit_gumbel(largest: Floats) -> tuple[float, float]:
@@ -63,7 +54,7 @@ def write_calibration(distribution: NullDistribution, n_strips: int, output: Pat
     """Write the file that `null_distribution` reads."""
     command = f"python -m plumewatch.oco2.evaluation.calibration --strips {n_strips}"
     source = f"{command}: simulated strips of {STRIP_KM:.0f} km"
-    names = ("part_scale", "location", "scale")
+    names = ("slanted_scale", "location", "scale")
     content = {"version": distribution.version} | {
         name: {"value": round(getattr(distribution, name), ROUNDING), "unit": "1", "source": source} for name in names
     }

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from plumewatch.oco2.evaluation.noise import TRACK_KM, NoiseSource, RealNoise
 from plumewatch.oco2.fit import Gaussian, PeakFit, fit_plume
-from plumewatch.oco2.null_distribution import null_distribution
 from plumewatch.oco2.peaks import find_peaks
-from plumewatch.oco2.rows import Rows
 from plumewatch.oco2.scan import Scan
 from plumewatch.oco2.track import Track, straight_track
 from plumewatch.statuses import ACCEPTED
@@ -91,7 +89,7 @@ def run_peak_trials(source: NoiseSource, per_cell: int) -> list[PeakTrial]:
 
 def fit_at(track: Track, centre_km: float, sigma_km: float) -> PeakFit | None:
     """Return the fit of a plume at a place, found or not; None where nothing positive fits."""
-    scan = Scan.of(Rows.of(track), null_distribution().part_scale)
+    scan = Scan.of_track(track)
     row = float(np.interp(centre_km, scan.rows.distance_km, np.arange(len(scan.rows))))
     return fit_plume(scan, row, sigma_km, np.nan)
 
