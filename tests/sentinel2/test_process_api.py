@@ -120,7 +120,7 @@ def test_a_scene_is_stored_and_its_item_says_how_it_came(served: Any, storage_ro
     write_area(settings, area)
     hub = SentinelHub(settings, area.name)
     [item] = items_on(hub, area, CLEAR)
-    path = fetch_area_scene(settings, area.name, hub.item_href(item.to_dict(include_self_link=False)))
+    path = fetch_area_scene(settings, area.name, hub.item_href(item.to_dict(include_self_link=False))).path
     stored = storage.read_json(path)["properties"]
     source = served.hub.scenes[item.id][0]["properties"]
     assert stored["plumewatch:process_api"]["evalscript"] == "written for the area's bands"
