@@ -121,20 +121,25 @@ def reading(file: object, allowed: str, found: str = "not readable") -> Iterator
     except Exception as error:
         name = redact(str(file))
         is_remote = "://" in name and not name.startswith("file://")
-        if _is_trouble(error):
+        if is_trouble(error):
             if not is_remote:
                 raise
-            raise ServiceError(f"{name}: {type(error).__name__}: {_first_line(error)}") from error
+            raise trouble_on_the_way(name, error) from error
         raise _input_error(name, error, allowed, found) from error
 
 
-def _is_trouble(error: Exception) -> bool:
-    """Whether an error comes from the machine, or the way to a bucket, and not from what a file holds."""
+def is_trouble(error: Exception) -> bool:
+    """Return whether an error comes from the machine, or the way to a bucket, and not from what a file holds."""
     if type(error).__module__.split(".")[0] in NETWORK or isinstance(error, ConnectionError | TimeoutError):
         return True
     # pyarrow, GDAL and HDF5 raise OSError without a number for what they can't make sense of.
     has_number = isinstance(error, OSError) and error.errno and error.errno not in OF_CONTENT
     return bool(has_number) and not isinstance(error, LASTING)
+
+
+def trouble_on_the_way(file: str, error: Exception) -> ServiceError:
+    """Return what is said where a bucket doesn't deliver a file."""
+    return ServiceError(f"{redact(file)}: {type(error).__name__}: {_first_line(error)}")
 
 
 def _input_error(file: str, error: Exception, allowed: str, found: str) -> InputError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +17,7 @@ from plumewatch import storage
 from plumewatch.errors import InputError, ServiceError
 from plumewatch.rasters import reading as rasters
 from plumewatch.rasters.reading import open_raster, read_raster
+from plumewatch.storage.buckets import Buckets
 from sentinel2_scenes import write_raster
 
 NUMBERS = np.random.default_rng(1).integers(1, 9000, (700, 700)).astype(np.uint16)
@@ -28,6 +30,7 @@ class Files(BaseHTTPRequestHandler):
     kind = "image/tiff"
     faults: list[int] = []  # noqa: RUF012
     good_first = 0
+    fault = b"fault"
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -36,7 +39,7 @@ class Files(BaseHTTPRequestHandler):
         if Files.good_first:
             Files.good_first -= 1
         elif self.faults:
-            return self.send(self.faults.pop(0), b"fault", {})
+            return self.send(self.faults.pop(0), self.fault, {})
         asked = self.headers.get("Range")
         if not asked:
             return self.send(200, self.content, {})
@@ -250,3 +253,41 @@ def test_what_isnt_local_is_read_through_the_file_system(tmp_path: Path, monkeyp
     (tmp_path / "cut.tif").write_bytes(Path(path).read_bytes()[:9000])
     with pytest.raises(InputError, match=r"cut\.tif"):
         read(str(tmp_path / "cut.tif"))
+
+
+def test_what_gdal_says_of_a_retry_shows_no_signature(href: str, caplog: pytest.LogCaptureFixture) -> None:
+    signed = f"{href.split('?')[0]}?sv=2024&sig=TOPSECRET&se=2030"
+    Files.faults = [503]
+    np.testing.assert_array_equal(read(signed), NUMBERS)
+    [told] = [record.getMessage() for record in caplog.records if "503" in record.getMessage()]
+    assert "B11.tif?sv=***&sig=***" in told and "Retrying" in told
+    assert "TOPSECRET" not in caplog.text and "2030" not in caplog.text
+    Files.faults = [503]
+    np.testing.assert_array_equal(read(href.split("?")[0]), NUMBERS)
+    assert re.search(r"B11\.tif\. Retrying", caplog.text)
+
+
+SLOW_DOWN = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>reduce your request rate</Message></Error>"
+
+
+@pytest.mark.parametrize("good_first", [0, 1, 2, 3])
+def test_a_bucket_that_is_busy_in_the_middle_of_a_read_is_no_damaged_file(
+    href: str, monkeypatch: pytest.MonkeyPatch, good_first: int
+) -> None:
+    for name, value in {"ENDPOINT_URL": href.split("/scene")[0], "ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "s",
+                        "DEFAULT_REGION": "us-east-1", "MAX_ATTEMPTS": "1"}.items():  # fmt: skip
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setattr(Buckets, "retries", 1)
+    monkeypatch.setattr(Buckets, "default_block_size", 2**16)  # bytes of a request
+    Buckets.clear_instance_cache()
+    np.testing.assert_array_equal(read("s3://scene/whole/B11.tif"), NUMBERS)
+    monkeypatch.setattr(Files, "fault", SLOW_DOWN)
+    Files.good_first, Files.faults = good_first, [503] * 200
+    with pytest.raises(ServiceError, match=r"s3://scene/B11\.tif: OSError: .*(reduce your request rate|503)") as caught:
+        read("s3://scene/B11.tif")
+    assert caught.value.is_retryable and Files.good_first == 0
+    Files.faults = []
+    np.testing.assert_array_equal(read("s3://scene/B11.tif"), NUMBERS)
+    Files.content = Files.content[:9000]
+    with pytest.raises(InputError, match=r"s3://scene/cut/B11\.tif: cut off"):
+        read("s3://scene/cut/B11.tif")

@@ -22,8 +22,9 @@ from rasterio.errors import CRSError, RasterioError
 from rasterio.io import DatasetReader
 
 from plumewatch import storage
-from plumewatch.errors import InputError, PlumewatchError, ServiceError, redact
+from plumewatch.errors import InputError, PlumewatchError, ServiceError, is_trouble, redact, trouble_on_the_way
 from plumewatch.rasters.access import AS_IS, Access
+from plumewatch.rasters.opener import Opener
 from plumewatch.storage.files import is_there
 
 T = TypeVar("T")
@@ -53,8 +54,19 @@ REMOTE_ENVIRONMENT = {
 }
 
 _OPENINGS = itertools.count()
+_OPENING = re.compile(r"(?<=\S)#\d+\b")
+"""The name of an opening, behind an address."""
 
 log = logging.getLogger(__name__)
+
+
+def _without_secrets(record: logging.LogRecord) -> bool:
+    """Take the signatures out of what GDAL says of a request that it repeats: it names the address in full."""
+    record.msg, record.args = redact(_OPENING.sub("", record.getMessage())), ()
+    return True
+
+
+logging.getLogger("rasterio._env").addFilter(_without_secrets)
 
 
 @contextlib.contextmanager
@@ -74,19 +86,22 @@ def open_raster(href: str, access: Access = AS_IS) -> Iterator[DatasetReader]:
 def _opened(address: str, access: Access) -> Iterator[DatasetReader]:
     """The raster at an address that is signed where it must be."""
     with contextlib.ExitStack() as stack:
+        on_the_way: list[Exception] = []
         try:
             stack.enter_context(_environment(address))
-            source = stack.enter_context(_open(address, access))
+            source = stack.enter_context(_open(address, access, on_the_way))
         except (PlumewatchError, MemoryError):
             raise
         except Exception as error:  # GDAL's and rasterio's own, and what they make of tags and texts
             if isinstance(error, OSError) and not isinstance(error, RasterioError):
                 raise
-            raise _classify(address, error, access) from error
+            raise _classify(address, error, access, on_the_way) from error
         try:
             yield source
         except OF_READING as error:
-            raise _classify(address, error, access) from error
+            raise _classify(address, error, access, on_the_way) from error
+        if on_the_way:  # a codec may make do with what it got
+            raise _classify(address, on_the_way[0], access, on_the_way) from on_the_way[0]
 
 
 def read_raster(href: str, read: Callable[[DatasetReader], T], access: Access = AS_IS) -> T:
@@ -123,21 +138,24 @@ def _environment(href: str) -> rasterio.Env:
     return rasterio.Env(**REMOTE_ENVIRONMENT)
 
 
-def _open(href: str, access: Access) -> DatasetReader:
+def _open(href: str, access: Access, on_the_way: list[Exception]) -> DatasetReader:
+    """Open a raster; what goes wrong on the way to a bucket, now or at a later read, is put into `on_the_way`."""
     if is_http(href):
         return rasterio.open(f"/vsicurl/{href}#{next(_OPENINGS)}")  # what is behind # is never sent
     fs, inner = access.filesystem(href)
     if storage.is_local(href):
         return rasterio.open(inner)
-    return rasterio.open(inner, opener=fs)
+    return rasterio.open(inner, opener=Opener(fs, on_the_way))
 
 
-def _classify(href: str, error: Exception, access: Access) -> PlumewatchError:
+def _classify(href: str, error: Exception, access: Access, on_the_way: list[Exception]) -> PlumewatchError:
     said = redact(str(error.__cause__ or error))
     if "\0" in href or not href.isprintable():
         return InputError(redact(href), "an address that cannot be one", A_RASTER)
     if is_http(href):
         return _classify_http(href, said)
+    if trouble := next(filter(is_trouble, on_the_way), None):
+        return trouble_on_the_way(href, trouble)
     if not is_there(*access.filesystem(href)):
         return InputError(redact(href), "no such file", A_RASTER)
     return InputError(redact(href), f"cut off or no raster ({said})", A_RASTER)
