@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,25 @@ def test_a_scene_in_jpeg_2000_is_read_by_the_keys_of_the_data_space(settings: Se
     assert set(shown.bands) == {"B11", "B12"} and np.all(shown.scl == 5)
     assert 3000 <= shown.bands["B11"].min() <= shown.bands["B11"].max() < 3300  # 4000 to 4299, less the offset of 1000
     assert shown.rule.offset == -0.1
+
+
+def test_files_of_its_scenes_are_read_one_after_the_other(settings: Settings) -> None:
+    """A free account has four connections, and four tasks fetch scenes at a time."""
+    under_way, most = [], []
+
+    class Counted(EodataAccess):
+        def filesystem(self, href: str) -> Any:
+            under_way.append(href)
+            most.append(len(under_way))
+            time.sleep(0.1)
+            under_way.remove(href)
+            return super().filesystem(href)
+
+    keys = settings.cdse_s3_access_key, settings.cdse_s3_secret_key
+    access = Counted(settings.cdse_s3_endpoint, *keys)
+    read_bands(pystac.Item.from_dict(item(), migrate=False), AREA, grid_of(AREA), access)
+    assert len(most) == 3 and max(most) == 1
+    assert access.connections("https://host/B11.tif") == access.connections("s3://mine/B11.tif") == 4
 
 
 def test_its_items_say_tile_orbit_baseline_and_when_they_changed() -> None:

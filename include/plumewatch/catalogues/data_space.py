@@ -46,3 +46,7 @@ class EodataAccess(Access):
             default_fill_cache=False,
         )
         return fs, href.removeprefix("s3://")
+
+    def connections(self, href: str) -> int:
+        """As the base class: one of s3://eodata, so that four tasks have the four that an account may open."""
+        return 1 if href.startswith(BUCKET) else super().connections(href)

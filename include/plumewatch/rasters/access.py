@@ -6,6 +6,8 @@ from fsspec import AbstractFileSystem
 
 from plumewatch import storage
 
+FILES_AT_ONCE = 4  # files of a scene, where the service doesn't count connections
+
 
 class Access:
     """Opens rasters as they are; a service that wants a signature or keys of its own has a class over this one."""
@@ -22,6 +24,10 @@ class Access:
     def filesystem(self, href: str) -> tuple[AbstractFileSystem, str]:
         """Return who reads a `href` that isn't had by HTTP, and its path there."""
         return storage.filesystem(href)
+
+    def connections(self, href: str) -> int:
+        """Return how many files of the scene that `href` belongs to may be read at once; four tasks fetch scenes."""
+        return FILES_AT_ONCE
 
 
 AS_IS = Access()

@@ -60,7 +60,6 @@ from plumewatch.sentinel2.scene import is_level_1c
 COARSEST_BAND_M = 60.0  # of Sentinel-2 products: B01 and B09
 STORE = re.compile(r"(?i)\bzarr\b|\bnetcdf\b|\bhdf5?\b|\.(nc|h5)$")  # of many arrays: no raster in one file
 S2CLOUDLESS = "s2cloudless"
-READ_AT_ONCE = 4  # files of a scene; four tasks fetch scenes at a time, and the Copernicus Data Space allows few more
 UNSIGNED = ("uint8", "uint16")
 
 log = logging.getLogger(__name__)
@@ -108,7 +107,7 @@ class BandReader(Protocol):
 def read_bands(item: pystac.Item, area: Area, grid: Grid, access: Access = AS_IS) -> StackedBands:
     """Return the area's bands, the classification and a cloud probability: the item's, where it has one as GeoTIFF.
 
-    Or that of the area's `cloud_mask`. All files are read side by side.
+    Or that of the area's `cloud_mask`. The files are read side by side, as many as `access` says.
 
     Raises ServiceError where a service doesn't deliver a file, InputError where an asset is missing, cut off or
     contradicts what the item says.
@@ -124,7 +123,8 @@ def read_bands(item: pystac.Item, area: Area, grid: Grid, access: Access = AS_IS
     reads.append(partial(_read_plain, classification, with_surroundings(grid), access, LAST_CLASS))
     reads.append(partial(_qa60 if area.cloud_mask == "qa60" else _cloud, item, grid, access))
     reads.append(partial(_fetch_angles, item, area.bands, access) if lacks_angles(item.properties) else lambda: None)
-    with ThreadPoolExecutor(READ_AT_ONCE) as pool:  # the first that fails, in this order, is what went wrong
+    at_once = min(access.connections(href) for href in (*map(_href, assets.values()), classification))
+    with ThreadPoolExecutor(at_once) as pool:  # the first that fails, in this order, is what went wrong
         *bands, around, cloud, angles = pool.map(lambda read: read(), reads)
     numbers, sizes_m, rules = {}, {}, set()
     for (band, asset), (values, tags, sizes_m[band]) in zip(assets.items(), bands, strict=True):
