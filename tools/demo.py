@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 import pyarrow.compute as pc
 from plumewatch import storage
+from plumewatch.catalogues.processing_units import used_units
 from plumewatch.gases import CH4, CO2
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import SEARCHED
@@ -221,9 +222,8 @@ def report(truth: Row, root: str, red: dict[str, list[str]]) -> list[str]:
     co2 = compare_peaks(truth["peaks"], peaks, _first_sources(root, CO2.name, names), _expected_peaks(root))
     _print_comparison("Methane plumes (t/h)", methane, lambda f: f.planted["emission_kg_h"] / 1000, _plume_rate)
     _print_comparison("CO2 peaks (kt/h)", co2, lambda f: f.planted["emission_kt_h"], _peak_rate)
-    scenes = _rows(PROCESSING_UNITS, root, {})
-    units = sum(row["spent_units"] or row["predicted_units"] for row in scenes)
-    print(f"\n{HUB_AREA} by Sentinel Hub: {len(scenes)} scenes, {units:.2f} processing units")
+    scenes = storage.read_table(PROCESSING_UNITS, storage.join(root, PROCESSING_UNITS.name))
+    print(f"\n{HUB_AREA} by Sentinel Hub: {len(scenes)} scenes, {used_units(scenes):.2f} processing units")
     differences = compare_red_runs(red, truth["red_keys"])
     named = ", ".join(f"{dag_id} {key}" for dag_id, keys in sorted(red.items()) for key in sorted(keys))
     print(f"\nRed runs (a bad file is planted in some, which must fail and stop nothing else): {named or 'none'}")

@@ -198,6 +198,13 @@ def _cause(error: requests.RequestException) -> Any:
     return getattr(said, "reason", None) or said
 
 
+def may_have_arrived(error: Any) -> bool:
+    """Return whether what got no answer (an error of requests or urllib3) may have been done by the service all the
+    same: a connection was there."""
+    said = _cause(error) if isinstance(error, requests.RequestException) else error
+    return not isinstance(said, ConnectTimeoutError | ProxyError | SSLError)
+
+
 def download(session: requests.Session, url: str) -> bytes | None:
     """Return what is at `url`, None where there is nothing (404).
 

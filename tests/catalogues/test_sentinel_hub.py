@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from plumewatch.areas import read_areas
+from plumewatch.catalogues.hub_client import REQUESTS_PER_S
 from plumewatch.catalogues.sentinel_hub import (
     COPERNICUS_URL,
     MAIN_URL,
@@ -95,6 +98,20 @@ def test_a_process_has_one_session_and_renews_it(
     hub.check_account()
     hub.check_account()
     assert len(short.hub.tokens) >= 2  # one that is about to end is renewed first
+
+
+def test_clients_side_by_side_keep_one_pace_and_make_one_new_session(
+    serve_hub: Callable[..., Any], folder: Path, storage_root: str
+) -> None:
+    served = serve_hub(folder)
+    hubs = [SentinelHub(served.settings(storage_root), AREA) for _ in range(8)]
+    hubs[0].check_account()
+    served.hub.tokens.clear()  # withdrawn before its time, for all at once
+    began = time.monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(SentinelHub.check_account, hubs))
+    assert len(served.hub.tokens) == 1
+    assert time.monotonic() - began > 8 / REQUESTS_PER_S
 
 
 def test_nothing_is_written_into_the_home_folder(

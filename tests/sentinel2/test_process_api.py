@@ -17,6 +17,7 @@ import shapely
 from numpy.typing import NDArray
 from plumewatch import storage
 from plumewatch.areas import grid_of, read_areas
+from plumewatch.catalogues import hub_client
 from plumewatch.catalogues.sentinel_hub import SentinelHub
 from plumewatch.errors import InputError, PlumewatchError, QuotaUsedUp, ServiceError
 from plumewatch.models import Area
@@ -235,6 +236,25 @@ def test_a_month_that_is_used_up_by_the_service_says_so(served: Any, storage_roo
     assert raised.value.until.day == 1 and not raised.value.is_retryable
     state = SentinelHub(served.settings(storage_root), "any").ledger.state()
     assert state.was_refused and state.used_units == pytest.approx(0.0)
+
+
+def test_what_nobody_says_the_price_of_counts_as_predicted(
+    served: Any, storage_root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    area = area_of(served)
+    hub = SentinelHub(served.settings(storage_root), area.name, retries=0)
+    api, [item] = ProcessApi(hub, area), items_on(hub, area, CLEAR)
+    predicted = api.predicted_units(grid_of(area))
+    served.hub.faults += [("unpriced", None), ("error", 400)]
+    with pytest.raises(ServiceError, match="HTTP 400"):
+        api.read(item, grid_of(area))
+    of_bands = hub.ledger.state().used_units
+    assert 0 < of_bands < predicted  # the first request's, and nothing of one that was refused
+    monkeypatch.setattr(hub_client, "TIMEOUT_S", (10.0, 0.1))
+    served.hub.faults.append(("slow", 0.5))
+    with pytest.raises(ServiceError, match="no answer"):
+        api.read(item, grid_of(area))
+    assert hub.ledger.state().used_units == pytest.approx(2 * of_bands)
 
 
 def test_the_service_is_asked_for_just_this_acquisition(served: Any, storage_root: str) -> None:

@@ -24,15 +24,16 @@ from sentinelhub.download.rate_limit import SentinelHubRateLimit
 from sentinelhub.exceptions import DownloadFailedException, OutOfRequestsException, SHRateLimitWarning
 from urllib3.util import Retry
 
-from plumewatch.catalogues.processing_units import next_month
+from plumewatch.catalogues.processing_units import Spending, next_month
 from plumewatch.errors import InputError, PlumewatchError, QuotaUsedUp, ServiceError, redact
-from plumewatch.http import MAX_MESSAGE, PatientAdapter, no_answer
+from plumewatch.http import MAX_MESSAGE, Pace, PatientAdapter, may_have_arrived, no_answer
 
 TIMEOUT_S = (10.0, 120.0)  # to connect, between two pieces of an answer: a request of 2500 x 2500 px takes its time
 RATE_LIMIT_TRIES = 5  # so often a request that comes too early is sent in all
 LONGEST_PAUSE_S = 60.0  # the limits are by the minute; one that asks for more is left to the task's own retries
 PAUSE_S = 5.0  # where a service that is asked too often names none
 RETRIED_STATUS = (500, 502, 503, 504)  # of those of `http` all but 429, whose Retry-After is in milliseconds here
+REQUESTS_PER_S = 5.0  # 300 a minute: documentation.dataspace.copernicus.eu/Quotas.html, the free tier
 SPENT_HEADER = "X-ProcessingUnits-Spent"
 QUOTA_CODE, QUOTA_TEXT = "INSUFFICIENT_PROCESSING_UNITS", "nsufficient processing units"
 """By these the service's 403 for a month that is used up is known from one for want of a permission."""
@@ -42,43 +43,76 @@ warnings.simplefilter("ignore", SHRateLimitWarning)  # `_BoundedRateLimit` tells
 
 
 class HubClient(SentinelHubDownloadClient):
-    """The client of sentinelhub-py with the project's patience; counts what is spent."""
+    """The client of sentinelhub-py with the project's patience, at one pace an account; counts what is spent."""
 
     _sessions: ClassVar[dict[tuple[str, str, str], SentinelHubSession]] = {}
+    _paces: ClassVar[dict[tuple[str, str, str], Pace]] = {}
     _sessions_lock: ClassVar[Lock] = Lock()
 
     def __init__(self, config: HubConfig, retries: int | None = None) -> None:
         super().__init__(config=config, default_retry_time=PAUSE_S)
         self.rate_limit = _BoundedRateLimit()
-        self.spent_units, self.n_requests = 0.0, 0
+        self.spent_units, self.n_requests, self.n_unpriced = 0.0, 0, 0
+        self._account = (config.sh_token_url, config.sh_client_id, config.sh_client_secret)
         self._retries = retries
         self._http = _http_session(retries)
 
     def get_session(self) -> SentinelHubSession:
         """Return the one session of this account in this process."""
-        key = (self.config.sh_token_url, self.config.sh_client_id, self.config.sh_client_secret)
         with self._sessions_lock:
-            if key not in self._sessions:
-                self._sessions[key] = HubSession(self.config, self._retries)
-            return self._sessions[key]
+            if self._account not in self._sessions:
+                self._sessions[self._account] = HubSession(self.config, self._retries)
+            return self._sessions[self._account]
+
+    @contextmanager
+    def counting(self, spending: Spending, predicted_units: float) -> Iterator[None]:
+        """Count one request, which the block makes, and its units: those predicted where nobody says what it cost.
+
+        That is so of an answer that doesn't say it, and of a request that got none, which the service may have done.
+        """
+        spent_units, n_unpriced = self.spent_units, self.n_unpriced
+        try:
+            yield
+        finally:
+            spending.spent_units += self.spent_units - spent_units + predicted_units * (self.n_unpriced - n_unpriced)
+            spending.n_requests += 1
 
     def _do_download(self, request: DownloadRequest) -> requests.Response:
+        session = self.get_session() if request.use_session else None
         answer = self._send(request)
-        if answer.status_code == requests.codes.unauthorized and request.use_session:
-            self._sessions.clear()  # the token was withdrawn before its time; a new one, once
+        if answer.status_code == requests.codes.unauthorized and session is not None:
+            self._forget(session)  # the token was withdrawn before its time; a new one, once
             answer = self._send(request)
         return answer
 
+    def _forget(self, session: SentinelHubSession) -> None:
+        """Have the account's next request make a session, unless another thread has done so meanwhile."""
+        with self._sessions_lock:
+            if self._sessions.get(self._account) is session:
+                del self._sessions[self._account]
+
     def _send(self, request: DownloadRequest) -> requests.Response:
-        answer = self._http.request(
-            request.request_type.value,
-            str(request.url),
-            json=request.post_values,
-            headers=self._prepare_headers(request),
-            timeout=TIMEOUT_S,
-        )
+        headers = self._prepare_headers(request)
+        with self._sessions_lock:
+            pace = self._paces.setdefault(self._account, Pace(REQUESTS_PER_S))
+        pace.wait()
+        try:
+            answer = self._http.request(
+                request.request_type.value,
+                str(request.url),
+                json=request.post_values,
+                headers=headers,
+                timeout=TIMEOUT_S,
+            )
+        except requests.RequestException as error:
+            self.n_unpriced += may_have_arrived(error)
+            raise
         self.n_requests += 1
-        self.spent_units += _number(answer.headers.get(SPENT_HEADER))
+        tried = answer.raw.retries.history if answer.raw.retries else ()
+        self.n_unpriced += sum(attempt.error is not None and may_have_arrived(attempt.error) for attempt in tried)
+        spent_units = _number(answer.headers.get(SPENT_HEADER))
+        self.n_unpriced += answer.ok and spent_units is None
+        self.spent_units += spent_units or 0.0
         return answer
 
 
@@ -191,8 +225,9 @@ def _told(answer: requests.Response) -> str:
     return redact(" ".join(text.split()))[:MAX_MESSAGE]
 
 
-def _number(text: str | None) -> float:
+def _number(text: str | None) -> float | None:
+    """The units that a header states; None where it states none."""
     try:
-        return max(float(text or 0.0), 0.0)
+        return max(float(text or ""), 0.0)
     except ValueError:
-        return 0.0
+        return None

@@ -66,7 +66,7 @@ class Spending:
     """What one scene, or one search, costs while it is asked for."""
 
     spent_units: float = 0.0
-    """Units so far, as the service says."""
+    """Units so far, as the service says, or as predicted where it doesn't."""
     n_requests: int = 0
     """Requests so far."""
 
@@ -151,14 +151,14 @@ class UnitsLedger:
         where = {"account": self.account, "month": month}
         rows = storage.read_table(PROCESSING_UNITS, storage.join(self.storage_root, PROCESSING_UNITS.name), where=where)
         return MonthState(
-            _used(rows), pc.sum(rows["n_requests"]).as_py() or 0, pc.any(rows["is_refused"]).as_py() or False
+            used_units(rows), pc.sum(rows["n_requests"]).as_py() or 0, pc.any(rows["is_refused"]).as_py() or False
         )
 
     def _set_aside(self, row: dict[str, Any]) -> None:
         begun, wanted = row["begun_at_utc"], row["predicted_units"]
 
         def add(rows: pa.Table) -> pa.Table:
-            left = self.monthly_units - _used(rows)
+            left = self.monthly_units - used_units(rows)
             if wanted > left:
                 until = next_month(begun)
                 raise QuotaUsedUp(
@@ -182,8 +182,8 @@ def account_name(base_url: str, client_id: str) -> str:
     return hashlib.sha256(f"{base_url} {client_id}".encode()).hexdigest()[:ACCOUNT_DIGITS]
 
 
-def _used(rows: pa.Table) -> float:
-    """Units of a month: those spent, else those set aside."""
+def used_units(rows: pa.Table) -> float:
+    """Return the units of rows of `processing_units`: those spent, else those set aside."""
     return float(pc.sum(pc.coalesce(rows["spent_units"], rows["predicted_units"])).as_py() or 0.0)
 
 

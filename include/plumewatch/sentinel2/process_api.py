@@ -214,13 +214,9 @@ class ProcessApi:
             size=(grid.width, grid.height),
             config=hub.config,
         )
-        before = hub.client.spent_units
-        try:
-            with asking(hub.url, "a Process API"), hub.ledger.turn():
-                [answer] = hub.client.download(asked.download_list, max_threads=1, decode_data=False)
-        finally:
-            spending.spent_units += hub.client.spent_units - before
-            spending.n_requests += 1
+        counted = hub.client.counting(spending, request.units)
+        with asking(hub.url, "a Process API"), hub.ledger.turn(), counted:
+            [answer] = hub.client.download(asked.download_list, max_threads=1, decode_data=False)
         where = f"{redact(hub.url)}: {name}"
         files = _unpacked(where, answer.content)
         return {

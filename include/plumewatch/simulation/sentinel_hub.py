@@ -176,7 +176,7 @@ def _faulty(hub: Hub, body: dict[str, Any], accept: str, fault: str, detail: Any
 
     `too_many` (milliseconds to wait), `error` (status), `slow` (seconds), `html`, `error_body` (status 200 all the
     same), `cut` (bytes that are left of the TAR), `raster` (what is made of each raster: an array in, an array out),
-    `withdrawn` (all tokens).
+    `withdrawn` (all tokens), `unpriced` (a good answer that doesn't say its units).
     """
     if fault == "too_many":
         raise Refused(429, "RATE_LIMIT_EXCEEDED", "You have exceeded your rate limit", {"Retry-After": str(detail)})
@@ -195,5 +195,5 @@ def _faulty(hub: Hub, body: dict[str, Any], accept: str, fault: str, detail: Any
     hub.units_left -= units
     if fault == "cut":
         content = content[: int(detail)]
-    headers = {"X-ProcessingUnits-Spent": f"{units:.6f}"}
+    headers = {} if fault == "unpriced" else {"X-ProcessingUnits-Spent": f"{units:.6f}"}
     return Response(content, media_type="application/x-tar", headers=headers)
