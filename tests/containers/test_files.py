@@ -27,6 +27,24 @@ OF_COMPOSE = {
     "SPARK_WORKER_MEMORY",
 }  # fmt: skip
 
+LOG_IN = """
+import sys, threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from tools.airflow_client import AirflowClient
+from tools.demo import end_with
+
+def log_in(status):
+    class Api(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(401 if self.command == "GET" else status)
+            self.end_headers()
+            self.wfile.write(b"refused")
+        do_POST = do_GET
+    server = HTTPServer(("127.0.0.1", 0), Api)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    end_with(lambda: len(AirflowClient(f"http://127.0.0.1:{server.server_port}", "admin", "wrong").dags()))
+"""
+
 
 def services(file: Path) -> dict[str, Any]:
     return dict(yaml.safe_load(file.read_text())["services"])
@@ -58,6 +76,37 @@ def test_nothing_runs_as_root_and_only_the_interface_is_published_on_loopback() 
         assert "privileged" not in service and service.get("user", "postgres") != "root"
         published = service.get("ports", [])
         assert published == (["127.0.0.1:${PORT:-8080}:8080"] if name == "api-server" else [])
+
+
+def test_spark_gets_the_storages_keys_and_no_other_secret() -> None:
+    told = ("AWS_", "PLUMEWATCH_STORAGE_ROOT", "PLUMEWATCH_SPARK", "SPARK_NO_DAEMONIZE")
+    for name, service in services(COMPOSE).items():
+        if not name.startswith("spark"):
+            assert ("env_file" in service) == (name not in ("postgres", "s3")), name
+            continue
+        environment = service["environment"]
+        assert "env_file" not in service and all(variable.startswith(told) for variable in environment), name
+        secret = {variable for variable, _ in VARIABLE.findall(str(environment))} & made_secrets().keys()
+        assert secret == ({"S3_ACCESS_KEY", "S3_SECRET_KEY"} if "worker" in name else set()), name
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "said"),
+    [
+        ("log_in(401)", 0, "POST /auth/token: 401 refused"),
+        ("log_in(403)", 0, "POST /auth/token: 403 refused"),
+        ("log_in(500)", 1, "not because the login was refused"),
+        ("sys.exit('there is no such container')", 1, "not because the login was refused"),
+        ("print('Found what was planted.')", 1, "a wrong password is let in"),
+    ],
+)
+def test_only_a_refused_login_is_a_refusal(program: str, code: int, said: str) -> None:
+    run = subprocess.run(
+        ["bash", "tools/containers/must-be-refused.sh", sys.executable, "-c", f"{LOG_IN}\n{program}"],
+        cwd=CHECKOUT, env={**os.environ, "PYTHONPATH": f"{CHECKOUT}:{CHECKOUT}/include"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == code and said in run.stdout + run.stderr
 
 
 def test_images_are_pinned_and_every_server_has_a_healthcheck() -> None:
