@@ -21,11 +21,11 @@ from tempfile import TemporaryDirectory
 
 from plumewatch import storage
 from plumewatch.areas import read_areas
-from plumewatch.catalogues.services import SENTINEL_HUB, catalogue_of
+from plumewatch.catalogues.services import catalogue_of
 from plumewatch.catalogues.stac import StacApi
 from plumewatch.errors import PlumewatchError, redact, some_of
 from plumewatch.keys import AS_WRITTEN, DAY, is_key
-from plumewatch.models import FailedScene
+from plumewatch.models import SENTINEL_HUB, FailedScene
 from plumewatch.oco2.archive.cmr import search_granules
 from plumewatch.oco2.archive.listing import GranuleRef, read_listing
 from plumewatch.sentinel2.search import search_scenes

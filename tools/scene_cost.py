@@ -11,14 +11,13 @@ from plumewatch.catalogues.processing_units import UnitsLedger, account_name, ne
 from plumewatch.catalogues.services import catalogue_of
 from plumewatch.errors import PlumewatchError
 from plumewatch.models import Area
+from plumewatch.sentinel2.bands import SWIR_M, product_pixel_m
 from plumewatch.sentinel2.item_bands import with_surroundings
 from plumewatch.sentinel2.search import search_scenes
 from plumewatch.settings import Settings
 
 BLOCK_PX = 1024
 """Edge of a block of the catalogue's GeoTIFFs, which are read by whole blocks (Earth Search's COGs)."""
-PIXEL_M, FINE_PIXEL_M = 20.0, 10.0  # Sentinel-2 User Handbook: B02, B03, B04, B08 have 10 m; 60 m bands are few bytes
-FINE_BANDS = ("B02", "B03", "B04", "B08")
 BAND_BYTES, MASK_BYTES = 2, 1  # uint16 reflectance; uint8 scene classes and cloud probability
 N_MASKS = 2
 N_HUB_MASKS = 3
@@ -52,8 +51,8 @@ def bytes_of_scene(area: Area) -> int:
     def pixels(pixel_m: float) -> float:
         return (width_m / pixel_m + BLOCK_PX) * (height_m / pixel_m + BLOCK_PX)
 
-    bands = sum(pixels(FINE_PIXEL_M if band in FINE_BANDS else PIXEL_M) * BAND_BYTES for band in area.bands)
-    return round(bands + N_MASKS * MASK_BYTES * pixels(PIXEL_M))
+    bands = sum(pixels(product_pixel_m(band)) * BAND_BYTES for band in area.bands)
+    return round(bands + N_MASKS * MASK_BYTES * pixels(SWIR_M))
 
 
 def hub_cost(area: Area, first: date, last: date, settings: Settings) -> HubCost:

@@ -17,14 +17,11 @@ from plumewatch.area_files import NAME, PROPERTIES, SUFFIXES, name_of, read_feat
 from plumewatch.area_geometry import number_of, read_geometry
 from plumewatch.errors import InputError, ParameterError, PlumewatchError
 from plumewatch.geodesy import TRUE_GRID, utm_epsg
-from plumewatch.models import Area, FailedScene, Grid, OnFailure
+from plumewatch.models import DEFAULT_COLLECTION, SENTINEL_HUB, STAC, Area, FailedScene, Grid, OnFailure
 from plumewatch.reference.loading import read_reference
 from plumewatch.statuses import SEARCH_STAGE
 
-SENTINEL_HUB = "sentinel_hub"
-CATALOGUES = ("stac", SENTINEL_HUB)
-HUB_COLLECTION = "sentinel-2-l2a"
-"""What is served of Sentinel Hub: the one collection that has reflectance, classes and cloud."""
+CATALOGUES = (STAC, SENTINEL_HUB)
 CLOUD_MASKS = ("scl", "s2cloudless", "qa60")
 BAND_ALIASES = {
     "swir16": "B11",
@@ -195,14 +192,16 @@ def _area(file: str, where: str, feature: Any) -> Area:
     name = name_of(file, properties)
     if not NAME.fullmatch(name):
         raise refuse(f"name {name!r}", "letters, digits, '-' and '_': it becomes a folder")
-    catalogue = str(properties.get("catalogue", "stac"))
+    catalogue = str(properties.get("catalogue", STAC))
     if catalogue not in CATALOGUES:
         raise refuse(f"catalogue {catalogue!r}", " or ".join(CATALOGUES))
     for one in ("stac_api", "collection", "evalscript"):
         if not isinstance(properties.get(one, ""), str):
             raise refuse(f"{one} {properties[one]!r}", "a text")
-    if catalogue == SENTINEL_HUB and properties.get("collection", HUB_COLLECTION) != HUB_COLLECTION:
-        raise refuse(f"collection {properties['collection']!r} of {SENTINEL_HUB}", f"{HUB_COLLECTION}, or none stated")
+    if catalogue == SENTINEL_HUB and properties.get("collection", DEFAULT_COLLECTION) != DEFAULT_COLLECTION:
+        raise refuse(
+            f"collection {properties['collection']!r} of {SENTINEL_HUB}", f"{DEFAULT_COLLECTION}, or none stated"
+        )
     if catalogue == SENTINEL_HUB and str(properties.get("cloud_mask", "scl")).lower() != "scl":
         raise refuse(f"cloud_mask {properties['cloud_mask']!r} of {SENTINEL_HUB}", "scl, or none stated")
     if "evalscript" in properties and catalogue != SENTINEL_HUB:

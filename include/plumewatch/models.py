@@ -13,6 +13,11 @@ from plumewatch.geodesy import Distortion, Floats, compute_distortion, degrees_o
 
 MAX_MESSAGE = 2000  # characters of an error that a row of failed_scenes holds
 
+STAC, SENTINEL_HUB = "stac", "sentinel_hub"
+"""What an area's `catalogue` can be."""
+DEFAULT_COLLECTION = "sentinel-2-l2a"
+"""Surface reflectance, by the name that all catalogues have for it; of Sentinel Hub the one that has classes too."""
+
 OnFailure = Callable[["FailedScene"], None]
 """What a reader tells of what it can't use, and goes on."""
 
@@ -25,7 +30,7 @@ class Area:
     """Unique among all areas; the value of the partition `area=`."""
     geometry: Any
     """shapely polygon or multipolygon, WGS 84 longitude and latitude in degrees."""
-    catalogue: str = "stac"
+    catalogue: str = STAC
     """Where scenes come from: `stac` or `sentinel_hub`."""
     stac_api: str | None = None
     """URL of the STAC API; the setting PLUMEWATCH_STAC_API where None."""

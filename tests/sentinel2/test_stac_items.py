@@ -18,10 +18,9 @@ from known_pixels import lonlat_polygon, write_area
 from known_source import AREA
 from plumewatch import storage
 from plumewatch.catalogues import stac
-from plumewatch.catalogues.catalogue import DEFAULT_COLLECTION
 from plumewatch.catalogues.stac import StacApi, StacCatalogue, read_item
 from plumewatch.errors import InputError
-from plumewatch.models import Area
+from plumewatch.models import DEFAULT_COLLECTION, Area
 from plumewatch.rasters.scene_store import list_scenes
 from plumewatch.sentinel2.day_search import search_day
 from plumewatch.sentinel2.ingest import fetch_area_scene

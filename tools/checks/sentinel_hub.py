@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from plumewatch.areas import SENTINEL_HUB
 from plumewatch.errors import PlumewatchError, QuotaUsedUp, redact
 from plumewatch.missing_settings import missing_hub_account
-from plumewatch.models import Area
+from plumewatch.models import SENTINEL_HUB, Area
 from plumewatch.settings import Settings
 
 from tools.checks.finding import Finding, missing, ok, problem

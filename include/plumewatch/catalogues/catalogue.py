@@ -10,8 +10,6 @@ import pystac
 
 from plumewatch.rasters.access import Access
 
-DEFAULT_COLLECTION = "sentinel-2-l2a"
-
 
 class Catalogue(Protocol):
     """A collection of a service. Who searches an area, or fetches a scene of it, knows no more of the service."""

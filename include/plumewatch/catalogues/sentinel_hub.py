@@ -19,6 +19,7 @@ from plumewatch.errors import ConfigurationError, InputError, reading, redact
 from plumewatch.geodesy import split_at_180
 from plumewatch.keys import is_file_name
 from plumewatch.missing_settings import missing_hub_account
+from plumewatch.models import DEFAULT_COLLECTION
 from plumewatch.rasters.access import AS_IS, Access
 from plumewatch.settings import Settings
 
@@ -30,7 +31,6 @@ TOKEN_URLS = {
 }
 """Where the tokens of the two services come from."""
 MAIN_DOMAIN = ".sentinel-hub.com"  # its deployments elsewhere take the tokens of the main one
-COLLECTION = "sentinel-2-l2a"
 PRODUCT_SUFFIX = ".SAFE"  # the Copernicus Data Space ends its ids by it
 ITEM = "an item of Sentinel Hub's Catalog"
 _DEFINING = Lock()
@@ -62,7 +62,7 @@ class SentinelHub:
     @property
     def collection(self) -> str:
         """Its collection of surface reflectance."""
-        return COLLECTION
+        return DEFAULT_COLLECTION
 
     def check_account(self) -> None:
         """Ask what the collection is, for nothing: the account and the service go together, or one of them says why.

@@ -5,15 +5,13 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from plumewatch.catalogues import planetary_computer
-from plumewatch.catalogues.catalogue import DEFAULT_COLLECTION, Catalogue
+from plumewatch.catalogues.catalogue import Catalogue
 from plumewatch.catalogues.data_space import EodataAccess
 from plumewatch.catalogues.stac import REQUESTS_PER_S, StacApi, StacCatalogue
 from plumewatch.errors import ConfigurationError
-from plumewatch.models import Area
+from plumewatch.models import DEFAULT_COLLECTION, SENTINEL_HUB, STAC, Area
 from plumewatch.rasters.access import Access
 from plumewatch.settings import Settings
-
-STAC, SENTINEL_HUB = "stac", "sentinel_hub"
 
 
 def catalogue_of(area: Area, settings: Settings, apis: dict[str, StacApi] | None = None) -> Catalogue:

@@ -102,7 +102,19 @@ def _cells_in_pixel(grid: Grid, source: DatasetReader) -> int | None:
     a, b, west, d, e, north = tuple(source.transform)[:6]
     if source.crs.to_epsg() != grid.epsg or b or d or a <= 0 or e != -a:
         return None
-    ratio = a / grid.resolution_m
+    return cells_in_pixel(grid, a, west, north)
+
+
+def cells_in_pixel(grid: Grid, pixel_m: float, west: float, north: float) -> int | None:
+    """Return how many cells a pixel has on a side, of a lattice of the grid's projection with this upper left corner.
+
+    None where not each cell lies wholly in one pixel.
+
+    >>> grid = Grid(32631, 60.0, 40.0, 20.0, 3, 2)
+    >>> cells_in_pixel(grid, 60.0, 0.0, 100.0), cells_in_pixel(grid, 60.0, 10.0, 100.0)
+    (3, None)
+    """
+    ratio = pixel_m / grid.resolution_m
     shifts = ((west - grid.west) / grid.resolution_m, (north - grid.north) / grid.resolution_m)
     lies = round(ratio) >= 1 and all(abs(x - round(x)) < ALIGNED_PX for x in (ratio, *shifts))
     return round(ratio) if lies else None

@@ -10,14 +10,14 @@ from datetime import date, timedelta
 from typing import Any
 
 from plumewatch.areas import WHOLE_SEARCH, read_areas, select_areas
-from plumewatch.catalogues.services import SENTINEL_HUB, catalogue_of
+from plumewatch.catalogues.services import catalogue_of
 from plumewatch.catalogues.stac import StacApi
 from plumewatch.errors import ConfigurationError, PlumewatchError, QuotaUsedUp, some_of
 from plumewatch.failures import FailureBook, NothingDone, went_through
 from plumewatch.gases import CH4
 from plumewatch.http import one_patience_per_host, side_by_side
 from plumewatch.missing_settings import HUB_ACCOUNT, missing_hub_account
-from plumewatch.models import Area, FailedScene
+from plumewatch.models import SENTINEL_HUB, Area, FailedScene
 from plumewatch.observations import areas_observed, write_observations
 from plumewatch.sentinel2.scene import SceneRef
 from plumewatch.sentinel2.search import FoundScenes, SkippedScene, search_scenes

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, cast
 from plumewatch import storage
 from plumewatch.areas import log_unreadable, read_areas
 from plumewatch.catalogues.catalogue import Catalogue
-from plumewatch.catalogues.services import SENTINEL_HUB, catalogue_of
+from plumewatch.catalogues.services import catalogue_of
 from plumewatch.errors import ConfigurationError, PlumewatchError, QuotaUsedUp, redact
 from plumewatch.gases import CH4
-from plumewatch.models import Area, FailedScene
+from plumewatch.models import SENTINEL_HUB, Area, FailedScene
 from plumewatch.observations import read_observations, waiting_scenes, write_observations
 from plumewatch.rasters.scene_store import SKIP_NOTE, ScenePaths, read_skip_note, scene_paths
 from plumewatch.sentinel2 import replaced

@@ -38,7 +38,7 @@ from plumewatch.catalogues.sentinel_hub import SentinelHub, time_range
 from plumewatch.errors import InputError, ServiceError, reading, redact
 from plumewatch.models import Area, Grid
 from plumewatch.rasters.plain_numbers import checked_plain
-from plumewatch.rasters.regrid import ALIGNED_PX
+from plumewatch.rasters.regrid import ALIGNED_PX, cells_in_pixel
 from plumewatch.sentinel2.bands import (
     CLOUD_PROBABILITY,
     LAST_CLASS,
@@ -283,9 +283,7 @@ def _lies_in_pixels(item: pystac.Item, bands: Sequence[str], grid: Grid) -> bool
     if (tile := _own_tile(item)) is None or tile[1] != grid.epsg:
         return False
     west, _, _, north = tile[0].bounds
-    shifts = ((west - grid.west) / grid.resolution_m, (north - grid.north) / grid.resolution_m)
-    ratios = [product_pixel_m(band) / grid.resolution_m for band in bands]
-    return min(map(round, ratios)) >= 1 and all(abs(x - round(x)) < ALIGNED_PX for x in (*ratios, *shifts))
+    return all(cells_in_pixel(grid, product_pixel_m(band), west, north) for band in bands)
 
 
 def _mean_angles(rasters: Mapping[str, NDArray[Any]]) -> dict[str, Any]:

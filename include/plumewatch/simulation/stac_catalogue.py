@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plumewatch import storage
+from plumewatch.models import DEFAULT_COLLECTION
 from plumewatch.simulation.sentinel2_plan import CELL_M, Acquisition, PlannedArea
 from plumewatch.simulation.surfaces import SCL_NODATA
 
-COLLECTION = "sentinel-2-l2a"
+COLLECTION = DEFAULT_COLLECTION
 BASELINE = "05.11"
 EXTENSIONS = [
     "https://stac-extensions.github.io/grid/v1.1.0/schema.json",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from plumewatch import storage
+from plumewatch.models import SENTINEL_HUB, STAC
 from plumewatch.simulation.inventories import write_inventories
 from plumewatch.simulation.oco2_granules import granule_name, write_granules
 from plumewatch.simulation.oco2_plan import GRANULES, HTML_DATE, MONTH, PlannedArc, plan_arcs, read_power_plants
@@ -62,7 +63,7 @@ def build_world(folder: str | Path, seed: int, hub_areas: Collection[str] = ()) 
         scenes += written[0]
         planted_plumes += written[1]
         items += written[2]
-        catalogue = "sentinel_hub" if area.name in hub_areas else "stac"
+        catalogue = SENTINEL_HUB if area.name in hub_areas else STAC
         storage.write_json(str(folder / "areas" / f"{area.name}.geojson"), _area_file(area, catalogue))
     write_catalogue(str(folder / "catalogue"), items)
     peaks = write_granules(folder / "granules", seed, [simulate_arc(seed, arc, winds) for arc in arcs])

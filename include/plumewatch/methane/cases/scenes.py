@@ -25,7 +25,7 @@ from plumewatch.geodesy import utm_epsg
 from plumewatch.http import one_patience_per_host
 from plumewatch.methane.cases.published import FILE, PublishedCase, read_cases, select_cases
 from plumewatch.methane.thresholds import plume_thresholds
-from plumewatch.models import Area, FailedScene
+from plumewatch.models import STAC, Area, FailedScene
 from plumewatch.sentinel2.bands import METHANE_BANDS, find_asset
 from plumewatch.sentinel2.ingest import SCENES
 from plumewatch.sentinel2.scene import SceneRef
@@ -110,7 +110,7 @@ def write_case_areas(settings: Settings, names: Sequence[str]) -> str:
     features = [
         {
             "type": "Feature",
-            "properties": {"name": area.name, "catalogue": "stac", "crs": area.crs, "resolution_m": area.resolution_m},
+            "properties": {"name": area.name, "catalogue": STAC, "crs": area.crs, "resolution_m": area.resolution_m},
             "geometry": mapping(area.geometry),
         }
         for area in map(case_area, sorted(set(names)))
