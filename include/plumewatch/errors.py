@@ -12,13 +12,14 @@ TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
 
 _SECRETS = re.compile(
-    r"(?i)(?P<name>[?&;](?:sig|se|sp|sv|st|sr|skoid|token|access_token|x-amz-[\w-]+|awsaccesskeyid|signature|expires)=)"
+    r"(?i)(?P<name>[?&;](?:sig|se|sp|sv|st|sr|skoid|sas|token|access_token|key|subscription-key|x-(?:amz|goog)-[\w-]+|"
+    r"awsaccesskeyid|signature|expires)=)"
     r"[^&;\s\"'>]*"
     r"|(?P<bearer>\b(?:bearer|basic)\s+)[\w.~+/=-]+"
-    r"|(?P<word>\b(?:password|client_secret|secret|secret_key|access_token|token|api_key|apikey)[\"']?\s*[=:]\s*[\"']?)"
+    r"|(?P<word>(?:\b|_)(?:password|client_secret|secret|secret_key|access_token|token|api_key|apikey)[\"']?\s*[=:]\s*[\"']?)"
     r"[^\s,;\"'&}]+"
     r"|\bAKIA[0-9A-Z]{12,}"
-    r"|(?P<scheme>\b\w+://[^/\s:@]+:)[^@/\s]+(?=@)"
+    r"|(?P<scheme>\b\w+://)[^/\s]+(?=@)"
 )
 
 

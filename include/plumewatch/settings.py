@@ -154,9 +154,11 @@ class Settings:
         return storage.join(self.storage_root, table)
 
     @property
-    def area_folders(self) -> tuple[str, str]:
-        """Where areas of interest are looked for."""
-        return self.areas or str(CHECKOUT / "include" / "areas"), self.table_root("areas")
+    def area_folders(self) -> tuple[str, ...]:
+        """Where areas of interest are looked for; each folder once, whatever the settings call it."""
+        folders = (self.areas or str(CHECKOUT / "include" / "areas"), self.table_root("areas"))
+        by_place = {storage.filesystem(folder)[1].rstrip("/"): folder for folder in reversed(folders)}
+        return tuple(reversed(by_place.values()))
 
 
 def _value(field: str, text: str) -> object:

@@ -31,6 +31,7 @@ FETCH_SCENE = "fetch_scene"
 DETECTION_STAGE = "detection"  # of plumes; in observations of peaks too
 OBSERVATION_STAGES = (SEARCH_STAGE, FETCH_STAGE, DETECTION_STAGE)
 PIXELS_STAGE = "pixels"
+INDEX_STAGE = "index"
 EXTRACTION_STAGE = "extract"
 PEAKS_STAGE = "detect"
 WIND_STAGE = "wind"

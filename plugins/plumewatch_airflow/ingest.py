@@ -11,7 +11,7 @@ from plumewatch.gases import CH4
 
 from plumewatch_airflow.assets import PIXELS
 from plumewatch_airflow.connections import load_settings
-from plumewatch_airflow.failures import failure_recorded
+from plumewatch_airflow.failures import failure_book, failure_recorded
 from plumewatch_airflow.hand_offs import hand_on
 from plumewatch_airflow.methane import lost_scenes_told, make_pixels, tell_missing_wind
 from plumewatch_airflow.summary import summarised
@@ -49,7 +49,7 @@ def write_pixels(
     Unless `scenes` are all that their areas have on these days, what is known of the others is kept.
     """
     from plumewatch.methane.dates.due import days_to_detect
-    from plumewatch.sentinel2.ingest import record_missing_scenes, settle_scenes
+    from plumewatch.sentinel2.ingest import index_scenes, record_missing_scenes, settle_scenes
 
     settings, changed, withdrawn, scenes = load_settings(), set[str](), list[Any](), [*scenes, *(late or ())]
     record = partial(record_missing_scenes, withdrawn=withdrawn, are_all_of_day=are_all_of_day)
@@ -60,6 +60,7 @@ def write_pixels(
             for key in sorted({*(scene["key"] for scene in scenes), *(scene.date for scene in withdrawn)}):
                 summary.add(make_pixels(key, list(settings.area_folders), date=key))
                 changed |= set(days_to_detect(settings.storage_root, key))
+            index_scenes(settings, failure_book(), scenes[0]["key"], (scene["area"] for scene in scenes))
         if not changed:
             raise AirflowSkipException("no scene could be turned into pixels: nothing to hand on")
         hand_on(CH4, changed, outlet_events)

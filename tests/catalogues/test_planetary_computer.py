@@ -125,7 +125,7 @@ def test_a_scene_is_stacked_by_one_token_and_nobody_else_sees_a_signature(
     caplog.set_level(logging.DEBUG, "plumewatch")
     [ref] = search_scenes(AREA, date(2025, 8, 21), date(2025, 8, 21), catalogue_of(AREA, settings)).scenes
     assert service.given == 0 and "sig=" not in ref.item_href
-    written = Path(fetch_area_scene(settings, "dune", ref.item_href))
+    written = Path(fetch_area_scene(settings, "dune", ref.item_href).path)
     assert service.given == 1 and service.keys == [None]
     stored = [p.read_bytes() for p in written.parent.iterdir() if p.suffix == ".json"]
     assert len(stored) == 1 and b"secret" not in stored[0] and "secret" not in caplog.text
@@ -135,11 +135,11 @@ def test_a_scene_is_stacked_by_one_token_and_nobody_else_sees_a_signature(
 def test_a_signature_that_ends_in_the_middle_of_a_scene_is_renewed(
     service: PlanetaryComputer, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    whole = Path(fetch_area_scene(settings, "dune", HREF)).with_suffix(".tif").read_bytes()
+    whole = Path(fetch_area_scene(settings, "dune", HREF).path).with_suffix(".tif").read_bytes()
     for reads in (1, 3, 5):
         service.given, service.reads_left = 0, reads
         again = Settings(settings.storage_root + str(reads), areas=settings.areas, pc_sas_url=settings.pc_sas_url)
-        assert Path(fetch_area_scene(again, "dune", HREF)).with_suffix(".tif").read_bytes() == whole
+        assert Path(fetch_area_scene(again, "dune", HREF).path).with_suffix(".tif").read_bytes() == whole
         assert service.given == 2
     assert "read again with a new signature" in caplog.text and "secret" not in caplog.text
 

@@ -140,5 +140,11 @@ def test_no_secret_gets_into_a_row(secret: str) -> None:
         f"sc://spark:15002/;token={secret}",
         f"{{'client_secret': '{secret}'}}",
         f'"token": "{secret}"',
+        f"https://h/items?key={secret}&x=1",
+        f"https://h/items?subscription-key={secret}",
+        f"https://h/x.tif?X-Goog-Signature={secret}",
+        f"https://{secret}@h/x",
+        f"https://user:a@{secret}@h/x",
+        f"SH_CLIENT_SECRET={secret}",
     ]
     assert all(secret not in redact(text) for text in texts)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from plumewatch.rasters.scene_store import list_scenes
+from plumewatch.rasters.scene_store import checksum, find_damage, list_scenes, publish_scene, scene_paths
 
 ABOVE = ("date=2024-01-01", "area=other", "area=other/date=2024-01-01", "key=value", "date=2024-01-01/x/area=other", "")
 
@@ -25,3 +26,16 @@ def test_a_file_outside_of_the_partitions_is_no_scene_of_the_folders_above(tmp_p
     stray.mkdir(parents=True)
     (stray / "a.json").touch()
     assert list_scenes(str(stray)) == []
+
+
+def test_two_runs_that_publish_a_scene_at_once_leave_one_of_the_two(tmp_path: Path) -> None:
+    paths = scene_paths(str(tmp_path), "dune", "2025-08-21", "a")
+
+    def publish(version: int) -> None:
+        rasters = {kind: bytes([65 + version]) * 200_000 for kind in ("data", "scl")}
+        publish_scene(paths, rasters, {"assets": {k: {"file:checksum": checksum(v)} for k, v in rasters.items()}})
+
+    for _ in range(20):
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(publish, (0, 1)))
+        assert find_damage(paths) is None

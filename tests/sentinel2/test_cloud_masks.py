@@ -85,6 +85,19 @@ def test_a_skip_holds_until_the_limit_or_the_item_changes(cloudy: str, tmp_path:
     assert stored(settings) == [] and not list((tmp_path / "scenes").rglob("*.tif"))
 
 
+def test_where_the_newest_product_is_too_cloudy_the_older_one_goes_too(
+    source: Callable[..., dict[str, Any]], cloudy: str, tmp_path: Path
+) -> None:
+    """What is said of the ground by an older processing is no better than what the newer one says of the cloud."""
+    shown = {**dict.fromkeys(("B11", "B12"), np.full(SHAPE, 3000, np.uint16)), "SCL": np.full(SHAPE, 5, np.uint8)}
+    older = tmp_path / "older.json"
+    older.write_text(json.dumps(source(shown, scene_id="S2A_40RDN_20250821_7_L2A")))
+    settings = settings_with(tmp_path, max_cloud_cover=50)
+    assert fetch_area_scene(settings, "dune", str(older)).written == 1
+    assert fetch_area_scene(settings, "dune", cloudy, [str(older)]).skipped == 1
+    assert stored(settings) == []
+
+
 def test_a_note_of_an_earlier_run_hides_no_failure(cloudy: str, tmp_path: Path) -> None:
     fetch_area_scene(settings_with(tmp_path, max_cloud_cover=50), "dune", cloudy)
     settings = settings_with(tmp_path, max_cloud_cover=70)

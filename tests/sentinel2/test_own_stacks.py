@@ -23,12 +23,12 @@ OTHER_ID = "S2A_40RDN_20250821_1_L2A"
 REFLECTANCE = np.random.default_rng(3).uniform(0.05, 0.6, SHAPE)
 
 
-def written(scenes: Path) -> tuple[list[pa.Table], list[dict[str, Any]]]:
+def written(scenes: Path, dilation_m: float = 0.0) -> tuple[list[pa.Table], list[dict[str, Any]]]:
     """Plan the scenes of a day and do the tasks here: the tables, and what failed."""
     partition, failed = plan_partition([read_scene(paths) for paths in list_scenes(str(scenes))], None)
     assert not failed
     windows = [(window, True) for window in plan_windows(partition)]
-    tasks = plan_tasks(partition, windows, None, str(scenes.parent / "pixels"), PixelSettings((4, 5), 0.0))
+    tasks = plan_tasks(partition, windows, None, str(scenes.parent / "pixels"), PixelSettings((4, 5), dilation_m))
     done = [write_pixel_file(json.loads(task)) for task in tasks]
     tables = [pq.read_table(scenes.parent / "pixels" / d["file"]) for d in done if d["file"]]
     return tables, [failure for d in done for failure in json.loads(d["failures"] or "[]")]
@@ -113,7 +113,8 @@ def test_classes_and_percentages_that_cannot_be_are_refused_by_name(scenes: Path
     reflectance = REFLECTANCE.astype("f4")
     folder = write_stacked(scenes, reflectance, reflectance, classes(*SHAPE), scale=None)
     write_raster(folder / f"{SCENE_ID}_{kind}.tif", numbers, nodata=None)
-    tables, [failure] = written(scenes)
+    margin_m = 60.0 if kind == "around" else 0.0  # without a margin nothing is read of what lies around
+    tables, [failure] = written(scenes, margin_m)
     assert not tables and not failure["is_retryable"]
     assert f"{SCENE_ID}_{kind}.tif: {found}" in failure["message"]
 

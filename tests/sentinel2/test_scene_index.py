@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +17,13 @@ import rustac
 from known_source import AREA
 from plumewatch import storage
 from plumewatch.areas import grid_of
+from plumewatch.failures import FailureBook
 from plumewatch.rasters.regrid import lonlat_bounds
 from plumewatch.rasters.scene_store import list_scenes
+from plumewatch.sentinel2.ingest import index_scenes
 from plumewatch.sentinel2.scene_index import write_scene_index
 from plumewatch.sentinel2.stack import fetch_scene
+from plumewatch.settings import Settings
 
 LATER, EARLIER = "S2B_40RDN_20250824_0_L2A", "S2A_40RDN_20250821_0_L2A"
 
@@ -84,3 +88,19 @@ def test_readers_never_see_half_of_it(root: Path) -> None:
     for writer in writers:
         writer.join()
     assert sorted(p.name for p in (root / "area=dune").iterdir() if p.is_file()) == [".lock", "items.parquet"]
+
+
+def test_an_index_that_cannot_be_written_is_a_failure_by_name_and_heals(root: Path) -> None:
+    settings = Settings(storage_root=str(root.parent))
+    shutil.copytree(root / "area=dune", root / "area=rock")
+    in_the_way = root / "area=dune" / "items.parquet"
+    in_the_way.mkdir()
+    (in_the_way / "a").touch()
+    book = FailureBook(settings.storage_root, "sentinel2_daily_ingest", "a run")
+    index_scenes(settings, book, "2025-08-21", ["rock", "dune"])
+    [row] = book.open_rows("2025-08-21")
+    assert (row["area"], row["scene_id"], row["stage"]) == ("dune", "items.parquet", "index")
+    assert (root / "area=rock" / "items.parquet").is_file()
+    shutil.rmtree(in_the_way)
+    index_scenes(settings, book, "2025-08-21", ["dune"])
+    assert book.open_rows("2025-08-21") == [] and in_the_way.is_file()

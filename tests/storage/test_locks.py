@@ -56,6 +56,15 @@ def test_a_stale_lock_on_s3_is_taken_over(s3_root: str, monkeypatch: pytest.Monk
     assert not storage.exists(f"{s3_root}/p/.lock")
 
 
+def test_a_lock_on_s3_that_is_held_for_long_is_not_stale(s3_root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "STALE_LOCK_AGE_S", 1.5)  # S3 states times in whole seconds
+    monkeypatch.setattr(locks, "REFRESH_S", 0.3)
+    monkeypatch.setattr(locks, "LOCK_TIMEOUT_S", 4.0)
+    with storage.lock(f"{s3_root}/p"), pytest.raises(LockTimeout), storage.lock(f"{s3_root}/p"):
+        pass
+    assert not storage.exists(f"{s3_root}/p/.lock")
+
+
 def test_a_lock_that_was_removed_before_it_was_had_is_taken_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

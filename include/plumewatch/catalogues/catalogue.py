@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Any, Protocol
 
 import pystac
 
+from plumewatch.errors import ServiceError, redact
 from plumewatch.rasters.access import Access
+
+MOST_REPEATED = 100  # items in a row that were given before: a page of them, of which a few may be new
 
 
 class Catalogue(Protocol):
@@ -44,3 +47,16 @@ class Catalogue(Protocol):
     def read_item(self, href: str) -> pystac.Item:
         """Return the item at `href`. Raises ServiceError and InputError as `search_items` does."""
         ...
+
+
+def without_endless_pages(items: Iterable[dict[str, Any]], url: str) -> Iterator[dict[str, Any]]:
+    """Yield the items of a search's pages. ServiceError where the service `url` goes on with what it gave before."""
+    seen: set[str] = set()
+    n_repeated = 0
+    for item in items:
+        name = str(item.get("id")) if isinstance(item, dict) else repr(item)
+        n_repeated = n_repeated + 1 if name in seen else 0
+        if n_repeated > MOST_REPEATED:
+            raise ServiceError(f"{redact(url)}: pages without an end: {n_repeated} items in a row were there before")
+        seen.add(name)
+        yield item

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC
 from threading import Lock
 
 from planetary_computer.sas import SASToken
@@ -70,6 +71,8 @@ class SignedAccess(Access):
                     raise ServiceError(f"{error}: PC_SDK_SUBSCRIPTION_KEY isn't accepted", error.http_status) from error
                 raise
         try:
-            return SASToken(**json.loads(content))
-        except (ValueError, TypeError, RecursionError) as error:  # pydantic's too
-            raise ServiceError(f"{redact(url)}: an answer that is no token for signatures") from error
+            token = SASToken(**json.loads(content))
+        except (ValueError, TypeError, RecursionError):  # pydantic's too, which quotes the token
+            raise ServiceError(f"{redact(url)}: an answer that is no token for signatures") from None
+        token.expiry = token.expiry if token.expiry.tzinfo else token.expiry.replace(tzinfo=UTC)
+        return token

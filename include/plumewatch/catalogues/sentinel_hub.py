@@ -13,9 +13,10 @@ import pystac
 from sentinelhub import CRS, DataCollection, Geometry, SentinelHubCatalog
 from sentinelhub import SHConfig as HubConfig
 
+from plumewatch.catalogues.catalogue import without_endless_pages
 from plumewatch.catalogues.hub_client import RATE_LIMIT_TRIES, HubClient, asking
 from plumewatch.catalogues.processing_units import UnitsLedger, account_name
-from plumewatch.errors import ConfigurationError, InputError, reading, redact
+from plumewatch.errors import ConfigurationError, InputError, ServiceError, reading, redact
 from plumewatch.geodesy import split_at_180
 from plumewatch.keys import is_file_name
 from plumewatch.missing_settings import missing_hub_account
@@ -83,7 +84,8 @@ class SentinelHub:
         before = self.client.spent_units, self.client.n_requests
         try:
             with asking(self.url, "a Catalog API"):
-                for item in self._catalog.search(self.data_collection, geometry=place, time=times):
+                found = self._catalog.search(self.data_collection, geometry=place, time=times)
+                for item in without_endless_pages(found, self.url):
                     if not isinstance(item, dict):
                         raise InputError(redact(self.url), f"an item that is a {type(item).__name__}", "a Catalog API")
                     yield with_product_name(item)
@@ -107,6 +109,8 @@ class SentinelHub:
         with asking(self.url, ITEM):
             content = self._catalog.get_feature(self.data_collection, item_id)
         with reading(redact(href), ITEM, "not a STAC item"):
+            if content["id"] != item_id:
+                raise ServiceError(f"{redact(href)}: another item, {content['id']}")
             return pystac.Item.from_dict(with_product_name(content), href=self.item_href(content), migrate=False)
 
 
@@ -122,6 +126,8 @@ def with_product_name(item: dict[str, Any]) -> dict[str, Any]:
 
     From it everybody reads tile and relative orbit, and here the processing baseline, which the Catalog doesn't state.
     """
+    if not isinstance(item.get("properties") or {}, dict):
+        return item  # who reads it names it
     name = str(item.get("id")).removesuffix(PRODUCT_SUFFIX)
     properties = {"s2:product_uri": f"{name}{PRODUCT_SUFFIX}", **(item.get("properties") or {})}
     if baseline := re.search(r"_N(\d\d)(\d\d)_", name):

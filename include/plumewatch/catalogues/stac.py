@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from threading import Lock
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pystac
 import requests
@@ -17,6 +18,7 @@ from pystac_client.stac_api_io import StacApiIO
 from shapely.geometry import mapping
 
 from plumewatch import storage
+from plumewatch.catalogues.catalogue import without_endless_pages
 from plumewatch.errors import InputError, PlumewatchError, ServiceError, reading, redact
 from plumewatch.geodesy import split_at_180
 from plumewatch.http import (
@@ -77,12 +79,15 @@ class StacCatalogue:
         return search_items(self.api, self.collection, geometry, start, end)
 
     def item_href(self, item: dict[str, Any]) -> str:
-        """Return where an item of a search is: what it says itself, else where STAC APIs keep items."""
-        return item_href(item, self.url, self.collection)
+        """Return where an item of a search is: what it says itself, else where APIs keep items; without account."""
+        return item_href(item, _without_account(self.url), self.collection)
 
     def read_item(self, href: str) -> pystac.Item:
-        """As `read_item` of this module."""
-        return read_item(href)
+        """As `read_item` of this module, with the API's own account where its address has one."""
+        api, asked = urlsplit(self.url), urlsplit(href)
+        if asked.hostname != api.hostname or asked.query or asked.username:
+            return read_item(href)
+        return read_item(urlunsplit(asked._replace(netloc=api.netloc, query=api.query)), named=href)
 
 
 def search_items(service: StacApi, collection: str, geometry: Any, start: date, end: date) -> Iterator[dict[str, Any]]:
@@ -98,7 +103,7 @@ def search_items(service: StacApi, collection: str, geometry: Any, start: date, 
     api = service.url
     try:
         found = service.client().search(collections=[collection], intersects=place, datetime=period, limit=PAGE_ITEMS)
-        for item in found.items_as_dicts():
+        for item in without_endless_pages(found.items_as_dicts(), api):
             if not isinstance(item, dict):
                 raise InputError(redact(api), f"an item that is a {type(item).__name__}", "a STAC API")
             yield item
@@ -136,8 +141,16 @@ def item_href(item: dict[str, Any], api: str, collection: str) -> str:
         return str(links.get("self") or usual)
 
 
-def read_item(href: str) -> pystac.Item:
+def _without_account(url: str) -> str:
+    """Return an address without what a user's account puts into it: user and password, a query with a key."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
+
+
+def read_item(href: str, named: str | None = None) -> pystac.Item:
     """Return the STAC item at `href` (http, https, s3 or a file), its assets' hrefs resolved against it.
+
+    `named` is what it calls itself where `href` holds an account.
 
     Raises ServiceError where a service doesn't deliver it or gives a page in its place (retryable), InputError where it
     is missing or isn't a STAC item.
@@ -152,7 +165,7 @@ def read_item(href: str) -> pystac.Item:
         raise InputError(redact(href), f"not JSON ({error})", ITEM) from error
     with reading(href, ITEM, "not a STAC item"):
         check_version(content, href)
-        item = pystac.Item.from_dict(content, href=href, migrate=False)
+        item = pystac.Item.from_dict(content, href=named or href, migrate=False)
         for asset in item.assets.values():
             asset.href = asset.get_absolute_href() or asset.href
     if not is_file_name(item.id):

@@ -103,18 +103,23 @@ def withdraw_scene_files(paths: ScenePaths) -> None:
 
 
 def publish_scene(paths: ScenePaths, rasters: dict[str, bytes], item: dict[str, Any]) -> None:
-    """Write the rasters (`data`, `scl`, `cloud`, `around`) and then the item, which makes them a scene."""
-    storage.delete(paths.skip_note)
-    storage.delete(paths.item)  # an older item must not vouch for half of the new files
-    for kind, content in rasters.items():
-        storage.write_bytes(paths.raster(kind), content)
-    storage.write_json(paths.item, item)
+    """Write the rasters (`data`, `scl`, `cloud`, `around`) and then the item, which makes them a scene.
+
+    One writer at a time in an area: two runs may fetch the same scene at once.
+    """
+    with storage.lock(storage.parent(paths.folder)):
+        storage.delete(paths.skip_note)
+        storage.delete(paths.item)  # an older item must not vouch for half of the new files
+        for kind, content in rasters.items():
+            storage.write_bytes(paths.raster(kind), content)
+        storage.write_json(paths.item, item)
 
 
 def note_skip(paths: ScenePaths, why: dict[str, Any]) -> None:
     """Remove what is stored of a scene, and note why it was left."""
-    withdraw_scene_files(paths)
-    storage.write_json(paths.skip_note, why)
+    with storage.lock(storage.parent(paths.folder)):
+        withdraw_scene_files(paths)
+        storage.write_json(paths.skip_note, why)
 
 
 def read_skip_note(paths: ScenePaths) -> dict[str, Any] | None:

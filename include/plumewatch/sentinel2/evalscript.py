@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from plumewatch.errors import InputError
+from plumewatch.errors import InputError, redact
 from plumewatch.sentinel2.bands import CLOUD_PROBABILITY, QUANTIFICATION, SCENE_CLASSIFICATION
 
 DATA_MASK = "dataMask"
@@ -152,8 +152,11 @@ def read_own_script(file: str, text: str, bands: Sequence[str]) -> Evalscript:
 
 def read_script(file: str, text: str) -> Evalscript:
     """Return what the setup() of a script says. Raises InputError, which names `file`, where that can't be read."""
+    text = text.removeprefix("\ufeff")  # of editors on Windows
     if not re.match(r"//\s*VERSION\s*=\s*3\b", text):
-        raise InputError(file, f"first line {text.splitlines()[:1]}"[:120], f"{FIRST_LINE} as the first line")
+        raise InputError(
+            file, f"first line {redact(str(text.splitlines()[:1]))}"[:120], f"{FIRST_LINE} as the first line"
+        )
     code = NOT_CODE.sub(lambda match: " " * len(match[0]), text)  # braces in strings and comments are none
     setup = re.search(r"\bfunction\s+setup\s*\(\s*\)\s*\{\s*return\s*\(?\s*(?=\{)", code)
     if setup is None or not re.search(r"\bfunction\s+evaluatePixel\s*\(", code):

@@ -12,16 +12,17 @@ from plumewatch.areas import log_unreadable, read_areas
 from plumewatch.catalogues.catalogue import Catalogue
 from plumewatch.catalogues.services import catalogue_of
 from plumewatch.errors import ConfigurationError, PlumewatchError, QuotaUsedUp, redact
+from plumewatch.failures import FailureBook, went_through
 from plumewatch.gases import CH4
 from plumewatch.models import SENTINEL_HUB, Area, FailedScene
 from plumewatch.observations import read_observations, waiting_scenes, write_observations
 from plumewatch.rasters.scene_store import SKIP_NOTE, ScenePaths, read_skip_note, scene_paths
 from plumewatch.sentinel2 import replaced
 from plumewatch.sentinel2.day_search import named_areas, observation_of
-from plumewatch.sentinel2.scene_index import write_scene_index
+from plumewatch.sentinel2.scene_index import INDEX, write_scene_index
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.settings import Settings
-from plumewatch.statuses import FAILED, FETCH_STAGE, SKIPPED_CLOUD, SKIPPED_DUPLICATE, WAITING_FOR_QUOTA
+from plumewatch.statuses import FAILED, FETCH_STAGE, INDEX_STAGE, SKIPPED_CLOUD, SKIPPED_DUPLICATE, WAITING_FOR_QUOTA
 from plumewatch.tables import PIXELS
 from plumewatch.wind.product import requests_of_day
 from plumewatch.wind.providers import fetch_wind
@@ -62,6 +63,7 @@ def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: 
             _fetch_older(catalogue, item_href, older, areas[0], root)
         raise
     if written.endswith(SKIP_NOTE):
+        replaced.withdraw_products(root, storage.parent(written), older)
         replaced.empty_if_bare(settings.table_root(PIXELS.name), storage.parent(written))
         return FetchedScene(written, 0, 1)
     replaced.withdraw_replaced(root, storage.parent(written), older)
@@ -111,15 +113,23 @@ def fetch_area_wind(settings: Settings, days: Iterable[tuple[str, str]]) -> list
 def settle_scenes(settings: Settings, scenes: Sequence[Mapping[str, Any]]) -> list[ScenePaths]:
     """Withdraw what newer products of the same acquisitions replace where midnight UTC lies between the two.
 
-    Then write the indexes of the areas. `scenes` are those that were to be fetched. The pixels of the days of those
-    returned are to be made again.
+    `scenes` are those that were to be fetched. The pixels of the days of those returned are to be made again.
     """
     roots = settings.table_root(SCENES), settings.table_root(PIXELS.name)
     days = sorted({(scene["area"], scene["key"]) for scene in scenes})
-    withdrawn = [scene for area, day in days for scene in replaced.withdraw_over_midnight(*roots, area, day)]
-    for area in sorted({area for area, _ in days}):
-        write_scene_index(roots[0], area)
-    return withdrawn
+    return [scene for area, day in days for scene in replaced.withdraw_over_midnight(*roots, area, day)]
+
+
+def index_scenes(settings: Settings, book: FailureBook, key: str, areas: Iterable[str]) -> None:
+    """Write the index of each area's scenes anew; one that can't be written is a failure under `key`, by name."""
+    failures, written = [], []
+    for area in sorted(set(areas)):
+        try:
+            write_scene_index(settings.table_root(SCENES), area)
+            written.append((area, INDEX))
+        except Exception as error:  # noqa: BLE001 - the others have theirs, and nothing else is read from it
+            failures.append(FailedScene.from_exception(error, scene_id=INDEX, stage=INDEX_STAGE, area=area))
+    book.settle(key, failures, went_through(INDEX_STAGE, written))
 
 
 def record_missing_scenes(

@@ -60,7 +60,7 @@ from plumewatch.sentinel2.evalscript import (
     write_classes_script,
 )
 from plumewatch.sentinel2.item_bands import StackedBands, surroundings_px, warn_of_copies, with_surroundings
-from plumewatch.sentinel2.reflectance import NODATA, SCALE, ReflectanceRule
+from plumewatch.sentinel2.reflectance import NODATA, SCALE, ReflectanceRule, check_numbers
 from plumewatch.sentinel2.scene import observed_at_utc
 
 MOST_PX = 2500  # a side, docs.sentinel-hub.com/api/latest/reference
@@ -163,15 +163,14 @@ class ProcessApi:
         around_grid = with_surroundings(grid)
         is_seen = (classes[DATA_MASK][0] != 0) & _in_own_tile(item, around_grid)
         name, margin = f"{item.id} of {redact(self.hub.url)}", surroundings_px(grid)
-        around = np.where(
-            is_seen, checked_plain(name, classes[CLASSES][0], LAST_CLASS, fill=NO_DATA_CLASS), NO_DATA_CLASS
-        )
-        around = around.astype(np.uint8)
+        plain = checked_plain(name, classes[CLASSES][0], LAST_CLASS, fill=NO_DATA_CLASS)
+        around = np.where(is_seen, plain, NO_DATA_CLASS).astype(np.uint8)
         scl = around[margin:-margin, margin:-margin]
         cloud = classes[CLOUD][0][margin:-margin, margin:-margin]
         cloud = np.where(scl == NO_DATA_CLASS, np.uint8(NO_CLOUD_DATA), cloud)
         checked_plain(name, cloud, MOST_PERCENT, fill=NO_CLOUD_DATA)
         numbers = {band: bands[BANDS][i] for i, band in enumerate(self.area.bands)}
+        check_numbers(name, [values[is_valid] for values in numbers.values()])
         sizes_m = {band: product_pixel_m(band) for band in self.area.bands}
         warn_of_copies(name, sizes_m, grid)
         return StackedBands(
@@ -259,8 +258,9 @@ def _text_of(file: str) -> str:
 
 def _own_tile(item: pystac.Item) -> tuple[Any, int] | None:
     """The square of the scene's tile and its EPSG code; None where the item doesn't state them."""
-    with reading(item.id, "proj:epsg and proj:bbox of the projection extension"):
-        epsg, bbox = item.properties.get("proj:epsg"), item.properties.get("proj:bbox")
+    with reading(item.id, "proj:code or proj:epsg, and proj:bbox, of the projection extension"):
+        code, bbox = item.properties.get("proj:code"), item.properties.get("proj:bbox")
+        epsg = str(code).removeprefix("EPSG:") if code else item.properties.get("proj:epsg")
         return None if epsg is None or bbox is None else (shapely.box(*map(float, bbox)), int(epsg))
 
 

@@ -185,6 +185,16 @@ def check_reflectance(name: str, reflectance: NDArray[np.float32], packing: str)
             )
 
 
+def check_numbers(name: str, numbers: Sequence[NDArray[np.uint16]]) -> None:
+    """Raise InputError where the valid pixels of all bands are 0 or 1: reflectance as a fraction, cut to whole numbers.
+
+    >>> check_numbers("a", [np.array([1, 0, 2500], np.uint16)])
+    """
+    if sum(band.size for band in numbers) and max(int(band.max(initial=0)) for band in numbers) <= 1:
+        found = "reflectance of at most 0.0001 in every pixel"
+        raise InputError(name, found, f"reflectance x {QUANTIFICATION} as whole numbers")
+
+
 def _check_baselines(item_name: str, properties: Mapping[str, Any], *, is_settled: bool) -> None:
     """Raise InputError where baselines are stated of which some have an offset and some not, and nothing settles it."""
     baselines = _stated_baselines(properties)

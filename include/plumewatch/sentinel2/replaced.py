@@ -31,6 +31,14 @@ def withdraw_replaced(scenes_root: str, folder: str, older: Collection[str] = ()
     return [scene.scene_id for scene in _withdraw(scenes_root, refs, paths)]
 
 
+def withdraw_products(scenes_root: str, folder: str, hrefs: Collection[str]) -> None:
+    """Remove the scenes of a partition folder that were stacked from the items at `hrefs`."""
+    refs, paths = _whole_scenes(list_scenes(folder), {redact(href) for href in hrefs})
+    for scene in (paths[ref.item_href] for ref in refs if ref.is_deprecated):
+        log.info("%s: a newer product of the same acquisition is left for its cloud; withdrawn", scene.item)
+        withdraw_scene(scenes_root, scene.area, scene.date, scene.scene_id)
+
+
 def withdraw_over_midnight(scenes_root: str, pixels_root: str, area: str, day: str) -> list[ScenePaths]:
     """Remove the products of a day, or of the one before or after, that newer ones on the other side replace.
 

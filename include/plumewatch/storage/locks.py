@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +15,14 @@ from plumewatch.errors import LockTimeout
 from plumewatch.storage.files import filesystem, is_local
 
 LOCK = ".lock"
-STALE_LOCK_AGE_S = 120.0  # a lock is held while one small file is read and written: seconds
+STALE_LOCK_AGE_S = 120.0
+REFRESH_S = STALE_LOCK_AGE_S / 4  # so often the holder of a lock on S3 says that it is still at work
+POLL_S, S3_POLL_S = 0.05, 0.5  # a look at a lock on S3 is two requests
 LOCK_TIMEOUT_S = 300.0
 REFUSALS = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 """What S3 servers call the answer to a PUT whose condition doesn't hold."""
+
+log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -47,7 +53,7 @@ def _flock(folder: Path, timeout_s: float) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                _wait_for_lock(str(folder), deadline)
+                _wait_for_lock(str(folder), deadline, POLL_S)
                 continue
             if not _is_still_there(file, folder / LOCK):  # its holder has removed it: it locks nobody out
                 continue
@@ -66,14 +72,38 @@ def _s3_lock(fs: Any, key: str, timeout_s: float) -> Iterator[None]:
     token = os.urandom(16).hex().encode()
     deadline = time.monotonic() + timeout_s
     while not _take_s3_lock(fs, key, token):
-        _wait_for_lock(f"s3://{key}", deadline)
+        _wait_for_lock(f"s3://{key}", deadline, S3_POLL_S)
     try:
-        yield
+        with _kept_fresh(fs, key, token):
+            yield
     finally:
         # Only the holder's token may go: a lock that was stale belongs to whoever took it over.
         with contextlib.suppress(FileNotFoundError):
             if fs.cat_file(key) == token:
                 fs.rm_file(key)
+
+
+@contextlib.contextmanager
+def _kept_fresh(fs: Any, key: str, token: bytes) -> Iterator[None]:
+    """Write a lock anew while the block runs, so that it isn't taken over as stale; one that was is left alone."""
+    done = threading.Event()
+
+    def refresh() -> None:
+        while not done.wait(REFRESH_S):
+            try:
+                if fs.cat_file(key) != token:
+                    return
+                fs.pipe_file(key, token)
+            except OSError as error:
+                log.warning("s3://%s: not kept fresh (%s)", key, error)
+
+    keeper = threading.Thread(target=refresh, daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        done.set()
+        keeper.join()
 
 
 def _take_s3_lock(fs: Any, key: str, token: bytes) -> bool:
@@ -106,7 +136,7 @@ def _is_held(error: OSError) -> bool:
     return isinstance(error, FileExistsError) or code in REFUSALS
 
 
-def _wait_for_lock(what: str, deadline: float) -> None:
+def _wait_for_lock(what: str, deadline: float, poll_s: float) -> None:
     if time.monotonic() > deadline:
         raise LockTimeout(f"{what}: another writer held the lock until the end of our patience")
-    time.sleep(0.05)
+    time.sleep(poll_s)

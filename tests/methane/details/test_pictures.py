@@ -248,7 +248,7 @@ def test_the_raster_is_a_valid_cog_in_its_place(
         assert raster.crs.to_epsg() == (32640 if grid == "utm" or epsg else 4326)
         values = raster.read(1)
         np.testing.assert_array_equal(values, result.detection.enhancement_mol_m2[window])
-        assert raster.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG" and raster.profile["compress"] == "deflate"
+        assert raster.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG" and raster.profile["compress"] == "zstd"
         assert np.isnan(raster.nodata) and raster.descriptions == ("enhancement_mol_m2",)
         if grid == "utm":
             assert (raster.transform.a, raster.transform.b, raster.transform.e) == pytest.approx((20.0, 0.0, -20.0))
