@@ -90,6 +90,20 @@ def note_waiting(storage_root: str, gas: str, key: str, area: str, scene_id: str
         write_observations(storage_root, gas, key, FETCH_STAGE, rows, areas={area}, scenes={scene_id})
 
 
+def waiting_days(storage_root: str, gas: str, first: str, last: str) -> set[tuple[str, str]]:
+    """Return the keys, from `first` to `last`, and areas of which something waits until its service gives again."""
+    root = storage.join(storage_root, OBSERVATIONS.name)
+    rows = storage.read_table(OBSERVATIONS, root, ["key", "area", "outcome"], where={"gas": gas}).to_pylist()
+    waiting = {(row["key"], row["area"]) for row in rows if row["outcome"] == WAITING_FOR_QUOTA}
+    return {(key, area) for key, area in waiting if first <= key <= last}
+
+
+def without_waiting(storage_root: str, gas: str, scenes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return those of the scenes (with `key`, `area`, `scene_id`) that don't wait until their service gives again."""
+    waiting = {key: waiting_scenes(storage_root, gas, key) for key in {scene["key"] for scene in scenes}}
+    return [scene for scene in scenes if (scene["area"], scene["scene_id"]) not in waiting[scene["key"]]]
+
+
 def _is_unsearched(row: Mapping[str, Any]) -> bool:
     """Whether a row says that an area wasn't searched: it failed, has to wait, or nobody could ask."""
     is_waiting = row["outcome"] == WAITING_FOR_QUOTA and row["scene_id"] is None

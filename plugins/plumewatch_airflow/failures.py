@@ -8,7 +8,7 @@ itself: an alert may come twice, and never not at all.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,13 +20,13 @@ from plumewatch.gases import CH4, GASES
 from plumewatch.hand_offs import finish_hand_offs
 from plumewatch.keys import DAY
 from plumewatch.models import FailedScene
-from plumewatch.observations import note_waiting
+from plumewatch.observations import note_waiting, waiting_scenes
 
 from plumewatch_airflow.alerts import AlertNotifier, Digest
 from plumewatch_airflow.assets import keys_between, partition_key, recorded_under
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.params import DEFAULT_ARGS, gap_days
-from plumewatch_airflow.summary import summarised
+from plumewatch_airflow.summary import Summary, summarised
 
 KEYS_SHOWN = 5  # in the title of an alert
 FAILED_STATES = ("failed", "upstream_failed")
@@ -45,25 +45,40 @@ def failure_book() -> FailureBook:
 def failure_recorded(key: str, scene_id: str, stage: str, area: str | None = None) -> Iterator[None]:
     """Record an exception of the block as a failure; a block that goes well heals what an earlier try left.
 
-    A skip is neither, as nothing was looked at; what has to wait for a service's quota is skipped by that name. It
-    stands inside `summarised`, which decides whether the task is tried again.
+    A skip is neither, as nothing was looked at, nor is a wait for a service's quota (`quota_awaited`). It stands inside
+    `summarised`, which decides whether the task is tried again.
     """
     book = failure_book()
     try:
         yield
         book.settle(key, is_over=went_through(stage, [(area, scene_id)]))
-    except AirflowSkipException:
+    except (AirflowSkipException, QuotaUsedUp):
         raise
-    except QuotaUsedUp as error:
-        log.warning("WAITING %s %s until %s: %s", stage, scene_id, error.until, error)
-        if area:
-            note_waiting(book.storage_root, CH4.name, key, area, scene_id, is_waiting=True)
-        raise AirflowSkipException(str(error)) from None
     except Exception as error:
-        if area:
-            note_waiting(book.storage_root, CH4.name, key, area, scene_id, is_waiting=False)
         book.settle(key, [FailedScene.from_exception(error, scene_id=scene_id, stage=stage, area=area)])
         raise
+
+
+@contextmanager
+def quota_awaited(scene: Mapping[str, Any], summary: Summary) -> Iterator[None]:
+    """Note that a scene waits where its service's quota is used up, and let its task end well; else forget it.
+
+    A skip would skip the tasks behind it, and so cost all other scenes of the run their pixels. It stands outside
+    `failure_recorded`, as nothing has gone through that would heal an earlier failure.
+    """
+    root, of_scene = load_settings().storage_root, (scene["key"], scene["area"], scene["scene_id"])
+    try:
+        yield
+    except QuotaUsedUp as error:
+        note_waiting(root, CH4.name, *of_scene, is_waiting=True)
+        log.warning("WAITING %s %s until %s: %s", scene["area"], scene["scene_id"], error.until, error)
+        summary.skipped = 1
+        summary.notes.append(f"waits until {error.until}")
+    except BaseException:
+        note_waiting(root, CH4.name, *of_scene, is_waiting=False)
+        raise
+    else:
+        note_waiting(root, CH4.name, *of_scene, is_waiting=False)
 
 
 @task(trigger_rule="all_done")
@@ -125,11 +140,14 @@ def _days_of_range(context: Any) -> list[str]:
 def reconcile(book: FailureBook, stage: str, scenes: Sequence[dict[str, Any]], states: dict[int, str]) -> None:
     """Heal the rows of scenes that went through; give a row to those whose process died before it could write one.
 
-    `states` are those of the mapped task of that name, by the position in `scenes`.
+    One that waits for a quota has ended well, and has not gone through. `states` are those of the mapped task of that
+    name, by the position in `scenes`.
     """
     for key in sorted({scene["key"] for scene in scenes}):
         of_key = [(scene, states.get(index)) for index, scene in enumerate(scenes) if scene["key"] == key]
-        good = [(scene["area"], scene["scene_id"]) for scene, state in of_key if state == "success"]
+        waiting = waiting_scenes(book.storage_root, CH4.name, key)
+        ended = [(scene["area"], scene["scene_id"]) for scene, state in of_key if state == "success"]
+        good = [scene for scene in ended if scene not in waiting]
         told = {(row["area"], row["scene_id"]) for row in book.open_rows_of_run(key) if row["stage"] == stage}
         failed = [scene for scene, state in of_key if state in FAILED_STATES]
         silent = [scene for scene in failed if (scene["area"], scene["scene_id"]) not in told]

@@ -11,7 +11,7 @@ from plumewatch.gases import CH4
 
 from plumewatch_airflow.assets import PIXELS
 from plumewatch_airflow.connections import load_settings
-from plumewatch_airflow.failures import failure_book, failure_recorded
+from plumewatch_airflow.failures import failure_book, failure_recorded, quota_awaited
 from plumewatch_airflow.hand_offs import hand_on
 from plumewatch_airflow.methane import lost_scenes_told, make_pixels, tell_missing_wind
 from plumewatch_airflow.summary import summarised
@@ -19,11 +19,15 @@ from plumewatch_airflow.summary import summarised
 
 @task(map_index_template="{{ scene_label }}", max_active_tis_per_dagrun=4)
 def fetch_scene(scene: dict[str, Any]) -> None:
-    """Stack one scene to a COG with its STAC item; one that is there already, whole, is left."""
+    """Stack one scene to a COG with its STAC item; one that is there already, whole, is left.
+
+    One that has to wait for its service's quota is left too: its observation says so.
+    """
     from plumewatch.sentinel2.ingest import fetch_area_scene
 
     cast(dict, get_current_context())["scene_label"] = f"{scene['area']} {scene['scene_id']}"
-    with summarised() as summary, failure_recorded(scene["key"], scene["scene_id"], "fetch_scene", scene["area"]):
+    recorded = failure_recorded(scene["key"], scene["scene_id"], "fetch_scene", scene["area"])
+    with summarised() as summary, quota_awaited(scene, summary), recorded:
         fetched = fetch_area_scene(load_settings(), scene["area"], scene["item_href"], scene["older"])
         summary.path, summary.read, summary.written, summary.skipped = fetched.path, 1, fetched.written, fetched.skipped
 
@@ -49,6 +53,7 @@ def write_pixels(
     Unless `scenes` are all that their areas have on these days, what is known of the others is kept.
     """
     from plumewatch.methane.dates.due import days_to_detect
+    from plumewatch.observations import without_waiting
     from plumewatch.sentinel2.ingest import index_scenes, record_missing_scenes, settle_scenes
 
     settings, changed, withdrawn, scenes = load_settings(), set[str](), list[Any](), [*scenes, *(late or ())]
@@ -57,10 +62,13 @@ def write_pixels(
         summary.path = settings.table_root("pixels")
         with lost_scenes_told(record, scenes, changed, summary):
             withdrawn += settle_scenes(settings, scenes)
-            for key in sorted({*(scene["key"] for scene in scenes), *(scene.date for scene in withdrawn)}):
+            fetched = without_waiting(settings.storage_root, CH4.name, scenes)
+            for key in sorted({*(scene["key"] for scene in fetched), *(scene.date for scene in withdrawn)}):
                 summary.add(make_pixels(key, list(settings.area_folders), date=key))
                 changed |= set(days_to_detect(settings.storage_root, key))
             index_scenes(settings, failure_book(), scenes[0]["key"], (scene["area"] for scene in scenes))
+        if not fetched:
+            raise AirflowSkipException(f"all {len(scenes)} scenes wait for a quota: nothing to hand on")
         if not changed:
             raise AirflowSkipException("no scene could be turned into pixels: nothing to hand on")
         hand_on(CH4, changed, outlet_events)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 from plumewatch import storage
+from plumewatch.catalogues.processing_units import UnitsLedger, account_name
 from plumewatch.failures import FailureBook
+from plumewatch.models import FailedScene
+from plumewatch.settings import Settings
 from plumewatch.simulation.sentinel_hub import CLIENT_ID, CLIENT_SECRET, HUB_PATH, TOKEN
 from plumewatch.tables import OBSERVATIONS, PIXELS, PROCESSING_UNITS
 
 INGEST, DAY, AREA = "sentinel2_daily_ingest", "2025-08-30", "by_hub"
 SCENE = "S2B_MSIL2A_20250830T101819_N0511_R008_T31RGR_20250830T153019"
+MONTH_UNITS = 100.0
 pytestmark = pytest.mark.airflow
 
 
@@ -73,26 +78,38 @@ def test_without_an_account_nothing_fails_and_it_is_told(
 
 
 def test_a_used_up_month_waits_and_a_repetition_fetches(
-    world: Any, hub_area: str, run_dag: Callable[..., Any], states_of: Callable[..., Any], monkeypatch: Any
+    world: Any, hub_area: str, run_dag: Callable[..., Any], states_of: Callable[..., Any], monkeypatch: Any, caplog: Any
 ) -> None:
-    with monkeypatch.context() as patch:
-        patch.setenv("PLUMEWATCH_SH_MONTHLY_UNITS", "0.1")
-        run = run_dag(INGEST, DAY, areas=[hub_area])
-    states = states_of(run)
-    assert run.state == "success" and states["fetch_scene"] == ["skipped"], states
-    [row] = observations(world)
-    assert (row["outcome"], row["scene_id"], row["stage"]) == ("waiting_for_quota", SCENE, "fetch")
-    assert FailureBook(world.storage_root, INGEST, "any").rows(DAY) == []
-    assert not pixels(world, hub_area).num_rows
+    """What waits costs no other area its pixels, and heals nothing."""
+    book, settings = FailureBook(world.storage_root, INGEST, "any"), Settings.load()
+    caplog.set_level(logging.INFO, "plumewatch.task")
+    account = account_name(str(settings.sh_base_url), CLIENT_ID)
+    UnitsLedger(world.storage_root, account, MONTH_UNITS).note(hub_area, "others", MONTH_UNITS, 1)
+    book.settle(DAY, [FailedScene(SCENE, "fetch_scene", "ServiceError", "busy", area=hub_area, is_retryable=True)])
+    for areas, written in (([hub_area], "skipped"), ([hub_area, "hassi_messaoud"], "success")):
+        caplog.clear()
+        with monkeypatch.context() as patch:
+            patch.setenv("PLUMEWATCH_SH_MONTHLY_UNITS", str(MONTH_UNITS))
+            run = run_dag(INGEST, DAY, areas=areas)
+        states = states_of(run)
+        assert run.state == "success", states
+        assert states["fetch_scene"] == ["success"] * len(areas) and states["write_pixels"] == [written], states
+        assert f"WAITING {hub_area} {SCENE} until" in caplog.text and "; waits until" in caplog.text
+        [row] = observations(world)
+        assert (row["outcome"], row["scene_id"], row["stage"]) == ("waiting_for_quota", SCENE, "fetch")
+        assert [row["scene_id"] for row in book.open_rows(DAY)] == [SCENE]
+        assert not pixels(world, hub_area).num_rows
+    assert pixels(world, "hassi_messaoud").num_rows > 50_000
     run = run_dag(INGEST, DAY, areas=[hub_area, "hassi_messaoud"])
     assert run.state == "success", states_of(run)
     assert not [row for row in observations(world) if row["outcome"] == "waiting_for_quota"]
+    assert book.open_rows(DAY) == []
     by_hub, by_files = pixels(world, hub_area), pixels(world, "hassi_messaoud")
     assert by_hub.num_rows > 50_000
     other = {name for name in by_hub.column_names if not by_hub[name].equals(by_files[name])}
     assert other <= {"solar_zenith_deg"}  # which the service states in 32 bits
     assert np.allclose(by_hub["solar_zenith_deg"], by_files["solar_zenith_deg"], atol=1e-3)
-    [units] = storage.read_table(PROCESSING_UNITS, f"{world.storage_root}/processing_units").to_pylist()
+    [units] = storage.read_table(PROCESSING_UNITS, f"{world.storage_root}/processing_units").slice(1).to_pylist()
     assert (units["area"], units["scene_id"], units["n_requests"]) == (hub_area, SCENE, 3)
     assert units["spent_units"] == pytest.approx(units["predicted_units"], abs=1e-5)
     assert not storage.exists(f"{world.storage_root}/.told/SH_CLIENT_ID.json")

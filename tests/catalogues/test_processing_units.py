@@ -17,7 +17,7 @@ from plumewatch.catalogues.processing_units import (
     next_month,
     predict_units,
 )
-from plumewatch.errors import QuotaUsedUp, ServiceError
+from plumewatch.errors import ConfigurationError, QuotaUsedUp, ServiceError
 from plumewatch.tables import PROCESSING_UNITS
 
 
@@ -91,11 +91,20 @@ def test_no_more_requests_than_turns_are_under_way(storage_root: str) -> None:
 
 def test_a_used_up_month_says_until_when_and_asks_nothing(storage_root: str) -> None:
     ledger = ledger_of(storage_root, monthly=5.0)
-    too_many = pytest.raises(QuotaUsedUp, match=r"dune S2A: 5.10 processing units, and 5.00 of 5 are left")
-    with too_many as raised, ledger.spending("dune", "S2A", 5.1):
+    ledger.note("dune", "search", 0.5, 1)
+    too_many = pytest.raises(QuotaUsedUp, match=r"dune S2A: 4.90 processing units, and 4.50 of 5 are left")
+    with too_many as raised, ledger.spending("dune", "S2A", 4.9):
         pytest.fail("nothing may be asked")
     assert raised.value.until == next_month(datetime.now(UTC)) and not raised.value.is_retryable
     assert str(raised.value.until) in str(raised.value)
+    assert ledger.state().used_units == 0.5
+
+
+def test_a_scene_dearer_than_a_month_is_a_mistake_and_waits_for_nothing(storage_root: str) -> None:
+    ledger = ledger_of(storage_root, monthly=5.0)
+    told = r"dune S2A: 5.10 processing units predicted; allowed: at most 5, .*PLUMEWATCH_SH_MONTHLY_UNITS"
+    with pytest.raises(ConfigurationError, match=told), ledger.spending("dune", "S2A", 5.1):
+        pytest.fail("nothing may be asked")
     assert ledger.state().used_units == 0.0
 
 

@@ -16,6 +16,7 @@ import pytest
 from known_pixels import lonlat_polygon, write_area
 from plumewatch import http, storage
 from plumewatch.failures import FailureBook
+from plumewatch.models import FailedScene
 from plumewatch.sentinel2.day_search import search_day
 from plumewatch.sentinel2.ingest import fetch_area_scene
 from plumewatch.sentinel2.late_scenes import keep_found, remember_found, runs_of, search_late_scenes
@@ -143,6 +144,35 @@ def test_a_shorter_look_forgets_nothing_and_a_later_one_looks_further(catalogue:
     assert catalogue.late(days=1) == {} == catalogue.late()
     [path] = [p for p in storage.list_files(f"{catalogue.folder}/.late_scenes") if p.endswith("dune.json")]
     assert set(storage.read_json(path)) == {FIRST, CLOUDY}
+
+
+def test_a_scene_beyond_max_items_is_not_late_at_the_first_look(catalogue: Catalogue) -> None:
+    write_area(catalogue.folder / "mine" / "dune.geojson", OUTLINE, max_cloud_cover=50, max_items=1)
+    catalogue.has()
+    catalogue.has(CLOUDY, **{"eo:cloud_cover": 40.0, "grid:code": "MGRS-40RCN"})
+    catalogue.ingest()
+    assert catalogue.late() == {} and catalogue.late() == {}
+    catalogue.has(CLOUDY, **{"eo:cloud_cover": 0.0, "grid:code": "MGRS-40RCN"}, updated=NEWER)
+    assert catalogue.late() == {DAY: {"dune"}} and catalogue.late() == {}
+
+
+def test_a_good_look_heals_all_that_earlier_ones_left(catalogue: Catalogue) -> None:
+    """A task that failed, a file that can be read by now, an area that is there no more, another that wasn't asked."""
+    book, key = FailureBook(str(catalogue.folder), "sentinel2_late_scenes", "run"), "2025-08-22"
+    left = [("search", "search_late", None), ("gone.geojson", "search", None), ("search", "search", "gone")]
+    rows = [FailedScene(scene, stage, "InputError", "no", area=area) for scene, stage, area in left]
+    broken = catalogue.folder / "mine" / "broken.geojson"
+    broken.write_text("{")
+    book.settle(key, rows)
+    search_late_scenes(catalogue.settings, key, [], 30).record(book, key)
+    [of_file] = book.open_rows(key)
+    assert of_file["scene_id"] == "broken.geojson"
+    book.settle(key, rows[2:])
+    broken.unlink()
+    search_late_scenes(catalogue.settings, TODAY, ["dune"], 30).record(book, TODAY)
+    assert [row["area"] for row in book.open_rows(key)] == ["gone"]  # narrowed: it wasn't looked for
+    search_late_scenes(catalogue.settings, TODAY, [], 30).record(book, TODAY)
+    assert book.open_rows(key) == []
 
 
 def test_a_search_that_fails_is_recorded_and_healed_by_the_next(

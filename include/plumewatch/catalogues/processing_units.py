@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from plumewatch import storage
-from plumewatch.errors import LockTimeout, QuotaUsedUp
+from plumewatch.errors import ConfigurationError, LockTimeout, QuotaUsedUp
 from plumewatch.keys import MONTH
 from plumewatch.tables import PROCESSING_UNITS
 
@@ -99,7 +99,7 @@ class UnitsLedger:
         """Set units aside for the requests of the block, and note afterwards what they did cost.
 
         The block counts by the `Spending` that it is given. Raises QuotaUsedUp, before anything is asked, where the
-        month hasn't so many left.
+        month hasn't so many left, and ConfigurationError where it never has so many.
         """
         begun = datetime.now(UTC)
         row = {"begun_at_utc": begun, "area": area, "scene_id": scene_id, "predicted_units": predicted_units}
@@ -156,6 +156,12 @@ class UnitsLedger:
 
     def _set_aside(self, row: dict[str, Any]) -> None:
         begun, wanted = row["begun_at_utc"], row["predicted_units"]
+        if wanted > self.monthly_units:
+            raise ConfigurationError(
+                f"{row['area']} {row['scene_id']}: {wanted:.2f} processing units predicted; allowed: at most "
+                f"{self.monthly_units:g}, what a month has (PLUMEWATCH_SH_MONTHLY_UNITS): make the area smaller, or "
+                "its pixels larger"
+            )
 
         def add(rows: pa.Table) -> pa.Table:
             left = self.monthly_units - used_units(rows)

@@ -6,7 +6,8 @@ item is late where it isn't in there, or has changed since; a catalogue that sta
 time for all items would not do: a catalogue may list an item hours after it wrote the time into it.
 
 Only days that the ingest has looked at count, so that a fresh install fetches nothing old. At the first look at such a
-day what is stored in the same version, or recorded as left out, was seen by the ingest itself.
+day what is stored in the same version, or recorded as left out, was seen by the ingest itself. An item beyond the
+area's `max_items` is late only once it is remembered and changes: nothing is fetched of it before.
 """
 
 from __future__ import annotations
@@ -20,9 +21,8 @@ from functools import cache
 from typing import Any
 
 from plumewatch import storage
-from plumewatch.areas import WHOLE_SEARCH
 from plumewatch.catalogues.services import catalogue_of
-from plumewatch.failures import FailureBook, went_through
+from plumewatch.failures import FailureBook, Row, identity_of
 from plumewatch.gases import CH4
 from plumewatch.models import Area
 from plumewatch.rasters.scene_store import scene_paths
@@ -31,7 +31,7 @@ from plumewatch.sentinel2.ingest import SCENES
 from plumewatch.sentinel2.scene import SceneRef, updated_of
 from plumewatch.sentinel2.search import FoundScenes
 from plumewatch.settings import Settings
-from plumewatch.statuses import FAILED, SEARCH_STAGE
+from plumewatch.statuses import FAILED
 from plumewatch.tables import FAILED_SCENES, OBSERVATIONS
 
 FOLDER = ".late_scenes"
@@ -58,6 +58,9 @@ class LateScenes:
     search: DaySearch = field(default_factory=DaySearch)
     """What failed, and which areas answered."""
 
+    is_of_all: bool = True
+    """Whether all areas were looked at."""
+
     @property
     def n_items(self) -> int:
         """Items that the catalogues showed."""
@@ -65,11 +68,18 @@ class LateScenes:
 
     def record(self, book: FailureBook, key: str) -> None:
         """Write what failed under the key of this look, and heal what failed in earlier ones, whatever their key."""
-        answered = went_through(SEARCH_STAGE, [(area, WHOLE_SEARCH) for _, area in self.search.searched])
+        answered, unasked = {area for _, area in self.search.searched}, {area for _, area, _ in self.search.unasked}
+        failing = {failure.identity for _, failure in self.search.failed}
+
+        def is_over(row: Row) -> bool:
+            area = row["area"]
+            is_looked_at = area is None or area in answered or (self.is_of_all and area not in unasked)
+            return is_looked_at and identity_of(row) not in failing
+
         root = storage.join(book.storage_root, FAILED_SCENES.name)
         earlier = storage.list_partitions(FAILED_SCENES, root, {"dag_id": book.dag_id})
         for each in sorted({partition.keys["key"] for partition in earlier} | {key}):
-            book.settle(each, [failure for _, failure in self.search.failed if each == key], answered)
+            book.settle(each, [failure for _, failure in self.search.failed if each == key], is_over)
 
 
 def search_late_scenes(settings: Settings, key: str, names: Sequence[str], look_back_days: int) -> LateScenes:
@@ -77,7 +87,7 @@ def search_late_scenes(settings: Settings, key: str, names: Sequence[str], look_
 
     Asked are `look_back_days` days up to `key`, which is included. What cannot be searched is among `search.failed`.
     """
-    last, late = date.fromisoformat(key), LateScenes()
+    last, late = date.fromisoformat(key), LateScenes(is_of_all=not names)
     first = last - timedelta(days=look_back_days)
 
     @cache
@@ -95,13 +105,16 @@ def search_late_scenes(settings: Settings, key: str, names: Sequence[str], look_
         seen = {i: entry for i, entry in seen.items() if entry[0] >= oldest}
         for failure in result.failed:
             log.warning("%s: not looked at, as its day's ingest says too: %s", failure.where, failure.message)
+        beyond = {ref.scene_id for ref in result.beyond_max_items}
         for ref in _shown(result):
             day = str(ref.observed_at_utc.date())
             rows = [row for row in of_day(day) if row["area"] == area.name]
             if not rows and not storage.exists(_folder(settings, area, day)):
                 continue  # the ingest hasn't looked at this day
             seen[ref.scene_id] = (day, ref.updated)
-            if before.get(ref.scene_id) != (day, ref.updated) and not _was_seen(settings, area, ref, before, rows):
+            is_unwanted = ref.scene_id in beyond and ref.scene_id not in before  # the ingest leaves it, too
+            is_same = before.get(ref.scene_id) == (day, ref.updated)
+            if not (is_unwanted or is_same or _was_seen(settings, area, ref, before, rows)):
                 late.days.setdefault(day, set()).add(area.name)
                 late.n_late += 1
         late.seen[path] = seen
