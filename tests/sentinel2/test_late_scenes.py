@@ -200,3 +200,24 @@ def test_a_run_lies_in_its_day_and_shares_its_date_with_no_other(catalogue: Cata
             "conf": {"areas": ["dune"]},
         }
     ]
+
+
+@pytest.mark.parametrize("content", ['{"half":', "", "[]", "null", '{"x": 5}', '{"x": [1]}'])
+def test_a_broken_memory_is_named_and_written_anew(
+    catalogue: Catalogue, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    catalogue.has()
+    catalogue.ingest()
+    assert catalogue.late() == {}
+    [memory] = (catalogue.folder / ".late_scenes").rglob("dune.json")
+    whole = memory.read_text()
+    memory.write_text(content)
+    assert catalogue.late() == {} and memory.read_text() == whole and "dune.json: not readable" in caplog.text
+    (catalogue.folder / ".late_scenes" / "found.json").write_text(content)
+    assert remember_found(catalogue.settings) == 0
+
+
+def test_what_was_found_is_remembered_in_its_own_folder_alone(catalogue: Catalogue) -> None:
+    outside = catalogue.folder / "outside.json"
+    storage.write_json(f"{catalogue.folder}/.late_scenes/found.json", {str(outside): {"a": ["2025-08-21", ""]}})
+    assert remember_found(catalogue.settings) == 0 and not outside.exists()

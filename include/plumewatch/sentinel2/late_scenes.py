@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from plumewatch import storage
 from plumewatch.catalogues.services import catalogue_of
@@ -142,11 +143,17 @@ def keep_found(settings: Settings, late: LateScenes) -> None:
 
 def remember_found(settings: Settings) -> int:
     """Remember what was found, as it has been handed over; return the number of areas."""
-    found = storage.read_json(_found(settings)) if storage.exists(_found(settings)) else {}
-    for path, seen in found.items():
-        storage.write_json(path, seen)
-    storage.delete(_found(settings))
-    return len(found)
+    path, root, found = _found(settings), storage.join(settings.storage_root, FOLDER), {}
+    if storage.exists(path):
+        try:
+            found = {str(file): _seen(seen) for file, seen in storage.read_json(path).items()}
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            log.warning("%s: not readable (%s): the next look finds again what this one found", path, error)
+    ours = {file: seen for file, seen in found.items() if storage.parent(storage.parent(file)) == root}
+    for file, seen in ours.items():
+        storage.write_json(file, seen)
+    storage.delete(path)
+    return len(ours)
 
 
 def _was_seen(
@@ -172,13 +179,25 @@ def _shown(result: FoundScenes) -> list[SceneRef]:
 
 
 def _remembered(path: str) -> Seen:
-    stored = storage.read_json(path) if storage.exists(path) else {}
-    return {scene_id: (str(day), str(updated)) for scene_id, (day, updated) in stored.items()}
+    """Return what was seen at the last look; nothing where that isn't to be read: the observations tell most of it."""
+    try:
+        return _seen(storage.read_json(path))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        log.warning("%s: not readable (%s), so taken as not there; it is written anew", path, error)
+        return {}
+
+
+def _seen(stored: Any) -> Seen:
+    return {str(scene_id): (str(day), str(updated)) for scene_id, (day, updated) in stored.items()}
 
 
 def _path(settings: Settings, area: Area) -> str:
     catalogue = catalogue_of(area, settings)
-    name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{catalogue.url.partition('://')[2]} {catalogue.collection}")
+    place = urlsplit(catalogue.url)._replace(query="")  # an account may stand in an address
+    address = f"{place.netloc.rpartition('@')[2]}{place.path} {catalogue.collection}"
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", address)
     return storage.join(settings.storage_root, FOLDER, name, f"{area.name}.json")
 
 
