@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import threading
@@ -18,6 +19,7 @@ from plumewatch.errors import InputError, ServiceError
 from plumewatch.rasters import reading as rasters
 from plumewatch.rasters.reading import open_raster, read_raster
 from plumewatch.storage.buckets import Buckets
+from rasterio.errors import RasterioError
 from sentinel2_scenes import write_raster
 
 NUMBERS = np.random.default_rng(1).integers(1, 9000, (700, 700)).astype(np.uint16)
@@ -286,6 +288,11 @@ def test_a_bucket_that_is_busy_in_the_middle_of_a_read_is_no_damaged_file(
     with pytest.raises(ServiceError, match=r"s3://scene/B11\.tif: OSError: .*(reduce your request rate|503)") as caught:
         read("s3://scene/B11.tif")
     assert caught.value.is_retryable and Files.good_first == 0
+    Files.faults = []
+    with pytest.raises(ServiceError, match="OSError"), open_raster("s3://scene/B11.tif") as source:
+        Files.faults = [503] * 200
+        with contextlib.suppress(RasterioError):  # as a codec may that makes do with what it got
+            source.read(1)
     Files.faults = []
     np.testing.assert_array_equal(read("s3://scene/B11.tif"), NUMBERS)
     Files.content = Files.content[:9000]
