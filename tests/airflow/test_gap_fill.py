@@ -74,7 +74,7 @@ def pixel_scenes() -> set[str]:
 def test_on_a_fresh_install_nothing_old_is_fetched(
     catalogue: SceneCatalogue, settings: str, run_dag: Callable[..., Any], states_of: Callable[..., Any]
 ) -> None:
-    run = run_dag(FILL, "2025-08-05")
+    run = run_dag(FILL, "2025-08-05", areas=[AREA])
     states = states_of(run)
     assert run.state == "success" and states.pop("find_gaps") == ["success"]
     assert {state for of in states.values() for state in of} == {"skipped"} and not catalogue.asked

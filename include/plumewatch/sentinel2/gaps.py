@@ -118,11 +118,10 @@ class _Known:
             if row["stage"] in (FETCH_SCENE, PIXELS_STAGE)
         }
         self._in_pixels, self._for_methane = scenes_in_pixels(settings, days), methane_areas(settings)
-        self._reported: dict[AreaDay, list[Mapping[str, Any]]] = {}
         reports = storage.read_table(SCENE_GAPS, storage.join(self._root, SCENE_GAPS.name), where={"date": days})
-        for row in reports.to_pylist():
-            self._reported.setdefault((row["date"], row["area"]), []).append(row)
-
+        reported = reports.to_pylist()
+        left_alone = [r for r in reported if not (r["scene_id"] or r["is_due"] or r["filled_at_utc"])]
+        self._reported = {(r["date"], r["area"]) for r in reported} - {(r["date"], r["area"]) for r in left_alone}
         observed = storage.join(self._root, OBSERVATIONS.name)
         first = storage.read_table(OBSERVATIONS, observed, ["key", "area"], where={"gas": CH4.name})
         words = [*self._stored, *((day, str(area)) for day, area, *_ in self._failed)]
