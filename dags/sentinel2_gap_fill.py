@@ -3,10 +3,14 @@
 Looks in the catalogues for what should be there of some days, writes down what is missing and why, and fetches just
 that, as the daily ingest does: after a pause, an outage, a service that was down, a quota that was used up.
 
-* **Schedule**: each Monday 05:00 UTC, for the 30 days up to yesterday; by hand with `from`, `to` and `areas`.
+* **Schedule**: each Monday 05:00 UTC, for the 30 days up to yesterday and the days of the last year of which scenes
+  wait for a quota; by hand with `from`, `to` and `areas`.
 * **Reads**: areas, their STAC catalogues, what is stored (`scenes`, `pixels`), observed and recorded as failed, wind.
 * **Writes**: `scene_gaps`; for what is missing `scenes`, `pixels`, `wind`, `observations`, `failed_scenes`, `maps` of
   days without scenes. Hands on the asset `plumewatch_pixels` for each day that it changes.
+
+Unpausing it fetches nothing old: days before the first that the ingest looked at in an area are reported
+(`not_searched`) and not fetched, unless `from` or `to` ask for them.
 
 A scene that failed for good isn't fetched again until its cause is mended: then trigger `sentinel2_daily_ingest` with
 its day. What fails anew is a row of `failed_scenes` under the name of the ingest, and the run is red.
@@ -40,7 +44,10 @@ def find_gaps() -> list[dict[str, Any]]:
     with summarised() as summary:
         first, last = gap_days(params, key)
         with maps_drawn(CH4) as maps, failure_recorded(key, "search", "find_gaps"):
-            report = report_gaps(settings, first, last, typed(params["areas"]), failure_book(), key)
+            is_asked = bool(params["from"] or params["to"])
+            report = report_gaps(
+                settings, first, last, typed(params["areas"]), failure_book(), key, are_days_asked_for=is_asked
+            )
             maps |= report.days_without_scenes
             due = report.due[: conf.getint("core", "max_map_length")]  # Airflow maps a task over no more
             summary.read, summary.written, summary.failed = len(report.found.scenes), len(due), len(report.told)
@@ -57,6 +64,7 @@ def find_gaps() -> list[dict[str, Any]]:
 @task(trigger_rule="all_done")
 def close_gaps(scenes: list[dict[str, Any]] | None) -> None:
     """Mark in the report what has been filled, and name what is still missing."""
+    from plumewatch.observations import without_waiting
     from plumewatch.sentinel2.gap_report import close_gaps as close
     from plumewatch.sentinel2.gap_report import days_of
 
@@ -64,7 +72,7 @@ def close_gaps(scenes: list[dict[str, Any]] | None) -> None:
     with summarised() as summary:
         left = close(settings, keys, get_current_context()["run_id"])
         summary.read, summary.path = len(scenes or ()), settings.table_root("scene_gaps")
-        summary.failed = sum(row["is_due"] for row in left)
+        summary.failed = sum(row["is_due"] for row in without_waiting(settings.storage_root, CH4.name, left))
         if left:
             note(f"still missing: {days_of(left)}")
 

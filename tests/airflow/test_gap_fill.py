@@ -20,7 +20,7 @@ from plumewatch.tables import SCENE_GAPS
 from scene_catalogue import AREA, KINDS, SceneCatalogue, scene_catalogue, write_area
 
 FILL, INGEST = "sentinel2_gap_fill", "sentinel2_daily_ingest"
-FIRST, NO_SCENES, LAST = "2025-08-01", "2025-08-02", "2025-08-03"
+DAYS = FIRST, NO_SCENES, LAST = "2025-08-01", "2025-08-02", "2025-08-03"
 pytestmark = pytest.mark.airflow
 
 
@@ -61,7 +61,7 @@ def rows(root: str) -> dict[str, dict[str, Any]]:
 
 
 def gaps(root: str) -> Counter[tuple[str, bool, bool]]:
-    table = storage.read_table(SCENE_GAPS, storage.join(root, SCENE_GAPS.name)).to_pylist()
+    table = storage.read_table(SCENE_GAPS, storage.join(root, SCENE_GAPS.name), where={"date": DAYS}).to_pylist()
     return Counter((r["reason"], r["is_due"], r["filled_at_utc"] is not None) for r in table)
 
 
@@ -69,6 +69,16 @@ def pixel_scenes() -> set[str]:
     """Scenes that the pixel table was made of."""
     found = scenes_in_pixels(Settings.load(), [FIRST, LAST])
     return {scene for scenes in found.values() for scene in scenes}
+
+
+def test_on_a_fresh_install_nothing_old_is_fetched(
+    catalogue: SceneCatalogue, settings: str, run_dag: Callable[..., Any], states_of: Callable[..., Any]
+) -> None:
+    run = run_dag(FILL, "2025-08-05", areas=[AREA])
+    states = states_of(run)
+    assert run.state == "success" and states.pop("find_gaps") == ["success"]
+    assert {state for of in states.values() for state in of} == {"skipped"} and not catalogue.asked
+    assert gaps(settings) == {("not_searched", False, False): 3, ("not_fetched", False, False): 20}
 
 
 def test_only_what_is_missing_is_fetched_and_what_heals_is_healed(

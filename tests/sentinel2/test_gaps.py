@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,13 @@ from plumewatch import storage
 from plumewatch.failures import FailureBook, NothingDone
 from plumewatch.gases import CH4
 from plumewatch.models import FailedScene
-from plumewatch.observations import read_observations, write_observations
+from plumewatch.observations import note_waiting, read_observations, write_observations
 from plumewatch.rasters.scene_store import find_damage, scene_paths
-from plumewatch.sentinel2 import gaps
 from plumewatch.sentinel2.day_search import observation_of
 from plumewatch.sentinel2.gap_report import close_gaps, report_gaps
 from plumewatch.sentinel2.ingest import fetch_area_scene, record_missing_scenes
 from plumewatch.settings import Settings
-from plumewatch.statuses import FAILED, FETCH_STAGE, SEARCH_STAGE, SKIPPED_CLOUD, SKIPPED_DUPLICATE, WAITING_FOR_QUOTA
+from plumewatch.statuses import FAILED, FETCH_STAGE, NO_INPUT, SEARCH_STAGE, SKIPPED_CLOUD, SKIPPED_DUPLICATE
 from plumewatch.tables import PIXELS, SCENE_GAPS
 from scene_catalogue import AREA, PAGE, SceneCatalogue, scene_catalogue, write_area
 
@@ -45,9 +44,9 @@ def settings(tmp_path: Path, catalogue: SceneCatalogue) -> Settings:
     return Settings(storage_root=str(tmp_path), stac_api=catalogue.url)
 
 
-def look(settings: Settings, run_id: str = "run1", **days: date) -> Any:
+def look(settings: Settings, run_id: str = "run1", *, is_asked: bool = True) -> Any:
     book = FailureBook(settings.storage_root, INGEST, run_id)
-    return report_gaps(settings, days.get("first", FIRST), days.get("last", LAST), [AREA], book, KEY)
+    return report_gaps(settings, FIRST, LAST, [AREA], book, KEY, are_days_asked_for=is_asked)
 
 
 def fetch(settings: Settings, scenes: Any) -> None:
@@ -137,19 +136,52 @@ def look_day(scene_id: str) -> str:
     return OTHER_DAY if OTHER_DAY.replace("-", "") in scene_id else DAY
 
 
-def test_scenes_that_wait_for_a_quota_are_due_when_the_next_month_has_begun(
+def wait(settings: Settings, scene: str, day: str) -> None:
+    note_waiting(settings.storage_root, CH4.name, day, AREA, scene, is_waiting=True)
+
+
+def test_scenes_that_wait_for_a_quota_are_always_due(catalogue: SceneCatalogue, settings: Settings) -> None:
+    """In the month of their note too: its ledger is what refuses them."""
+    [scene] = [s for s in catalogue.scenes if look_day(s) == OTHER_DAY]
+    wait(settings, scene, OTHER_DAY)
+    assert (OTHER_DAY, scene, "waiting_for_quota", True) in reasons(look(settings))
+
+
+def test_days_on_which_a_scene_waits_join_the_days_of_a_year(catalogue: SceneCatalogue, settings: Settings) -> None:
+    """What else those days lack is reported, and the days between them aren't looked at."""
+    early = "2025-06-20"
+    waiting, other = catalogue.add(early, 7), catalogue.add("2025-06-21", 8)
+    catalogue.add("2024-07-31", 9)
+    wait(settings, waiting, early)
+    wait(settings, "too long ago", "2024-07-31")
+    report = look(settings, is_asked=False)
+    found = [row for row in reasons(report) if row[0] < DAY]
+    assert found == [(early, waiting, "waiting_for_quota", True)] and report.due[-1].scene_id == waiting
+    assert {day for day, _ in report.found.searched if day < DAY} == {early}
+    assert len(report.found.scenes) == 5 and other not in {scene.scene_id for scene in report.found.scenes}
+    assert not [row for row in reasons(look(settings, "run2")) if row[0] < DAY]  # days that were asked for
+    fetch(settings, [scene for scene in report.due if scene.key == early])
+    note_waiting(settings.storage_root, CH4.name, early, AREA, waiting, is_waiting=False)
+    assert early not in {day for day, _ in look(settings, "run3", is_asked=False).found.searched}
+
+
+def test_days_before_the_first_of_an_area_are_reported_and_left_alone(
     catalogue: SceneCatalogue, settings: Settings
 ) -> None:
-    [scene] = [s for s in catalogue.scenes if look_day(s) == OTHER_DAY]
-    row = {**observation_of(AREA, WAITING_FOR_QUOTA), "scene_id": scene}
-    write_observations(settings.storage_root, CH4.name, OTHER_DAY, FETCH_STAGE, [row], areas={AREA})
-    book = FailureBook(settings.storage_root, INGEST, "run1")
-    found = look(settings).found
-    now = datetime.now(UTC)
-    next_month = datetime(now.year + now.month // 12, now.month % 12 + 1, 1, tzinfo=UTC)
-    for at, is_due in ((now, False), (next_month, True)):
-        [gap] = [gap for gap in gaps.find_gaps(settings, found, book, at) if gap.scene_id == scene]
-        assert (gap.reason, gap.is_due) == ("waiting_for_quota", is_due)
+    """A fresh install fetches nothing old, however often it looks, until somebody asks for those days."""
+    nameless = catalogue.scenes[catalogue.add(DAY, 5)]
+    del nameless["properties"]["platform"], nameless["properties"]["grid:code"]
+    catalogue.scenes["nameless"] = {**catalogue.scenes.pop(nameless["id"]), "id": "nameless"}
+    for run in ("run1", "run2"):
+        report = look(settings, run, is_asked=False)
+        assert {gap.reason for gap in report.gaps if not gap.scene_id} == {"not_searched"} and len(report.gaps) == 7
+        assert not report.due and not report.told and not report.days_without_scenes
+        assert [row["filled_at_utc"] for row in table(settings, EMPTY_DAY)] == [None]
+        assert not any(read_observations(settings.storage_root, CH4.name, [DAY, EMPTY_DAY, OTHER_DAY]).values())
+    row = observation_of(AREA, NO_INPUT)
+    write_observations(settings.storage_root, CH4.name, EMPTY_DAY, SEARCH_STAGE, [row], areas={AREA})
+    assert {scene.key for scene in look(settings, "run3", is_asked=False).due} == {OTHER_DAY}
+    assert {scene.key for scene in look(settings, "run4").due} == {DAY, OTHER_DAY}
 
 
 @pytest.mark.parametrize("outcome", [SKIPPED_CLOUD, SKIPPED_DUPLICATE])

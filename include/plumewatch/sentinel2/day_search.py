@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -93,6 +93,21 @@ class DaySearch:
         self.failed = [f for f in self.failed if not _may_be_answered(vars(f[1]))] + later.failed
         self.searched |= later.searched
         self.unasked += later.unasked
+
+    def only(self, is_wanted: Callable[[tuple[str, str]], bool]) -> DaySearch:
+        """Return what was found of the keys and areas that are wanted; failures of whole searches and files stay."""
+        failed = [
+            (day, f)
+            for day, f in self.failed
+            if f.area is None or f.scene_id == WHOLE_SEARCH or is_wanted((day, f.area))
+        ]
+        return replace(
+            self,
+            scenes=[scene for scene in self.scenes if is_wanted((scene.key, scene.area))],
+            skipped=[each for each in self.skipped if is_wanted(each[:2])],
+            failed=failed,
+            searched={each for each in self.searched if is_wanted(each)},
+        )
 
     def raise_if_all_failed(self) -> None:
         """Raise where there is nothing to fetch and something failed: an empty day must not look like a good one."""

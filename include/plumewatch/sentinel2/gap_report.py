@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -17,16 +17,19 @@ from plumewatch.errors import some_of
 from plumewatch.failures import FailureBook, NothingDone, identity_of
 from plumewatch.gases import CH4
 from plumewatch.models import FailedScene
-from plumewatch.observations import read_observations, write_observations
+from plumewatch.observations import read_observations, waiting_days, write_observations
 from plumewatch.rasters.scene_store import find_damage, scene_paths
 from plumewatch.sentinel2.day_search import DaySearch, FoundScene, search_days, search_until_answered
-from plumewatch.sentinel2.gaps import Gap, find_gaps, methane_areas, scenes_in_pixels, was_left
+from plumewatch.sentinel2.gaps import AreaDay, Gap, find_gaps, methane_areas, scenes_in_pixels, was_left
 from plumewatch.sentinel2.ingest import SCENES
 from plumewatch.settings import Settings
 from plumewatch.statuses import FETCH_SCENE, NOT_SEARCHED, SEARCH_STAGE
 from plumewatch.tables import SCENE_GAPS
 
 LINES_SHOWN, NAMES_SHOWN = 200, 20  # gaps in a log, names in a line
+
+WAITING_DAYS = 365
+"""How far before the days of a report scenes that wait for a quota are looked for."""
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +44,8 @@ class GapReport:
     """Sorted by day, area and scene."""
     told: list[FailedScene] = field(default_factory=list)
     """What failed in the search and was recorded; what had failed for good before isn't told again."""
+    before: set[AreaDay] = field(default_factory=set)
+    """Days that lie before the first of their area: reported, and otherwise left alone."""
 
     @property
     def due(self) -> list[FoundScene]:
@@ -52,7 +57,8 @@ class GapReport:
     @property
     def days_without_scenes(self) -> set[str]:
         """Days of which some area was looked at for the first time, and of which no scene is to be fetched."""
-        return {gap.key for gap in self.gaps if gap.reason == NOT_SEARCHED} - {scene.key for scene in self.due}
+        new = {gap.key for gap in self.gaps if gap.reason == NOT_SEARCHED and (gap.key, gap.area) not in self.before}
+        return new - {scene.key for scene in self.due}
 
     def raise_if_only_failed(self) -> None:
         """Raise where there is nothing to fetch, and the search failed somewhere as it had not before."""
@@ -61,28 +67,69 @@ class GapReport:
 
 
 def report_gaps(
-    settings: Settings, first: date, last: date, names: Sequence[str], book: FailureBook, key: str
+    settings: Settings,
+    first: date,
+    last: date,
+    names: Sequence[str],
+    book: FailureBook,
+    key: str,
+    *,
+    are_days_asked_for: bool = True,
 ) -> GapReport:
     """Search the days from `first` to `last`, both included, and write down what is missing of them.
 
     `names` are the areas, all where empty. Written are the table `scene_gaps`, the observations of the search, and what
     failed in it (of whole areas under `key`); open rows of scenes that are there by now, or that the catalogue has
     replaced, are healed. An area without an answer is asked again twice; then its part of `scene_gaps` stays as it is.
+
+    Unless somebody has asked for these days, the days of the WAITING_DAYS before `first` of which a scene waits for a
+    quota are looked at too, and days before an area's first are reported only.
     """
+    waiting: set[AreaDay] = set()
+    if not are_days_asked_for:
+        earliest, latest = first - timedelta(days=WAITING_DAYS), first - timedelta(days=1)
+        waiting = waiting_days(settings.storage_root, CH4.name, str(earliest), str(latest))
     found = search_days(settings, first, last, key, names)
+    found = _with_waiting(settings, found, waiting, first, key)
 
     def search_again(areas: Sequence[str]) -> DaySearch:
-        return search_days(settings, first, last, key, areas)
+        again = _with_waiting(settings, search_days(settings, first, last, key, areas), waiting, first, key)
+        return again.only(lambda day: day not in found.searched)
 
     if found.unanswered:
         found.add(search_until_answered(search_again, found.unanswered))
     now = datetime.now(UTC)
-    report = GapReport(found, find_gaps(settings, found, book, now))
+    gaps, before = find_gaps(settings, found, book, are_days_asked_for=are_days_asked_for)
+    report = GapReport(found, gaps, before=before)
     _write_report(settings.storage_root, report, book.run_id, now)
     for day in sorted({day for day, _ in found.searched} | {day for day, _ in found.failed}):
         report.told.extend(_record_search(report, book, day, are_all_areas=not names))
     _log_gaps(report)
     return report
+
+
+def _with_waiting(
+    settings: Settings, found: DaySearch, waiting: Collection[AreaDay], first: date, key: str
+) -> DaySearch:
+    """Return a search with the `waiting` days, which lie before `first`, of the areas that it was of: one search each.
+
+    An area that has no answer isn't asked once more here.
+    """
+    areas = {area for _, area in found.searched}
+    days = {(day, area) for day, area in waiting if area in areas}
+    if not days:
+        return found
+    earliest, latest = date.fromisoformat(min(day for day, _ in days)), first - timedelta(days=1)
+    names = sorted({area for _, area in days})
+    more = search_days(settings, earliest, latest, key, names).only(days.__contains__)
+    return replace(
+        found,
+        scenes=[*found.scenes, *more.scenes],
+        skipped=[*found.skipped, *more.skipped],
+        failed=[*found.failed, *more.failed],
+        searched=found.searched | more.searched,
+        unasked=[*found.unasked, *more.unasked],
+    )
 
 
 def close_gaps(settings: Settings, keys: Collection[str], run_id: str) -> list[dict[str, Any]]:
@@ -135,7 +182,7 @@ def _write_report(storage_root: str, report: GapReport, run_id: str, now: dateti
     for day, gaps in by_day.items():
         areas = {area for key, area in report.found.searched if key == day}
 
-        def change(existing: pa.Table, gaps: list[Gap] = gaps, areas: set[str] = areas) -> pa.Table:
+        def change(existing: pa.Table, day: str = day, gaps: list[Gap] = gaps, areas: set[str] = areas) -> pa.Table:
             rows = existing.to_pylist()
             since = {
                 (row["area"], row["scene_id"]): row["first_missed_at_utc"]
@@ -148,7 +195,9 @@ def _write_report(storage_root: str, report: GapReport, run_id: str, now: dateti
                     "run_id": run_id,
                     "first_missed_at_utc": since.get((gap.area, gap.scene_id), now),
                     # The search has looked at it now: where nothing is to be fetched, that is all.
-                    "filled_at_utc": now if gap.scene_id is None and not gap.is_due else None,
+                    "filled_at_utc": now
+                    if gap.scene_id is None and not gap.is_due and (day, gap.area) not in report.before
+                    else None,
                 }
                 for gap in gaps
             ]
@@ -163,7 +212,7 @@ def _record_search(report: GapReport, book: FailureBook, day: str, *, are_all_ar
 
     Healed are the searches that were answered, items that can be used by now, and scenes that are missing no more.
     """
-    found = report.found
+    found = report.found.only(lambda each: each not in report.before)
     areas = {area for key, area in found.searched if key == day}
     if areas:
         rows = found.observations(day, areas)

@@ -1,16 +1,16 @@
 """What is missing of the scenes that the catalogues have, area by area and day by day, and why.
 
 Expected is what a search finds to be fetched; present is a stored scene whose files are what its item says, with its
-pixels in the table; what is neither, and wasn't left on purpose, is a gap. One is due unless it failed for good, or
-waits for a quota: then there is something that fetching it now may fill.
+pixels in the table; what is neither, and wasn't left on purpose, is a gap. One is due unless it failed for good: then
+there is something that fetching it now may fill. What waits for a quota is due too: the ledger of the service refuses
+it for nothing while the month is used up. Days before an area's first are no run's business unless they are asked for.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from typing import Any
 
 from plumewatch import storage
@@ -68,17 +68,31 @@ class Gap:
         return f"{self.key} {self.area} {self.scene_id or 'whole day'}"
 
 
-def find_gaps(settings: Settings, found: DaySearch, book: FailureBook, now: datetime) -> list[Gap]:
-    """Return what is missing of what a search found, by what is stored, observed and recorded as failed."""
+def find_gaps(
+    settings: Settings, found: DaySearch, book: FailureBook, *, are_days_asked_for: bool = True
+) -> tuple[list[Gap], set[AreaDay]]:
+    """Return what is missing of what a search found, by what is stored, observed and recorded as failed.
+
+    And the days that lie before the first that any run has looked at of their area: there nothing is due, unless
+    somebody has asked for these days.
+    """
     days = sorted({day for day, _ in found.searched})
     known = _Known(settings, days, book)
+    before = set() if are_days_asked_for else {each for each in found.searched if known.is_before_first(*each)}
     gaps, of_day = [], Counter((scene.key, scene.area) for scene in found.scenes)
     for key, area in sorted(found.searched):
-        if not known.was_searched(key, area):
+        is_before = (key, area) in before
+        if is_before or not known.was_searched(key, area):
             n_scenes = of_day[key, area]
-            message = f"no run has looked at this day; the catalogue has {n_scenes or 'no'} scenes to fetch"
-            gaps.append(Gap(key, area, None, NOT_SEARCHED, message, is_due=bool(n_scenes)))
-    gaps += [gap for scene in found.scenes if (gap := known.gap(scene, now))]
+            which = f" or an earlier one of {area}, and nobody has asked for it by from or to" if is_before else ""
+            message = f"no run has looked at this day{which}; the catalogue has {n_scenes or 'no'} scenes to fetch"
+            gaps.append(Gap(key, area, None, NOT_SEARCHED, message, is_due=bool(n_scenes) and not is_before))
+    of_scenes = [gap for scene in found.scenes if (gap := known.gap(scene))]
+    gaps += [replace(gap, is_due=gap.is_due and (gap.key, gap.area) not in before) for gap in of_scenes]
+    return _sorted(gaps), before
+
+
+def _sorted(gaps: Iterable[Gap]) -> list[Gap]:
     return sorted(gaps, key=lambda gap: (gap.key, gap.area, gap.scene_id or ""))
 
 
@@ -104,22 +118,33 @@ class _Known:
             if row["stage"] in (FETCH_SCENE, PIXELS_STAGE)
         }
         self._in_pixels, self._for_methane = scenes_in_pixels(settings, days), methane_areas(settings)
-        self._reported: dict[AreaDay, list[Mapping[str, Any]]] = {}
         reports = storage.read_table(SCENE_GAPS, storage.join(self._root, SCENE_GAPS.name), where={"date": days})
-        for row in reports.to_pylist():
-            self._reported.setdefault((row["date"], row["area"]), []).append(row)
+        reported = reports.to_pylist()
+        left_alone = [r for r in reported if not (r["scene_id"] or r["is_due"] or r["filled_at_utc"])]
+        self._reported = {(r["date"], r["area"]) for r in reported} - {(r["date"], r["area"]) for r in left_alone}
+        observed = storage.join(self._root, OBSERVATIONS.name)
+        first = storage.read_table(OBSERVATIONS, observed, ["key", "area"], where={"gas": CH4.name})
+        words = [*self._stored, *((day, str(area)) for day, area, *_ in self._failed)]
+        words += zip(first["key"].to_pylist(), first["area"].to_pylist(), strict=True)
+        self._first: dict[str, str] = {}
+        for day, area in words:
+            self._first[area] = min(day, self._first.get(area, day))
+
+    def is_before_first(self, key: str, area: str) -> bool:
+        """Whether no run, but one that reports gaps, has left a word of an area's day or of an earlier one."""
+        return key < self._first.get(area, "9")
 
     def was_searched(self, key: str, area: str) -> bool:
         """Whether some run has looked at an area's day and left a word of it."""
         has_failed = any((day, of) == (key, area) for day, of, *_ in self._failed)
         return has_failed or any((key, area) in known for known in (self._observed, self._stored, self._reported))
 
-    def gap(self, scene: FoundScene, now: datetime) -> Gap | None:
+    def gap(self, scene: FoundScene) -> Gap | None:
         """Return what is missing of a scene, None where it is there."""
-        reason = self._reason(scene, now)
+        reason = self._reason(scene)
         return Gap(scene.key, scene.area, scene.scene_id, *reason) if reason else None
 
-    def _reason(self, scene: FoundScene, now: datetime) -> tuple[str, str, bool] | None:
+    def _reason(self, scene: FoundScene) -> tuple[str, str, bool] | None:
         if was_left(self._observed.get((scene.key, scene.area), ()), scene.scene_id):
             return None
         paths = self._stored.get((scene.key, scene.area), {}).get(scene.scene_id)
@@ -132,9 +157,7 @@ class _Known:
         if damage:
             return BROKEN, damage, True
         if self._waits_for_quota(scene):
-            since = self._noted_at(scene.key)
-            is_over = (since.year, since.month) < (now.year, now.month)
-            return WAITING_FOR_QUOTA, f"since {since:%Y-%m-%d} or before; quotas begin anew each month", is_over
+            return WAITING_FOR_QUOTA, "its service had given all that it gives in a month", True
         if failed:
             return MAY_HEAL, failed["message"], True
         return NOT_FETCHED, "not stored, and nothing says why", True
@@ -155,18 +178,6 @@ class _Known:
     def _waits_for_quota(self, scene: FoundScene) -> bool:
         rows = self._observed.get((scene.key, scene.area), ())
         return any(r["outcome"] == WAITING_FOR_QUOTA and r["scene_id"] in (None, scene.scene_id) for r in rows)
-
-    def _noted_at(self, key: str) -> datetime:
-        """When it was noted at the latest that a scene of the day waits: the age of its observations, or of its gap."""
-        partition = storage.partition_path(storage.join(self._root, OBSERVATIONS.name), {"gas": CH4.name, "key": key})
-        noted = storage.modified_at(storage.join(partition, storage.MANIFEST)) or datetime.now(UTC)
-        missed = [
-            row["first_missed_at_utc"]
-            for (day, _), rows in self._reported.items()
-            for row in rows
-            if day == key and row["reason"] == WAITING_FOR_QUOTA
-        ]
-        return min([noted, *missed])
 
 
 def was_left(observed: Iterable[Mapping[str, Any]], scene_id: str) -> bool:
