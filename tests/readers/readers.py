@@ -68,7 +68,8 @@ def _value(field: pa.Field, number: int) -> Any:
 
 def _parquet(table: Table, write: Callable[[], pa.Table] | None = None) -> Reader:
     keys = {"date": DAY, "month": MONTH, "key": DAY, "period": DAY}
-    number = next(f.name for f in table.schema if pa.types.is_floating(f.type) or pa.types.is_integer(f.type))
+    numbers = [f.name for f in table.schema if pa.types.is_floating(f.type) or pa.types.is_integer(f.type)]
+    some = pc.field(numbers[0]) >= 0 if numbers else pc.field(table.schema.names[0]) >= ""
 
     def written(folder: Path) -> Path:
         of_table = {name: keys.get(name, "x") for name in table.partitions}
@@ -77,7 +78,7 @@ def _parquet(table: Table, write: Callable[[], pa.Table] | None = None) -> Reade
 
     def read(path: Path) -> None:
         rows = storage.read_table(table, str(path.parent))
-        storage.read_table(table, str(path.parent), table.schema.names[:3], filter=pc.field(number) >= 0)
+        storage.read_table(table, str(path.parent), table.schema.names[:3], filter=some)
         rows.to_pylist()
         if table is PIXELS:
             StoredPasses(str(path.parents[2]), "x", [DAY], 0).read(DAY)
