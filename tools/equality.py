@@ -1,7 +1,7 @@
 """Whether two storage roots hold equal tables: `python -m tools.equality ROOT ROOT`.
 
-Compared are all columns of all tables but run_id and the times of failed_scenes, which tell when something was done and
-not what came of it.
+Compared are all columns of all tables but run_id and the times of failed_scenes and processing_units, which tell when
+something was done and not what came of it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from plumewatch import storage
 from plumewatch.tables import TABLES, Table
 
-TOLD_BY_THE_CLOCK = {"run_id", "first_failed_at_utc", "last_failed_at_utc", "healed_at_utc"}
+TOLD_BY_THE_CLOCK = {"run_id", "first_failed_at_utc", "last_failed_at_utc", "healed_at_utc", "begun_at_utc"}
 
 Contents = dict[str, pa.Table]
 """Rows of each table, sorted by its key, without what the clock tells."""
