@@ -19,13 +19,13 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import Param, dag, get_current_context, task
+from airflow.sdk import dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch.keys import DAY
 from plumewatch_airflow.assets import SIX_HOURLY, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
-from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, areas_param, doc, typed
+from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, areas_param, doc, look_back_param, typed
 from plumewatch_airflow.summary import summarised
 
 INGEST = "sentinel2_daily_ingest"
@@ -33,14 +33,7 @@ LOOK_BACK_DAYS = 30  # as far as references go: an older scene changes no day th
 
 PARAMS = {
     "areas": areas_param(),
-    "look_back_days": Param(
-        LOOK_BACK_DAYS,
-        type="integer",
-        minimum=1,
-        maximum=365,
-        title="Look back",
-        description_md="Days in which late scenes are searched.",
-    ),
+    "look_back_days": look_back_param(LOOK_BACK_DAYS, "Days in which late scenes are searched."),
 }
 
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,7 +24,7 @@ from plumewatch.areas import read_areas
 from plumewatch.catalogues.services import catalogue_of
 from plumewatch.catalogues.stac import StacApi
 from plumewatch.errors import PlumewatchError, redact, some_of
-from plumewatch.keys import AS_WRITTEN, DAY, is_key
+from plumewatch.keys import AS_WRITTEN, DAY, days_between, is_key
 from plumewatch.models import SENTINEL_HUB, FailedScene
 from plumewatch.oco2.archive.cmr import search_granules
 from plumewatch.oco2.archive.listing import GranuleRef, read_listing
@@ -107,9 +107,9 @@ class Order:
         return len(self.days)
 
     @property
-    def days(self) -> list[date]:
+    def days(self) -> list[str]:
         """Days, both ends included."""
-        return [self.first + timedelta(days=n) for n in range((self.last - self.first).days + 1)]
+        return days_between(self.first, self.last)
 
     @property
     def months(self) -> list[str]:
@@ -276,7 +276,7 @@ def copy_of(place: Place) -> Iterator[LocalAirflow]:
 
 def left_text(order: Order, told: str) -> list[str]:
     """Return a line on days or months that have run already, where what Airflow's dry run tells lacks some."""
-    keys = order.months if order.dag_id == EXTRACTION else [str(day) for day in order.days]
+    keys = order.months if order.dag_id == EXTRACTION else order.days
     left = [key for key in keys if key not in told.partition(DRY_RUN)[2]]
     return [f"{some_of(left, KEYS_SHOWN)}: left. {REPROCESSED[order.reprocess]}"] if left else []
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 DAY, MONTH = "%Y-%m-%d", "%Y-%m"
 """Forms of a key, for strftime."""
 AS_WRITTEN = {DAY: "YYYY-MM-DD", MONTH: "YYYY-MM"}
 """The same for people."""
+
+
+def days_between(first: date, last: date) -> list[str]:
+    """Return the days from `first` to `last`, both included.
+
+    >>> days_between(date(2025, 8, 31), date(2025, 9, 1))
+    ['2025-08-31', '2025-09-01']
+    """
+    return [str(first + timedelta(days=n)) for n in range((last - first).days + 1)]
 
 
 def is_key(text: str, form: str) -> bool:

@@ -68,17 +68,13 @@ def read_observations(storage_root: str, gas: str, keys: Collection[str]) -> dic
 
 def areas_observed(storage_root: str, gas: str, key: str) -> set[str]:
     """Return the areas of which more is known than that they could not be searched."""
-    root = storage.join(storage_root, OBSERVATIONS.name)
-    columns = ["area", "outcome", "stage", "scene_id", "missing_setting"]
-    rows = storage.read_table(OBSERVATIONS, root, columns, where={"gas": gas, "key": key}).to_pylist()
+    rows = _rows(storage_root, ["area", "outcome", "stage", "scene_id", "missing_setting"], gas=gas, key=key)
     return {r["area"] for r in rows if r["area"] is not None and not _is_unsearched(r)}
 
 
 def waiting_scenes(storage_root: str, gas: str, key: str) -> set[tuple[str, str]]:
     """Return area and id of the scenes whose fetch waits until their service gives again."""
-    root = storage.join(storage_root, OBSERVATIONS.name)
-    columns = ["area", "outcome", "stage", "scene_id"]
-    rows = storage.read_table(OBSERVATIONS, root, columns, where={"gas": gas, "key": key}).to_pylist()
+    rows = _rows(storage_root, ["area", "outcome", "stage", "scene_id"], gas=gas, key=key)
     return {(r["area"], r["scene_id"]) for r in rows if (r["outcome"], r["stage"]) == (WAITING_FOR_QUOTA, FETCH_STAGE)}
 
 
@@ -92,8 +88,7 @@ def note_waiting(storage_root: str, gas: str, key: str, area: str, scene_id: str
 
 def waiting_days(storage_root: str, gas: str, first: str, last: str) -> set[tuple[str, str]]:
     """Return the keys, from `first` to `last`, and areas of which something waits until its service gives again."""
-    root = storage.join(storage_root, OBSERVATIONS.name)
-    rows = storage.read_table(OBSERVATIONS, root, ["key", "area", "outcome"], where={"gas": gas}).to_pylist()
+    rows = _rows(storage_root, ["key", "area", "outcome"], gas=gas)
     waiting = {(row["key"], row["area"]) for row in rows if row["outcome"] == WAITING_FOR_QUOTA}
     return {(key, area) for key, area in waiting if first <= key <= last}
 
@@ -102,6 +97,14 @@ def without_waiting(storage_root: str, gas: str, scenes: Sequence[Mapping[str, A
     """Return those of the scenes (with `key`, `area`, `scene_id`) that don't wait until their service gives again."""
     waiting = {key: waiting_scenes(storage_root, gas, key) for key in {scene["key"] for scene in scenes}}
     return [scene for scene in scenes if (scene["area"], scene["scene_id"]) not in waiting[scene["key"]]]
+
+
+def _rows(storage_root: str, columns: list[str], **where: str) -> list[dict[str, Any]]:
+    """These columns of the partitions of which these are the keys."""
+    rows: list[dict[str, Any]] = storage.read_table(
+        OBSERVATIONS, storage.join(storage_root, OBSERVATIONS.name), columns, where=where
+    ).to_pylist()
+    return rows
 
 
 def _is_unsearched(row: Mapping[str, Any]) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, timedelta
+from datetime import UTC, date
 from typing import Any
 
 from airflow.sdk import Asset, CronPartitionTimetable, CronTriggerTimetable
 from airflow.sdk.exceptions import AirflowFailException
 from plumewatch.errors import ParameterError
-from plumewatch.keys import AS_WRITTEN, DAY, MONTH, is_key
+from plumewatch.keys import AS_WRITTEN, DAY, MONTH, days_between, is_key
 
 # An Airflow may run other bundles too, and of two assets of one name it leaves one inactive: the names are ours alone.
 PIXELS = Asset(name="plumewatch_pixels", uri="plumewatch://pixels", group="plumewatch")
@@ -49,7 +49,7 @@ def keys_between(first: str, last: str, key_format: str) -> list[str]:
     start, end = date.fromisoformat(first), date.fromisoformat(last)
     if end < start:
         raise ParameterError(f"from {first} to {last}; allowed: a first day that isn't after the last one")
-    days = (start + timedelta(days=n) for n in range((end - start).days + 1))
+    days = map(date.fromisoformat, days_between(start, end))
     return list(dict.fromkeys(day.strftime(key_format) for day in days))
 
 

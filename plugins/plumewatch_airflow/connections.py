@@ -33,9 +33,7 @@ def hub_settings() -> dict[str, Any]:
     """Return what the connection `sentinel_hub` says: login and password are the client and its secret, and the extra
     may hold `base_url` and `token_url`. Empty where there is no such connection.
     """
-    try:
-        connection = BaseHook.get_connection(HUB_CONNECTION)
-    except AirflowNotFoundException:
+    if (connection := _connection(HUB_CONNECTION)) is None:
         return {}
     extra = connection.extra_dejson
     found = {
@@ -49,17 +47,13 @@ def hub_settings() -> dict[str, Any]:
 
 def earthdata_token() -> str | None:
     """Return the password of the connection `earthdata`, which is the token; None where there is no such connection."""
-    try:
-        return (BaseHook.get_connection(EARTHDATA_CONNECTION).password or "").strip() or None
-    except AirflowNotFoundException:
-        return None
+    connection = _connection(EARTHDATA_CONNECTION)
+    return ((connection and connection.password) or "").strip() or None
 
 
 def aws_environment() -> dict[str, str]:
     """Return the connection `aws_default` as the usual AWS variables; empty where there is no such connection."""
-    try:
-        connection = BaseHook.get_connection(AWS_CONNECTION)
-    except AirflowNotFoundException:
+    if (connection := _connection(AWS_CONNECTION)) is None:
         return {}
     extra = connection.extra_dejson
     found = {
@@ -70,3 +64,11 @@ def aws_environment() -> dict[str, str]:
         "AWS_DEFAULT_REGION": extra.get("region_name"),
     }
     return {name: value for name, value in found.items() if value}
+
+
+def _connection(name: str) -> Any:
+    """A connection, None where there is none of that name."""
+    try:
+        return BaseHook.get_connection(name)
+    except AirflowNotFoundException:
+        return None

@@ -67,18 +67,16 @@ def quota_awaited(scene: Mapping[str, Any], summary: Summary) -> Iterator[None]:
     `failure_recorded`, as nothing has gone through that would heal an earlier failure.
     """
     root, of_scene = load_settings().storage_root, (scene["key"], scene["area"], scene["scene_id"])
+    is_waiting = False
     try:
         yield
     except QuotaUsedUp as error:
-        note_waiting(root, CH4.name, *of_scene, is_waiting=True)
+        is_waiting = True
         log.warning("WAITING %s %s until %s: %s", scene["area"], scene["scene_id"], error.until, error)
         summary.skipped = 1
         summary.notes.append(f"waits until {error.until}")
-    except BaseException:
-        note_waiting(root, CH4.name, *of_scene, is_waiting=False)
-        raise
-    else:
-        note_waiting(root, CH4.name, *of_scene, is_waiting=False)
+    finally:
+        note_waiting(root, CH4.name, *of_scene, is_waiting=is_waiting)
 
 
 @task(trigger_rule="all_done")

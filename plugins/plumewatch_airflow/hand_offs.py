@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -42,7 +42,8 @@ def may_hand_on(gas: Gas) -> bool:
 
     Of a run that is queued nobody here knows its key; so who waits may be in the queue, or lost.
     """
-    overdue = _overdue(gas) if _is_busy(gas) and not _is_paused(DETECTION[gas.name]) else []
+    is_at_work = _is_busy(gas) and not _is_paused(DETECTION[gas.name])
+    overdue = _overdue(waiting_keys(load_settings().storage_root, gas)) if is_at_work else []
     if overdue:
         log.info("%s is at work; what waits until it is idle: %s", DETECTION[gas.name], some_of(overdue, SHOWN))
     return not overdue
@@ -63,7 +64,7 @@ def overdue_keys(gas: Gas) -> list[str]:
         drawn = map_times(gas)
         draw_maps(gas, [key for key, at in latest.items() if key not in drawn or drawn[key] <= at])
         return []
-    overdue = _overdue(gas)
+    overdue = _overdue(latest)
     if not overdue or is_busy:
         return []
     log.warning("%s has had no run of these, they are handed on again: %s", dag_id, some_of(overdue, SHOWN))
@@ -74,9 +75,8 @@ def _is_busy(gas: Gas) -> bool:
     return bool(get_current_context()["ti"].get_dr_count(DETECTION[gas.name], states=["queued", "running"]))
 
 
-def _overdue(gas: Gas) -> list[str]:
+def _overdue(waiting: Mapping[str, datetime]) -> list[str]:
     """The keys that wait for longer than a run needs to be made of an event."""
-    waiting = waiting_keys(load_settings().storage_root, gas)
     return [key for key, at in waiting.items() if at < datetime.now(UTC) - GRACE]
 
 

@@ -79,15 +79,13 @@ def ingest_params() -> dict[str, Param]:
             title="Newest scene",
             description_md="Fetch each area's newest scene instead of a day.",
         ),
-        "look_back_days": Param(
-            LOOK_BACK_DAYS,
-            type="integer",
-            minimum=1,
-            maximum=365,
-            title="Look back",
-            description_md="Days in which the newest scene is searched.",
-        ),
+        "look_back_days": look_back_param(LOOK_BACK_DAYS, "Days in which the newest scene is searched."),
     }
+
+
+def look_back_param(days: int, told: str) -> Param:
+    """How many days back is searched."""
+    return Param(days, type="integer", minimum=1, maximum=365, title="Look back", description_md=told)
 
 
 def areas_param(which: str = WHICH_DAY) -> Param:

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from plumewatch.errors import PlumewatchError
 from plumewatch.failures import FailureBook, went_through
+from plumewatch.keys import days_between
 from plumewatch.models import FailedScene
 from plumewatch.rasters import reading
 from plumewatch.rasters.scene_store import list_scenes
-from plumewatch.sentinel2.day_search import FoundScene, days_between
+from plumewatch.sentinel2.day_search import FoundScene
 from plumewatch.sentinel2.gap_report import report_gaps
 from plumewatch.sentinel2.ingest import fetch_area_scene
 from plumewatch.settings import Settings

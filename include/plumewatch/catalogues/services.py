@@ -27,7 +27,8 @@ def catalogue_of(area: Area, settings: Settings, apis: dict[str, StacApi] | None
     if area.catalogue != STAC:
         raise ConfigurationError(f"area {area.name}: catalogue {area.catalogue!r}; allowed: {STAC}, {SENTINEL_HUB}")
     url = area.stac_api or settings.stac_api
-    api = ({} if apis is None else apis).setdefault(url, StacApi(url, _requests_per_s(url)))
+    apis = {} if apis is None else apis
+    api = apis.get(url) or apis.setdefault(url, StacApi(url, _requests_per_s(url)))
     return StacCatalogue(api, area.collection or DEFAULT_COLLECTION, _access(url, settings))
 
 

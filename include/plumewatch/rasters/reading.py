@@ -175,13 +175,18 @@ def _classify_http(href: str, said: str) -> PlumewatchError:
         return InputError(shown, "an empty file", A_RASTER)
     if status >= BAD_REQUEST:
         return ServiceError(f"{shown}: HTTP {status}{_hint(href, status)}", status)
-    if kind.startswith(PAGES) or start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<", b"{")):
+    if kind.startswith(PAGES) or begins_as_page(start):
         return ServiceError(f"{shown}: a page of type {kind or 'unknown'} with HTTP {status}; allowed: {A_RASTER}")
     if match := re.search(r"HTTP response code: (\d{3})", said):  # it has recovered since
         return ServiceError(f"{shown}: HTTP {match[1]}", int(match[1]))
     if not start:
         return InputError(shown, "an empty file", A_RASTER)
     return InputError(shown, f"cut off or no raster ({said})", A_RASTER)
+
+
+def begins_as_page(content: bytes) -> bool:
+    """Whether a file begins as HTML, XML or JSON do, and no raster."""
+    return content[:PROBE_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<", b"{"))
 
 
 def _hint(href: str, status: int) -> str:

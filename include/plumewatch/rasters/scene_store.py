@@ -13,7 +13,7 @@ from typing import Any
 
 from plumewatch import storage
 from plumewatch.errors import InputError
-from plumewatch.rasters.reading import read_raster
+from plumewatch.rasters.reading import begins_as_page, read_raster
 
 PARTITIONS = ("area", "date")
 MULTIHASH_SHA256 = "1220"  # multihash code of SHA2-256 and its length of 32 bytes, as file:checksum wants it
@@ -21,7 +21,6 @@ AROUND = "around"  # the classification with the surroundings of the grid: scene
 SKIP_NOTE = ".skipped.json"
 RASTERS = ("data", "scl", "cloud", AROUND)
 NEEDED = ("data", "scl")  # what each scene has, whoever stacked it
-PAGE_HEAD = 256  # bytes: more than what stands before the first tag of a page
 
 
 @dataclass(frozen=True)
@@ -170,7 +169,7 @@ def _damage(path: str, stated: str | None) -> str | None:
         content = storage.read_bytes(path)
     except FileNotFoundError:
         return f"{path}: no such file"
-    if content[:PAGE_HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<", b"{")):
+    if begins_as_page(content):
         return f"{path}: a page (HTML, XML or JSON) of {len(content)} bytes in place of a raster"
     if stated:
         fits = checksum(content) == stated

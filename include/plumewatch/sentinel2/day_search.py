@@ -16,6 +16,7 @@ from plumewatch.errors import ConfigurationError, PlumewatchError, QuotaUsedUp, 
 from plumewatch.failures import FailureBook, NothingDone, went_through
 from plumewatch.gases import CH4
 from plumewatch.http import one_patience_per_host, side_by_side
+from plumewatch.keys import days_between
 from plumewatch.missing_settings import HUB_ACCOUNT, missing_hub_account
 from plumewatch.models import SENTINEL_HUB, Area, FailedScene
 from plumewatch.observations import areas_observed, write_observations
@@ -178,15 +179,6 @@ def search_days(settings: Settings, first: date, last: date, key: str, names: Se
         stated = [result.days_of_failed.get(failure.scene_id, key) for failure in result.failed]
         found.failed += [(day if day in days else key, f) for day, f in zip(stated, result.failed, strict=True)]
     return found
-
-
-def days_between(first: date, last: date) -> list[str]:
-    """Return the days from `first` to `last`, both included.
-
-    >>> days_between(date(2025, 8, 31), date(2025, 9, 1))
-    ['2025-08-31', '2025-09-01']
-    """
-    return [str(first + timedelta(days=n)) for n in range((last - first).days + 1)]
 
 
 def search_newest(settings: Settings, key: str, names: Sequence[str], *, look_back_days: int) -> DaySearch:

@@ -28,15 +28,14 @@ def withdraw_replaced(scenes_root: str, folder: str, older: Collection[str] = ()
     the search.
     """
     refs, paths = _whole_scenes(list_scenes(folder), {redact(href) for href in older})
-    return [scene.scene_id for scene in _withdraw(scenes_root, refs, paths)]
+    return [scene.scene_id for scene in _withdraw(scenes_root, select_newest(refs)[1], paths)]
 
 
 def withdraw_products(scenes_root: str, folder: str, hrefs: Collection[str]) -> None:
     """Remove the scenes of a partition folder that were stacked from the items at `hrefs`."""
     refs, paths = _whole_scenes(list_scenes(folder), {redact(href) for href in hrefs})
-    for scene in (paths[ref.item_href] for ref in refs if ref.is_deprecated):
-        log.info("%s: a newer product of the same acquisition is left for its cloud; withdrawn", scene.item)
-        withdraw_scene(scenes_root, scene.area, scene.date, scene.scene_id)
+    deprecated = [ref for ref in refs if ref.is_deprecated]
+    _withdraw(scenes_root, deprecated, paths, "left for its cloud")
 
 
 def withdraw_over_midnight(scenes_root: str, pixels_root: str, area: str, day: str) -> list[ScenePaths]:
@@ -52,17 +51,19 @@ def withdraw_over_midnight(scenes_root: str, pixels_root: str, area: str, day: s
     for scene, ref in refs:
         days.setdefault(ref.acquisition[:3], set()).add(scene.date)
     over_midnight = [scene for scene, ref in refs if len(days[ref.acquisition[:3]]) > 1]
-    withdrawn = _withdraw(scenes_root, *_whole_scenes(over_midnight))
+    whole, paths = _whole_scenes(over_midnight)
+    withdrawn = _withdraw(scenes_root, select_newest(whole)[1], paths)
     for one in sorted({scene.date for scene in withdrawn}):
         empty_if_bare(pixels_root, storage.partition_path(scenes_root, {"area": area, "date": one}))
     return withdrawn
 
 
-def _withdraw(scenes_root: str, refs: list[SceneRef], paths: dict[str, ScenePaths]) -> list[ScenePaths]:
-    _, replaced = select_newest(refs)
-    withdrawn = [paths[ref.item_href] for ref in replaced]
+def _withdraw(
+    scenes_root: str, refs: list[SceneRef], paths: dict[str, ScenePaths], newer_is: str = "stacked"
+) -> list[ScenePaths]:
+    withdrawn = [paths[ref.item_href] for ref in refs]
     for scene in withdrawn:
-        log.info("%s: a newer product of the same acquisition is stacked; withdrawn", scene.item)
+        log.info("%s: a newer product of the same acquisition is %s; withdrawn", scene.item, newer_is)
         withdraw_scene(scenes_root, scene.area, scene.date, scene.scene_id)
     return withdrawn
 
