@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 import warnings
 from collections.abc import Iterator
@@ -226,8 +227,13 @@ def _told(answer: requests.Response) -> str:
 
 
 def _number(text: str | None) -> float | None:
-    """The units that a header states; None where it states none."""
+    """The units that a header states; None where it states none that can be.
+
+    >>> [_number(text) for text in ("0.131", "0", None, "1,5", "-3", "nan", "inf")]
+    [0.131, 0.0, None, None, None, None, None]
+    """
     try:
-        return max(float(text or ""), 0.0)
+        units = float(text or "")
     except ValueError:
         return None
+    return units if 0.0 <= units < math.inf else None
