@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from plumewatch.tables import TABLES, Table
+from plumewatch.table import Table
+from plumewatch.tables import TABLES
 
 from tools.checkout import CHECKOUT
 

@@ -18,19 +18,19 @@ MAX_MODULES = 26  # of one level of a folder of the library, its __init__ includ
 # Rooms from the floor up: a room may import itself and what stands above it in this list. A flat file of the library
 # is a room of its own; a folder's flat files are one, and so is each folder in it.
 ROOMS = (
-    "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference",
+    "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "table", "tables", "gases", "reference",
     "sun", "orbits", "limit_check", "netcdf", "storage", "settings", "http", "failures", "missing_settings",
     "hand_offs", "observations", "progress", "jobs",
     "area_files", "area_names", "area_geometry", "areas", "spark_runtime", "spark_session", "rasters", "catalogues",
     "wind",
-    "inventory", "pages", "sentinel2",
+    "inventory", "pages", "sentinel2", "zones",
     "methane", "methane.details", "methane.dates", "methane.cases", "methane.evaluation",
     "oco2", "oco2.archive", "oco2.granules", "oco2.orbits", "oco2.evaluation",
     "matching", "maps", "simulation",
 )  # fmt: skip
 FLOOR = set(ROOMS[: ROOMS.index("storage")])
 PURE = {
-    "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference",
+    "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "table", "tables", "gases", "reference",
     "sun", "orbits", "limit_check", "netcdf", "pages", "methane", "methane.evaluation", "oco2", "oco2.evaluation",
     "matching", "sentinel2",
 }  # fmt: skip
@@ -41,14 +41,14 @@ PURE_MODULES = {
     "methane.details.picture_window", "methane.details.pictures", "maps.content",
     "maps.detections_shown", "maps.geojson", "maps.sources_shown", "oco2.archive.file_head", "oco2.archive.versions",
     "rasters.cog", "rasters.plain_numbers", "rasters.regrid", "wind.at_point", "wind.interpolation", "wind.profile",
-    "wind.rows",
+    "wind.rows", "zones.cells", "zones.hexagons", "zones.indices", "zones.statistics",
 }  # fmt: skip
 # Modules of pure rooms that read or write all the same. A new one is a decision, made here.
 READS_OR_WRITES = {
     "sentinel2.day_search", "sentinel2.gap_report", "sentinel2.gaps", "sentinel2.ingest", "sentinel2.item_bands",
     "sentinel2.late_scenes", "sentinel2.pixel_files", "sentinel2.pixel_plan", "sentinel2.process_api",
     "sentinel2.replaced",
-    "sentinel2.scene_index", "sentinel2.search", "sentinel2.stack", "sentinel2.stored_scene",
+    "sentinel2.scene_index", "sentinel2.scene_windows", "sentinel2.search", "sentinel2.stack", "sentinel2.stored_scene",
     "methane.evaluation.pictures", "methane.evaluation.sahara",
 }  # fmt: skip
 REACHES_OUT = {
