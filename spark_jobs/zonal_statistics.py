@@ -22,25 +22,24 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
-from plumewatch import jobs, storage
-from plumewatch.areas import BANDS, log_unreadable, read_areas
-from plumewatch.errors import InputError, PlumewatchError, some_of
+from plumewatch import jobs
+from plumewatch.areas import BANDS
+from plumewatch.errors import InputError, some_of
 from plumewatch.failures import NothingDone, went_through
-from plumewatch.models import Area, FailedScene
-from plumewatch.rasters.scene_store import ScenePaths, list_scenes
-from plumewatch.sentinel2.clouds import pixel_settings
-from plumewatch.sentinel2.pixel_plan import plan_partition
-from plumewatch.sentinel2.stored_scene import StoredScene, read_scene
+from plumewatch.models import FailedScene
 from plumewatch.spark_session import get_spark, progress_logged
 from plumewatch.statuses import STATISTICS_STAGE
 from plumewatch.tables import ZONAL_STATISTICS
+from plumewatch.zonal_names import ALLOWED_STATISTICS, DEFAULT_STATISTICS, INDEX_BANDS, bands_of, is_statistic
+from plumewatch.zones.area_months import AreaMonth, read_area_months
+from plumewatch.zones.exports import month_table, write_csv, write_geopackage
 from plumewatch.zones.hexagons import RESOLUTIONS, hexagons_over
-from plumewatch.zones.indices import INDICES, bands_of, constants_with, require_bands
+from plumewatch.zones.indices import constants_with, require_bands
 from plumewatch.zones.months import COUNTED, COUNTED_DDL, ZoneTask, count_zones
 from plumewatch.zones.partition import ZonePartition, rows_of
-from plumewatch.zones.plan import AreaMonth, Counting, lonlat_shapes, outline_of, plan_zone_tasks, shapes_in, waves
-from plumewatch.zones.statistics import ALLOWED, DEFAULT_STATISTICS, is_statistic
-from plumewatch.zones.zone_files import Zones, read_zones, sort_key
+from plumewatch.zones.plan import Counting, lonlat_shapes, outline_of, plan_zone_tasks, shapes_in, waves
+from plumewatch.zones.zone import Zones, sort_key
+from plumewatch.zones.zone_files import read_zones
 from pyproj import CRS
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import broadcast, expr
@@ -66,19 +65,23 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--month", type=jobs.month, required=True, help="YYYY-MM")
     parser.add_argument("--statistics-path", required=True, help="root of the table zonal_statistics")
     parser.add_argument(
-        "--index", nargs="+", default=[], help=f"{', '.join(INDICES)}, or bands (b04); default: the scenes' bands"
+        "--index", nargs="+", default=[], help=f"{', '.join(INDEX_BANDS)}, or bands (b04); default: the scenes' bands"
     )
-    parser.add_argument("--statistics", default=",".join(DEFAULT_STATISTICS), help=f"{ALLOWED} (default: %(default)s)")
+    parser.add_argument(
+        "--statistics", default=",".join(DEFAULT_STATISTICS), help=f"{ALLOWED_STATISTICS} (default: %(default)s)"
+    )
     parser.add_argument("--index-constants", nargs="+", default=[], help="such as L=0.5 eps=0 (default: the project's)")
     parser.add_argument("--areas-path", nargs="+", help="areas of interest: what counts as clear in each")
+    parser.add_argument("--geopackage-path", help="file for the month: a zone a row, with its outline")
+    parser.add_argument("--csv-path", help="file for the month: a zone a row")
     jobs.add_run_arguments(parser)
     arguments = parser.parse_args(argv)
     arguments.index = [name.lower() for text in arguments.index for name in text.split(",") if name]
     arguments.statistics = [name for name in arguments.statistics.lower().split(",") if name]
-    if odd := [name for name in arguments.index if name not in INDICES and not _is_band(name)]:
-        parser.error(f"--index {', '.join(odd)}; allowed: {', '.join(INDICES)}, or bands as b04")
+    if odd := [name for name in arguments.index if name not in INDEX_BANDS and not _is_band(name)]:
+        parser.error(f"--index {', '.join(odd)}; allowed: {', '.join(INDEX_BANDS)}, or bands as b04")
     if odd := [name for name in arguments.statistics if not is_statistic(name)]:
-        parser.error(f"--statistics {', '.join(odd)}; allowed: {ALLOWED}")
+        parser.error(f"--statistics {', '.join(odd)}; allowed: {ALLOWED_STATISTICS}")
     try:
         constants_with(arguments.index_constants)
     except ValueError as error:
@@ -134,10 +137,12 @@ class _Work:
 def run(arguments: argparse.Namespace) -> jobs.JobResult:
     """Count the zones of one month."""
     failures: dict[str, FailedScene] = {}
-    months, scene_ids = _months(arguments, failures)
+    months = read_area_months(arguments.scenes_path, arguments.month, arguments.areas_path, STATISTICS_STAGE, failures)
+    if failures and not months:
+        raise NothingDone(list(failures.values()))
     if not months:
-        log.warning("no scenes of %s below %s: nothing to count", arguments.month, arguments.scenes_path)
         return jobs.JobResult(0, 0)
+    scene_ids = [scene.paths.scene_id for month in months.values() for scene in month.scenes]
     zones = _zones(arguments, months, failures)
     work = _Work(zones, months, _counting(arguments, months), scene_ids, failures)
     wanted = _wanted(arguments, zones)
@@ -145,6 +150,10 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     partition = ZonePartition(arguments.statistics_path, arguments.month, zones, work.counting, others)
     spark = get_spark("zonal_statistics")
     rows = _count_all(spark, work, wanted, partition)
+    if arguments.csv_path:
+        write_csv(arguments.csv_path, month_table(partition.read()))
+    if arguments.geopackage_path:
+        write_geopackage(arguments.geopackage_path, month_table(partition.read()), zones)
     scenes = [(scene.paths.area, scene.paths.scene_id) for month in months.values() for scene in month.scenes]
     month_failures = [(arguments.month, failure) for failure in failures.values()]
     jobs.settle(
@@ -153,41 +162,6 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     of_scenes = rows.filter(pc.is_valid(rows["scene_id"]))
     cells_read = (pc.sum(of_scenes["count_total"]).as_py() or 0) // len(work.counting.statistics)
     return jobs.JobResult(cells_read, rows.num_rows, len(failures))
-
-
-def _months(arguments: argparse.Namespace, failures: dict[str, FailedScene]) -> tuple[dict[str, AreaMonth], list[str]]:
-    """The scenes of the month by area, each area's on one grid, and the ids of all scenes by number."""
-    path = arguments.scenes_path
-    if not storage.exists(path):
-        raise InputError(path, "no such folder", "the root of stacked scenes, or a partition folder of it")
-    by_area: dict[str, list[StoredScene]] = {}
-    for paths in list_scenes(path):
-        if paths.date.startswith(arguments.month):
-            try:
-                by_area.setdefault(paths.area, []).append(read_scene(paths))
-            except (PlumewatchError, OSError) as error:
-                failures[paths.item] = _failure(error, paths)
-    areas = _areas(arguments.areas_path)
-    months: dict[str, AreaMonth] = {}
-    scene_ids: list[str] = []
-    for area, scenes in sorted(by_area.items()):
-        partition, misfits = plan_partition(scenes, None)
-        failures |= {f"{area}/{failure.scene_id}": failure for failure in misfits}
-        ordered = tuple(sorted(partition.scenes, key=lambda scene: (scene.paths.date, scene.paths.scene_id)))
-        months[area] = AreaMonth(area, partition.grid, ordered, len(scene_ids), pixel_settings(areas.get(area)))
-        scene_ids += [scene.paths.scene_id for scene in ordered]
-    log.info("%s scenes of %s in %s areas below %s", len(scene_ids), arguments.month, len(months), path)
-    if failures and not months:
-        raise NothingDone(list(failures.values()))
-    return months, scene_ids
-
-
-def _failure(error: Exception, paths: ScenePaths) -> FailedScene:
-    return FailedScene.from_exception(error, scene_id=paths.scene_id, stage=STATISTICS_STAGE, area=paths.area)
-
-
-def _areas(paths: list[str] | None) -> dict[str, Area]:
-    return {} if paths is None else {area.name: area for area in read_areas(*paths, on_failure=log_unreadable)}
 
 
 def _zones(arguments: argparse.Namespace, months: dict[str, AreaMonth], failures: dict[str, FailedScene]) -> Zones:

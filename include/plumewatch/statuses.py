@@ -38,6 +38,7 @@ WIND_STAGE = "wind"
 INVENTORY_STAGE = "inventory"
 MATCHING_STAGE = "matching"
 STATISTICS_STAGE = "statistics"
+COMPOSITE_STAGE = "composite"
 
 # plumes.status and peaks.status: accepted, or the first reason against it
 ACCEPTED = "accepted"

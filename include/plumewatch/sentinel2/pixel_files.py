@@ -51,7 +51,7 @@ def write_pixel_file(task: Mapping[str, Any]) -> dict[str, Any]:
     """Write the file of one task and return its row of WRITTEN; where a scene cannot be read, no file but its name."""
     answer = {"area": task["area"], "date": task["date"], "file": None, "failures": None}
     grid = Grid(**task["grid"])
-    settings = PixelSettings(**{**task["settings"], "clear_classes": tuple(task["settings"]["clear_classes"])})
+    settings = PixelSettings.from_dict(task["settings"])
     outline = None if task["outline"] is None else shapely.from_wkb(bytes.fromhex(task["outline"]))
     blocks = _blocks([(CellWindow(**window), is_inside) for window, is_inside in task["windows"]])
     cells: list[list[SceneCells]] = [[] for _ in blocks]

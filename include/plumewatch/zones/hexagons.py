@@ -10,7 +10,7 @@ import shapely
 from pyproj import CRS, Geod
 
 from plumewatch.errors import InputError
-from plumewatch.zones.zone_files import Zone, Zones
+from plumewatch.zones.zone import Zone, Zones
 
 RESOLUTIONS = range(16)  # of H3
 MOST_HEXAGONS = 1_000_000  # of one month: some minutes, and a table of some gigabytes

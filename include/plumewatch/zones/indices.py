@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from plumewatch.errors import InputError
 from plumewatch.reference.loading import load_values
+from plumewatch.zonal_names import INDEX_BANDS, bands_of
 
 Reflectance = NDArray[np.float32]
-BLUE, GREEN, RED, NIR, SWIR1, SWIR2 = "B02", "B03", "B04", "B08", "B11", "B12"
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,6 @@ class IndexConstants:
     """See AllIndices."""
 
 
-@dataclass(frozen=True)
-class Index:
-    """One index."""
-
-    bands: tuple[str, ...]
-    """The bands of its equation, in the order of its arguments."""
-    compute: Callable[..., NDArray[np.float64]]
-    """Its equation: of the constants and the bands' reflectance (0 to 1, any one shape)."""
-
-
 def normalised_difference(c: IndexConstants, one: Reflectance, other: Reflectance) -> NDArray[np.float64]:
     """Return (one - other) / (one + other + eps).
 
@@ -85,14 +75,8 @@ def enhanced_vegetation(
     return k.G * (n - r) / (n + k.C1 * r - k.C2 * b + k.L + c.all.eps)
 
 
-INDICES: Mapping[str, Index] = {
-    "ndvi": Index((NIR, RED), normalised_difference),
-    "evi": Index((NIR, RED, BLUE), enhanced_vegetation),
-    "ndwi": Index((GREEN, NIR), normalised_difference),
-    "ndmi": Index((NIR, SWIR1), normalised_difference),
-    "nbr": Index((NIR, SWIR2), normalised_difference),
-}
-"""All that there are; a new one is an entry."""
+OTHER_EQUATIONS: Mapping[str, Callable[..., NDArray[np.float64]]] = {"evi": enhanced_vegetation}
+"""Of indices that aren't a normalised difference: of the constants and the bands' reflectance."""
 
 
 @cache
@@ -125,11 +109,6 @@ def constants_with(settings: Sequence[str]) -> IndexConstants:
     return constants
 
 
-def bands_of(name: str) -> tuple[str, ...]:
-    """Return the bands that an index (`ndvi`), or a band by its own name (`b08`), needs."""
-    return INDICES[name].bands if name in INDICES else (name.upper(),)
-
-
 def require_bands(name: str, present: Sequence[str], file: str) -> None:
     """Raise InputError, naming the file and the missing bands, where a scene lacks a band of an index."""
     if missing := [band for band in bands_of(name) if band not in present]:
@@ -139,9 +118,9 @@ def require_bands(name: str, present: Sequence[str], file: str) -> None:
 
 def compute_index(name: str, reflectance: Mapping[str, Reflectance], constants: IndexConstants) -> Reflectance:
     """Return an index, or a band itself, as 32-bit numbers; NaN where a band has no data or the equation no value."""
-    if name not in INDICES:
+    if name not in INDEX_BANDS:
         return reflectance[name.upper()]
-    index = INDICES[name]
+    equation = OTHER_EQUATIONS.get(name, normalised_difference)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        value = index.compute(constants, *(reflectance[band] for band in index.bands)).astype(np.float32)
+        value = equation(constants, *(reflectance[band] for band in INDEX_BANDS[name])).astype(np.float32)
     return np.where(np.isfinite(value), value, np.float32(np.nan))

@@ -13,15 +13,14 @@ import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
-from plumewatch.errors import PlumewatchError
-from plumewatch.models import FailedScene, Grid
-from plumewatch.sentinel2.clouds import PixelSettings
+from plumewatch.models import FailedScene
 from plumewatch.sentinel2.pixels import CellWindow, SceneCells, best_scene
-from plumewatch.sentinel2.scene_windows import read_windows
 from plumewatch.sentinel2.stored_scene import StoredScene
 from plumewatch.statuses import STATISTICS_STAGE
+from plumewatch.zonal_names import bands_of
+from plumewatch.zones.area_months import AreaMonth, read_scene_strip
 from plumewatch.zones.cells import ZoneCells, find_zone_cells
-from plumewatch.zones.indices import bands_of, compute_index, constants_with
+from plumewatch.zones.indices import compute_index, constants_with
 from plumewatch.zones.statistics import compute_statistics
 
 MONTH = -1
@@ -50,18 +49,12 @@ class ZoneTask:
     """Number and outline of each, WKB in hexadecimal digits, in the grid's system."""
     window: CellWindow
     """The cells around them."""
-    grid: Grid
-    """Of the area."""
-    scenes: tuple[StoredScene, ...]
-    """Sorted by date and id."""
-    first_scene: int
-    """Number of the first of them in the rows."""
+    month: AreaMonth
+    """Grid and scenes."""
     names: tuple[str, ...]
     """Bands and indices."""
     statistics: tuple[str, ...]
     """Names of statistics."""
-    settings: PixelSettings
-    """What counts as clear."""
     constants: tuple[str, ...] = ()
     """Constants of indices that are set, as `constants_with` takes them."""
     bad: tuple[str, ...] = ()
@@ -69,24 +62,18 @@ class ZoneTask:
 
     def to_json(self) -> str:
         """Return it as text."""
-        return json.dumps({**asdict(self), "scenes": [scene.to_dict() for scene in self.scenes]})
+        return json.dumps({**vars(self), "window": asdict(self.window), "month": self.month.to_dict()})
 
     @classmethod
     def from_json(cls, text: str) -> ZoneTask:
         """Return the task that `to_json` wrote."""
         content = json.loads(text)
-        settings = content["settings"]
+        lists = {name: tuple(content[name]) for name in ("names", "statistics", "constants", "bad")}
         return cls(
-            tuple((number, outline) for number, outline in content["zones"]),
-            CellWindow(**content["window"]),
-            Grid(**content["grid"]),
-            tuple(map(StoredScene.from_dict, content["scenes"])),
-            content["first_scene"],
-            tuple(content["names"]),
-            tuple(content["statistics"]),
-            PixelSettings(**{**settings, "clear_classes": tuple(settings["clear_classes"])}),
-            tuple(content["constants"]),
-            tuple(content["bad"]),
+            zones=tuple((number, outline) for number, outline in content["zones"]),
+            window=CellWindow(**content["window"]),
+            month=AreaMonth.from_dict(content["month"]),
+            **lists,
         )
 
 
@@ -101,7 +88,7 @@ def count_task(task: ZoneTask) -> pa.Table:
     """Return the rows of COUNTED of a task; where a scene can't be read, rows that name such scenes and no others."""
     window = task.window
     shapes = [shapely.from_wkb(bytes.fromhex(outline)) for _, outline in task.zones]
-    corner = task.grid.transform * task.grid.transform.translation(window.col, window.row)
+    corner = task.month.grid.transform * task.month.grid.transform.translation(window.col, window.row)
     cells = find_zone_cells(shapes, corner, (window.height, window.width))
     failures: dict[str, FailedScene] = {}
     parts = [part for number in range(len(task.names)) for part in _count_name(task, number, cells, failures)]
@@ -126,7 +113,7 @@ def _count_name(task: ZoneTask, number: int, cells: ZoneCells, failures: dict[st
     name = task.names[number]
     usable = [
         (position, scene)
-        for position, scene in enumerate(task.scenes, task.first_scene)
+        for position, scene in enumerate(task.month.scenes, task.month.first)
         if scene.paths.item not in (*task.bad, *failures) and set(bands_of(name)) <= set(scene.bands)
     ]
     of_month: list[_Seen] = []
@@ -149,7 +136,7 @@ def _read_date(
     for strip, here in _strips(task.window, cells):
         shown: list[tuple[SceneCells, int]] = []
         for i, scene in enumerate(scenes):
-            if found := _read_strip(task, scene, strip, name, failures):
+            if found := read_scene_strip(task.month, scene, strip, bands_of(name), STATISTICS_STAGE, failures):
                 shown.append((found, i))
         if failures or not shown:
             continue
@@ -164,22 +151,6 @@ def _read_date(
         all_seen[-1].value[here] = np.take_along_axis(together, best[None], 0)[0]
         all_seen[-1].is_present[here] = np.logical_or.reduce([all_seen[i].is_present[here] for _, i in shown])
     return all_seen
-
-
-def _read_strip(
-    task: ZoneTask, scene: StoredScene, strip: CellWindow, name: str, failures: dict[str, FailedScene]
-) -> SceneCells | None:
-    bands = bands_of(name)
-    try:
-        return next(read_windows(scene, task.grid, [strip], task.settings, bands, needed=bands))
-    except Exception as error:  # what is odd in one scene must not take the others along
-        if not isinstance(error, PlumewatchError | OSError):
-            log.exception("%s", scene.paths.item)
-        paths = scene.paths
-        failures[paths.item] = FailedScene.from_exception(
-            error, scene_id=paths.scene_id, stage=STATISTICS_STAGE, area=paths.area
-        )
-        return None
 
 
 def _strips(window: CellWindow, cells: ZoneCells) -> Iterator[tuple[CellWindow, NDArray[np.intp]]]:

@@ -15,7 +15,7 @@ from plumewatch.errors import InputError
 from plumewatch.tables import ZONAL_STATISTICS
 from plumewatch.zones.months import COUNTED, MONTH
 from plumewatch.zones.plan import Counting
-from plumewatch.zones.zone_files import Zones
+from plumewatch.zones.zone import Zones
 
 
 def rows_of(

@@ -13,33 +13,16 @@ from pyproj import CRS
 
 from plumewatch.geodesy import split_at_180
 from plumewatch.models import Grid
-from plumewatch.sentinel2.clouds import PixelSettings
 from plumewatch.sentinel2.pixel_plan import WINDOW_PX
 from plumewatch.sentinel2.pixels import CellWindow
-from plumewatch.sentinel2.stored_scene import StoredScene
+from plumewatch.zones.area_months import AreaMonth
 from plumewatch.zones.months import ZoneTask
-from plumewatch.zones.zone_files import Zone
+from plumewatch.zones.zone import Zone
 
 WGS84 = CRS.from_epsg(4326)
 WAVE_CELLS = 200_000_000  # of all dates and indices: half a minute of two cores, after which is published
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class AreaMonth:
-    """The scenes of an area and month, on one grid."""
-
-    area: str
-    """Area of interest."""
-    grid: Grid
-    """Covers all of the scenes."""
-    scenes: tuple[StoredScene, ...]
-    """Sorted by date and id."""
-    first: int
-    """Number of its first scene among those of all areas."""
-    settings: PixelSettings
-    """What counts as clear."""
 
 
 @dataclass
@@ -119,12 +102,9 @@ def plan_zone_tasks(
         ZoneTask(
             zones=tuple((number, shapely.to_wkb(shapes[number]).hex()) for number, _ in of_block),
             window=_around([window for _, window in of_block]),
-            grid=grid,
-            scenes=month.scenes,
-            first_scene=month.first,
+            month=month,
             names=counting.names,
             statistics=counting.statistics,
-            settings=month.settings,
             constants=counting.constants,
             bad=tuple(sorted(counting.bad)),
         )

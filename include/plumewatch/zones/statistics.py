@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plumewatch.zonal_names import PERCENTILE
+
 Floats = NDArray[np.float64]
-DEFAULT_STATISTICS = ("mean", "median", "min", "max", "std", "count")
-PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?|100)")
-ALLOWED = f"{', '.join(DEFAULT_STATISTICS)}, sum, and percentiles as p10, p97.5"
 SIGN = np.uint32(1 << 31)
-
-
-def is_statistic(name: str) -> bool:
-    """Whether there is a statistic of this name.
-
-    >>> is_statistic("median"), is_statistic("p97.5"), is_statistic("p101")
-    (True, True, False)
-    """
-    return name in (*DEFAULT_STATISTICS, "sum") or PERCENTILE.fullmatch(name) is not None
 
 
 def compute_statistics(

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shapely
-from pyproj import CRS
 
 from plumewatch import storage
 from plumewatch.area_files import BESIDE_SHAPEFILE, JSON_SUFFIXES
 from plumewatch.errors import InputError, reading, some_of
+from plumewatch.zones.zone import Zone, Zones, sort_key
 
 SUFFIXES = (*JSON_SUFFIXES, ".gpkg", ".shp")
 ZONE_FILE = "a GeoPackage, Shapefile or GeoJSON of polygons or points"
+ID_COLUMNS = ("zone_id", "id", "name")
 SHAPES = ("Polygon", "MultiPolygon", "Point", "MultiPoint")
 MOST_NAMED = 10
 WHOLE_NUMBER_TEXT = ".0"
@@ -25,41 +25,16 @@ Refused = Callable[[str, InputError], None]
 """Is told the name of a zone that can't be used, and why."""
 
 
-@dataclass(frozen=True, eq=False)
-class Zone:
-    """One zone."""
-
-    zone_id: str
-    """Unique in its file."""
-    shape: Any
-    """shapely, in the system of its file."""
-
-
-@dataclass(frozen=True, eq=False)
-class Zones:
-    """The zones of a file, in the order of their ids."""
-
-    name: str
-    """What the partition `zones=` is called."""
-    crs: CRS
-    """Of the shapes."""
-    zones: tuple[Zone, ...]
-    """Sorted by id: by number where all are whole numbers, else as text."""
-    mended: tuple[str, ...] = ()
-    """Ids of those whose outline crossed itself and was made valid."""
-
-
-def sort_key(zone_ids: Sequence[str]) -> Callable[[str], Any]:
-    """Return what ids are sorted by: their number where all are whole numbers, else their text.
-
-    >>> sorted(["10", "9"], key=sort_key(["10", "9"])), sorted(["10", "9a"], key=sort_key(["10", "9a"]))
-    (['9', '10'], ['10', '9a'])
-    """
-    return int if all(zone_id.isdecimal() and zone_id.isascii() for zone_id in zone_ids) else str
+def list_zone_files(folder: str) -> list[dict[str, str]]:
+    """Return the zone files of a folder as arguments of the job: `zones_path`; no such folder has none."""
+    if not storage.exists(folder):
+        return []
+    return [{"zones_path": file} for file in sorted(storage.list_files(folder)) if file.lower().endswith(SUFFIXES)]
 
 
 def read_zones(file: str, layer: str | None, id_column: str | None, refused: Refused) -> Zones:
-    """Return the zones of a file; without `id_column` their ids are the features' numbers, from 1.
+    """Return the zones of a file. Without `id_column` ids are in the first of the columns zone_id, id and name that
+    tells all features apart, else they are the features' numbers, from 1.
 
     A polygon that crosses itself is made valid. Empty and missing geometries, lines, and features without an id or with
     that of another one are told to `refused`, and the others go on.
@@ -93,12 +68,18 @@ def read_zones(file: str, layer: str | None, id_column: str | None, refused: Ref
 
 
 def _ids(file: str, frame: Any, column: str | None) -> list[str | None]:
+    columns = [str(name) for name in frame.columns if name != frame.geometry.name]
+    if column is None:
+        column = next((name for name in ID_COLUMNS if name in columns and _tells_apart(frame[name])), None)
     if column is None:
         return [str(number) for number in range(1, len(frame) + 1)]
-    columns = [str(name) for name in frame.columns if name != frame.geometry.name]
     if column not in columns:
         raise InputError(file, f"no column {column}", some_of(columns, MOST_NAMED) if columns else "no id column")
     return [_id(value) for value in frame[column].tolist()]
+
+
+def _tells_apart(values: Any) -> bool:
+    return bool(values.notna().all() and values.is_unique)
 
 
 def _id(value: Any) -> str | None:
