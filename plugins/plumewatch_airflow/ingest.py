@@ -28,7 +28,8 @@ def fetch_scene(scene: dict[str, Any]) -> None:
     cast(dict, get_current_context())["scene_label"] = f"{scene['area']} {scene['scene_id']}"
     recorded = failure_recorded(scene["key"], scene["scene_id"], "fetch_scene", scene["area"])
     with summarised() as summary, quota_awaited(scene, summary), recorded:
-        fetched = fetch_area_scene(load_settings(), scene["area"], scene["item_href"], scene["older"])
+        item, older, stored = scene["item_href"], scene["older"], scene.get("stored")
+        fetched = fetch_area_scene(load_settings(), scene["area"], item, older, stored)
         summary.path, summary.read, summary.written, summary.skipped = fetched.path, 1, fetched.written, fetched.skipped
 
 

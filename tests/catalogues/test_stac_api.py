@@ -72,7 +72,7 @@ def search(url: str, apis: dict[str, StacApi]) -> list[list[str] | ServiceError]
             return error
 
     with one_patience_per_host():
-        return side_by_side(of_place, PLACES)
+        return side_by_side(of_place, PLACES, "search", "places")
 
 
 def test_many_areas_cost_one_landing_page_and_few_connections(api: str) -> None:
@@ -100,7 +100,7 @@ def test_a_host_that_falls_silent_is_waited_for_by_those_that_ask_it_then(attemp
                 session.get(f"{url}/{n}", timeout=0.4)
             return ""
 
-        side_by_side(ask, range(24))
+        side_by_side(ask, range(24), "asked", "times")
     assert len(began) == http.THREADS and max(began) - min(began) < 0.4
 
 

@@ -19,8 +19,8 @@ MAX_MODULES = 26  # of one level of a folder of the library, its __init__ includ
 # is a room of its own; a folder's flat files are one, and so is each folder in it.
 ROOMS = (
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference",
-    "sun", "orbits", "limit_check", "netcdf", "storage", "settings", "http", "failures", "missing_settings",
-    "hand_offs", "observations", "progress", "jobs",
+    "sun", "orbits", "limit_check", "meanwhile", "progress", "netcdf", "storage", "settings", "http", "failures",
+    "missing_settings", "hand_offs", "observations", "jobs",
     "area_files", "area_names", "area_geometry", "areas", "spark_runtime", "spark_session", "rasters", "catalogues",
     "wind",
     "inventory", "pages", "sentinel2",
@@ -46,8 +46,8 @@ PURE_MODULES = {
 # Modules of pure rooms that read or write all the same. A new one is a decision, made here.
 READS_OR_WRITES = {
     "sentinel2.day_search", "sentinel2.gap_report", "sentinel2.gaps", "sentinel2.ingest", "sentinel2.item_bands",
-    "sentinel2.late_scenes", "sentinel2.pixel_files", "sentinel2.pixel_plan", "sentinel2.process_api",
-    "sentinel2.replaced",
+    "sentinel2.late_scenes", "sentinel2.pixel_files", "sentinel2.pixel_plan", "sentinel2.presence",
+    "sentinel2.process_api", "sentinel2.replaced",
     "sentinel2.scene_index", "sentinel2.search", "sentinel2.stack", "sentinel2.stored_scene",
     "methane.evaluation.pictures", "methane.evaluation.sahara",
 }  # fmt: skip

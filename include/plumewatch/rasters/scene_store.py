@@ -130,18 +130,12 @@ def read_skip_note(paths: ScenePaths) -> dict[str, Any] | None:
         return None
 
 
-def is_complete(paths: ScenePaths, recipe: str) -> bool:
-    """Whether the scene is there, made by `recipe`, and its files are what its item says."""
+def recipe_of(paths: ScenePaths) -> str | None:
+    """Return what a scene that was stacked here was made by, None where there is none or it is of another tool."""
     try:
-        item = storage.read_json(paths.item)
-        if item["properties"].get("plumewatch:recipe") != recipe:
-            return False
-        return all(
-            checksum(storage.read_bytes(paths.raster(kind))) == asset["file:checksum"]
-            for kind, asset in item["assets"].items()
-        )
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
-        return False
+        return str(storage.read_json(paths.item)["properties"]["plumewatch:recipe"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def find_damage(paths: ScenePaths) -> str | None:
@@ -156,7 +150,7 @@ def find_damage(paths: ScenePaths) -> str | None:
         stated = {kind: asset.get("file:checksum") for kind, asset in assets.items() if kind in RASTERS}
     except FileNotFoundError:
         return f"{paths.item}: no item, so never published whole"
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         return f"{paths.item}: no STAC item ({error})"
     for kind in stated if all(stated.get(kind) for kind in NEEDED) else NEEDED:
         if damage := _damage(paths.raster(kind), stated.get(kind)):

@@ -47,6 +47,8 @@ class FoundScene:
     """Where its STAC item is."""
     older: tuple[str, ...] = ()
     """Where the items of older products of its acquisition are, the newest first."""
+    stored: str | None = None
+    """Where its item is stored, where it is there whole and just its pixels are wanted."""
 
 
 @dataclass
@@ -299,7 +301,7 @@ def search_areas(
             return error
 
     answered = []
-    for area, answer in zip(areas, side_by_side(search, areas), strict=True):
+    for area, answer in zip(areas, side_by_side(search, areas, "search", "areas"), strict=True):
         if isinstance(answer, FoundScenes):
             answered.append((area, answer))
         elif isinstance(answer, QuotaUsedUp):

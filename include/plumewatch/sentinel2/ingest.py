@@ -44,9 +44,12 @@ SCENES = "scenes"
 log = logging.getLogger(__name__)
 
 
-def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: Sequence[str] = ()) -> FetchedScene:
+def fetch_area_scene(
+    settings: Settings, area_name: str, item_href: str, older: Sequence[str] = (), stored: str | None = None
+) -> FetchedScene:
     """Stack one scene onto the area's grid, and return what was written: a scene, or the note that it is too cloudy.
 
+    One whose item is `stored`, and that is known to be whole, is left as it is, without a look into the catalogue.
     Then older products that it replaces are withdrawn: they came in before it. Where it can't be used for good, the
     first of the `older` products that can be is stacked in its place; the error is raised all the same.
     """
@@ -57,7 +60,7 @@ def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: 
         raise ConfigurationError(f"area {area_name}: {why}")
     root, catalogue = settings.table_root(SCENES), catalogue_of(areas[0], settings)
     try:
-        written = _fetch(catalogue, item_href, areas[0], root)
+        written = stored or _fetch(catalogue, item_href, areas[0], root)
     except PlumewatchError as error:
         if not error.is_retryable and not isinstance(error, QuotaUsedUp):
             _fetch_older(catalogue, item_href, older, areas[0], root)

@@ -10,7 +10,8 @@ from typing import Any
 
 from plumewatch import storage
 from plumewatch.errors import InputError, redact
-from plumewatch.rasters.scene_store import PARTITIONS, ScenePaths, is_complete, list_scenes, withdraw_scene
+from plumewatch.rasters.scene_store import PARTITIONS, ScenePaths, list_scenes, withdraw_scene
+from plumewatch.sentinel2.presence import find_flaw
 from plumewatch.sentinel2.scene import SceneRef, scene_ref, select_newest
 from plumewatch.sentinel2.scene_item import FOOTPRINT
 from plumewatch.tables import PIXELS
@@ -82,7 +83,7 @@ def _whole_scenes(
     refs, paths = [], {}
     for scene in scenes:
         item = _item(scene)
-        if item is None or not is_complete(scene, item["properties"]["plumewatch:recipe"]):
+        if item is None or find_flaw(scene) is not None:
             continue
         if ref := _ref(scene, item):
             sources = {link["href"] for link in item.get("links") or () if link.get("rel") == "derived_from"}
