@@ -19,14 +19,15 @@ from plumewatch.areas import grid_of, log_unreadable, read_areas
 from plumewatch.errors import InputError
 from plumewatch.http import side_by_side
 from plumewatch.models import Area, Grid
-from plumewatch.rasters.scene_store import ScenePaths, find_damage, recipe_of
+from plumewatch.rasters.scene_store import ScenePaths, checksums_of, find_damage, read_item
 from plumewatch.sentinel2.pixel_plan import is_same_lattice, offset_px
-from plumewatch.sentinel2.stored_scene import StoredScene, read_scene
+from plumewatch.sentinel2.scene_item import RECIPE
+from plumewatch.sentinel2.stored_scene import item_facts, read_scene, stated_grid
 from plumewatch.settings import Settings
 from plumewatch.storage import Partition
 from plumewatch.tables import PIXELS
 
-READ_AT_ONCE = 16  # scenes; a bucket answers each of some eight requests after 20 to 50 ms
+READ_AT_ONCE = 16  # scenes; a bucket answers each of their four requests after 20 to 50 ms
 
 AreaDay = tuple[str, str]
 """Key and area."""
@@ -50,16 +51,29 @@ def find_flaw(paths: ScenePaths, area: Area | None = None) -> str | None:
 
     Its files are what its item says, item and raster say what the pixel table needs, and where an `area` is given it
     reaches to the edges of the area's present grid, on its cells, and has its bands. A scene of another tool is on
-    whatever grid that gave it.
+    whatever grid, and has whatever bands, that gave it.
     """
-    if damage := find_damage(paths):
-        return damage
     try:
-        scene = read_scene(paths)
+        item = read_item(paths)
+        if damage := find_damage(paths, item):
+            return damage
+        if RECIPE not in item["properties"] or not checksums_of(paths, item):
+            scene = read_scene(paths)
+            grid, bands = scene.grid, scene.bands
+        else:  # the checksums vouch for the raster, so that the item's word is enough
+            item_facts(paths, item)
+            grid, bands = stated_grid(paths, item)
     except InputError as error:
         return str(error)
-    misfit = None if area is None else _misfit(scene, area)
-    return misfit if misfit and recipe_of(paths) else None
+    return None if area is None or RECIPE not in item["properties"] else _misfit(paths, grid, bands, area)
+
+
+def is_made_by(recipe: str, paths: ScenePaths) -> bool:
+    """Whether a scene is stored whole, made by a recipe."""
+    try:
+        return read_item(paths)["properties"].get(RECIPE) == recipe and find_flaw(paths) is None
+    except InputError:
+        return False
 
 
 def find_flaws(scenes: Collection[ScenePaths], areas: Mapping[str, Area]) -> dict[ScenePaths, str | None]:
@@ -71,13 +85,13 @@ def find_flaws(scenes: Collection[ScenePaths], areas: Mapping[str, Area]) -> dic
     return dict(zip(scenes, found, strict=True))
 
 
-def _misfit(scene: StoredScene, area: Area) -> str | None:
-    grid, name = grid_of(area), scene.paths.raster("data")
-    if lacking := [band for band in area.bands if band not in scene.bands]:
+def _misfit(paths: ScenePaths, grid: Grid, bands: Collection[str | None], area: Area) -> str | None:
+    wanted, name = grid_of(area), paths.raster("data")
+    if lacking := [band for band in area.bands if band not in bands]:
         return f"{name}: no {', '.join(lacking)}, which area {area.name} has by now"
-    if not is_same_lattice(scene.grid, grid):
+    if not is_same_lattice(grid, wanted):
         return f"{name}: stacked on other cells than area {area.name} has by now"
-    return None if _covers(scene.grid, grid) else f"{name}: doesn't reach to all edges that area {area.name} has by now"
+    return None if _covers(grid, wanted) else f"{name}: doesn't reach to all edges that area {area.name} has by now"
 
 
 def _covers(grid: Grid, other: Grid) -> bool:
