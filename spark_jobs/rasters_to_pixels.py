@@ -21,6 +21,7 @@ from plumewatch.areas import grid_of, log_unreadable, read_areas
 from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.failures import NothingDone, went_through
 from plumewatch.models import Area, FailedScene
+from plumewatch.progress import followed
 from plumewatch.rasters.scene_store import ScenePaths, list_scenes
 from plumewatch.sentinel2.bands import CLOUD_DILATION_M, LAST_CLASS
 from plumewatch.sentinel2.clouds import PixelSettings, pixel_settings
@@ -169,7 +170,7 @@ def _plan(found: Sequence[ScenePaths], areas: Areas) -> tuple[list[PixelPartitio
     """Read what each scene is, and put those of an area and date on one grid."""
     by_key: dict[Key, list[StoredScene]] = {}
     failures: list[jobs.KeyedFailure] = []
-    for paths in found:
+    for paths in followed(found, "scenes looked into", "scenes"):
         try:
             scene = read_scene(paths)
         except (PlumewatchError, OSError) as error:

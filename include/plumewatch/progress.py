@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -52,12 +52,21 @@ class Progress:
         log.info("%s: %s of %s %s (%s), %s", self._what, done, self._total, self._unit, share, told)
 
 
-def followed(things: Collection[One], what: str, unit: str) -> Iterator[One]:
-    """Yield each of some things, and say now and then how many of them the loop has done."""
-    work = Progress(what, len(things), unit)
+def followed(things: Iterable[One], what: str, unit: str, total: int | None = None) -> Iterator[One]:
+    """Yield each of some things, and say now and then how many of them the loop has done.
+
+    `total` is their number where they have no length.
+    """
+    work = Progress(what, len(things) if isinstance(things, Collection) else total or 0, unit)
     for done, thing in enumerate(things):
         work.reached(done)
         yield thing
+
+
+def shown() -> None:
+    """Let a tool whose output is for people say on standard error how far it is, and what is wrong."""
+    logging.basicConfig(level=logging.ERROR, format="%(message)s")
+    log.setLevel(logging.INFO)
 
 
 @contextmanager

@@ -55,6 +55,7 @@ def write_pixels(
     """
     from plumewatch.methane.dates.due import days_to_detect
     from plumewatch.observations import without_waiting
+    from plumewatch.progress import followed
     from plumewatch.sentinel2.ingest import index_scenes, record_missing_scenes, settle_scenes
 
     settings, changed, withdrawn, scenes = load_settings(), set[str](), list[Any](), [*scenes, *(late or ())]
@@ -64,7 +65,8 @@ def write_pixels(
         with lost_scenes_told(record, scenes, changed, summary):
             withdrawn += settle_scenes(settings, scenes)
             fetched = without_waiting(settings.storage_root, CH4.name, scenes)
-            for key in sorted({*(scene["key"] for scene in fetched), *(scene.date for scene in withdrawn)}):
+            keys = sorted({*(scene["key"] for scene in fetched), *(scene.date for scene in withdrawn)})
+            for key in followed(keys, "pixels made", "days"):
                 summary.add(make_pixels(key, list(settings.area_folders), date=key))
                 changed |= set(days_to_detect(settings.storage_root, key))
             index_scenes(settings, failure_book(), scenes[0]["key"], (scene["area"] for scene in scenes))

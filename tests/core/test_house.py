@@ -66,7 +66,7 @@ REACHES_OUT = {
 MAY_READ_ENVIRONMENT = {"settings", "spark_session", "spark_runtime", "simulation.serve"}
 PLUGIN_KNOWS = {
     "settings", "keys", "tables", "gases", "statuses", "storage", "errors", "models", "failures", "observations",
-    "jobs", "maps", "hand_offs", "area_names", "areas", "http", "missing_settings",
+    "jobs", "maps", "hand_offs", "area_names", "areas", "http", "missing_settings", "progress",
 }  # fmt: skip
 SHARED_TASKS = {"ingest"}  # of the plugin: tasks of several DAGs, which import science inside as DAG files do
 DAGS_KNOW = {"errors", "settings", "missing_settings", "tables", "gases", "keys", "hand_offs"}

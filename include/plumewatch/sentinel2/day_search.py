@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
@@ -277,7 +277,7 @@ def search_areas(
     found: DaySearch,
     *,
     newest_first: bool = False,
-) -> Iterable[tuple[Area, FoundScenes]]:
+) -> Collection[tuple[Area, FoundScenes]]:
     """Search the areas called `names`, all where empty, from `first` to `last`, and return those that had an answer.
 
     What fails is added to what was `found`, under `key`. A host that doesn't answer is waited for once.

@@ -18,6 +18,7 @@ from plumewatch.failures import FailureBook, NothingDone, identity_of
 from plumewatch.gases import CH4
 from plumewatch.models import FailedScene
 from plumewatch.observations import read_observations, waiting_days, write_observations
+from plumewatch.progress import followed
 from plumewatch.rasters.scene_store import ScenePaths, scene_paths
 from plumewatch.sentinel2.day_search import DaySearch, FoundScene, search_days, search_until_answered
 from plumewatch.sentinel2.gaps import Gap, find_gaps, methane_areas, was_left
@@ -104,7 +105,8 @@ def report_gaps(
     gaps, before = find_gaps(settings, found, book, are_days_asked_for=are_days_asked_for)
     report = GapReport(found, gaps, before=before)
     _write_report(settings.storage_root, report, book.run_id, now)
-    for day in sorted({day for day, _ in found.searched} | {day for day, _ in found.failed}):
+    days = sorted({day for day, _ in found.searched} | {day for day, _ in found.failed})
+    for day in followed(days, "what the search found written", "days"):
         report.told.extend(_record_search(report, book, day, are_all_areas=not names))
     _log_gaps(report)
     return report
@@ -156,7 +158,7 @@ def close_gaps(settings: Settings, keys: Collection[str], run_id: str) -> list[d
         has_pixels = row["area"] not in for_methane or pixels.has(key, row["area"], row["scene_id"])
         return has_pixels and flaws[paths_of(key, row)] is None
 
-    for key in sorted(keys):
+    for key in followed(sorted(keys), "gaps closed", "days"):
         change = partial(_closed, run_id=run_id, is_there=partial(is_there, key))
         path = storage.change_rows(SCENE_GAPS, root, {"date": key}, change)
         rows = storage.read_table(SCENE_GAPS, path, SCENE_GAPS.schema.names).to_pylist()
@@ -190,7 +192,7 @@ def _write_report(storage_root: str, report: GapReport, run_id: str, now: dateti
     by_day: dict[str, list[Gap]] = {day: [] for day, _ in sorted(report.found.searched)}
     for gap in report.gaps:
         by_day[gap.key].append(gap)
-    for day, gaps in by_day.items():
+    for day, gaps in followed(by_day.items(), "gaps written", "days"):
         areas = {area for key, area in report.found.searched if key == day}
 
         def change(existing: pa.Table, day: str = day, gaps: list[Gap] = gaps, areas: set[str] = areas) -> pa.Table:
