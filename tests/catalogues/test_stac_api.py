@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,11 +19,6 @@ from plumewatch.errors import ServiceError
 from plumewatch.http import Pace, make_patient, one_patience_per_host, side_by_side
 from plumewatch.models import Area
 from plumewatch.settings import Settings
-
-from tools.checkout import CHECKOUT
-
-sys.path.insert(0, str(CHECKOUT / "tests" / "benchmarks"))
-
 from slow_catalogue import Server, SlowCatalogue
 
 DAY = date(2025, 8, 21)
