@@ -99,7 +99,7 @@ def partitions_of_cases(storage_root: str, case_ids: Sequence[str]) -> list[str]
     """Return the partitions of pixels that show cases, relative to the table's root, sorted."""
     cases = [case for case in read_cases() if case.case_id in case_ids]
     stored = StoredPixels.of_cases(storage_root, cases)
-    found = [stored.find(case)[0] for case in cases]
+    found = [stored.find(case)[0] for case in followed(cases, "pixels of cases looked for", "cases")]
     root = storage.join(storage_root, PIXELS.name) + "/"
     return sorted({one.path.removeprefix(root) for one in found if one is not None})
 
