@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import shapely
 from plumewatch import storage
-from plumewatch.areas import grid_of
 from plumewatch.failures import FailureBook
 from plumewatch.rasters.scene_store import scene_paths
 from plumewatch.sentinel2.day_search import search_day
 from plumewatch.sentinel2.gap_report import GapReport, close_gaps
 from plumewatch.sentinel2.gaps import Gap, find_gaps
 from plumewatch.sentinel2.ingest import fetch_area_scene
-from plumewatch.sentinel2.presence import known_areas, outline_sha256
+from plumewatch.sentinel2.presence import known_areas
 from plumewatch.settings import Settings
 from plumewatch.tables import PIXELS, SCENE_GAPS
 from scene_catalogue import AREA, SceneCatalogue, scene_catalogue, write_area
@@ -133,22 +131,23 @@ def test_an_item_that_no_reader_can_use_is_damage_and_fetched_again(
 
 
 def test_the_pixels_of_an_area_that_has_changed_are_made_again_of_the_scene_that_is_there(
-    settings: Settings, catalogue: SceneCatalogue
+    settings: Settings, catalogue: SceneCatalogue, run: Callable[..., Any], tmp_path: Path
 ) -> None:
-    write_area(Path(settings.storage_root) / "areas")
+    write_area(tmp_path / "areas")
     fill(settings, look(settings))
-    item = item_of(settings, catalogue)
+    item, pixels, n_rows = item_of(settings, catalogue), settings.table_root("pixels"), []
 
     def make_pixels() -> None:
-        area = known_areas(settings)[AREA]
-        extra = {"grid": asdict(grid_of(area)), "outline_sha256": outline_sha256(area)}
-        keys, origin = {"area": AREA, "date": DAY}, {"inputs": [item], "settings": {"rows_count_on": "area"}}
-        storage.publish_partition(PIXELS, settings.table_root("pixels"), keys, [], 0, extra=extra, **origin)
+        run("--areas-path", tmp_path / "areas")
+        rows = storage.read_table(PIXELS, pixels, ["longitude", "latitude"])
+        outline = known_areas(settings)[AREA].geometry
+        assert shapely.contains_xy(outline, rows["longitude"].to_numpy(), rows["latitude"].to_numpy()).all()
+        n_rows.append(rows.num_rows)
 
     make_pixels()
     assert look(settings).gaps == []
     catalogue.asked.clear()
-    for metres in (-1.0, -60.0):  # on the same grid, and on a smaller one
+    for metres in (-11.0, -60.0):  # on the same grid, and on a smaller one
         resize(settings, metres, bands="B11,B12")
         outdated = look(settings)
         assert told(outdated) == ("no_pixels", "its pixels are those of the area as it was")
@@ -161,3 +160,4 @@ def test_the_pixels_of_an_area_that_has_changed_are_made_again_of_the_scene_that
         make_pixels()
         assert close_gaps(settings, {DAY}, "run") == [] and look(settings).gaps == []
     assert not catalogue.asked  # no raster of it
+    assert n_rows == sorted(n_rows, reverse=True) and n_rows[-1] < n_rows[0]
