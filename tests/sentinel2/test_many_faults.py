@@ -26,7 +26,7 @@ from scene_catalogue import AREA, KINDS, SceneCatalogue, scene_catalogue, write_
 FIRST, LAST = date(2025, 7, 1), date(2025, 8, 19)
 DAYS = days_between(FIRST, LAST)
 N_SCENES, N_BAD = 500, 50
-FETCH, THREADS = "fetch_scene", 12  # more than Airflow's four: what is slow is waited for side by side
+FETCH, THREADS = "fetch_scene", 4
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def settings(tmp_path: Path, catalogue: SceneCatalogue) -> Settings:
 
 
 def fetch_all(settings: Settings, book: FailureBook, scenes: list[FoundScene]) -> None:
-    """What the mapped task does of each scene, some at a time, and what is recorded of it."""
+    """What the mapped task does of each scene, four at a time, and what is recorded of it."""
 
     def fetch(scene: FoundScene) -> FailedScene | None:
         try:
