@@ -25,15 +25,14 @@ from plumewatch.keys import DAY
 from plumewatch_airflow.assets import SIX_HOURLY, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
-from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, areas_param, doc, look_back_param, typed
+from plumewatch_airflow.params import DEFAULT_ARGS, REFERENCE_DAYS, TAGS, areas_param, doc, look_back_param, typed
 from plumewatch_airflow.summary import summarised
 
 INGEST = "sentinel2_daily_ingest"
-LOOK_BACK_DAYS = 30  # as far as references go: an older scene changes no day that is detected now
 
 PARAMS = {
     "areas": areas_param(),
-    "look_back_days": look_back_param(LOOK_BACK_DAYS, "Days in which late scenes are searched."),
+    "look_back_days": look_back_param(REFERENCE_DAYS, "Days in which late scenes are searched."),
 }
 
 

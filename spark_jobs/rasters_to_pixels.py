@@ -21,6 +21,7 @@ from plumewatch.areas import grid_of, log_unreadable, read_areas
 from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.failures import NothingDone, went_through
 from plumewatch.models import Area, FailedScene
+from plumewatch.progress import followed
 from plumewatch.rasters.scene_store import ScenePaths, list_scenes
 from plumewatch.sentinel2.bands import CLOUD_DILATION_M, LAST_CLASS
 from plumewatch.sentinel2.clouds import PixelSettings, pixel_settings
@@ -33,6 +34,7 @@ from plumewatch.sentinel2.pixel_plan import (
     window_envelope,
 )
 from plumewatch.sentinel2.pixels import CellWindow
+from plumewatch.sentinel2.presence import outline_sha256
 from plumewatch.sentinel2.stored_scene import StoredScene, read_scene
 from plumewatch.spark_session import get_spark, progress_logged
 from plumewatch.statuses import PIXELS_STAGE
@@ -110,7 +112,7 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
             bad = {v["scene_id"]: FailedScene(**v) for row in written for v in json.loads(row["failures"] or "[]")}
             failures += [(partition.date, failure) for failure in bad.values()]
             if not bad:
-                rows_written += _publish(arguments, settings[partition.area], partition, written)
+                rows_written += _publish(arguments, settings[partition.area], areas, partition, written)
                 published.append(partition)
             elif rest := partition.without(set(bad)):
                 again.append(rest)
@@ -168,7 +170,7 @@ def _plan(found: Sequence[ScenePaths], areas: Areas) -> tuple[list[PixelPartitio
     """Read what each scene is, and put those of an area and date on one grid."""
     by_key: dict[Key, list[StoredScene]] = {}
     failures: list[jobs.KeyedFailure] = []
-    for paths in found:
+    for paths in followed(found, "scenes looked into", "scenes"):
         try:
             scene = read_scene(paths)
         except (PlumewatchError, OSError) as error:
@@ -251,10 +253,12 @@ def _windows(
 def _publish(
     arguments: argparse.Namespace,
     settings: PixelSettings,
+    areas: Areas,
     partition: PixelPartition,
     written: Sequence[Mapping[str, Any]],
 ) -> int:
     """Make the workers' files the partition, and return its number of rows."""
+    outline = {} if areas is None else {"outline_sha256": outline_sha256(areas[partition.area])}
     rows, clear, no_data = (sum(row[name] for row in written) for name in ("rows", "clear", "no_data"))
     storage.publish_partition(
         PIXELS,
@@ -269,7 +273,7 @@ def _publish(
             **({} if (limit := settings.max_cloud_probability) is None else {"max_cloud_probability": limit}),
             "rows_count_on": "area" if partition.is_on_area_grid else "scenes",
         },
-        extra={"grid": asdict(partition.grid), **partition.stated_sources},
+        extra={"grid": asdict(partition.grid), **outline, **partition.stated_sources},
         counts={"clear": clear, "not_clear": rows - clear - no_data, "no_data": no_data},
     )
     log.info("area=%s date=%s: %s rows of %s scenes", partition.area, partition.date, rows, len(partition.scenes))

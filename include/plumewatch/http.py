@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from threading import Lock, local
@@ -21,6 +21,7 @@ from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, ProxyError, R
 from urllib3.util import Retry
 
 from plumewatch.errors import ServiceError, redact
+from plumewatch.progress import watched
 
 TIMEOUT_S = (10.0, 120.0)  # to connect, between two pieces of an answer: NCCS cuts out of large files while one waits
 SEARCH_TIMEOUT_S = (10.0, 30.0)  # a page of a catalogue comes within seconds
@@ -157,10 +158,22 @@ def make_patient(session: requests.Session, retries: int | None = None, pace: Pa
         session.mount(scheme, PatientAdapter(retries, pace))
 
 
-def side_by_side(ask: Callable[[One], Answer], things: Iterable[One], threads: int = THREADS) -> list[Answer]:
-    """Return what `ask` makes of each, in their order, by threads that share the patience of their caller."""
+def side_by_side(
+    ask: Callable[[One], Answer], things: Iterable[One], what: str, unit: str, threads: int = THREADS
+) -> list[Answer]:
+    """Return what `ask` makes of each, in their order, by threads that share the patience of their caller.
+
+    How far they are is said as `what`, by number of `unit`. What one raises is raised, and what isn't begun by then
+    isn't begun any more.
+    """
     with ThreadPoolExecutor(threads) as pool:
         asked = [pool.submit(copy_context().run, ask, thing) for thing in things]
+        try:
+            with watched(what, len(asked), unit, lambda: sum(answer.done() for answer in asked)):
+                for answer in as_completed(asked):
+                    answer.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
         return [answer.result() for answer in asked]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -21,11 +20,6 @@ from plumewatch.sentinel2.day_search import search_day
 from plumewatch.sentinel2.ingest import fetch_area_scene
 from plumewatch.sentinel2.late_scenes import keep_found, remember_found, runs_of, search_late_scenes
 from plumewatch.settings import Settings
-
-from tools.checkout import CHECKOUT
-
-sys.path.insert(0, str(CHECKOUT / "tests" / "benchmarks"))
-
 from slow_catalogue import SlowCatalogue
 
 TODAY, DAY, FIRST, SECOND = "2025-08-23", "2025-08-21", "S2A_40RDN_20250821_0_L2A", "S2A_40RDN_20250821_1_L2A"

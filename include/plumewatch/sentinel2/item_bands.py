@@ -21,6 +21,7 @@ from plumewatch.constants import SAME_PIXEL_SIZE
 from plumewatch.errors import InputError, PlumewatchError, reading, redact
 from plumewatch.http import download_existing, http_session
 from plumewatch.models import Area, Grid
+from plumewatch.progress import watched
 from plumewatch.rasters.access import AS_IS, Access
 from plumewatch.rasters.plain_numbers import checked_plain
 from plumewatch.rasters.reading import is_http, read_raster
@@ -124,8 +125,11 @@ def read_bands(item: pystac.Item, area: Area, grid: Grid, access: Access = AS_IS
     reads.append(partial(_qa60 if area.cloud_mask == "qa60" else _cloud, item, grid, access))
     reads.append(partial(_fetch_angles, item, area.bands, access) if lacks_angles(item.properties) else lambda: None)
     at_once = min(access.connections(href) for href in (*map(_href, assets.values()), classification))
-    with ThreadPoolExecutor(at_once) as pool:  # the first that fails, in this order, is what went wrong
-        *bands, around, cloud, angles = pool.map(lambda read: read(), reads)
+    with ThreadPoolExecutor(at_once) as pool:
+        done = [pool.submit(read) for read in reads]
+        with watched(name, len(done), "files", lambda: sum(one.done() for one in done)):
+            # The first that fails, in this order, is what went wrong.
+            *bands, around, cloud, angles = (one.result() for one in done)
     numbers, sizes_m, rules = {}, {}, set()
     for (band, asset), (values, tags, sizes_m[band]) in zip(assets.items(), bands, strict=True):
         if values.dtype != np.uint16:

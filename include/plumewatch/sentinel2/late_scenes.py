@@ -26,6 +26,7 @@ from plumewatch.catalogues.services import catalogue_of
 from plumewatch.failures import FailureBook, Row, identity_of
 from plumewatch.gases import CH4
 from plumewatch.models import Area
+from plumewatch.progress import followed
 from plumewatch.rasters.scene_store import scene_paths
 from plumewatch.sentinel2.day_search import DaySearch, search_areas
 from plumewatch.sentinel2.ingest import SCENES
@@ -97,7 +98,8 @@ def search_late_scenes(settings: Settings, key: str, names: Sequence[str], look_
         columns = ["area", "scene_id", "outcome"]
         return storage.read_table(OBSERVATIONS, root, columns, where=where).to_pylist()
 
-    for area, result in search_areas(settings, names, first, last, key, late.search):
+    found = search_areas(settings, names, first, last, key, late.search)
+    for area, result in followed(found, "what was found compared with what was seen", "areas"):
         late.search.searched.add((key, area.name))
         path = _path(settings, area)
         before = _remembered(path)

@@ -37,6 +37,7 @@ from plumewatch.catalogues.processing_units import Spending, predict_units
 from plumewatch.catalogues.sentinel_hub import SentinelHub, time_range
 from plumewatch.errors import InputError, ServiceError, reading, redact
 from plumewatch.models import Area, Grid
+from plumewatch.progress import followed
 from plumewatch.rasters.plain_numbers import checked_plain
 from plumewatch.rasters.regrid import ALIGNED_PX, cells_in_pixel
 from plumewatch.sentinel2.bands import (
@@ -140,7 +141,7 @@ class ProcessApi:
             made[script.checksum] = {o.name: _empty(o.n_bands, o.sample_type, of_grid) for o in script.outputs}
         when = observed_at_utc(item.id, item.properties)
         requests = list(self._requests(grid, resampling))
-        for number, ((row, col), request) in enumerate(requests, 1):
+        for number, ((row, col), request) in enumerate(followed(requests, item.id, "requests"), 1):
             rows, cols = slice(row, row + request.grid.height), slice(col, col + request.grid.width)
             for name, pixels in self._ask(item.id, when, request, spending).items():
                 made[request.script.checksum][name][:, rows, cols] = pixels

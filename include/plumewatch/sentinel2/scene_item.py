@@ -42,6 +42,8 @@ COPIED = (
 """By these products of one acquisition are known, and which of them is the newest."""
 FOOTPRINT = "plumewatch:source_footprint"
 """Property with the geometry of the source item: what the product shows, wherever the area is."""
+RECIPE = "plumewatch:recipe"
+"""Property with a fingerprint of all that a scene depends on: those that were stacked elsewhere have none."""
 SOURCE_PIXEL_M = "plumewatch:source_pixel_m"
 """Property with the size of the source's pixels by band: cells that are smaller are copies."""
 RIGHT_ANGLE_DEG = 90.0
@@ -148,7 +150,7 @@ def _properties(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
         "plumewatch:sun": sun_from,
         SOURCE_PIXEL_M: {band: size for band, size in facts.source_pixel_m.items() if math.isfinite(size)},
         FOOTPRINT: source.geometry,
-        "plumewatch:recipe": facts.recipe,
+        RECIPE: facts.recipe,
         **{name: stated.get(name) for name in COPIED},
         **facts.properties,
     }

@@ -26,7 +26,6 @@ from plumewatch.rasters.cog import cog_bytes
 from plumewatch.rasters.scene_store import (
     AROUND,
     checksum,
-    is_complete,
     note_skip,
     publish_scene,
     read_skip_note,
@@ -49,6 +48,7 @@ from plumewatch.sentinel2.item_bands import (
     surroundings_px,
     with_surroundings,
 )
+from plumewatch.sentinel2.presence import is_made_by
 from plumewatch.sentinel2.reflectance import NODATA
 from plumewatch.sentinel2.scene import observed_at_utc
 from plumewatch.sentinel2.scene_item import SceneFacts, build_item
@@ -82,7 +82,7 @@ def fetch_scene(
     recipe = _recipe(item, area, grid, reader.recipe if reader else ())
     observed_at = observed_at_utc(name_of_item(item), item.properties)
     paths = scene_paths(scenes_root, area.name, observed_at.date().isoformat(), item.id)
-    if is_complete(paths, recipe):
+    if is_made_by(recipe, paths):
         if not _is_too_cloudy(area, storage.read_json(paths.item)["properties"].get("eo:cloud_cover")):
             log.info("%s: already stacked", paths.item)
             return paths.item
