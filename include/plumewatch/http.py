@@ -1,25 +1,31 @@
 """HTTP with one patience for all services: what is tried again, how often, how long, and the reason where it fails.
 
 A request that gets no answer is not begun again after PATIENCE_S, whether a host refuses, cannot be found or is silent.
-Within `one_patience_per_host` a host has that patience once for all that is asked of it.
+Within `one_patience_per_host` a host has that patience once for all that is asked of it. An answer that has begun goes
+on at LOWEST_BYTES_S, and ends within MAX_BYTES, in each session that `make_patient` was given.
 """
 
 from __future__ import annotations
 
+import io
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
+from functools import cache
 from threading import Lock, local
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3 import PoolManager
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, ProxyError, ReadTimeoutError, SSLError
 from urllib3.util import Retry
 
+from plumewatch.constants import LOWEST_BYTES_S
 from plumewatch.errors import ServiceError, redact
 
 TIMEOUT_S = (10.0, 120.0)  # to connect, between two pieces of an answer: NCCS cuts out of large files while one waits
@@ -78,15 +84,118 @@ class Pace:
         time.sleep(begins - now)
 
 
+class TooSlow(TimeoutError):
+    """An answer that has begun, and doesn't go on as it should."""
+
+
+class _Watched(io.RawIOBase):
+    """The bytes of one answer, headers too, as they come from a socket: TooSlow where they come too slowly.
+
+    From its first byte on an answer may take as long as a silence may last (the socket's timeout), and one second more
+    for each LOWEST_BYTES_S bytes: what came fast buys no more than that silence.
+    """
+
+    def __init__(self, raw: io.RawIOBase, silence_s: float) -> None:
+        self._raw, self._silence_s, self._ends_at = raw, silence_s, math.inf
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        n_bytes = self._raw.readinto(buffer)
+        now = time.monotonic()
+        if now > self._ends_at:
+            raise TooSlow(f"it comes slower than {LOWEST_BYTES_S:.0f} bytes/s")
+        self._ends_at = min(now + self._silence_s, self._ends_at + (n_bytes or 0) / LOWEST_BYTES_S)
+        return n_bytes
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def _watching(manager: PoolManager) -> PoolManager:
+    """Let the connections of a manager give an answer up that comes too slowly."""
+    manager.pool_classes_by_scheme = {s: _watching_pool(p) for s, p in manager.pool_classes_by_scheme.items()}
+    return manager
+
+
+@cache
+def _watching_pool(pool: Any) -> Any:
+    """The class of connection pools, whichever way they go (TLS, a proxy), with connections that watch."""
+
+    class Answer(pool.ConnectionCls.response_class):
+        fp: Any
+
+        def __init__(self, sock: Any, *arguments: Any, **named: Any) -> None:
+            super().__init__(sock, *arguments, **named)
+            self.fp = io.BufferedReader(_Watched(self.fp.detach(), sock.gettimeout() or TIMEOUT_S[1]))
+
+    class Connection(pool.ConnectionCls):
+        response_class = Answer
+
+        def getresponse(self) -> Any:
+            answer = super().getresponse()
+
+            # What is refused for now isn't read to its end, however long that is.
+            answer.drain_conn = lambda: (answer.close(), answer.release_conn())
+            return answer
+
+    return type(pool.__name__, (pool,), {"ConnectionCls": Connection})
+
+
+class TooLong(requests.RequestException):
+    """An answer that goes on beyond what any product has."""
+
+
+class _Bounded(requests.Response):
+    """An answer of at most `most_bytes`, unpacked; a host that gives it too slowly is noted as silent."""
+
+    most_bytes: int
+
+    def iter_content(self, chunk_size: int | None = 1, decode_unicode: Any = False) -> Iterator[Any]:
+        """As requests does, which builds content, text and JSON on it; TooLong where it goes on."""
+        n_bytes = 0
+        try:
+            for piece in super().iter_content(chunk_size, decode_unicode):
+                n_bytes += len(piece)
+                if n_bytes > self.most_bytes:
+                    raise TooLong(f"more than {self.most_bytes} bytes", request=self.request, response=self)
+                yield piece
+        except requests.ConnectionError as error:
+            if (spent := _spent.get()) is not None and isinstance(_cause(error), SILENT):
+                spent[_host(str(self.url))] = _reason(error)
+            raise
+
+
 class PatientAdapter(HTTPAdapter):
     """Sends requests with the project's patience, at a pace, and heeds what it knows of their hosts.
 
     Several threads may send by it: each request has a patience of its own, which requests reads from `max_retries`.
     """
 
-    def __init__(self, retries: int | None = None, pace: Pace | None = None) -> None:
-        self._retries, self._pace, self._of_thread = retries, pace, local()
+    def __init__(self, retries: int | None = None, pace: Pace | None = None, most_bytes: int | None = None) -> None:
+        """`most_bytes`: of an answer; MAX_BYTES unless told otherwise."""
+        self._retries, self._pace, self._of_thread, self._most_bytes = retries, pace, local(), most_bytes
         super().__init__(max_retries=self._patience(retries))
+
+    def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
+        """As the base class; its connections watch."""
+        super().init_poolmanager(*arguments, **named)
+        _watching(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **named: Any) -> Any:
+        """As the base class; its connections watch."""
+        is_new = proxy not in self.proxy_manager
+        manager = super().proxy_manager_for(proxy, **named)
+        return _watching(manager) if is_new else manager
+
+    def build_response(self, request: requests.PreparedRequest, answer: Any) -> requests.Response:
+        """As the base class, with an answer that ends."""
+        bounded = _Bounded()
+        vars(bounded).update(vars(super().build_response(request, answer)))
+        bounded.most_bytes = MAX_BYTES if self._most_bytes is None else self._most_bytes
+        return bounded
 
     @property
     def max_retries(self) -> Retry:
@@ -99,7 +208,7 @@ class PatientAdapter(HTTPAdapter):
 
     def send(self, request: requests.PreparedRequest, *arguments: Any, **named: Any) -> requests.Response:
         """Send; what is known to be silent fails at once, what is known to refuse is asked once."""
-        spent, host = _spent.get(), urlsplit(str(request.url)).netloc.rpartition("@")[2]
+        spent, host = _spent.get(), _host(str(request.url))
         if self._pace and not (spent and spent.get(host)):
             self._pace.wait()
         if spent is None:
@@ -148,13 +257,15 @@ def one_patience_per_host() -> Iterator[None]:
         _spent.reset(token)
 
 
-def make_patient(session: requests.Session, retries: int | None = None, pace: Pace | None = None) -> None:
+def make_patient(
+    session: requests.Session, retries: int | None = None, pace: Pace | None = None, most_bytes: int | None = None
+) -> None:
     """Let a session repeat a request that a busy service refuses, or that no connection is made for.
 
-    RETRIES times unless told otherwise, and where there is a pace at that.
+    RETRIES times unless told otherwise, and where there is a pace at that. Its answers have MAX_BYTES or `most_bytes`.
     """
     for scheme in ("http://", "https://"):
-        session.mount(scheme, PatientAdapter(retries, pace))
+        session.mount(scheme, PatientAdapter(retries, pace, most_bytes))
 
 
 def side_by_side(ask: Callable[[One], Answer], things: Iterable[One], threads: int = THREADS) -> list[Answer]:
@@ -165,10 +276,10 @@ def side_by_side(ask: Callable[[One], Answer], things: Iterable[One], threads: i
 
 
 @contextmanager
-def http_session() -> Iterator[requests.Session]:
-    """Yield a patient session."""
+def http_session(retries: int | None = None) -> Iterator[requests.Session]:
+    """Yield a patient session, which repeats a request RETRIES times unless told otherwise."""
     with requests.Session() as session:
-        make_patient(session)
+        make_patient(session, retries)
         yield session
 
 
@@ -182,12 +293,20 @@ def ask(session: requests.Session, url: str, **arguments: Any) -> requests.Respo
 
 def no_answer(url: str, error: requests.RequestException) -> ServiceError:
     """Return the error for a service that didn't answer, or not to the end."""
+    if isinstance(error, TooLong):
+        return ServiceError(f"{redact(url)}: {error}")
     return ServiceError(f"{redact(url)}: no answer: {redact(_reason(error))[:MAX_MESSAGE]}")
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _reason(error: requests.RequestException) -> str:
     """What went wrong at last, without the names of those who passed it on."""
     cause = _cause(error)
+    if isinstance(getattr(cause, "__cause__", None), TooSlow):
+        cause = cause.__cause__
     arguments = getattr(cause, "args", ()) or (cause,)
     return str(arguments[-1])
 
@@ -211,20 +330,15 @@ def download(session: requests.Session, url: str) -> bytes | None:
     Raises ServiceError for any other answer, for none, for one that ends before its stated length, and for one that
     goes on beyond what any product has.
     """
-    content = bytearray()
     with ask(session, url, stream=True) as answer:
         if answer.status_code == requests.codes.not_found:
             return None
         if answer.status_code != requests.codes.ok:
             raise ServiceError(f"{redact(url)}: HTTP {answer.status_code}", answer.status_code)
         try:
-            for piece in answer.iter_content(PIECE_BYTES):
-                content += piece
-                if len(content) > MAX_BYTES:
-                    raise ServiceError(f"{redact(url)}: more than {MAX_BYTES} bytes")
+            return b"".join(answer.iter_content(PIECE_BYTES))
         except requests.RequestException as error:
             raise no_answer(url, error) from error
-    return bytes(content)
 
 
 def download_existing(session: requests.Session, url: str) -> bytes:

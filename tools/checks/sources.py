@@ -12,6 +12,7 @@ from plumewatch.catalogues.data_space import HOST as DATA_SPACE
 from plumewatch.catalogues.data_space import KEYS, EodataAccess
 from plumewatch.catalogues.services import STAC, catalogue_of
 from plumewatch.errors import ConfigurationError, InputError, PlumewatchError, redact, some_of
+from plumewatch.http import PatientAdapter, http_session
 from plumewatch.inventory.refresh import MAX_NAMED, NAMES, inventory_files
 from plumewatch.missing_settings import NO_INVENTORIES, NO_TOKEN, NO_WIND_SOURCE
 from plumewatch.models import Area
@@ -20,7 +21,6 @@ from plumewatch.oco2.archive.listing import read_listing
 from plumewatch.settings import CMR, Settings
 from plumewatch.wind.product import Product
 from plumewatch.wind.providers import PRODUCTS
-from requests.adapters import HTTPAdapter
 
 from tools.checks.finding import Finding, missing, ok, problem
 
@@ -46,7 +46,8 @@ def check_catalogues(settings: Settings, areas: Sequence[Area]) -> Iterator[Find
 def why_unreachable(url: str) -> str | None:
     """Return why a STAC API doesn't answer, None where it does."""
     try:
-        answer = requests.get(url, timeout=TIMEOUT_S)
+        with http_session(retries=0) as session:
+            answer = session.get(url, timeout=TIMEOUT_S)
         if answer.status_code != requests.codes.ok:
             return f"HTTP {answer.status_code}"
         return None if "stac_version" in answer.json() else "an answer that isn't STAC"
@@ -119,7 +120,7 @@ def _product_state(product: Product, settings: Settings) -> Finding:
     try:
         with requests.Session() as session:
             for scheme in ("http://", "https://"):
-                session.mount(scheme, Impatient())
+                session.mount(scheme, Impatient(retries=0))
             last = product.last_hour(session, url)
     except Exception as error:  # noqa: BLE001 - whatever a service's answer does to a reader, the rest is checked
         text = str(error) if isinstance(error, PlumewatchError) else f"{url}: {type(error).__name__}: {error}"
@@ -127,7 +128,7 @@ def _product_state(product: Product, settings: Settings) -> Finding:
     return ok("wind", f"{product.name}: {redact(url)} answers: to {last:%Y-%m-%d %H:%M} UTC")
 
 
-class Impatient(HTTPAdapter):
+class Impatient(PatientAdapter):
     """Asks once, and waits for as long as a check may take, whatever the caller would."""
 
     def send(self, *arguments: Any, **more: Any) -> requests.Response:
