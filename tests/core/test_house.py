@@ -45,9 +45,9 @@ PURE_MODULES = {
 }  # fmt: skip
 # Modules of pure rooms that read or write all the same. A new one is a decision, made here.
 READS_OR_WRITES = {
-    "sentinel2.day_search", "sentinel2.gap_report", "sentinel2.gaps", "sentinel2.ingest", "sentinel2.item_bands",
-    "sentinel2.late_scenes", "sentinel2.pixel_files", "sentinel2.pixel_plan", "sentinel2.process_api",
-    "sentinel2.replaced",
+    "sentinel2.date_plans", "sentinel2.day_search", "sentinel2.gap_report", "sentinel2.gaps", "sentinel2.ingest",
+    "sentinel2.item_bands", "sentinel2.late_scenes", "sentinel2.pixel_files", "sentinel2.pixel_plan",
+    "sentinel2.process_api", "sentinel2.replaced",
     "sentinel2.scene_index", "sentinel2.search", "sentinel2.stack", "sentinel2.stored_scene",
     "methane.evaluation.pictures", "methane.evaluation.sahara",
 }  # fmt: skip
