@@ -15,14 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import cache
+from http.client import HTTPResponse
 from threading import Lock, local
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3 import PoolManager
-from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, ProxyError, ReadTimeoutError, SSLError
+from urllib3.exceptions import ConnectTimeoutError, InvalidHeader, MaxRetryError, ProxyError, ReadTimeoutError, SSLError
 from urllib3.util import Retry
 
 from plumewatch.constants import LOWEST_BYTES_S
@@ -52,17 +52,26 @@ _spent: ContextVar[dict[str, str | None] | None] = ContextVar("_spent", default=
 """Hosts that have cost their patience: why one is silent, None for one that answers and refuses."""
 
 
-class _Patience(Retry):
+class Patience(Retry):
     """Repeats as Retry does, but what gets no answer only as long as its time lasts."""
 
     ends_at = float("inf")
 
-    def new(self, **changes: Any) -> _Patience:
+    def get_retry_after(self, response: Any) -> float | None:
+        """As Retry does; None where what a service asks for is neither a number of seconds nor a date."""
+        try:
+            return super().get_retry_after(response)
+        except (InvalidHeader, ValueError, OverflowError):
+            return None
+
+    def new(self, **changes: Any) -> Patience:
+        """As Retry does, with the same end."""
         again = super().new(**changes)
         again.ends_at = self.ends_at
         return again
 
-    def increment(self, method: str | None = None, url: str | None = None, *arguments: Any, **named: Any) -> _Patience:
+    def increment(self, method: str | None = None, url: str | None = None, *arguments: Any, **named: Any) -> Patience:
+        """As Retry does; what gets no answer isn't tried again once the patience has ended."""
         again, error = super().increment(method, url, *arguments, **named), named.get("error")
         if error is not None and time.monotonic() + again.get_backoff_time() >= self.ends_at:
             raise MaxRetryError(named["_pool"], str(url), error) from error
@@ -114,34 +123,28 @@ class _Watched(io.RawIOBase):
         super().close()
 
 
-def _watching(manager: PoolManager) -> PoolManager:
-    """Let the connections of a manager give an answer up that comes too slowly."""
-    manager.pool_classes_by_scheme = {s: _watching_pool(p) for s, p in manager.pool_classes_by_scheme.items()}
-    return manager
+class _Answer(HTTPResponse):
+    fp: Any
+
+    def __init__(self, sock: Any, *arguments: Any, **named: Any) -> None:
+        super().__init__(sock, *arguments, **named)
+        self.fp = io.BufferedReader(_Watched(self.fp.detach(), sock.gettimeout() or TIMEOUT_S[1]))
 
 
 @cache
-def _watching_pool(pool: Any) -> Any:
-    """The class of connection pools, whichever way they go (TLS, a proxy), with connections that watch."""
+def _watching(connection: Any) -> Any:
+    """The class of connections (plain, TLS, through a proxy) that give an answer up which comes too slowly."""
 
-    class Answer(pool.ConnectionCls.response_class):
-        fp: Any
-
-        def __init__(self, sock: Any, *arguments: Any, **named: Any) -> None:
-            super().__init__(sock, *arguments, **named)
-            self.fp = io.BufferedReader(_Watched(self.fp.detach(), sock.gettimeout() or TIMEOUT_S[1]))
-
-    class Connection(pool.ConnectionCls):
-        response_class = Answer
+    class Watching(connection):
+        response_class = _Answer
 
         def getresponse(self) -> Any:
             answer = super().getresponse()
-
             # What is refused for now isn't read to its end, however long that is.
             answer.drain_conn = lambda: (answer.close(), answer.release_conn())
             return answer
 
-    return type(pool.__name__, (pool,), {"ConnectionCls": Connection})
+    return connection if connection.response_class is _Answer else Watching
 
 
 class TooLong(requests.RequestException):
@@ -179,16 +182,11 @@ class PatientAdapter(HTTPAdapter):
         self._retries, self._pace, self._of_thread, self._most_bytes = retries, pace, local(), most_bytes
         super().__init__(max_retries=self._patience(retries))
 
-    def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
-        """As the base class; its connections watch."""
-        super().init_poolmanager(*arguments, **named)
-        _watching(self.poolmanager)
-
-    def proxy_manager_for(self, proxy: str, **named: Any) -> Any:
-        """As the base class; its connections watch."""
-        is_new = proxy not in self.proxy_manager
-        manager = super().proxy_manager_for(proxy, **named)
-        return _watching(manager) if is_new else manager
+    def get_connection_with_tls_context(self, *arguments: Any, **named: Any) -> Any:
+        """As the base class; its connections watch what comes."""
+        pool = super().get_connection_with_tls_context(*arguments, **named)
+        pool.ConnectionCls = _watching(pool.ConnectionCls)
+        return pool
 
     def build_response(self, request: requests.PreparedRequest, answer: Any) -> requests.Response:
         """As the base class, with an answer that ends."""
@@ -229,9 +227,9 @@ class PatientAdapter(HTTPAdapter):
         return answer
 
     @staticmethod
-    def _patience(retries: int | None) -> _Patience:
+    def _patience(retries: int | None, kind: type[Patience] = Patience) -> Patience:
         """Whatever the verb: a search by POST changes nothing, and an alert twice is better than none."""
-        patience = _Patience(
+        patience = kind(
             total=RETRIES if retries is None else retries,
             backoff_factor=BACKOFF_S,
             status_forcelist=RETRIED_STATUS,
