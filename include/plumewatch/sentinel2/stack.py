@@ -65,7 +65,7 @@ def fetch_scene(
     Its files are opened as `access` says, or its bands are had from a `reader`.
 
     Written are `<scene_id>.tif` (the area's bands, reflectance x 10000, 0 is no data), `_scl.tif`, `_around.tif` (the
-    classification with what lies around the grid), where the catalogue has it as GeoTIFF `_cloud.tif`, and last the
+    classification with what lies around the grid), where the catalogue has it `_cloud.tif`, and last the
     item. Cells that lie in one source pixel keep its value; other reflectance is resampled bilinearly, classes and
     cloud by the nearest pixel. A scene that is there already, made from the same item in the same way, is left alone.
 
