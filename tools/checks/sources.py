@@ -33,11 +33,15 @@ def check_catalogues(settings: Settings, areas: Sequence[Area]) -> Iterator[Find
     """Each STAC API that an area is searched in."""
     of_stac = [area for area in areas if area.catalogue == STAC]
     for url in sorted({area.stac_api or settings.stac_api for area in of_stac} or {settings.stac_api}):
+        try:
+            access = catalogue_of(Area("", None, stac_api=url), settings).access
+        except ConfigurationError as error:
+            yield problem("catalogue", error)
+            continue
         if reason := why_unreachable(url):
             yield problem("catalogue", f"{url}: {reason}; `sentinel2_daily_ingest` needs it", is_fatal=False)
         else:
             yield ok("catalogue", f"{redact(url)} answers")
-        access = catalogue_of(Area("", None, stac_api=url), settings).access
         if urlsplit(url).hostname == DATA_SPACE and isinstance(access, EodataAccess) and access.unset:
             told = f"{' and '.join(access.unset)} not set: scenes of {redact(url)} fail without {KEYS}"
             yield missing("catalogue", told)
