@@ -10,6 +10,7 @@ import requests
 from plumewatch import storage
 from plumewatch.catalogues.data_space import HOST as DATA_SPACE
 from plumewatch.catalogues.data_space import KEYS, EodataAccess
+from plumewatch.catalogues.odata import is_odata
 from plumewatch.catalogues.services import STAC, catalogue_of
 from plumewatch.errors import ConfigurationError, InputError, PlumewatchError, redact, some_of
 from plumewatch.http import PatientAdapter, http_session
@@ -42,7 +43,8 @@ def check_catalogues(settings: Settings, areas: Sequence[Area]) -> Iterator[Find
             yield problem("catalogue", f"{url}: {reason}; `sentinel2_daily_ingest` needs it", is_fatal=False)
         else:
             yield ok("catalogue", f"{redact(url)} answers")
-        if urlsplit(url).hostname == DATA_SPACE and isinstance(access, EodataAccess) and access.unset:
+        of_data_space = urlsplit(url).hostname == DATA_SPACE or is_odata(url)
+        if of_data_space and isinstance(access, EodataAccess) and access.unset:
             told = f"{' and '.join(access.unset)} not set: scenes of {redact(url)} fail without {KEYS}"
             yield missing("catalogue", told)
 
@@ -51,9 +53,12 @@ def why_unreachable(url: str) -> str | None:
     """Return why a STAC API doesn't answer, None where it does."""
     try:
         with http_session(retries=0) as session:
-            answer = session.get(url, timeout=TIMEOUT_S)
+            asked = f"{url.rstrip('/').removesuffix('/Products')}/Products?$top=1" if is_odata(url) else url
+            answer = session.get(asked, timeout=TIMEOUT_S)
         if answer.status_code != requests.codes.ok:
             return f"HTTP {answer.status_code}"
+        if is_odata(url):
+            return None if "value" in answer.json() else "an answer that isn't OData"
         return None if "stac_version" in answer.json() else "an answer that isn't STAC"
     except requests.JSONDecodeError:
         return "an answer that isn't JSON"

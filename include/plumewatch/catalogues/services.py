@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from plumewatch.catalogues import planetary_computer
 from plumewatch.catalogues.catalogue import Catalogue
 from plumewatch.catalogues.data_space import EodataAccess
+from plumewatch.catalogues.odata import COLLECTIONS, ODataCatalogue, is_odata
 from plumewatch.catalogues.stac import REQUESTS_PER_S, StacApi, StacCatalogue
 from plumewatch.errors import ConfigurationError, redact
 from plumewatch.models import DEFAULT_COLLECTION, SENTINEL_HUB, STAC, Area
@@ -31,6 +32,12 @@ def catalogue_of(area: Area, settings: Settings, apis: dict[str, StacApi] | None
     if flaw := address_flaw(url):
         where = f"area {area.name}: stac_api" if area.stac_api else "PLUMEWATCH_STAC_API"
         raise ConfigurationError(f"{where} {redact(url)!r}: {flaw}; allowed: an address such as https://host/v1")
+    if is_odata(url):
+        collection = area.collection or DEFAULT_COLLECTION
+        if collection not in COLLECTIONS:
+            allowed = f"{' or '.join(COLLECTIONS)} of {redact(url)}: products of level 2A"
+            raise ConfigurationError(f"area {area.name}: collection {collection!r}; allowed: {allowed}")
+        return ODataCatalogue(url, collection, _access(url, settings))
     apis = {} if apis is None else apis
     api = apis.get(url) or apis.setdefault(url, StacApi(url, _requests_per_s(url)))
     return StacCatalogue(api, area.collection or DEFAULT_COLLECTION, _access(url, settings))

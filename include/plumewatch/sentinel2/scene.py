@@ -26,7 +26,9 @@ MADE = ("s2:generation_time", "processing:datetime")
 CHANGED = ("updated", "published", "created")
 NO_CONTENT = ("updated", "datetime")
 """Properties that may be others though nothing has changed: some catalogues state as `updated` when they were asked."""
-OF_FILE = ("file:checksum", "checksum:multihash", "file:size", "file:local_path")
+OF_FILE = ("file:checksum", "checksum:multihash", "checksum", "file:size")
+LISTED = "plumewatch:listed"
+"""Of an asset that a bucket's listing shows, and not what the catalogue says of the product: `catalogues/odata.py`."""
 PLATFORM = re.compile(r"sentinel-2[a-z]")
 ZONE_DEG, FIRST_MERIDIAN_DEG, DEGREES_PER_HOUR = 6, -183, 15.0  # of UTM: zone 1 has its meridian at 177 W
 
@@ -230,6 +232,7 @@ def content_of(item: Mapping[str, Any]) -> str:
     files = {
         key: [re.sub(r"[?#].*", "", str(asset.get("href"))).rpartition("/")[2], *map(asset.get, OF_FILE)]
         for key, asset in dict(item.get("assets") or {}).items()
+        if not asset.get(LISTED)
     }
     said = {name: value for name, value in properties.items() if name not in NO_CONTENT and value is not None}
     content = (item.get("id"), item.get("collection"), time, item.get("geometry"), said, files)
