@@ -28,6 +28,7 @@ from sentinelhub import BBox, MimeType, ResamplingType, SentinelHubRequest
 
 from plumewatch import storage
 from plumewatch.catalogues.hub_client import asking
+from plumewatch.catalogues.own_tile import in_own_tile, own_tile
 from plumewatch.catalogues.processing_units import Spending, predict_units
 from plumewatch.catalogues.sentinel_hub import SentinelHub, time_range
 from plumewatch.errors import InputError, ServiceError, reading, redact
@@ -55,7 +56,6 @@ from plumewatch.sentinel2.evalscript import (
     write_classes_script,
 )
 from plumewatch.sentinel2.item_bands import StackedBands, surroundings_px, warn_of_copies, with_surroundings
-from plumewatch.sentinel2.own_tile import in_own_tile, own_tile
 from plumewatch.sentinel2.reflectance import NODATA, SCALE, ReflectanceRule, check_numbers
 from plumewatch.sentinel2.scene import observed_at_utc
 

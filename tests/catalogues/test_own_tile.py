@@ -8,9 +8,9 @@ import numpy as np
 import pystac
 import pytest
 import shapely
+from plumewatch.catalogues.own_tile import in_own_tile, own_tile
 from plumewatch.errors import InputError
 from plumewatch.models import Grid
-from plumewatch.sentinel2.own_tile import in_own_tile, own_tile
 from rasterio.warp import transform_bounds
 
 TILE = (399960.0, 2690220.0, 509760.0, 2800020.0)  # 40RDN
