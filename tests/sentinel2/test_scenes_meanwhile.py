@@ -27,15 +27,21 @@ def while_pixels_are_made(run: Callable[..., Any], scenes: Path, tmp_path: Path)
     """The block runs while the job has its files written and waits for the area's lock; its result is in the list."""
     done: list[Any] = []
     job = threading.Thread(target=lambda: done.append(run()))
+    before = written(tmp_path)
     with storage.lock(str(scenes / "area=dune")):
         job.start()
         ends_at = time.monotonic() + 60
-        while not list((tmp_path / "pixels").rglob("*.parquet")):
+        while written(tmp_path) == before:
             assert job.is_alive() and time.monotonic() < ends_at
             time.sleep(0.02)
         yield done
     job.join(60)
     assert done
+
+
+def written(tmp_path: Path) -> dict[Path, int]:
+    """Files of pixels, and when each was written."""
+    return {path: path.stat().st_mtime_ns for path in (tmp_path / "pixels").rglob("*.parquet")}
 
 
 def shown(tmp_path: Path) -> set[str]:
