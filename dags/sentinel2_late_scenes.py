@@ -39,7 +39,7 @@ PARAMS = {
 @task
 def search_late() -> list[dict[str, Any]]:
     """Ask the catalogues what they have of days that were ingested, and compare it with what they had."""
-    from plumewatch.sentinel2.late_scenes import keep_found, runs_of, search_late_scenes
+    from plumewatch.sentinel2.completeness.late_scenes import keep_found, runs_of, search_late_scenes
 
     context, settings = get_current_context(), load_settings()
     params, key = context["params"], partition_key(context, DAY)
@@ -58,7 +58,7 @@ def search_late() -> list[dict[str, Any]]:
 @task(trigger_rule="none_failed")
 def remember() -> None:
     """Remember what was seen, now that the runs for what is late are there."""
-    from plumewatch.sentinel2.late_scenes import FOLDER, remember_found
+    from plumewatch.sentinel2.completeness.late_scenes import FOLDER, remember_found
 
     settings = load_settings()
     with summarised() as summary:

@@ -14,8 +14,8 @@ from plumewatch.gases import CH4
 from plumewatch.models import FailedScene
 from plumewatch.observations import note_waiting, read_observations, write_observations
 from plumewatch.rasters.scene_store import scene_paths
+from plumewatch.sentinel2.completeness.gap_report import close_gaps, report_gaps
 from plumewatch.sentinel2.day_search import observation_of
-from plumewatch.sentinel2.gap_report import close_gaps, report_gaps
 from plumewatch.sentinel2.ingest import fetch_area_scene, record_missing_scenes
 from plumewatch.sentinel2.presence import find_flaw
 from plumewatch.settings import Settings

@@ -12,9 +12,9 @@ import shapely
 from plumewatch import storage
 from plumewatch.failures import FailureBook
 from plumewatch.rasters.scene_store import scene_paths
+from plumewatch.sentinel2.completeness.gap_report import GapReport, close_gaps
+from plumewatch.sentinel2.completeness.gaps import Gap, find_gaps
 from plumewatch.sentinel2.day_search import search_day
-from plumewatch.sentinel2.gap_report import GapReport, close_gaps
-from plumewatch.sentinel2.gaps import Gap, find_gaps
 from plumewatch.sentinel2.ingest import fetch_area_scene
 from plumewatch.sentinel2.presence import known_areas
 from plumewatch.settings import Settings

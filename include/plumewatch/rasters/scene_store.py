@@ -6,9 +6,11 @@ that was looked at and left has `_<scene_id>.skipped.json` alone.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +83,34 @@ def list_scenes(path: str, dates: Sequence[str] | None = None) -> list[ScenePath
     return [found[item] for item in sorted(found)]
 
 
+def versions_of(scenes: Sequence[ScenePaths]) -> dict[str, str | None]:
+    """Return which version of each scene there is: the checksum of its item by the item's path, None without one."""
+    found: dict[str, str | None] = {}
+    for scene in scenes:
+        try:
+            found[scene.item] = checksum(storage.read_bytes(scene.item))
+        except FileNotFoundError:
+            found[scene.item] = None
+    return found
+
+
+@contextlib.contextmanager
+def unchanged(folders: Sequence[str]) -> Iterator[None]:
+    """Keep other runs from publishing or withdrawing scenes of partition folders' areas.
+
+    Where no run of ours can: a folder on a disk that never had a lock, or that may not be written to, is left as it is.
+    """
+    with contextlib.ExitStack() as held:
+        for area in sorted({storage.parent(folder) for folder in folders}):
+            if not storage.is_local(area) or storage.exists(storage.join(area, storage.LOCK)):
+                try:
+                    held.enter_context(storage.lock(area))
+                except OSError as error:
+                    if not isinstance(error, PermissionError) and error.errno != errno.EROFS:
+                        raise
+        yield
+
+
 def _scene_id(name: str) -> str | None:
     if name.endswith(".json"):
         return name.removesuffix(".json")
@@ -92,8 +122,9 @@ def _scene_id(name: str) -> str | None:
 def withdraw_scene(scenes_root: str, area: str, date: str, scene_id: str) -> None:
     """Remove a stacked scene that a newer product replaces, the item first; nothing there is fine."""
     paths = scene_paths(scenes_root, area, date, scene_id)
-    storage.delete(paths.skip_note)
-    withdraw_scene_files(paths)
+    with storage.lock(storage.parent(paths.folder)):
+        storage.delete(paths.skip_note)
+        withdraw_scene_files(paths)
 
 
 def withdraw_scene_files(paths: ScenePaths) -> None:

@@ -20,8 +20,8 @@ from plumewatch.models import FailedScene
 from plumewatch.observations import read_observations, waiting_days, write_observations
 from plumewatch.progress import followed
 from plumewatch.rasters.scene_store import ScenePaths, scene_paths
+from plumewatch.sentinel2.completeness.gaps import Gap, find_gaps, methane_areas, was_left
 from plumewatch.sentinel2.day_search import DaySearch, FoundScene, search_days, search_until_answered
-from plumewatch.sentinel2.gaps import Gap, find_gaps, methane_areas, was_left
 from plumewatch.sentinel2.ingest import SCENES
 from plumewatch.sentinel2.presence import AreaDay, find_flaws, find_pixels, known_areas
 from plumewatch.settings import Settings
