@@ -28,6 +28,7 @@ BENCHMARKS = {
     "methane.area": ("methane_area", "search_of_an_area"),
     "methane.areas": ("methane_areas", "thousand_areas"),
     "airflow.overhead": ("airflow_overhead", "overhead"),
+    "storage.requests": ("s3_requests", "requests_of_tasks"),
 }
 FOLDER = CHECKOUT / "tests" / "benchmarks"
 ONE_THREAD = dict.fromkeys(

@@ -47,6 +47,12 @@ def task_times(home: Path) -> list[TaskTime]:
     return [_task_time(home, *row) for row in rows]
 
 
+def runs_of(home: Path) -> list[tuple[str, str | None]]:
+    """Return the runs of the Airflow in `home` in their order: DAG and partition key."""
+    with closing(sqlite3.connect(f"file:{home / 'airflow.db'}?mode=ro", uri=True)) as connection:
+        return connection.execute("SELECT dag_id, partition_key FROM dag_run ORDER BY start_date").fetchall()
+
+
 def _task_time(
     home: Path, dag_id: str, run_id: str, task_id: str, index: int, attempt: int, ready: str, start: str, end: str
 ) -> TaskTime:

@@ -1,7 +1,7 @@
-"""Every task of a demonstration in one process that has loaded all, one after the other: the seconds of their code.
+"""Tasks of DAG runs in one process that has loaded all, one after the other: the seconds of their code, S3 requests.
 
-`transforms_alone.py AIRFLOW_DB`: the runs that this database has, in their order, by `dag.test`; only the tasks'
-functions are timed. Spark jobs run in this process, on the server of the settings.
+`transforms_alone.py RUNS [LOG]`: RUNS is JSON, DAG and key of each. They run by `dag.test`; only functions of tasks
+count. Spark jobs run in this process, on the server of the settings. LOG is the access log of the S3 server.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sqlite3
+import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
+from dataclasses import asdict, dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,25 @@ JOBS = (
     "rasters_to_pixels", "detect_methane_plumes", "match_sources", "granules_to_soundings", "detect_co2_peaks",
 )  # fmt: skip
 
-taken: dict[str, float] = {}
-"""Seconds by task."""
+REQUEST = re.compile(r'"(GET|HEAD|PUT|POST|DELETE) ')
 
 
-def main(database: str) -> None:
-    """Run all, and print the seconds as a line of JSON."""
+@dataclass
+class Taken:
+    """What all instances of a task took."""
+
+    n: int = 0
+    seconds: float = 0.0
+    requests: Counter[str] = field(default_factory=Counter)
+    """By method."""
+
+
+taken: dict[str, Taken] = {}
+"""By `dag_id.task_id`."""
+
+
+def main(runs: list[tuple[str, str | None]], log: Path | None) -> None:
+    """Run all, and print what they took as a line of JSON."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
     from airflow.utils.db import initdb
@@ -53,35 +67,34 @@ def main(database: str) -> None:
     DagBundlesManager().sync_bundles_to_db()
     bag = DagBag(dag_folder=str(CHECKOUT / "dags"), bundle_path=CHECKOUT / "dags", bundle_name="dags-folder")
     sync_bag_to_db(bag, "dags-folder", None)
-    for dag_id, key in _runs(Path(database)):
-        _test(_timed(bag.dags[dag_id]), key)
-    print(json.dumps({"seconds": sum(taken.values()), "by_task": taken}))
+    for dag_id, key in runs:
+        _test(_timed(bag.dags[dag_id], log), key)
+    print(json.dumps({name: asdict(of_task) for name, of_task in taken.items()}))
 
 
-def _runs(database: Path) -> list[tuple[str, str | None]]:
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        return connection.execute("SELECT dag_id, partition_key FROM dag_run ORDER BY start_date").fetchall()
-
-
-def _timed(dag: Any) -> Any:
-    """Have the functions of the DAG's tasks say how long they take."""
+def _timed(dag: Any, log: Path | None) -> Any:
+    """Have the functions of the DAG's tasks say how long they take, and what they ask of the S3 server."""
     for task in dag.tasks:
         if hasattr(task, "python_callable"):
-            task.python_callable = _timing(task.task_id, task.python_callable)
+            task.python_callable = _timing(f"{dag.dag_id}.{task.task_id}", task.python_callable, log)
     return dag
 
 
-def _timing(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def _timing(name: str, function: Callable[..., Any], log: Path | None) -> Callable[..., Any]:
     if hasattr(function, "is_timed"):
         return function
 
     @wraps(function)
     def timed(*arguments: Any, **named: Any) -> Any:
+        of_task, began_at = taken.setdefault(name, Taken()), log.stat().st_size if log else 0
         started = time.perf_counter()
         try:
             return function(*arguments, **named)
         finally:
-            taken[name] = taken.get(name, 0.0) + time.perf_counter() - started
+            of_task.n += 1
+            of_task.seconds += time.perf_counter() - started
+            if log:
+                of_task.requests.update(REQUEST.findall(log.read_text(encoding="utf-8")[began_at:]))
 
     timed.is_timed = True  # type: ignore[attr-defined]
     return timed
@@ -108,8 +121,6 @@ def _test(dag: Any, key: str | None) -> None:
 
 def _run_here(jobs: dict[str, Any], command: list[str]) -> tuple[int, str, str]:
     """Run a Spark job in this process, and return what its process would have said."""
-    from dataclasses import asdict
-
     from plumewatch.errors import PlumewatchError
     from plumewatch.jobs import EXIT_GOOD, EXIT_NOTHING_DONE, EXIT_SOME_BAD
 
@@ -122,4 +133,4 @@ def _run_here(jobs: dict[str, Any], command: list[str]) -> tuple[int, str, str]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(json.loads(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
