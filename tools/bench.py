@@ -22,6 +22,7 @@ BENCHMARKS = {
     "oco2.scan": ("oco2_scan", "scan_against_the_seed"),
     "oco2.month": ("oco2_month", "month_of_orbits"),
     "oco2.granules": ("oco2_granules", "extraction"),
+    "oco2.processor": ("oco2_processor", "processor_time"),
     "sentinel2.stack": ("sentinel2_stack", "stack_of_a_scene"),
     "sentinel2.search": ("sentinel2_search", "search_of_areas"),
     "sentinel2.pixels": ("pixels_tile", "whole_tile"),

@@ -35,7 +35,7 @@ JOBS = (
     "rasters_to_pixels", "detect_methane_plumes", "match_sources", "granules_to_soundings", "detect_co2_peaks",
 )  # fmt: skip
 
-REQUEST = re.compile(r'"(GET|HEAD|PUT|POST|DELETE) ')
+REQUEST = re.compile(r" s3_(\w+) ")
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Taken:
     n: int = 0
     seconds: float = 0.0
     requests: Counter[str] = field(default_factory=Counter)
-    """By method."""
+    """By what was asked for, such as GetObject."""
 
 
 taken: dict[str, Taken] = {}
