@@ -13,7 +13,8 @@ import pytest
 from tools.checkout import CHECKOUT
 
 INGEST = "sentinel2_daily_ingest"
-SCENES = [{"key": "2025-08-20", "area": area, "scene_id": f"S2_{area}"} for area in ("a", "b")]
+TUPLE = {"__classname__": "builtins.tuple", "__version__": 1, "__data__": ["older"]}
+SCENES = [{"key": "2025-08-20", "area": area, "scene_id": f"S2_{area}", "older": TUPLE} for area in ("a", "b")]
 DID = (
     "CREATE TABLE dag_run (dag_id, run_id, partition_key)",
     f"INSERT INTO dag_run VALUES ('{INGEST}', 'r1', '2025-08-20')",

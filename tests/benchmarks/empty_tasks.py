@@ -85,6 +85,13 @@ def _body(task_id: str, did: Path, outlets: dict[str, Any]) -> Callable[..., Any
             raise AirflowFailException("as in the demonstration")
         if of_run.get("state") == "skipped" and "value" not in of_run:
             raise AirflowSkipException("as in the demonstration")
-        return of_run.get("value")
+        return _plain(of_run.get("value"))
 
     return nothing
+
+
+def _plain(value: Any) -> Any:
+    """What an XCom holds, tuples as lists: it may not be stored as Airflow had written it."""
+    if isinstance(value, dict):
+        return _plain(value["__data__"]) if "__data__" in value else {k: _plain(v) for k, v in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list) else value

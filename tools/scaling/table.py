@@ -54,6 +54,7 @@ def rows(costs: Numbers, volumes: Numbers) -> list[Row]:
         Row("pixels, rows of `pixels`", "million a day", pixels),
         Row("OCO-2 orbits", "a day", v["orbits_a_day"]),
         Row("soundings, rows of `soundings`", "a day", soundings),
+        Row("searches of catalogues", "thousand requests a day", v["areas"] * c["searches_a_day_area"] / 1e3),
         Row("read from catalogues of Sentinel-2", "GB a day", scenes * c["read_mb_scene"] / 1e3),
         Row("read from NASA's archive", "GB a day", v["granule_mb"] / 1e3),
         Row("stored: `scenes`", "GB a day", scenes_gb),
