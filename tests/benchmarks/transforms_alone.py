@@ -69,7 +69,7 @@ def main(runs: list[tuple[str, str | None]], log: Path | None) -> None:
     sync_bag_to_db(bag, "dags-folder", None)
     for dag_id, key in runs:
         _test(_timed(bag.dags[dag_id], log), key)
-    print(json.dumps({name: asdict(of_task) for name, of_task in taken.items()}))
+    print(json.dumps({name: vars(of_task) for name, of_task in taken.items()}))
 
 
 def _timed(dag: Any, log: Path | None) -> Any:
