@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields
 from typing import Any
 from urllib.parse import urlsplit
 
-from cron_descriptor import Options, get_description
 from plumewatch.gases import GASES
 from plumewatch.inventory.refresh import INVENTORIES
 from plumewatch.settings import Settings
@@ -98,9 +97,9 @@ def _node(dag: Any) -> DagNode:
 
 def _schedule(timetable: Any) -> str:
     if expression := getattr(timetable, "expression", None):
-        options = Options()
-        options.use_24hour_time_format = True
-        said = get_description(expression, options).removeprefix("At ")
+        from airflow.timetables.trigger import CronTriggerTimetable  # once Airflow has its home
+
+        said = CronTriggerTimetable(expression, timezone="UTC").description.removeprefix("At ")
         return f"{said[0].lower()}{said[1:]} (UTC)"
     return ", ".join(_assets(getattr(timetable, "asset_condition", None))) or "by hand"
 
