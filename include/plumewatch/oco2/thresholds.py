@@ -77,6 +77,8 @@ class CandidateRule:
     flank_sigmas: float
     dip_ppm: float
     valley: float
+    tried_valley: float
+    least_top: float
     min_seen_share: float
     max_sigma_km: float
     correlation_sigmas: float
