@@ -8,7 +8,7 @@ import pytest
 from lite_granules import along_km
 from planted import Planted, planted_columns, soundings_of
 from plumewatch.oco2.fit import fit_plume
-from plumewatch.oco2.neighbours import _uphill, two_parts
+from plumewatch.oco2.neighbours import _cuts, _uphill, two_parts
 from plumewatch.oco2.peaks import PeakSearch, find_peaks
 from plumewatch.oco2.scan import Scan
 from plumewatch.oco2.seed_method import find_peaks_seed
@@ -138,13 +138,11 @@ def test_two_plants_beside_each_other_are_two_rows(apart_km: float) -> None:
     assert [p.fit.amplitude_ppm_km for p in found] == pytest.approx([p.amplitude_ppm_km for p in plumes], rel=0.3)
 
 
-def test_two_plumes_with_a_valley_half_as_deep_as_the_lower_are_two_rows() -> None:
-    plumes = [Planted(500, 3.0, 4.5), Planted(517, 2.1, 4.5)]
-    found = [
-        len(accepted(find_peaks(track_of(planted_columns(np.random.default_rng(seed), 1000, plumes)))))
-        for seed in (15, 16, 17, 18)
-    ]
-    assert found == [1, 2, 2, 2]  # noise fills the first one's valley
+@pytest.mark.parametrize(("valley", "apart", "n_cuts"), [(0.42, 6, 1), (0.5, 6, 0), (0.1, 4, 0)])
+def test_two_are_parted_by_a_valley_and_ten_kilometres(valley: float, apart: int, n_cuts: int) -> None:
+    """`valley` is a share of the lower top, which is `apart` rows of 2.25 km from the higher one."""
+    profile = np.interp(np.arange(20.0), [0, 6, 6 + apart / 2, 6 + apart, 19], [0, 3, 2 * valley, 2, 0])
+    assert len(_cuts(profile, np.eye(20) * 1e-4, [6, 6 + apart], 10.0 / 2.25)) == n_cuts
 
 
 def test_a_part_is_at_the_top_of_its_hill() -> None:

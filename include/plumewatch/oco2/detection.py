@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from plumewatch.gases import CURVE_FIT_SEED, SCAN
+from plumewatch.oco2.area_maps import find_sections
 from plumewatch.oco2.flux import (
     PeakEmission,
     Section,
@@ -80,6 +81,8 @@ def detect_peaks(
     peaks: list[DetectedPeak] = []
     for track in compute_overpasses(soundings):
         search = METHODS[method](track) if len(track) else PeakSearch((), 0.0, 0.0, float("nan"))
+        if track.is_place and method == SCAN:
+            search = replace(search, peaks=find_sections(track, search.peaks))
         wind = read_wind(track, search) if read_wind and search.peaks else None
         peaks += [_detected(track, peak, method, wind) for peak in search.peaks]
         found.append((track, search))

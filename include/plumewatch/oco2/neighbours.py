@@ -45,10 +45,10 @@ def fit_neighbours(scan: Scan, parts: Sequence[PeakFit], others: Sequence[PlumeS
     profile = prior @ explained
     uncertain = prior - prior @ inverse @ prior
     background = value - profile - rows.variance_ppm2[at] * explained
-    tops = [int(np.clip(round(shape.centre) - at[0], 0, len(at) - 1)) for shape in shapes]
+    tops = [_uphill(profile, int(np.clip(round(shape.centre) - at[0], 0, len(at) - 1))) for shape in shapes]
     if profile.max() <= 0:
         return [strongest]
-    cuts = _cuts(profile, uncertain, [_uphill(profile, top) for top in tops])
+    cuts = _cuts(profile, uncertain, tops, peak_thresholds().candidates.separation_km / rows.km_per_row)
     plumes = []
     for first, last in zip([0, *cuts], [*cuts, len(at)], strict=True):
         inside = (np.arange(len(at)) >= first) & (np.arange(len(at)) < last)
@@ -74,8 +74,8 @@ def _uphill(profile: Floats, at: int) -> int:
     return at if higher == at else _uphill(profile, higher)
 
 
-def _cuts(profile: Floats, uncertain: Floats, tops: Sequence[int]) -> list[int]:
-    """Rows at which the enhancement of several parts, whose middles are at `tops` in order, falls apart."""
+def _cuts(profile: Floats, uncertain: Floats, tops: Sequence[int], least_apart: float) -> list[int]:
+    """Rows at which the enhancement of several parts, whose tops are so far apart at least, falls between them."""
     valley = peak_thresholds().candidates.valley
     cuts: list[int] = []
     pieces = [[top] for top in tops]
@@ -88,7 +88,7 @@ def _cuts(profile: Floats, uncertain: Floats, tops: Sequence[int]) -> list[int]:
         parts = slice(start, cut), slice(cut, len(profile))
         is_more = all(profile[p].sum() > math.sqrt(max(float(uncertain[p, p].sum()), 0.0)) for p in parts)
         lower = min(profile[left], profile[right])
-        if len(between) > 2 and lower > 0 and profile[cut] < valley * lower and is_more:
+        if right - left >= least_apart and lower > 0 and profile[cut] < valley * lower and is_more:
             cuts.append(cut)
             k += 1
         else:
@@ -108,6 +108,8 @@ def two_parts(scan: Scan, fit: PeakFit, others: list[PlumeShape], accepting: flo
         return None  # in a gap a plume may do what it likes
     sides = slice(0, cut), slice(cut, len(profile))
     shapes = [_shape(row[side], profile[side]) for side in sides]
+    if (shapes[1].centre - shapes[0].centre) * scan.rows.km_per_row < peak_thresholds().candidates.separation_km:
+        return None
     first, second = sorted(range(2), key=lambda k: -shapes[k].height_ppm)
     scan.update([*others, shapes[first]], shapes[first])
     half_row = round(HALF * shapes[second].centre)

@@ -24,6 +24,9 @@ class PlaceRule:
     """Sweeps over one place."""
 
     reach_km: float
+    least_side_km: float
+    plume_sigmas: float
+    begin_gain: float
 
 
 @dataclass(frozen=True)
