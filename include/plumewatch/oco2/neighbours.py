@@ -48,7 +48,8 @@ def fit_neighbours(scan: Scan, parts: Sequence[PeakFit], others: Sequence[PlumeS
     tops = [_uphill(profile, int(np.clip(round(shape.centre) - at[0], 0, len(at) - 1))) for shape in shapes]
     if profile.max() <= 0:
         return [strongest]
-    cuts = _cuts(profile, uncertain, tops, peak_thresholds().candidates.separation_km / rows.km_per_row)
+    least_apart = round(peak_thresholds().candidates.separation_km / rows.km_per_row)
+    cuts = _cuts(profile, uncertain, tops, least_apart)
     plumes = []
     for first, last in zip([0, *cuts], [*cuts, len(at)], strict=True):
         inside = (np.arange(len(at)) >= first) & (np.arange(len(at)) < last)
@@ -74,8 +75,8 @@ def _uphill(profile: Floats, at: int) -> int:
     return at if higher == at else _uphill(profile, higher)
 
 
-def _cuts(profile: Floats, uncertain: Floats, tops: Sequence[int], least_apart: float) -> list[int]:
-    """Rows at which the enhancement of several parts, whose tops are so far apart at least, falls between them."""
+def _cuts(profile: Floats, uncertain: Floats, tops: Sequence[int], least_apart: int) -> list[int]:
+    """Rows at which the enhancement falls between several parts, whose tops are so many rows apart at least."""
     valley = peak_thresholds().candidates.valley
     cuts: list[int] = []
     pieces = [[top] for top in tops]
