@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -83,8 +84,9 @@ class Track:
 
     def at(self, which: NDArray[np.bool_]) -> Track:
         """Some of the soundings."""
-        parts = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Track(**{name: v[which] if isinstance(v, np.ndarray) else v for name, v in parts.items()})
+        values = [(f.name, getattr(self, f.name)) for f in fields(self)]
+        of_soundings: dict[str, Any] = {name: v[which] for name, v in values if isinstance(v, np.ndarray)}
+        return replace(self, **of_soundings)
 
     def bearing_deg(self, distance_km: float) -> float:
         """Direction of flight at a place of the track, of the axis over a place; degrees from north in [0, 360).
