@@ -253,6 +253,7 @@ def test_a_map_s_wind_may_be_off_by_ten_degrees() -> None:
     columns |= {"Meteorology/windspeed_u_met": turned.real, "Meteorology/windspeed_v_met": turned.imag}
     [peak] = detect_peaks(soundings_of(columns)).peaks
     assert peak.row["amplitude_ppm_km"] == pytest.approx(30.0, rel=0.2)
+    assert peak.details and peak.details["cross_section_along"].startswith("an axis across the wind")
 
 
 @pytest.mark.parametrize("wind_m_s", [0.5, np.nan])
