@@ -76,6 +76,14 @@ def test_a_cell_may_be_in_several_zones_and_a_point_is_in_the_cell_around_it() -
     assert cells.cell[cells.starts[3]] == 15
 
 
+def test_points_share_their_cell_with_each_other_and_with_the_polygon_beside_them() -> None:
+    field, beside = shapely.box(0, 2, 1.8, 4), shapely.Point(1.9, 3.5)  # outside of it, in its cell
+    plots = shapely.MultiPoint([(1.1, 3.9), (1.2, 3.8), (3.5, 0.5), (9.0, 9.0)])
+    cells = find_zone_cells([beside, field, plots, shapely.Point(4.0, 1.0)], Affine(1, 0, 0, 0, -1, 4), (4, 4))
+    of_zones = [cells.cell[cells.zone == number].tolist() for number in range(4)]
+    assert of_zones == [[1], [0, 1, 4, 5], [1, 15], []]
+
+
 @pytest.mark.parametrize("name", INDEX_BANDS)
 def test_an_index_follows_its_equation_and_is_nan_without_data(name: str) -> None:
     bands = {band: np.float32([0.5, 0.6, np.nan]) - i / 5 for i, band in enumerate(INDEX_BANDS[name])}

@@ -12,6 +12,8 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.features import rasterize
 
+POINTS = ("Point", "MultiPoint")
+
 
 @dataclass(frozen=True, eq=False)
 class ZoneCells:
@@ -37,9 +39,11 @@ def find_zone_cells(shapes: Sequence[Any], transform: Affine, shape: tuple[int, 
     """Return the cells whose centre is in each of the `shapes` (shapely, in the raster's system).
 
     A point is in the cell around it. It is GDAL's rule, and that of rasterstats without all_touched. Zones that overlap
-    share cells; those that don't are drawn in one go.
+    share cells; polygons that don't are drawn in one go.
     """
-    found, zones = [], []
+    places = [i for i, one in enumerate(shapes) if one.geom_type in POINTS and not one.is_empty]
+    found = [_cells_around(shapes[i], transform, shape) for i in places]
+    zones = [np.full(len(cells), i + 1) for i, cells in zip(places, found, strict=True)]
     for layer in _layers_without_overlap(shapes):
         drawn = rasterize(
             [(shapes[i], i + 1) for i in layer], out_shape=shape, transform=transform, fill=0, dtype=np.int32
@@ -55,9 +59,18 @@ def find_zone_cells(shapes: Sequence[Any], transform: Affine, shape: tuple[int, 
     return ZoneCells(cell[order], starts)
 
 
+def _cells_around(points: Any, transform: Affine, shape: tuple[int, int]) -> NDArray[np.int64]:
+    """The cells that hold a point or several, each once."""
+    x, y = shapely.get_coordinates(points).T
+    col, row = (np.floor(place).astype(np.int64) for place in ~transform * (x, y))
+    is_there = (row >= 0) & (row < shape[0]) & (col >= 0) & (col < shape[1])
+    cells: NDArray[np.int64] = np.unique(row[is_there] * shape[1] + col[is_there])
+    return cells
+
+
 def _layers_without_overlap(shapes: Sequence[Any]) -> list[list[int]]:
-    """Share the shapes out into layers in which no two have more than an edge in common."""
-    drawn = [i for i, one in enumerate(shapes) if not one.is_empty]
+    """Share the polygons out into layers in which no two have more than an edge in common."""
+    drawn = [i for i, one in enumerate(shapes) if not one.is_empty and one.geom_type not in POINTS]
     tree = shapely.STRtree([shapes[i] for i in drawn])
     neighbours: dict[int, set[int]] = {}
     pairs = tree.query([shapes[i] for i in drawn], predicate="intersects").T
