@@ -12,7 +12,7 @@ import shapely
 from known_zones import write_zones
 from plumewatch.errors import InputError
 from plumewatch.zones.hexagons import hexagons_over
-from plumewatch.zones.zone_files import read_zones
+from plumewatch.zones.zone_files import list_zone_files, read_zones
 
 BOW_TIE = shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
 
@@ -38,6 +38,7 @@ def test_odd_zones_are_named_and_the_others_go_on(tmp_path: Path) -> None:
         "bow": BOW_TIE, "empty": shapely.Polygon(), "line": shapely.LineString([(0, 0), (1, 1)]), "round": circle,
         "many": shapely.MultiPolygon([shapely.box(0, 0, 1, 1), shapely.box(3, 3, 4, 4)]), "point": shapely.Point(1, 1),
         "hole": shapely.box(0, 0, 9, 9).difference(shapely.box(3, 3, 4, 4)), None: shapely.box(0, 0, 1, 1),
+        "flat": shapely.Polygon([(0, 0), (5, 5), (9, 9)]),
     }  # fmt: skip
     path = tmp_path / "odd.gpkg"
     frame = geopandas.GeoDataFrame(
@@ -49,10 +50,11 @@ def test_odd_zones_are_named_and_the_others_go_on(tmp_path: Path) -> None:
     assert [zone.zone_id for zone in zones.zones] == ["bow", "hole", "many", "point", "round"]
     assert zones.mended == ("bow",) and zones.zones[0].shape.area == pytest.approx(2.0)
     assert len(shapely.get_coordinates(zones.zones[-1].shape)) > 100_000
-    assert set(refused) == {"zone empty", "zone line", "zone many", "feature 8"}
-    for where, word in {"zone empty": "empty", "zone line": "LineString", "feature 8": "no id"}.items():
+    assert set(refused) == {"zone empty", "zone line", "zone many", "zone flat", "feature 8"}
+    words = {"zone empty": "empty", "zone line": "LineString", "zone flat": "without an area", "feature 8": "no id"}
+    for where, word in words.items():
         assert str(path) in refused[where] and word in refused[where]
-    assert "feature 9 has the id of feature 5" in refused["zone many"]
+    assert "feature 10 has the id of feature 5" in refused["zone many"]
 
 
 def test_files_that_cannot_be_used_are_refused_by_name(tmp_path: Path) -> None:
@@ -76,6 +78,16 @@ def test_files_that_cannot_be_used_are_refused_by_name(tmp_path: Path) -> None:
             read_zones(str(file), layer, column, refuse)
         assert file.name in str(caught.value)
     assert read_zones(str(two), "other", None, refuse).name == "two_other"
+
+
+def test_two_files_of_one_name_are_refused_as_one_would_replace_the_other(tmp_path: Path) -> None:
+    for name in ("fields.gpkg", "plots.geojson"):
+        write_zones(tmp_path / name, {"a": shapely.box(0, 0, 1, 1)}, crs=4326)
+    listed = [one["zones_path"].rsplit("/", 1)[-1] for one in list_zone_files(str(tmp_path))]
+    assert listed == ["fields.gpkg", "plots.geojson"]
+    write_zones(tmp_path / "fields.shp", {"a": shapely.box(0, 0, 1, 1)}, crs=4326)
+    with pytest.raises(InputError, match=r"fields\.gpkg.*fields\.shp.*a name of its own"):
+        list_zone_files(str(tmp_path))
 
 
 def test_hexagons_cover_an_outline_and_none_is_beside_it() -> None:

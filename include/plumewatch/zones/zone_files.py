@@ -26,18 +26,25 @@ Refused = Callable[[str, InputError], None]
 
 
 def list_zone_files(folder: str) -> list[dict[str, str]]:
-    """Return the zone files of a folder as arguments of the job: `zones_path`; no such folder has none."""
+    """Return the zone files of a folder as arguments of the job: `zones_path`; no such folder has none.
+
+    Raises InputError where two of them differ in their ending alone: one would replace the other's statistics.
+    """
     if not storage.exists(folder):
         return []
-    return [{"zones_path": file} for file in sorted(storage.list_files(folder)) if file.lower().endswith(SUFFIXES)]
+    files = [file for file in sorted(storage.list_files(folder)) if file.lower().endswith(SUFFIXES)]
+    stems = [Path(file).stem for file in files]
+    if alike := [file for file, stem in zip(files, stems, strict=True) if stems.count(stem) > 1]:
+        raise InputError(folder, f"files of one name: {some_of(alike, MOST_NAMED)}", "a name of its own for each")
+    return [{"zones_path": file} for file in files]
 
 
 def read_zones(file: str, layer: str | None, id_column: str | None, refused: Refused) -> Zones:
     """Return the zones of a file. Without `id_column` ids are in the first of the columns zone_id, id and name that
     tells all features apart, else they are the features' numbers, from 1.
 
-    A polygon that crosses itself is made valid. Empty and missing geometries, lines, and features without an id or with
-    that of another one are told to `refused`, and the others go on.
+    A polygon that crosses itself is made valid. Empty and missing geometries, lines, polygons without an area, and
+    features without an id or with that of another one are told to `refused`, and the others go on.
 
     Raises InputError where the file can't be read, has no coordinate system, several layers and no `layer`, no such
     layer or column, or no zone that can be used; ServiceError where a bucket doesn't deliver it.
@@ -107,7 +114,10 @@ def _usable(
         seen[zone_id] = number
         shape = shapely.force_2d(shape)
         if not shape.is_valid:
-            shape = shapely.make_valid(shape, method="structure")
+            shape = shapely.make_valid(shape, method="structure", keep_collapsed=False)
+            if shape.is_empty:
+                refused(where, InputError(f"{file}, {where}", "an outline without an area", "a polygon or a point"))
+                continue
             mended.append(zone_id)
         zones.append(Zone(zone_id, shape))
     return zones, mended
