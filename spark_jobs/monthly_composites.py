@@ -77,8 +77,6 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
         written = sorted(row["item"] for row in rows if row["item"])
         for item in written:
             log.info("%s", item)
-    if failures and not written:
-        raise NothingDone(list(failures.values()))
     scenes = [(scene.paths.area, scene.paths.scene_id) for month in months.values() for scene in month.scenes]
     jobs.settle(
         arguments,
@@ -87,6 +85,8 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
         [arguments.month],
         went_through(COMPOSITE_STAGE, scenes),
     )
+    if failures and not written:
+        raise NothingDone(list(failures.values()))
     n_cells = sum(month.grid.width * month.grid.height * len(month.scenes) for month in months.values())
     return jobs.JobResult(n_cells, len(written), len(failures))
 

@@ -25,7 +25,7 @@ import shapely
 from plumewatch import jobs
 from plumewatch.areas import BANDS
 from plumewatch.errors import InputError, some_of
-from plumewatch.failures import NothingDone, went_through
+from plumewatch.failures import Condition, NothingDone, never, went_through
 from plumewatch.models import FailedScene
 from plumewatch.spark_session import get_spark, progress_logged
 from plumewatch.statuses import STATISTICS_STAGE
@@ -37,10 +37,9 @@ from plumewatch.zones.hexagons import RESOLUTIONS, hexagons_over
 from plumewatch.zones.indices import constants_with, require_bands
 from plumewatch.zones.months import COUNTED, COUNTED_DDL, ZoneTask, count_zones
 from plumewatch.zones.partition import ZonePartition, rows_of
-from plumewatch.zones.plan import WAVE_CELLS, Counting, lonlat_shapes, outline_of, plan_zone_tasks, shapes_in, waves
+from plumewatch.zones.plan import WAVE_CELLS, Counting, lonlat_shapes, outline_of, plan_zone_tasks, shapes_on, waves
 from plumewatch.zones.zone import Zones, sort_key
 from plumewatch.zones.zone_files import read_zones
-from pyproj import CRS
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import broadcast, expr
 
@@ -59,7 +58,10 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     resolution = jobs.number(int, lambda n: n in RESOLUTIONS, f"a whole number from 0 to {RESOLUTIONS[-1]}")
     zones.add_argument("--h3-resolution", type=resolution, help="hexagons of H3 over the scenes")
     parser.add_argument("--layer", help="layer of the file, where it has several")
-    parser.add_argument("--zone-id-column", help="column of the zones' ids (default: numbers of the features, from 1)")
+    parser.add_argument(
+        "--zone-id-column",
+        help="column of the ids (default: zone_id, id or name that tells all apart, else numbers from 1)",
+    )
     parser.add_argument("--zone-id", nargs="+", help="only these zones; the stored rows of others are kept")
     parser.add_argument("--start-from", help="only this zone and those after it; the stored rows of others are kept")
     parser.add_argument("--month", type=jobs.month, required=True, help="YYYY-MM")
@@ -129,6 +131,8 @@ class _Work:
     """By number."""
     failures: dict[str, FailedScene]
     """By what failed."""
+    file: str
+    """What the names of zones that failed begin with."""
 
     @property
     def inputs(self) -> list[str]:
@@ -139,6 +143,14 @@ class _Work:
 def run(arguments: argparse.Namespace) -> jobs.JobResult:
     """Count the zones of one month."""
     failures: dict[str, FailedScene] = {}
+    try:
+        return _run(arguments, failures)
+    except NothingDone:
+        _settle(arguments, failures, never)
+        raise
+
+
+def _run(arguments: argparse.Namespace, failures: dict[str, FailedScene]) -> jobs.JobResult:
     months = read_area_months(arguments.scenes_path, arguments.month, arguments.areas_path, STATISTICS_STAGE, failures)
     if failures and not months:
         raise NothingDone(list(failures.values()))
@@ -146,7 +158,7 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
         return jobs.JobResult(0, 0)
     scene_ids = [scene.paths.scene_id for month in months.values() for scene in month.scenes]
     zones = _zones(arguments, months, failures)
-    work = _Work(zones, months, _counting(arguments, months), scene_ids, failures)
+    work = _Work(zones, months, _counting(arguments, months), scene_ids, failures, _file(arguments))
     wanted = _wanted(arguments, zones)
     others = sorted(set(range(len(zones.zones))) - set(wanted))
     partition = ZonePartition(arguments.statistics_path, arguments.month, zones, work.counting, others)
@@ -157,13 +169,28 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     if arguments.geopackage_path:
         write_geopackage(arguments.geopackage_path, month_table(partition.read()), zones)
     scenes = [(scene.paths.area, scene.paths.scene_id) for month in months.values() for scene in month.scenes]
-    month_failures = [(arguments.month, failure) for failure in failures.values()]
-    jobs.settle(
-        arguments, arguments.statistics_path, month_failures, [arguments.month], went_through(STATISTICS_STAGE, scenes)
-    )
+    done, file = went_through(STATISTICS_STAGE, scenes), work.file
+    _settle(arguments, failures, lambda row: done(row) or (row["area"] is None and row["scene_id"].startswith(file)))
     of_scenes = rows.filter(pc.is_valid(rows["scene_id"]))
     cells_read = (pc.sum(of_scenes["count_total"]).as_py() or 0) // len(work.counting.statistics)
     return jobs.JobResult(cells_read, rows.num_rows, len(failures))
+
+
+def _settle(arguments: argparse.Namespace, failures: dict[str, FailedScene], is_over: Condition) -> None:
+    keyed = [(arguments.month, failure) for failure in failures.values()]
+    jobs.settle(arguments, arguments.statistics_path, keyed, [arguments.month], is_over)
+
+
+def _file(arguments: argparse.Namespace) -> str:
+    """What the names of zones that failed begin with: those of several files may have the same ids."""
+    if arguments.zones_path is None:
+        return f"h3_{arguments.h3_resolution}, "
+    layer = "" if arguments.layer is None else f"{arguments.layer}, "
+    return f"{arguments.zones_path.rsplit('/', 1)[-1]}, {layer}"
+
+
+def _refuse(failures: dict[str, FailedScene], where: str, error: InputError) -> None:
+    failures[where] = FailedScene.from_exception(error, scene_id=where, stage=STATISTICS_STAGE)
 
 
 def _zones(arguments: argparse.Namespace, months: dict[str, AreaMonth], failures: dict[str, FailedScene]) -> Zones:
@@ -172,7 +199,7 @@ def _zones(arguments: argparse.Namespace, months: dict[str, AreaMonth], failures
         return hexagons_over([outline_of(m.grid) for m in months.values()], arguments.h3_resolution, cell_m)
 
     def refused(where: str, error: InputError) -> None:
-        failures[where] = FailedScene.from_exception(error, scene_id=where, stage=STATISTICS_STAGE)
+        _refuse(failures, f"{_file(arguments)}{where}", error)
 
     zones = read_zones(arguments.zones_path, arguments.layer, arguments.zone_id_column, refused)
     if zones.mended:
@@ -215,8 +242,14 @@ def _counting(arguments: argparse.Namespace, months: dict[str, AreaMonth]) -> Co
 def _areas_of(spark: SparkSession, work: _Work, wanted: Sequence[int]) -> dict[int, str]:
     """The area on whose grid each zone is counted; those outside of all have none, and are named."""
     chosen = [work.zones.zones[number] for number in wanted]
-    outlines = lonlat_shapes(chosen, work.zones.crs)
-    zones = [(number, shapely.to_wkb(outline)) for number, outline in zip(wanted, outlines, strict=True)]
+    zones = []
+    for number, zone, outline in zip(wanted, chosen, lonlat_shapes(chosen, work.zones.crs), strict=True):
+        if outline is not None:
+            zones.append((number, shapely.to_wkb(outline)))
+            continue
+        told = "an outline around a pole or the globe, or of coordinates that its system doesn't have"
+        where = f"{work.file}zone {zone.zone_id}"
+        _refuse(work.failures, where, InputError(where, told, "other outlines, in the system that the file states"))
     grids = [(area, shapely.to_wkb(outline_of(month.grid))) for area, month in work.months.items()]
     held = join_zones(
         spark.createDataFrame(zones, "number int, outline binary"),
@@ -234,8 +267,7 @@ def _shapes(work: _Work, area_of: dict[int, str]) -> dict[int, Any]:
     for area, month in work.months.items():
         numbers = [number for number, held_by in area_of.items() if held_by == area]
         zones = [work.zones.zones[number] for number in numbers]
-        shapes = shapes_in(zones, work.zones.crs, CRS.from_epsg(month.grid.epsg))
-        found |= dict(zip(numbers, shapes, strict=True))
+        found |= dict(zip(numbers, shapes_on(month.grid, zones, work.zones.crs), strict=True))
     return found
 
 
@@ -256,7 +288,8 @@ def _count_all(
 ) -> pa.Table:
     """Count the wanted zones in the order of their ids, publish each large share, and return all rows.
 
-    A scene that turns out to be bad is left out of the whole month: then all is counted anew.
+    A scene that turns out to be bad is left out of the whole month: then all is counted anew. NothingDone where no
+    scene is left of those that the zones meet: what is stored stays.
     """
     stored = partition.read()
     area_of = _areas_of(spark, work, wanted)
@@ -268,6 +301,9 @@ def _count_all(
             numbers, left = wanted[wave.start : wave.stop], wanted[wave.stop :]
             counted = _counted(spark, _tasks(work, numbers, area_of, shapes))
             if _note_bad_scenes(work, counted):
+                met = {s.paths.item for area in set(area_of.values()) for s in work.months[area].scenes}
+                if met <= work.counting.bad:
+                    raise NothingDone(list(work.failures.values()))
                 break
             named = rows_of(counted, numbers, work.zones, work.scene_ids, work.counting)
             rows = pa.concat_tables([rows, named])

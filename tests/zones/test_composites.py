@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import rasterio
 from numpy.typing import NDArray
 from plumewatch import storage
+from plumewatch.failures import NothingDone
 from plumewatch.tables import FAILED_SCENES
 from rio_cogeo import cog_validate
 
@@ -85,3 +87,17 @@ def test_a_bad_scene_is_left_out_and_named(
     assert failed["scene_id"] == "S2A_40RDN_20250826_0_L2A" and failed["stage"] == "composite"
     item = json.loads((tmp_path / "composites" / "area=dune" / "month=2025-08" / "composite.json").read_text())
     assert len(item["properties"]["plumewatch:inputs"]) == 1
+
+
+def test_an_area_without_a_readable_scene_costs_no_other_and_all_of_them_nothing_that_is_stored(
+    compose: Callable[..., Any], scene: Callable[..., Any], tmp_path: Path
+) -> None:
+    for area in ("dune", "east"):
+        scene(area=area)
+    for area, written in (("east", 1), ("dune", 0)):
+        (tmp_path / "scenes" / f"area={area}" / f"date={DAYS[0]}" / "S2A_40RDN_20250821_0_L2A.tif").write_bytes(b"II")
+        with nullcontext() if written else pytest.raises(NothingDone, match="S2A_40RDN"):
+            assert compose().rows_written == written
+    failed = storage.read_table(FAILED_SCENES, str(tmp_path / "failed_scenes")).to_pylist()
+    assert {row["area"] for row in failed} == {"dune", "east"}
+    assert [path.parts[-3] for path in tmp_path.glob("composites/*/*/composite.json")] == ["area=dune"]

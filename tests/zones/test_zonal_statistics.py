@@ -21,6 +21,7 @@ from known_zones import rectangle, write_zones
 from numpy.typing import NDArray
 from plumewatch import storage
 from plumewatch.errors import InputError
+from plumewatch.failures import NothingDone
 from plumewatch.tables import FAILED_SCENES
 from sentinel2_scenes import EPSG, NORTH, SIZE_M, WEST
 
@@ -93,6 +94,7 @@ def test_a_month_without_anything_clear_is_null_and_a_zone_outside_is_named(
     count("--zones-path", write_zones(tmp_path / "far.gpkg", far), "--zone-id-column", "zone")
     rows = stored()
     clouded, outside = of(rows[rows.band_or_index == "b04"], "in", "median"), rows[rows.zone_id == "out"]
+    assert rows[rows.zone_id == "in"].value.isna().all()  # counts as well
     assert np.isnan(clouded["value"]) and (clouded["count_clear"], clouded["count_total"]) == (0, 25)
     assert clouded["clear_fraction"] == 0.0
     assert outside.scene_id.isna().all() and outside.value.isna().all() and (outside.count_total == 0).all()
@@ -200,6 +202,51 @@ def test_a_bad_scene_is_left_out_and_named_and_the_others_count(
     assert of(rows, "1", "mean")["value"] == pytest.approx(np.nanmean(seen), rel=1e-6, abs=1e-7)
     manifest = json.loads(next(tmp_path.glob("zonal_statistics/*/*/_manifest.json")).read_text())
     assert len(manifest["inputs"]) == 2 and manifest["counts"] == {"zones": 3, "zones_left": 0}
+
+
+@pytest.mark.parametrize("where", [np.s_[-3000:], np.s_[200:2000]], ids=["header", "pixels"])
+def test_where_all_scenes_are_bad_the_stored_statistics_stay(
+    count: Count, scene: Scene, stored: Callable[[], Any], zones: Path, tmp_path: Path, where: slice
+) -> None:
+    scene()
+    options = ("--zones-path", zones, "--zone-id-column", "zone", "--index", "ndvi")
+    count(*options)
+    before = stored()
+    bad = tmp_path / "scenes" / "area=dune" / f"date={DAYS[0]}" / "S2A_40RDN_20250821_0_L2A.tif"
+    content = bytearray(bad.read_bytes())
+    content[where] = bytes(len(content[where]))
+    bad.write_bytes(content)
+    with pytest.raises(NothingDone, match="S2A_40RDN_20250821_0_L2A"):
+        count(*options)
+    pd.testing.assert_frame_equal(stored(), before)
+    [failed] = storage.read_table(FAILED_SCENES, str(tmp_path / "failed_scenes")).to_pylist()
+    assert failed["scene_id"] == "S2A_40RDN_20250821_0_L2A" and failed["healed_at_utc"] is None
+
+
+def test_outlines_of_the_globe_are_refused_countries_go_on_and_a_mended_file_heals_its_zones(
+    count: Count, scene: Scene, stored: Callable[[], Any], tmp_path: Path
+) -> None:
+    scene(scl=np.full((40, 40), 4, np.uint8))
+    land = shapely.MultiPolygon([shapely.box(55, 20, 60, 28), shapely.box(-172, 60, -140, 70)])  # 132 degrees off
+    pole = shapely.Polygon([(-180, -90), (180, -90), (180, -70), (60, -68), (-60, -68), (-180, -70)])
+    shapes = {
+        "land": land,
+        "pole": pole,
+        "east": shapely.Point(417.003, 24.408),
+        "globe": shapely.box(-180, -90, 180, 90),
+    }
+    path = write_zones(tmp_path / "world.gpkg", shapes, crs=4326)
+    options = ("--zones-path", path, "--zone-id-column", "zone", "--index", "b08", "--statistics", "count")
+    assert count(*options).failed == 2
+    rows = stored()
+    assert of(rows, "land", "count")["value"] == 1600 and of(rows, "east", "count")["count_total"] == 1
+    failed = storage.read_table(FAILED_SCENES, str(tmp_path / "failed_scenes")).to_pylist()
+    assert {row["scene_id"] for row in failed} == {"world.gpkg, zone pole", "world.gpkg, zone globe"}
+    write_zones(path, {"land": land}, crs=4326, mode="w")
+    assert count(*options).failed == 0
+    assert all(
+        r["healed_at_utc"] for r in storage.read_table(FAILED_SCENES, str(tmp_path / "failed_scenes")).to_pylist()
+    )
 
 
 def test_a_month_without_scenes_does_nothing_and_an_index_without_its_band_is_an_error(

@@ -181,7 +181,8 @@ def _rows(task: ZoneTask, name: int, scene: int, cells: ZoneCells, seen: Sequenc
     told = np.flatnonzero((total > 0) | (scene == MONTH))
     n, k = len(told), len(task.statistics)
     numbers = np.array([number for number, _ in task.zones], np.int32)
-    value = np.stack([found[statistic][told] for statistic in task.statistics], axis=1).ravel()
+    value = np.stack([found[statistic][told] for statistic in task.statistics], axis=1)
+    value = np.where(clear[told, None] > 0, value, np.nan).ravel()  # a count too: nothing was seen to be counted
     columns = [
         np.repeat(numbers[told], k), np.full(n * k, scene, np.int32), np.full(n * k, name, np.int32),
         np.tile(np.arange(k, dtype=np.int32), n), pa.array(value, from_pandas=True),
