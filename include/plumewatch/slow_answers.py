@@ -19,22 +19,24 @@ class TooSlow(TimeoutError):
 class _Watched(io.RawIOBase):
     """The bytes of one answer, headers too, as they come from a socket: TooSlow where they come too slowly.
 
-    From its first byte on an answer may take as long as a silence may last (the socket's timeout), and one second more
-    for each LOWEST_BYTES_S bytes: what came fast buys no more than that silence.
+    From its first byte on an answer may be waited for as long as a silence may last (the socket's timeout), and one
+    second more for each LOWEST_BYTES_S bytes: what came fast buys no more than that silence. What a reader does between
+    two pieces is no fault of the host's, and isn't counted.
     """
 
     def __init__(self, raw: io.RawIOBase, silence_s: float) -> None:
-        self._raw, self._silence_s, self._ends_at = raw, silence_s, math.inf
+        self._raw, self._silence_s, self._left_s = raw, silence_s, math.inf
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        asked_s = time.monotonic()
         n_bytes = self._raw.readinto(buffer)
-        now = time.monotonic()
-        if now > self._ends_at:
+        self._left_s -= time.monotonic() - asked_s
+        if self._left_s < 0.0:
             raise TooSlow(f"it comes slower than {LOWEST_BYTES_S:.0f} bytes/s")
-        self._ends_at = min(now + self._silence_s, self._ends_at + (n_bytes or 0) / LOWEST_BYTES_S)
+        self._left_s = min(self._silence_s, self._left_s + (n_bytes or 0) / LOWEST_BYTES_S)
         return n_bytes
 
     def close(self) -> None:

@@ -91,6 +91,10 @@ class Dripper(BaseHTTPRequestHandler):
         self.wfile.write(b"x" * 10**6)
         self.drip(b"x" * int(LONG_S / DRIP_S))
 
+    def at_once(self) -> None:
+        self.begin(10**6)
+        self.wfile.write(b"x" * 10**6)
+
     def endless(self) -> None:
         self.send_response(200)
         self.send_header("Connection", "close")
@@ -154,6 +158,14 @@ def test_an_answer_that_drips_is_given_up(service: str, how: str) -> None:
 def test_one_that_is_slow_or_pauses_comes_whole(service: str, how: str) -> None:
     with http.http_session() as session:
         assert http.download(session, f"{service}/{how}") == KNOWN
+
+
+def test_a_reader_that_takes_its_time_costs_a_fast_host_nothing(service: str) -> None:
+    with http.http_session() as session, http.ask(session, f"{service}/at_once", stream=True) as answer:
+        pieces = answer.iter_content(10_000)
+        n_bytes = len(next(pieces))
+        time.sleep(2 * SILENCE_S)
+        assert n_bytes + sum(map(len, pieces)) == 10**6
 
 
 def test_what_a_busy_service_drips_beside_its_status_is_not_waited_for(service: str) -> None:
