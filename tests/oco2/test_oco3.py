@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -21,10 +22,12 @@ from plumewatch.gases import CO2
 from plumewatch.geodesy import great_circle_distance_km, local_offset_km
 from plumewatch.maps.looked_at import looked_at
 from plumewatch.observations import write_detection_observations
+from plumewatch.oco2.area_maps import find_sections
 from plumewatch.oco2.detection import detect_peaks
 from plumewatch.oco2.flux import compute_cross_sectional_flux_kt_h
 from plumewatch.oco2.granules.soundings import OrbitReader, list_orbits
 from plumewatch.oco2.overpasses import compute_overpasses
+from plumewatch.oco2.peaks import find_peaks
 from plumewatch.tables import FAILED_SCENES, OBSERVATIONS, PEAKS, SOUNDINGS
 
 from tools.checkout import CHECKOUT
@@ -244,6 +247,16 @@ def test_the_rate_of_a_map_s_plume_is_recovered_from_any_wind_and_source(angle_d
     x, y = local_offset_km(*SITE, row["longitude"], row["latitude"])
     along = x * np.sin(downwind) + y * np.cos(downwind)
     assert abs(along - source_km) < 8 if source_km > -SIDE_KM else along < -30
+
+
+def test_plumes_that_begin_at_one_place_of_a_map_are_told_apart() -> None:
+    [track] = compute_overpasses(soundings_of(area_map(rng=np.random.default_rng(1), source_km=-20.0)))
+    [peak] = find_peaks(track).peaks
+    alike = [replace(peak, index=(peak.index + step) % len(track)) for step in range(3)]
+    first, *others = (found.index for found in find_sections(track, alike))
+    assert len({first, *others}) == 3
+    places = track.longitude[others], track.latitude[others], track.longitude[first], track.latitude[first]
+    assert np.max(great_circle_distance_km(*places)) < 10.0
 
 
 def test_a_map_s_wind_may_be_off_by_ten_degrees() -> None:

@@ -45,21 +45,31 @@ def find_sections(
 ) -> tuple[Peak, ...]:
     """Return the peaks of a map, accepted ones with the section downwind of where they begin, if that is in the map.
 
-    Their sounding is the one nearest to the source. Peaks of a map whose axis isn't one across the wind stay.
+    Their sounding is the one nearest to the source, of several peaks one each: it is what they are told apart by. Peaks
+    of a map whose axis isn't one across the wind stay.
     """
     downwind_km = compute_downwind_km(track)
     if downwind_km is None:
         return tuple(peaks)
     law = distribution or null_distribution()
-    return tuple(_of_section(track, downwind_km, peak, law) if peak.status == ACCEPTED else peak for peak in peaks)
+    found = []
+    is_free = np.ones(len(track), bool)
+    is_free[[peak.index for peak in peaks]] = False
+    for peak in peaks:
+        is_free[peak.index] = True
+        found.append(_of_section(track, downwind_km, peak, is_free, law) if peak.status == ACCEPTED else peak)
+        is_free[found[-1].index] = False
+    return tuple(found)
 
 
-def _of_section(track: Track, downwind_km: Floats, peak: Peak, law: NullDistribution) -> Peak:
+def _of_section(
+    track: Track, downwind_km: Floats, peak: Peak, is_free: NDArray[np.bool_], law: NullDistribution
+) -> Peak:
     begin_km = _begin(track, downwind_km, peak.fit)
     fit = None if begin_km is None else _fitted(track.at(downwind_km >= begin_km), peak.fit, law)
-    if fit is None:
-        return replace(peak, index=_first(track, downwind_km, peak.fit, -np.inf))
-    index = _first(track, downwind_km, fit, begin_km or -np.inf)
+    if fit is None or begin_km is None:
+        return replace(peak, index=_first(track, np.where(is_free, downwind_km, np.inf), peak.fit))
+    index = _first(track, np.where(is_free & (downwind_km >= begin_km), downwind_km, np.inf), fit)
     return replace(peak, fit=fit, index=index, correlation=correlation(track, fit))
 
 
@@ -89,8 +99,7 @@ def _fitted(section: Track, fit: PeakFit, law: NullDistribution) -> PeakFit | No
     return fit_plume(scan, row, min(fit.shape.wide, WINDOW) * rows.km_per_row, fit.statistic)
 
 
-def _first(track: Track, downwind_km: Floats, fit: PeakFit, begin_km: float) -> int:
-    """The sounding in the plume's middle that is nearest to its source."""
-    off_km = np.abs(track.distance_km - fit.centre_km)
-    within = off_km <= max(fit.sigma_km, off_km.min())
-    return int(np.argmin(np.where(within & (downwind_km >= begin_km), downwind_km, np.inf)))
+def _first(track: Track, downwind_km: Floats, fit: PeakFit) -> int:
+    """The sounding in the plume's middle that is nearest to its source, of those that lie somewhere along the wind."""
+    off_km = np.where(np.isfinite(downwind_km), np.abs(track.distance_km - fit.centre_km), np.inf)
+    return int(np.argmin(np.where(off_km <= max(fit.sigma_km, off_km.min()), downwind_km, np.inf)))
