@@ -258,11 +258,13 @@ SOURCES = Table(
         {
             "source_id": S, "name": S, "kind": S, "fuel": S, "gas": S, "emission_t_y": F8, "emission_t_y_sigma": F8,
             "year": I2, "longitude": F8, "latitude": F8, "owner": S, "licence": S, "provenance": S,
+            "alternatives": S,  # what other lists say of the same emitter
+            "cell_width_deg": F8, "cell_height_deg": F8,  # of a grid cell, around its place
         }
     ),
     sort_by=("source_id",),
     may_be_flat=True,
-    optional=frozenset({"owner", "licence", "provenance"}),
+    optional=frozenset({"owner", "licence", "provenance", "alternatives", "cell_width_deg", "cell_height_deg"}),
 )  # fmt: skip
 
 COMBINED = "combined"

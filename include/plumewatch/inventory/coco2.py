@@ -15,6 +15,7 @@ import pyarrow as pa
 from plumewatch.gases import CO2
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.inventory.csv_rows import OnFailure, Rule, digests, good_rows, numbers, place_rules, read_csv_rows
+from plumewatch.inventory.inventory import Inventory, named, one_file
 from plumewatch.inventory.power_plants import cluster, fuel_name, power_plant_factors
 from plumewatch.inventory.repeated_rows import at_one_place, single_rows
 from plumewatch.tables import SOURCES
@@ -113,3 +114,6 @@ def place_texts(longitude: np.ndarray, latitude: pd.Series) -> pd.Series:
     lon, lat = pd.Series(longitude, index=latitude.index), latitude
     north = lat.abs().map("{:.2f}".format) + np.where(lat < 0, "S", "N")
     return north + " " + lon.abs().map("{:.2f}".format) + np.where(lon < 0, "W", "E")
+
+
+INVENTORY = Inventory(NAME, named(r"coco2_ps_(?!.*profiles).*\.csv"), one_file(NAME, read_coco2))

@@ -25,6 +25,7 @@ from plumewatch.inventory.csv_rows import (
     read_csv_rows,
     without_missing,
 )
+from plumewatch.inventory.inventory import Inventory, named, one_file
 from plumewatch.inventory.power_plants import fuel_name, power_plant_factors
 from plumewatch.inventory.repeated_rows import MAX_LINES, at_one_place, meaning, single_rows
 from plumewatch.tables import SOURCES
@@ -146,3 +147,6 @@ def _ids(rows: pd.DataFrame) -> pd.Series:
     number = rows["gppd_idnr"]
     alone = (number != "") & ~number.duplicated(keep=False)
     return "gppd-" + number.where(alone, number.where(number == "", number + "-") + digest)
+
+
+INVENTORY = Inventory(NAME, named(r"gppd.*\.csv|global_power_plant_database.*\.csv"), one_file(NAME, read_gppd))

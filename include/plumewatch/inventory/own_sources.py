@@ -21,6 +21,7 @@ from plumewatch.inventory.csv_rows import (
     read_csv_rows,
     tell_refused,
 )
+from plumewatch.inventory.inventory import Inventory, named
 from plumewatch.inventory.newest_rows import newest_rows
 from plumewatch.inventory.power_plants import fuel_name
 from plumewatch.inventory.repeated_rows import meaning, single_rows
@@ -112,3 +113,6 @@ def _rows(path: str, on_failure: OnFailure | None) -> pd.DataFrame:
         longitude=wrap_longitude(numbers(rows["longitude"])),
         **{name: numbers(rows[name]) for name in (*QUANTITIES, "year", "latitude")},
     )
+
+
+INVENTORY = Inventory(NAME, named(r"own_sources.*\.csv"), read_own_lists)
