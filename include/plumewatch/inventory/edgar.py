@@ -37,21 +37,27 @@ def read_edgar(
     Where there is a file of all sectors (`TOTALS`) it counts alone, else the sum of the sectors that are there; of a
     sector in both units that of tonnes. A flux becomes an emission by the area of its cell. What doesn't count is
     told to `on_set_aside`. A file that cannot be used, and negative cells, raise InputError or are reported to
-    `on_failure`.
+    `on_failure`; of a gas whose sectors are to be added up, none may be missing. Raises InputError where no file can be
+    used.
     """
     layers: list[Layer] = []
+    unread: list[InputError] = []
     for path in paths:
         try:
             layers += _of_file(path)
         except InputError as error:
-            if on_failure is None:
-                raise
-            _tell(error, path, on_failure)
+            unread.append(_told(error, path, on_failure))
+    if not layers:
+        raise unread[0]
     tables = [SOURCES.empty()]
     for gas in GASES:
-        of_gas = [layer for layer in layers if layer.gas == gas]
-        if chosen := _chosen(of_gas, on_set_aside):
-            tables.append(_cells(chosen, gas, on_failure))
+        try:
+            chosen = _chosen([layer for layer in layers if layer.gas == gas], on_set_aside)
+            if chosen and unread and chosen[0].sector != TOTALS:
+                raise InputError(unread[0].file, "not readable, and it may be a sector", "all sectors, or TOTALS")
+            tables += [_cells(chosen, gas, on_failure)] if chosen else []
+        except InputError as error:
+            _told(error, error.file, on_failure)
     return SOURCES.conform(pa.concat_tables(tables))
 
 
@@ -87,10 +93,8 @@ def _cells(layers: Sequence[Layer], gas: str, on_failure: OnFailure | None) -> p
             emission, its_grid = read_layer(local, layer)
         emission, n_bad = believable_cells(emission, gas, layer.path)
         if n_bad:
-            error = InputError(layer.path, f"{n_bad} cells negative or infinite", "0 or more")
-            if on_failure is None:
-                raise error
-            _tell(error, f"{layer.path}:cells", on_failure)
+            odd = InputError(layer.path, f"{n_bad} cells negative or infinite", "0 or more")
+            _told(odd, f"{layer.path}:cells", on_failure)
         if grid is not None and not grid.is_like(its_grid):
             raise InputError(layer.path, "another grid than the other sectors", "one grid")
         grid, emission = its_grid, np.nan_to_num(emission, copy=False)
@@ -103,8 +107,11 @@ def _cells(layers: Sequence[Layer], gas: str, on_failure: OnFailure | None) -> p
     return rows
 
 
-def _tell(error: InputError, name: str, on_failure: OnFailure) -> None:
+def _told(error: InputError, name: str, on_failure: OnFailure | None) -> InputError:
+    if on_failure is None:
+        raise error
     on_failure(FailedScene.from_exception(error, scene_id=file_name(name), stage=INVENTORY_STAGE))
+    return error
 
 
 INVENTORY = Inventory(NAME, named(r".*edgar.*\.nc|v[4-9][0-9.]*_.*(co2|ch4).*\.nc"), read_edgar, ".nc")

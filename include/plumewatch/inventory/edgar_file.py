@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import netCDF4
 import numpy as np
 
 from plumewatch.constants import HOURS_PER_YEAR, SECONDS_PER_HOUR
-from plumewatch.errors import InputError
+from plumewatch.errors import InputError, reading
 from plumewatch.gases import CH4, CO2
 from plumewatch.inventory.grid_cells import MOST_CELLS, Floats, Grid
 from plumewatch.inventory.units import tonnes_a_year
@@ -66,10 +66,16 @@ class Layer:
         return f"{self.gas.upper()} {self.year} {self.sector} in {'kg m-2 s-1' if self.is_flux else 'tonnes'}"
 
 
-def _open(local: Path, path: str) -> AbstractContextManager[netCDF4.Dataset]:
+@contextmanager
+def _open(local: Path, path: str) -> Iterator[netCDF4.Dataset]:
+    """A file; what the NetCDF library says of its content, which are numbers of its own, is an error that names it."""
     if not local.is_file():
         raise InputError(path, "no such file", ALLOWED)
-    return netCDF4.Dataset(local)
+    try:
+        with netCDF4.Dataset(local) as dataset, reading(path, ALLOWED, "damaged"):
+            yield dataset
+    except (OSError, RuntimeError) as error:
+        raise InputError(path, f"damaged or no NetCDF, {local.stat().st_size} bytes ({error})", ALLOWED) from error
 
 
 def read_layers(local: Path, path: str) -> list[Layer]:
@@ -112,6 +118,7 @@ def _layer(path: str, variable: Any, said: re.Match[str] | None, attributes: Map
     own = {key: variable.getncattr(key) for key in variable.ncattrs()}
     texts = [variable.name, *(str(of.get(key, "")) for of in (own, attributes) for key in ("substance", "long_name"))]
     texts += [str(own.get("standard_name", "")), said["gas"] if said else "", str(attributes.get("title", ""))]
+    texts.append(path.rsplit("/", 1)[-1])
     gas = next((gas for text in texts for word, gas in GAS_WORDS if word.search(text)), None)
     if gas is None:
         raise InputError(path, f"no gas in the name of {variable.name} or of the file", "CO2 or CH4")
@@ -167,8 +174,8 @@ def read_layer(local: Path, layer: Layer) -> tuple[Floats, Grid]:
         )
         total = np.zeros((len(grid.latitude), len(grid.longitude)))
         for time, weight in enumerate(weights):
-            index = np.unravel_index(time, variable.shape[:-2]) if variable.ndim > 2 else ()
-            values = np.ma.filled(np.ma.asarray(variable[index]).astype(float), np.nan)
+            index = map(int, np.unravel_index(time, variable.shape[:-2]) if variable.ndim > 2 else ())
+            values = np.ma.filled(np.ma.asarray(variable[(*index, slice(None), slice(None))]).astype(float), np.nan)
             total += weight * (values.T if is_turned else values)[np.ix_(rows, columns)]
     if layer.is_flux:
         total *= grid.areas_m2()[:, None] * (SECONDS_PER_YEAR / KG_PER_TONNE)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
+import rasterio
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
@@ -25,14 +27,15 @@ from plumewatch.inventory.inventory import Inventory, OnSetAside, file_name, nam
 from plumewatch.models import FailedScene, OnFailure
 from plumewatch.rasters.reading import read_raster
 from plumewatch.statuses import INVENTORY_STAGE
-from plumewatch.tables import SOURCES
 
 NAME = "odiac"
 LICENCE = "CC BY 4.0"
 ALLOWED = "a GeoTIFF of ODIAC: one band of tonnes of carbon, degrees of longitude and latitude, north up"
 CO2_OF_CARBON = MOLAR_MASS_CO2_KG_MOL / MOLAR_MASS_C_KG_MOL
+IN_WORDS = "a name such as odiac2023_1km_excl_intl_2212.tif, of December 2022"
 MONTHS = 12
-MOST_PIXELS_AT_ONCE = 4_000_000  # 32 MB of float64
+BLOCK_CACHE_BYTES = 64 << 20  # of GDAL, which else keeps a twentieth of the machine's memory
+MOST_PIXELS_AT_ONCE = 4_000_000  # 16 MB of float32
 IN_NAME = re.compile(
     r"odiac(?P<release>[0-9]{4}[a-z]?)?.*_(?P<year>[0-9]{2})(?P<month>0[1-9]|1[0-2])\.tiff?$", re.IGNORECASE
 )
@@ -63,9 +66,11 @@ def read_odiac(
         try:
             months.append(_month(path))
         except InputError as error:
+            if on_failure is None or len(paths) == 1:
+                raise
             _refused(error, path, on_failure)
     if not months:
-        return SOURCES.empty()
+        raise InputError(paths[0], "no file with a year and month in its name", IN_WORDS)
     chosen = _chosen(months)
     for left_out in (month for month in months if month not in chosen):
         what = f"isn't needed beside {chosen[0].year}{'' if len(chosen) > 1 else f'-{chosen[0].month:02d}'}"
@@ -73,7 +78,8 @@ def read_odiac(
     grid = _grid()
     carbon = np.zeros((len(grid.latitude), len(grid.longitude)))
     for month in chosen:
-        n_bad = read_raster(month.path, lambda source, path=month.path: _add(source, path, carbon))  # type: ignore[misc]
+        with rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES):
+            n_bad = read_raster(month.path, partial(_add, path=month.path, cells=carbon))
         if n_bad:
             odd = InputError(month.path, f"{n_bad} pixels negative or not finite", "0 or more, or no data")
             _refused(odd, f"{month.path}:pixels", on_failure)
@@ -98,7 +104,7 @@ def _refused(error: InputError, name: str, on_failure: OnFailure | None) -> None
 def _month(path: str) -> _Month:
     said = IN_NAME.search(file_name(path))
     if said is None:
-        raise InputError(path, "no year and month in its name", "as odiac2023_1km_excl_intl_2212.tif, of December 2022")
+        raise InputError(path, "no year and month in its name", IN_WORDS)
     return _Month(said["release"] or "", 2000 + int(said["year"]), int(said["month"]), path)
 
 
@@ -133,20 +139,35 @@ def _add(source: DatasetReader, path: str, cells: Floats) -> int:
     row = np.clip(np.floor((lat + 90.0) / size).astype(np.int64), 0, n_lat - 1)
     n_bad = 0
     added = np.zeros_like(cells)
-    lines = max(1, min(MOST_PIXELS_AT_ONCE // source.width, source.height))
-    for top in range(0, source.height, lines):
-        height = min(lines, source.height - top)
-        values = source.read(1, window=Window(0, top, source.width, height), masked=True).astype(np.float64)
-        stored = values.filled(0.0)
+    for window in _windows(source):
+        stored = source.read(1, window=window)
+        if source.nodata is not None:
+            stored[stored == source.nodata] = 0
+        if not stored.any():
+            continue
         is_bad = ~np.isfinite(stored) | (stored < 0)
-        n_bad += int(is_bad.sum())
-        stored[is_bad] = 0.0
-        first = row[top : top + height]
-        by_column = np.add.reduceat(stored, np.flatnonzero(np.diff(first, prepend=first[0] - 1)), axis=0)
-        for line, of_row in zip(by_column, first[np.flatnonzero(np.diff(first, prepend=first[0] - 1))], strict=True):
-            added[of_row] += np.bincount(column, weights=line, minlength=n_lon)
+        if is_bad.any():
+            n_bad += int(is_bad.sum())
+            stored[is_bad] = 0
+        rows, columns = (of[start : start + n] for of, start, n in (
+            (row, window.row_off, window.height), (column, window.col_off, window.width),
+        ))  # fmt: skip
+        first_lines = np.flatnonzero(np.diff(rows, prepend=-1))
+        lines = np.add.reduceat(stored, first_lines, axis=0, dtype=np.float64)
+        for line, of_row in zip(lines, rows[first_lines], strict=True):
+            added[of_row] += np.bincount(columns, weights=line, minlength=n_lon)
     cells += added
     return n_bad
+
+
+def _windows(source: DatasetReader) -> Iterator[Window]:
+    """Parts of a raster, whole blocks of the file each, so that no block is read twice."""
+    tall, wide = source.block_shapes[0]
+    width = source.width if wide >= source.width else max(wide, MOST_PIXELS_AT_ONCE // tall // wide * wide)
+    height = max(tall, MOST_PIXELS_AT_ONCE // width // tall * tall)
+    for top in range(0, source.height, height):
+        for left in range(0, source.width, width):
+            yield Window(left, top, min(width, source.width - left), min(height, source.height - top))
 
 
 INVENTORY = Inventory(NAME, named(r".*odiac.*\.tiff?"), read_odiac, ".tif")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from plumewatch import storage
 from plumewatch.errors import InputError, some_of
@@ -54,10 +55,10 @@ class RefreshedSources:
 def refresh_sources(inventories_path: str, storage_root: str) -> RefreshedSources:
     """Read all inventory files of a folder or prefix, and write `sources`: one partition each, and `combined`.
 
-    A file that cannot be used leaves its inventory's partition as it was; the others go through. `combined` is made of
-    what the partitions then hold. An inventory whose file is gone is emptied, so that its sources leave `combined`;
-    where only its ending is one that isn't read, the file cannot be used. The log names all files that aren't read.
-    Raises InputError where the folder has no inventory file at all.
+    A file that cannot be used leaves its inventory's partition as it was, of a grid its gas; the others go through.
+    `combined` is made of what the partitions then hold. An inventory whose file is gone is emptied, so that its sources
+    leave `combined`; where only its ending is one that isn't read, the file cannot be used. The log names all files
+    that aren't read. Raises InputError where the folder has no inventory file at all.
     """
     names, unread = find_inventories(inventories_path, storage_root)
     parts = [refresh_inventory(name, inventories_path, storage_root) for name in names]
@@ -111,6 +112,10 @@ def refresh_inventory(name: str, inventories_path: str, storage_root: str) -> Re
         return RefreshedSources({}, tuple(told.failures), {}, tuple(told.set_aside))
     for said in told.set_aside:
         log.info("set aside: %s", said)
+    if any(":" not in failure.scene_id for failure in told.failures):  # a whole file
+        stored = storage.read_table(SOURCES, root, where={"inventory": name}).select(SOURCES.schema.names)
+        is_told = pc.is_in(stored["gas"], pc.unique(sources["gas"]))
+        sources = SOURCES.conform(pa.concat_tables([sources, stored.filter(pc.invert(is_told))]))
     _write(root, name, sources, files)
     return RefreshedSources({name: sources.num_rows}, tuple(told.failures), {}, tuple(told.set_aside))
 
