@@ -1,13 +1,14 @@
 """# Inventories
 
-Reads the published inventories of emitters into tables of sources, and combines them so that no emitter counts twice.
+Reads the published inventories of emitters into tables of sources, and combines them so that no emitter counts twice;
+reads lists of plumes that others have published, too.
 
 * **Schedule**: each first of February, midnight UTC, when most of the yearly inventories have come out; and by hand.
-* **Reads**: inventory files (`PLUMEWATCH_INVENTORIES`).
-* **Writes**: `sources`, one partition an inventory and `combined`; `failed_scenes`. Hands on the asset
-  `plumewatch_sources`.
+* **Reads**: inventory files, lists of published plumes (`PLUMEWATCH_INVENTORIES`).
+* **Writes**: `sources`, one partition an inventory and `combined`; `reported_plumes`; `failed_scenes`. Hands on the
+  asset `plumewatch_sources`.
 
-Each inventory is read by a task of its own. A file or row that cannot be used is a row of `failed_scenes`; the others
+Each list is read by a task of its own. A file or row that cannot be used is a row of `failed_scenes`; the others
 go on, and the run is red at its end. What is set aside on purpose (an older entry of one emitter, an installation
 without a place, a grid of another year) and files that aren't read are named in the log and counted as skipped.
 Detections that are stored already keep their matches until they are matched again: run `redetect`.
@@ -52,7 +53,7 @@ def refresh_inventory(name: str) -> None:
     cast(dict, context)["inventory_name"] = name
     key = partition_key(context, MONTH)
     with summarised() as summary, failure_recorded(key, name, "read_inventories"):
-        summary.path = f"{settings.table_root('sources')}/inventory={name}"
+        summary.path = f"{name} in {settings.storage_root}"
         result = refresh.refresh_inventory(name, settings.inventories or "", settings.storage_root)
         failure_book().settle(key, result.failures)
         summary.read = summary.written = sum(result.rows.values())

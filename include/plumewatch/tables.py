@@ -267,6 +267,19 @@ SOURCES = Table(
     optional=frozenset({"owner", "licence", "provenance", "alternatives", "cell_width_deg", "cell_height_deg"}),
 )  # fmt: skip
 
+REPORTED_PLUMES = Table(
+    "reported_plumes",
+    ("provider",),
+    _schema(
+        {
+            "report_id": S, "gas": S, "observed_at_utc": TIME, "longitude": F8, "latitude": F8, "emission_kg_h": F8,
+            "emission_sigma_kg_h": F8, "platform": S, "sector": S, "licence": S,
+        }
+    ),
+    sort_by=("report_id",),
+    optional=frozenset({"emission_sigma_kg_h"}),
+)  # fmt: skip
+
 COMBINED = "combined"
 """Value of the partition `inventory=` of `sources` that all inventories together make, each emitter once."""
 
@@ -346,6 +359,6 @@ TABLES: dict[str, Table] = {
     table.name: table
     for table in (
         PIXELS, SOUNDINGS, PEAKS, WIND, PLUMES, ANOMALIES, OBSERVATIONS, SOURCES, MATCHES,
-        FAILED_SCENES, SCENE_GAPS, PROCESSING_UNITS, VALIDATION,
+        FAILED_SCENES, SCENE_GAPS, PROCESSING_UNITS, VALIDATION, REPORTED_PLUMES,
     )
 }  # fmt: skip

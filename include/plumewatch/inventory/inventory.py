@@ -10,11 +10,12 @@ import pyarrow as pa
 
 from plumewatch.errors import InputError
 from plumewatch.models import FailedScene, OnFailure
+from plumewatch.tables import SOURCES, Table
 
 OnSetAside = Callable[[str], None]
 """What a reader tells of what it leaves out on purpose, in a sentence."""
 ReadFiles = Callable[[Sequence[str], OnFailure | None, OnSetAside | None], pa.Table]
-"""From the paths of an inventory's files to rows of the table `sources`."""
+"""From the paths of a list's files to rows of its table."""
 
 
 @dataclass
@@ -32,13 +33,15 @@ class Inventory:
     """A kind of inventory file."""
 
     name: str
-    """Its partition of the table `sources`."""
+    """Its partition of the table."""
     file_name: re.Pattern[str]
     """What its files are called, in small or large letters."""
     read: ReadFiles
     """Reads its files."""
     ending: str = ".csv"
     """How their names end."""
+    table: Table = field(default=SOURCES, hash=False)
+    """The table that it fills, whose partitions are called as it is."""
 
     def is_meant(self, name: str) -> bool:
         """Return whether a file would be one of this inventory if it had the ending of those that are read."""

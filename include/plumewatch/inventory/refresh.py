@@ -1,4 +1,4 @@
-"""From a folder of inventory files to the table `sources`.
+"""From a folder of lists to the tables `sources` and `reported_plumes`.
 
 An inventory is one module with an INVENTORY (what its files are called, who reads them) and one entry in INVENTORIES.
 """
@@ -20,9 +20,10 @@ from plumewatch.inventory.combine import combine_inventories
 from plumewatch.inventory.factors import inventory_factors
 from plumewatch.inventory.inventory import Inventory, Told, file_name
 from plumewatch.inventory.power_plants import power_plant_factors
+from plumewatch.inventory.reported_plumes import PROVIDERS
 from plumewatch.models import FailedScene
 from plumewatch.statuses import INVENTORY_STAGE
-from plumewatch.tables import COMBINED, SOURCES
+from plumewatch.tables import COMBINED, SOURCES, Table
 
 MAX_NAMED = 20  # files in one line of the log
 INVENTORIES = tuple(
@@ -32,7 +33,9 @@ INVENTORIES = tuple(
 log = logging.getLogger(__name__)
 
 
-NAMES = ", ".join(inventory.file_name.pattern for inventory in INVENTORIES)
+LISTS = (*INVENTORIES, *PROVIDERS)
+"""Lists of emitters, and of plumes that others published."""
+NAMES = ", ".join(each.file_name.pattern for each in LISTS)
 """What inventory files are called."""
 
 
@@ -41,11 +44,11 @@ class RefreshedSources:
     """What a refresh did."""
 
     rows: dict[str, int]
-    """Sources written, by inventory, `combined` included."""
+    """Rows written, by list, `combined` included."""
     failures: tuple[FailedScene, ...]
     """Files and rows that could not be used."""
     gone: dict[str, int]
-    """Sources that left, by inventory whose file is gone."""
+    """Rows that left, by list whose file is gone."""
     set_aside: tuple[str, ...] = ()
     """Entries of own lists that don't count, as a newer one of the same emitter does."""
     unread: tuple[str, ...] = ()
@@ -53,7 +56,7 @@ class RefreshedSources:
 
 
 def refresh_sources(inventories_path: str, storage_root: str) -> RefreshedSources:
-    """Read all inventory files of a folder or prefix, and write `sources`: one partition each, and `combined`.
+    """Read all lists of a folder or prefix, and write `sources`, `combined` with them, and `reported_plumes`.
 
     A file that cannot be used leaves its inventory's partition as it was, of a grid its gas; the others go through.
     `combined` is made of what the partitions then hold. An inventory whose file is gone is emptied, so that its sources
@@ -83,29 +86,29 @@ def find_inventories(inventories_path: str, storage_root: str) -> tuple[list[str
     if not any(found.values()):
         beside = f" among its files ({some_of(unread, MAX_NAMED)})" if unread else ""
         raise InputError(inventories_path, f"no inventory file{beside}", f"files named {NAMES}")
-    stored = {p.keys["inventory"] for p in storage.list_partitions(SOURCES, storage.join(storage_root, SOURCES.name))}
-    names = [i.name for i, files in found.items() if files or _meant(i, unread) or i.name in stored]
+    names = [i.name for i, files in found.items() if files or _meant(i, unread) or _is_stored(i, storage_root)]
     return names, tuple(unread)
 
 
 def refresh_inventory(name: str, inventories_path: str, storage_root: str) -> RefreshedSources:
     """Read the files of one inventory and write its partition; what `refresh_sources` says of one."""
-    inventory = next(each for each in INVENTORIES if each.name == name)
-    root = storage.join(storage_root, SOURCES.name)
+    inventory = next(each for each in LISTS if each.name == name)
+    table, root = inventory.table, storage.join(storage_root, inventory.table.name)
+    where = {table.partitions[0]: name}
     found, unread = inventory_files(inventories_path)
     files, meant, told = found[inventory], _meant(inventory, unread), Told()
     if not files and not meant:
-        left = storage.read_table(SOURCES, root, where={"inventory": name}).num_rows
+        left = storage.read_table(table, root, where=where).num_rows
         if not left:
             return RefreshedSources({}, (), {})
-        log.warning("%s: no file of %s any more, its %d sources go", inventories_path, name, left)
-        _write(root, name, SOURCES.empty(), [])
+        log.warning("%s: no file of %s any more, its %d rows go", inventories_path, name, left)
+        _write(root, inventory.table, name, table.empty(), [])
         return RefreshedSources({name: 0}, (), {name: left})
     try:
         if not files:
             asked = f"{name} as a file named {inventory.file_name.pattern}"
             raise InputError(storage.join(inventories_path, meant[0]), "an ending that isn't read", asked)
-        sources = inventory.read_told(files, told)
+        rows = inventory.read_told(files, told)
     except InputError as error:
         of_file = re.sub(r":[0-9]+$", "", file_name(error.file))
         told.failures.append(FailedScene.from_exception(error, scene_id=of_file, stage=INVENTORY_STAGE))
@@ -113,11 +116,11 @@ def refresh_inventory(name: str, inventories_path: str, storage_root: str) -> Re
     for said in told.set_aside:
         log.info("set aside: %s", said)
     if any(":" not in failure.scene_id for failure in told.failures):  # a whole file
-        stored = storage.read_table(SOURCES, root, where={"inventory": name}).select(SOURCES.schema.names)
-        is_told = pc.is_in(stored["gas"], pc.unique(sources["gas"]))
-        sources = SOURCES.conform(pa.concat_tables([sources, stored.filter(pc.invert(is_told))]))
-    _write(root, name, sources, files)
-    return RefreshedSources({name: sources.num_rows}, tuple(told.failures), {}, tuple(told.set_aside))
+        stored = storage.read_table(table, root, where=where).select(table.schema.names)
+        is_told = pc.is_in(stored["gas"], pc.unique(rows["gas"]))
+        rows = table.conform(pa.concat_tables([rows, stored.filter(pc.invert(is_told))]))
+    _write(root, table, name, rows, files)
+    return RefreshedSources({name: rows.num_rows}, tuple(told.failures), {}, tuple(told.set_aside))
 
 
 def refresh_combined(storage_root: str) -> int:
@@ -126,14 +129,14 @@ def refresh_combined(storage_root: str) -> int:
     stored = {i.name: storage.read_table(SOURCES, root, where={"inventory": i.name}) for i in INVENTORIES}
     combined = combine_inventories(stored)
     made_of = [storage.join(root, f"inventory={name}") for name, rows in stored.items() if rows.num_rows]
-    _write(root, COMBINED, combined, made_of)
+    _write(root, SOURCES, COMBINED, combined, made_of)
     return combined.num_rows
 
 
 def inventory_files(path: str) -> tuple[dict[Inventory, list[str]], list[str]]:
     """Return the files of each inventory below a path, and the names below it of those that no inventory reads."""
     files = storage.list_files(path)
-    found = {i: [f for f in files if i.file_name.fullmatch(file_name(f))] for i in INVENTORIES}
+    found = {i: [f for f in files if i.file_name.fullmatch(file_name(f))] for i in LISTS}
     read = {file for of_one in found.values() for file in of_one}
     above = storage.absolute(path).rstrip("/") + "/"
     return found, [storage.absolute(file).removeprefix(above) for file in files if file not in read]
@@ -144,16 +147,22 @@ def _meant(inventory: Inventory, unread: Sequence[str]) -> list[str]:
     return [name for name in unread if inventory.is_meant(file_name(name))]
 
 
-def _write(root: str, inventory: str, sources: pa.Table, inputs: list[str]) -> None:
-    """Replace the inventory's partition. The lock keeps a second refresh from writing between data and manifest."""
-    keys = {"inventory": inventory}
-    gases = sources["gas"].value_counts().to_pylist()
+def _is_stored(inventory: Inventory, storage_root: str) -> bool:
+    table = inventory.table
+    path = storage.partition_path(storage.join(storage_root, table.name), {table.partitions[0]: inventory.name})
+    return storage.exists(path)
+
+
+def _write(root: str, table: Table, name: str, rows: pa.Table, inputs: list[str]) -> None:
+    """Replace a list's partition. The lock keeps a second refresh from writing between data and manifest."""
+    keys = {table.partitions[0]: name}
+    gases = rows["gas"].value_counts().to_pylist()
     with storage.lock(storage.partition_path(root, keys)):
         storage.write_partition(
-            SOURCES,
+            table,
             root,
             keys,
-            sources,
+            rows,
             inputs=inputs,
             settings={"calibration": f"{power_plant_factors().version}, {inventory_factors().version}"},
             counts={g["values"]: g["counts"] for g in gases},

@@ -16,6 +16,7 @@ from plumewatch.inventory.same_emitters import points
 from plumewatch.tables import SOURCES
 
 CITY = "city"
+ON_EDGE = 1e-6  # of a cell: a place on an edge, as of whole degrees, is in the cell east or north of it
 OWN = "own-"
 """How the ids of users' own sources begin, which stay as they are."""
 
@@ -93,8 +94,8 @@ def _cell_of(cells: pa.Table, sources: pa.Table) -> np.ndarray:
     n = round(TURN_DEG / width)
 
     def number(longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:
-        column = np.floor((np.mod(longitude - west, TURN_DEG)) / width).astype(np.int64) % n
-        row = np.floor((latitude - south) / height).astype(np.int64)
+        column = np.floor(np.mod(longitude - west, TURN_DEG) / width + ON_EDGE).astype(np.int64) % n
+        row = np.floor((latitude - south) / height + ON_EDGE).astype(np.int64)
         return row * n + column
 
     of_cells = number(lon, lat)
