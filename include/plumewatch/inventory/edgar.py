@@ -18,9 +18,8 @@ from plumewatch.errors import InputError, reading
 from plumewatch.gases import GASES
 from plumewatch.inventory.edgar_file import ALLOWED, Layer, read_layer, read_layers
 from plumewatch.inventory.grid_cells import Floats, Grid, believable_cells, cell_sources
-from plumewatch.inventory.inventory import Inventory, OnSetAside, file_name, named, tell_set_aside
-from plumewatch.models import FailedScene, OnFailure
-from plumewatch.statuses import INVENTORY_STAGE
+from plumewatch.inventory.inventory import Inventory, OnSetAside, file_name, named, refusal, refuse_part, tell_set_aside
+from plumewatch.models import OnFailure
 from plumewatch.tables import SOURCES
 
 NAME = "edgar"
@@ -46,7 +45,10 @@ def read_edgar(
         try:
             layers += _of_file(path)
         except InputError as error:
-            unread.append(_told(error, path, on_failure))
+            if on_failure is None:
+                raise
+            on_failure(refusal(error, path))
+            unread.append(error)
     if not layers:
         raise unread[0]
     tables = [SOURCES.empty()]
@@ -57,7 +59,9 @@ def read_edgar(
                 raise InputError(unread[0].file, "not readable, and it may be a sector", "all sectors, or TOTALS")
             tables += [_cells(chosen, gas, on_failure)] if chosen else []
         except InputError as error:
-            _told(error, error.file, on_failure)
+            if on_failure is None:
+                raise
+            on_failure(refusal(error, error.file))
     return SOURCES.conform(pa.concat_tables(tables))
 
 
@@ -93,8 +97,7 @@ def _cells(layers: Sequence[Layer], gas: str, on_failure: OnFailure | None) -> p
             emission, its_grid = read_layer(local, layer)
         emission, n_bad = believable_cells(emission, gas, layer.path)
         if n_bad:
-            odd = InputError(layer.path, f"{n_bad} cells negative or infinite", "0 or more")
-            _told(odd, f"{layer.path}:cells", on_failure)
+            refuse_part(layer.path, "cells", f"{n_bad} cells negative or infinite", "0 or more", on_failure)
         if grid is not None and not grid.is_like(its_grid):
             raise InputError(layer.path, "another grid than the other sectors", "one grid")
         grid, emission = its_grid, np.nan_to_num(emission, copy=False)
@@ -105,13 +108,6 @@ def _cells(layers: Sequence[Layer], gas: str, on_failure: OnFailure | None) -> p
     rows = cell_sources(total, grid, gas, layers[0].year, NAME, layers[0].licence, f"EDGAR {names}, {files}")
     log.info("%s: %d of %d cells of %s have a row", files, rows.num_rows, total.size, gas)
     return rows
-
-
-def _told(error: InputError, name: str, on_failure: OnFailure | None) -> InputError:
-    if on_failure is None:
-        raise error
-    on_failure(FailedScene.from_exception(error, scene_id=file_name(name), stage=INVENTORY_STAGE))
-    return error
 
 
 INVENTORY = Inventory(NAME, named(r".*edgar.*\.nc|v[4-9][0-9.]*_.*(co2|ch4).*\.nc"), read_edgar, ".nc")

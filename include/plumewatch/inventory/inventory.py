@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from plumewatch.errors import InputError
 from plumewatch.models import FailedScene, OnFailure
+from plumewatch.statuses import INVENTORY_STAGE
 from plumewatch.tables import SOURCES, Table
 
 OnSetAside = Callable[[str], None]
@@ -78,3 +79,15 @@ def tell_set_aside(sentence: str, on_set_aside: OnSetAside | None) -> None:
     """Tell of what is left out, where somebody listens."""
     if on_set_aside is not None:
         on_set_aside(sentence)
+
+
+def refusal(error: InputError, name: str) -> FailedScene:
+    """Return what is recorded of a file, or a part of one, that cannot be used."""
+    return FailedScene.from_exception(error, scene_id=file_name(name), stage=INVENTORY_STAGE)
+
+
+def refuse_part(path: str, part: str, found: str, allowed: str, on_failure: OnFailure | None) -> None:
+    """Report a part of a file (`pixels`) that isn't used, while the rest of it is; raise where nobody listens."""
+    if on_failure is None:
+        raise InputError(path, found, allowed)
+    on_failure(refusal(InputError(path, found, allowed), f"{path}:{part}"))

@@ -23,10 +23,9 @@ from plumewatch.errors import InputError
 from plumewatch.gases import CO2
 from plumewatch.inventory.factors import inventory_factors
 from plumewatch.inventory.grid_cells import Floats, Grid, believable_cells, cell_sources
-from plumewatch.inventory.inventory import Inventory, OnSetAside, file_name, named, tell_set_aside
-from plumewatch.models import FailedScene, OnFailure
+from plumewatch.inventory.inventory import Inventory, OnSetAside, file_name, named, refusal, refuse_part, tell_set_aside
+from plumewatch.models import OnFailure
 from plumewatch.rasters.reading import read_raster
-from plumewatch.statuses import INVENTORY_STAGE
 
 NAME = "odiac"
 LICENCE = "CC BY 4.0"
@@ -68,7 +67,7 @@ def read_odiac(
         except InputError as error:
             if on_failure is None or len(paths) == 1:
                 raise
-            _refused(error, path, on_failure)
+            on_failure(refusal(error, path))
     if not months:
         raise InputError(paths[0], "no file with a year and month in its name", IN_WORDS)
     chosen = _chosen(months)
@@ -81,8 +80,7 @@ def read_odiac(
         with rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES):
             n_bad = read_raster(month.path, partial(_add, path=month.path, cells=carbon))
         if n_bad:
-            odd = InputError(month.path, f"{n_bad} pixels negative or not finite", "0 or more, or no data")
-            _refused(odd, f"{month.path}:pixels", on_failure)
+            refuse_part(month.path, "pixels", f"{n_bad} pixels negative or not finite", "0 or more", on_failure)
     emission, _ = believable_cells(carbon * (CO2_OF_CARBON * MONTHS / len(chosen)), CO2.name, chosen[0].path)
     how = (
         f"sum of 12 months of {chosen[0].year}"
@@ -93,12 +91,6 @@ def read_odiac(
     rows = cell_sources(emission, grid, CO2.name, chosen[0].year, NAME, LICENCE, provenance)
     log.info("%s: %d cells have a row", file_name(chosen[0].path), rows.num_rows)
     return rows
-
-
-def _refused(error: InputError, name: str, on_failure: OnFailure | None) -> None:
-    if on_failure is None:
-        raise error
-    on_failure(FailedScene.from_exception(error, scene_id=file_name(name), stage=INVENTORY_STAGE))
 
 
 def _month(path: str) -> _Month:
