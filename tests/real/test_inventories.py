@@ -14,7 +14,9 @@ import pyarrow.compute as pc
 import pytest
 from plumewatch import storage
 from plumewatch.inventory.coco2 import read_coco2
+from plumewatch.inventory.coco2_profiles import read_profiles
 from plumewatch.inventory.gppd import read_gppd
+from plumewatch.inventory.hourly_rate import rate_at
 from plumewatch.inventory.refresh import refresh_sources
 from plumewatch.tables import MATCHES, PEAKS, SOURCES
 
@@ -139,3 +141,16 @@ def test_the_highveld_peak_comes_from_highveld_plants_upwind(
     assert rows[0]["probability"] > 0.4
     (none,) = (r for r in rows if r["source_id"] is None)
     assert none["probability"] < 0.05
+
+
+def test_kendal_at_the_overpass_is_near_its_mean(real_data: Path, sources_root: str) -> None:
+    folder = real_data / "inventory"
+    files = [str(folder / f"coco2_ps_{of}_v1.1.csv") for of in
+             ("catalogue", "monthly_profiles", "weekly_profiles", "hourly_profiles")]  # fmt: skip
+    profiles = read_profiles(*files)
+    rows = storage.read_table(SOURCES, sources_root, where={"inventory": "coco2"}).to_pylist()
+    assert profiles.keys() == {row["source_id"] for row in rows}
+    (kendal,) = (r for r in rows if abs(r["longitude"] - 28.969) < 0.002 and abs(r["latitude"] + 26.09) < 0.002)
+    rate = rate_at(kendal, datetime(2016, 8, 31, 11, 56, tzinfo=UTC), profiles)
+    print(f"Kendal: {rate:.0f} t/h at the overpass, {kendal['emission_t_y'] / 8760:.0f} on average")
+    assert 0.7 < rate / (kendal["emission_t_y"] / 8760) < 1.3

@@ -7,6 +7,7 @@ A row is a unit of a plant. The CH4 that plants emit with their CO2 is left out:
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,16 @@ def read_coco2(path: str, on_failure: OnFailure | None = None) -> pa.Table:
     share it. A unit that is there again counts once (`single_rows`). Bad rows raise InputError, or are reported
     to `on_failure`.
     """
-    rows = read_csv_rows(path, COLUMNS)
+    units = read_units(path, on_failure)
+    return _plants(units) if len(units) else SOURCES.empty()
+
+
+def read_units(path: str, on_failure: OnFailure | None = None, optional: Sequence[str] = ()) -> pd.DataFrame:
+    """Return the units of a catalogue file that emit, with the `source_id` of their plant and further columns as text.
+
+    `read_coco2` says what is refused.
+    """
+    rows = read_csv_rows(path, COLUMNS, optional)
     emission = numbers(rows["co2_emis_ty"])
     rules = [
         Rule("ID", rows["ID"].str.fullmatch(UNIT_ID), "CoCO2_ and a number"),
@@ -53,10 +63,10 @@ def read_coco2(path: str, on_failure: OnFailure | None = None) -> pa.Table:
     rows = single_rows(rows, path, at_one_place(number, rows), on_failure)
     emitting = rows[numbers(rows["co2_emis_ty"]) > 0]
     log.info("%s: %d of %d units emit", path, len(emitting), len(rows))
-    return _plants(_units(emitting)) if len(emitting) else SOURCES.empty()
+    return _units(emitting, optional)
 
 
-def _units(rows: pd.DataFrame) -> pd.DataFrame:
+def _units(rows: pd.DataFrame, optional: Sequence[str]) -> pd.DataFrame:
     units = pd.DataFrame(
         {
             "number": rows["ID"].str.extract(UNIT_ID)[0].astype("int64"),
@@ -65,10 +75,13 @@ def _units(rows: pd.DataFrame) -> pd.DataFrame:
             "longitude": numbers(rows["longitude"]),
             "latitude": numbers(rows["latitude"]),
             "emission": numbers(rows["co2_emis_ty"]),
+            **{name: rows[name] for name in optional},
         }
     ).sort_values(["number", "longitude", "latitude"], ignore_index=True)
     units["plant"] = cluster(units["longitude"], units["latitude"], power_plant_factors().plants.unit_distance_km)
-    return units
+    first = units.drop_duplicates("plant").set_index("plant")
+    ids = "coco2-" + first["number"].astype(str) + _apart(first)
+    return units.assign(source_id=ids[units["plant"]].to_numpy())
 
 
 def _plants(units: pd.DataFrame) -> pa.Table:
@@ -85,7 +98,7 @@ def _plants(units: pd.DataFrame) -> pa.Table:
     number, count = first["number"], plant.value_counts(sort=False).sort_index()
     return SOURCES.from_columns(
         {
-            "source_id": "coco2-" + number.astype(str) + _apart(first),
+            "source_id": first["source_id"],
             "name": "CoCO2 " + first["country"] + " " + fuel + " " + place_texts(longitude, latitude),
             "kind": np.full(len(total), "power_plant"),
             "fuel": fuel.to_numpy(),
