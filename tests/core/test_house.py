@@ -18,19 +18,19 @@ MAX_MODULES = 26  # of one level of a folder of the library, its __init__ includ
 # Rooms from the floor up: a room may import itself and what stands above it in this list. A flat file of the library
 # is a room of its own; a folder's flat files are one, and so is each folder in it.
 ROOMS = (
-    "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference",
+    "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "table", "tables", "gases", "reference",
     "sun", "orbits", "limit_check", "netcdf", "storage", "settings", "http", "failures", "missing_settings",
     "hand_offs", "observations", "progress", "jobs",
     "area_files", "area_names", "area_geometry", "areas", "spark_runtime", "spark_session", "rasters", "catalogues",
     "wind",
-    "inventory", "pages", "sentinel2",
+    "inventory.rows", "inventory", "pages", "sentinel2",
     "methane", "methane.details", "methane.dates", "methane.cases", "methane.evaluation",
     "oco2", "oco2.archive", "oco2.granules", "oco2.orbits", "oco2.evaluation",
     "matching", "maps", "simulation",
 )  # fmt: skip
 FLOOR = set(ROOMS[: ROOMS.index("storage")])
 PURE = {
-    "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "tables", "gases", "reference",
+    "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "table", "tables", "gases", "reference",
     "sun", "orbits", "limit_check", "netcdf", "pages", "methane", "methane.evaluation", "oco2", "oco2.evaluation",
     "matching", "sentinel2",
 }  # fmt: skip
@@ -39,6 +39,7 @@ PURE_MODULES = {
     "methane.cases.page", "methane.cases.published", "methane.dates.plan", "methane.dates.task",
     "methane.details.enhancement_raster", "methane.details.facts", "methane.details.figure_png",
     "methane.details.picture_window", "methane.details.pictures", "maps.content",
+    "inventory.hourly_rate",
     "maps.detections_shown", "maps.geojson", "maps.sources_shown", "oco2.archive.file_head", "oco2.archive.versions",
     "rasters.cog", "rasters.plain_numbers", "rasters.regrid", "wind.at_point", "wind.interpolation", "wind.profile",
     "wind.rows",

@@ -15,9 +15,9 @@ import rasterio
 from grid_files import edgar, odiac
 from plumewatch.errors import InputError
 from plumewatch.inventory.edgar import read_edgar
-from plumewatch.inventory.factors import inventory_factors
 from plumewatch.inventory.odiac import read_odiac
 from plumewatch.inventory.refresh import refresh_sources
+from plumewatch.inventory.rows.factors import inventory_factors
 from rasterio.transform import from_origin
 from rasterio.windows import Window
 

@@ -13,8 +13,8 @@ from plumewatch.inventory.coco2 import read_coco2
 from plumewatch.inventory.combine import combine_sources
 from plumewatch.inventory.gppd import read_gppd
 from plumewatch.inventory.own_sources import read_own_sources
-from plumewatch.inventory.power_plants import cluster, power_plant_factors
 from plumewatch.inventory.refresh import refresh_sources
+from plumewatch.inventory.rows.power_plants import cluster, power_plant_factors
 from plumewatch.tables import SOURCES
 
 COCO2_HEADER = '"ID","ISO3","fuel","longitude","latitude","co2_emis_ty","nox_emis_ty"'

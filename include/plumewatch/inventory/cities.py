@@ -18,10 +18,10 @@ import pyarrow as pa
 from plumewatch.errors import InputError, some_of
 from plumewatch.gases import CO2
 from plumewatch.geodesy import great_circle_distance_km, wrap_longitude
-from plumewatch.inventory.csv_rows import CsvForm, Rule, digests, good_rows, numbers, read_csv_rows, with_points
-from plumewatch.inventory.factors import inventory_factors
 from plumewatch.inventory.inventory import Inventory, OnSetAside, file_name, named, tell_set_aside
-from plumewatch.inventory.repeated_rows import single_rows
+from plumewatch.inventory.rows.csv_rows import CsvForm, Rule, digests, good_rows, numbers, read_csv_rows, with_points
+from plumewatch.inventory.rows.factors import inventory_factors
+from plumewatch.inventory.rows.repeated_rows import single_rows
 from plumewatch.models import OnFailure
 from plumewatch.tables import SOURCES
 

@@ -17,11 +17,11 @@ from plumewatch import storage
 from plumewatch.errors import InputError, some_of
 from plumewatch.gases import GASES
 from plumewatch.geodesy import wrap_longitude
-from plumewatch.inventory.csv_rows import CsvForm, Rule, good_rows, numbers, place_rules, read_csv_rows
-from plumewatch.inventory.factors import emission_rule, inventory_factors
 from plumewatch.inventory.inventory import Inventory, OnSetAside, file_name, named, tell_set_aside
-from plumewatch.inventory.power_plants import fuel_name
-from plumewatch.inventory.repeated_rows import single_rows
+from plumewatch.inventory.rows.csv_rows import CsvForm, Rule, good_rows, numbers, place_rules, read_csv_rows
+from plumewatch.inventory.rows.factors import emission_rule, inventory_factors
+from plumewatch.inventory.rows.power_plants import fuel_name
+from plumewatch.inventory.rows.repeated_rows import single_rows
 from plumewatch.models import OnFailure
 from plumewatch.tables import SOURCES
 

@@ -15,10 +15,10 @@ import pyarrow as pa
 
 from plumewatch.gases import CO2
 from plumewatch.geodesy import wrap_longitude
-from plumewatch.inventory.csv_rows import OnFailure, Rule, digests, good_rows, numbers, place_rules, read_csv_rows
 from plumewatch.inventory.inventory import Inventory, named, one_file
-from plumewatch.inventory.power_plants import cluster, fuel_name, power_plant_factors
-from plumewatch.inventory.repeated_rows import at_one_place, single_rows
+from plumewatch.inventory.rows.csv_rows import OnFailure, Rule, digests, good_rows, numbers, place_rules, read_csv_rows
+from plumewatch.inventory.rows.power_plants import cluster, fuel_name, power_plant_factors
+from plumewatch.inventory.rows.repeated_rows import at_one_place, single_rows
 from plumewatch.tables import SOURCES
 
 NAME = "coco2"

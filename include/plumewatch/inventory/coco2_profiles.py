@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from plumewatch.inventory.coco2 import read_units
-from plumewatch.inventory.csv_rows import Rule, good_rows, numbers, read_csv_rows
 from plumewatch.inventory.hourly_rate import PlantProfile, Profile
-from plumewatch.inventory.repeated_rows import single_rows
+from plumewatch.inventory.rows.csv_rows import Rule, good_rows, numbers, read_csv_rows
+from plumewatch.inventory.rows.repeated_rows import single_rows
 from plumewatch.models import OnFailure
 
 MONTHS, WEEKDAYS, HOURS = "ID_MonthFact", "ID_WeekFact", "ID_HourFact"

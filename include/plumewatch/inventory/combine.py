@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from plumewatch.geodesy import chord_to_distance_km, distance_to_chord
 from plumewatch.inventory import cities, climate_trace, coco2, edgar, eu_ets, gppd, odiac, own_sources
-from plumewatch.inventory.power_plants import cluster, power_plant_factors
+from plumewatch.inventory.rows.power_plants import cluster, power_plant_factors
 from plumewatch.inventory.same_emitters import points, replaced, same_pairs, texts, with_alternatives
 from plumewatch.inventory.unexplained import unexplained_cells, unexplained_cities
 from plumewatch.tables import SOURCES

@@ -16,7 +16,7 @@ from plumewatch.constants import HOURS_PER_YEAR, SECONDS_PER_HOUR
 from plumewatch.errors import InputError, reading
 from plumewatch.gases import CH4, CO2
 from plumewatch.inventory.grid_cells import MOST_CELLS, Floats, Grid
-from plumewatch.inventory.units import tonnes_a_year
+from plumewatch.inventory.rows.units import tonnes_a_year
 
 ALLOWED = "a NetCDF file of EDGAR: `emissions` (tonnes) or `fluxes`, `emi_co2`, `emi_ch4` (kg m-2 s-1) over lat and lon"
 KG_PER_TONNE = 1000.0

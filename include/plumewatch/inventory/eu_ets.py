@@ -19,10 +19,18 @@ from numpy.typing import NDArray
 from plumewatch.errors import InputError
 from plumewatch.gases import CO2
 from plumewatch.geodesy import wrap_longitude
-from plumewatch.inventory.csv_rows import CsvForm, Rule, good_rows, numbers, place_rules, read_csv_rows, with_points
-from plumewatch.inventory.factors import emission_rule, inventory_factors
 from plumewatch.inventory.inventory import Inventory, OnSetAside, file_name, named, tell_set_aside
-from plumewatch.inventory.repeated_rows import single_rows
+from plumewatch.inventory.rows.csv_rows import (
+    CsvForm,
+    Rule,
+    good_rows,
+    numbers,
+    place_rules,
+    read_csv_rows,
+    with_points,
+)
+from plumewatch.inventory.rows.factors import emission_rule, inventory_factors
+from plumewatch.inventory.rows.repeated_rows import single_rows
 from plumewatch.models import OnFailure
 from plumewatch.tables import SOURCES
 

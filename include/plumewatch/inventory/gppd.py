@@ -15,7 +15,8 @@ import pyarrow as pa
 from plumewatch.errors import some_of
 from plumewatch.gases import CO2
 from plumewatch.geodesy import wrap_longitude
-from plumewatch.inventory.csv_rows import (
+from plumewatch.inventory.inventory import Inventory, named, one_file
+from plumewatch.inventory.rows.csv_rows import (
     OnFailure,
     Rule,
     digests,
@@ -25,9 +26,8 @@ from plumewatch.inventory.csv_rows import (
     read_csv_rows,
     without_missing,
 )
-from plumewatch.inventory.inventory import Inventory, named, one_file
-from plumewatch.inventory.power_plants import fuel_name, power_plant_factors
-from plumewatch.inventory.repeated_rows import MAX_LINES, at_one_place, meaning, single_rows
+from plumewatch.inventory.rows.power_plants import fuel_name, power_plant_factors
+from plumewatch.inventory.rows.repeated_rows import MAX_LINES, at_one_place, meaning, single_rows
 from plumewatch.tables import SOURCES
 
 NAME = "gppd"

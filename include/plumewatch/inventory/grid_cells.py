@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from plumewatch.constants import EARTH_RADIUS_KM, METRES_PER_KM
 from plumewatch.errors import InputError
 from plumewatch.geodesy import wrap_longitude
-from plumewatch.inventory.factors import inventory_factors
+from plumewatch.inventory.rows.factors import inventory_factors
 from plumewatch.tables import SOURCES
 
 Floats = NDArray[np.float64]

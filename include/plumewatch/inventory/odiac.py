@@ -21,9 +21,9 @@ from rasterio.windows import Window
 from plumewatch.constants import MOLAR_MASS_C_KG_MOL, MOLAR_MASS_CO2_KG_MOL
 from plumewatch.errors import InputError
 from plumewatch.gases import CO2
-from plumewatch.inventory.factors import inventory_factors
 from plumewatch.inventory.grid_cells import Floats, Grid, believable_cells, cell_sources
 from plumewatch.inventory.inventory import Inventory, OnSetAside, file_name, named, refusal, refuse_part, tell_set_aside
+from plumewatch.inventory.rows.factors import inventory_factors
 from plumewatch.models import OnFailure
 from plumewatch.rasters.reading import read_raster
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 from plumewatch import storage
 from plumewatch.gases import GASES
 from plumewatch.geodesy import wrap_longitude
-from plumewatch.inventory.csv_rows import (
+from plumewatch.inventory.inventory import Inventory, named
+from plumewatch.inventory.rows.csv_rows import (
     OnFailure,
     Rule,
     digests,
@@ -21,13 +22,12 @@ from plumewatch.inventory.csv_rows import (
     read_csv_rows,
     tell_refused,
 )
-from plumewatch.inventory.factors import inventory_factors
-from plumewatch.inventory.geojson_rows import read_geojson_rows
-from plumewatch.inventory.inventory import Inventory, named
-from plumewatch.inventory.newest_rows import newest_rows
-from plumewatch.inventory.power_plants import fuel_name
-from plumewatch.inventory.repeated_rows import meaning, single_rows
-from plumewatch.inventory.units import ALLOWED, tonnes_a_year
+from plumewatch.inventory.rows.factors import inventory_factors
+from plumewatch.inventory.rows.geojson_rows import read_geojson_rows
+from plumewatch.inventory.rows.newest_rows import newest_rows
+from plumewatch.inventory.rows.power_plants import fuel_name
+from plumewatch.inventory.rows.repeated_rows import meaning, single_rows
+from plumewatch.inventory.rows.units import ALLOWED, tonnes_a_year
 from plumewatch.tables import SOURCES
 
 NAME = "own_sources"

@@ -17,10 +17,10 @@ from plumewatch import storage
 from plumewatch.errors import InputError, some_of
 from plumewatch.inventory import cities, climate_trace, coco2, edgar, eu_ets, gppd, odiac, own_sources
 from plumewatch.inventory.combine import combine_inventories
-from plumewatch.inventory.factors import inventory_factors
 from plumewatch.inventory.inventory import Inventory, Told, file_name
-from plumewatch.inventory.power_plants import power_plant_factors
 from plumewatch.inventory.reported_plumes import PROVIDERS
+from plumewatch.inventory.rows.factors import inventory_factors
+from plumewatch.inventory.rows.power_plants import power_plant_factors
 from plumewatch.models import FailedScene
 from plumewatch.statuses import INVENTORY_STAGE
 from plumewatch.tables import COMBINED, SOURCES, Table

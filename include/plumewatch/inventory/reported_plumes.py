@@ -16,10 +16,10 @@ from plumewatch import storage
 from plumewatch.constants import HOURS_PER_YEAR
 from plumewatch.gases import CH4, GASES
 from plumewatch.geodesy import wrap_longitude
-from plumewatch.inventory.csv_rows import Rule, good_rows, numbers, place_rules, read_csv_rows, without_missing
-from plumewatch.inventory.factors import inventory_factors
 from plumewatch.inventory.inventory import Inventory, OnSetAside, ReadFiles, file_name, named, tell_set_aside
-from plumewatch.inventory.repeated_rows import single_rows
+from plumewatch.inventory.rows.csv_rows import Rule, good_rows, numbers, place_rules, read_csv_rows, without_missing
+from plumewatch.inventory.rows.factors import inventory_factors
+from plumewatch.inventory.rows.repeated_rows import single_rows
 from plumewatch.models import OnFailure
 from plumewatch.tables import REPORTED_PLUMES
 

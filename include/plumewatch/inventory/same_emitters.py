@@ -9,8 +9,8 @@ import pyarrow as pa
 from scipy.spatial import cKDTree
 
 from plumewatch.geodesy import chord_to_distance_km, distance_to_chord, unit_vectors
-from plumewatch.inventory.factors import inventory_factors
-from plumewatch.inventory.power_plants import fuel_name, power_plant_factors
+from plumewatch.inventory.rows.factors import inventory_factors
+from plumewatch.inventory.rows.power_plants import fuel_name, power_plant_factors
 
 WORKS = ("power_plant", "industry")
 """Kinds that lists tell apart differently: a works' own power station is either."""

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 from scipy.spatial import cKDTree
 
 from plumewatch.geodesy import distance_to_chord
-from plumewatch.inventory.factors import inventory_factors
 from plumewatch.inventory.grid_cells import KIND, TURN_DEG
+from plumewatch.inventory.rows.factors import inventory_factors
 from plumewatch.inventory.same_emitters import points
 from plumewatch.tables import SOURCES
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from plumewatch.inventory.csv_rows import Rule
+from plumewatch.inventory.rows.csv_rows import Rule
 from plumewatch.reference.loading import load_values
 
 FILE = "inventories.yaml"
