@@ -51,7 +51,7 @@ def test_places_with_heights_units_and_other_letters(tmp_path: Path) -> None:
     ("bad", "says"),
     [
         (feature(emission_t_y=-1), "emission_t_y is '-1'"),
-        (feature(emission_t_y=4e9), "emission_t_y is '4000000000.0'; allowed: what a source can emit"),
+        (feature(emission_t_y=4e9), "emission_t_y is '4000000000.0'; allowed: less than the world emits"),
         (feature(emission_t_y="40,5"), "emission_t_y is '40,5'"),
         (feature(emission_t_y=None), "emission_t_y is ''"),
         (feature(kind="oil_well"), "kind is 'oil_well'"),

@@ -91,14 +91,14 @@ def _rows(path: str, on_failure: OnFailure | None) -> pd.DataFrame:
     year, emission, sigma = (numbers(rows[name]) for name in ("year", *QUANTITIES))
     gases = rows["gas"].where(rows["gas"].isin(GASES), "co2")
     tonnes = pd.Series(map(tonnes_a_year, rows["unit"], gases), rows.index, float)
-    most = gases.map(inventory_factors().most_t_y)
+    most = gases.map(inventory_factors().most_of_grid_t_y)
     rules = [
         Rule("name", rows["name"] != "", "a name, and as many fields as the header"),
         Rule("kind", rows["kind"].isin(KINDS), ", ".join(KINDS)),
         Rule("gas", rows["gas"].isin(GASES), ", ".join(GASES)),
         Rule("unit", np.isfinite(tonnes), ALLOWED),
         Rule("emission_t_y", (emission >= 0) & np.isfinite(emission), "a number of t/yr or the unit, at least 0"),
-        Rule("emission_t_y", ~(emission * tonnes > most), "what a source can emit; is the unit another one?"),
+        Rule("emission_t_y", ~(emission * tonnes > most), "less than the world emits; is the unit another one?"),
         Rule("emission_t_y_sigma", (sigma >= 0) & np.isfinite(sigma), "a number of t/yr or the unit, at least 0"),
         Rule("year", (year >= FIRST_YEAR) & (year <= LAST_YEAR) & (year % 1 == 0), f"{FIRST_YEAR} to {LAST_YEAR}"),
         *place_rules(rows),
