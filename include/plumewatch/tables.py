@@ -251,10 +251,23 @@ VALIDATION = Table(
     sort_by=("observed_on",),
 )  # fmt: skip
 
+ZONAL_STATISTICS = Table(
+    "zonal_statistics",
+    ("zones", "month"),
+    _schema(
+        {
+            "zone_id": S, "scene_id": S, "statistic": S, "band_or_index": S,  # no scene_id: the whole month
+            "value": F8, "count_clear": I8, "count_total": I8, "clear_fraction": F4,
+        }
+    ),
+    sort_by=("zone_id", "scene_id", "band_or_index", "statistic"),
+)  # fmt: skip
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
         PIXELS, SOUNDINGS, PEAKS, WIND, PLUMES, ANOMALIES, OBSERVATIONS, SOURCES, MATCHES,
-        FAILED_SCENES, SCENE_GAPS, PROCESSING_UNITS, VALIDATION, REPORTED_PLUMES,
+        FAILED_SCENES, SCENE_GAPS, PROCESSING_UNITS, VALIDATION,
+        ZONAL_STATISTICS, REPORTED_PLUMES,
     )
 }  # fmt: skip

@@ -33,7 +33,8 @@ from plumewatch.sentinel2.scene import scene_ref
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.sentinel2.stored_scene import read_scene
 from plumewatch.settings import read_dotenv
-from plumewatch.tables import OBSERVATIONS, PIXELS, TABLES, Table
+from plumewatch.table import Table
+from plumewatch.tables import OBSERVATIONS, PIXELS, TABLES
 from plumewatch.wind import era5, geos_fp
 from plumewatch.wind.files import read_wind_files
 from plumewatch.wind.grids import CutOut
