@@ -13,6 +13,7 @@ from netCDF4 import Dataset
 from plumewatch.inventory.cities import read_cities
 from plumewatch.inventory.climate_trace import read_climate_trace
 from plumewatch.inventory.coco2 import read_coco2
+from plumewatch.inventory.coco2_profiles import COLUMNS, HOURS, read_profiles
 from plumewatch.inventory.edgar import read_edgar
 from plumewatch.inventory.eu_ets import read_eu_ets
 from plumewatch.inventory.gppd import read_gppd
@@ -93,7 +94,22 @@ def _geojson(folder: Path) -> Path:
     return path
 
 
+def _profiles(folder: Path) -> Path:
+    unit = "CoCO2_{n},ZAF,coal,{n},{n},1e6,F{n},F{n},F{n}"
+    lines = {of: [",".join([f"F{n}", *["1"] * len(names)]) for n in range(9)] for of, names in COLUMNS.items()}
+    for of, names in COLUMNS.items():
+        (folder / f"{of}.csv").write_text("\n".join([",".join([of, *names]), *lines[of]]) + "\n")
+    header = ",".join(["ID,ISO3,fuel,longitude,latitude,co2_emis_ty", *COLUMNS])
+    (folder / "catalogue.csv").write_text("\n".join([header, *(unit.format(n=n) for n in range(9))]) + "\n")
+    return folder / f"{HOURS}.csv"
+
+
+def _read_profiles(path: Path) -> None:
+    read_profiles(str(path.parent / "catalogue.csv"), *(str(path.parent / f"{of}.csv") for of in COLUMNS))
+
+
 LIST_READERS = {
+    "CoCO2 profiles": Reader(_profiles, _read_profiles),
     "CoCO2": _listed(
         read_coco2,
         "coco2_ps_catalogue.csv",

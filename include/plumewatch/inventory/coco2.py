@@ -17,6 +17,7 @@ from plumewatch.gases import CO2
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.inventory.inventory import Inventory, named, one_file
 from plumewatch.inventory.rows.csv_rows import OnFailure, Rule, digests, good_rows, numbers, place_rules, read_csv_rows
+from plumewatch.inventory.rows.factors import emission_rule
 from plumewatch.inventory.rows.power_plants import cluster, fuel_name, power_plant_factors
 from plumewatch.inventory.rows.repeated_rows import at_one_place, single_rows
 from plumewatch.tables import SOURCES
@@ -55,7 +56,7 @@ def read_units(path: str, on_failure: OnFailure | None = None, optional: Sequenc
         Rule("ID", rows["ID"].str.fullmatch(UNIT_ID), "CoCO2_ and a number"),
         Rule("fuel", rows["fuel"].map(fuel_name).isin(FUELS), ", ".join(FUELS)),
         *place_rules(rows),
-        Rule("co2_emis_ty", (emission >= 0) & np.isfinite(emission), "tonnes of CO2 a year, at least 0"),
+        emission_rule("co2_emis_ty", emission, CO2.name),
     ]
     rows = good_rows(rows, path, rules, on_failure)
     number = "CoCO2_" + rows["ID"].str.extract(UNIT_ID)[0]

@@ -50,6 +50,7 @@ OTHER_FUELS = {
 """Those whose plants have no row, in small letters."""
 _SPELLED = {fuel_name(name): name for name in FOSSIL_FUELS}
 GWH_PER_MW_YEAR = 8.76  # 8,760 hours of 1 MW
+MOST_MW = 1e5  # chosen: four times the largest plant of any kind, Three Gorges with 22,500 MW
 
 log = logging.getLogger(__name__)
 
@@ -97,8 +98,9 @@ def _largest_blocks(rows: pd.DataFrame, path: str, identity: pd.Series) -> pd.Da
 
 def _quantity(rows: pd.DataFrame, column: str) -> Rule:
     quantity = numbers(rows[column])
-    is_good = (rows[column] == "") | ((quantity >= 0) & np.isfinite(quantity))
-    return Rule(column, is_good, "a number, at least 0, or nothing")
+    most = MOST_MW if column.endswith("_mw") else MOST_MW * GWH_PER_MW_YEAR
+    is_good = (rows[column] == "") | ((quantity >= 0) & (quantity <= most))
+    return Rule(column, is_good, f"a number from 0 to {most:.0f}, or nothing")
 
 
 def _identity(rows: pd.DataFrame) -> pd.Series:
