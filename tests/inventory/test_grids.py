@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import rasterio
 from grid_files import edgar, odiac
+from inventory_files import own
 from plumewatch.errors import InputError
 from plumewatch.inventory.edgar import read_edgar
 from plumewatch.inventory.odiac import read_odiac
@@ -178,6 +179,15 @@ def test_a_sector_that_cannot_be_used_leaves_no_sum(tmp_path: Path) -> None:
     (tmp_path / "EDGAR_2024_GHG_CO2_2023_IND_emi.nc").write_bytes(b"CDF")
     rows, failures, _ = told(read_edgar, [ene, str(tmp_path / "EDGAR_2024_GHG_CO2_2023_IND_emi.nc")])
     assert rows == [] and len(failures) == 2 and "may be a sector" in failures[1]
+
+
+@pytest.mark.parametrize("name", [EMI.replace(".nc", "_nc.zip"), "odiac2023_1km_excl_intl_2212.tif.gz"])
+def test_a_packed_grid_is_named_with_what_is_read(tmp_path: Path, storage_root: str, name: str) -> None:
+    own(tmp_path, "B,landfill,waste,ch4,5,1,2025,10,10")
+    (tmp_path / name).write_bytes(b"PK")
+    done = refresh_sources(str(tmp_path), storage_root)
+    assert done.rows == {"own_sources": 1, "combined": 1}
+    assert [f.scene_id for f in done.failures] == [name] and "an ending that isn't read" in done.failures[0].message
 
 
 ONE_PASS = """

@@ -215,9 +215,7 @@ def test_combined_takes_names_and_only_the_plants_that_coco2_lacks(tmp_path: Pat
 
 
 def test_what_no_plant_emits_or_generates_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match=r"csv:2: co2_emis_ty is '3.9e9'; allowed: .* from 0 to 3e\+08"
-    ):
+    with pytest.raises(InputError, match=r"csv:2: co2_emis_ty is '3.9e9'; allowed: .* from 0 to 3e\+08"):
         read_coco2(coco2_file(tmp_path, KENDAL_UNITS[0].replace("3.9e6", "3.9e9")))
     with pytest.raises(InputError, match=r"csv:2: capacity_mw is '4116000'"):
         read_gppd(gppd_file(tmp_path, "X,Plant,WRI1,4116000,1,1,Coal,100"))

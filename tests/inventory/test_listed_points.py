@@ -132,6 +132,8 @@ def test_a_bad_month_is_named_and_the_year_before_counts(tmp_path: Path, old: st
 def test_a_month_twice_counts_once_and_contradicting_ones_not_at_all(tmp_path: Path) -> None:
     lines = [*months(2023, 10), *months(2024, 20)]
     assert read_climate_trace([trace(tmp_path, *lines, lines[-1])])["emission_t_y"].to_pylist() == [240.0]
+    again = lines[0].replace("2023-1-1,", "2023-01-01T00:00:00,")
+    assert read_climate_trace([trace(tmp_path, *lines[:12], again)])["emission_t_y"].to_pylist() == [120.0]
     rows, failures, _ = told(read_climate_trace, [trace(tmp_path, *lines, lines[-1].replace(",20,", ",21,"))])
     assert [(r["emission_t_y"], r["year"]) for r in rows] == [(120.0, 2023)] and len(failures) == 2
 

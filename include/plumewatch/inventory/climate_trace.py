@@ -127,9 +127,9 @@ def _years(number: int, path: str, on_failure: OnFailure | None, on_set_aside: O
         rule = emission_rule("emissions_quantity", emission, gas)
         rules.append(Rule(rule.column, np.asarray(rule.is_good, bool) | (rows["gas"] != gas), rule.allowed))
     rows = good_rows(rows, path, rules, on_failure)
-    period = rows[["source_id", "gas", "start_time", "end_time"]].agg(", ".join, axis=1)
     said = ["source_id", "source_name", "gas", "sector", "emissions_quantity", "longitude", "latitude", "source_type"]
     rows = rows.assign(**{"start_time": start[rows.index].astype(str), "end_time": end[rows.index].astype(str)})
+    period = rows["source_id"] + ", " + rows["gas"] + ", " + rows["start_time"] + ", " + rows["end_time"]
     rows = single_rows(rows[[*said, "start_time", "end_time"]], path, period, on_failure)
     rows = rows.assign(
         emission=emission[rows.index], days=days[rows.index], year=start[rows.index].dt.year, start=start[rows.index]
@@ -139,8 +139,10 @@ def _years(number: int, path: str, on_failure: OnFailure | None, on_set_aside: O
 
 def _days(texts: pd.Series) -> pd.Series:
     """Days from text that may lack zeros, NaT where it is none."""
-    parts = texts.str.extract(f"^{DAY}$")[["year", "month", "day"]]
-    return pd.to_datetime(parts.apply(pd.to_numeric, errors="coerce"), errors="coerce")
+    each = pd.Series(texts.unique(), dtype=object)  # a day is told by thousands of rows
+    parts = each.str.extract(f"^{DAY}$")[["year", "month", "day"]].apply(pd.to_numeric, errors="coerce")
+    days = pd.to_datetime(parts, errors="coerce")
+    return texts.map(dict(zip(each, days, strict=True))).astype("datetime64[ns]")
 
 
 def _summed(rows: pd.DataFrame) -> pd.DataFrame:

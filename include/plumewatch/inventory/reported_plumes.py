@@ -27,7 +27,6 @@ KG_PER_TONNE = 1000.0
 QUANTITIES = ("emission_kg_h", "emission_sigma_kg_h")
 OPTIONAL = ("gas", *QUANTITIES, "platform", "sector", "licence")
 REQUIRED = ("report_id", "observed_at_utc", "longitude", "latitude")
-SHORT_OFFSET = r"(:[0-9]{2}(?:\.[0-9]+)?[+-][0-9]{2})$"  # +00, of which ISO 8601 readers ask +00:00
 FIRST_YEAR, LAST_YEAR = 1980, 2100
 
 
@@ -107,8 +106,7 @@ def _rows(path: str, form: _Form, on_failure: OnFailure | None) -> pd.DataFrame:
     gas = pd.Series(form.gas, rows.index, object) if form.gas else rows["gas"].str.casefold()
     if not len(rows):
         return rows
-    at = rows["observed_at_utc"].str.replace(SHORT_OFFSET, r"\1:00", regex=True)
-    time = pd.to_datetime(at, utc=True, format="ISO8601", errors="coerce")
+    time = pd.to_datetime(rows["observed_at_utc"], utc=True, format="ISO8601", errors="coerce")
     most = gas.map(
         {name: tonnes * KG_PER_TONNE / HOURS_PER_YEAR for name, tonnes in inventory_factors().most_t_y.items()}
     )
