@@ -15,10 +15,12 @@ import rasterio
 from grid_files import edgar, odiac
 from inventory_files import own
 from plumewatch.errors import InputError
+from plumewatch.inventory.combine import combine_inventories
 from plumewatch.inventory.edgar import read_edgar
 from plumewatch.inventory.odiac import read_odiac
 from plumewatch.inventory.refresh import refresh_sources
 from plumewatch.inventory.rows.factors import inventory_factors
+from plumewatch.tables import SOURCES
 from rasterio.transform import from_origin
 from rasterio.windows import Window
 
@@ -95,6 +97,26 @@ def test_gas_year_and_sector_come_from_name_or_attributes(
     path = edgar(tmp_path / name, world(e10n20=value), LON, LAT, variable, unit, **attributes)
     [row] = read_edgar([path]).to_pylist()
     assert (row["gas"], row["year"], row["provenance"].split(",")[0].removeprefix("EDGAR ")) == expected
+
+
+def test_places_on_edges_are_in_the_cell_east_and_north_of_them_all_around_the_globe(tmp_path: Path) -> None:
+    values = np.zeros((1800, 3600))
+    values[900:902] = 1e6
+    lon, lat = np.arange(3600) / 10 + 0.05, 89.95 - np.arange(1800) / 10
+    cells = read_edgar([edgar(tmp_path / EMI, values, lon, lat)])
+    assert cells["cell_width_deg"].unique().to_pylist() == [0.1]
+    n = 3600
+    points = SOURCES.from_columns(
+        {
+            **{name: [text] * n for name, text in (("kind", "landfill"), ("fuel", ""), ("gas", "co2"), ("name", "x"))},
+            "source_id": [f"own-{number}" for number in range(n)], "year": [2020] * n,
+            "emission_t_y": [1e5] * n, "emission_t_y_sigma": [0.0] * n,
+            "longitude": (np.arange(n) - 1800) / 10, "latitude": [-0.1] * n,
+        }
+    )  # fmt: skip
+    left = combine_inventories({"edgar": cells, "own_sources": points}).to_pylist()
+    by_row = {lat: {r["emission_t_y"] for r in left if r["latitude"] == lat} for lat in (-0.05, -0.15)}
+    assert by_row == {-0.05: {9e5}, -0.15: {1e6}}
 
 
 def test_sectors_are_added_up_and_the_total_counts_alone(tmp_path: Path) -> None:

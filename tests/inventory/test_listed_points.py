@@ -116,6 +116,7 @@ def test_the_present_form_has_sectors_and_subsectors(
         ("2024-6-30", "2024-5-30", "a day of the same year, not before the start"),
         ("2024-6-1", "June", "start_time is 'June'"),
         ("7,A mine", ",A mine", "source_id is ''"),
+        (",ch4,20,", ",,20,", "gas is ''"),
     ],
 )
 def test_a_bad_month_is_named_and_the_year_before_counts(tmp_path: Path, old: str, new: str, says: str) -> None:

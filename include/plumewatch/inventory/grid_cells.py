@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 KIND = "grid_cell"
 MOST_CELLS = 30_000_000  # 0.05 degrees of the globe are 25.9 million
 MAX_UNEVEN = 0.02  # of a step: centres in float32 differ by less
+MAX_OFF = 1e-5  # of what a spacing in float32 may be off from the part of a degree that it is
 DIGITS = 6  # of a degree: a tenth of a metre, and what float32 adds is gone
 TURN_DEG, POLE_DEG = 360.0, 90.0
 TITLES = {"co2": "CO2", "ch4": "CH4"}
@@ -85,7 +86,9 @@ def _spacing(centres: NDArray[Any], path: str, name: str, most: float) -> float:
     step = float(centres[-1] - centres[0]) / (len(centres) - 1)
     if step == 0 or np.abs(np.diff(centres) - step).max() > MAX_UNEVEN * abs(step):
         raise InputError(path, f"{name} isn't evenly spaced", "centres of cells, rising or falling by one step")
-    return abs(step)
+    per_degree = round(1.0 / abs(step))
+    is_part = per_degree > 0 and abs(1.0 / abs(step) - per_degree) < MAX_OFF * per_degree
+    return 1.0 / per_degree if is_part else abs(step)
 
 
 def cell_sources(

@@ -43,7 +43,7 @@ class CsvForm:
     other_encoding: str | None = None
     """What a file is in that isn't in UTF-8."""
     only: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Values of columns, in small letters: rows of others are left out while the file is read."""
+    """Values of columns, in small letters: rows of others, but empty ones, are left out while the file is read."""
 
     @property
     def separated(self) -> str:
@@ -162,7 +162,7 @@ def _rows(lines: TextIO, path: str, required: Sequence[str], optional: Sequence[
                 if not any(map(str.strip, row)):
                     continue
                 whole.append(torn)
-            elif all(row[n].strip().casefold() in values for n, values in only):
+            elif all(row[n].strip().casefold() in ("", *values) for n, values in only):
                 row.append("")
                 kept = [row[n].strip() for n in at]
                 if not any(kept) and not any(map(str.strip, row)):
