@@ -37,7 +37,7 @@ from plumewatch.zones.hexagons import RESOLUTIONS, hexagons_over
 from plumewatch.zones.indices import constants_with, require_bands
 from plumewatch.zones.months import COUNTED, COUNTED_DDL, ZoneTask, count_zones
 from plumewatch.zones.partition import ZonePartition, rows_of
-from plumewatch.zones.plan import Counting, lonlat_shapes, outline_of, plan_zone_tasks, shapes_in, waves
+from plumewatch.zones.plan import WAVE_CELLS, Counting, lonlat_shapes, outline_of, plan_zone_tasks, shapes_in, waves
 from plumewatch.zones.zone import Zones, sort_key
 from plumewatch.zones.zone_files import read_zones
 from pyproj import CRS
@@ -72,6 +72,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--index-constants", nargs="+", default=[], help="such as L=0.5 eps=0 (default: the project's)")
     parser.add_argument("--areas-path", nargs="+", help="areas of interest: what counts as clear in each")
+    count = jobs.number(int, lambda n: n >= 1, "a whole number of at least 1")
+    parser.add_argument("--zones-at-once", type=count, help="publish after so many (default: by their number of cells)")
     parser.add_argument("--geopackage-path", help="file for the month: a zone a row, with its outline")
     parser.add_argument("--csv-path", help="file for the month: a zone a row")
     jobs.add_run_arguments(parser)
@@ -149,7 +151,7 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     others = sorted(set(range(len(zones.zones))) - set(wanted))
     partition = ZonePartition(arguments.statistics_path, arguments.month, zones, work.counting, others)
     spark = get_spark("zonal_statistics")
-    rows = _count_all(spark, work, wanted, partition)
+    rows = _count_all(spark, work, wanted, partition, arguments.zones_at_once)
     if arguments.csv_path:
         write_csv(arguments.csv_path, month_table(partition.read()))
     if arguments.geopackage_path:
@@ -249,7 +251,9 @@ def _weights(work: _Work, wanted: Sequence[int], area_of: dict[int, str], shapes
     return weights
 
 
-def _count_all(spark: SparkSession, work: _Work, wanted: Sequence[int], partition: ZonePartition) -> pa.Table:
+def _count_all(
+    spark: SparkSession, work: _Work, wanted: Sequence[int], partition: ZonePartition, zones_at_once: int | None
+) -> pa.Table:
     """Count the wanted zones in the order of their ids, publish each large share, and return all rows.
 
     A scene that turns out to be bad is left out of the whole month: then all is counted anew.
@@ -257,9 +261,10 @@ def _count_all(spark: SparkSession, work: _Work, wanted: Sequence[int], partitio
     stored = partition.read()
     area_of = _areas_of(spark, work, wanted)
     shapes = _shapes(work, area_of)
+    weights = [1.0] * len(wanted) if zones_at_once else _weights(work, wanted, area_of, shapes)
     while True:
         rows, n_bad = ZONAL_STATISTICS.empty(), len(work.counting.bad)
-        for wave in waves(_weights(work, wanted, area_of, shapes)):
+        for wave in waves(weights, zones_at_once or WAVE_CELLS):
             numbers, left = wanted[wave.start : wave.stop], wanted[wave.stop :]
             counted = _counted(spark, _tasks(work, numbers, area_of, shapes))
             if _note_bad_scenes(work, counted):

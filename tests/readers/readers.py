@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -38,6 +39,7 @@ from plumewatch.tables import OBSERVATIONS, PIXELS, TABLES
 from plumewatch.wind import era5, geos_fp
 from plumewatch.wind.files import read_wind_files
 from plumewatch.wind.grids import CutOut
+from plumewatch.zones.zone_files import read_zones
 from sentinel2_scenes import SCENE_ID, source_item, write_raster, write_stacked
 from trials import Reader
 
@@ -212,6 +214,16 @@ def _area() -> Reader:
     return Reader(write, lambda path: read_areas(str(path.parent)))
 
 
+def _zones(ending: str) -> Reader:
+    def write(folder: Path) -> Path:
+        shapes = [shapely.Point(n, n).buffer(1.0, quad_segs=2) for n in range(5)]
+        path = folder / f"zones.{ending}"
+        geopandas.GeoDataFrame({"id": range(5)}, geometry=shapes, crs=4326).to_file(path)
+        return path
+
+    return Reader(write, lambda path: read_zones(str(path), None, "id", lambda where, error: None))
+
+
 # --- answers of wind services: one of the answers that a reader asks for is a changed file
 
 BLOCK = CutOut(500, 503, 700, 703)
@@ -265,6 +277,7 @@ READERS = {
     "granule": Reader(lambda folder: write_lite(folder / NAME, northward_track(30)), _read_granule),
     **LIST_READERS,
     "area": _area(),
+    **{f"zones.{ending}": _zones(ending) for ending in ("geojson", "gpkg", "shp")},
     "settings": _dotenv(),
     "GEOS-FP attributes": _service(geos_fp, wind_services.geos_fp(NOON), ".das", MIDDLE),
     "GEOS-FP values": _service(geos_fp, wind_services.geos_fp(NOON), "u10m[", MIDDLE),

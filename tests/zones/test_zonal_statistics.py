@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import shapely
 from known_zones import rectangle, write_zones
@@ -17,7 +24,10 @@ from plumewatch.errors import InputError
 from plumewatch.tables import FAILED_SCENES
 from sentinel2_scenes import EPSG, NORTH, SIZE_M, WEST
 
+from tools.checkout import CHECKOUT
+
 DAYS = ("2025-08-21", "2025-08-26", "2025-08-31")
+JOBS = CHECKOUT / "spark_jobs"
 ZONES = {"1": rectangle(2, 3, 10, 12), "2": rectangle(8, 9, 9, 9), "10": rectangle(30, 30, 20, 20)}
 CELLS = {"1": np.s_[2:12, 3:15], "2": np.s_[8:17, 9:18], "10": np.s_[30:40, 30:40]}
 
@@ -145,6 +155,31 @@ def test_some_zones_are_counted_anew_and_the_others_stay(
         count(*options, "--start-from", "3")
     with pytest.raises(InputError, match="finished zones of"):
         count(*options[:-1], "b08", "--start-from", "2")
+
+
+def test_a_run_that_is_killed_leaves_whole_zones_and_goes_on(
+    count: Count, scene: Scene, stored: Callable[[], Any], tmp_path: Path
+) -> None:
+    scene()
+    many = {str(n): rectangle(n % 36, n // 36 * 5, 4, 4) for n in range(250)}
+    zones = write_zones(tmp_path / "many.gpkg", many)
+    options = ["--zones-path", str(zones), "--zone-id-column", "zone", "--index", "ndvi"]
+    count(*options)
+    undisturbed = stored()
+    shutil.rmtree(tmp_path / "zonal_statistics")
+    paths = ["--scenes-path", tmp_path / "scenes", "--statistics-path", tmp_path / "zonal_statistics"]
+    paths += ["--areas-path", tmp_path / "areas" / "dune.geojson", "--month", "2025-08", "--zones-at-once", 10]
+    command = [sys.executable, str(JOBS / "zonal_statistics.py"), *options, *map(str, paths)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as job:
+        data = tmp_path / "zonal_statistics" / "zones=many" / "month=2025-08" / "_manifest.json"
+        while not data.exists() and job.poll() is None:
+            time.sleep(0.02)
+        os.killpg(job.pid, signal.SIGKILL)
+    assert job.returncode == -signal.SIGKILL
+    done = sorted({int(zone) for zone in stored().zone_id})
+    assert 0 < len(done) < 250 and done == list(range(len(done))) and len(done) % 10 == 0
+    count(*options, "--start-from", str(len(done)))
+    pd.testing.assert_frame_equal(stored(), undisturbed)
 
 
 def test_a_bad_scene_is_left_out_and_named_and_the_others_count(

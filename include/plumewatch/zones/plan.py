@@ -66,7 +66,7 @@ def outline_of(grid: Grid) -> Any:
     return split_at_180(outline) if east - west > 180.0 else outline
 
 
-def waves(cells: Sequence[float], most: float = WAVE_CELLS) -> Iterator[range]:
+def waves(cells: Sequence[float], most: float) -> Iterator[range]:
     """Yield the zones, by place, that are counted and published together: so many cells, one zone at least.
 
     >>> list(waves([3, 3, 9, 1], 6))
