@@ -18,12 +18,13 @@ def edgar(
     latitude: np.ndarray,
     variable: str = "emissions",
     units: str | None = "Tonnes",
+    mode: str = "w",
     **attributes: Any,
 ) -> str:
-    """Write `values` by latitude and longitude, with leading times where they have such."""
+    """Write `values` by latitude and longitude, with leading times where they have such; `mode` a adds a variable."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with netCDF4.Dataset(path, "w") as file:
-        for name, centres in (("lat", latitude), ("lon", longitude)):
+    with netCDF4.Dataset(path, mode) as file:
+        for name, centres in (("lat", latitude), ("lon", longitude)) if mode == "w" else ():
             file.createDimension(name, len(centres))
             file.createVariable(name, "f4", (name,))[:] = centres
         times = ("time",) if values.ndim > 2 else ()

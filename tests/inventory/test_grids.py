@@ -132,6 +132,20 @@ def test_sectors_are_added_up_and_the_total_counts_alone(tmp_path: Path) -> None
     assert [r["emission_t_y"] for r in rows] == [7e5] and len(aside) == 3
 
 
+def test_variables_of_one_file_are_sectors(tmp_path: Path) -> None:
+    path = tmp_path / "EDGAR_2024_GHG_2023_sectors_CO2_2023.nc"
+    edgar(path, world(e10n20=3e5, e0n0=1e6), LON, LAT, "emi_co2_ENE")
+    edgar(path, world(e10n20=2e5), LON, LAT, "emi_co2_IND", mode="a")
+    edgar(path, world(e10n20=9e9), LON, LAT, "emi_co2_uncertainty", mode="a")
+    edgar(path, world(e10n20=1e8), LON, LAT, "cell_area", "m2", mode="a")
+    rows = read_edgar([str(path)]).to_pylist()
+    assert [r["emission_t_y"] for r in rows] == [1e6, 5e5] and rows[0]["provenance"] == "EDGAR ENE, IND, 2 sectors"
+    edgar(path, world(e10n20=7e5), LON, LAT, "emi_co2_TOTALS", mode="a")
+    assert read_edgar([str(path)])["emission_t_y"].to_pylist() == [7e5]
+    edgar(path, world(e10n20=7e3), LON, LAT, "emi_ch4", mode="a")
+    assert sorted(read_edgar([str(path)])["gas"].to_pylist()) == ["ch4", "co2"]
+
+
 def test_twelve_months_are_a_year(tmp_path: Path) -> None:
     months = np.stack([world(e10n20=value) for value in range(100_000, 1_300_000, 100_000)])
     [row] = read_edgar([edgar(tmp_path / EMI, months, LON, LAT)]).to_pylist()

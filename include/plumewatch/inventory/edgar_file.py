@@ -35,6 +35,9 @@ GAS_WORDS = (
     (re.compile(r"co2(?![a-z0-9])|carbon_?\s?dioxide", re.IGNORECASE), CO2.name),
     (re.compile(r"ch4(?![a-z0-9])|methane", re.IGNORECASE), CH4.name),
 )
+NO_EMISSION = re.compile(r"area|uncert|sigma|std|error|mask|bnds|bounds", re.IGNORECASE)
+"""Variables beside emissions."""
+BEFORE_SECTOR = re.compile(r"^(?:emissions?|emi|flx|fluxe?s?)?_?(?:co2|ch4)?_?", re.IGNORECASE)
 SHORT_CYCLE = re.compile(r"co2_?bio|(?<!excl_)short-cycle", re.IGNORECASE)
 
 
@@ -100,7 +103,7 @@ def read_layers(local: Path, path: str) -> list[Layer]:
 def _gridded(dataset: netCDF4.Dataset, path: str) -> list[Any]:
     axes = {of: _axis(dataset, of, path).dimensions for of in NAMES}
     both = {*axes["longitude"], *axes["latitude"]}
-    found = [v for v in dataset.variables.values() if set(v.dimensions[-2:]) == both and "area" not in v.name.lower()]
+    found = [v for v in dataset.variables.values() if set(v.dimensions[-2:]) == both and not NO_EMISSION.search(v.name)]
     if not found:
         there = ", ".join(f"{v.name}{list(v.shape)}" for v in dataset.variables.values()) or "no variable"
         raise InputError(path, f"no variable over latitude and longitude ({there})", ALLOWED)
@@ -129,7 +132,7 @@ def _layer(path: str, variable: Any, said: re.Match[str] | None, attributes: Map
         raise InputError(path, found, "one year, as EDGAR writes it: ..._CO2_2023_TOTALS_emi.nc")
     unit = str(own.get("units", "")).strip()
     is_flux, tonnes = _unit(unit, variable.name, gas, path)
-    sector = said["sector"] if said and alone else None if alone else variable.name
+    sector = said["sector"] if said and alone else None if alone else BEFORE_SECTOR.sub("", variable.name)
     return Layer(
         path, variable.name, gas, min(years), (sector or "TOTALS").upper(), is_flux, tonnes, _licence(attributes)
     )
