@@ -53,7 +53,7 @@ def refresh_inventory(name: str) -> None:
     cast(dict, context)["inventory_name"] = name
     key = partition_key(context, MONTH)
     with summarised() as summary, failure_recorded(key, name, "read_inventories"):
-        summary.path = f"{name} in {settings.storage_root}"
+        summary.path = refresh.partition_of(name, settings.storage_root)
         result = refresh.refresh_inventory(name, settings.inventories or "", settings.storage_root)
         failure_book().settle(key, result.failures)
         summary.read = summary.written = sum(result.rows.values())

@@ -147,10 +147,14 @@ def _meant(inventory: Inventory, unread: Sequence[str]) -> list[str]:
     return [name for name in unread if inventory.is_meant(file_name(name))]
 
 
+def partition_of(name: str, storage_root: str) -> str:
+    """Return the path of a list's partition."""
+    table = next(each for each in LISTS if each.name == name).table
+    return storage.partition_path(storage.join(storage_root, table.name), {table.partitions[0]: name})
+
+
 def _is_stored(inventory: Inventory, storage_root: str) -> bool:
-    table = inventory.table
-    path = storage.partition_path(storage.join(storage_root, table.name), {table.partitions[0]: inventory.name})
-    return storage.exists(path)
+    return storage.exists(partition_of(inventory.name, storage_root))
 
 
 def _write(root: str, table: Table, name: str, rows: pa.Table, inputs: list[str]) -> None:
