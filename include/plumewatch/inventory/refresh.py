@@ -22,6 +22,7 @@ from plumewatch.inventory.reported_plumes import PROVIDERS
 from plumewatch.inventory.rows.factors import inventory_factors
 from plumewatch.inventory.rows.power_plants import power_plant_factors
 from plumewatch.models import FailedScene
+from plumewatch.progress import followed
 from plumewatch.statuses import INVENTORY_STAGE
 from plumewatch.tables import COMBINED, SOURCES, Table
 
@@ -64,7 +65,10 @@ def refresh_sources(inventories_path: str, storage_root: str) -> RefreshedSource
     that aren't read. Raises InputError where the folder has no inventory file at all.
     """
     names, unread = find_inventories(inventories_path, storage_root)
-    parts = [refresh_inventory(name, inventories_path, storage_root) for name in names]
+    parts = [
+        refresh_inventory(name, inventories_path, storage_root)
+        for name in followed(names, "inventories read", "inventories")
+    ]
     rows = {name: n for part in parts for name, n in part.rows.items()}
     return RefreshedSources(
         {**rows, COMBINED: refresh_combined(storage_root)},
