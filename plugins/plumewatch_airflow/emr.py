@@ -1,0 +1,172 @@
+"""Spark jobs on EMR Serverless, by the operator of Airflow's amazon provider, while no worker of Airflow waits.
+
+A task that is a `spark_task` hands its waiting over to the triggerer, and is called again from its beginning when the
+job has ended: what it has told by then is at hand, and the job that comes next is sent. So what such a task does before
+or between its jobs must bear being done again, as it must for retries. Other tasks wait in place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from airflow.providers.standard.decorators.python import _PythonDecoratedOperator
+from airflow.sdk.bases.decorator import task_decorator_factory
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
+from plumewatch import storage
+from plumewatch.errors import redact
+from plumewatch.settings import EMR_SERVERLESS, Settings, environment_name
+
+from plumewatch_airflow.connections import AWS_CONNECTION
+
+ANSWERS = ".spark_jobs"
+"""Folder below the storage root where jobs leave their answers until they are read."""
+POLL_S, LONGEST_S = 30, 13 * 3600
+"""EMR Serverless itself ends a job after 12 hours (its executionTimeoutMinutes, default 720)."""
+PYTHON = "./environment/bin/python3"
+JOB_RUNS = "plumewatch_job_runs"
+
+JobRuns = dict[str, dict[str, Any]]
+"""By what a job was asked for: `job_id`, and, once it has ended, its `answer`."""
+
+log = logging.getLogger("plumewatch.spark")
+
+
+class SparkTask(_PythonDecoratedOperator):
+    """A Python task that can be called again when a Spark job that it waits for has ended."""
+
+    def resume(self, context: Any, job_runs: JobRuns, event: dict[str, Any] | None = None) -> Any:
+        """Call the task again; `event` is what the triggerer saw, which the job's own answer says better."""
+        context[JOB_RUNS] = job_runs
+        return self.execute(context)
+
+
+def spark_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> Any:
+    """`@task`, for a function that runs Spark jobs and bears being called again after each of them."""
+    return task_decorator_factory(python_callable=python_callable, decorated_operator_class=SparkTask, **kwargs)
+
+
+def run_on_emr(settings: Settings, name: str, options: Sequence[str], context: Any) -> tuple[int, str]:
+    """Run a job with its options there; return its exit code and the last line that it said.
+
+    Raises TaskDeferred while it runs, where the task is a `spark_task`. AirflowFailException names a setting that is
+    missing, or a path that isn't there for a service; AirflowException says that the job ended without a word.
+    """
+    check_settings(settings, options)
+    runs: JobRuns = context.get(JOB_RUNS) or {}
+    asked = hashlib.sha256(json.dumps([name, *options]).encode()).hexdigest()[:16]
+    ti = context["ti"]
+    call = json.dumps([ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number, asked])
+    token = hashlib.sha256(call.encode()).hexdigest()[:32]
+    answer_path = storage.join(settings.storage_root, ANSWERS, f"{token}.json")
+    run = runs.setdefault(asked, {})
+    if "job_id" not in run:
+        _start(settings, name, [*options, "--answer-path", answer_path], token, context, runs, run)
+    if "answer" not in run:
+        run["answer"] = _answer(settings, name, run["job_id"], answer_path)
+    return run["answer"]["code"], run["answer"]["last_line"]
+
+
+def check_settings(settings: Settings, options: Sequence[str]) -> None:
+    """Raise AirflowFailException for a setting that the service needs, or a path that it can't reach."""
+    needed = {name: getattr(settings, name) for name in ("emr_application", "emr_role", "emr_code")}
+    if missing := [environment_name(name) for name, value in needed.items() if not value]:
+        raise AirflowFailException(f"PLUMEWATCH_SPARK={EMR_SERVERLESS} needs {', '.join(missing)}; docs/clusters.md")
+    local = [path for path in (str(settings.emr_code), *options) if path.startswith(("/", "file://"))]
+    if local:
+        allowed = "s3:// alone: PLUMEWATCH_STORAGE_ROOT, and PLUMEWATCH_AREAS where areas lie in the checkout"
+        raise AirflowFailException(f"EMR Serverless can't read {', '.join(map(redact, local))}; allowed: {allowed}")
+
+
+def job_driver(settings: Settings, name: str, options: Sequence[str]) -> dict[str, Any]:
+    """Return what the service is asked to run, with the Python and the jars that `python -m tools.pack` has left."""
+    code = str(settings.emr_code)
+    conf = {
+        "spark.archives": f"{storage.join(code, 'environment.tar.gz')}#environment",
+        "spark.jars": storage.join(code, "jars", "*.jar"),
+        "spark.driver.memory": settings.spark_driver_memory,
+        "spark.executor.memory": settings.spark_executor_memory,
+        "spark.emr-serverless.driverEnv.PYSPARK_DRIVER_PYTHON": PYTHON,
+        "spark.emr-serverless.driverEnv.PYSPARK_PYTHON": PYTHON,
+        "spark.emr-serverless.driverEnv.PLUMEWATCH_SPARK": EMR_SERVERLESS,
+        "spark.executorEnv.PYSPARK_PYTHON": PYTHON,
+    }
+    if settings.spark_cores:
+        conf |= {"spark.executor.cores": "1", "spark.dynamicAllocation.maxExecutors": str(settings.spark_cores)}
+    return {
+        "sparkSubmit": {
+            "entryPoint": storage.join(code, "spark_jobs", f"{name}.py"),
+            "entryPointArguments": list(options),
+            "sparkSubmitParameters": " ".join(f"--conf {key}={value}" for key, value in conf.items()),
+        }
+    }
+
+
+def _start(
+    settings: Settings, name: str, options: Sequence[str], token: str, context: Any, runs: JobRuns, run: dict[str, Any]
+) -> None:
+    """Send the job and wait for its end, here or by the triggerer."""
+    from airflow.providers.amazon.aws.operators.emr import EmrServerlessStartJobOperator
+
+    operator = EmrServerlessStartJobOperator(
+        task_id=f"{context['ti'].task_id}_{name}",
+        application_id=str(settings.emr_application),
+        execution_role_arn=str(settings.emr_role),
+        job_driver=job_driver(settings, name, options),
+        configuration_overrides={"monitoringConfiguration": {"s3MonitoringConfiguration": {"logUri": _logs(settings)}}},
+        client_request_token=token,
+        name=f"plumewatch {name} {context['run_id']}"[:256],
+        aws_conn_id=AWS_CONNECTION,
+        waiter_delay=POLL_S,
+        waiter_max_attempts=LONGEST_S // POLL_S,
+        deferrable=isinstance(context["ti"].task, SparkTask),
+    )
+    try:
+        operator.execute(context)
+    except TaskDeferred as deferred:
+        if operator.job_id:  # else the application starts, and the job is sent after that
+            run["job_id"] = operator.job_id
+            _tell_logs(settings, name, operator.job_id)
+        else:
+            runs = {asked: known for asked, known in runs.items() if known}
+        kwargs = {"job_runs": runs}
+        raise TaskDeferred(
+            trigger=deferred.trigger, method_name="resume", kwargs=kwargs, timeout=deferred.timeout
+        ) from None
+    except AirflowException as error:
+        if not operator.job_id:
+            raise
+        log.warning("%s", error)  # the job has failed: its own answer says why
+    run["job_id"] = operator.job_id
+    _tell_logs(settings, name, str(operator.job_id))
+
+
+def _answer(settings: Settings, name: str, job_id: str, path: str) -> Mapping[str, Any]:
+    """What the job has left, which is then removed."""
+    if storage.exists(path):
+        answer = json.loads(storage.read_bytes(path))
+        storage.delete(path)
+        return answer
+    from airflow.providers.amazon.aws.hooks.emr import EmrServerlessHook
+
+    found = EmrServerlessHook(aws_conn_id=AWS_CONNECTION).conn.get_job_run(
+        applicationId=settings.emr_application, jobRunId=job_id
+    )["jobRun"]
+    told = redact(found.get("stateDetails") or "no details")
+    raise AirflowException(f"{name}: {job_id} is {found['state']} without an answer: {told}; logs: {_logs(settings)}")
+
+
+def _logs(settings: Settings) -> str:
+    return storage.join(str(settings.emr_code), "logs") + "/"
+
+
+def _tell_logs(settings: Settings, name: str, job_id: str) -> None:
+    """Say where the log of the driver comes to lie."""
+    application = settings.emr_application
+    where = storage.join(_logs(settings), "applications", str(application), "jobs", job_id, "SPARK_DRIVER")
+    bucket, _, prefix = where.removeprefix("s3://").partition("/")
+    page = f"https://s3.console.aws.amazon.com/s3/buckets/{bucket}?prefix={prefix}/"
+    log.info("%s is job run %s of application %s; its logs: %s/ (%s)", name, job_id, application, where, page)
