@@ -1,8 +1,8 @@
 """Spark jobs on EMR Serverless, by the operator of Airflow's amazon provider, while no worker of Airflow waits.
 
 A task that is a `spark_task` hands its waiting over to the triggerer, and is called again from its beginning when the
-job has ended: what it has told by then is at hand, and the job that comes next is sent. So what such a task does before
-or between its jobs must bear being done again, as it must for retries. Other tasks wait in place.
+job has ended: which of its jobs were sent, and what they answered, lies below the storage root meanwhile. So what such
+a task does before and between its jobs must bear being done again, as it must for retries. Other tasks wait in place.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from airflow.providers.standard.decorators.python import _PythonDecoratedOperator
 from airflow.sdk.bases.decorator import task_decorator_factory
+from airflow.sdk.bases.operator import ExecutorSafeguard
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 from plumewatch import storage
 from plumewatch.errors import redact
@@ -22,15 +24,12 @@ from plumewatch.settings import EMR_SERVERLESS, Settings, environment_name
 
 from plumewatch_airflow.connections import AWS_CONNECTION
 
-ANSWERS = ".spark_jobs"
-"""Folder below the storage root where jobs leave their answers until they are read."""
+CALLS = ".spark_jobs"
+"""Folder below the storage root: what was sent, and what came back, until the task that asked has ended."""
 POLL_S, LONGEST_S = 30, 13 * 3600
 """EMR Serverless itself ends a job after 12 hours (its executionTimeoutMinutes, default 720)."""
 PYTHON = "./environment/bin/python3"
-JOB_RUNS = "plumewatch_job_runs"
-
-JobRuns = dict[str, dict[str, Any]]
-"""By what a job was asked for: `job_id`, and, once it has ended, its `answer`."""
+READ = "plumewatch_read_calls"
 
 log = logging.getLogger("plumewatch.spark")
 
@@ -38,10 +37,17 @@ log = logging.getLogger("plumewatch.spark")
 class SparkTask(_PythonDecoratedOperator):
     """A Python task that can be called again when a Spark job that it waits for has ended."""
 
-    def resume(self, context: Any, job_runs: JobRuns, event: dict[str, Any] | None = None) -> Any:
-        """Call the task again; `event` is what the triggerer saw, which the job's own answer says better."""
-        context[JOB_RUNS] = job_runs
-        return self.execute(context)
+    def execute(self, context: Any) -> Any:
+        """Call the function; what its jobs have left is forgotten once it returns."""
+        result = super().execute(context)
+        for path in context.get(READ, ()):
+            storage.delete(path)
+        return result
+
+    def resume(self, context: Any, event: dict[str, Any] | None = None) -> Any:
+        """Call the function again; `event` is what the triggerer saw, which the job's own answer says better."""
+        with _in_charge(self):
+            return self.execute(context)
 
 
 def spark_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> Any:
@@ -56,18 +62,25 @@ def run_on_emr(settings: Settings, name: str, options: Sequence[str], context: A
     missing, or a path that isn't there for a service; AirflowException says that the job ended without a word.
     """
     check_settings(settings, options)
-    runs: JobRuns = context.get(JOB_RUNS) or {}
-    asked = hashlib.sha256(json.dumps([name, *options]).encode()).hexdigest()[:16]
     ti = context["ti"]
-    call = json.dumps([ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number, asked])
-    token = hashlib.sha256(call.encode()).hexdigest()[:32]
-    answer_path = storage.join(settings.storage_root, ANSWERS, f"{token}.json")
-    run = runs.setdefault(asked, {})
-    if "job_id" not in run:
-        _start(settings, name, [*options, "--answer-path", answer_path], token, context, runs, run)
-    if "answer" not in run:
-        run["answer"] = _answer(settings, name, run["job_id"], answer_path)
-    return run["answer"]["code"], run["answer"]["last_line"]
+    asked = [ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number, name, *options]
+    token = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]
+    sent, answered = (storage.join(settings.storage_root, CALLS, f"{token}.{part}.json") for part in ("job", "answer"))
+    if not storage.exists(sent):
+        _start(settings, name, [*options, "--answer-path", answered], token, sent, context)
+    answer = _answer(settings, name, json.loads(storage.read_bytes(sent))["job_id"], answered)
+    context.setdefault(READ, []).extend([sent, answered])
+    return answer["code"], answer["last_line"]
+
+
+@contextmanager
+def _in_charge(operator: Any) -> Iterator[None]:
+    """Let an operator execute inside of a task, of which Airflow would warn."""
+    token = ExecutorSafeguard.tracker.set(operator)
+    try:
+        yield
+    finally:
+        ExecutorSafeguard.tracker.reset(token)
 
 
 def check_settings(settings: Settings, options: Sequence[str]) -> None:
@@ -105,10 +118,8 @@ def job_driver(settings: Settings, name: str, options: Sequence[str]) -> dict[st
     }
 
 
-def _start(
-    settings: Settings, name: str, options: Sequence[str], token: str, context: Any, runs: JobRuns, run: dict[str, Any]
-) -> None:
-    """Send the job and wait for its end, here or by the triggerer."""
+def _start(settings: Settings, name: str, options: Sequence[str], token: str, sent: str, context: Any) -> None:
+    """Send the job, note in the file `sent` which run it is, and wait for its end, here or by the triggerer."""
     from airflow.providers.amazon.aws.operators.emr import EmrServerlessStartJobOperator
 
     operator = EmrServerlessStartJobOperator(
@@ -117,7 +128,7 @@ def _start(
         execution_role_arn=str(settings.emr_role),
         job_driver=job_driver(settings, name, options),
         configuration_overrides={"monitoringConfiguration": {"s3MonitoringConfiguration": {"logUri": _logs(settings)}}},
-        client_request_token=token,
+        client_request_token=token,  # sent twice it is one run all the same
         name=f"plumewatch {name} {context['run_id']}"[:256],
         aws_conn_id=AWS_CONNECTION,
         waiter_delay=POLL_S,
@@ -125,31 +136,34 @@ def _start(
         deferrable=isinstance(context["ti"].task, SparkTask),
     )
     try:
-        operator.execute(context)
+        with _in_charge(operator):
+            operator.execute(context)
     except TaskDeferred as deferred:
-        if operator.job_id:  # else the application starts, and the job is sent after that
-            run["job_id"] = operator.job_id
-            _tell_logs(settings, name, operator.job_id)
-        else:
-            runs = {asked: known for asked, known in runs.items() if known}
-        kwargs = {"job_runs": runs}
-        raise TaskDeferred(
-            trigger=deferred.trigger, method_name="resume", kwargs=kwargs, timeout=deferred.timeout
-        ) from None
+        _note_sent(settings, name, operator.job_id, sent)
+        raise TaskDeferred(trigger=deferred.trigger, method_name="resume", timeout=deferred.timeout) from None
     except AirflowException as error:
         if not operator.job_id:
             raise
-        log.warning("%s", error)  # the job has failed: its own answer says why
-    run["job_id"] = operator.job_id
-    _tell_logs(settings, name, str(operator.job_id))
+        log.warning("%s", error)  # the job has failed: what it left, or what the service knows, says why
+    _note_sent(settings, name, operator.job_id, sent)
 
 
-def _answer(settings: Settings, name: str, job_id: str, path: str) -> Mapping[str, Any]:
-    """What the job has left, which is then removed."""
+def _note_sent(settings: Settings, name: str, job_id: str | None, sent: str) -> None:
+    """Note which run a job is, and say where its log comes to lie; without an id its application is only starting."""
+    if job_id is None:
+        return
+    storage.write_bytes(sent, json.dumps({"job_id": job_id}).encode())
+    application = str(settings.emr_application)
+    where = storage.join(_logs(settings), "applications", application, "jobs", job_id, "SPARK_DRIVER")
+    bucket, _, prefix = where.removeprefix("s3://").partition("/")
+    page = f"https://s3.console.aws.amazon.com/s3/buckets/{bucket}?prefix={prefix}/"
+    log.info("%s is job run %s of application %s; its logs: %s/ (%s)", name, job_id, application, where, page)
+
+
+def _answer(settings: Settings, name: str, job_id: str, path: str) -> dict[str, Any]:
+    """What the job has left."""
     if storage.exists(path):
-        answer = json.loads(storage.read_bytes(path))
-        storage.delete(path)
-        return answer
+        return dict(json.loads(storage.read_bytes(path)))
     from airflow.providers.amazon.aws.hooks.emr import EmrServerlessHook
 
     found = EmrServerlessHook(aws_conn_id=AWS_CONNECTION).conn.get_job_run(
@@ -161,12 +175,3 @@ def _answer(settings: Settings, name: str, job_id: str, path: str) -> Mapping[st
 
 def _logs(settings: Settings) -> str:
     return storage.join(str(settings.emr_code), "logs") + "/"
-
-
-def _tell_logs(settings: Settings, name: str, job_id: str) -> None:
-    """Say where the log of the driver comes to lie."""
-    application = settings.emr_application
-    where = storage.join(_logs(settings), "applications", str(application), "jobs", job_id, "SPARK_DRIVER")
-    bucket, _, prefix = where.removeprefix("s3://").partition("/")
-    page = f"https://s3.console.aws.amazon.com/s3/buckets/{bucket}?prefix={prefix}/"
-    log.info("%s is job run %s of application %s; its logs: %s/ (%s)", name, job_id, application, where, page)

@@ -35,11 +35,11 @@ def run_spark_job(name: str, *, key: str, **arguments: Any) -> JobResult:
     context = get_current_context()
     arguments |= {"dag_id": recorded_under(context["dag"].dag_id), "run_id": context["run_id"], "key": key}
     settings, options = load_settings(), _options(arguments)
-    log.info("starting %s on %s: %s", name, redact(settings.spark), redact(" ".join(options)))
     if settings.spark == EMR_SERVERLESS:
-        code, last_line = run_on_emr(settings, name, options, context)
-        answer = last_line
+        code, answer = run_on_emr(settings, name, options, context)
+        last_line = answer
     else:
+        log.info("starting %s on %s: %s", name, redact(settings.spark), redact(" ".join(options)))
         code, answer, last_line = _run([sys.executable, str(JOBS / f"{name}.py"), *options])
     if code in (EXIT_GOOD, EXIT_SOME_BAD):
         result = json.loads(answer.splitlines()[-1])
