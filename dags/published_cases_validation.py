@@ -82,8 +82,7 @@ def write_pixels(scenes: list[dict[str, Any]]) -> None:
     with summarised() as summary:
         if not scenes:
             raise AirflowSkipException("nothing was fetched: the detector runs on what is stored")
-        areas_path = write_case_areas(load_settings(), [scene["area"] for scene in scenes])
-        summary.add(make_pixels(scenes[0]["key"], areas_path))
+        summary.add(make_pixels(scenes[0]["key"], write_case_areas(load_settings(), [s["area"] for s in scenes])))
 
 
 @task(trigger_rule="all_done")  # after pixels, whether there are new ones or not

@@ -89,7 +89,7 @@ def test_parsing_reaches_no_network_and_no_file_beyond_the_bundle(found: dict[st
 
 
 def test_parsing_loads_nothing_that_only_tasks_need(found: dict[str, Any]) -> None:
-    """Prints the seconds of each file; the first loads numpy and pyarrow, for the schemas of the tables, and s3fs for a bucket."""
+    """Prints the seconds of each file; numpy and pyarrow come with the schemas of the tables, s3fs with a bucket."""
     print({name: round(seconds, 3) for name, seconds in found["seconds"].items()})
     assert HEAVY & set(found["loaded"]) == set()
     _, *others = found["modules"].values()

@@ -19,10 +19,13 @@ from botocore.session import get_session
 from plumewatch import storage
 from plumewatch.failures import FailureBook
 from plumewatch.models import FailedScene
+from plumewatch.settings import EMR_SERVERLESS, Settings
 from plumewatch.tables import SOURCES
 
 from tools import pack
 from tools.checkout import CHECKOUT
+from tools.checks.finding import State
+from tools.checks.machine import check_java, check_spark
 
 POLICIES = CHECKOUT / "docs" / "aws"
 ALLOWED_BY = {
@@ -110,3 +113,13 @@ def test_the_archive_holds_a_python_at_its_root_and_lies_beside_jobs_and_jars(s3
     assert {f"spark_jobs/{job}" for job in jobs} <= set(names) and pack.ARCHIVE in names
     jars = [name for name in names if name.startswith("jars/")]
     assert len(jars) == 2 and any("sedona" in jar for jar in jars)
+
+
+def test_the_check_names_what_the_service_needs() -> None:
+    stated = {"storage_root": "s3://bucket/tables", "spark": EMR_SERVERLESS, "emr_application": "00f1"}
+    stated["emr_code"] = "s3://bucket/code"
+    lacking = check_spark(Settings(**stated))
+    assert lacking.is_fatal and lacking.text.endswith("needs PLUMEWATCH_EMR_ROLE")
+    stated["emr_role"] = "arn:aws:iam::123456789012:role/jobs"
+    assert check_spark(Settings(**stated)).state is check_java(Settings(**stated)).state is State.OK
+    assert check_spark(Settings(**stated | {"storage_root": "/tables"})).is_fatal

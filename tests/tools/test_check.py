@@ -140,16 +140,6 @@ def test_what_spark_fetches_by_itself_is_missing_and_no_problem(
     assert is_fatal_problem(machine.check_spark(settings(spark="yarn")))
 
 
-def test_emr_serverless_needs_its_settings_and_a_bucket() -> None:
-    emr = {"spark": "emr_serverless", "emr_application": "00f1", "emr_code": "s3://bucket/code"}
-    lacking = machine.check_spark(settings(**emr))
-    assert is_fatal_problem(lacking) and lacking.text.endswith("needs PLUMEWATCH_EMR_ROLE")
-    emr["emr_role"] = "arn:aws:iam::123456789012:role/jobs"
-    assert is_fatal_problem(machine.check_spark(settings(**emr)))
-    assert machine.check_spark(settings(**emr, storage_root="s3://bucket/tables")).state is State.OK
-    assert machine.check_java(settings(**emr)).state is State.OK
-
-
 def test_areas_are_counted_and_named(area_folders: tuple[Path, Path]) -> None:
     [nothing], _ = check_areas(settings())
     assert nothing.state is State.MISSING
