@@ -23,8 +23,8 @@ from tools.checkout import BIN, CACHE, CHECKOUT
 
 PYTHON = "3.11"
 ARCHIVE = "environment.tar.gz"
-JARS = ("sedona-", "geotools-")
-"""How the names of those begin that the service lacks; it reaches S3 by itself."""
+JARS = {"sedona.jar": "sedona-*.jar", "geotools.jar": "geotools-*.jar"}
+"""What the service lacks; it reaches S3 by itself."""
 
 
 def fetch_python(folder: Path) -> Path:
@@ -50,8 +50,9 @@ def archive(python: Path, target: Path) -> None:
 def upload(prefix: str, packed: Path) -> list[str]:
     """Put the archive, the jobs and the jars below a prefix, and return their names there."""
     jobs = sorted((CHECKOUT / "spark_jobs").glob("*.py"))
-    jars = [jar for jar in spark_runtime.jars() if jar.name.startswith(JARS)]
-    names = {ARCHIVE: packed} | {f"spark_jobs/{job.name}": job for job in jobs} | {f"jars/{j.name}": j for j in jars}
+    names = {ARCHIVE: packed} | {f"spark_jobs/{job.name}": job for job in jobs}
+    for name, pattern in JARS.items():
+        [names[f"jars/{name}"]] = [jar for jar in spark_runtime.jars() if jar.match(pattern)]
     for name, file in names.items():
         print(f"{name}: {file.stat().st_size / 1e6:.1f} MB", flush=True)
         fs, inner = storage.filesystem(storage.join(prefix, name))

@@ -29,6 +29,9 @@ CALLS = ".spark_jobs"
 POLL_S, LONGEST_S = 30, 13 * 3600
 """EMR Serverless itself ends a job after 12 hours (its executionTimeoutMinutes, default 720)."""
 PYTHON = "./environment/bin/python3"
+PYTHON_MEMORY = "3g"
+"""Of an executor beside its Java heap: a worker of the methane search keeps 1 GiB of passes, and works on some."""
+JARS = ("sedona.jar", "geotools.jar")
 READ = "plumewatch_read_calls"
 
 log = logging.getLogger("plumewatch.spark")
@@ -69,7 +72,11 @@ def run_on_emr(settings: Settings, name: str, options: Sequence[str], context: A
     if not storage.exists(sent):
         _start(settings, name, [*options, "--answer-path", answered], token, sent, context)
     answer = _answer(settings, name, json.loads(storage.read_bytes(sent))["job_id"], answered)
-    context.setdefault(READ, []).extend([sent, answered])
+    if isinstance(ti.task, SparkTask):
+        context.setdefault(READ, []).extend([sent, answered])
+    else:  # which isn't called again
+        storage.delete(sent)
+        storage.delete(answered)
     return answer["code"], answer["last_line"]
 
 
@@ -99,16 +106,18 @@ def job_driver(settings: Settings, name: str, options: Sequence[str]) -> dict[st
     code = str(settings.emr_code)
     conf = {
         "spark.archives": f"{storage.join(code, 'environment.tar.gz')}#environment",
-        "spark.jars": storage.join(code, "jars", "*.jar"),
+        "spark.jars": ",".join(storage.join(code, "jars", jar) for jar in JARS),
         "spark.driver.memory": settings.spark_driver_memory,
         "spark.executor.memory": settings.spark_executor_memory,
+        "spark.executor.memoryOverhead": PYTHON_MEMORY,
+        "spark.executor.cores": "1",
         "spark.emr-serverless.driverEnv.PYSPARK_DRIVER_PYTHON": PYTHON,
         "spark.emr-serverless.driverEnv.PYSPARK_PYTHON": PYTHON,
         "spark.emr-serverless.driverEnv.PLUMEWATCH_SPARK": EMR_SERVERLESS,
         "spark.executorEnv.PYSPARK_PYTHON": PYTHON,
     }
     if settings.spark_cores:
-        conf |= {"spark.executor.cores": "1", "spark.dynamicAllocation.maxExecutors": str(settings.spark_cores)}
+        conf["spark.dynamicAllocation.maxExecutors"] = str(settings.spark_cores)
     return {
         "sparkSubmit": {
             "entryPoint": storage.join(code, "spark_jobs", f"{name}.py"),
@@ -145,6 +154,10 @@ def _start(settings: Settings, name: str, options: Sequence[str], token: str, se
         if not operator.job_id:
             raise
         log.warning("%s", error)  # the job has failed: what it left, or what the service knows, says why
+    except BaseException:  # a task that is stopped takes its job along
+        if operator.job_id:
+            operator.hook.conn.cancel_job_run(applicationId=settings.emr_application, jobRunId=operator.job_id)
+        raise
     _note_sent(settings, name, operator.job_id, sent)
 
 

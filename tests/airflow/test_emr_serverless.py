@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import fsspec
 import pytest
+from airflow.sdk.exceptions import AirflowException
 from airflow_fixtures import CHECKOUT, free_port, server_process
 from emr_service import DIES, REFUSES, SOME_BAD
 from plumewatch import storage
+from plumewatch.settings import Settings
 from plumewatch.tables import SOURCES
+from plumewatch_airflow.emr import run_on_emr
 
 ROLE = "arn:aws:iam::123456789012:role/plumewatch-jobs"
 GOOD = "2016-08"
@@ -126,3 +131,18 @@ def test_what_the_service_lacks_is_named_and_nothing_is_sent(
     assert states_of(run_dag(DAG, GOOD))["match_sources"] == ["failed"]
     assert told in caplog.text
     assert runs_of(service, application) == []
+
+
+def test_a_task_that_does_more_than_bears_repetition_waits_in_place(application: str) -> None:
+    """Such as `write_pixels`; a job that dies is told with what the service says of it."""
+    ti = SimpleNamespace(
+        dag_id="d", run_id="r", task_id="write_pixels", map_index=-1, try_number=1, task=None,
+        xcom_push=lambda **_: None,
+    )  # fmt: skip
+    context = {"ti": ti, "run_id": "r", "task": None}
+    settings = Settings.load()
+    code, line = run_on_emr(settings, "rasters_to_pixels", ["--month", GOOD], context)
+    assert code == 0 and json.loads(line)["rows_written"] == 5
+    assert storage.list_files(storage.join(settings.storage_root, ".spark_jobs")) == []
+    with pytest.raises(AirflowException, match="is FAILED without an answer: Job failed: out of memory; logs: s3://"):
+        run_on_emr(settings, "rasters_to_pixels", ["--month", DIES], context)

@@ -21,6 +21,7 @@ from plumewatch.failures import FailureBook
 from plumewatch.models import FailedScene
 from plumewatch.settings import EMR_SERVERLESS, Settings
 from plumewatch.tables import SOURCES
+from plumewatch_airflow.emr import job_driver
 
 from tools import pack
 from tools.checkout import CHECKOUT
@@ -111,8 +112,10 @@ def test_the_archive_holds_a_python_at_its_root_and_lies_beside_jobs_and_jars(s3
     assert {storage.join(s3_root, name) for name in names} == set(storage.list_files(s3_root))
     jobs = {path.name for path in (CHECKOUT / "spark_jobs").glob("*.py")}
     assert {f"spark_jobs/{job}" for job in jobs} <= set(names) and pack.ARCHIVE in names
-    jars = [name for name in names if name.startswith("jars/")]
-    assert len(jars) == 2 and any("sedona" in jar for jar in jars)
+    asked = job_driver(Settings(storage_root=s3_root, emr_code=s3_root), "match_sources", [])["sparkSubmit"]
+    named = re.findall(rf"{s3_root}/([^#,\s]+)", f"{asked['entryPoint']} {asked['sparkSubmitParameters']}")
+    assert set(named) == {"jars/sedona.jar", "jars/geotools.jar", "spark_jobs/match_sources.py", pack.ARCHIVE}
+    assert set(named) <= set(names), "what a job names lies there"
 
 
 def test_the_check_names_what_the_service_needs() -> None:
