@@ -18,7 +18,7 @@ from tools.ports import choose_ports
 
 MASTER, WORKER = ("org.apache.spark.deploy.master.Master", "org.apache.spark.deploy.worker.Worker")
 EXECUTOR_MEMORY = "1g"
-PATIENCE_S = 120.0  # for a start of a JVM on a machine that has much else to do
+PATIENCE_S = 300.0  # for a start of a JVM on a machine that has much else to do
 AT_WORK = "Running task"  # what an executor writes into its log when it begins a task
 
 

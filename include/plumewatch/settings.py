@@ -165,7 +165,7 @@ class Settings:
     def area_folders(self) -> tuple[str, ...]:
         """Where areas of interest are looked for; each folder once, whatever the settings call it."""
         folders = (self.areas or str(CHECKOUT / "include" / "areas"), self.table_root("areas"))
-        by_place = {storage.filesystem(folder)[1].rstrip("/"): folder for folder in reversed(folders)}
+        by_place = {storage.inner_path(folder).rstrip("/"): folder for folder in reversed(folders)}
         return tuple(reversed(by_place.values()))
 
 

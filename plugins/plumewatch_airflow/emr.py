@@ -41,11 +41,16 @@ class SparkTask(_PythonDecoratedOperator):
     """A Python task that can be called again when a Spark job that it waits for has ended."""
 
     def execute(self, context: Any) -> Any:
-        """Call the function; what its jobs have left is forgotten once it returns."""
-        result = super().execute(context)
-        for path in context.get(READ, ()):
-            storage.delete(path)
-        return result
+        """Call the function; what its jobs have left is forgotten once it is over, whether it went well or not."""
+        is_over = True
+        try:
+            return super().execute(context)
+        except TaskDeferred:
+            is_over = False
+            raise
+        finally:
+            for path in context.get(READ, ()) if is_over else ():
+                storage.delete(path)
 
     def resume(self, context: Any, event: dict[str, Any] | None = None) -> Any:
         """Call the function again; `event` is what the triggerer saw, which the job's own answer says better."""

@@ -35,7 +35,7 @@ from tools.equality import differences, read_contents
 SIZE, DATE = 2300, "2025-08-21"  # 7 tasks of the raster job
 DAYS = 6  # granules
 PLUME = PlantedPlume(8_000.0, 32.0, 20.0, 2.5, 1.5)
-ENOUGH_S = 180.0
+ENOUGH_S = 300.0
 RASTERS = "rasters_to_pixels"
 OPTIONS = {
     "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
@@ -51,7 +51,7 @@ class Jobs:
     """The process that runs the jobs on the cluster, and the same on one machine."""
 
     def __init__(self, cluster: SparkCluster, root: str, disk: str, said: Path) -> None:
-        self.cluster, self.root, self.disk, self._said = cluster, root, disk, said
+        self.cluster, self.root, self.disk, self._said, self._is_at_work = cluster, root, disk, said, False
         environment = cluster.driver_environment()
         environment["PYTHONPATH"] += "".join(f":{folder}" for folder in (CHECKOUT, CHECKOUT / "tests" / "benchmarks"))
         command = [sys.executable, str(Path(__file__).with_name("job_runner.py"))]
@@ -61,12 +61,16 @@ class Jobs:
             )
 
     def begin(self, name: str, **paths: str) -> None:
+        if self._is_at_work:  # on the job of a test that failed
+            self.end()
+        self._is_at_work = True
         self.process.stdin.write(json.dumps([name, *arguments(self.root, paths)]) + "\n")
         self.process.stdin.flush()
 
     def end(self) -> dict[str, int]:
         is_said, _, _ = select.select([self.process.stdout], [], [], ENOUGH_S)
         answer = self.process.stdout.readline() if is_said else ""
+        self._is_at_work = False
         assert answer, self.said()[-4000:]
         return json.loads(answer)
 
