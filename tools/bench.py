@@ -25,6 +25,8 @@ BENCHMARKS = {
     "sentinel2.stack": ("sentinel2_stack", "stack_of_a_scene"),
     "sentinel2.search": ("sentinel2_search", "search_of_areas"),
     "sentinel2.pixels": ("pixels_tile", "whole_tile"),
+    "zones.polygons": ("zonal_month", "polygons"),
+    "zones.hexagons": ("zonal_month", "hexagons"),
     "methane.area": ("methane_area", "search_of_an_area"),
     "methane.areas": ("methane_areas", "thousand_areas"),
     "spark.cluster": ("cluster", "two_workers"),

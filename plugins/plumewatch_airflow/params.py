@@ -14,6 +14,7 @@ from plumewatch.errors import ParameterError, redact, some_of
 from plumewatch.gases import Gas
 from plumewatch.keys import AS_WRITTEN, DAY
 from plumewatch.settings import Settings
+from plumewatch.zonal_names import ALLOWED_STATISTICS, DEFAULT_STATISTICS, INDEX_BANDS
 
 from plumewatch_airflow.summary import log_failure, log_retry, log_summary
 
@@ -181,3 +182,27 @@ def _listed(names: Sequence[str]) -> str:
 def _plain(text: str) -> str:
     """A text that is no Markdown, without secrets."""
     return re.sub(r"([\\`*_\[\]<>#])", r"\\\1", redact(text))
+
+
+def zone_params() -> dict[str, Param]:
+    """What is counted in zones."""
+    return {
+        "index": Param(
+            [],
+            **NAMES,
+            examples=list(INDEX_BANDS),
+            title="Indices",
+            description_md=f"Indices, or bands as b04; empty: all bands of the scenes.\n\n{WHICH_MONTH}",
+        ),
+        "statistics": Param(
+            list(DEFAULT_STATISTICS), **NAMES, title="Statistics", description_md=f"Allowed: {ALLOWED_STATISTICS}."
+        ),
+        "h3_resolution": Param(
+            None,
+            type=["integer", "null"],
+            minimum=0,
+            maximum=15,
+            title="Hexagons",
+            description_md="Resolution of H3 to count in too: 8 has hexagons of 0.7 km2, 9 of 0.1 km2.",
+        ),
+    }

@@ -17,6 +17,6 @@ def load_job(name: str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ImportError(f"no job {name} in {JOBS}")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # a dataclass asks for the module it is of
+    sys.modules[name] = module  # where a dataclass of the job looks for its module
     spec.loader.exec_module(module)
     return module

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from plumewatch.errors import InputError, reading
 from plumewatch.storage.files import filesystem, write_bytes
-from plumewatch.tables import Table
+from plumewatch.table import Table
 
 ROW_GROUP_ROWS = 1_048_576  # one window of 1024 x 1024 cells; the usual size of Parquet row groups
 PAGE_BYTES = 8 * ROW_GROUP_ROWS  # of 64-bit numbers
