@@ -19,7 +19,7 @@ from spark_cluster import SparkCluster, spark_cluster
 from tile_scene import AREA, DATE, REAL, small_scene, write_tile
 
 TILE_PX, TILES = 5490, 4  # dates of one tile of 20 m: some 120 million pixels, more than a minute of one core
-ROUNDS = 1
+ROUNDS = 3
 LIMIT = ">= 1.6"
 
 
