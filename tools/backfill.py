@@ -7,7 +7,6 @@ Exit code 0: the runs are created (or, dry, listed); 1: they can't be; 2: the ar
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sqlite3
 import subprocess
@@ -19,7 +18,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from plumewatch import storage
+from plumewatch import progress, storage
 from plumewatch.areas import read_areas
 from plumewatch.catalogues.services import catalogue_of
 from plumewatch.catalogues.stac import StacApi
@@ -167,7 +166,7 @@ def ingest_cost(order: Order, settings: Settings) -> list[str]:
     reasons: dict[str, str | None] = {}
     apis: dict[str, StacApi] = {}
     n_scenes, n_bytes, n_known, units = 0, 0, 0, 0.0
-    for area in areas:
+    for area in progress.followed(areas, "search", "areas"):
         url = area.stac_api or settings.stac_api
         if area.catalogue == SENTINEL_HUB:
             line, cost = hub_line(area, order.first, order.last, settings)
@@ -212,7 +211,7 @@ def archive_cost(order: Order, settings: Settings) -> list[str]:
     lines = [_count(len(order.months), "month") + f": {_count(len(order.months), 'run')}"]
     granules: list[GranuleRef] = []
     try:
-        for month in order.months:
+        for month in progress.followed(order.months, "search", "months"):
             of_month = search_granules(settings.cmr_url, month, settings.oco_sensors).granules
             granules += of_month
             lines.append(f"  {month}: {_stated_size(of_month)}")
@@ -328,7 +327,7 @@ def main() -> None:
     parser.add_argument("--reprocess", default=LEFT)
     parser.add_argument("--dry-run", action="store_true")
     arguments = vars(parser.parse_args())
-    logging.basicConfig(level=logging.ERROR)
+    progress.shown()
     try:
         today = datetime.now(UTC).date()
         order = read_order(arguments["dag"], arguments["from"], arguments["to"], today, arguments["reprocess"])

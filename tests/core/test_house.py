@@ -19,11 +19,11 @@ MAX_MODULES = 26  # of one level of a folder of the library, its __init__ includ
 # is a room of its own; a folder's flat files are one, and so is each folder in it.
 ROOMS = (
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "table", "tables", "gases", "reference",
-    "sun", "orbits", "limit_check", "zonal_names", "netcdf", "storage", "settings", "http", "failures",
-    "missing_settings", "hand_offs", "observations", "progress", "jobs",
+    "sun", "orbits", "limit_check", "zonal_names", "meanwhile", "progress", "netcdf", "storage", "settings",
+    "slow_answers", "http", "failures", "missing_settings", "hand_offs", "observations", "jobs",
     "area_files", "area_names", "area_geometry", "areas", "spark_runtime", "spark_session", "rasters", "catalogues",
     "wind",
-    "inventory", "pages", "sentinel2", "zones",
+    "inventory", "pages", "sentinel2", "sentinel2.completeness", "zones",
     "methane", "methane.details", "methane.dates", "methane.cases", "methane.evaluation",
     "oco2", "oco2.archive", "oco2.granules", "oco2.orbits", "oco2.evaluation",
     "matching", "maps", "simulation",
@@ -45,10 +45,11 @@ PURE_MODULES = {
 }  # fmt: skip
 # Modules of pure rooms that read or write all the same. A new one is a decision, made here.
 READS_OR_WRITES = {
-    "sentinel2.day_search", "sentinel2.gap_report", "sentinel2.gaps", "sentinel2.ingest", "sentinel2.item_bands",
-    "sentinel2.late_scenes", "sentinel2.pixel_files", "sentinel2.pixel_plan", "sentinel2.process_api",
-    "sentinel2.replaced",
-    "sentinel2.scene_index", "sentinel2.scene_windows", "sentinel2.search", "sentinel2.stack", "sentinel2.stored_scene",
+    "sentinel2.date_plans", "sentinel2.day_search", "sentinel2.ingest",
+    "sentinel2.item_bands", "sentinel2.pixel_files", "sentinel2.pixel_plan",
+    "sentinel2.presence",
+    "sentinel2.process_api", "sentinel2.replaced", "sentinel2.scene_index", "sentinel2.scene_windows",
+    "sentinel2.search", "sentinel2.stack", "sentinel2.stored_scene",
     "methane.evaluation.pictures", "methane.evaluation.sahara",
 }  # fmt: skip
 REACHES_OUT = {
@@ -66,7 +67,7 @@ REACHES_OUT = {
 MAY_READ_ENVIRONMENT = {"settings", "spark_session", "spark_runtime", "simulation.serve"}
 PLUGIN_KNOWS = {
     "settings", "keys", "tables", "gases", "statuses", "storage", "errors", "models", "failures", "observations",
-    "jobs", "maps", "hand_offs", "area_names", "areas", "http", "missing_settings", "zonal_names",
+    "jobs", "maps", "hand_offs", "area_names", "areas", "http", "missing_settings", "zonal_names", "progress",
 }  # fmt: skip
 SHARED_TASKS = {"ingest"}  # of the plugin: tasks of several DAGs, which import science inside as DAG files do
 DAGS_KNOW = {"errors", "settings", "missing_settings", "tables", "gases", "keys", "hand_offs"}

@@ -108,6 +108,8 @@ def encoding(table: Table, schema: pa.Schema) -> dict[str, Any]:
             **usual,
             "use_dictionary": [f.name for f in schema if f.name in table.repeating],
             "column_encoding": dict.fromkeys(counts, "DELTA_BINARY_PACKED"),
+            # Measured values spread over all they can be in any file: their least and most tell a reader nothing.
+            "write_statistics": [f.name for f in schema if not pa.types.is_floating(f.type)],
         }
     floats = [f.name for f in schema if f.type == pa.float64()]
     return {
