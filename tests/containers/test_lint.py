@@ -14,7 +14,7 @@ WORK = CACHE / "containers"
 CANNOT = 3  # of tools/containers/lint.sh: a program can't be had here
 
 DEFECTS = {
-    "misspelt key": ("    mem_limit: 3g\n", "    memory_limit: 3g\n", "memory_limit"),
+    "misspelt key": ("    mem_limit: 2g\n", "    memory_limit: 2g\n", "memory_limit"),
     "no such service": ("      s3: {condition: service_healthy}", "      s4: {condition: service_healthy}", "s4"),
     "no such volume": ('volumes: ["database:/var', 'volumes: ["databases:/var', "databases"),
     "bad port": ('"127.0.0.1:${PORT:-8080}:8080"', '"127.0.0.1:http:8080"', "http"),

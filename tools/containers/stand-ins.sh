@@ -15,6 +15,10 @@ if [[ $EUID != 0 || (-n $missing && -n ${BORROWED:-}) ]] || { [[ -n $missing ]] 
     echo "Neither Docker nor its compose answers here. What stands in for them needs root and, of Debian 12: ${packages[*]}" >&2
     exit 1
 fi
+if [[ -z ${BORROWED:-}${OWN_MOUNTS:-} && -z $missing ]]; then
+    export OWN_MOUNTS=1  # podman leaves its store mounted: not on this machine
+    exec unshare --mount bash "${BASH_SOURCE[0]}" "$work"
+fi
 if [[ -n $missing ]]; then
     step "Installing ${packages[*]} by apt-get, in $work/system and not on this machine"
     export BORROWED=1 BEGAN_S=$((SECONDS + ${BEGAN_S:-0}))
