@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from types import ModuleType
 
 from tools.checkout import CHECKOUT
@@ -16,5 +17,6 @@ def load_job(name: str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ImportError(f"no job {name} in {JOBS}")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where a dataclass of the job looks for its module
     spec.loader.exec_module(module)
     return module
