@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from plumewatch.geodesy import angle_between_deg
-from plumewatch.methane.smoothing import Array, Mask, robust_sigma
+from plumewatch.methane.smoothing import OWN, Array, Mask, SceneNumbers, robust_sigma
 from plumewatch.methane.thresholds import PlumeThresholds
 
 Floats = NDArray[np.float64]
@@ -116,7 +116,12 @@ def _steady_plume(
 
 
 def match_templates(
-    field: Array, valid: Mask, templates: Sequence[Template], limits: PlumeThresholds, signal: Floats | None = None
+    field: Array,
+    valid: Mask,
+    templates: Sequence[Template],
+    limits: PlumeThresholds,
+    signal: Floats | None = None,
+    numbers: SceneNumbers = OWN,
 ) -> Matches:
     """Compare the field (in units of the noise of its place; 0 where not valid) with all templates at all pixels.
 
@@ -127,7 +132,7 @@ def match_templates(
     widest = max(template.values.shape[0] for template in templates)
     size = [fft.next_fast_len(n + widest, real=True) for n in field.shape]
     spectrum = fft.rfft2(np.clip(field, -rule.clip, rule.clip).astype(np.float32), size)
-    inverse_noise = (1.0 / noise_power(field, valid, size)).astype(np.float32)
+    inverse_noise = (1.0 / noise_power(field, valid, size, numbers)).astype(np.float32)
     of_signal = None if signal is None else fft.rfft2(signal.astype(np.float32), size)
     cover = _Coverage(valid, widest)
     best = np.full(field.shape, -np.inf, np.float32)
@@ -143,7 +148,7 @@ def match_templates(
         if not inside.any():
             continue
         response = np.divide(response, np.sqrt(coverage), out=np.zeros_like(response), where=inside)
-        noise = max(robust_sigma(response, inside), least)
+        noise = numbers.of(f"response {index}", partial(_noise_of, response, inside, least))
         response /= noise
         lowest = min(lowest, float(response.min()))
         if of_signal is not None:
@@ -153,24 +158,34 @@ def match_templates(
         higher = inside & (response > best)
         np.copyto(best, response, where=higher)
         which[higher] = index
+    per_mol = numbers.of("significance per mol/m", lambda: per_mol)
     return Matches(best, which, lowest, tuple(templates), per_mol)
 
 
-def noise_power(field: Array, valid: Mask, size: Sequence[int]) -> Array:
+def _noise_of(response: Array, inside: Mask, least: float) -> float:
+    return max(robust_sigma(response, inside), least)
+
+
+def noise_power(field: Array, valid: Mask, size: Sequence[int], numbers: SceneNumbers = OWN) -> Array:
     """Return the power of the field's noise at the frequencies of a real transform of `size`.
 
     Averaged over rings, never rising with frequency, interpolated in log frequency. 1 for white noise of variance 1.
     """
+    frequency = np.hypot(fft.fftfreq(size[0])[:, None], fft.rfftfreq(size[1])[None, :])
+    middle, falling = numbers.of("spectrum", lambda: _mean_of_rings(field, valid, size, frequency))
+    at = np.log(np.maximum(frequency, RINGS[0]))
+    return np.maximum(np.interp(at, np.log(middle), falling), LEAST_POWER).astype(np.float32)
+
+
+def _mean_of_rings(field: Array, valid: Mask, size: Sequence[int], frequency: Floats) -> tuple[Floats, Floats]:
+    """Return the middle of each ring that has a frequency, and its power, never rising."""
     clipped = np.where(valid, np.clip(field, -SPECTRUM_CLIP, SPECTRUM_CLIP), np.float32(0.0))
     power = np.abs(fft.rfft2(clipped, size)) ** 2 / max(int(valid.sum()), 1)
-    frequency = np.hypot(fft.fftfreq(size[0])[:, None], fft.rfftfreq(size[1])[None, :])
     ring = np.digitize(frequency, RINGS).ravel()
     count = np.bincount(ring, minlength=len(RINGS) + 1)[1:-1]
     mean = np.bincount(ring, power.ravel(), len(RINGS) + 1)[1:-1] / np.maximum(count, 1)
     middle, mean = np.sqrt(RINGS[1:] * RINGS[:-1])[count > 0], mean[count > 0]
-    falling = np.maximum.accumulate(mean[::-1])[::-1]
-    at = np.log(np.maximum(frequency, RINGS[0]))
-    return np.maximum(np.interp(at, np.log(middle), falling), LEAST_POWER).astype(np.float32)
+    return middle, np.maximum.accumulate(mean[::-1])[::-1]
 
 
 class _Coverage:
