@@ -27,6 +27,7 @@ BENCHMARKS = {
     "sentinel2.pixels": ("pixels_tile", "whole_tile"),
     "methane.area": ("methane_area", "search_of_an_area"),
     "methane.areas": ("methane_areas", "thousand_areas"),
+    "methane.basin": ("methane_basin", "basin"),
 }
 FOLDER = CHECKOUT / "tests" / "benchmarks"
 ONE_THREAD = dict.fromkeys(
