@@ -78,8 +78,16 @@ def window_ranges(place: GridPlace) -> dict[str, tuple[int, int]]:
     return {"row": (place.row0, place.row0 + place.height), "col": (place.col0, place.col0 + place.width)}
 
 
-def count_cells(partition: str) -> int:
-    """Return the cells of the smallest window that holds a partition's pixels, as its files' statistics tell it."""
+def count_cells(partition: str, few: int = 0) -> int:
+    """Return the cells of the smallest window that holds a partition's pixels, as its files' statistics tell it.
+
+    Where its manifest states a grid of no more than `few` cells that number is enough.
+    """
+    grid = (storage.read_manifest(partition) or {}).get("grid")
+    if isinstance(grid, Mapping) and all(isinstance(grid.get(side), int) for side in ("height", "width")):
+        cells = int(grid["height"] * grid["width"])
+        if cells <= few:
+            return cells
     ranges = storage.partition_ranges(PIXELS, storage.Partition(partition, {}), ("row", "col"))
     return int(np.prod([last - first for first, last in ranges.values()])) if ranges else 0
 

@@ -87,6 +87,7 @@ class StoredPasses:
         self._root, self._area = pixels_root, area
         self._targets, self._max_days_back, self._max_bytes = tuple(targets), max_days_back, max_bytes
         self._most_whole_cells = most_whole_cells
+        self._cells: dict[str, int] = {}
         self._kept: dict[str, StoredDay] = {}
         self._stored: frozenset[str] | None = None
 
@@ -106,19 +107,19 @@ class StoredPasses:
         cannot be read or whose only pass cannot be used; that isn't kept, the next one who asks tries again. Of a date
         that is too large to be held whole those `near` (on the window of a smaller one) are read each time.
         """
+        if day in self._kept:
+            return self._kept[day]
         if near is not None and self.is_large(day):
-            rows = read_pieces(self.partition(day), READ_COLUMNS, [window_ranges(near)])
-            return self._taken(day, rows)
-        if day not in self._kept:
-            rows = storage.read_table(PIXELS, self.partition(day), READ_COLUMNS)
-            stored = self._taken(day, rows)
-            self._keep(day, stored)
-            return stored
-        return self._kept[day]
+            return self._taken(day, read_pieces(self.partition(day), READ_COLUMNS, [window_ranges(near)]))
+        stored = self._taken(day, storage.read_table(PIXELS, self.partition(day), READ_COLUMNS))
+        self._keep(day, stored)
+        return stored
 
     def is_large(self, day: str) -> bool:
         """Whether a date is too large to be held whole."""
-        return count_cells(self.partition(day)) > self._most_whole_cells
+        if day not in self._cells:
+            self._cells[day] = count_cells(self.partition(day), self._most_whole_cells)
+        return self._cells[day] > self._most_whole_cells
 
     def _taken(self, day: str, rows: pa.Table) -> StoredDay:
         self.note_read(day, rows.num_rows)
