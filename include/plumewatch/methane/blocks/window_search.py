@@ -83,7 +83,7 @@ class Found:
             valid=self.detection.valid[part].copy(),
             candidates=(candidate,),
         )
-        return replace(self, plume=plume, target=_part_of(self.target, part), detection=detection)
+        return replace(self, plume=plume, target=part_of(self.target, part), detection=detection)
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,8 +196,8 @@ def _with_less_around(found: Sequence[Found]) -> list[Found]:
     ]
 
 
-def _part_of(one: Pass, part: Window) -> Pass:
-    """Return a part of a pass, with the counts of the whole."""
+def part_of(one: Pass, part: Window) -> Pass:
+    """Return a part of a pass (both slices with a start), with the counts of the whole."""
     arrays: dict[str, Any] = {}
     for field in fields(one):
         value = getattr(one, field.name)
