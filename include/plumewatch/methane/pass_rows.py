@@ -199,7 +199,9 @@ def _shown(rows: pa.Table, cell: NDArray[np.int64], source: str) -> NDArray[np.i
     One with both bands before one without, then the last scene id, which of two products of a tile is the newer one's;
     of the rows of one scene a clear one, then that of the largest values. So the order of the rows decides nothing.
     """
-    n_twice = len(cell) - len(np.unique(cell))
+    is_shown = np.zeros(int(cell.max(initial=-1)) + 1, bool)
+    is_shown[cell] = True
+    n_twice = len(cell) - int(np.count_nonzero(is_shown))
     if not n_twice:
         return None
     b11, b12 = (rows[name].to_numpy() for name in ("b11", "b12"))
