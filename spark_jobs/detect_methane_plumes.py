@@ -213,7 +213,7 @@ def _detect(bins: Sequence[Sequence[AreaDates]]) -> list[dict[str, Any]]:
 
 def _with_large(reports: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the reports, those of large dates completed: their windows searched and their partitions written."""
-    large = [report for report in reports if report["large"] is not None]
+    large = [report for report in reports if report.get("large")]
     if not large:
         return list(reports)
     spark = get_spark("detect_methane_plumes")
@@ -224,7 +224,7 @@ def _with_large(reports: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     wanted = ("rows_written", "outcomes", "counts", "failures")
     return [
         report | {name: completed[report["area"], report["date"]][name] for name in wanted}
-        if report["large"] is not None
+        if report.get("large")
         else report
         for report in reports
     ]
