@@ -34,7 +34,11 @@ def peak_memory(command: list[str]) -> int:
         nonlocal peak
         while not is_over.wait(SAMPLED_S):
             now = 0
-            for process in (root, *root.children(recursive=True)):
+            try:
+                processes = (root, *root.children(recursive=True))
+            except psutil.NoSuchProcess:  # it has just ended
+                return
+            for process in processes:
                 try:
                     now += process.memory_info().rss
                 except psutil.NoSuchProcess:
