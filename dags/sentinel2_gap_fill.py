@@ -37,7 +37,7 @@ from plumewatch_airflow.summary import log_summary, note, summarised
 @task.short_circuit
 def find_gaps() -> list[dict[str, Any]]:
     """Search, write down what is missing, and return what of it is to be fetched; where nothing is, the run ends."""
-    from plumewatch.sentinel2.gap_report import report_gaps
+    from plumewatch.sentinel2.completeness.gap_report import report_gaps
 
     context, settings = get_current_context(), load_settings()
     params, key = context["params"], partition_key(context, DAY)
@@ -65,8 +65,8 @@ def find_gaps() -> list[dict[str, Any]]:
 def close_gaps(scenes: list[dict[str, Any]] | None) -> None:
     """Mark in the report what has been filled, and name what is still missing."""
     from plumewatch.observations import without_waiting
-    from plumewatch.sentinel2.gap_report import close_gaps as close
-    from plumewatch.sentinel2.gap_report import days_of
+    from plumewatch.sentinel2.completeness.gap_report import close_gaps as close
+    from plumewatch.sentinel2.completeness.gap_report import days_of
 
     settings, keys = load_settings(), {scene["key"] for scene in scenes or ()}
     with summarised() as summary:

@@ -25,22 +25,21 @@ from plumewatch.keys import DAY
 from plumewatch_airflow.assets import SIX_HOURLY, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
-from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, areas_param, doc, look_back_param, typed
+from plumewatch_airflow.params import DEFAULT_ARGS, REFERENCE_DAYS, TAGS, areas_param, doc, look_back_param, typed
 from plumewatch_airflow.summary import summarised
 
 INGEST = "sentinel2_daily_ingest"
-LOOK_BACK_DAYS = 30  # as far as references go: an older scene changes no day that is detected now
 
 PARAMS = {
     "areas": areas_param(),
-    "look_back_days": look_back_param(LOOK_BACK_DAYS, "Days in which late scenes are searched."),
+    "look_back_days": look_back_param(REFERENCE_DAYS, "Days in which late scenes are searched."),
 }
 
 
 @task
 def search_late() -> list[dict[str, Any]]:
     """Ask the catalogues what they have of days that were ingested, and compare it with what they had."""
-    from plumewatch.sentinel2.late_scenes import keep_found, runs_of, search_late_scenes
+    from plumewatch.sentinel2.completeness.late_scenes import keep_found, runs_of, search_late_scenes
 
     context, settings = get_current_context(), load_settings()
     params, key = context["params"], partition_key(context, DAY)
@@ -59,7 +58,7 @@ def search_late() -> list[dict[str, Any]]:
 @task(trigger_rule="none_failed")
 def remember() -> None:
     """Remember what was seen, now that the runs for what is late are there."""
-    from plumewatch.sentinel2.late_scenes import FOLDER, remember_found
+    from plumewatch.sentinel2.completeness.late_scenes import FOLDER, remember_found
 
     settings = load_settings()
     with summarised() as summary:

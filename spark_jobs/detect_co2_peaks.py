@@ -38,6 +38,7 @@ from plumewatch.oco2.orbits.worker import (
 )
 from plumewatch.oco2.probability import plume_probabilities
 from plumewatch.pages.wording import without_rate_text
+from plumewatch.progress import followed
 from plumewatch.spark_session import get_spark, progress_logged
 from plumewatch.statuses import ACCEPTED, RATED
 from plumewatch.tables import PEAKS, SOUNDINGS
@@ -194,7 +195,8 @@ def _with_probability(peaks: pa.Table, method: str, orbits: Sequence[Report]) ->
 def _remove_other_details(arguments: argparse.Namespace, month: str, rows: pa.Table) -> None:
     """Take away what an earlier run left of peaks that are no longer accepted."""
     accepted = {str(i) for i in rows.filter(pc.equal(rows["status"], ACCEPTED))["peak_id"].to_pylist()}
-    for file in storage.list_files(details_folder(arguments.details_path, arguments.method, month)):
+    there = list(storage.list_files(details_folder(arguments.details_path, arguments.method, month)))
+    for file in followed(there, f"pictures of {month} cleared", "files"):
         ours = DETAILS.fullmatch(file.rsplit("/", 1)[-1])
         if ours and ours["peak_id"] not in accepted:
             storage.delete(file)

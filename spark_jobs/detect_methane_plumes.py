@@ -17,7 +17,6 @@ import argparse
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from plumewatch import jobs, storage
 from plumewatch.errors import InputError
 from plumewatch.failures import NothingDone, day_of_failure, partition_name
 from plumewatch.gases import ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS
+from plumewatch.http import side_by_side
 from plumewatch.methane.anomalies import ForestSettings
 from plumewatch.methane.blocks.windows import ALIGNED_PX, BLOCK_PX, Blocks
 from plumewatch.methane.dates.noting import dates_went_through, failure_of
@@ -185,8 +185,8 @@ def _bins(
 
 def _pixels_of(newest: Mapping[str, Partition]) -> dict[str, int]:
     """Return the pixels of one date of each area: what a manifest says, else the mean of the other areas."""
-    with ThreadPoolExecutor(MANIFEST_READERS) as pool:
-        known = dict(zip(newest, pool.map(_pixels, newest.values()), strict=True))
+    sizes = side_by_side(_pixels, newest.values(), "manifests read", "areas", threads=MANIFEST_READERS)
+    known = dict(zip(newest, sizes, strict=True))
     told = [pixels for pixels in known.values() if pixels is not None]
     mean = max(1, sum(told) // max(1, len(told)))
     return {area: mean if pixels is None else pixels for area, pixels in known.items()}

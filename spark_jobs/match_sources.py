@@ -38,6 +38,7 @@ from plumewatch.matching.rule import matching_rule
 from plumewatch.matching.sources import single_sources
 from plumewatch.models import FailedScene
 from plumewatch.oco2.thresholds import peak_thresholds
+from plumewatch.progress import followed
 from plumewatch.spark_session import get_spark
 from plumewatch.statuses import ACCEPTED, MATCHING_STAGE
 from plumewatch.storage import Partition
@@ -122,7 +123,8 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
         raise InputError(path, "no such folder", f"the table {gas.table.name}, or a partition folder below it")
     _refuse_sources_twice(arguments.sources_path)
     max_distance_km = arguments.max_distance_km or matching_rule(gas.name).position.max_distance_km
-    periods = [_read_period(gas, *found) for found in _partitions(gas, arguments).items()]
+    found = followed(_partitions(gas, arguments).items(), "detections read", "days or months")
+    periods = [_read_period(gas, *of_key) for of_key in found]
     detections = pa.concat_tables([p.detections for p in periods]) if periods else DETECTIONS.empty_table()
     pairs, n_sources = PAIRS.empty_table(), 0
     bad_sources: list[FailedScene] = []
@@ -134,7 +136,7 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
             raise NothingDone(bad_sources)
         pairs, n_sources = _pairs(sources, detections, max_distance_km), sources.num_rows
     written = failed = 0
-    for period in periods:
+    for period in followed(periods, "matched", "days or months"):
         failures = [*period.failures, *bad_sources]
         if not period.is_lost:  # else what was matched before stays
             seen = _with_wind_files(period.detections, arguments, failures)

@@ -17,23 +17,24 @@ from typing import Any
 
 import shapely
 from plumewatch import jobs, storage
-from plumewatch.areas import grid_of, log_unreadable, read_areas
-from plumewatch.errors import InputError, PlumewatchError
+from plumewatch.areas import log_unreadable, read_areas
+from plumewatch.errors import InputError
 from plumewatch.failures import NothingDone, went_through
-from plumewatch.models import Area, FailedScene
-from plumewatch.rasters.scene_store import ScenePaths, list_scenes
+from plumewatch.models import FailedScene
+from plumewatch.rasters.scene_store import ScenePaths, list_scenes, unchanged
 from plumewatch.sentinel2.bands import CLOUD_DILATION_M, LAST_CLASS
 from plumewatch.sentinel2.clouds import PixelSettings, pixel_settings
+from plumewatch.sentinel2.date_plans import Areas, DatePlans, Key
 from plumewatch.sentinel2.pixel_files import WRITTEN_DDL, write_pixel_files
 from plumewatch.sentinel2.pixel_plan import (
     PixelPartition,
-    plan_partition,
     plan_tasks,
     plan_windows,
     window_envelope,
 )
 from plumewatch.sentinel2.pixels import CellWindow
-from plumewatch.sentinel2.stored_scene import StoredScene, read_scene
+from plumewatch.sentinel2.presence import outline_sha256
+from plumewatch.sentinel2.replaced import empty_if_bare
 from plumewatch.spark_session import get_spark, progress_logged
 from plumewatch.statuses import PIXELS_STAGE
 from plumewatch.tables import PIXELS
@@ -49,11 +50,6 @@ WINDOWS_DDL = (
 )
 
 log = logging.getLogger("plumewatch.rasters_to_pixels")
-
-Key = tuple[str, str]
-"""Area and date of a partition."""
-Areas = Mapping[str, Area] | None
-"""Areas by name; None: whole rasters are wanted."""
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -96,26 +92,38 @@ def transform(tasks: DataFrame) -> DataFrame:
 def run(arguments: argparse.Namespace) -> jobs.JobResult:
     """Write the partitions of all scenes that are asked for."""
     areas = _areas(arguments.areas_path)
-    to_do, failures = _plan(_list(arguments, areas), areas)
+    by_key: dict[Key, list[ScenePaths]] = {}
+    for paths in _list(arguments, areas):
+        by_key.setdefault((paths.area, paths.date), []).append(paths)
+    plans, rows_read, rows_written = DatePlans(), 0, 0
+    to_do = plans.plan(by_key, areas)
     settings = {partition.area: _settings(arguments, areas, partition.area) for partition in to_do}
     _tell_missing_probabilities(to_do, settings)
-    rows_read = rows_written = 0
     published: list[PixelPartition] = []
     while to_do:
         answers = _write(get_spark("rasters_to_pixels"), to_do, areas, arguments.pixels_path, settings)
-        again = []
+        again: list[PixelPartition] = []
         for partition in to_do:
-            written = answers.get((partition.area, partition.date), [])
+            key = (partition.area, partition.date)
+            written = answers.get(key, [])
             rows_read += sum(row["cells_read"] for row in written)
-            bad = {v["scene_id"]: FailedScene(**v) for row in written for v in json.loads(row["failures"] or "[]")}
-            failures += [(partition.date, failure) for failure in bad.values()]
-            if not bad:
-                rows_written += _publish(arguments, settings[partition.area], partition, written)
-                published.append(partition)
-            elif rest := partition.without(set(bad)):
-                again.append(rest)
+            with unchanged(plans.folders[key]):
+                if now := plans.changed(key):
+                    again += plans.plan(now, areas)
+                    if not now[key]:
+                        empty_if_bare(arguments.pixels_path, plans.folders[key][0])
+                elif bad := {
+                    v["scene_id"]: FailedScene(**v) for row in written for v in json.loads(row["failures"] or "[]")
+                }:
+                    plans.failures[key] += bad.values()
+                    if rest := partition.without(set(bad)):
+                        again.append(rest)
+                else:
+                    rows_written += _publish(arguments, settings[partition.area], areas, partition, written)
+                    published.append(partition)
         to_do = again  # a scene that turned out to be bad is left out of its day as a whole
     scenes = [(partition.area, scene.paths.scene_id) for partition in published for scene in partition.scenes]
+    failures = [(day, failure) for (_, day), failed in plans.failures.items() for failure in failed]
     dates = {partition.date for partition in published}
     jobs.settle(arguments, arguments.pixels_path, failures, dates, went_through(PIXELS_STAGE, scenes))
     if failures and not published:
@@ -162,31 +170,6 @@ def _list(arguments: argparse.Namespace, areas: Areas) -> list[ScenePaths]:
         log.warning("left out, not among the areas of %s: %s", ", ".join(arguments.areas_path), ", ".join(others))
     log.info("%s scenes below %s", len(known), path)
     return known
-
-
-def _plan(found: Sequence[ScenePaths], areas: Areas) -> tuple[list[PixelPartition], list[jobs.KeyedFailure]]:
-    """Read what each scene is, and put those of an area and date on one grid."""
-    by_key: dict[Key, list[StoredScene]] = {}
-    failures: list[jobs.KeyedFailure] = []
-    for paths in found:
-        try:
-            scene = read_scene(paths)
-        except (PlumewatchError, OSError) as error:
-            failure = FailedScene.from_exception(error, scene_id=paths.scene_id, stage=PIXELS_STAGE, area=paths.area)
-            failures.append((paths.date, failure))
-            continue
-        if scene.has_methane_bands:
-            by_key.setdefault((paths.area, paths.date), []).append(scene)
-        else:
-            log.info("%s: no B11 and B12, so no pixel table", paths.item)
-    partitions = []
-    for (area, day), scenes in sorted(by_key.items()):
-        partition, misfits = plan_partition(scenes, None if areas is None else grid_of(areas[area]))
-        partitions.append(partition)
-        failures += [(day, failure) for failure in misfits]
-        if areas is not None and not partition.is_on_area_grid:
-            log.warning("%s %s: the scenes are not on the area's grid, so rows and columns count on theirs", area, day)
-    return partitions, failures
 
 
 def _write(
@@ -251,10 +234,12 @@ def _windows(
 def _publish(
     arguments: argparse.Namespace,
     settings: PixelSettings,
+    areas: Areas,
     partition: PixelPartition,
     written: Sequence[Mapping[str, Any]],
 ) -> int:
     """Make the workers' files the partition, and return its number of rows."""
+    outline = {} if areas is None else {"outline_sha256": outline_sha256(areas[partition.area])}
     rows, clear, no_data = (sum(row[name] for row in written) for name in ("rows", "clear", "no_data"))
     storage.publish_partition(
         PIXELS,
@@ -269,7 +254,7 @@ def _publish(
             **({} if (limit := settings.max_cloud_probability) is None else {"max_cloud_probability": limit}),
             "rows_count_on": "area" if partition.is_on_area_grid else "scenes",
         },
-        extra={"grid": asdict(partition.grid), **partition.stated_sources},
+        extra={"grid": asdict(partition.grid), **outline, **partition.stated_sources},
         counts={"clear": clear, "not_clear": rows - clear - no_data, "no_data": no_data},
     )
     log.info("area=%s date=%s: %s rows of %s scenes", partition.area, partition.date, rows, len(partition.scenes))

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import shapely
 from sentinel2_scenes import NORTH, SIZE_M, WEST, source_item, write_raster
+from slow_catalogue import landing_page
 
 SHAPE = (60, 64)
 AREA = "dune"
@@ -114,12 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self.answer(200, json.dumps(self.catalogue.item(match[1])).encode(), "application/geo+json")
         if match := re.fullmatch(r"/assets/(.*)/(\w+)\.tif", self.path):
             return self.raster(match[1], match[2])
-        search = {"rel": "search", "href": f"{self.catalogue.url}/search", "method": "POST"}
-        search["type"] = "application/geo+json"
-        conforms = ["https://api.stacspec.org/v1.0.0/core", "https://api.stacspec.org/v1.0.0/item-search"]
-        root = {"type": "Catalog", "id": "test", "stac_version": "1.0.0", "description": "-", "conformsTo": conforms}
-        links = [{"rel": "self", "href": self.catalogue.url}, search]
-        return self.answer(200, json.dumps({**root, "links": links}).encode(), "application/json")
+        return self.answer(200, json.dumps(landing_page(self.catalogue.url)).encode(), "application/json")
 
     do_HEAD = do_GET
 

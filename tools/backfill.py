@@ -7,7 +7,6 @@ Exit code 0: the runs are created (or, dry, listed); 1: they can't be; 2: the ar
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sqlite3
 import subprocess
@@ -19,7 +18,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from plumewatch import storage
+from plumewatch import progress, storage
 from plumewatch.areas import read_areas
 from plumewatch.catalogues.services import catalogue_of
 from plumewatch.catalogues.stac import StacApi
@@ -42,9 +41,10 @@ from tools.scene_cost import bytes_of_scene, hub_line, quota_line
 from tools.supervisor import is_supervised
 from tools.up import PORT, read_state
 
-INGEST, EXTRACTION = "sentinel2_daily_ingest", "oco2_monthly_extraction"
+INGEST, EXTRACTION, ZONES = "sentinel2_daily_ingest", "oco2_monthly_extraction", "zonal_statistics_monthly"
+BY_MONTH = (EXTRACTION, ZONES)
 DETECTIONS = {INGEST: "methane_detection_and_matching", EXTRACTION: "co2_detection_and_matching"}
-MAX_ACTIVE_RUNS = {INGEST: 2, EXTRACTION: 1}
+MAX_ACTIVE_RUNS = {INGEST: 2, EXTRACTION: 1, ZONES: 1}
 BY_ITSELF = (
     "runs by itself when {asset} arrive, and Airflow refuses backfills of such DAGs: backfill {feeder}; "
     "for what is stored already trigger redetect with from, to and gas"
@@ -61,7 +61,7 @@ REFUSED = {
 }
 EXAMPLES = {
     INGEST: f"make backfill DAG={INGEST} FROM=2025-08-20 TO=2025-09-06 DRY=1",
-    EXTRACTION: f"make backfill DAG={EXTRACTION} FROM=2025-07-01 TO=2025-08-01 DRY=1",
+    **{dag_id: f"make backfill DAG={dag_id} FROM=2025-07-01 TO=2025-08-01 DRY=1" for dag_id in BY_MONTH},
 }
 DRY_RUN = "Runs to be attempted:"
 """What Airflow's command says before the runs, one a line."""
@@ -122,8 +122,8 @@ def read_order(dag_id: str, first: str, last: str, today: date, reprocess: str =
     """Return the order that these texts give. Raises BadArguments."""
     if dag_id in REFUSED:
         raise BadArguments(f"DAG={dag_id}: it {REFUSED[dag_id]}.")
-    if dag_id not in DETECTIONS:
-        raise BadArguments(f"DAG={dag_id or '(empty)'}; allowed: {', '.join(DETECTIONS)}. Example: {EXAMPLES[INGEST]}")
+    if dag_id not in EXAMPLES:
+        raise BadArguments(f"DAG={dag_id or '(empty)'}; allowed: {', '.join(EXAMPLES)}. Example: {EXAMPLES[INGEST]}")
     if reprocess not in REPROCESSED:
         raise BadArguments(f"REPROCESS={reprocess}; allowed: {', '.join(REPROCESSED)}")
     order = Order(dag_id, _date("FROM", first, dag_id), _date("TO", last, dag_id), reprocess)
@@ -131,9 +131,9 @@ def read_order(dag_id: str, first: str, last: str, today: date, reprocess: str =
         raise BadArguments(f"FROM={first} is after TO={last}; allowed: a first day that isn't after the last one")
     if order.last > today:
         raise BadArguments(f"TO={last} is in the future; allowed: at most today, {today} (UTC)")
-    if dag_id == EXTRACTION and order.first.day != 1:
+    if dag_id in BY_MONTH and order.first.day != 1:
         start = order.first.replace(day=1)
-        raise BadArguments(f"FROM={first}: {EXTRACTION} works by months; allowed: the first of one, such as {start}")
+        raise BadArguments(f"FROM={first}: {dag_id} works by months; allowed: the first of one, such as {start}")
     return order
 
 
@@ -145,6 +145,8 @@ def _date(name: str, text: str, dag_id: str) -> date:
 
 def cost_of(order: Order, settings: Settings) -> list[str]:
     """Return the lines that say what the order will cost. Raises CannotBackfill where its runs would only fail."""
+    if order.dag_id == ZONES:
+        return [f"{len(order.months)} months of scenes that are stored: nothing is fetched"]
     if order.dag_id == EXTRACTION and settings.granules == CMR:
         return archive_cost(order, settings)
     lines = ingest_cost(order, settings) if order.dag_id == INGEST else extraction_cost(order, settings)
@@ -164,7 +166,7 @@ def ingest_cost(order: Order, settings: Settings) -> list[str]:
     reasons: dict[str, str | None] = {}
     apis: dict[str, StacApi] = {}
     n_scenes, n_bytes, n_known, units = 0, 0, 0, 0.0
-    for area in areas:
+    for area in progress.followed(areas, "search", "areas"):
         url = area.stac_api or settings.stac_api
         if area.catalogue == SENTINEL_HUB:
             line, cost = hub_line(area, order.first, order.last, settings)
@@ -209,7 +211,7 @@ def archive_cost(order: Order, settings: Settings) -> list[str]:
     lines = [_count(len(order.months), "month") + f": {_count(len(order.months), 'run')}"]
     granules: list[GranuleRef] = []
     try:
-        for month in order.months:
+        for month in progress.followed(order.months, "search", "months"):
             of_month = search_granules(settings.cmr_url, month, settings.oco_sensors).granules
             granules += of_month
             lines.append(f"  {month}: {_stated_size(of_month)}")
@@ -276,7 +278,7 @@ def copy_of(place: Place) -> Iterator[LocalAirflow]:
 
 def left_text(order: Order, told: str) -> list[str]:
     """Return a line on days or months that have run already, where what Airflow's dry run tells lacks some."""
-    keys = order.months if order.dag_id == EXTRACTION else order.days
+    keys = order.months if order.dag_id in BY_MONTH else order.days
     left = [key for key in keys if key not in told.partition(DRY_RUN)[2]]
     return [f"{some_of(left, KEYS_SHOWN)}: left. {REPROCESSED[order.reprocess]}"] if left else []
 
@@ -303,18 +305,18 @@ def run_airflow(airflow: LocalAirflow, arguments: Sequence[str]) -> str:
 
 def what_follows(order: Order, airflow: LocalAirflow | None) -> str:
     """Return what happens with the runs now: a DAG that is paused lets them wait."""
-    detection = DETECTIONS[order.dag_id]
-    kept = REPROCESSED[order.reprocess]
+    kept, dags = REPROCESSED[order.reprocess], [order.dag_id]
+    dags += [DETECTIONS[order.dag_id]] if order.dag_id in DETECTIONS else []
     if airflow is None:
-        return f"Created. The runs start when `make up` runs and {order.dag_id} and {detection} are unpaused. {kept}"
+        return f"Created. The runs start when `make up` runs, unpaused: {', '.join(dags)}. {kept}"
     try:
         paused = [dag_id for dag_id, is_paused in airflow.client.dags().items() if is_paused]
     except AirflowError as error:
         return f"Created; whether the DAGs are paused could not be asked ({error}). {kept}"
-    waiting = [dag_id for dag_id in (order.dag_id, detection) if dag_id in paused]
-    if waiting:
+    if waiting := [dag_id for dag_id in dags if dag_id in paused]:
         return f"Created. Paused, so unpause in the UI ({airflow.url}): {', '.join(waiting)}. {kept}"
-    return f"Created; they are at work, and {detection} follows by itself: {airflow.url}. {kept}"
+    follows = f", and {dags[1]} follows by itself" if dags[1:] else ""
+    return f"Created; they are at work{follows}: {airflow.url}. {kept}"
 
 
 def main() -> None:
@@ -325,7 +327,7 @@ def main() -> None:
     parser.add_argument("--reprocess", default=LEFT)
     parser.add_argument("--dry-run", action="store_true")
     arguments = vars(parser.parse_args())
-    logging.basicConfig(level=logging.ERROR)
+    progress.shown()
     try:
         today = datetime.now(UTC).date()
         order = read_order(arguments["dag"], arguments["from"], arguments["to"], today, arguments["reprocess"])

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from plumewatch import storage
-from plumewatch.tables import TABLES, Table
+from plumewatch.table import Table
+from plumewatch.tables import TABLES
 
 TOLD_BY_THE_CLOCK = {"run_id", "first_failed_at_utc", "last_failed_at_utc", "healed_at_utc", "begun_at_utc"}
 

@@ -17,7 +17,7 @@ SHAPEFILE_NAME_LENGTH = 10  # characters of a property's name, dBase III
 BESIDE_SHAPEFILE = (".dbf", ".shx", ".prj", ".cpg")  # without which it has no properties, no order and no CRS
 BESIDE_AREAS = (
     ".dbf", ".shx", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".shp.xml", ".qmd", ".qpj", ".fix", ".gpkg-wal",
-    ".gpkg-shm", ".gpkg-journal", ".md", ".txt",
+    ".gpkg-shm", ".gpkg-journal", ".md", ".txt", ".js",
 )  # fmt: skip
 """Endings of files that belong to others, or are for people: they need no word."""
 PROPERTIES = (

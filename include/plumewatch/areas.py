@@ -15,10 +15,11 @@ import numpy as np
 from plumewatch import storage
 from plumewatch.area_files import NAME, PROPERTIES, SUFFIXES, name_of, read_features, unread_files
 from plumewatch.area_geometry import number_of, read_geometry
-from plumewatch.errors import InputError, ParameterError, PlumewatchError
+from plumewatch.errors import InputError, ParameterError, PlumewatchError, redact
 from plumewatch.geodesy import TRUE_GRID, utm_epsg
 from plumewatch.models import DEFAULT_COLLECTION, SENTINEL_HUB, STAC, Area, FailedScene, Grid, OnFailure
 from plumewatch.reference.loading import read_reference
+from plumewatch.settings import address_flaw
 from plumewatch.statuses import SEARCH_STAGE
 
 CATALOGUES = (STAC, SENTINEL_HUB)
@@ -36,6 +37,7 @@ BAND_ALIASES = {
 }  # earth-search and Landsat names
 BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
 METHANE_BANDS = ("B11", "B12")
+PERCENT = "percent from 0 to 100"
 SENTINEL2_SWIR_RESOLUTION_M = 20.0  # of B11 and B12, Sentinel-2 User Handbook
 MAX_CELLS = 20_000 * 20_000  # more than a Sentinel-2 tile at 10 m (10,980 x 10,980) three times over
 COUNTED_CELLS = 1_000_000  # of a larger grid an area that isn't a hairline holds some
@@ -186,7 +188,7 @@ def _area(file: str, where: str, feature: Any) -> Area:
     stated = feature.get("properties") or {}
     if not isinstance(stated, dict):
         raise refuse(f"properties that are a {type(stated).__name__}", "an object of names and values")
-    properties = {k: v for k, v in stated.items() if v is not None}
+    properties = {k: v.strip() if isinstance(v, str) else v for k, v in stated.items() if v is not None}
     if unknown := sorted(map(str, properties.keys() - set(PROPERTIES))):
         log.warning("%s: %s: not used: %s; known: %s", file, where, ", ".join(unknown), ", ".join(PROPERTIES))
     name = name_of(file, properties)
@@ -198,6 +200,8 @@ def _area(file: str, where: str, feature: Any) -> Area:
     for one in ("stac_api", "collection", "evalscript"):
         if not isinstance(properties.get(one, ""), str):
             raise refuse(f"{one} {properties[one]!r}", "a text")
+    if flaw := address_flaw(properties.get("stac_api") or "http://none"):
+        raise refuse(f"stac_api {redact(properties['stac_api'])!r}: {flaw}", "an address such as https://host/v1")
     if catalogue == SENTINEL_HUB and properties.get("collection", DEFAULT_COLLECTION) != DEFAULT_COLLECTION:
         raise refuse(
             f"collection {properties['collection']!r} of {SENTINEL_HUB}", f"{DEFAULT_COLLECTION}, or none stated"
@@ -209,17 +213,13 @@ def _area(file: str, where: str, feature: Any) -> Area:
     resolution = number_of(properties.get("resolution_m", SENTINEL2_SWIR_RESOLUTION_M))
     if resolution is None or not 0 < resolution <= MAX_RESOLUTION_M:
         raise refuse(f"resolution_m {properties.get('resolution_m')!r}", f"metres between 0 and {MAX_RESOLUTION_M:g}")
-    cloud = None if "max_cloud_cover" not in properties else number_of(properties["max_cloud_cover"])
-    if "max_cloud_cover" in properties and (cloud is None or not 0 <= cloud <= 100):
-        raise refuse(f"max_cloud_cover {properties['max_cloud_cover']!r}", "percent from 0 to 100")
     crs = properties.get("crs")
     area = Area(
         name=name,
         geometry=read_geometry(feature, properties, refuse),
         catalogue=catalogue,
-        stac_api=properties.get("stac_api"),
+        stac_api=properties.get("stac_api") or None,
         collection=properties.get("collection"),
-        max_cloud_cover=cloud,
         bands=_bands(properties.get("bands"), refuse),
         crs=None if crs is None else str(crs),
         resolution_m=resolution,
@@ -249,12 +249,15 @@ def _clouds(properties: dict[str, Any], refuse: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, most, allowed in (
         ("cloud_dilation_m", MAX_RESOLUTION_M, f"metres from 0 to {MAX_RESOLUTION_M:g}"),
-        ("max_cloud_probability", 100.0, "percent from 0 to 100"),
+        ("max_cloud_cover", 100.0, PERCENT),
+        ("max_cloud_probability", 100.0, PERCENT),
     ):
         if name in properties:
             found[name] = number_of(properties[name])
             if found[name] is None or not 0 <= found[name] <= most:
                 raise refuse(f"{name} {properties[name]!r}", allowed)
+            if allowed == PERCENT and 0 < found[name] < 1:
+                raise refuse(f"{name} {properties[name]!r}, less than one percent", f"{PERCENT}: 40, and not 0.4")
     if "cloud_mask" in properties:
         found["cloud_mask"] = str(properties["cloud_mask"]).lower()
         if found["cloud_mask"] not in CLOUD_MASKS:

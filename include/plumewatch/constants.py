@@ -20,6 +20,7 @@ KT_H_PER_KG_S = SECONDS_PER_HOUR * 1e-6  # 1 kt is 1e6 kg
 HOURS_PER_YEAR = 8760.0  # 365 days: inventories give tonnes per calendar year
 MEDIAN_OF_ABSOLUTE_NORMAL = 0.6744897501960817  # median of |x| of a standard normal x
 MAD_TO_SIGMA = round(1.0 / MEDIAN_OF_ABSOLUTE_NORMAL, 4)  # 1.4826, with which the methane model was fitted
+LOWEST_BYTES_S = 1000.0  # of a transfer: `minrate` of dnf.conf(5), which also gives up one that is slower
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 """The folder that holds include/; where the library is installed as a wheel, the place of the wheel: set paths then."""

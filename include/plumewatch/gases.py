@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from plumewatch.constants import HOURS_PER_YEAR
 from plumewatch.keys import DAY, MONTH
-from plumewatch.tables import PEAKS, PLUMES, Table
+from plumewatch.table import Table
+from plumewatch.tables import PEAKS, PLUMES
 
 MULTI_PASS, SINGLE_PASS, ISOLATION_FOREST = "multi_pass", "single_pass", "isolation_forest"
 """Methods that find methane: against earlier dates; on one date alone; as outliers and their clusters."""

@@ -1,14 +1,16 @@
 """HTTP with one patience for all services: what is tried again, how often, how long, and the reason where it fails.
 
 A request that gets no answer is not begun again after PATIENCE_S, whether a host refuses, cannot be found or is silent.
-Within `one_patience_per_host` a host has that patience once for all that is asked of it.
+Within `one_patience_per_host` a host has that patience once for all that is asked of it. An answer that has begun goes
+on at LOWEST_BYTES_S, and ends within MAX_BYTES, in each session that `make_patient` was given.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from threading import Lock, local
@@ -17,10 +19,12 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, ProxyError, ReadTimeoutError, SSLError
+from urllib3.exceptions import ConnectTimeoutError, InvalidHeader, MaxRetryError, ProxyError, ReadTimeoutError, SSLError
 from urllib3.util import Retry
 
 from plumewatch.errors import ServiceError, redact
+from plumewatch.progress import watched
+from plumewatch.slow_answers import TooSlow, watching
 
 TIMEOUT_S = (10.0, 120.0)  # to connect, between two pieces of an answer: NCCS cuts out of large files while one waits
 SEARCH_TIMEOUT_S = (10.0, 30.0)  # a page of a catalogue comes within seconds
@@ -46,17 +50,26 @@ _spent: ContextVar[dict[str, str | None] | None] = ContextVar("_spent", default=
 """Hosts that have cost their patience: why one is silent, None for one that answers and refuses."""
 
 
-class _Patience(Retry):
+class Patience(Retry):
     """Repeats as Retry does, but what gets no answer only as long as its time lasts."""
 
     ends_at = float("inf")
 
-    def new(self, **changes: Any) -> _Patience:
+    def get_retry_after(self, response: Any) -> float | None:
+        """As Retry does; None where what a service asks for is neither a number of seconds nor a date."""
+        try:
+            return super().get_retry_after(response)
+        except (InvalidHeader, ValueError, OverflowError):
+            return None
+
+    def new(self, **changes: Any) -> Patience:
+        """As Retry does, with the same end."""
         again = super().new(**changes)
         again.ends_at = self.ends_at
         return again
 
-    def increment(self, method: str | None = None, url: str | None = None, *arguments: Any, **named: Any) -> _Patience:
+    def increment(self, method: str | None = None, url: str | None = None, *arguments: Any, **named: Any) -> Patience:
+        """As Retry does; what gets no answer isn't tried again once the patience has ended."""
         again, error = super().increment(method, url, *arguments, **named), named.get("error")
         if error is not None and time.monotonic() + again.get_backoff_time() >= self.ends_at:
             raise MaxRetryError(named["_pool"], str(url), error) from error
@@ -78,15 +91,60 @@ class Pace:
         time.sleep(begins - now)
 
 
+class TooLong(requests.RequestException):
+    """An answer that goes on beyond what any product has."""
+
+
+class _Bounded(requests.Response):
+    """An answer of at most `most_bytes`, unpacked; a host that gives it too slowly is noted as silent."""
+
+    most_bytes: int
+
+    def iter_content(self, chunk_size: int | None = 1, decode_unicode: Any = False) -> Iterator[Any]:
+        """As requests does, which builds content, text and JSON on it; TooLong where it goes on."""
+        n_bytes = 0
+        try:
+            for piece in super().iter_content(chunk_size, decode_unicode):
+                n_bytes += len(piece)
+                if n_bytes > self.most_bytes:
+                    raise TooLong(f"more than {self.most_bytes} bytes", request=self.request, response=self)
+                yield piece
+        except requests.ConnectionError as error:
+            if (spent := _spent.get()) is not None and isinstance(_cause(error), SILENT):
+                spent[_host(str(self.url))] = _reason(error)
+            raise
+
+    def json(self, **arguments: Any) -> Any:
+        """As requests does without simplejson, which it prefers where that is installed, and which refuses NaN."""
+        try:
+            return json.loads(self.content, **arguments)
+        except json.JSONDecodeError as error:
+            raise requests.JSONDecodeError(error.msg, error.doc, error.pos) from error
+
+
 class PatientAdapter(HTTPAdapter):
     """Sends requests with the project's patience, at a pace, and heeds what it knows of their hosts.
 
     Several threads may send by it: each request has a patience of its own, which requests reads from `max_retries`.
     """
 
-    def __init__(self, retries: int | None = None, pace: Pace | None = None) -> None:
-        self._retries, self._pace, self._of_thread = retries, pace, local()
+    def __init__(self, retries: int | None = None, pace: Pace | None = None, most_bytes: int | None = None) -> None:
+        """`most_bytes`: of an answer; MAX_BYTES unless told otherwise."""
+        self._retries, self._pace, self._of_thread, self._most_bytes = retries, pace, local(), most_bytes
         super().__init__(max_retries=self._patience(retries))
+
+    def get_connection_with_tls_context(self, *arguments: Any, **named: Any) -> Any:
+        """As the base class; its connections watch what comes."""
+        pool = super().get_connection_with_tls_context(*arguments, **named)
+        pool.ConnectionCls = watching(pool.ConnectionCls)
+        return pool
+
+    def build_response(self, request: requests.PreparedRequest, answer: Any) -> requests.Response:
+        """As the base class, with an answer that ends."""
+        bounded = _Bounded()
+        vars(bounded).update(vars(super().build_response(request, answer)))
+        bounded.most_bytes = MAX_BYTES if self._most_bytes is None else self._most_bytes
+        return bounded
 
     @property
     def max_retries(self) -> Retry:
@@ -99,7 +157,7 @@ class PatientAdapter(HTTPAdapter):
 
     def send(self, request: requests.PreparedRequest, *arguments: Any, **named: Any) -> requests.Response:
         """Send; what is known to be silent fails at once, what is known to refuse is asked once."""
-        spent, host = _spent.get(), urlsplit(str(request.url)).netloc.rpartition("@")[2]
+        spent, host = _spent.get(), _host(str(request.url))
         if self._pace and not (spent and spent.get(host)):
             self._pace.wait()
         if spent is None:
@@ -120,9 +178,9 @@ class PatientAdapter(HTTPAdapter):
         return answer
 
     @staticmethod
-    def _patience(retries: int | None) -> _Patience:
+    def _patience(retries: int | None, kind: type[Patience] = Patience) -> Patience:
         """Whatever the verb: a search by POST changes nothing, and an alert twice is better than none."""
-        patience = _Patience(
+        patience = kind(
             total=RETRIES if retries is None else retries,
             backoff_factor=BACKOFF_S,
             status_forcelist=RETRIED_STATUS,
@@ -148,27 +206,41 @@ def one_patience_per_host() -> Iterator[None]:
         _spent.reset(token)
 
 
-def make_patient(session: requests.Session, retries: int | None = None, pace: Pace | None = None) -> None:
+def make_patient(
+    session: requests.Session, retries: int | None = None, pace: Pace | None = None, most_bytes: int | None = None
+) -> None:
     """Let a session repeat a request that a busy service refuses, or that no connection is made for.
 
-    RETRIES times unless told otherwise, and where there is a pace at that.
+    RETRIES times unless told otherwise, and where there is a pace at that. Its answers have MAX_BYTES or `most_bytes`.
     """
     for scheme in ("http://", "https://"):
-        session.mount(scheme, PatientAdapter(retries, pace))
+        session.mount(scheme, PatientAdapter(retries, pace, most_bytes))
 
 
-def side_by_side(ask: Callable[[One], Answer], things: Iterable[One], threads: int = THREADS) -> list[Answer]:
-    """Return what `ask` makes of each, in their order, by threads that share the patience of their caller."""
+def side_by_side(
+    ask: Callable[[One], Answer], things: Iterable[One], what: str, unit: str, threads: int = THREADS
+) -> list[Answer]:
+    """Return what `ask` makes of each, in their order, by threads that share the patience of their caller.
+
+    How far they are is said as `what`, by number of `unit`. What one raises is raised, and what isn't begun by then
+    isn't begun any more.
+    """
     with ThreadPoolExecutor(threads) as pool:
         asked = [pool.submit(copy_context().run, ask, thing) for thing in things]
+        try:
+            with watched(what, len(asked), unit, lambda: sum(answer.done() for answer in asked)):
+                for answer in as_completed(asked):
+                    answer.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
         return [answer.result() for answer in asked]
 
 
 @contextmanager
-def http_session() -> Iterator[requests.Session]:
-    """Yield a patient session."""
+def http_session(retries: int | None = None) -> Iterator[requests.Session]:
+    """Yield a patient session, which repeats a request RETRIES times unless told otherwise."""
     with requests.Session() as session:
-        make_patient(session)
+        make_patient(session, retries)
         yield session
 
 
@@ -182,12 +254,20 @@ def ask(session: requests.Session, url: str, **arguments: Any) -> requests.Respo
 
 def no_answer(url: str, error: requests.RequestException) -> ServiceError:
     """Return the error for a service that didn't answer, or not to the end."""
+    if isinstance(error, TooLong):
+        return ServiceError(f"{redact(url)}: {error}")
     return ServiceError(f"{redact(url)}: no answer: {redact(_reason(error))[:MAX_MESSAGE]}")
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _reason(error: requests.RequestException) -> str:
     """What went wrong at last, without the names of those who passed it on."""
     cause = _cause(error)
+    if isinstance(getattr(cause, "__cause__", None), TooSlow):
+        cause = cause.__cause__
     arguments = getattr(cause, "args", ()) or (cause,)
     return str(arguments[-1])
 
@@ -211,20 +291,15 @@ def download(session: requests.Session, url: str) -> bytes | None:
     Raises ServiceError for any other answer, for none, for one that ends before its stated length, and for one that
     goes on beyond what any product has.
     """
-    content = bytearray()
     with ask(session, url, stream=True) as answer:
         if answer.status_code == requests.codes.not_found:
             return None
         if answer.status_code != requests.codes.ok:
             raise ServiceError(f"{redact(url)}: HTTP {answer.status_code}", answer.status_code)
         try:
-            for piece in answer.iter_content(PIECE_BYTES):
-                content += piece
-                if len(content) > MAX_BYTES:
-                    raise ServiceError(f"{redact(url)}: more than {MAX_BYTES} bytes")
+            return b"".join(answer.iter_content(PIECE_BYTES))
         except requests.RequestException as error:
             raise no_answer(url, error) from error
-    return bytes(content)
 
 
 def download_existing(session: requests.Session, url: str) -> bytes:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from plumewatch.meanwhile import meanwhile
 
 EVERY_S = 15.0
 """Between two lines, and before the first: what is over by then has none."""
+POLL_S = 1.0  # how often something is asked how far it is
 MINUTE_S, HOUR_S = 60.0, 3600.0
 TENS = 10.0  # from here on a rate has no decimals
+
+One = TypeVar("One")
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +50,34 @@ class Progress:
         told = f"{_rate(rate)}, {_duration((self._total - done) / rate)} left" if rate > 0 else "no rate yet"
         share = f"{done / self._total:.0%}".replace("%", " %")
         log.info("%s: %s of %s %s (%s), %s", self._what, done, self._total, self._unit, share, told)
+
+
+def followed(things: Iterable[One], what: str, unit: str, total: int | None = None) -> Iterator[One]:
+    """Yield each of some things, and say now and then how many of them the loop has done.
+
+    `total` is their number where they have no length.
+    """
+    work = Progress(what, len(things) if isinstance(things, Collection) else total or 0, unit)
+    for done, thing in enumerate(things):
+        work.reached(done)
+        yield thing
+
+
+def shown() -> None:
+    """Let a tool whose output is for people say on standard error how far it is, and what is wrong."""
+    logging.basicConfig(level=logging.ERROR, format="%(message)s")
+    log.setLevel(logging.INFO)
+
+
+@contextmanager
+def watched(what: str, total: int, unit: str, done: Callable[[], int]) -> Iterator[None]:
+    """Say now and then while the block runs how many of `total` are `done`: what threads or processes are at work on.
+
+    Nothing is lost where none of them ends for long: that is said too.
+    """
+    work = Progress(what, total, unit)
+    with meanwhile(lambda: work.reached(done()), min(POLL_S, EVERY_S)):
+        yield
 
 
 def _rate(a_second: float) -> str:

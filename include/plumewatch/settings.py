@@ -13,6 +13,7 @@ from codecs import BOM_UTF8
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from plumewatch import storage
 from plumewatch.constants import CHECKOUT
@@ -206,6 +207,21 @@ def _tell_or_raise(error: ConfigurationError, on_problem: OnProblem | None) -> N
     if on_problem is None:
         raise error
     on_problem(error)
+
+
+def address_flaw(address: str) -> str | None:
+    """Return why an address can't be a service's, None where it can.
+
+    >>> address_flaw("https://host:8080/v1"), address_flaw("ftp://host"), address_flaw("http://a host/v1")
+    (None, 'no http:// or https:// with a host', 'a blank or a control character in it')
+    """
+    try:
+        parts = urlsplit(address)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            return "no http:// or https:// with a host"
+    except ValueError as error:  # of a port, of brackets that don't close
+        return str(error)
+    return None if address.isprintable() and " " not in address else "a blank or a control character in it"
 
 
 def environment_name(field: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from plumewatch import spark_runtime
 from plumewatch.errors import ConfigurationError
-from plumewatch.progress import Progress
+from plumewatch.meanwhile import meanwhile
+from plumewatch.progress import POLL_S, Progress
 from plumewatch.settings import SPARK_MASTERS, Settings
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 SHUFFLE_PARTITIONS = 4  # the shuffled rows are work lists and detections: thousands, not millions
 LARGEST_KEPT_BYTES, KEPT_BYTES = 32 << 20, 128 << 20  # of glibc's heap: of one array, and of all that is free
-POLL_S = 1.0  # how often Spark is asked how far it is
 
 
 def get_spark(app_name: str) -> SparkSession:
@@ -70,21 +69,15 @@ def progress_logged(spark: SparkSession, what: str) -> Iterator[None]:
         finally:
             spark.removeProgressHandler(told)
         return
-    tracker, is_over = spark.sparkContext.statusTracker(), threading.Event()
+    tracker = spark.sparkContext.statusTracker()
 
     def watch() -> None:
-        while not is_over.wait(POLL_S):
-            for stage in tracker.getActiveStageIds():
-                if info := tracker.getStageInfo(stage):  # none of one that has just ended
-                    tell(stage, info.numTasks, info.numCompletedTasks)
+        for stage in tracker.getActiveStageIds():
+            if info := tracker.getStageInfo(stage):  # none of one that has just ended
+                tell(stage, info.numTasks, info.numCompletedTasks)
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
+    with meanwhile(watch, POLL_S):
         yield
-    finally:
-        is_over.set()
-        watcher.join()
 
 
 def _start(master: str, app_name: str, options: dict[str, str]) -> SparkSession:

@@ -37,6 +37,8 @@ PEAKS_STAGE = "detect"
 WIND_STAGE = "wind"
 INVENTORY_STAGE = "inventory"
 MATCHING_STAGE = "matching"
+STATISTICS_STAGE = "statistics"
+COMPOSITE_STAGE = "composite"
 
 # plumes.status and peaks.status: accepted, or the first reason against it
 ACCEPTED = "accepted"

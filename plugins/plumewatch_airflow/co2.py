@@ -7,6 +7,7 @@ from typing import Any
 
 from plumewatch.gases import CO2
 from plumewatch.jobs import JobResult
+from plumewatch.progress import followed
 from plumewatch.tables import PEAKS, SOUNDINGS, WIND
 
 from plumewatch_airflow.connections import load_settings
@@ -34,6 +35,6 @@ def make_peaks(key: str, months: Iterable[str], **options: Any) -> JobResult:
         "wind_path": settings.table_root(WIND.name),
     }
     total = JobResult(0, 0)
-    for month in months:
+    for month in followed(list(months), "peaks", "months"):
         total += run_spark_job("detect_co2_peaks", key=key, month=month, **paths | options)
     return total

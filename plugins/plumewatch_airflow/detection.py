@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch import storage
 from plumewatch.gases import CH4, GASES, Gas
 from plumewatch.observations import write_detection_observations
+from plumewatch.progress import followed
 from plumewatch.tables import COMBINED, SOURCES
 
 from plumewatch_airflow.assets import partition_key
@@ -70,7 +71,7 @@ def draw_maps(gas: Gas, keys: Iterable[str]) -> list[str]:
 
     settings = load_settings()
     areas = read_areas(*settings.area_folders, on_failure=log_unreadable) if gas is CH4 else ()
-    return [write_map(gas, key, settings.storage_root, areas) for key in sorted(keys)]
+    return [write_map(gas, key, settings.storage_root, areas) for key in followed(sorted(keys), "maps drawn", "maps")]
 
 
 def map_times(gas: Gas) -> dict[str, datetime]:

@@ -28,7 +28,8 @@ def fetch_scene(scene: dict[str, Any]) -> None:
     cast(dict, get_current_context())["scene_label"] = f"{scene['area']} {scene['scene_id']}"
     recorded = failure_recorded(scene["key"], scene["scene_id"], "fetch_scene", scene["area"])
     with summarised() as summary, quota_awaited(scene, summary), recorded:
-        fetched = fetch_area_scene(load_settings(), scene["area"], scene["item_href"], scene["older"])
+        item, older, stored = scene["item_href"], scene["older"], scene.get("stored")
+        fetched = fetch_area_scene(load_settings(), scene["area"], item, older, stored)
         summary.path, summary.read, summary.written, summary.skipped = fetched.path, 1, fetched.written, fetched.skipped
 
 
@@ -54,6 +55,7 @@ def write_pixels(
     """
     from plumewatch.methane.dates.due import days_to_detect
     from plumewatch.observations import without_waiting
+    from plumewatch.progress import followed
     from plumewatch.sentinel2.ingest import index_scenes, record_missing_scenes, settle_scenes
 
     settings, changed, withdrawn, scenes = load_settings(), set[str](), list[Any](), [*scenes, *(late or ())]
@@ -63,7 +65,8 @@ def write_pixels(
         with lost_scenes_told(record, scenes, changed, summary):
             withdrawn += settle_scenes(settings, scenes)
             fetched = without_waiting(settings.storage_root, CH4.name, scenes)
-            for key in sorted({*(scene["key"] for scene in fetched), *(scene.date for scene in withdrawn)}):
+            keys = sorted({*(scene["key"] for scene in fetched), *(scene.date for scene in withdrawn)})
+            for key in followed(keys, "pixels made", "days"):
                 summary.add(make_pixels(key, list(settings.area_folders), date=key))
                 changed |= set(days_to_detect(settings.storage_root, key))
             index_scenes(settings, failure_book(), scenes[0]["key"], (scene["area"] for scene in scenes))

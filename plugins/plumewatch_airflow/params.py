@@ -14,6 +14,7 @@ from plumewatch.errors import ParameterError, redact, some_of
 from plumewatch.gases import Gas
 from plumewatch.keys import AS_WRITTEN, DAY
 from plumewatch.settings import Settings
+from plumewatch.zonal_names import ALLOWED_STATISTICS, DEFAULT_STATISTICS, INDEX_BANDS
 
 from plumewatch_airflow.summary import log_failure, log_retry, log_summary
 
@@ -26,7 +27,7 @@ AS_DAY, AS_MONTH = "as 2025-08-24; without one today.", "as 2025-08; without one
 WHICH_DAY = f"The day: {WHERE_THE_KEY_IS}{OF_A_RANGE}, {AS_DAY}"
 WHICH_MONTH = f"The month: {WHERE_THE_KEY_IS}{OF_A_RANGE}, {AS_MONTH}"
 LOOK_BACK_DAYS = 15  # three revisits of one satellite pair
-GAP_DAYS = 30  # as far back as references of a day may be
+REFERENCE_DAYS = 30  # so far back references of a day may be: an older scene changes no day that is detected now
 MAX_GAP_DAYS = 366  # of one search
 MAX_LISTED = 20  # names in a sentence of a form
 NAMES: dict[str, Any] = {"type": ["array", "null"], "items": {"type": "string"}}
@@ -115,7 +116,7 @@ def gap_params() -> dict[str, Param]:
     day: dict[str, Any] = {"type": ["string", "null"], "format": "date"}
     last = f"Last day, included; empty: yesterday. At most {MAX_GAP_DAYS} days at once."
     return {
-        "from": Param(None, **day, title="From", description_md=f"First day; empty: {GAP_DAYS} days in all."),
+        "from": Param(None, **day, title="From", description_md=f"First day; empty: {REFERENCE_DAYS} days in all."),
         "to": Param(None, **day, title="To", description_md=last),
         "areas": areas_param("What is missing of them goes into the table `scene_gaps`."),
     }
@@ -124,7 +125,7 @@ def gap_params() -> dict[str, Param]:
 def gap_days(params: Mapping[str, Any], today: str) -> tuple[date, date]:
     """Return the first and the last day in which gaps are looked for; ParameterError where that is none."""
     last = date.fromisoformat(params["to"]) if params["to"] else date.fromisoformat(today) - timedelta(days=1)
-    first = date.fromisoformat(params["from"]) if params["from"] else last - timedelta(days=GAP_DAYS - 1)
+    first = date.fromisoformat(params["from"]) if params["from"] else last - timedelta(days=REFERENCE_DAYS - 1)
     if not 0 <= (last - first).days < MAX_GAP_DAYS:
         raise ParameterError(f"from {first} to {last}; allowed: 1 to {MAX_GAP_DAYS} days, the first one first")
     return first, last
@@ -181,3 +182,27 @@ def _listed(names: Sequence[str]) -> str:
 def _plain(text: str) -> str:
     """A text that is no Markdown, without secrets."""
     return re.sub(r"([\\`*_\[\]<>#])", r"\\\1", redact(text))
+
+
+def zone_params() -> dict[str, Param]:
+    """What is counted in zones."""
+    return {
+        "index": Param(
+            [],
+            **NAMES,
+            examples=list(INDEX_BANDS),
+            title="Indices",
+            description_md=f"Indices, or bands as b04; empty: all bands of the scenes.\n\n{WHICH_MONTH}",
+        ),
+        "statistics": Param(
+            list(DEFAULT_STATISTICS), **NAMES, title="Statistics", description_md=f"Allowed: {ALLOWED_STATISTICS}."
+        ),
+        "h3_resolution": Param(
+            None,
+            type=["integer", "null"],
+            minimum=0,
+            maximum=15,
+            title="Hexagons",
+            description_md="Resolution of H3 to count in too: 8 has hexagons of 0.7 km2, 9 of 0.1 km2.",
+        ),
+    }

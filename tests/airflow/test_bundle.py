@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,14 +11,16 @@ from typing import Any
 import pytest
 from plumewatch.keys import DAY, MONTH
 
+from tools.checkout import CHECKOUT
+
 DAG_IDS = {
     "sentinel2_daily_ingest", "oco2_monthly_extraction", "methane_detection_and_matching", "co2_detection_and_matching",
     "redetect", "inventory_refresh", "published_cases_validation", "waiting_detections", "sentinel2_late_scenes",
-    "sentinel2_gap_fill",
+    "sentinel2_gap_fill", "zonal_statistics_monthly",
 }  # fmt: skip
 TIMED = (
     "sentinel2_daily_ingest", "sentinel2_late_scenes", "oco2_monthly_extraction", "inventory_refresh",
-    "waiting_detections", "sentinel2_gap_fill",
+    "waiting_detections", "sentinel2_gap_fill", "zonal_statistics_monthly",
 )  # fmt: skip
 
 
@@ -66,6 +69,11 @@ def test_assets_have_names_and_addresses_that_are_ours_alone(dagbag: Any) -> Non
     handed_on = {o.name for dag in dagbag.dags.values() for task in dag.tasks for o in task.outlets}
     assert handed_on == {asset.name for asset in ours}
     assert all(a.name.startswith("plumewatch_") and a.uri.startswith("plumewatch://") for a in ours)
+
+
+def test_the_docs_say_of_every_task_how_it_tells_its_progress(dagbag: Any) -> None:
+    told = set(re.findall(r"`(\w+)`", (CHECKOUT / "docs" / "progress.md").read_text()))
+    assert {task_id for dag in dagbag.dags.values() for task_id in dag.task_ids} - told == set()
 
 
 def test_params_of_the_trigger_form(dagbag: Any) -> None:

@@ -14,6 +14,7 @@ import pytest
 from plumewatch.areas import read_areas
 from plumewatch.gases import CH4, CO2, GASES
 from plumewatch.methane.cases.published import read_cases
+from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.settings import ALERT_CHANNELS, Settings
 
 from tools.checkout import CHECKOUT
@@ -51,6 +52,12 @@ def test_every_channel_of_the_settings_can_send(dagbag: Any) -> None:
 def test_each_method_is_shown_with_its_gas(dagbag: Any) -> None:
     shown = offered(dagbag, "redetect", "methods")["values_display"]
     assert list(shown) == METHODS and shown["scan"] == "scan (co2)" and shown["multi_pass"] == "multi_pass (ch4)"
+
+
+def test_what_comes_late_is_looked_for_as_far_back_as_references_of_a_day_are_taken(dagbag: Any) -> None:
+    days = plume_thresholds().references.max_days_back
+    assert dagbag.dags["sentinel2_late_scenes"].params["look_back_days"] == days
+    assert f"empty: {days} days" in offered(dagbag, "sentinel2_gap_fill", "from")["description_md"]
 
 
 @pytest.mark.parametrize("dag_id", FORMS)

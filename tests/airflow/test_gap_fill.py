@@ -14,7 +14,7 @@ from plumewatch.failures import FailureBook
 from plumewatch.models import FailedScene
 from plumewatch.rasters import reading
 from plumewatch.rasters.scene_store import list_scenes
-from plumewatch.sentinel2.gaps import scenes_in_pixels
+from plumewatch.sentinel2.presence import find_pixels, known_areas
 from plumewatch.settings import Settings
 from plumewatch.tables import SCENE_GAPS
 from scene_catalogue import AREA, KINDS, SceneCatalogue, scene_catalogue, write_area
@@ -67,8 +67,10 @@ def gaps(root: str) -> Counter[tuple[str, bool, bool]]:
 
 def pixel_scenes() -> set[str]:
     """Scenes that the pixel table was made of."""
-    found = scenes_in_pixels(Settings.load(), [FIRST, LAST])
-    return {scene for scenes in found.values() for scene in scenes}
+    settings = Settings.load()
+    made = find_pixels(settings, [FIRST, LAST], known_areas(settings))
+    assert not made.outdated
+    return {scene for scenes in made.scenes.values() for scene in scenes}
 
 
 def test_on_a_fresh_install_nothing_old_is_fetched(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import subprocess
+import sys
 import threading
 from types import ModuleType
 
@@ -22,6 +23,7 @@ def load_job(name: str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ImportError(f"no job {name} in {JOBS}")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where a dataclass of the job looks for its module
     spec.loader.exec_module(module)
     return module
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import h5py
 import netCDF4
 import numpy as np
 import pyarrow as pa
@@ -26,11 +27,8 @@ from plumewatch.simulation.oco2_granules import granule_name
 from plumewatch.simulation.oco2_lite_file import FORMAT_FILE, GROWING, write_lite_file
 from plumewatch.spark_session import get_spark
 
-WRITTEN, DAYS, SHARE = (
-    6,
-    30,
-    0.17,
-)  # about 170,000 soundings a day, as real days have; each day written serves five times
+# About 170,000 soundings a day, as real days have; each day written serves five times, as another day.
+WRITTEN, DAYS, SHARE = 6, 30, 0.17
 BAD = 0.5  # share of soundings whose quality flag is not 0
 PROCESSES, ROUNDS = 2, 4
 MIN_RATIO = ">= 0.5"
@@ -53,7 +51,7 @@ def extraction() -> Iterator[Figure]:
         written = [_write_day(granules, day) for day in range(WRITTEN)]
         n = sum(count for _, count in written) * DAYS // WRITTEN
         for day in range(WRITTEN, DAYS):
-            _file_of(granules, day).hardlink_to(written[day % WRITTEN][0])
+            _write_later_day(written[day % WRITTEN][0], _file_of(granules, day), day - day % WRITTEN)
         files = [str(_file_of(granules, day)) for day in range(DAYS)]
         paths = _paths(files[0])
         job = load_job("granules_to_soundings")
@@ -119,6 +117,15 @@ def _write_day(folder: Path, day: int) -> tuple[str, int]:
     file = _file_of(folder, day)
     write_lite_file(file, _completed(values, len(table)), datetime.fromisoformat(date), rng)
     return str(file), len(table)
+
+
+def _write_later_day(file: str, later: Path, days: int) -> None:
+    """Copy a file of a day as that of another day of its month: ids and times have to be of the day of the name."""
+    shutil.copy(file, later)
+    with h5py.File(later, "r+") as dataset:
+        dataset["sounding_id"][:] += np.uint64(days * 10**8)  # YYYYMMDDhhmmssmf
+        dataset["time"][:] += days * 86_400.0
+        dataset["date"][:, 2] += np.int16(days)
 
 
 def _date(day: int) -> str:

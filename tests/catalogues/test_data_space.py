@@ -114,6 +114,38 @@ def test_a_scene_in_jpeg_2000_is_read_by_the_keys_of_the_data_space(settings: Se
     assert shown.rule.offset == -0.1
 
 
+@pytest.mark.parametrize("key", ["CLD_20m", "qi_cloud"])
+def test_a_cloud_probability_in_jpeg_2000_is_read(settings: Settings, tmp_path: Path, key: str) -> None:
+    """As the product has it, MSK_CLDPRB_20m.jp2, whatever the catalogue calls it."""
+    access, scene = catalogue_of(AREA, settings).access, item()
+    href = f"s3://eodata/Sentinel-2/{SCENE}.SAFE/GRANULE/L2A/QI_DATA/MSK_CLDPRB_20m.jp2"
+    percent = np.random.default_rng(6).integers(0, 101, (700, 700)).astype(np.uint8)
+    write_jp2(tmp_path / "cloud.jp2", percent)
+    fs, path = access.filesystem(href)
+    fs.pipe(path, (tmp_path / "cloud.jp2").read_bytes())
+    scene["assets"][key] = {"href": href, "type": "image/jp2"}
+    grid = grid_of(AREA)
+    shown = read_bands(pystac.Item.from_dict(scene, migrate=False), AREA, grid, access)
+    row, col = round((NORTH - grid.north) / SIZE_M), round((grid.west - WEST) / SIZE_M)
+    expected = percent[row : row + grid.height, col : col + grid.width]
+    assert np.array_equal(shown.cloud, expected) and shown.cloud_from == "CLD of the source"
+
+
+@pytest.mark.parametrize(
+    ("href", "extra"),
+    [
+        ("s3://sentinel-s2-l2a/tiles/40/R/DN/2025/8/21/0/qi/CLD_20m.jp2", {}),
+        ("s3://of-somebody/CLD_20m.jp2", {"storage:requester_pays": True}),
+    ],
+)
+def test_one_that_the_reader_pays_for_is_left(settings: Settings, href: str, extra: dict[str, Any]) -> None:
+    scene = item()
+    scene["assets"]["cloud"] = {"href": href, "type": "image/jp2", **extra}
+    access = catalogue_of(AREA, settings).access
+    shown = read_bands(pystac.Item.from_dict(scene, migrate=False), AREA, grid_of(AREA), access)
+    assert shown.cloud is None and shown.cloud_from is None
+
+
 def test_files_of_its_scenes_are_read_one_after_the_other(settings: Settings) -> None:
     """A free account has four connections, and four tasks fetch scenes at a time."""
     under_way, most = [], []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,11 +19,6 @@ from plumewatch.errors import ServiceError
 from plumewatch.http import Pace, make_patient, one_patience_per_host, side_by_side
 from plumewatch.models import Area
 from plumewatch.settings import Settings
-
-from tools.checkout import CHECKOUT
-
-sys.path.insert(0, str(CHECKOUT / "tests" / "benchmarks"))
-
 from slow_catalogue import Server, SlowCatalogue
 
 DAY = date(2025, 8, 21)
@@ -72,7 +66,7 @@ def search(url: str, apis: dict[str, StacApi]) -> list[list[str] | ServiceError]
             return error
 
     with one_patience_per_host():
-        return side_by_side(of_place, PLACES)
+        return side_by_side(of_place, PLACES, "search", "places")
 
 
 def test_many_areas_cost_one_landing_page_and_few_connections(api: str) -> None:
@@ -100,7 +94,7 @@ def test_a_host_that_falls_silent_is_waited_for_by_those_that_ask_it_then(attemp
                 session.get(f"{url}/{n}", timeout=0.4)
             return ""
 
-        side_by_side(ask, range(24))
+        side_by_side(ask, range(24), "asked", "times")
     assert len(began) == http.THREADS and max(began) - min(began) < 0.4
 
 

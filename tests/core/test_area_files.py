@@ -202,7 +202,7 @@ def test_the_areas_of_the_bundle_need_no_warning(caplog: pytest.LogCaptureFixtur
 
 @pytest.mark.parametrize("name", ["x.kml", "x.kmz", "x.gml", "x.fgb", "x.zip", "x.geojson.bak", "x.topojson", "X.KML"])
 def test_files_that_are_not_read_are_named(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
-    for other in ("README.md", ".gitkeep", "x.dbf", "x.cpg"):
+    for other in ("README.md", ".gitkeep", "x.dbf", "x.cpg", "mine.js"):
         (tmp_path / other).touch()
     (tmp_path / name).write_text("<kml/>")
     assert read(tmp_path) == ([], [])

@@ -65,6 +65,16 @@ def test_other_formats_and_crs(tmp_path: Path, driver: str, name: str) -> None:
         ({"name": "a", "catalogue": "ftp"}, "stac or sentinel_hub"),
         ({"name": "a", "resolution_m": -1}, "metres between"),
         ({"name": "a", "max_cloud_cover": 130}, "percent from 0 to 100"),
+        (
+            {"name": "a", "max_cloud_cover": 0.4},
+            "max_cloud_cover 0.4, less than one percent; allowed: percent",
+        ),
+        ({"name": "a", "max_cloud_probability": "0.4"}, "max_cloud_probability '0.4', less than one percent"),
+        ({"name": "a", "stac_api": "ftp://host/v1"}, "stac_api 'ftp://host/v1': no http:// or https:// with a host"),
+        ({"name": "a", "stac_api": "https://"}, "no http:// or https:// with a host"),
+        ({"name": "a", "stac_api": "https://a host/v1"}, "a blank or a control character in it"),
+        ({"name": "a", "stac_api": "https://host:99999/v1"}, "stac_api .*[Pp]ort"),
+        ({"name": "a", "stac_api": "http://[::1/v1"}, "stac_api .*IPv6"),
         ({"name": "a", "bands": ["B99"]}, "B99"),
         ({"name": "a", "clear_classes": "4,12"}, "classes of the scene classification, 1 to 11"),
         ({"name": "a", "clear_classes": []}, "classes of the scene classification, 1 to 11"),
@@ -83,6 +93,13 @@ def test_what_cannot_work_names_file_feature_and_what_is_allowed(
     with pytest.raises(InputError, match=message or "projected CRS in metres") as caught:
         grid_of(read_areas(folder)[0])
     assert "x.geojson" in str(caught.value)
+
+
+def test_blanks_around_a_text_are_no_part_of_it(tmp_path: Path) -> None:
+    [area] = read_areas(write(tmp_path, {"name": " a ", "stac_api": "\thttps://host/v1 \n", "collection": " c "}))
+    assert (area.name, area.stac_api, area.collection) == ("a", "https://host/v1", "c")
+    [area] = read_areas(write(tmp_path, {"name": "a", "stac_api": " ", "max_cloud_cover": 0}))
+    assert area.stac_api is None and area.max_cloud_cover == 0
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from plumewatch import progress
-from plumewatch.progress import Progress
+from plumewatch.http import side_by_side
+from plumewatch.progress import Progress, followed
 from plumewatch.spark_session import progress_logged
 
 
@@ -56,6 +57,43 @@ def test_what_was_done_before_is_no_rate(caplog: pytest.LogCaptureFixture) -> No
 
 def test_slow_work(caplog: pytest.LogCaptureFixture) -> None:
     assert lines(caplog, 9, "areas", {7200.0: 1}) == ["rasters: 1 of 9 areas (11 %), 0.5 an hour, 16.0 h left"]
+
+
+@pytest.fixture
+def often(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    """The log, that is told each tenth of a second."""
+    monkeypatch.setattr(progress, "EVERY_S", 0.1)
+    caplog.set_level(logging.INFO)
+    return caplog
+
+
+def test_a_loop_says_how_far_it_is(often: pytest.LogCaptureFixture) -> None:
+    for _ in followed((number for number in range(3)), "loop", "turns", 3):
+        time.sleep(0.12)
+    said = [record.getMessage().rpartition(",")[0].rpartition(",")[0] for record in often.records]
+    assert said == ["loop: 1 of 3 turns (33 %)", "loop: 2 of 3 turns (67 %)"]
+
+
+def test_threads_work_side_by_side_and_say_how_far_they_are_though_none_has_ended(
+    often: pytest.LogCaptureFixture,
+) -> None:
+    began = time.monotonic()
+    assert side_by_side(lambda n: time.sleep(0.5) or n, range(20), "asked", "times", threads=20) == list(range(20))
+    assert time.monotonic() - began < 5.0  # one after the other it takes 10 s
+    assert "asked: 0 of 20 times (0 %), no rate yet" in [record.getMessage() for record in often.records]
+
+
+def test_what_has_not_begun_when_one_fails_does_not_begin() -> None:
+    begun = []
+
+    def fail(number: int) -> None:
+        begun.append(number)
+        time.sleep(0.05)
+        raise ValueError(f"number {number}")
+
+    with pytest.raises(ValueError, match="number"):
+        side_by_side(fail, range(200), "asked", "times", threads=2)
+    assert len(begun) < 20
 
 
 def test_spark_says_how_many_of_its_tasks_are_done(

@@ -18,6 +18,7 @@ from plumewatch.oco2.null_distribution import null_distribution
 from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.reference.loading import ENTRY, read_reference, typed_values
 from plumewatch.wind.profile import exponent
+from plumewatch.zones.indices import index_constants
 
 FILES = sorted(path.name for path in Path(plumewatch.reference.__file__).parent.glob("*.yaml"))
 WITHOUT_ENTRIES = {"oco2_collections.yaml", "oco2_lite_variables.yaml"}  # lists of collections and of variables
@@ -116,6 +117,7 @@ def test_the_shipped_files_are_of_their_dataclasses() -> None:
     versions = {
         plume_thresholds().version, peak_thresholds().version, plume_constants().version, null_distribution().version,
         matching_rule("co2").version, matching_rule("ch4").version, power_plant_factors().version,
+        index_constants().version,
     }  # fmt: skip
     shipped = {read_reference(file).get("version") for file in FILES}
     assert exponent() == 0.08 and versions | {"wind-profile-2", None} == shipped

@@ -15,7 +15,8 @@ from plumewatch.gases import CH4, CO2
 from plumewatch.maps.content import MapRows, map_content
 from plumewatch.maps.map_file import write_map
 from plumewatch.maps.map_page import render_map
-from plumewatch.tables import MATCHES, PEAKS, SOURCES, Table
+from plumewatch.table import Table
+from plumewatch.tables import MATCHES, PEAKS, SOURCES
 
 MAPLIBRE = Path(__file__).with_name("maplibre_stand_in.js").read_text(encoding="utf-8")
 MONTH = "2016-08"

@@ -13,15 +13,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from area_maps import SITE, area_map
+from area_maps import SIDE_KM, SITE, area_map
 from lite_granules import write_lite
 from planted import Planted, planted_columns, soundings_of
 from plumewatch import jobs, storage
 from plumewatch.gases import CO2
-from plumewatch.geodesy import great_circle_distance_km
+from plumewatch.geodesy import great_circle_distance_km, local_offset_km
 from plumewatch.maps.looked_at import looked_at
 from plumewatch.observations import write_detection_observations
 from plumewatch.oco2.detection import detect_peaks
+from plumewatch.oco2.flux import compute_cross_sectional_flux_kt_h
 from plumewatch.oco2.granules.soundings import OrbitReader, list_orbits
 from plumewatch.oco2.overpasses import compute_overpasses
 from plumewatch.tables import FAILED_SCENES, OBSERVATIONS, PEAKS, SOUNDINGS
@@ -228,10 +229,39 @@ def test_an_area_map_without_a_plume_has_none(seed: int) -> None:
     assert [row for row in seen(seed, amplitude_ppm_km=0.0) if row["status"] == "accepted"] == []
 
 
-def test_a_plume_that_begins_in_the_map_counts_over_all_sweeps() -> None:
-    """Half of the sweeps are before its source, so that the mean over all has half of its amplitude."""
-    [row] = seen(source_km=0.0)
-    assert row["status"] == "accepted" and row["amplitude_ppm_km"] == pytest.approx(15.0, rel=0.15)
+@pytest.mark.parametrize("source_km", [-SIDE_KM, -20.0, 15.0])
+@pytest.mark.parametrize("angle_deg", [0.0, 35.0, 90.0, 140.0])
+def test_the_rate_of_a_map_s_plume_is_recovered_from_any_wind_and_source(angle_deg: float, source_km: float) -> None:
+    """`angle_deg` is between wind and sweeps; upwind of a source in the map nothing is seen."""
+    [row] = seen(angle_deg=angle_deg, source_km=source_km)
+    assert row["status"] == "accepted" and row["amplitude_ppm_km"] == pytest.approx(30.0, rel=0.15)
+    air = row["surface_pressure_hpa"], row["tcwv_kg_m2"], 5.0 * 25**0.08
+    rate = float(compute_cross_sectional_flux_kt_h(30.0, *air))
+    assert row["emission_status"] == "ok" and row["emission_kt_h"] == pytest.approx(rate, rel=0.2)
+    assert row["emission_kt_h_low"] < rate < row["emission_kt_h_high"]
+    # it lies at the upwind end of what is seen of the plume
+    downwind = np.radians(50.0 + angle_deg)
+    x, y = local_offset_km(*SITE, row["longitude"], row["latitude"])
+    along = x * np.sin(downwind) + y * np.cos(downwind)
+    assert abs(along - source_km) < 8 if source_km > -SIDE_KM else along < -30
+
+
+def test_a_map_s_wind_may_be_off_by_ten_degrees() -> None:
+    columns = area_map(rng=np.random.default_rng(4), angle_deg=45.0, source_km=-10.0)
+    u, v = (columns[f"Meteorology/windspeed_{name}_met"] for name in "uv")
+    turned = (u + 1j * v) * np.exp(1j * np.radians(10.0))
+    columns |= {"Meteorology/windspeed_u_met": turned.real, "Meteorology/windspeed_v_met": turned.imag}
+    [peak] = detect_peaks(soundings_of(columns)).peaks
+    assert peak.row["amplitude_ppm_km"] == pytest.approx(30.0, rel=0.2)
+    assert peak.details and peak.details["cross_section_along"].startswith("an axis across the wind")
+
+
+@pytest.mark.parametrize("wind_m_s", [0.5, np.nan])
+def test_without_a_wind_a_map_is_laid_on_its_sweeps(wind_m_s: float) -> None:
+    [track] = compute_overpasses(soundings_of(area_map(wind_m_s=wind_m_s)))
+    assert not track.is_across_wind and track.bearing_deg(0.0) == pytest.approx(50.0, abs=1.0)
+    [row] = seen(wind_m_s=wind_m_s)
+    assert row["amplitude_ppm_km"] == pytest.approx(30.0, rel=0.1) and row["emission_kt_h"] is None
 
 
 def test_a_map_is_apart_from_the_line_around_it() -> None:

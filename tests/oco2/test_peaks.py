@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from lite_granules import along_km
 from planted import Planted, planted_columns, soundings_of
+from plumewatch.oco2.fit import fit_plume
+from plumewatch.oco2.neighbours import _cuts, _uphill, two_parts
 from plumewatch.oco2.peaks import PeakSearch, find_peaks
+from plumewatch.oco2.scan import Scan
 from plumewatch.oco2.seed_method import find_peaks_seed
 from plumewatch.oco2.track import Track, compute_track
 
@@ -102,6 +106,16 @@ def test_a_plume_of_which_a_gap_hides_nearly_all_is_refused_by_that_name() -> No
     assert accepted(search) == [] and "shoulders_empty" in statuses(search)
 
 
+@pytest.mark.parametrize("gap_km", [(494, 505), (493, 506), (491, 505)])
+def test_a_plume_whose_middle_a_gap_hides_is_told_by_its_flanks(gap_km: tuple[float, float]) -> None:
+    truth = Planted(500, 8.0, 6.0)
+    columns = planted_columns(np.random.default_rng(13), 1000, [truth])
+    km = along_km(columns)
+    [peak] = find_peaks(track_of(columns, (km < gap_km[0]) | (km > gap_km[1]))).peaks
+    assert peak.status == "accepted" and peak.fit.amplitude_ppm_km == pytest.approx(truth.amplitude_ppm_km, rel=0.2)
+    assert peak.fit.amplitude_ppm_km_low < truth.amplitude_ppm_km < peak.fit.amplitude_ppm_km_high
+
+
 def test_a_single_sounding_is_no_plume() -> None:
     columns = planted_columns(np.random.default_rng(16), 1000)
     at = np.argmin(np.abs(along_km(columns) - 500))
@@ -122,6 +136,34 @@ def test_two_plants_beside_each_other_are_two_rows(apart_km: float) -> None:
     found = accepted(find_peaks(track_of(planted_columns(np.random.default_rng(15), 1000, plumes))))
     assert [p.fit.centre_km for p in found] == pytest.approx([500, 500 + apart_km], abs=3)
     assert [p.fit.amplitude_ppm_km for p in found] == pytest.approx([p.amplitude_ppm_km for p in plumes], rel=0.3)
+
+
+@pytest.mark.parametrize(("valley", "apart", "n_cuts"), [(0.42, 6, 1), (0.5, 6, 0), (0.1, 3, 0)])
+def test_two_are_parted_by_a_valley_and_ten_kilometres(valley: float, apart: int, n_cuts: int) -> None:
+    """`valley` is a share of the lower top, which is `apart` rows of 2.25 km from the higher one."""
+    profile = np.interp(np.arange(20.0), [0, 6, 6 + apart / 2, 6 + apart, 19], [0, 3, 2 * valley, 2, 0])
+    assert len(_cuts(profile, np.eye(20) * 1e-4, [6, 6 + apart], round(10.0 / 2.25))) == n_cuts
+
+
+def test_a_part_is_at_the_top_of_its_hill() -> None:
+    """Two that were fitted off their tops, which are parted by less than what lies at the first one's middle."""
+    profile = np.array([0.0, 1.0, 3.2, 2.1, 1.4, 3.0, 5.1, 2.0, 0.0])
+    assert [_uphill(profile, at) for at in (0, 1, 3, 5, 6, 8)] == [2, 2, 2, 6, 6, 6]
+
+
+def test_one_fit_with_two_tops_is_two_parts_where_the_lower_stands_out() -> None:
+    plumes = [Planted(500, 6.0, 2.3), Planted(514, 4.5, 2.3)]
+    scan = Scan.of_track(track_of(planted_columns(np.random.default_rng(16), 1000, plumes)))
+    fit = fit_plume(scan, 507.0 / scan.rows.km_per_row, 7.0, 20.0)
+    assert fit is not None
+    wide = replace(fit, enhancement_along_ppm=sum(plume.enhancement_ppm(fit.along_km) for plume in plumes))
+    parts = two_parts(scan, wide, [], 5.0)
+    assert parts is not None
+    at_km = np.interp([part.shape.centre for part in parts], np.arange(len(scan.rows)), scan.rows.distance_km)
+    assert at_km == pytest.approx([500, 514], abs=2) and parts[0].statistic == 20.0 and parts[1].statistic > 10.0
+    alone = Scan.of_track(track_of(planted_columns(np.random.default_rng(16), 1000, plumes[:1])))
+    narrow = fit_plume(alone, 500.0 / scan.rows.km_per_row, 2.3, 20.0)
+    assert narrow is not None and two_parts(alone, narrow, [], 5.0) is None
 
 
 def test_two_tops_without_a_valley_are_one_row_with_the_sum() -> None:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from plumewatch import storage
 from plumewatch.rasters.scene_store import checksum, find_damage, list_scenes, publish_scene, scene_paths
 
 ABOVE = ("date=2024-01-01", "area=other", "area=other/date=2024-01-01", "key=value", "date=2024-01-01/x/area=other", "")
@@ -38,4 +39,4 @@ def test_two_runs_that_publish_a_scene_at_once_leave_one_of_the_two(tmp_path: Pa
     for _ in range(20):
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(publish, (0, 1)))
-        assert find_damage(paths) is None
+        assert find_damage(paths, storage.read_json(paths.item)) is None

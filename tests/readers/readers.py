@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -35,10 +36,12 @@ from plumewatch.sentinel2.scene import scene_ref
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.sentinel2.stored_scene import read_scene
 from plumewatch.settings import read_dotenv
-from plumewatch.tables import OBSERVATIONS, PIXELS, TABLES, Table
+from plumewatch.table import Table
+from plumewatch.tables import OBSERVATIONS, PIXELS, TABLES
 from plumewatch.wind import era5, geos_fp
 from plumewatch.wind.files import read_wind_files
 from plumewatch.wind.grids import CutOut
+from plumewatch.zones.zone_files import read_zones
 from sentinel2_scenes import SCENE_ID, source_item, write_raster, write_stacked
 from trials import Reader
 
@@ -226,6 +229,16 @@ def _area() -> Reader:
     return Reader(write, lambda path: read_areas(str(path.parent)))
 
 
+def _zones(ending: str) -> Reader:
+    def write(folder: Path) -> Path:
+        shapes = [shapely.Point(n, n).buffer(1.0, quad_segs=2) for n in range(5)]
+        path = folder / f"zones.{ending}"
+        geopandas.GeoDataFrame({"id": range(5)}, geometry=shapes, crs=4326).to_file(path)
+        return path
+
+    return Reader(write, lambda path: read_zones(str(path), None, "id", lambda where, error: None))
+
+
 # --- answers of wind services: one of the answers that a reader asks for is a changed file
 
 BLOCK = CutOut(500, 503, 700, 703)
@@ -296,6 +309,7 @@ READERS = {
         "Own {n},power_plant,coal,co2,1e6,1e5,2020,{lon},{lat}",
     ),
     "area": _area(),
+    **{f"zones.{ending}": _zones(ending) for ending in ("geojson", "gpkg", "shp")},
     "settings": _dotenv(),
     "GEOS-FP attributes": _service(geos_fp, wind_services.geos_fp(NOON), ".das", MIDDLE),
     "GEOS-FP values": _service(geos_fp, wind_services.geos_fp(NOON), "u10m[", MIDDLE),

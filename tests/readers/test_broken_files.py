@@ -21,10 +21,10 @@ HERE = Path(__file__).parent
 READERS = (
     "pixels.parquet", "soundings.parquet", "peaks.parquet", "wind.parquet", "plumes.parquet", "anomalies.parquet",
     "observations.parquet", "sources.parquet", "matches.parquet", "failed_scenes.parquet", "validation.parquet",
-    "scene_gaps.parquet", "processing_units.parquet",
+    "scene_gaps.parquet", "processing_units.parquet", "zonal_statistics.parquet",
     "manifest", "item", "source tif", "stored item", "stored tif", "stored scl", "granule", "CoCO2", "GPPD",
     "own sources", "area", "settings", "GEOS-FP attributes", "GEOS-FP values", "ERA5 attributes", "ERA5 array",
-    "ERA5 chunk",
+    "ERA5 chunk", "zones.geojson", "zones.gpkg", "zones.shp",
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Iterator
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -22,6 +22,7 @@ from plumewatch.sentinel2.reflectance import compute_reflectance_rule
 from plumewatch.sentinel2.search import search_scenes
 from plumewatch.settings import Settings
 from shapely.geometry import box, shape
+from slow_catalogue import JsonHandler, landing_page
 
 EARTH_SEARCH, V0 = ("swir16", "swir22", "scl"), ("B11", "B12", "SCL")
 # Tile, platform, relative orbit, baseline, assets of B11, B12 and SCL, offset of reflectance; or why it is refused.
@@ -60,7 +61,7 @@ def recorded(real_data: Path) -> dict[str, Any]:
 def api(recorded: dict[str, Any]) -> Iterator[str]:
     """A STAC API a recorded file, under its name; what is no STAC stands where the landing page would."""
 
-    class Api(BaseHTTPRequestHandler):
+    class Api(JsonHandler):
         def do_GET(self) -> None:
             name, _, rest = unquote(self.path.strip("/")).partition("/")
             content = recorded[name]
@@ -68,26 +69,12 @@ def api(recorded: dict[str, Any]) -> Iterator[str]:
                 return self.answer(item_of(content))
             if "value" in content:
                 return self.answer(content)
-            url = f"http://{self.headers['Host']}/{name}"
-            search = {"rel": "search", "href": f"{url}/search", "method": "POST", "type": "application/geo+json"}
-            conforms = ["https://api.stacspec.org/v1.0.0/core", "https://api.stacspec.org/v1.0.0/item-search"]
-            root = {"type": "Catalog", "id": "a", "stac_version": "1.0.0", "description": "-", "conformsTo": conforms}
-            return self.answer({**root, "links": [{"rel": "self", "href": url}, search]})
+            return self.answer(landing_page(f"http://{self.headers['Host']}/{name}"))
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             item = item_of(recorded[unquote(self.path.strip("/")).split("/")[0]])
             self.answer({"type": "FeatureCollection", "features": [{**item, "links": []}], "links": []})
-
-        def answer(self, content: Any) -> None:
-            body = json.dumps(content).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None: ...
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()

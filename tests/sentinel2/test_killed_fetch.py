@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from plumewatch.rasters.scene_store import find_damage, list_scenes
+from plumewatch.rasters.scene_store import list_scenes
+from plumewatch.sentinel2.presence import find_flaw
 from scene_catalogue import AREA, SceneCatalogue, scene_catalogue, write_area
 
 N_SCENES, KILLED_IN = 8, 4
@@ -58,7 +59,7 @@ def test_what_is_whole_is_not_read_again_after_a_kill(
     assert process.wait() == -signal.SIGKILL
     catalogue.pause_s = 0.0
     before, scenes = dict(catalogue.asked), {paths.scene_id: paths for paths in list_scenes(str(tmp_path / "scenes"))}
-    whole = [scene_id for scene_id, paths in scenes.items() if find_damage(paths) is None]
+    whole = [scene_id for scene_id, paths in scenes.items() if find_flaw(paths) is None]
     assert whole == ids[:KILLED_IN] and before.keys() == set(ids[: KILLED_IN + 1])
 
     catalogue.asked.clear()
@@ -67,7 +68,7 @@ def test_what_is_whole_is_not_read_again_after_a_kill(
     assert again.returncode == 0
     assert catalogue.asked.keys() == set(ids[KILLED_IN:])
     stored = list_scenes(str(tmp_path / "scenes"))
-    assert [paths.scene_id for paths in stored] == ids and all(find_damage(paths) is None for paths in stored)
+    assert [paths.scene_id for paths in stored] == ids and all(find_flaw(paths) is None for paths in stored)
     assert {paths.area for paths in stored} == {AREA}
     with capsys.disabled():
         n_before, n_again = sum(before.values()), sum(catalogue.asked.values())

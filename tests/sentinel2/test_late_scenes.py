@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -17,15 +16,11 @@ from known_pixels import lonlat_polygon, write_area
 from plumewatch import http, storage
 from plumewatch.failures import FailureBook
 from plumewatch.models import FailedScene
+from plumewatch.sentinel2.completeness.late_scenes import keep_found, remember_found, runs_of, search_late_scenes
 from plumewatch.sentinel2.day_search import search_day
 from plumewatch.sentinel2.ingest import fetch_area_scene
-from plumewatch.sentinel2.late_scenes import keep_found, remember_found, runs_of, search_late_scenes
+from plumewatch.sentinel2.scene import updated_of
 from plumewatch.settings import Settings
-
-from tools.checkout import CHECKOUT
-
-sys.path.insert(0, str(CHECKOUT / "tests" / "benchmarks"))
-
 from slow_catalogue import SlowCatalogue
 
 TODAY, DAY, FIRST, SECOND = "2025-08-23", "2025-08-21", "S2A_40RDN_20250821_0_L2A", "S2A_40RDN_20250821_1_L2A"
@@ -109,8 +104,59 @@ def test_a_product_made_again_or_an_item_that_changed_is_late(catalogue: Catalog
     assert catalogue.late() == {DAY: {"dune"}}
     catalogue.ingest()
     assert catalogue.late() == {}
-    catalogue.has(SECOND, **{"s2:sequence": "1", "s2:processing_baseline": "05.12"}, updated=NEWER)
+    catalogue.has(SECOND, **{"s2:sequence": "1", "s2:processing_baseline": "05.12"}, created=NEWER)
     assert catalogue.late() == {DAY: {"dune"}} and catalogue.late() == {}
+
+
+@pytest.mark.parametrize("looked", [False, True])
+def test_an_item_of_which_updated_alone_moves_is_neither_late_nor_fetched_again(
+    catalogue: Catalogue, looked: bool
+) -> None:
+    """As in a catalogue that states the time of the question, and signs addresses anew."""
+    catalogue.has()
+    catalogue.ingest()
+    assert not looked or catalogue.late() == {}
+    files = {path: path.stat().st_mtime_ns for path in (catalogue.folder / "scenes").rglob("*.*")}
+    assert files
+    for minute in range(3):
+        catalogue.has(updated=f"2025-08-22T18:0{minute}:00Z")
+        assert catalogue.late() == {}
+        catalogue.ingest()
+        assert {path: path.stat().st_mtime_ns for path in (catalogue.folder / "scenes").rglob("*.*")} == files
+
+
+def changed(item: dict[str, Any], how: str) -> None:
+    asset = item["assets"]["swir16"]
+    if how == "checksum":
+        asset["file:checksum"] = "1220ab"
+    elif how == "file":
+        asset["href"] = asset["href"].replace("B11", "B11_second")
+    elif how == "another asset":
+        item["assets"]["cloud"] = asset
+    else:
+        item["properties"][how] = "2025-08-22T09:00:00Z" if how == "created" else "05.12"
+
+
+@pytest.mark.parametrize("how", ["checksum", "file", "another asset", "created", "s2:processing_baseline"])
+def test_whatever_else_an_item_says_otherwise_makes_it_late(catalogue: Catalogue, how: str) -> None:
+    catalogue.has()
+    catalogue.ingest()
+    assert catalogue.late() == {}
+    changed(catalogue.items[FIRST], how)
+    assert catalogue.late() == {DAY: {"dune"}} and catalogue.late() == {}
+
+
+def test_what_older_looks_and_scenes_know_by_times_is_not_late(catalogue: Catalogue) -> None:
+    catalogue.has()
+    catalogue.ingest()
+    [item] = (catalogue.folder / "scenes").rglob("*_L2A.json")
+    stored = json.loads(item.read_text())
+    del stored["properties"]["plumewatch:source_content"]
+    item.write_text(json.dumps(stored))
+    assert catalogue.late() == {}
+    [memory] = (catalogue.folder / ".late_scenes").rglob("dune.json")
+    memory.write_text(json.dumps({FIRST: [DAY, updated_of(stored["properties"])]}))
+    assert catalogue.late() == {}
 
 
 def test_a_scene_left_for_its_cloud_is_late_when_its_item_changes(catalogue: Catalogue) -> None:

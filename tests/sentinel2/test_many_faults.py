@@ -17,8 +17,8 @@ from plumewatch.keys import days_between
 from plumewatch.models import FailedScene
 from plumewatch.rasters import reading
 from plumewatch.rasters.scene_store import list_scenes
+from plumewatch.sentinel2.completeness.gap_report import report_gaps
 from plumewatch.sentinel2.day_search import FoundScene
-from plumewatch.sentinel2.gap_report import report_gaps
 from plumewatch.sentinel2.ingest import fetch_area_scene
 from plumewatch.settings import Settings
 from scene_catalogue import AREA, KINDS, SceneCatalogue, scene_catalogue, write_area

@@ -95,6 +95,20 @@ def test_a_neighbouring_tile_of_the_same_second_is_taken_away_again(served: Any,
     assert len(results) == 2
 
 
+def test_an_item_whose_tile_is_stated_in_degrees_has_its_pixels(served: Any, storage_root: str) -> None:
+    area = area_of(served)
+    hub = SentinelHub(served.settings(storage_root), area.name)
+    [item] = items_on(hub, area, CUT)
+    item.properties["proj:bbox"] = list(shapely.geometry.shape(item.geometry).bounds)
+    made = ProcessApi(hub, area).read(item, grid_of(area))
+    assert_same(made, of_files(served, item.id, area))
+    item.properties["proj:bbox"] = [0.0, 0.0, 1.0, 1.0]
+    n_asked = n_processed(served)
+    with pytest.raises(InputError, match="isn't where its footprint is"):
+        ProcessApi(hub, area).read(item, grid_of(area))
+    assert n_processed(served) == n_asked
+
+
 def test_large_grids_are_put_together_without_a_seam(served: Any, storage_root: str) -> None:
     west, south, east, _ = area_of(served).geometry.bounds
     area = area_of(served, resolution_m=2.0, geometry=shapely.box(west, south, east, south + 0.003))

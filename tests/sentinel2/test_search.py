@@ -20,6 +20,7 @@ from plumewatch.sentinel2 import search
 from plumewatch.sentinel2.search import FoundScenes
 from plumewatch.settings import Settings
 from sentinel2_scenes import SCENE_ID, source_item
+from slow_catalogue import landing_page
 
 DAY = date(2025, 8, 21)
 AREA = Area("dune", shapely.box(56.9, 24.3, 57.0, 24.4), max_cloud_cover=40.0)
@@ -52,10 +53,7 @@ class StacApi(BaseHTTPRequestHandler):
                 return self.answer(None, status, body)
             found = [i for i in self.items if i["id"] == self.path.rsplit("/", 1)[-1]]
             return self.answer(found[0]) if found else self.answer({}, 404)
-        search = {"rel": "search", "href": f"{self.root}/search", "method": "POST", "type": "application/geo+json"}
-        conforms = ["https://api.stacspec.org/v1.0.0/core", "https://api.stacspec.org/v1.0.0/item-search"]
-        root = {"type": "Catalog", "id": "test", "stac_version": "1.0.0", "description": "-", "conformsTo": conforms}
-        return self.answer({**root, "links": [{"rel": "self", "href": self.root}, search]})
+        return self.answer(landing_page(self.root))
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -18,6 +18,7 @@ from plumewatch.sentinel2.day_search import search_day, search_newest
 from plumewatch.settings import Settings
 from sentinel2_scenes import source_item
 from shapely.geometry import mapping, shape
+from slow_catalogue import landing_page
 
 DAY = "2025-08-21"
 AREAS = ("good", "refused", "cut_off", "page", "slow", "busy", "broken")
@@ -31,11 +32,7 @@ class Api(BaseHTTPRequestHandler):
     busy: list[str] = []  # noqa: RUF012
 
     def do_GET(self) -> None:
-        url = f"http://{self.headers['Host']}"
-        search = {"rel": "search", "href": f"{url}/search", "method": "POST", "type": "application/geo+json"}
-        conforms = ["https://api.stacspec.org/v1.0.0/core", "https://api.stacspec.org/v1.0.0/item-search"]
-        root = {"type": "Catalog", "id": "a", "stac_version": "1.0.0", "description": "-", "conformsTo": conforms}
-        self.answer(200, json.dumps({**root, "links": [{"rel": "self", "href": url}, search]}).encode())
+        self.answer(200, json.dumps(landing_page(f"http://{self.headers['Host']}")).encode())
 
     def do_POST(self) -> None:
         asked = shape(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["intersects"])

@@ -208,6 +208,8 @@ class TestResume:
         assert stacked(area_of(30, 20, 41, 50)) == 3
         assert stacked() == 3
         item.properties["updated"] = "2026-01-01T00:00:00Z"
+        assert stacked() == 0
+        item.properties["created"] = "2026-01-01T00:00:00Z"
         assert stacked() == 3
         assert stacked() == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from pathlib import Path
 
@@ -45,3 +46,13 @@ def test_a_folder_that_is_written_into_can_be_listed(tmp_path: Path) -> None:
         for writer in writers:
             writer.join()
     assert all(str(tmp_path / "x.json") in files for files in listed)
+
+
+def test_reading_a_file_of_a_bucket_is_one_request(s3_root: str, caplog: pytest.LogCaptureFixture) -> None:
+    path = storage.join(s3_root, "a.bin")
+    storage.write_bytes(path, b"content")
+    with caplog.at_level(logging.DEBUG, "s3fs"):
+        assert storage.read_bytes(path) == b"content"
+    assert [record.getMessage().split()[1] for record in caplog.records if "CALL" in record.getMessage()] == [
+        "get_object"
+    ]

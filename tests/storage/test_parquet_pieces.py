@@ -11,7 +11,7 @@ import pytest
 from plumewatch import storage
 from plumewatch.errors import InputError
 from plumewatch.storage.parquet import iter_parquet, read_ranges
-from plumewatch.tables import Table
+from plumewatch.table import Table
 
 ROWS = 1000
 TABLE = Table("cells", ("area",), pa.schema([("row", pa.int32()), ("col", pa.int32()), ("b11", pa.float32())]), ())

@@ -24,7 +24,7 @@ from shapely.geometry import box
 
 from tools import backfill, places
 from tools.airflow_client import AirflowError
-from tools.backfill import EXTRACTION, INGEST, BadArguments, CannotBackfill, Order, read_order
+from tools.backfill import EXTRACTION, INGEST, ZONES, BadArguments, CannotBackfill, Order, read_order
 from tools.checkout import CHECKOUT
 
 TODAY = date(2025, 10, 15)
@@ -43,6 +43,7 @@ def settings(**values: object) -> Settings:
 def test_an_order_is_read() -> None:
     order = read_order(INGEST, "2025-08-20", "2025-08-24", TODAY)
     assert order == DAYS and order.n_days == 5
+    assert read_order(ZONES, "2024-12-01", "2025-02-03", TODAY).months == ["2024-12", "2025-01", "2025-02"]
     assert read_order(EXTRACTION, "2024-12-01", "2025-02-03", TODAY).months == ["2024-12", "2025-01", "2025-02"]
     assert read_order(INGEST, "2025-10-15", "2025-10-15", TODAY).n_days == 1
 
@@ -81,7 +82,7 @@ def test_what_is_run_again_is_said_in_airflows_words() -> None:
 
 def test_every_dag_is_served_or_refused_with_its_reason() -> None:
     dag_ids = {path.stem for path in (CHECKOUT / "dags").glob("*.py")}
-    assert {*backfill.DETECTIONS, *backfill.REFUSED} == dag_ids
+    assert {*backfill.EXAMPLES, *backfill.REFUSED} == dag_ids
 
 
 def found(n: int, skipped: int = 0) -> Any:

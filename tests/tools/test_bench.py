@@ -36,10 +36,15 @@ def test_a_figure_is_ok_by_its_limit(ratio: float, limit: str | None, ok: bool) 
     assert line["ok"] is ok and line["ratio"] == ratio and line["baseline"] == 2.0
 
 
-@pytest.mark.parametrize(("only", "n"), [(None, 3), ("oco2", 3), ("oco2.scan", 1), ("oco", 0), ("methane", 0)])
+@pytest.mark.parametrize(("only", "n"), [(None, 4), ("oco2", 4), ("oco2.scan", 1), ("oco", 0), ("methane", 0)])
 def test_only_takes_a_name_or_its_first_part(only: str | None, n: int) -> None:
     names = bench.chosen(only)
     assert len([name for name in names if name.startswith("oco2")]) == n
+
+
+def test_what_needs_a_demonstration_or_a_server_runs_by_name_alone() -> None:
+    assert not set(bench.BY_NAME_ALONE) & set(bench.chosen(None)) and set(bench.BY_NAME_ALONE) < set(bench.BENCHMARKS)
+    assert bench.chosen("airflow") == ["airflow.overhead"] and bench.chosen("storage.requests") == ["storage.requests"]
 
 
 def test_every_benchmark_is_a_function_of_its_module() -> None:

@@ -10,8 +10,10 @@ import requests
 from plumewatch import storage
 from plumewatch.catalogues.data_space import HOST as DATA_SPACE
 from plumewatch.catalogues.data_space import KEYS, EodataAccess
+from plumewatch.catalogues.odata import is_odata
 from plumewatch.catalogues.services import STAC, catalogue_of
 from plumewatch.errors import ConfigurationError, InputError, PlumewatchError, redact, some_of
+from plumewatch.http import PatientAdapter, http_session
 from plumewatch.inventory.refresh import MAX_NAMED, NAMES, inventory_files
 from plumewatch.missing_settings import NO_INVENTORIES, NO_TOKEN, NO_WIND_SOURCE
 from plumewatch.models import Area
@@ -20,7 +22,6 @@ from plumewatch.oco2.archive.listing import read_listing
 from plumewatch.settings import CMR, Settings
 from plumewatch.wind.product import Product
 from plumewatch.wind.providers import PRODUCTS
-from requests.adapters import HTTPAdapter
 
 from tools.checks.finding import Finding, missing, ok, problem
 
@@ -33,12 +34,17 @@ def check_catalogues(settings: Settings, areas: Sequence[Area]) -> Iterator[Find
     """Each STAC API that an area is searched in."""
     of_stac = [area for area in areas if area.catalogue == STAC]
     for url in sorted({area.stac_api or settings.stac_api for area in of_stac} or {settings.stac_api}):
+        try:
+            access = catalogue_of(Area("", None, stac_api=url), settings).access
+        except ConfigurationError as error:
+            yield problem("catalogue", error)
+            continue
         if reason := why_unreachable(url):
             yield problem("catalogue", f"{url}: {reason}; `sentinel2_daily_ingest` needs it", is_fatal=False)
         else:
             yield ok("catalogue", f"{redact(url)} answers")
-        access = catalogue_of(Area("", None, stac_api=url), settings).access
-        if urlsplit(url).hostname == DATA_SPACE and isinstance(access, EodataAccess) and access.unset:
+        of_data_space = urlsplit(url).hostname == DATA_SPACE or is_odata(url)
+        if of_data_space and isinstance(access, EodataAccess) and access.unset:
             told = f"{' and '.join(access.unset)} not set: scenes of {redact(url)} fail without {KEYS}"
             yield missing("catalogue", told)
 
@@ -46,9 +52,13 @@ def check_catalogues(settings: Settings, areas: Sequence[Area]) -> Iterator[Find
 def why_unreachable(url: str) -> str | None:
     """Return why a STAC API doesn't answer, None where it does."""
     try:
-        answer = requests.get(url, timeout=TIMEOUT_S)
+        with http_session(retries=0) as session:
+            asked = f"{url.rstrip('/').removesuffix('/Products')}/Products?$top=1" if is_odata(url) else url
+            answer = session.get(asked, timeout=TIMEOUT_S)
         if answer.status_code != requests.codes.ok:
             return f"HTTP {answer.status_code}"
+        if is_odata(url):
+            return None if "value" in answer.json() else "an answer that isn't OData"
         return None if "stac_version" in answer.json() else "an answer that isn't STAC"
     except requests.JSONDecodeError:
         return "an answer that isn't JSON"
@@ -119,7 +129,7 @@ def _product_state(product: Product, settings: Settings) -> Finding:
     try:
         with requests.Session() as session:
             for scheme in ("http://", "https://"):
-                session.mount(scheme, Impatient())
+                session.mount(scheme, Impatient(retries=0))
             last = product.last_hour(session, url)
     except Exception as error:  # noqa: BLE001 - whatever a service's answer does to a reader, the rest is checked
         text = str(error) if isinstance(error, PlumewatchError) else f"{url}: {type(error).__name__}: {error}"
@@ -127,7 +137,7 @@ def _product_state(product: Product, settings: Settings) -> Finding:
     return ok("wind", f"{product.name}: {redact(url)} answers: to {last:%Y-%m-%d %H:%M} UTC")
 
 
-class Impatient(HTTPAdapter):
+class Impatient(PatientAdapter):
     """Asks once, and waits for as long as a check may take, whatever the caller would."""
 
     def send(self, *arguments: Any, **more: Any) -> requests.Response:

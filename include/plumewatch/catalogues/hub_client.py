@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from threading import Lock
 from typing import Any, ClassVar
 
@@ -23,17 +25,16 @@ from sentinelhub import SHConfig as HubConfig
 from sentinelhub.download.models import DownloadRequest
 from sentinelhub.download.rate_limit import SentinelHubRateLimit
 from sentinelhub.exceptions import DownloadFailedException, OutOfRequestsException, SHRateLimitWarning
-from urllib3.util import Retry
 
 from plumewatch.catalogues.processing_units import Spending, next_month
 from plumewatch.errors import InputError, PlumewatchError, QuotaUsedUp, ServiceError, redact
-from plumewatch.http import MAX_MESSAGE, Pace, PatientAdapter, may_have_arrived, no_answer
+from plumewatch.http import MAX_MESSAGE, Pace, Patience, PatientAdapter, may_have_arrived, no_answer
 
 TIMEOUT_S = (10.0, 120.0)  # to connect, between two pieces of an answer: a request of 2500 x 2500 px takes its time
 RATE_LIMIT_TRIES = 5  # so often a request that comes too early is sent in all
 LONGEST_PAUSE_S = 60.0  # the limits are by the minute; one that asks for more is left to the task's own retries
 PAUSE_S = 5.0  # where a service that is asked too often names none
-RETRIED_STATUS = (500, 502, 503, 504)  # of those of `http` all but 429, whose Retry-After is in milliseconds here
+RETRIED_STATUS = (500, 502, 503, 504)  # of those of `http` all but 429
 REQUESTS_PER_S = 5.0  # 300 a minute: documentation.dataspace.copernicus.eu/Quotas.html, the free tier
 SPENT_HEADER = "X-ProcessingUnits-Spent"
 QUOTA_CODE, QUOTA_TEXT = "INSUFFICIENT_PROCESSING_UNITS", "nsufficient processing units"
@@ -108,6 +109,8 @@ class HubClient(SentinelHubDownloadClient):
         except requests.RequestException as error:
             self.n_unpriced += may_have_arrived(error)
             raise
+        if answer.status_code == requests.codes.too_many_requests:
+            answer.headers[SentinelHubRateLimit.RETRY_HEADER] = f"{_pause_s(answer) * 1000.0:.0f}"
         self.n_requests += 1
         tried = answer.raw.retries.history if answer.raw.retries else ()
         self.n_unpriced += sum(attempt.error is not None and may_have_arrived(attempt.error) for attempt in tried)
@@ -148,28 +151,61 @@ class HubSession(SentinelHubSession):
             raise ServiceError(f"{redact(url)}: an answer without a token") from error
 
 
+class _HubPatience(Patience):
+    RETRY_AFTER_STATUS_CODES: frozenset[int] = (
+        frozenset()
+    )  # what comes too early isn't repeated here: the client waits for that
+
+
 class _HubAdapter(PatientAdapter):
-    """Repeats what a service that has trouble refuses, but not what comes too early: the client waits for that."""
+    """Repeats what a service, or the gateway before it, that has trouble refuses."""
 
     @staticmethod
-    def _patience(retries: int | None) -> Any:
-        patience: Retry = PatientAdapter._patience(retries)
-        return patience.new(status_forcelist=RETRIED_STATUS, respect_retry_after_header=False)
+    def _patience(retries: int | None, kind: type[Patience] = _HubPatience) -> Patience:
+        patience = PatientAdapter._patience(retries, kind)
+        patience.status_forcelist, patience.retry_after_max = RETRIED_STATUS, int(LONGEST_PAUSE_S)
+        return patience
 
 
 class _BoundedRateLimit(SentinelHubRateLimit):
-    """Waits as long as the service asks for (milliseconds), and not at all where that is too long for a task."""
+    """Waits as long as `HubClient` found to be asked for (milliseconds), not at all where that is too long."""
 
     def update(self, headers: dict[str, Any], *, default: float) -> None:
         """Heed the pause that an answer of status 429 asks for."""
-        try:
-            pause_s = float(headers.get(self.RETRY_HEADER, default)) / 1000.0
-        except ValueError:
-            pause_s = default / 1000.0
+        pause_s = float(headers.get(self.RETRY_HEADER, default)) / 1000.0
         if not pause_s <= LONGEST_PAUSE_S:
             raise OutOfRequestsException(f"it asks for a pause of {pause_s:.0f} s, allowed: {LONGEST_PAUSE_S:.0f} s")
         log.info("Sentinel Hub asks for a pause of %.1f s", pause_s)
         self.next_download_time = max(time.monotonic() + pause_s, self.next_download_time)
+
+
+def _pause_s(answer: requests.Response) -> float:
+    """Return how long an answer of status 429 asks to wait, in seconds.
+
+    Sentinel Hub's own `Retry-After` is in milliseconds (docs.sentinel-hub.com/api/latest/api/overview/rate-limiting),
+    a gateway's before it in seconds or a date (RFC 9110, 10.2.3). The service is known by its error: an object that
+    states 429. Of others a number up to LONGEST_PAUSE_S is in seconds, and a larger one, which couldn't be waited for,
+    in milliseconds, of which PAUSE_S is waited at least.
+    """
+    stated = answer.headers.get(SentinelHubRateLimit.RETRY_HEADER, "").strip()
+    try:
+        if not re.fullmatch(r"[0-9.]{1,20}", stated):
+            return max((parsedate_to_datetime(stated) - datetime.now(UTC)).total_seconds(), 0.0)
+        number = float(stated)
+    except (ValueError, TypeError, OverflowError):  # a date without a zone is none
+        return PAUSE_S
+    if _error_of(answer).get("status") == requests.codes.too_many_requests:
+        return number / 1000.0
+    return number if number <= LONGEST_PAUSE_S else max(number / 1000.0, PAUSE_S)
+
+
+def _error_of(answer: requests.Response) -> dict[str, Any]:
+    """What the service says of an error in its own form, nothing where it is another's."""
+    try:
+        error = answer.json().get("error")
+    except (ValueError, AttributeError):
+        return {}
+    return error if isinstance(error, dict) else {}
 
 
 def _http_session(retries: int | None) -> requests.Session:

@@ -9,13 +9,15 @@ import json
 import re
 from datetime import UTC
 from threading import Lock
-
-from planetary_computer.sas import SASToken
+from typing import TYPE_CHECKING
 
 from plumewatch.errors import ServiceError, redact
 from plumewatch.http import download_existing, http_session
 from plumewatch.rasters.access import Access
 from plumewatch.rasters.reading import SIGNED
+
+if TYPE_CHECKING:
+    from planetary_computer.sas import SASToken
 
 HOST = "planetarycomputer.microsoft.com"
 REQUESTS_PER_S = 10.0
@@ -62,6 +64,8 @@ class SignedAccess(Access):
         return f"{self._sas_url}/{blob['account']}/{blob['container']}" if blob else None
 
     def _ask(self, url: str) -> SASToken:
+        from planetary_computer.sas import SASToken  # takes as long to import as all else that a search needs
+
         with http_session() as session:
             session.headers.update({KEY_HEADER: self._key} if self._key else {})
             try:

@@ -7,18 +7,20 @@ from urllib.parse import urlsplit
 from plumewatch.catalogues import planetary_computer
 from plumewatch.catalogues.catalogue import Catalogue
 from plumewatch.catalogues.data_space import EodataAccess
+from plumewatch.catalogues.odata import COLLECTIONS, ODataCatalogue, is_odata
 from plumewatch.catalogues.stac import REQUESTS_PER_S, StacApi, StacCatalogue
-from plumewatch.errors import ConfigurationError
+from plumewatch.errors import ConfigurationError, redact
 from plumewatch.models import DEFAULT_COLLECTION, SENTINEL_HUB, STAC, Area
 from plumewatch.rasters.access import Access
-from plumewatch.settings import Settings
+from plumewatch.settings import Settings, address_flaw
 
 
 def catalogue_of(area: Area, settings: Settings, apis: dict[str, StacApi] | None = None) -> Catalogue:
     """Return the catalogue of an area: its own or else the settings' STAC API, its collection or else sentinel-2-l2a.
 
     Or Sentinel Hub, by the settings' account. `apis` keeps the STAC APIs that were asked before, by address, so that
-    areas of one service share its session. Raises ConfigurationError where there is no account, or no module serves it.
+    areas of one service share its session. Raises ConfigurationError where there is no account, no module serves it, or
+    its address can't be one.
     """
     if area.catalogue == SENTINEL_HUB:
         from plumewatch.catalogues.sentinel_hub import SentinelHub  # its client takes a second to import
@@ -26,7 +28,16 @@ def catalogue_of(area: Area, settings: Settings, apis: dict[str, StacApi] | None
         return SentinelHub(settings, area.name)
     if area.catalogue != STAC:
         raise ConfigurationError(f"area {area.name}: catalogue {area.catalogue!r}; allowed: {STAC}, {SENTINEL_HUB}")
-    url = area.stac_api or settings.stac_api
+    url = (area.stac_api or settings.stac_api).strip()
+    if flaw := address_flaw(url):
+        where = f"area {area.name}: stac_api" if area.stac_api else "PLUMEWATCH_STAC_API"
+        raise ConfigurationError(f"{where} {redact(url)!r}: {flaw}; allowed: an address such as https://host/v1")
+    if is_odata(url):
+        collection = area.collection or DEFAULT_COLLECTION
+        if collection not in COLLECTIONS:
+            allowed = f"{' or '.join(COLLECTIONS)} of {redact(url)}: products of level 2A"
+            raise ConfigurationError(f"area {area.name}: collection {collection!r}; allowed: {allowed}")
+        return ODataCatalogue(url, collection, _access(url, settings))
     apis = {} if apis is None else apis
     api = apis.get(url) or apis.setdefault(url, StacApi(url, _requests_per_s(url)))
     return StacCatalogue(api, area.collection or DEFAULT_COLLECTION, _access(url, settings))

@@ -19,6 +19,7 @@ from plumewatch.inventory.combine import combine_sources
 from plumewatch.inventory.csv_rows import OnFailure
 from plumewatch.inventory.power_plants import power_plant_factors
 from plumewatch.models import FailedScene
+from plumewatch.progress import followed
 from plumewatch.statuses import INVENTORY_STAGE
 from plumewatch.tables import COMBINED, SOURCES
 
@@ -121,7 +122,7 @@ def refresh_sources(inventories_path: str, storage_root: str) -> RefreshedSource
     rows: dict[str, int] = {}
     told = Told()
     gone: dict[str, int] = {}
-    for inventory, files in found.items():
+    for inventory, files in followed(found.items(), "inventories read", "inventories"):
         meant = [name for name in unread if inventory.is_meant(_file_name(name))]
         if not files and not meant:
             if left := storage.read_table(SOURCES, root, where={"inventory": inventory.name}).num_rows:

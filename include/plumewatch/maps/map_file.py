@@ -13,7 +13,6 @@ from plumewatch.gases import Gas
 from plumewatch.hand_offs import waiting_keys
 from plumewatch.maps.content import MapRows, map_content
 from plumewatch.maps.map_page import render_map
-from plumewatch.methane.details.scene_pages import scene_page_path
 from plumewatch.models import Area
 from plumewatch.statuses import ACCEPTED
 from plumewatch.tables import COMBINED, MATCHES, OBSERVATIONS, SOURCES
@@ -60,6 +59,8 @@ def _scene_pages(gas: Gas, detections: pa.Table, storage_root: str) -> dict[str,
     if "scene_id" not in gas.table.schema.names:
         return pages
     for row in detections.to_pylist():
+        from plumewatch.methane.details.scene_pages import scene_page_path  # brings along what detects: half a second
+
         below_root = scene_page_path(gas.details, row["area"], row["date"], row["scene_id"])
         if row["status"] == ACCEPTED and storage.exists(storage.join(storage_root, below_root)):
             pages[row[gas.id_column]] = f"../../{quote(below_root, safe='/=')}"

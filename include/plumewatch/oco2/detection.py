@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from plumewatch.gases import CURVE_FIT_SEED, SCAN
+from plumewatch.oco2.area_maps import find_sections
 from plumewatch.oco2.flux import (
     PeakEmission,
     Section,
@@ -36,6 +37,12 @@ IDS = 10**16
 """Ids of soundings have 16 digits."""
 PEAK_ID_BEGINS = {OCO2: 0, OCO3: 3}
 """What stands before the id of a peak's sounding: ids tell the time, and both sensors may have a sounding of one id."""
+CROSS_SECTIONS = {
+    (False, False): "the orbit",
+    (True, False): "the axis of the sweeps, mean over all of them",
+    (True, True): "an axis across the wind, mean over the map downwind of where the plume begins",
+}
+"""What a peak's amplitude is the integral along: of a line, of a target, of a map."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -80,6 +87,8 @@ def detect_peaks(
     peaks: list[DetectedPeak] = []
     for track in compute_overpasses(soundings):
         search = METHODS[method](track) if len(track) else PeakSearch((), 0.0, 0.0, float("nan"))
+        if track.is_place and method == SCAN:
+            search = replace(search, peaks=find_sections(track, search.peaks))
         wind = read_wind(track, search) if read_wind and search.peaks else None
         peaks += [_detected(track, peak, method, wind) for peak in search.peaks]
         found.append((track, search))
@@ -192,6 +201,7 @@ def _details(
             "enhancement_ppm": fit.enhancement_along_ppm.tolist(),
         },
         "track_bearing_deg": _or_none(section.bearing_deg),
+        "cross_section_along": CROSS_SECTIONS[track.is_place, track.is_across_wind],
         "wind": {**plume_wind.details(), "spread_across_m_s": _or_none(section.wind_spread_m_s)},
         "soundings": {
             "sounding_id": [str(i) for i in track.sounding_id[at]],

@@ -24,7 +24,7 @@ from scipy.special import ndtr
 from plumewatch.oco2.plume_shape import SPREAD_OF_QUARTERS, PlumeShape, gaussians_of_quarters
 from plumewatch.oco2.rows import Rows
 from plumewatch.oco2.scan import Scan, inverted, known_covariance
-from plumewatch.oco2.templates import WINDOW, gaussian
+from plumewatch.oco2.templates import gaussian
 from plumewatch.oco2.thresholds import peak_thresholds
 
 Floats = NDArray[np.float64]
@@ -35,9 +35,9 @@ SLANTS: Floats = np.array([-4, -3, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3, 4])
 FEW_CENTRES, FEW_WIDTHS, LEAST_OF_WIDE = 7, 3, 0.3  # with each; how narrow a Gaussian may be over the mean of quarters
 SMALL = 1e-9  # keeps what is divided by above 0
 SLOPE_KM = 20.0  # on both sides of a centre: the slope that its background has over a plume's length
-MOST_APART = WINDOW * 5 // 8  # rows: neighbours farther apart have no window in common with their surroundings
 LEVELS: Floats = ndtr(np.array([-1.0, 0.0, 1.0]))
 FAR_ERRORS, BISECTIONS = 3.0, 40
+CORE_SHARE, LEAST_CORE = 0.5, 3  # of the largest enhancement; rows
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class PeakFit:
     n_soundings: int
     """In the window."""
     seen_share: float
-    """Share of what the enhancement has within one sigma whose rows have soundings."""
+    """Share of the rows with at least half of the largest enhancement that have soundings."""
     along_km: Floats
     """Distance along the track."""
     background_along_ppm: Floats
@@ -191,7 +191,7 @@ def fit_plume(
     amplitude = area * grid.height + value @ weights
     rest = max(float(difference.sum()) * km**2 - float(weights @ along), 0.0)
     variance = area**2 * grid.variance + rest
-    quantiles = _quantiles(amplitude, np.sqrt(variance), likely)
+    quantiles = positive_quantiles(amplitude, np.sqrt(variance), likely)
     mean = (likely * grid.height) @ grid.g
     explained = inverse @ (value - mean)
     profile = mean + difference @ explained
@@ -199,10 +199,11 @@ def fit_plume(
     if profile.max() <= 0:
         return None
     centre_km = float(np.interp(likely @ grid.centre, row, rows.distance_km[at]))
-    return _peak(rows, at, shape, statistic, centre_km, quantiles, _seen_share(rows, shape), background, profile)
+    seen = seen_share_of(rows, at, shape, profile)
+    return peak_fit(rows, at, shape, statistic, centre_km, quantiles, seen, background, profile)
 
 
-def _peak(
+def peak_fit(
     rows: Rows,
     at: NDArray[np.intp],
     shape: PlumeShape,
@@ -213,7 +214,7 @@ def _peak(
     background: Floats,
     enhancement: Floats,
 ) -> PeakFit:
-    """What was fitted in rows `at`; `amplitudes` are the ends of the interval and what lies in its middle."""
+    """Return what was fitted in rows `at`; `amplitudes` are the ends of the interval and what lies in its middle."""
     low, middle, high = amplitudes
     return PeakFit(
         shape,
@@ -231,8 +232,8 @@ def _peak(
     )
 
 
-def _quantiles(mean: Floats, error: Floats, weight: Floats) -> tuple[float, float, float]:
-    """The 16th, 50th and 84th percentile of the positive part of normal distributions that are mixed by weight."""
+def positive_quantiles(mean: Floats, error: Floats, weight: Floats) -> tuple[float, float, float]:
+    """Return the 16th, 50th and 84th percentile of the positive part of normal distributions, mixed by weight."""
     error = np.maximum(error * peak_thresholds().fit.interval_scale, SMALL)
     negative = float(ndtr(-mean / error) @ weight)
     levels = negative + (1.0 - negative) * LEVELS
@@ -245,79 +246,14 @@ def _quantiles(mean: Floats, error: Floats, weight: Floats) -> tuple[float, floa
     return float(middle[0]), float(middle[1]), float(middle[2])
 
 
-def fit_neighbours(scan: Scan, parts: Sequence[PeakFit], others: Sequence[PlumeShape] = ()) -> list[PeakFit]:
-    """Return the plumes that some accepted fits beside each other are, along the track; `others` lie around them.
-
-    The enhancement is what is to be expected of all parts together, given the rows. It is two plumes where it falls
-    below a share of the lower top, and both of them, up to there, are more than their errors; otherwise it is one.
-    """
-    rows, rule = scan.rows, peak_thresholds().fit
-    strongest = max(parts, key=lambda part: part.statistic)
-    middle_row = float(np.mean([part.shape.centre for part in parts]))
-    at, covariance = scan.window(middle_row, strongest.shape.wide * rows.km_per_row)
-    row = at.astype(float)
-    covariance += known_covariance(others, row)
-    shapes = [part.shape for part in parts]
-    prior = np.sum([shape.covariance(row, is_part=True) for shape in shapes], axis=0)
-    inverse = inverted(covariance + prior)
-    value = rows.value_ppm[at]
-    explained = inverse @ value
-    profile = prior @ explained
-    uncertain = prior - prior @ inverse @ prior
-    background = value - profile - rows.variance_ppm2[at] * explained
-    tops = [int(np.clip(round(shape.centre) - at[0], 0, len(at) - 1)) for shape in shapes]
-    if profile.max() <= 0:
-        return [strongest]
-    cuts = _cuts(profile, uncertain, tops)
-    plumes = []
-    for first, last in zip([0, *cuts], [*cuts, len(at)], strict=True):
-        inside = (np.arange(len(at)) >= first) & (np.arange(len(at)) < last)
-        own = [k for k, top in enumerate(tops) if inside[top]]
-        first_part = max((parts[k] for k in own), key=lambda part: part.statistic)
-        enhancement = np.where(inside, profile, 0.0)
-        amplitude = float(enhancement.sum()) * rows.km_per_row
-        if enhancement.max() <= 0 or amplitude <= 0:
-            continue  # a top that the others' tails explain
-        error = rule.parts_error * math.sqrt(max(float(inside @ uncertain @ inside), 0.0)) * rows.km_per_row
-        quantiles = _quantiles(np.array([amplitude]), np.array([error]), np.ones(1))
-        positive = np.maximum(enhancement, 0.0)
-        centre_km = float(positive @ rows.distance_km[at] / positive.sum())
-        seen = max(_seen_share(rows, shapes[k]) for k in own)
-        plume = first_part.shape, first_part.statistic, centre_km, quantiles, seen
-        plumes.append(_peak(rows, at, *plume, background, enhancement))
-    return plumes
-
-
-def _cuts(profile: Floats, uncertain: Floats, tops: Sequence[int]) -> list[int]:
-    """Rows at which the enhancement of several parts, whose middles are at `tops` in order, falls apart."""
-    valley = peak_thresholds().candidates.valley
-    cuts: list[int] = []
-    pieces = [[top] for top in tops]
-    k = 0
-    while k + 1 < len(pieces):
-        left, right = max(pieces[k], key=lambda i: profile[i]), max(pieces[k + 1], key=lambda i: profile[i])
-        between = profile[left : right + 1]
-        cut = left + int(np.argmin(between)) if len(between) else left
-        start = cuts[k - 1] if k else 0
-        parts = slice(start, cut), slice(cut, len(profile))
-        is_more = all(profile[p].sum() > math.sqrt(max(float(uncertain[p, p].sum()), 0.0)) for p in parts)
-        lower = min(profile[left], profile[right])
-        if len(between) > 2 and lower > 0 and profile[cut] < valley * lower and is_more:
-            cuts.append(cut)
-            k += 1
-        else:
-            pieces[k : k + 2] = [[*pieces[k], *pieces[k + 1]]]
-    return cuts
-
-
-def _seen_share(rows: Rows, shape: PlumeShape) -> float:
-    """Share of the rows within one sigma that have soundings; 0 of a plume whose middle lies beyond the track."""
+def seen_share_of(rows: Rows, at: NDArray[np.intp], shape: PlumeShape, enhancement: Floats) -> float:
+    """Return the share of the core's rows that have soundings; 0 of a plume beyond the track."""
     if not 0 <= shape.centre < len(rows):
         return 0.0
-    reach = max(shape.wide, 0.5)
-    first, last = math.ceil(shape.centre - reach), math.floor(shape.centre + reach)
-    within = rows.is_seen[max(first, 0) : max(last + 1, 0)]
-    return float(within.sum()) / (last + 1 - first) if last >= first else 0.0
+    core = enhancement >= CORE_SHARE * enhancement.max()
+    if core.sum() < LEAST_CORE:  # a single empty row hides nothing of which both neighbours tell
+        core = np.convolve(core, np.ones(3), "same") > 0
+    return float(rows.is_seen[at][core].mean())
 
 
 def _slanted_grid(centre: float, wide: float) -> tuple[Floats, Floats, Floats]:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from plumewatch.oco2.fit import MOST_APART, SQRT_2_PI, PeakFit, fit_neighbours, fit_plume
+from plumewatch.oco2.fit import SQRT_2_PI, PeakFit, fit_plume
+from plumewatch.oco2.neighbours import MOST_APART, fit_neighbours, two_parts
 from plumewatch.oco2.null_distribution import NullDistribution, null_distribution
 from plumewatch.oco2.plume_shape import PlumeShape
 from plumewatch.oco2.scan import Scan
@@ -105,7 +106,7 @@ def _select(scan: Scan, law: NullDistribution) -> list[PeakFit]:
             scan.update(known, known[-1])
             continue
         if not is_open[k] or z < lowest:
-            return [*refused, *_fitted_together(scan, accepted, known)]
+            return [*refused, *_fitted_together(scan, accepted, known, accepting)]
         is_open[max(0, k - 1) : k + 2] = False
         fit = fit_plume(scan, k / HALF, float(scan.sigma_km[k]), z, known)
         is_flank = any(_is_within(k, other, rule.flank_sigmas) for other in accepted)
@@ -126,8 +127,13 @@ def _is_within(half_row: int, fit: PeakFit, sigmas: float) -> bool:
     return abs(half_row / HALF - fit.shape.centre) <= sigmas * fit.shape.wide
 
 
-def _fitted_together(scan: Scan, accepted: Sequence[PeakFit], known: Sequence[PlumeShape]) -> list[PeakFit]:
-    """Fit those again that were fitted before a neighbour was known, whose part they may have taken for their own."""
+def _fitted_together(
+    scan: Scan, accepted: Sequence[PeakFit], known: Sequence[PlumeShape], accepting: float
+) -> list[PeakFit]:
+    """Fit those again that were fitted before a neighbour was known, whose part they may have taken for their own.
+
+    One that has no neighbour may be two itself.
+    """
     groups: list[list[PeakFit]] = []
     for fit in sorted(accepted, key=lambda fit: fit.shape.centre):
         is_in_reach = bool(groups) and fit.shape.centre - groups[-1][0].shape.centre <= MOST_APART
@@ -138,7 +144,9 @@ def _fitted_together(scan: Scan, accepted: Sequence[PeakFit], known: Sequence[Pl
     together: list[PeakFit] = []
     for group in groups:
         others = [shape for shape in known if all(shape is not own.shape for own in group)]
-        together += group if len(group) == 1 else fit_neighbours(scan, group, others)
+        parts = two_parts(scan, group[0], others, accepting) if len(group) == 1 else group
+        plumes = fit_neighbours(scan, parts, others) if parts else group
+        together += group if len(group) == 1 and len(plumes) != 2 else plumes
     return together
 
 

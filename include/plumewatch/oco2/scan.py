@@ -25,6 +25,7 @@ from typing import Protocol
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dpotrf, dpotri
 
 from plumewatch.constants import MEDIAN_OF_ABSOLUTE_NORMAL
 from plumewatch.oco2.contrasts import Contrasts
@@ -289,5 +290,13 @@ def known_covariance(disturbances: Sequence[Disturbance], row: Floats) -> Floats
 
 
 def inverted(covariance: Floats) -> Floats:
-    """Return the inverse of a covariance, or of several."""
-    return np.asarray(np.linalg.inv(covariance), dtype=float)
+    """Return the inverse of a covariance, or of several: by Cholesky's factors, in half of a general one's time."""
+    if covariance.ndim > 2:
+        return np.stack([inverted(one) for one in covariance])
+    factor, failed = dpotrf(covariance.T, lower=True)
+    lower, failed = dpotri(factor, lower=True, overwrite_c=True) if not failed else (factor, failed)
+    if failed:  # so near to singular that rounding makes it indefinite
+        return np.asarray(np.linalg.inv(covariance), dtype=float)
+    inverse = lower + lower.T
+    np.fill_diagonal(inverse, lower.diagonal())
+    return np.asarray(inverse, dtype=float)

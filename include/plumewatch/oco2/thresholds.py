@@ -24,6 +24,9 @@ class PlaceRule:
     """Sweeps over one place."""
 
     reach_km: float
+    least_side_km: float
+    plume_sigmas: float
+    begin_gain: float
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class CandidateRule:
     flank_sigmas: float
     dip_ppm: float
     valley: float
+    tried_valley: float
+    least_top: float
     min_seen_share: float
     max_sigma_km: float
     correlation_sigmas: float

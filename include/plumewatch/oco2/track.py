@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -69,6 +70,8 @@ class Track:
     """1 over the sea and inland water, 0 over land, a half where both are."""
     is_place: bool = False
     """Whether it is the axis of sweeps over one place, and so too short for the background and noise of a line."""
+    is_across_wind: bool = False
+    """Whether that axis lies across the wind, so that `across_km` is along it."""
     sensor: str = OCO2
     """Whose orbit it is."""
 
@@ -79,12 +82,20 @@ class Track:
         """Indices of the soundings within so many km along the track."""
         return np.flatnonzero(np.abs(self.distance_km - distance_km) <= within_km)
 
+    def at(self, which: NDArray[np.bool_]) -> Track:
+        """Some of the soundings."""
+        values = [(f.name, getattr(self, f.name)) for f in fields(self)]
+        of_soundings: dict[str, Any] = {name: v[which] for name, v in values if isinstance(v, np.ndarray)}
+        return replace(self, **of_soundings)
+
     def bearing_deg(self, distance_km: float) -> float:
-        """Direction of flight at a place of the track, degrees clockwise from north in [0, 360).
+        """Direction of flight at a place of the track, of the axis over a place; degrees from north in [0, 360).
 
         The regression of positions on along-track distance over 50 km on both sides, in metres, not in degrees: one
         degree of longitude is cos(latitude) of one of latitude. NaN where the soundings don't span a line.
         """
+        if self.is_place and len(self):
+            return float(self.heading_deg[0])
         at = self.near(distance_km, SHORT_WINDOW_KM)
         x = self.distance_km[at] - self.distance_km[at].mean() if len(at) else np.empty(0)
         if not len(x) or not x.any():
@@ -99,10 +110,11 @@ Geometry = Callable[[Floats, Floats], tuple[Floats, Floats, Floats]]
 """From times (s) and places (unit vectors) of soundings to distance along, distance to the right (km), heading."""
 
 
-def compute_track(soundings: pa.Table, geometry: Geometry | None = None) -> Track:
+def compute_track(soundings: pa.Table, geometry: Geometry | None = None, *, is_across_wind: bool = False) -> Track:
     """Return the track of one orbit's soundings (columns of the table `soundings`, any order).
 
-    `geometry` says where each lies on the axis of sweeps over a place; without, they are on a line:
+    `geometry` says where each lies on the axis over a place, which may be one across the wind; without, they are on a
+    line:
 
     Every 10 s of flight are one knot, the mean of its soundings; distances are great-circle steps from knot to knot,
     and within a knot the projection on the direction of flight. Soundings without an id, a time, a place or a plausible
@@ -133,6 +145,7 @@ def compute_track(soundings: pa.Table, geometry: Geometry | None = None) -> Trac
         uncertainty_ppm=uncertainty_ppm,
         is_water=_water(rows),
         is_place=geometry is not None,
+        is_across_wind=is_across_wind,
         sensor=_sensor(rows),
         **value,
     )

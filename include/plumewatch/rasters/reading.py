@@ -22,7 +22,9 @@ from rasterio.errors import CRSError, RasterioError
 from rasterio.io import DatasetReader
 
 from plumewatch import storage
+from plumewatch.constants import LOWEST_BYTES_S
 from plumewatch.errors import InputError, PlumewatchError, ServiceError, is_trouble, redact, trouble_on_the_way
+from plumewatch.http import http_session, no_answer
 from plumewatch.rasters.access import AS_IS, Access
 from plumewatch.rasters.opener import Opener
 from plumewatch.storage.files import is_there
@@ -46,8 +48,8 @@ REMOTE_ENVIRONMENT = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no listing of the folder, no search for files beside it
     "GDAL_HTTP_CONNECTTIMEOUT": 10,
     "GDAL_HTTP_TIMEOUT": 120,
-    "GDAL_HTTP_LOW_SPEED_TIME": 30,  # seconds without a byte: a host that is silent isn't waited for longer
-    "GDAL_HTTP_LOW_SPEED_LIMIT": 1,
+    "GDAL_HTTP_LOW_SPEED_TIME": 30,  # seconds: a host that is silent, or slower than this, isn't waited for longer
+    "GDAL_HTTP_LOW_SPEED_LIMIT": int(LOWEST_BYTES_S),
     "GDAL_HTTP_MAX_RETRY": 3,  # of answers 429, 500, 502, 503, 504
     "GDAL_HTTP_RETRY_DELAY": 1,
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
@@ -166,11 +168,12 @@ def _classify_http(href: str, said: str) -> PlumewatchError:
     try:
         # A GET of some bytes, not a HEAD: the signature of a signed URL holds for GET alone.
         asked = {"Range": f"bytes=0-{PROBE_BYTES - 1}"}
-        with requests.get(href, headers=asked, stream=True, timeout=PROBE_TIMEOUT_S) as answer:
+        with http_session(retries=0) as session:
+            answer = session.get(href, headers=asked, stream=True, timeout=PROBE_TIMEOUT_S)
             status, kind = answer.status_code, answer.headers.get("Content-Type", "")
             start = b"" if status >= BAD_REQUEST else next(answer.iter_content(PROBE_BYTES), b"")
     except requests.RequestException as failure:
-        return ServiceError(f"{shown}: {redact(str(failure))[:500]}")
+        return no_answer(href, failure)
     if status == RANGE_NOT_SATISFIABLE:
         return InputError(shown, "an empty file", A_RASTER)
     if status >= BAD_REQUEST:

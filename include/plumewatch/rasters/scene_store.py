@@ -6,16 +6,20 @@ that was looked at and left has `_<scene_id>.skipped.json` alone.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from plumewatch import storage
-from plumewatch.errors import InputError
+from plumewatch.errors import InputError, reading
 from plumewatch.rasters.reading import begins_as_page, read_raster
 
 PARTITIONS = ("area", "date")
+STORED_ITEM = "the STAC item of a stacked scene"
 MULTIHASH_SHA256 = "1220"  # multihash code of SHA2-256 and its length of 32 bytes, as file:checksum wants it
 AROUND = "around"  # the classification with the surroundings of the grid: scenes that were stacked elsewhere have none
 SKIP_NOTE = ".skipped.json"
@@ -79,6 +83,34 @@ def list_scenes(path: str, dates: Sequence[str] | None = None) -> list[ScenePath
     return [found[item] for item in sorted(found)]
 
 
+def versions_of(scenes: Sequence[ScenePaths]) -> dict[str, str | None]:
+    """Return which version of each scene there is: the checksum of its item by the item's path, None without one."""
+    found: dict[str, str | None] = {}
+    for scene in scenes:
+        try:
+            found[scene.item] = checksum(storage.read_bytes(scene.item))
+        except FileNotFoundError:
+            found[scene.item] = None
+    return found
+
+
+@contextlib.contextmanager
+def unchanged(folders: Sequence[str]) -> Iterator[None]:
+    """Keep other runs from publishing or withdrawing scenes of partition folders' areas.
+
+    Where no run of ours can: a folder on a disk that never had a lock, or that may not be written to, is left as it is.
+    """
+    with contextlib.ExitStack() as held:
+        for area in sorted({storage.parent(folder) for folder in folders}):
+            if not storage.is_local(area) or storage.exists(storage.join(area, storage.LOCK)):
+                try:
+                    held.enter_context(storage.lock(area))
+                except OSError as error:
+                    if not isinstance(error, PermissionError) and error.errno != errno.EROFS:
+                        raise
+        yield
+
+
 def _scene_id(name: str) -> str | None:
     if name.endswith(".json"):
         return name.removesuffix(".json")
@@ -90,8 +122,9 @@ def _scene_id(name: str) -> str | None:
 def withdraw_scene(scenes_root: str, area: str, date: str, scene_id: str) -> None:
     """Remove a stacked scene that a newer product replaces, the item first; nothing there is fine."""
     paths = scene_paths(scenes_root, area, date, scene_id)
-    storage.delete(paths.skip_note)
-    withdraw_scene_files(paths)
+    with storage.lock(storage.parent(paths.folder)):
+        storage.delete(paths.skip_note)
+        withdraw_scene_files(paths)
 
 
 def withdraw_scene_files(paths: ScenePaths) -> None:
@@ -130,35 +163,35 @@ def read_skip_note(paths: ScenePaths) -> dict[str, Any] | None:
         return None
 
 
-def is_complete(paths: ScenePaths, recipe: str) -> bool:
-    """Whether the scene is there, made by `recipe`, and its files are what its item says."""
+def read_item(paths: ScenePaths) -> dict[str, Any]:
+    """Return the item of a stacked scene, with its properties; InputError where it is missing or none."""
     try:
-        item = storage.read_json(paths.item)
-        if item["properties"].get("plumewatch:recipe") != recipe:
-            return False
-        return all(
-            checksum(storage.read_bytes(paths.raster(kind))) == asset["file:checksum"]
-            for kind, asset in item["assets"].items()
-        )
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
-        return False
+        content = storage.read_bytes(paths.item)
+    except FileNotFoundError as error:
+        raise InputError(paths.item, "no item beside the raster: never published whole", STORED_ITEM) from error
+    with reading(paths.item, STORED_ITEM, "not JSON"):
+        item = json.loads(content)
+    if not isinstance(item, dict) or not isinstance(item.get("properties"), dict):
+        raise InputError(paths.item, "JSON without properties", STORED_ITEM)
+    return item
 
 
-def find_damage(paths: ScenePaths) -> str | None:
+def checksums_of(paths: ScenePaths, item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an item states of its rasters, by kind; nothing where it states none of those that each scene has."""
+    with reading(paths.item, STORED_ITEM):
+        assets = dict(item.get("assets") or {})
+        stated = {kind: asset.get("file:checksum") for kind, asset in assets.items() if kind in RASTERS}
+    return stated if all(stated.get(kind) for kind in NEEDED) else {}
+
+
+def find_damage(paths: ScenePaths, item: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the first file of a stacked scene that isn't whole, by its name; None where all are.
 
     Files are held against the checksums of their item. Where it states none, as that of another tool, they are read
     whole. A page (HTML, XML, JSON) that was saved as a raster is told as such, whatever the item says.
     """
-    try:
-        item = storage.read_json(paths.item)
-        assets = dict(item.get("assets") or {})
-        stated = {kind: asset.get("file:checksum") for kind, asset in assets.items() if kind in RASTERS}
-    except FileNotFoundError:
-        return f"{paths.item}: no item, so never published whole"
-    except (ValueError, TypeError, AttributeError) as error:
-        return f"{paths.item}: no STAC item ({error})"
-    for kind in stated if all(stated.get(kind) for kind in NEEDED) else NEEDED:
+    stated = checksums_of(paths, item)
+    for kind in stated or NEEDED:
         if damage := _damage(paths.raster(kind), stated.get(kind)):
             return damage
     return None

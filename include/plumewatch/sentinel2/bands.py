@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -39,6 +40,7 @@ IMPOSSIBLE_FRACTION: float = _REFLECTANCE["impossible_fraction"]["value"]
 FINE_BANDS, COARSE_BANDS = ("B02", "B03", "B04", "B08"), ("B01", "B09")
 FINE_M, SWIR_M, COARSE_M = 10.0, 20.0, 60.0  # pixels of the products by band, Sentinel-2 User Handbook
 
+CLOUD_FILES = ("msk_cldprb_20m.jp2", "msk_cldprb_60m.jp2")  # in QI_DATA of a Level-2A granule
 BAND_LISTS = ("eo:bands", "bands", "raster:bands")
 
 
@@ -63,6 +65,20 @@ def find_asset(assets: Collection[str], band: str) -> str | None:
     'swir16'
     """
     return next((key for key in asset_keys(band) if key in assets), None)
+
+
+def find_cloud_asset(hrefs: Mapping[str, str]) -> str | None:
+    """Return the key of the cloud probability among the `hrefs` of an item's assets, None where it has none.
+
+    By its key, else by the name that its file has in Level-2A products, where the finest goes first.
+
+    >>> find_cloud_asset({"a": "s3://b/QI_DATA/MSK_CLDPRB_60m.jp2", "b": "s3://b/QI_DATA/MSK_CLDPRB_20m.jp2"})
+    'b'
+    """
+    if key := find_asset(hrefs, CLOUD_PROBABILITY):
+        return key
+    files = {re.sub(r"[?#].*", "", href).rpartition("/")[2].lower(): key for key, href in hrefs.items()}
+    return next((files[name] for name in CLOUD_FILES if name in files), None)
 
 
 def band_of(description: str | None) -> str | None:

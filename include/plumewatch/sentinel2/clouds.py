@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,11 @@ class PixelSettings:
     """Margin around cloud and its shadow."""
     max_cloud_probability: float | None = None
     """Percent; cells of a higher cloud probability are cloud. None: the classification alone decides."""
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> PixelSettings:
+        """Return the settings that JSON holds."""
+        return cls(**{**content, "clear_classes": tuple(content["clear_classes"])})
 
 
 def pixel_settings(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
@@ -47,6 +47,8 @@ class FoundScene:
     """Where its STAC item is."""
     older: tuple[str, ...] = ()
     """Where the items of older products of its acquisition are, the newest first."""
+    stored: str | None = None
+    """Where its item is stored, where it is there whole and just its pixels are wanted."""
 
 
 @dataclass
@@ -275,7 +277,7 @@ def search_areas(
     found: DaySearch,
     *,
     newest_first: bool = False,
-) -> Iterable[tuple[Area, FoundScenes]]:
+) -> Collection[tuple[Area, FoundScenes]]:
     """Search the areas called `names`, all where empty, from `first` to `last`, and return those that had an answer.
 
     What fails is added to what was `found`, under `key`. A host that doesn't answer is waited for once.
@@ -299,7 +301,7 @@ def search_areas(
             return error
 
     answered = []
-    for area, answer in zip(areas, side_by_side(search, areas), strict=True):
+    for area, answer in zip(areas, side_by_side(search, areas, "search", "areas"), strict=True):
         if isinstance(answer, FoundScenes):
             answered.append((area, answer))
         elif isinstance(answer, QuotaUsedUp):

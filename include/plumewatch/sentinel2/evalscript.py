@@ -37,7 +37,15 @@ TOKEN = re.compile(
     re.DOTALL,
 )
 TRAILING_COMMA = re.compile(r",(?=[}\]])")
-NOT_CODE = re.compile(r"""//[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'""", re.DOTALL)
+# What doesn't end goes on to the end of its line or of the text: so each character is looked at once.
+NOT_CODE = re.compile(
+    r"""//[^\n]*|/\*.*?(?:\*/|\Z)|"(?:[^"\\\n]|\\.)*(?:"|(?=\n)|\\?\Z)"""
+    r"""|'(?:[^'\\\n]|\\.)*(?:'|(?=\n)|\\?\Z)""",
+    re.DOTALL,
+)
+SETUP = re.compile(r"\bfunction\s+setup\s*\(\s*\)\s*\{\s*return\s*(?:\(\s*)?(?=\{)")
+MOST_DEPTH = 50  # of brackets in brackets; an object with lists of objects with lists has four
+MOST_CHARACTERS = 2**18  # the project's choice: such scripts have some thousand
 PLAIN_SETUP = "function setup() { return {input: [...], output: [...]}; } with nothing in it that has to be computed"
 
 
@@ -152,13 +160,15 @@ def read_own_script(file: str, text: str, bands: Sequence[str]) -> Evalscript:
 
 def read_script(file: str, text: str) -> Evalscript:
     """Return what the setup() of a script says. Raises InputError, which names `file`, where that can't be read."""
+    if len(text) > MOST_CHARACTERS:
+        raise InputError(file, f"{len(text)} characters", f"at most {MOST_CHARACTERS}")
     text = text.removeprefix("\ufeff")  # of editors on Windows
     if not re.match(r"//\s*VERSION\s*=\s*3\b", text):
         raise InputError(
             file, f"first line {redact(str(text.splitlines()[:1]))}"[:120], f"{FIRST_LINE} as the first line"
         )
     code = NOT_CODE.sub(lambda match: " " * len(match[0]), text)  # braces in strings and comments are none
-    setup = re.search(r"\bfunction\s+setup\s*\(\s*\)\s*\{\s*return\s*\(?\s*(?=\{)", code)
+    setup = SETUP.search(code)
     if setup is None or not re.search(r"\bfunction\s+evaluatePixel\s*\(", code):
         missing = "setup() that returns an object" if setup is None else "function evaluatePixel"
         raise InputError(file, f"no {missing}", f"{PLAIN_SETUP}, and function evaluatePixel(sample)")
@@ -184,7 +194,9 @@ def _listed(value: Any) -> list[Any]:
 def _object(file: str, text: str, code: str) -> dict[str, Any]:
     """Return the JavaScript object that a text begins with; `code` is the text without strings and comments."""
     depths = accumulate((mark in "{[") - (mark in "}]") for mark in code)
-    end = next((n for n, depth in enumerate(depths, 1) if not depth), len(code))
+    end, depth = next(((n, depth) for n, depth in enumerate(depths, 1) if not 0 < depth <= MOST_DEPTH), (len(code), 0))
+    if depth > MOST_DEPTH:
+        raise InputError(file, f"setup() with brackets in brackets, deeper than {MOST_DEPTH}", PLAIN_SETUP)
     parts, at = [], 0
     literal = text[:end]
     while at < len(literal):

@@ -16,6 +16,7 @@ from plumewatch.failures import FailureBook, went_through
 from plumewatch.gases import CH4
 from plumewatch.models import SENTINEL_HUB, Area, FailedScene
 from plumewatch.observations import read_observations, waiting_scenes, write_observations
+from plumewatch.progress import followed
 from plumewatch.rasters.scene_store import SKIP_NOTE, ScenePaths, read_skip_note, scene_paths
 from plumewatch.sentinel2 import replaced
 from plumewatch.sentinel2.day_search import named_areas, observation_of
@@ -44,9 +45,12 @@ SCENES = "scenes"
 log = logging.getLogger(__name__)
 
 
-def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: Sequence[str] = ()) -> FetchedScene:
+def fetch_area_scene(
+    settings: Settings, area_name: str, item_href: str, older: Sequence[str] = (), stored: str | None = None
+) -> FetchedScene:
     """Stack one scene onto the area's grid, and return what was written: a scene, or the note that it is too cloudy.
 
+    One whose item is `stored`, and that is known to be whole, is left as it is, without a look into the catalogue.
     Then older products that it replaces are withdrawn: they came in before it. Where it can't be used for good, the
     first of the `older` products that can be is stacked in its place; the error is raised all the same.
     """
@@ -57,7 +61,7 @@ def fetch_area_scene(settings: Settings, area_name: str, item_href: str, older: 
         raise ConfigurationError(f"area {area_name}: {why}")
     root, catalogue = settings.table_root(SCENES), catalogue_of(areas[0], settings)
     try:
-        written = _fetch(catalogue, item_href, areas[0], root)
+        written = stored or _fetch(catalogue, item_href, areas[0], root)
     except PlumewatchError as error:
         if not error.is_retryable and not isinstance(error, QuotaUsedUp):
             _fetch_older(catalogue, item_href, older, areas[0], root)
@@ -105,7 +109,7 @@ def fetch_area_wind(settings: Settings, days: Iterable[tuple[str, str]]) -> list
         bounds.setdefault(key, []).append(by_name[name].geometry.bounds)
     return [
         p
-        for key, boxes in bounds.items()
+        for key, boxes in followed(bounds.items(), "wind", "days")
         for p in fetch_wind(settings, requests_of_day(date.fromisoformat(key), boxes))
     ]
 
@@ -116,14 +120,14 @@ def settle_scenes(settings: Settings, scenes: Sequence[Mapping[str, Any]]) -> li
     `scenes` are those that were to be fetched. The pixels of the days of those returned are to be made again.
     """
     roots = settings.table_root(SCENES), settings.table_root(PIXELS.name)
-    days = sorted({(scene["area"], scene["key"]) for scene in scenes})
+    days = followed(sorted({(s["area"], s["key"]) for s in scenes}), "older products withdrawn", "days of areas")
     return [scene for area, day in days for scene in replaced.withdraw_over_midnight(*roots, area, day)]
 
 
 def index_scenes(settings: Settings, book: FailureBook, key: str, areas: Iterable[str]) -> None:
     """Write the index of each area's scenes anew; one that can't be written is a failure under `key`, by name."""
     failures, written = [], []
-    for area in sorted(set(areas)):
+    for area in followed(sorted(set(areas)), "indices of scenes written", "areas"):
         try:
             write_scene_index(settings.table_root(SCENES), area)
             written.append((area, INDEX))

@@ -21,6 +21,7 @@ from plumewatch.constants import SAME_PIXEL_SIZE
 from plumewatch.errors import InputError, PlumewatchError, reading, redact
 from plumewatch.http import download_existing, http_session
 from plumewatch.models import Area, Grid
+from plumewatch.progress import watched
 from plumewatch.rasters.access import AS_IS, Access
 from plumewatch.rasters.plain_numbers import checked_plain
 from plumewatch.rasters.reading import is_http, read_raster
@@ -42,6 +43,7 @@ from plumewatch.sentinel2.bands import (
     asset_keys,
     band_of,
     find_asset,
+    find_cloud_asset,
     stated_band,
     stated_names,
 )
@@ -61,6 +63,8 @@ COARSEST_BAND_M = 60.0  # of Sentinel-2 products: B01 and B09
 STORE = re.compile(r"(?i)\bzarr\b|\bnetcdf\b|\bhdf5?\b|\.(nc|h5)$")  # of many arrays: no raster in one file
 S2CLOUDLESS = "s2cloudless"
 UNSIGNED = ("uint8", "uint16")
+PAYS = "storage:requester_pays"  # of the storage extension of STAC
+PAID_BUCKETS = ("s3://sentinel-s2-l2a/", "s3://sentinel-s2-l1c/")  # registry.opendata.aws/sentinel-2: requester pays
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +109,7 @@ class BandReader(Protocol):
 
 
 def read_bands(item: pystac.Item, area: Area, grid: Grid, access: Access = AS_IS) -> StackedBands:
-    """Return the area's bands, the classification and a cloud probability: the item's, where it has one as GeoTIFF.
+    """Return the area's bands, the classification and a cloud probability: the item's, where it has one.
 
     Or that of the area's `cloud_mask`. The files are read side by side, as many as `access` says.
 
@@ -124,8 +128,11 @@ def read_bands(item: pystac.Item, area: Area, grid: Grid, access: Access = AS_IS
     reads.append(partial(_qa60 if area.cloud_mask == "qa60" else _cloud, item, grid, access))
     reads.append(partial(_fetch_angles, item, area.bands, access) if lacks_angles(item.properties) else lambda: None)
     at_once = min(access.connections(href) for href in (*map(_href, assets.values()), classification))
-    with ThreadPoolExecutor(at_once) as pool:  # the first that fails, in this order, is what went wrong
-        *bands, around, cloud, angles = pool.map(lambda read: read(), reads)
+    with ThreadPoolExecutor(at_once) as pool:
+        done = [pool.submit(read) for read in reads]
+        with watched(name, len(done), "files", lambda: sum(one.done() for one in done)):
+            # The first that fails, in this order, is what went wrong.
+            *bands, around, cloud, angles = (one.result() for one in done)
     numbers, sizes_m, rules = {}, {}, set()
     for (band, asset), (values, tags, sizes_m[band]) in zip(assets.items(), bands, strict=True):
         if values.dtype != np.uint16:
@@ -184,10 +191,14 @@ def warn_of_copies(name: str, sizes_m: Mapping[str, float], grid: Grid) -> None:
 
 
 def _cloud(item: pystac.Item, grid: Grid, access: Access) -> NDArray[np.uint8] | None:
-    key = find_asset(item.assets, CLOUD_PROBABILITY)
-    if key is None or not _is_geotiff(item.assets[key]):
-        return None  # JPEG 2000 in a bucket that the reader pays for, in Earth Search's sentinel-2-l2a
-    return _read_plain(_href(item.assets[key]), grid, access, MOST_PERCENT, NO_CLOUD_DATA)
+    key = find_cloud_asset({key: asset.href for key, asset in item.assets.items() if not STORE.search(_kind(asset))})
+    if key is None:
+        return None
+    asset, name = item.assets[key], name_of_item(item)
+    if item.properties.get(PAYS, asset.extra_fields.get(PAYS)) or _href(asset).startswith(PAID_BUCKETS):
+        log.info("%s: asset %s left, as the reader pays for it: no cloud probability", name, key)
+        return None
+    return _read_plain(_href(asset), grid, access, MOST_PERCENT, NO_CLOUD_DATA)
 
 
 def _qa60(item: pystac.Item, grid: Grid, access: Access) -> NDArray[np.uint8]:
@@ -290,10 +301,6 @@ def _asset(item: pystac.Item, band: str) -> pystac.Asset:
 def _kind(asset: pystac.Asset) -> str:
     """Media type and path of an asset, which tell what it is."""
     return f"{asset.media_type or ''} {asset.href.split('?')[0]}"
-
-
-def _is_geotiff(asset: pystac.Asset) -> bool:
-    return "tiff" in (asset.media_type or "") or asset.href.split("?")[0].lower().endswith((".tif", ".tiff"))
 
 
 def _href(asset: pystac.Asset) -> str:

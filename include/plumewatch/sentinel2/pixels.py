@@ -126,7 +126,7 @@ def compute_pixel_rows(
     def flat(array: NDArray[Any]) -> NDArray[Any]:
         return array.ravel() if is_whole else array[is_row]
 
-    chosen = None if len(scenes) == 1 else flat(_best(scenes))
+    chosen = None if len(scenes) == 1 else flat(best_scene(scenes))
 
     def pick(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
         if chosen is None:
@@ -181,7 +181,7 @@ def compute_pixel_rows(
     return PIXELS.from_columns(columns, keep_dictionaries=True)
 
 
-def _best(scenes: Sequence[SceneCells]) -> NDArray[np.intp]:
+def best_scene(scenes: Sequence[SceneCells]) -> NDArray[np.intp]:
     """Return the index of the scene that each cell is taken from."""
     rank = np.stack([s.is_present.astype(np.uint8) + s.is_valid + s.is_clear for s in scenes])
     for older, newer in _replacements(scenes):

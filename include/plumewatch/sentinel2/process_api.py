@@ -20,23 +20,20 @@ from typing import Any
 import numpy as np
 import pystac
 import rasterio
-import shapely
 from numpy.typing import NDArray
-from rasterio.crs import CRS
 from rasterio.errors import RasterioError
-from rasterio.features import geometry_mask
 from rasterio.io import MemoryFile
-from rasterio.warp import transform_geom
 from sentinelhub import CRS as HubCrs
 from sentinelhub import BBox, MimeType, ResamplingType, SentinelHubRequest
-from shapely.geometry import mapping, shape
 
 from plumewatch import storage
 from plumewatch.catalogues.hub_client import asking
+from plumewatch.catalogues.own_tile import in_own_tile, own_tile
 from plumewatch.catalogues.processing_units import Spending, predict_units
 from plumewatch.catalogues.sentinel_hub import SentinelHub, time_range
 from plumewatch.errors import InputError, ServiceError, reading, redact
 from plumewatch.models import Area, Grid
+from plumewatch.progress import followed
 from plumewatch.rasters.plain_numbers import checked_plain
 from plumewatch.rasters.regrid import ALIGNED_PX, cells_in_pixel
 from plumewatch.sentinel2.bands import (
@@ -66,7 +63,6 @@ from plumewatch.sentinel2.scene import observed_at_utc
 MOST_PX = 2500  # a side, docs.sentinel-hub.com/api/latest/reference
 TIME_MARGIN_S = 1.0  # the Catalog states whole seconds
 ANGLES_CELL_M = 1000.0  # the products give angles by cells of 5 km; the service makes no cells above 1500 m
-SMOOTH_POINTS_M = 5000.0  # between points of a tile's edge, for its outline in another projection
 TYPES = {"UINT8": "uint8", "UINT16": "uint16", "FLOAT32": "float32", "AUTO": "uint8"}
 RULE = ReflectanceRule(SCALE, 0.0, "reflectance as Sentinel Hub's Process API gives it: offset taken off, harmonised")
 LINEAGE = "Made on the area's grid by Sentinel Hub's Process API from the product of the source item"
@@ -140,7 +136,7 @@ class ProcessApi:
             made[script.checksum] = {o.name: _empty(o.n_bands, o.sample_type, of_grid) for o in script.outputs}
         when = observed_at_utc(item.id, item.properties)
         requests = list(self._requests(grid, resampling))
-        for number, ((row, col), request) in enumerate(requests, 1):
+        for number, ((row, col), request) in enumerate(followed(requests, item.id, "requests"), 1):
             rows, cols = slice(row, row + request.grid.height), slice(col, col + request.grid.width)
             for name, pixels in self._ask(item.id, when, request, spending).items():
                 made[request.script.checksum][name][:, rows, cols] = pixels
@@ -159,9 +155,9 @@ class ProcessApi:
         angles: Mapping[str, Any],
         resampling: ResamplingType,
     ) -> StackedBands:
-        is_valid = (bands[DATA_MASK][0] != 0) & _in_own_tile(item, grid)
+        is_valid = (bands[DATA_MASK][0] != 0) & in_own_tile(item, grid)
         around_grid = with_surroundings(grid)
-        is_seen = (classes[DATA_MASK][0] != 0) & _in_own_tile(item, around_grid)
+        is_seen = (classes[DATA_MASK][0] != 0) & in_own_tile(item, around_grid)
         name, margin = f"{item.id} of {redact(self.hub.url)}", surroundings_px(grid)
         plain = checked_plain(name, classes[CLASSES][0], LAST_CLASS, fill=NO_DATA_CLASS)
         around = np.where(is_seen, plain, NO_DATA_CLASS).astype(np.uint8)
@@ -256,31 +252,9 @@ def _text_of(file: str) -> str:
         return storage.read_bytes(file).decode()
 
 
-def _own_tile(item: pystac.Item) -> tuple[Any, int] | None:
-    """The square of the scene's tile and its EPSG code; None where the item doesn't state them."""
-    with reading(item.id, "proj:code or proj:epsg, and proj:bbox, of the projection extension"):
-        code, bbox = item.properties.get("proj:code"), item.properties.get("proj:bbox")
-        epsg = str(code).removeprefix("EPSG:") if code else item.properties.get("proj:epsg")
-        return None if epsg is None or bbox is None else (shapely.box(*map(float, bbox)), int(epsg))
-
-
-def _in_own_tile(item: pystac.Item, grid: Grid) -> NDArray[np.bool_]:
-    """Which cells have their centre in the scene's own tile; all where the item doesn't state it."""
-    if (tile := _own_tile(item)) is None:
-        return np.ones((grid.height, grid.width), dtype=bool)
-    outline, epsg = tile
-    if epsg != grid.epsg:
-        outline = shapely.segmentize(outline, SMOOTH_POINTS_M)
-        outline = shape(transform_geom(CRS.from_epsg(epsg), CRS.from_epsg(grid.epsg), mapping(outline)))
-    shapely.prepare(outline)
-    if outline.contains(shapely.box(*grid.bounds)):
-        return np.ones((grid.height, grid.width), dtype=bool)
-    return geometry_mask([outline], (grid.height, grid.width), grid.transform, invert=True)
-
-
 def _lies_in_pixels(item: pystac.Item, bands: Sequence[str], grid: Grid) -> bool:
     """Whether each cell of the grid lies wholly in one pixel of each band's product, which keeps its value then."""
-    if (tile := _own_tile(item)) is None or tile[1] != grid.epsg:
+    if (tile := own_tile(item)) is None or tile[1] != grid.epsg:
         return False
     west, _, _, north = tile[0].bounds
     return all(cells_in_pixel(grid, product_pixel_m(band), west, north) for band in bands)

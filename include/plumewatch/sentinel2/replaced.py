@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import date, timedelta
@@ -10,7 +11,8 @@ from typing import Any
 
 from plumewatch import storage
 from plumewatch.errors import InputError, redact
-from plumewatch.rasters.scene_store import PARTITIONS, ScenePaths, is_complete, list_scenes, withdraw_scene
+from plumewatch.rasters.scene_store import PARTITIONS, ScenePaths, list_scenes, withdraw_scene
+from plumewatch.sentinel2.presence import find_flaw
 from plumewatch.sentinel2.scene import SceneRef, scene_ref, select_newest
 from plumewatch.sentinel2.scene_item import FOOTPRINT
 from plumewatch.tables import PIXELS
@@ -23,19 +25,21 @@ def withdraw_replaced(scenes_root: str, folder: str, older: Collection[str] = ()
 
     `older` are the items that the catalogue has replaced, as it may deprecate one after it was stacked.
 
-    Only scenes whose files are all there and as their items say are looked at: a newer product that cannot be stacked
+    Only scenes whose files are all there and as their items say count: a newer product that cannot be stacked
     costs no older one, and of two that replace an older one together both must be there. `select_newest` decides, as at
-    the search.
+    the search. Files are read of those alone that may replace one another.
     """
-    refs, paths = _whole_scenes(list_scenes(folder), {redact(href) for href in older})
+    found = _products(list_scenes(folder), {redact(href) for href in older})
+    alike = Counter(_seen(ref) for _, ref in found)
+    refs, paths = _whole([(scene, ref) for scene, ref in found if alike[_seen(ref)] > 1])
     return [scene.scene_id for scene in _withdraw(scenes_root, select_newest(refs)[1], paths)]
 
 
 def withdraw_products(scenes_root: str, folder: str, hrefs: Collection[str]) -> None:
     """Remove the scenes of a partition folder that were stacked from the items at `hrefs`."""
-    refs, paths = _whole_scenes(list_scenes(folder), {redact(href) for href in hrefs})
-    deprecated = [ref for ref in refs if ref.is_deprecated]
-    _withdraw(scenes_root, deprecated, paths, "left for its cloud")
+    found = _products(list_scenes(folder), {redact(href) for href in hrefs})
+    refs, paths = _whole([(scene, ref) for scene, ref in found if ref.is_deprecated])
+    _withdraw(scenes_root, refs, paths, "left for its cloud")
 
 
 def withdraw_over_midnight(scenes_root: str, pixels_root: str, area: str, day: str) -> list[ScenePaths]:
@@ -46,13 +50,12 @@ def withdraw_over_midnight(scenes_root: str, pixels_root: str, area: str, day: s
     """
     around = [str(date.fromisoformat(day) + timedelta(days=shift)) for shift in (-1, 0, 1)]
     folders = [storage.partition_path(scenes_root, {"area": area, "date": one}) for one in around]
-    refs = [(scene, ref) for folder in folders for scene in list_scenes(folder) if (ref := _ref(scene, _item(scene)))]
+    found = _products([scene for folder in folders for scene in list_scenes(folder)])
     days: dict[Any, set[str]] = {}
-    for scene, ref in refs:
-        days.setdefault(ref.acquisition[:3], set()).add(scene.date)
-    over_midnight = [scene for scene, ref in refs if len(days[ref.acquisition[:3]]) > 1]
-    whole, paths = _whole_scenes(over_midnight)
-    withdrawn = _withdraw(scenes_root, select_newest(whole)[1], paths)
+    for scene, ref in found:
+        days.setdefault(_seen(ref), set()).add(scene.date)
+    refs, paths = _whole([(scene, ref) for scene, ref in found if len(days[_seen(ref)]) > 1])
+    withdrawn = _withdraw(scenes_root, select_newest(refs)[1], paths)
     for one in sorted({scene.date for scene in withdrawn}):
         empty_if_bare(pixels_root, storage.partition_path(scenes_root, {"area": area, "date": one}))
     return withdrawn
@@ -75,26 +78,30 @@ def empty_if_bare(pixels_root: str, folder: str) -> None:
         storage.publish_partition(PIXELS, pixels_root, keys, [], 0)
 
 
-def _whole_scenes(
-    scenes: Iterable[ScenePaths], older: Collection[str] = ()
-) -> tuple[list[SceneRef], dict[str, ScenePaths]]:
-    """Return what scenes are products of, and where they are; only those that are whole and were stacked here."""
-    refs, paths = [], {}
+def _products(scenes: Iterable[ScenePaths], older: Collection[str] = ()) -> list[tuple[ScenePaths, SceneRef]]:
+    """Return what scenes that were stacked here are products of, by their items; those of `older` are deprecated."""
+    found = []
     for scene in scenes:
         item = _item(scene)
-        if item is None or not is_complete(scene, item["properties"]["plumewatch:recipe"]):
-            continue
-        if ref := _ref(scene, item):
+        if item is not None and (ref := _ref(scene, item)):
             sources = {link["href"] for link in item.get("links") or () if link.get("rel") == "derived_from"}
-            refs.append(replace(ref, is_deprecated=ref.is_deprecated or not sources.isdisjoint(older)))
-            paths[ref.item_href] = scene
-    return refs, paths
+            found.append((scene, replace(ref, is_deprecated=ref.is_deprecated or not sources.isdisjoint(older))))
+    return found
 
 
-def _ref(scene: ScenePaths, item: dict[str, Any] | None) -> SceneRef | None:
-    """Return what the item of a scene says, None where there is none or that isn't enough."""
-    if item is None:
-        return None
+def _seen(ref: SceneRef) -> Any:
+    """Return what products of one acquisition share, whether they state an orbit or not."""
+    return ref.acquisition[:3]
+
+
+def _whole(products: Iterable[tuple[ScenePaths, SceneRef]]) -> tuple[list[SceneRef], dict[str, ScenePaths]]:
+    """Return those of the products that are whole, and where they are."""
+    whole = [(scene, ref) for scene, ref in products if find_flaw(scene) is None]
+    return [ref for _, ref in whole], {ref.item_href: scene for scene, ref in whole}
+
+
+def _ref(scene: ScenePaths, item: dict[str, Any]) -> SceneRef | None:
+    """Return what the item of a scene says, None where that isn't enough."""
     try:
         return scene_ref({**item, "geometry": item["properties"].get(FOOTPRINT) or item["geometry"]}, scene.item)
     except (KeyError, TypeError, AttributeError, InputError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +24,11 @@ HALF_ORBIT = timedelta(seconds=SENTINEL2_HALF_ORBIT_S)
 ORBITS = range(1, 144)  # relative ones of a cycle of ten days
 MADE = ("s2:generation_time", "processing:datetime")
 CHANGED = ("updated", "published", "created")
+NO_CONTENT = ("updated", "datetime")
+"""Properties that may be others though nothing has changed: some catalogues state as `updated` when they were asked."""
+OF_FILE = ("file:checksum", "checksum:multihash", "checksum", "file:size")
+LISTED = "plumewatch:listed"
+"""Of an asset that a bucket's listing shows, and not what the catalogue says of the product: `catalogues/odata.py`."""
 PLATFORM = re.compile(r"sentinel-2[a-z]")
 ZONE_DEG, FIRST_MERIDIAN_DEG, DEGREES_PER_HOUR = 6, -183, 15.0  # of UTM: zone 1 has its meridian at 177 W
 
@@ -56,6 +63,8 @@ class SceneRef:
     """shapely geometry in longitude and latitude, cut at 180 degrees however the item writes it."""
     is_deprecated: bool = False
     """Whether the catalogue says that another product is to be used in its place."""
+    content: str = ""
+    """Fingerprint of all that the item says of its product, `content_of`."""
 
     @property
     def acquisition(self) -> tuple[str, date, str, int | None]:
@@ -93,6 +102,7 @@ def scene_ref(item: Mapping[str, Any], href: str) -> SceneRef:
             updated=updated_of(properties),
             footprint=split_at_180(shape(item["geometry"])),
             is_deprecated=is_deprecated(name, properties),
+            content=content_of(item),
         )
 
 
@@ -208,6 +218,25 @@ def updated_of(properties: Mapping[str, Any]) -> str:
     """
     times = (next((t for name in names if (t := _as_utc(properties.get(name)))), "") for names in (MADE, CHANGED))
     return " ".join(times).rstrip()
+
+
+def content_of(item: Mapping[str, Any]) -> str:
+    """Return a fingerprint of all that an item says of its product, so that a later look tells whether that is another.
+
+    These are its id, collection, time, footprint and properties (baseline, times of making, `created`, cloud cover ...)
+    but `updated`; and of each asset the name of its file, its size and its checksum, where stated. Folders, hosts and
+    signatures in addresses don't count: they are others at each look in some catalogues.
+    """
+    properties = dict(item.get("properties") or {})
+    time = _as_utc(properties.get("datetime") or properties.get("start_datetime"))
+    files = {
+        key: [re.sub(r"[?#].*", "", str(asset.get("href"))).rpartition("/")[2], *map(asset.get, OF_FILE)]
+        for key, asset in dict(item.get("assets") or {}).items()
+        if not asset.get(LISTED)
+    }
+    said = {name: value for name, value in properties.items() if name not in NO_CONTENT and value is not None}
+    content = (item.get("id"), item.get("collection"), time, item.get("geometry"), said, files)
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _as_utc(text: Any) -> str:

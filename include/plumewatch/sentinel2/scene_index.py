@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from shapely.geometry import shape
 
 from plumewatch import storage
 from plumewatch.errors import InputError, reading
+from plumewatch.http import side_by_side
 from plumewatch.rasters.scene_store import ScenePaths, list_scenes
 from plumewatch.sentinel2.scene import observed_at_utc
 from plumewatch.sentinel2.scene_item import EXTENSIONS
@@ -45,8 +45,8 @@ def write_scene_index(scenes_root: str, area: str) -> str | None:
     folder = storage.join(scenes_root, f"area={area}")
     path = storage.join(folder, INDEX)
     with storage.lock(folder):
-        with ThreadPoolExecutor(READ_AT_ONCE) as pool:
-            rows = [row for row in pool.map(_row, list_scenes(folder)) if row is not None]
+        found = side_by_side(_row, list_scenes(folder), path, "items", threads=READ_AT_ONCE)
+        rows = [row for row in found if row is not None]
         if not rows:
             storage.delete(path)
             return None

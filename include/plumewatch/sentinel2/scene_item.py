@@ -42,8 +42,12 @@ COPIED = (
 """By these products of one acquisition are known, and which of them is the newest."""
 FOOTPRINT = "plumewatch:source_footprint"
 """Property with the geometry of the source item: what the product shows, wherever the area is."""
+RECIPE = "plumewatch:recipe"
+"""Property with a fingerprint of all that a scene depends on: those that were stacked elsewhere have none."""
 SOURCE_PIXEL_M = "plumewatch:source_pixel_m"
 """Property with the size of the source's pixels by band: cells that are smaller are copies."""
+SOURCE_CONTENT = "plumewatch:source_content"
+"""Property by which a look at the catalogue tells whether it has the same product (`scene.content_of`)."""
 RIGHT_ANGLE_DEG = 90.0
 BY_GRANULE = "mean of the tile, by the granule's metadata"
 
@@ -74,6 +78,8 @@ class SceneFacts:
     """Of the granule, where the source item doesn't state its own."""
     recipe: str
     """Fingerprint of all that the scene depends on."""
+    source_content: str
+    """Fingerprint of what the source item says of its product."""
     files: dict[str, tuple[int, str]]
     """Size in bytes and checksum of the rasters `data`, `scl`, `cloud`, `around`."""
     properties: Mapping[str, Any] = field(default_factory=dict)
@@ -148,7 +154,8 @@ def _properties(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
         "plumewatch:sun": sun_from,
         SOURCE_PIXEL_M: {band: size for band, size in facts.source_pixel_m.items() if math.isfinite(size)},
         FOOTPRINT: source.geometry,
-        "plumewatch:recipe": facts.recipe,
+        RECIPE: facts.recipe,
+        SOURCE_CONTENT: facts.source_content,
         **{name: stated.get(name) for name in COPIED},
         **facts.properties,
     }

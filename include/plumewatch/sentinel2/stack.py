@@ -26,7 +26,6 @@ from plumewatch.rasters.cog import cog_bytes
 from plumewatch.rasters.scene_store import (
     AROUND,
     checksum,
-    is_complete,
     note_skip,
     publish_scene,
     read_skip_note,
@@ -49,13 +48,11 @@ from plumewatch.sentinel2.item_bands import (
     surroundings_px,
     with_surroundings,
 )
+from plumewatch.sentinel2.presence import is_made_by
 from plumewatch.sentinel2.reflectance import NODATA
-from plumewatch.sentinel2.scene import observed_at_utc
+from plumewatch.sentinel2.scene import content_of, observed_at_utc
 from plumewatch.sentinel2.scene_item import SceneFacts, build_item
 from plumewatch.statuses import SKIPPED_CLOUD
-
-# Properties that tell products apart.
-VERSIONED = ("updated", "deprecated", "s2:", "sentinel:", "earthsearch:", "processing:")
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +65,7 @@ def fetch_scene(
     Its files are opened as `access` says, or its bands are had from a `reader`.
 
     Written are `<scene_id>.tif` (the area's bands, reflectance x 10000, 0 is no data), `_scl.tif`, `_around.tif` (the
-    classification with what lies around the grid), where the catalogue has it as GeoTIFF `_cloud.tif`, and last the
+    classification with what lies around the grid), where the catalogue has it `_cloud.tif`, and last the
     item. Cells that lie in one source pixel keep its value; other reflectance is resampled bilinearly, classes and
     cloud by the nearest pixel. A scene that is there already, made from the same item in the same way, is left alone.
 
@@ -79,10 +76,11 @@ def fetch_scene(
     contradicts what the item says.
     """
     grid = grid_of(area)
-    recipe = _recipe(item, area, grid, reader.recipe if reader else ())
+    content = content_of(_as_dict(item))
+    recipe = _recipe(content, area, grid, reader.recipe if reader else ())
     observed_at = observed_at_utc(name_of_item(item), item.properties)
     paths = scene_paths(scenes_root, area.name, observed_at.date().isoformat(), item.id)
-    if is_complete(paths, recipe):
+    if is_made_by(recipe, paths):
         if not _is_too_cloudy(area, storage.read_json(paths.item)["properties"].get("eo:cloud_cover")):
             log.info("%s: already stacked", paths.item)
             return paths.item
@@ -127,11 +125,19 @@ def fetch_scene(
         cloud_from=stacked.cloud_from,
         angles=stacked.angles,
         recipe=recipe,
+        source_content=content,
         properties=stacked.properties,
         files={kind: (len(content), checksum(content)) for kind, content in rasters.items()},
     )
     publish_scene(paths, rasters, build_item(item, facts))
     return paths.item
+
+
+def _as_dict(item: pystac.Item) -> dict[str, Any]:
+    """What an item says of its product, as it was read: pystac's own would write its time into its properties."""
+    assets = {key: asset.to_dict() for key, asset in item.assets.items()}
+    said = {"id": item.id, "collection": item.collection_id, "geometry": item.geometry}
+    return {**said, "properties": item.properties, "assets": assets}
 
 
 def _cogs(stacked: StackedBands, grid: Grid) -> dict[str, bytes]:
@@ -178,13 +184,10 @@ def _clear_fraction(stacked: StackedBands, seen: NDArray[np.bool_], area: Area, 
     return round(float(clear[margin:-margin, margin:-margin][seen].mean()), 4)
 
 
-def _recipe(item: pystac.Item, area: Area, grid: Grid, of_reader: Sequence[str]) -> str:
-    """A fingerprint of what the stacked scene depends on."""
-    version = {k: v for k, v in item.properties.items() if k.startswith(VERSIONED)}
-    ingredients: Sequence[Any] = (
-        item.id,
-        item.collection_id,
-        version,
+def _recipe(content: str, area: Area, grid: Grid, of_reader: Sequence[str]) -> str:
+    """A fingerprint of what the stacked scene depends on: the `content` of its item, the area, how it is made."""
+    ingredients = (
+        content,
         asdict(grid),
         area.bands,
         SURROUNDINGS_M,

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from rasterio.io import DatasetReader
 
-from plumewatch import storage
 from plumewatch.errors import InputError, reading
 from plumewatch.models import Grid
 from plumewatch.rasters.reading import open_raster
-from plumewatch.rasters.scene_store import ScenePaths
+from plumewatch.rasters.scene_store import STORED_ITEM, ScenePaths, read_item
 from plumewatch.sentinel2.bands import METHANE_BANDS, band_of
 from plumewatch.sentinel2.reflectance import NODATA, processing_baseline
 from plumewatch.sentinel2.scene import (
@@ -31,7 +30,6 @@ from plumewatch.sentinel2.scene import (
 )
 from plumewatch.sentinel2.scene_item import SOURCE_PIXEL_M
 
-STORED_ITEM = "the STAC item of a stacked scene"
 RIGHT_ANGLE_DEG = 90.0
 UNKNOWN_VIEW_ZENITH_DEG = 0.0  # straight down: off by at most 12 degrees at the swath's edge
 MOST_CELLS = 100_000  # a side: 2,000 km of 20 m, more than UTM serves; a damaged header says millions
@@ -106,38 +104,47 @@ class StoredScene:
 
 def read_scene(paths: ScenePaths) -> StoredScene:
     """Return what the item and the raster's header say; InputError names the file that cannot be used."""
-    item = _read_item(paths)
-    properties = item["properties"]
+    item = read_item(paths)
     with open_raster(paths.raster("data")) as source:
         bands = _bands(source, paths)
         scales, offsets = _scales(source, item, paths)
         grid = raster_grid(source, paths.raster("data"))
         nodata = NODATA if source.nodata is None else source.nodata
+    facts: dict[str, Any] = {"grid": grid, "bands": bands, "scales": scales, "offsets": offsets, "nodata": nodata}
+    return StoredScene(paths=paths, **facts, **item_facts(paths, item))
+
+
+def item_facts(paths: ScenePaths, item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the item of a stacked scene says of it, by fields of StoredScene; InputError where that can't be."""
+    properties = item["properties"]
     with reading(paths.item, STORED_ITEM):
         elevation, incidence = (_angle(properties, name) for name in ("view:sun_elevation", "view:incidence_angle"))
-        return StoredScene(
-            paths=paths,
-            platform=platform_of(paths.scene_id, properties),
-            observed_at_utc=_observed(paths, properties),
-            relative_orbit=relative_orbit(properties),
-            solar_zenith_deg=None if elevation is None else RIGHT_ANGLE_DEG - elevation,
-            view_zenith_deg=UNKNOWN_VIEW_ZENITH_DEG if incidence is None else incidence,
-            grid=grid,
-            bands=bands,
-            scales=scales,
-            offsets=offsets,
-            nodata=nodata,
-            tile=_tile(paths, properties),
-            newness=(
+        return {
+            "platform": platform_of(paths.scene_id, properties),
+            "observed_at_utc": _observed(paths, properties),
+            "relative_orbit": relative_orbit(properties),
+            "solar_zenith_deg": None if elevation is None else RIGHT_ANGLE_DEG - elevation,
+            "view_zenith_deg": UNKNOWN_VIEW_ZENITH_DEG if incidence is None else incidence,
+            "tile": _tile(paths, properties),
+            "newness": (
                 not is_deprecated(paths.item, properties),
                 processing_baseline(properties) or (0, 0),
                 sequence_of(paths.scene_id, properties),
                 updated_of(properties),
                 paths.scene_id,
             ),
-            source_pixel_m=_source_pixel_m(properties),
-            item_sha256=hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest(),
-        )
+            "source_pixel_m": _source_pixel_m(properties),
+            "item_sha256": hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest(),
+        }
+
+
+def stated_grid(paths: ScenePaths, item: Mapping[str, Any]) -> tuple[Grid, tuple[str, ...]]:
+    """Return grid and bands of a scene that was stacked here, as its item says; InputError where it doesn't."""
+    with reading(paths.item, STORED_ITEM):
+        height, width = map(int, item["properties"]["proj:shape"])
+        cell_m, _, west, _, _, north = map(float, item["properties"]["proj:transform"])
+        grid = Grid(int(item["properties"]["proj:epsg"]), west, north, cell_m, width, height)
+        return grid, tuple(str(band["name"]) for band in item["assets"]["data"]["eo:bands"])
 
 
 def _angle(properties: Mapping[str, Any], name: str) -> float | None:
@@ -167,18 +174,6 @@ def raster_grid(source: DatasetReader, name: str) -> Grid:
     if max(source.shape) > MOST_CELLS:
         raise InputError(name, f"{source.width} x {source.height} cells", f"at most {MOST_CELLS} a side")
     return Grid(epsg, west, north, a, source.width, source.height)
-
-
-def _read_item(paths: ScenePaths) -> dict[str, Any]:
-    try:
-        content = storage.read_bytes(paths.item)
-    except FileNotFoundError as error:
-        raise InputError(paths.item, "no item beside the raster: never published whole", STORED_ITEM) from error
-    with reading(paths.item, STORED_ITEM, "not JSON"):
-        item = json.loads(content)
-    if not isinstance(item, dict) or not isinstance(item.get("properties"), dict):
-        raise InputError(paths.item, "JSON without properties", STORED_ITEM)
-    return item
 
 
 def _observed(paths: ScenePaths, properties: Mapping[str, Any]) -> str | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fsspec.asyn import sync_wrapper
 from s3fs import S3FileSystem
 
+from plumewatch.constants import LOWEST_BYTES_S
 from plumewatch.errors import InputError, redact
 
 TRIED = {
@@ -29,6 +31,28 @@ KEYS = (
     "keys that may list, read and write there: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or the "
     "connection aws_default"
 )
+SILENCE_S = 60.0  # botocore's: so long it waits for the next bytes of an answer
+
+
+class _InTime:
+    """The content of an answer, which takes so long as a silence may, and a second more for LOWEST_BYTES_S bytes."""
+
+    def __init__(self, body: Any, n_bytes: int) -> None:
+        self._body, self._most_s = body, SILENCE_S + n_bytes / LOWEST_BYTES_S
+        self._ends_at = asyncio.get_running_loop().time() + self._most_s
+
+    async def read(self, n_bytes: int | None = None) -> bytes:
+        try:
+            async with asyncio.timeout_at(self._ends_at):
+                return bytes(await self._body.read(n_bytes))
+        except TimeoutError as error:
+            if asyncio.get_running_loop().time() < self._ends_at:
+                raise  # one that was silent, which s3fs asks again
+            told = f"not whole after {self._most_s:.0f} s: slower than {LOWEST_BYTES_S:.0f} bytes/s"
+            raise ConnectionError(told) from error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._body, name)
 
 
 class Buckets(S3FileSystem):
@@ -44,7 +68,10 @@ class Buckets(S3FileSystem):
 
     async def _call_s3(self, method: str, *options: Any, **named: Any) -> Any:
         try:
-            return await super()._call_s3(method, *options, **named)
+            answer = await super()._call_s3(method, *options, **named)
+            if method == "get_object":
+                answer["Body"] = _InTime(answer["Body"], int(answer.get("ContentLength") or 0))
+            return answer
         except OSError as error:
             place = "/".join(filter(None, (str(named.get("Bucket", "")), named.get("Key") or named.get("Prefix"))))
             raise described(error, place.rstrip("/"), TRIED.get(method, method), self.keys_told) from error.__cause__

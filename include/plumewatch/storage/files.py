@@ -82,7 +82,9 @@ def require_folder(path: str, purpose: str) -> None:
 def read_bytes(path: str) -> bytes:
     """Return the content of a file; FileNotFoundError where there is none."""
     fs, inner = filesystem(path)
-    return fs.cat_file(inner)
+    alone = {} if is_local(path) else {"max_concurrency": 1}  # else s3fs asks for the size first: a request more
+    content: bytes = fs.cat_file(inner, **alone)
+    return content
 
 
 def write_bytes(path: str, data: bytes) -> None:

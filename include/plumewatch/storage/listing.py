@@ -23,7 +23,7 @@ from plumewatch.storage.folders import (
     name_other_files,
     name_unread,
 )
-from plumewatch.tables import Table
+from plumewatch.table import Table
 
 Where = Mapping[str, str | Collection[str]]
 OnStray = Callable[[InputError], None]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from plumewatch.errors import LockTimeout
+from plumewatch.meanwhile import meanwhile
 from plumewatch.storage.files import filesystem, is_local
 
 LOCK = ".lock"
@@ -74,7 +75,7 @@ def _s3_lock(fs: Any, key: str, timeout_s: float) -> Iterator[None]:
     while not _take_s3_lock(fs, key, token):
         _wait_for_lock(f"s3://{key}", deadline, S3_POLL_S)
     try:
-        with _kept_fresh(fs, key, token):
+        with meanwhile(partial(_refresh, fs, key, token), REFRESH_S):
             yield
     finally:
         # Only the holder's token may go: a lock that was stale belongs to whoever took it over.
@@ -83,27 +84,13 @@ def _s3_lock(fs: Any, key: str, timeout_s: float) -> Iterator[None]:
                 fs.rm_file(key)
 
 
-@contextlib.contextmanager
-def _kept_fresh(fs: Any, key: str, token: bytes) -> Iterator[None]:
-    """Write a lock anew while the block runs, so that it isn't taken over as stale; one that was is left alone."""
-    done = threading.Event()
-
-    def refresh() -> None:
-        while not done.wait(REFRESH_S):
-            try:
-                if fs.cat_file(key) != token:
-                    return
-                fs.pipe_file(key, token)
-            except OSError as error:
-                log.warning("s3://%s: not kept fresh (%s)", key, error)
-
-    keeper = threading.Thread(target=refresh, daemon=True)
-    keeper.start()
+def _refresh(fs: Any, key: str, token: bytes) -> None:
+    """Write a lock anew, so that it isn't taken over as stale; one that was is left alone."""
     try:
-        yield
-    finally:
-        done.set()
-        keeper.join()
+        if fs.cat_file(key) == token:
+            fs.pipe_file(key, token)
+    except OSError as error:
+        log.warning("s3://%s: not kept fresh (%s)", key, error)
 
 
 def _take_s3_lock(fs: Any, key: str, token: bytes) -> bool:

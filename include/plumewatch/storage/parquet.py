@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from plumewatch.errors import InputError, reading
 from plumewatch.storage.files import filesystem, write_bytes
-from plumewatch.tables import Table
+from plumewatch.table import Table
 
 ROW_GROUP_ROWS = 1_048_576  # one window of 1024 x 1024 cells; the usual size of Parquet row groups
 PAGE_BYTES = 8 * ROW_GROUP_ROWS  # of 64-bit numbers
@@ -172,6 +172,8 @@ def encoding(table: Table, schema: pa.Schema) -> dict[str, Any]:
             **usual,
             "use_dictionary": [f.name for f in schema if f.name in table.repeating],
             "column_encoding": dict.fromkeys(counts, "DELTA_BINARY_PACKED"),
+            # Measured values spread over all they can be in any file: their least and most tell a reader nothing.
+            "write_statistics": [f.name for f in schema if not pa.types.is_floating(f.type)],
         }
     floats = [f.name for f in schema if f.type == pa.float64()]
     return {

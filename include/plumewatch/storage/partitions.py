@@ -26,7 +26,7 @@ from plumewatch.storage.folders import MANIFEST, WRITING, folder_content, is_par
 from plumewatch.storage.listing import Partition, Where, list_partitions, partition_path, values_of
 from plumewatch.storage.locks import lock
 from plumewatch.storage.parquet import Ranges, iter_parquet, parquet_bytes, read_parquet, read_ranges, write_parquet
-from plumewatch.tables import Table
+from plumewatch.table import Table
 
 MANIFEST_FORM = "the manifest that the writing job left: JSON with a list `files` of files in this folder"
 DATA_FILE = "data.parquet"

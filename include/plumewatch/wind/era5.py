@@ -26,6 +26,7 @@ from plumewatch.errors import InputError, ServiceError
 from plumewatch.http import download, download_existing, http_session
 from plumewatch.netcdf.packing import Packing
 from plumewatch.netcdf.time_units import ALLOWED, STANDARD, parse_time_units
+from plumewatch.progress import followed
 from plumewatch.tables import WIND
 from plumewatch.wind.grids import CutOut, GlobalGrid
 from plumewatch.wind.packing import WIND_UNITS, read_packing, unpack
@@ -96,7 +97,8 @@ def read_wind(url: str, wanted: TimesOf) -> pa.Table:
             return WIND.empty()
         arrays = {n: _wind_array(session, store, n) for pair in LEVELS.values() for n in pair}
         layout = _layout(session, store, max(blocks_of))
-        hours = [_read_hour(session, arrays, layout, at, blocks) for at, blocks in sorted(blocks_of.items())]
+        wanted_hours = followed(sorted(blocks_of.items()), "era5", "hours")
+        hours = [_read_hour(session, arrays, layout, at, blocks) for at, blocks in wanted_hours]
     return pa.concat_tables([WIND.empty(), *hours])
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from plumewatch.errors import InputError, ServiceError
 from plumewatch.http import download_existing, http_session
 from plumewatch.netcdf.packing import Packing
+from plumewatch.progress import followed
 from plumewatch.tables import WIND
 from plumewatch.wind.dap2 import parse_das, parse_dods
 from plumewatch.wind.grids import CutOut, GlobalGrid
@@ -67,9 +68,13 @@ def read_wind(url: str, wanted: TimesOf) -> pa.Table:
     with http_session() as session:
         extent = _extent(session, dataset)
         log.info("geos_fp has the hours from %s to %s", extent.first, extent.last)
-        for cut_out, times in wanted.items():
-            for run in _runs([at for at in times if extent.first <= at <= extent.last]):
-                parts.append(_read_block(session, dataset, cut_out, run, extent))
+        blocks = [
+            (cut_out, run)
+            for cut_out, times in wanted.items()
+            for run in _runs([at for at in times if extent.first <= at <= extent.last])
+        ]
+        for cut_out, run in followed(blocks, "geos_fp", "cut-outs"):
+            parts.append(_read_block(session, dataset, cut_out, run, extent))
     return pa.concat_tables(parts)
 
 

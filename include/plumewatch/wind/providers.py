@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError, PlumewatchError, ServiceError, redact
 from plumewatch.models import FailedScene
+from plumewatch.progress import followed
 from plumewatch.settings import Settings
 from plumewatch.statuses import WIND_STAGE
 from plumewatch.tables import WIND
@@ -52,7 +53,8 @@ def fetch_wind(settings: Settings, requests: Sequence[WindRequest], on_failure: 
         found, products = f"PLUMEWATCH_WIND: {settings.wind!r}", ", ".join(PRODUCTS)
         raise ConfigurationError(f"{found}; allowed: products ({products}) or a path that exists")
     written: list[str] = []
-    for day, of_day in groupby(sorted(requests, key=_day), key=_day):
+    days = [(day, list(of_day)) for day, of_day in groupby(sorted(requests, key=_day), key=_day)]
+    for day, of_day in followed(days, "wind files copied", "days"):
         bounds = sorted({request.bounds for request in of_day})
         written += files.copy_wind(settings.wind, settings.storage_root, day, bounds, on_failure)
     if not written:

@@ -26,6 +26,7 @@ from plumewatch.http import one_patience_per_host
 from plumewatch.methane.cases.published import FILE, PublishedCase, read_cases, select_cases
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.models import STAC, Area, FailedScene
+from plumewatch.progress import followed
 from plumewatch.sentinel2.bands import METHANE_BANDS, find_asset
 from plumewatch.sentinel2.ingest import SCENES
 from plumewatch.sentinel2.scene import SceneRef
@@ -132,7 +133,7 @@ def search_cases(
     """
     found, apis = CaseSearch(), dict[str, StacApi]()
     silent = "" if fetch else "nothing is fetched, as asked"
-    for case in select_cases(sets or (), cases or (), max_cases):
+    for case in followed(select_cases(sets or (), cases or (), max_cases), "search", "cases"):
         if silent or not case.is_sentinel2:
             found.notes[case.case_id] = CaseNote(missing=silent or None)
             continue

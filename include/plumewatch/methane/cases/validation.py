@@ -24,6 +24,7 @@ from plumewatch.methane.cases.scenes import CaseNote
 from plumewatch.methane.passes import DEFAULT_PIXEL_SIZE_M
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.observations import stated_observations
+from plumewatch.progress import followed
 from plumewatch.statuses import FAILED, NO_INPUT, NO_REFERENCE, SKIPPED_CLOUD
 from plumewatch.storage import Partition
 from plumewatch.tables import PIXELS, PLUMES, VALIDATION
@@ -98,7 +99,7 @@ def partitions_of_cases(storage_root: str, case_ids: Sequence[str]) -> list[str]
     """Return the partitions of pixels that show cases, relative to the table's root, sorted."""
     cases = [case for case in read_cases() if case.case_id in case_ids]
     stored = StoredPixels.of_cases(storage_root, cases)
-    found = [stored.find(case)[0] for case in cases]
+    found = [stored.find(case)[0] for case in followed(cases, "pixels of cases looked for", "cases")]
     root = storage.join(storage_root, PIXELS.name) + "/"
     return sorted({one.path.removeprefix(root) for one in found if one is not None})
 
@@ -176,7 +177,10 @@ def validate_cases(
     """
     cases = [case for case in read_cases() if case.case_id in notes]
     pixels = StoredPixels.of_cases(storage_root, cases)
-    rows = [validate_case(storage_root, case, CaseNote(**notes[case.case_id]), failures, pixels) for case in cases]
+    rows = [
+        validate_case(storage_root, case, CaseNote(**notes[case.case_id]), failures, pixels)
+        for case in followed(cases, "cases judged", "cases")
+    ]
     counts = Counter(row["outcome"] for row in rows)
     log.info("%d cases: %s", len(rows), ", ".join(f"{outcome} {n}" for outcome, n in sorted(counts.items())))
     log.info("%s", write_case_page(storage_root))

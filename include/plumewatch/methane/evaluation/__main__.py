@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from plumewatch import progress
 from plumewatch.gases import SINGLE_PASS
 from plumewatch.limit_check import Check, at_most, within
 from plumewatch.methane.anomalies import ForestSettings
@@ -124,6 +125,7 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS, help="parts (default: all)")
     parser.add_argument("--train", type=int, metavar="SCENES", help="fit the probability anew instead, and print it")
     arguments = parser.parse_args()
+    progress.shown()
     if arguments.train:
         print("\n".join(training_lines(arguments.train, arguments.processes)))
         return

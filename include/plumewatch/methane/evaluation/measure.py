@@ -23,6 +23,7 @@ from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import Plume
 from plumewatch.methane.retrieval import PLATFORMS
 from plumewatch.methane.thresholds import PlumeThresholds
+from plumewatch.progress import followed
 from plumewatch.statuses import ACCEPTED
 from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M, WindAtPoint
 
@@ -131,10 +132,12 @@ class Trial:
 
 def run_trials(settings: Iterable[Setting], limits: PlumeThresholds, processes: int) -> list[Trial]:
     """Run trials in `processes` processes; the result has their order and does not depend on how many there are."""
+    settings = list(settings)
     if processes == 1:
-        return [run_trial(setting, limits) for setting in settings]
+        return [run_trial(setting, limits) for setting in followed(settings, "methane", "trials")]
     with ProcessPoolExecutor(processes) as pool:
-        return list(pool.map(partial(run_trial, limits=limits), list(settings), chunksize=4))
+        trials = pool.map(partial(run_trial, limits=limits), settings, chunksize=4)
+        return list(followed(trials, "methane", "trials", len(settings)))
 
 
 def run_trial(setting: Setting, limits: PlumeThresholds) -> Trial:

@@ -1,4 +1,4 @@
 """Lite files in NASA's archive and in folders: which there are, which is the newest, how they are downloaded.
 
-Builds on: the floor, storage, http, progress. Start reading: listing.py, then cmr.py.
+Builds on: the floor, storage, http. Start reading: listing.py, then cmr.py.
 """

@@ -19,7 +19,7 @@ import requests
 from plumewatch import storage
 from plumewatch.errors import InputError, ServiceError, redact
 from plumewatch.http import MAX_MESSAGE, ask
-from plumewatch.oco2.archive.earthdata import EarthdataSession
+from plumewatch.oco2.archive.earthdata import MOST_BYTES, EarthdataSession
 from plumewatch.oco2.archive.file_head import HEAD_BYTES, HTML_PAGE, describe_other_than_hdf5
 from plumewatch.oco2.archive.listing import StatedContent
 from plumewatch.progress import Progress
@@ -33,7 +33,6 @@ APPROVAL = (
     "(https://urs.earthdata.nasa.gov/profile, Applications), with a token that is still valid"
 )
 PART, VALIDATOR, IDENTITY = "part", "validator", "identity"
-MOST_BYTES = 1 << 31  # of a file of which nobody states the size; Lite files have some 60 MB
 
 log = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ from plumewatch.errors import ConfigurationError
 from plumewatch.http import make_patient
 
 TRUSTED_DOMAIN = "nasa.gov"
+MOST_BYTES = 1 << 31  # of a file of which nobody states the size; Lite files have some 60 MB
 
 
 class EarthdataSession(requests.Session):
@@ -26,7 +27,7 @@ class EarthdataSession(requests.Session):
             raise ConfigurationError("EARTHDATA_TOKEN: no token; allowed: one word of letters, digits and - . _")
         self._token, self._trusted = token, _origin(trusted_url) if trusted_url else None
         self.auth = self._with_token
-        make_patient(self, retries)
+        make_patient(self, retries, most_bytes=MOST_BYTES)
 
     def is_trusted(self, url: str) -> bool:
         """Whether the token may be sent to this address."""

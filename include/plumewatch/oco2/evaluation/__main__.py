@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyarrow import csv
 
+from plumewatch import progress
 from plumewatch.oco2.evaluation.emissions import emission_lines, source_emission_lines
 from plumewatch.oco2.evaluation.hard_pictures import draw_hard_strips
 from plumewatch.oco2.evaluation.judge import Sizes, judge_finder
@@ -56,6 +57,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, help="folder for pictures of five hard strips")
     parser.add_argument("--compared", type=int, default=10, help="of these, for the other methods (%(default)s)")
     arguments = parser.parse_args()
+    progress.shown()
     orbit = _read_orbit(arguments.test_data)
     real = RealNoise.of("real noise (orbit 11522)", orbit["distance"], orbit["xco2"], PLUME_KM) if orbit else None
     missed = 0

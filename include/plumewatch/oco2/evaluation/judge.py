@@ -13,6 +13,7 @@ from plumewatch.oco2.evaluation.shape_filter import StripFilter, threshold_of
 from plumewatch.oco2.evaluation.strip_truth import TruePlume, owner_of
 from plumewatch.oco2.peaks import find_peaks
 from plumewatch.oco2.track import Track
+from plumewatch.progress import followed
 from plumewatch.statuses import ACCEPTED
 
 Floats = NDArray[np.float64]
@@ -149,10 +150,13 @@ class Verdict:
 
 def judge_finder(world: World, sizes: Sizes, find: Finder = rows_of_scan) -> Verdict:
     """Return what a finder makes of strips of all kinds."""
-    empty = tuple(_empty_verdict(judged, find) for judged in world.empty_strips(sizes.empty))
+    empty = tuple(
+        _empty_verdict(judged, find)
+        for judged in followed(world.empty_strips(sizes.empty), "empty", "strips", sizes.empty)
+    )
     plumes: list[PlumeVerdict] = []
     unrelated, shapes = [], []
-    for judged in world.planted_strips(sizes.planted):
+    for judged in followed(world.planted_strips(sizes.planted), "planted", "strips", sizes.planted):
         rows = find(judged.track)
         plumes += verdicts(judged, rows)
         accepted = [row.centre_km for row in rows if row.status == ACCEPTED]
@@ -160,7 +164,11 @@ def judge_finder(world: World, sizes: Sizes, find: Finder = rows_of_scan) -> Ver
         shapes += [plume.enhancement_ppm for plume in judged.plumes]
     alarms = float(np.mean([verdict.n_alarms > 0 for verdict in empty]))
     threshold = threshold_of(world.empty_strips(sizes.empty), shapes, max(alarms, 1.0 / sizes.empty))
-    pairs = tuple(_pair_rows(judged, find) for judged in world.pairs(sizes.pairs) if len(judged.plumes) == 2)
+    pairs = tuple(
+        _pair_rows(judged, find)
+        for judged in followed(world.pairs(sizes.pairs), "pairs", "strips", sizes.pairs)
+        if len(judged.plumes) == 2
+    )
     return Verdict(empty, tuple(plumes), tuple(unrelated), pairs, threshold)
 
 

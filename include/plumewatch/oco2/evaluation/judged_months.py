@@ -13,6 +13,7 @@ from plumewatch.oco2.evaluation.judged_strips import ORBITS, World
 from plumewatch.oco2.evaluation.strip_truth import owner_of
 from plumewatch.oco2.peaks import find_peaks
 from plumewatch.oco2.probability import plume_probabilities
+from plumewatch.progress import followed
 from plumewatch.statuses import ACCEPTED
 
 Floats = NDArray[np.float64]
@@ -42,7 +43,8 @@ class JudgedMonth:
 
 def judge_months(world: World, months_each: int = MONTHS_EACH, n_orbits: int = ORBITS) -> list[JudgedMonth]:
     """Search months with few and many plumes."""
-    return [_month(world, n, number, n_orbits) for n in PLUMES for number in range(months_each)]
+    months = [(n, number) for n in PLUMES for number in range(months_each)]
+    return [_month(world, n, number, n_orbits) for n, number in followed(months, "months", "months")]
 
 
 def _month(world: World, n_plumes: int, number: int, n_orbits: int) -> JudgedMonth:

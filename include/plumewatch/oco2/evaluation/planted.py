@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from plumewatch.oco2.fit import Gaussian, PeakFit, fit_plume
 from plumewatch.oco2.peaks import find_peaks
 from plumewatch.oco2.scan import Scan
 from plumewatch.oco2.track import Track, straight_track
+from plumewatch.progress import followed
 from plumewatch.statuses import ACCEPTED
 
 Floats = NDArray[np.float64]
@@ -58,7 +60,8 @@ class PeakTrial:
 
 def empty_tracks(source: NoiseSource, count: int) -> Iterator[Track]:
     """Tracks without a peak."""
-    return (source.draw(np.random.default_rng([EMPTY_STREAM, number])) for number in range(count))
+    drawn = (source.draw(np.random.default_rng([EMPTY_STREAM, number])) for number in range(count))
+    return followed(drawn, "empty tracks", "tracks", count)
 
 
 def noise_tracks(source: RealNoise, count: int) -> Iterator[Track]:
@@ -69,12 +72,11 @@ def noise_tracks(source: RealNoise, count: int) -> Iterator[Track]:
 
 def planted_tracks(source: NoiseSource, per_cell: int) -> Iterator[tuple[PlantedPeak, Track]]:
     """Tracks with one peak: so many of every height and width."""
-    for height in HEIGHTS_PPM:
-        for sigma in SIGMAS_KM:
-            for number in range(per_cell):
-                rng = np.random.default_rng([PLANTED_STREAM, number, round(10 * height), round(sigma)])
-                peak = PlantedPeak(rng.uniform(EDGE_KM, TRACK_KM - EDGE_KM), height, sigma)
-                yield peak, peak.added_to(source.draw(rng))
+    cells = list(product(HEIGHTS_PPM, SIGMAS_KM, range(per_cell)))
+    for height, sigma, number in followed(cells, "planted tracks", "tracks"):
+        rng = np.random.default_rng([PLANTED_STREAM, number, round(10 * height), round(sigma)])
+        peak = PlantedPeak(rng.uniform(EDGE_KM, TRACK_KM - EDGE_KM), height, sigma)
+        yield peak, peak.added_to(source.draw(rng))
 
 
 def count_alarms(source: NoiseSource, tracks: int) -> int:

@@ -20,6 +20,7 @@ from plumewatch.oco2.granules.sounding_times import MICROSECONDS_PER_TENTH, comp
 from plumewatch.tables import SOUNDINGS
 
 GOOD_QUALITY = 0
+FIRST_FEW = 1000  # soundings: where one of them is plausible, not all have to be looked at
 LAND, WATER = "land", "water"
 SURFACES: Mapping[str, tuple[int, ...]] = {LAND: (0, 3), WATER: (1, 2)}  # land_water_indicator: 2 inland water, 3 mixed
 MODES = (0, 1, 2, 3, 4)  # operation_mode: nadir, glint, target, transition, snapshot area map (OCO-3)
@@ -81,8 +82,10 @@ def read_granule(path: str, selection: SoundingSelection | None = None) -> Granu
 def _refuse_implausible(columns: Mapping[str, LiteValues], path: str) -> None:
     """Refuse a required variable of which no valid value is plausible: it is in another unit than it should be."""
     for column, values in columns.items():
+        if not lite_variables()[column]["required"] or values.believable(slice(FIRST_FEW)).any():
+            continue
         is_valid = values.valid()
-        if lite_variables()[column]["required"] and is_valid.any() and not values.believable().any():
+        if is_valid.any() and not values.believable().any():
             least, most = values.plausible
             found = f"{column} from {values.values[is_valid].min():g} to {values.values[is_valid].max():g}"
             raise InputError(path, found, f"{least:g} to {most:g}")

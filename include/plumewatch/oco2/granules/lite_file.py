@@ -16,7 +16,7 @@ import h5py
 from plumewatch.errors import InputError, reading
 from plumewatch.netcdf.packing import text_of
 from plumewatch.oco2.archive.file_head import HDF5_MAGIC, HEAD_BYTES, describe_other_than_hdf5
-from plumewatch.oco2.granules.lite_values import lite_variables, oddity
+from plumewatch.oco2.granules.lite_values import LiteVariable, lite_variables, oddity
 
 LITE_FILE = "a Lite NetCDF-4 file of OCO-2 or OCO-3"
 MOST_SOUNDINGS = 5_000_000  # eight footprints three times a second are two million a day
@@ -46,7 +46,7 @@ def _check_head(local: Path, path: str) -> None:
         raise InputError(path, found, f"{LITE_FILE}, which begins with {HDF5_MAGIC!r}")
 
 
-def find_variables(dataset: h5py.File, path: str) -> dict[str, h5py.Dataset]:
+def find_variables(dataset: h5py.File, path: str) -> dict[str, LiteVariable]:
     """Return the variable of every column that the file has; all are of one length.
 
     InputError lists what the file has where a required one is missing, and names one of another type or unit. An
@@ -60,7 +60,8 @@ def find_variables(dataset: h5py.File, path: str) -> dict[str, h5py.Dataset]:
     for column, entry in lite_variables().items():
         # Groups of single files hold arrays of another length under familiar names: the length decides as well.
         present = (_variable(dataset, p) for p in entry["paths"])
-        fitting = next((v for v in present if v is not None and v.shape == n), None)
+        stored = next((v for v in present if v is not None and v.shape == n), None)
+        fitting = None if stored is None else LiteVariable.of(stored)
         wanted = f"no variable {' or '.join(entry['paths'])} of one value a sounding"
         odd = None if fitting is None else oddity(fitting, column)
         if fitting is not None and odd is None:

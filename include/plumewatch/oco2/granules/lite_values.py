@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import h5py
@@ -18,7 +18,7 @@ from netCDF4 import default_fillvals
 from numpy.typing import NDArray
 
 from plumewatch.errors import InputError
-from plumewatch.netcdf.packing import UNLIMITED, Packing, numbers_of, text_of, valid
+from plumewatch.netcdf.packing import FILLS, RANGES, UNLIMITED, Packing, numbers_of, text_of, valid
 from plumewatch.netcdf.time_units import STANDARD, TimeUnits, parse_time_units
 from plumewatch.oco2.archive.listing import VARIABLES_FILE
 from plumewatch.reference.loading import read_reference
@@ -34,6 +34,11 @@ FLAGS: Mapping[str, Mapping[int, str]] = {
     "land_water_indicator": {0: "land", 1: "water"},
 }
 """What values of a flag mean in a Lite file; one that calls another value so is not read."""
+
+TOLD_BY = {
+    *FILLS, *RANGES, "scale_factor", "add_offset", "_Unsigned", "units", "calendar", "flag_values", "flag_meanings",
+}  # fmt: skip
+"""Attributes that are read."""
 
 log = logging.getLogger(__name__)
 
@@ -52,15 +57,40 @@ def _units() -> Mapping[str, Mapping[str, float]]:
     return dict(read_reference(VARIABLES_FILE)["units"])
 
 
-def oddity(variable: h5py.Dataset, column: str) -> str | None:
+@dataclass(frozen=True)
+class LiteVariable:
+    """A variable with its attributes, each read once: HDF5 takes as long for fifty of them as for the values."""
+
+    stored: h5py.Dataset
+    """Where its values are."""
+    attributes: Mapping[str, Any]
+    """Those of TOLD_BY that it has."""
+
+    @classmethod
+    def of(cls, stored: h5py.Dataset) -> LiteVariable:
+        """Read the attributes."""
+        return cls(stored, {name: stored.attrs[name] for name in stored.attrs if name in TOLD_BY})
+
+    @property
+    def name(self) -> str:
+        """Path within the file."""
+        return str(self.stored.name).lstrip("/")
+
+    @cached_property
+    def packing(self) -> Packing:
+        """How numbers become values; InputError where the attributes contradict each other."""
+        return Packing.of(self.attributes, f"variable {self.name}")
+
+
+def oddity(variable: LiteVariable, column: str) -> str | None:
     """What keeps the variable of a column from being read, None where nothing does."""
-    kind, name, entry = variable.dtype, variable.name.lstrip("/"), lite_variables()[column]
+    kind, name, entry = variable.stored.dtype, variable.name, lite_variables()[column]
     if kind.kind not in "biuf" or (kind.kind == "f" and kind.itemsize not in FLOAT_BYTES):
         return f"variable {name} of type {kind}, neither an integer nor a float of 4 or 8 bytes"
     if column == "sounding_id" and kind.itemsize < ID_BYTES:
         return f"variable {name} of type {kind}, which can't hold 16 digits"
     try:
-        packing = _packing(variable)
+        packing = variable.packing
     except InputError as error:
         return f"variable {name}: {error.found}, where {error.allowed} is allowed"
     if entry.get("is_code") and not packing.is_plain:
@@ -77,13 +107,13 @@ def oddity(variable: h5py.Dataset, column: str) -> str | None:
     )
 
 
-def _other_meaning(variable: h5py.Dataset, column: str) -> str | None:
+def _other_meaning(variable: LiteVariable, column: str) -> str | None:
     """What the file says of a flag's values that contradicts what they mean here (CF Conventions 1.11, 3.5)."""
-    if column not in FLAGS or not {"flag_values", "flag_meanings"} <= set(variable.attrs):
+    if column not in FLAGS or not {"flag_values", "flag_meanings"} <= set(variable.attributes):
         return None
-    stated = text_of(variable.attrs["flag_meanings"])
+    stated = text_of(variable.attributes["flag_meanings"])
     meanings = [set(re.split(r"[^a-z0-9]+", word)) for word in stated.casefold().split()]
-    values = numbers_of(variable.attrs["flag_values"])
+    values = numbers_of(variable.attributes["flag_values"])
     for code, word in FLAGS[column].items():
         calls_it = {v for v, words in zip(values, meanings, strict=False) if word in words and "not" not in words}
         if calls_it and code not in calls_it:
@@ -91,24 +121,20 @@ def _other_meaning(variable: h5py.Dataset, column: str) -> str | None:
     return None
 
 
-def _packing(variable: h5py.Dataset) -> Packing:
-    return Packing.of(variable.attrs, f"variable {variable.name.lstrip('/')}")
-
-
-def _stated_units(variable: h5py.Dataset) -> str:
+def _stated_units(variable: LiteVariable) -> str:
     """The unit that a variable states; empty where it states none. `kg.m^-2`, `kg m**-2`, `KG m-2` are `kg m-2`."""
-    text = " ".join(text_of(variable.attrs.get("units", "")).casefold().split())
+    text = " ".join(text_of(variable.attributes.get("units", "")).casefold().split())
     if " since " not in text:  # a date keeps its dots
         text = re.sub(r"(?<=[a-z])[.*·](?=[a-z])", " ", text.replace("**", "").replace("^", ""))
     return "" if text in UNSTATED else text
 
 
-def _calendar(variable: h5py.Dataset) -> str:
-    stated = text_of(variable.attrs.get("calendar", "")).strip().casefold()
+def _calendar(variable: LiteVariable) -> str:
+    stated = text_of(variable.attributes.get("calendar", "")).strip().casefold()
     return STANDARD if stated in UNSTATED else stated
 
 
-def _time_units(variable: h5py.Dataset, units: str) -> TimeUnits | None:
+def _time_units(variable: LiteVariable, units: str) -> TimeUnits | None:
     return parse_time_units(units, _calendar(variable))
 
 
@@ -139,14 +165,14 @@ class LiteValues:
         return self.valid(at) & (values >= least) & (values <= most)
 
 
-def read_values(variable: h5py.Dataset, column: str) -> LiteValues:
+def read_values(variable: LiteVariable, column: str) -> LiteValues:
     """Read the variable of a column (one without `oddity`) in the column's unit, time in seconds since 1970.
 
     What is packed or in another unit becomes f64, with NaN where it is missing; all else stays as it is.
     """
-    values, packing = variable[()], _packing(variable)
+    values, packing = variable.stored[()], variable.packing
     usual: list[Any] = [USUAL_FILL]
-    if "_FillValue" not in variable.attrs and values.dtype.itemsize > 1:  # bytes have no default fill value
+    if "_FillValue" not in variable.attributes and values.dtype.itemsize > 1:  # bytes have no default fill value
         usual.append(default_fillvals[values.dtype.str[1:]])
     plausible = tuple(lite_variables()[column].get("plausible", UNLIMITED))
     raw = LiteValues(values, packing.fills_of(values.dtype, usual), plausible, limits=packing.limits(values.dtype))
@@ -158,7 +184,7 @@ def read_values(variable: h5py.Dataset, column: str) -> LiteValues:
     return LiteValues(np.where(raw.valid(), unpacked * factor + start, np.nan), (), plausible, step)
 
 
-def _to_column_unit(variable: h5py.Dataset, column: str) -> tuple[float, float]:
+def _to_column_unit(variable: LiteVariable, column: str) -> tuple[float, float]:
     """Factor from the stated unit to the column's, and what is added then."""
     units = _stated_units(variable)
     if column == TIME:

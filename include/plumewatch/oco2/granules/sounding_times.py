@@ -56,14 +56,13 @@ def _refuse(is_off: NDArray[np.bool_], tenths: Tenths, ids: NDArray[np.int64], p
 
 
 def _tenths_of_id(sounding_id: NDArray[np.int64]) -> Tenths:
-    def digits(drop: int, count: int) -> Tenths:
-        return sounding_id // 10**drop % 10**count
-
-    year, month, day = digits(12, 4), digits(10, 2), digits(8, 2)
-    hour, minute, second, tenth = digits(6, 2), digits(4, 2), digits(2, 2), digits(1, 1)
+    # eight digits of date, eight of the rest: 32 bits, whose divisions take a fifth of those of 64
+    date, rest = (part.astype(np.int32) for part in np.divmod(sounding_id % 10**16, 10**8))
+    year, month, day = date // 10_000, date // 100 % 100, date % 100
+    hour, minute, second, tenth = rest // 10**6, rest // 10_000 % 100, rest // 100 % 100, rest // 10 % 10
     is_time = (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31) & (hour < 24) & (minute < 60) & (second <= 60)
     is_time &= (year >= 2000) & (year < 2100)
-    months = np.where(is_time, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
+    months = np.where(is_time, (year - 1970) * 12 + month - 1, 0).astype(np.int64).astype("datetime64[M]")
     days = months.astype("datetime64[D]").astype(np.int64) + day - 1
-    seconds = days * 86_400 + hour * 3_600 + minute * 60 + second
+    seconds = days * 86_400 + (hour * 3_600 + minute * 60 + second)
     return np.where(is_time, seconds * TENTHS_PER_S + tenth, -1)

@@ -20,11 +20,33 @@ from typing import Any
 CONFORMS = ["https://api.stacspec.org/v1.0.0/core", "https://api.stacspec.org/v1.0.0/item-search"]
 
 
-class SlowCatalogue(BaseHTTPRequestHandler):
+class JsonHandler(BaseHTTPRequestHandler):
+    """Answers with JSON, and keeps connections as services do."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def answer(self, content: Any) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def landing_page(url: str) -> dict[str, Any]:
+    """What a STAC API says at its address: that it can be searched, and where."""
+    search = {"rel": "search", "href": f"{url}/search", "method": "POST", "type": "application/geo+json"}
+    catalogue = {"type": "Catalog", "id": "test", "stac_version": "1.0.0", "description": "-", "conformsTo": CONFORMS}
+    return {**catalogue, "links": [{"rel": "self", "href": url}, search]}
+
+
+class SlowCatalogue(JsonHandler):
     """Finds a scene wherever it is asked."""
 
-    protocol_version = "HTTP/1.1"  # connections are kept, as services keep them
-    disable_nagle_algorithm = True
     answer_s = 0.0
     counts: Counter[str] = Counter()  # noqa: RUF012
     began: list[float] = []  # noqa: RUF012
@@ -50,10 +72,7 @@ class SlowCatalogue(BaseHTTPRequestHandler):
             self.began.clear()
             return
         self.count("landing pages")
-        url = f"http://{self.headers['Host']}"
-        search = {"rel": "search", "href": f"{url}/search", "method": "POST", "type": "application/geo+json"}
-        catalogue = {"type": "Catalog", "id": "slow", "stac_version": "1.0.0", "description": "-"}
-        self.answer({**catalogue, "conformsTo": CONFORMS, "links": [{"rel": "self", "href": url}, search]})
+        self.answer(landing_page(f"http://{self.headers['Host']}"))
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -65,16 +84,6 @@ class SlowCatalogue(BaseHTTPRequestHandler):
             "properties": {"datetime": f"{day}T06:48:12Z", "platform": "sentinel-2a", "eo:cloud_cover": 1.0},
         }  # fmt: skip
         self.answer({"type": "FeatureCollection", "features": [item], "links": []})
-
-    def answer(self, content: Any) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None: ...
 
 
 class Server(ThreadingHTTPServer):

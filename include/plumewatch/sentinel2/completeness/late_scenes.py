@@ -1,12 +1,13 @@
 """Scenes that a catalogue got, or changed, after their day was ingested: found by what was seen of it before.
 
-What an area's catalogue showed at the last look is kept, each item with the time of its last change (`updated`, else
-`published` or `created`, and that of its making), in `.late_scenes/<catalogue>/<area>.json` below the storage root. An
-item is late where it isn't in there, or has changed since; a catalogue that states no times shows new items alone. One
-time for all items would not do: a catalogue may list an item hours after it wrote the time into it.
+What an area's catalogue showed at the last look is kept, each item with a fingerprint of what it says of its product
+(`scene.content_of`), in `.late_scenes/<catalogue>/<area>.json` below the storage root. An item is late where it isn't
+in there, or says something else since. `updated` alone is no change: there are catalogues in which it is the time of
+the question, or of a nightly index, and each look would fetch all scenes again. One time for all items would not do
+either: a catalogue may list an item hours after it wrote the time into it.
 
 Only days that the ingest has looked at count, so that a fresh install fetches nothing old. At the first look at such a
-day what is stored in the same version, or recorded as left out, was seen by the ingest itself. An item beyond the
+day what is stored with the same content, or recorded as left out, was seen by the ingest itself. An item beyond the
 area's `max_items` is late only once it is remembered and changes: nothing is fetched of it before.
 """
 
@@ -26,10 +27,12 @@ from plumewatch.catalogues.services import catalogue_of
 from plumewatch.failures import FailureBook, Row, identity_of
 from plumewatch.gases import CH4
 from plumewatch.models import Area
+from plumewatch.progress import followed
 from plumewatch.rasters.scene_store import scene_paths
 from plumewatch.sentinel2.day_search import DaySearch, search_areas
 from plumewatch.sentinel2.ingest import SCENES
 from plumewatch.sentinel2.scene import SceneRef, updated_of
+from plumewatch.sentinel2.scene_item import SOURCE_CONTENT
 from plumewatch.sentinel2.search import FoundScenes
 from plumewatch.settings import Settings
 from plumewatch.statuses import FAILED
@@ -43,7 +46,7 @@ LONGEST_LOOK_BACK_DAYS = 365
 log = logging.getLogger(__name__)
 
 Seen = dict[str, tuple[str, str]]
-"""Day and time of the last change by item id."""
+"""Day and content by item id."""
 
 
 @dataclass
@@ -97,7 +100,8 @@ def search_late_scenes(settings: Settings, key: str, names: Sequence[str], look_
         columns = ["area", "scene_id", "outcome"]
         return storage.read_table(OBSERVATIONS, root, columns, where=where).to_pylist()
 
-    for area, result in search_areas(settings, names, first, last, key, late.search):
+    found = search_areas(settings, names, first, last, key, late.search)
+    for area, result in followed(found, "what was found compared with what was seen", "areas"):
         late.search.searched.add((key, area.name))
         path = _path(settings, area)
         before = _remembered(path)
@@ -112,9 +116,9 @@ def search_late_scenes(settings: Settings, key: str, names: Sequence[str], look_
             rows = [row for row in of_day(day) if row["area"] == area.name]
             if not rows and not storage.exists(_folder(settings, area, day)):
                 continue  # the ingest hasn't looked at this day
-            seen[ref.scene_id] = (day, ref.updated)
+            seen[ref.scene_id] = (day, ref.content)
             is_unwanted = ref.scene_id in beyond and ref.scene_id not in before  # the ingest leaves it, too
-            is_same = before.get(ref.scene_id) == (day, ref.updated)
+            is_same = before.get(ref.scene_id) in ((day, ref.content), (day, ref.updated))  # by older looks the time
             if not (is_unwanted or is_same or _was_seen(settings, area, ref, before, rows)):
                 late.days.setdefault(day, set()).add(area.name)
                 late.n_late += 1
@@ -162,15 +166,18 @@ def _was_seen(
     """Whether the ingest of its day saw an item that isn't remembered."""
     if ref.scene_id in before:
         return False  # and has changed
-    if ref.scene_id in {row["scene_id"] for row in rows if row["outcome"] != FAILED}:
-        return _stored_version(settings, area, ref) in (None, ref.updated)
-    return _stored_version(settings, area, ref) == ref.updated
+    stored = _stored(settings, area, ref)
+    if stored is None:
+        return ref.scene_id in {row["scene_id"] for row in rows if row["outcome"] != FAILED}
+    content = stored.get(SOURCE_CONTENT)  # scenes that were stacked before it was written have times alone
+    return content == ref.content if content else updated_of(stored) == ref.updated
 
 
-def _stored_version(settings: Settings, area: Area, ref: SceneRef) -> str | None:
+def _stored(settings: Settings, area: Area, ref: SceneRef) -> dict[str, Any] | None:
+    """Properties of the stacked scene, None where it isn't there."""
     day = str(ref.observed_at_utc.date())
     path = scene_paths(settings.table_root(SCENES), area.name, day, ref.scene_id).item
-    return updated_of(storage.read_json(path)["properties"]) if storage.exists(path) else None
+    return dict(storage.read_json(path)["properties"]) if storage.exists(path) else None
 
 
 def _shown(result: FoundScenes) -> list[SceneRef]:

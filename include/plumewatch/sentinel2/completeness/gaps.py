@@ -14,14 +14,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from plumewatch import storage
-from plumewatch.areas import log_unreadable, read_areas
 from plumewatch.failures import FailureBook
 from plumewatch.gases import CH4
+from plumewatch.http import side_by_side
+from plumewatch.models import Area
 from plumewatch.observations import read_observations
-from plumewatch.rasters.scene_store import ScenePaths, find_damage, list_scenes
+from plumewatch.rasters.scene_store import ScenePaths, list_scenes
 from plumewatch.sentinel2.bands import METHANE_BANDS
 from plumewatch.sentinel2.day_search import DaySearch, FoundScene
 from plumewatch.sentinel2.ingest import SCENES
+from plumewatch.sentinel2.presence import AreaDay, find_flaws, find_pixels, known_areas
 from plumewatch.settings import Settings
 from plumewatch.statuses import (
     BROKEN,
@@ -39,10 +41,7 @@ from plumewatch.statuses import (
     SKIPPED_DUPLICATE,
     WAITING_FOR_QUOTA,
 )
-from plumewatch.tables import OBSERVATIONS, PIXELS, SCENE_GAPS
-
-AreaDay = tuple[str, str]
-"""Key and area."""
+from plumewatch.tables import OBSERVATIONS, SCENE_GAPS
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,8 @@ class Gap:
     """What was found."""
     is_due: bool
     """Whether fetching it now may fill it."""
+    stored: str | None = None
+    """Where its item is, where the scene is stored whole and just its pixels are missing."""
 
     @property
     def where(self) -> str:
@@ -87,6 +88,7 @@ def find_gaps(
             which = f" or an earlier one of {area}, and nobody has asked for it by from or to" if is_before else ""
             message = f"no run has looked at this day{which}; the catalogue has {n_scenes or 'no'} scenes to fetch"
             gaps.append(Gap(key, area, None, NOT_SEARCHED, message, is_due=bool(n_scenes) and not is_before))
+    known.look_into(found.scenes)
     of_scenes = [gap for scene in found.scenes if (gap := known.gap(scene))]
     gaps += [replace(gap, is_due=gap.is_due and (gap.key, gap.area) not in before) for gap in of_scenes]
     return _sorted(gaps), before
@@ -110,14 +112,15 @@ class _Known:
                 is_search_failed = (row["outcome"], row["stage"]) == (FAILED, SEARCH_STAGE) and not row["scene_id"]
                 if not (is_search_failed or row["missing_setting"]):
                     self._observed.setdefault((day, row["area"]), []).append(row)
-        rows_of = {day: book.rows(day) for day in days}
+        rows_of = zip(days, side_by_side(book.rows, days, "failures of days read", "days"), strict=True)
         self._failed = {
             (day, row["area"], row["scene_id"], row["stage"]): row
-            for day, rows in rows_of.items()
+            for day, rows in rows_of
             for row in rows
             if row["stage"] in (FETCH_SCENE, PIXELS_STAGE)
         }
-        self._in_pixels, self._for_methane = scenes_in_pixels(settings, days), methane_areas(settings)
+        self._areas = known_areas(settings)
+        self._pixels, self._for_methane = find_pixels(settings, days, self._areas), methane_areas(self._areas)
         reports = storage.read_table(SCENE_GAPS, storage.join(self._root, SCENE_GAPS.name), where={"date": days})
         reported = reports.to_pylist()
         left_alone = [r for r in reported if not (r["scene_id"] or r["is_due"] or r["filled_at_utc"])]
@@ -127,8 +130,14 @@ class _Known:
         words = [*self._stored, *((day, str(area)) for day, area, *_ in self._failed)]
         words += zip(first["key"].to_pylist(), first["area"].to_pylist(), strict=True)
         self._first: dict[str, str] = {}
+        self._flaws: dict[ScenePaths, str | None] = {}
         for day, area in words:
             self._first[area] = min(day, self._first.get(area, day))
+
+    def look_into(self, scenes: Iterable[FoundScene]) -> None:
+        """Look whether those of the scenes that are stored are whole, before `gap` is asked."""
+        stored = (self._paths(scene) for scene in scenes if not self._was_left(scene))
+        self._flaws = find_flaws([paths for paths in stored if paths], self._areas)
 
     def is_before_first(self, key: str, area: str) -> bool:
         """Whether no run, but one that reports gaps, has left a word of an area's day or of an earlier one."""
@@ -142,34 +151,46 @@ class _Known:
     def gap(self, scene: FoundScene) -> Gap | None:
         """Return what is missing of a scene, None where it is there."""
         reason = self._reason(scene)
-        return Gap(scene.key, scene.area, scene.scene_id, *reason) if reason else None
+        if reason is None:
+            return None
+        paths = self._paths(scene) if reason[0] == NO_PIXELS else None
+        return Gap(scene.key, scene.area, scene.scene_id, *reason, stored=paths.item if paths else None)
 
     def _reason(self, scene: FoundScene) -> tuple[str, str, bool] | None:
-        if was_left(self._observed.get((scene.key, scene.area), ()), scene.scene_id):
+        if self._was_left(scene):
             return None
-        paths = self._stored.get((scene.key, scene.area), {}).get(scene.scene_id)
-        damage = find_damage(paths) if paths else None
-        if paths and damage is None:
+        paths = self._paths(scene)
+        flaw = self._flaws[paths] if paths else None
+        if paths and flaw is None:
             return self._without_pixels(scene)
         failed = self._open_row(scene, FETCH_SCENE)
         if failed and not failed["is_retryable"]:
             return CANNOT_HEAL, failed["message"], False
-        if damage:
-            return BROKEN, damage, True
+        if flaw:
+            return BROKEN, flaw, True
         if self._waits_for_quota(scene):
             return WAITING_FOR_QUOTA, "its service had given all that it gives in a month", True
         if failed:
             return MAY_HEAL, failed["message"], True
         return NOT_FETCHED, "not stored, and nothing says why", True
 
+    def _was_left(self, scene: FoundScene) -> bool:
+        return was_left(self._observed.get((scene.key, scene.area), ()), scene.scene_id)
+
+    def _paths(self, scene: FoundScene) -> ScenePaths | None:
+        return self._stored.get((scene.key, scene.area), {}).get(scene.scene_id)
+
     def _without_pixels(self, scene: FoundScene) -> tuple[str, str, bool] | None:
-        is_for_pixels = scene.area in self._for_methane
-        if not is_for_pixels or scene.scene_id in self._in_pixels.get((scene.key, scene.area), ()):
+        if scene.area not in self._for_methane or self._pixels.has(scene.key, scene.area, scene.scene_id):
             return None
         failed = self._open_row(scene, PIXELS_STAGE)
         if failed and not failed["is_retryable"]:
             return CANNOT_HEAL, failed["message"], False
-        return NO_PIXELS, failed["message"] if failed else "stored whole, but not in the pixel table", True
+        is_outdated = (scene.key, scene.area) in self._pixels.outdated
+        why = (
+            "its pixels are those of the area as it was" if is_outdated else "stored whole, but not in the pixel table"
+        )
+        return NO_PIXELS, failed["message"] if failed else why, True
 
     def _open_row(self, scene: FoundScene, stage: str) -> Mapping[str, Any] | None:
         row = self._failed.get((scene.key, scene.area, scene.scene_id, stage))
@@ -186,18 +207,6 @@ def was_left(observed: Iterable[Mapping[str, Any]], scene_id: str) -> bool:
     return any((r["scene_id"], r["stage"]) == (scene_id, FETCH_STAGE) and r["outcome"] in left for r in observed)
 
 
-def methane_areas(settings: Settings) -> set[str]:
-    """Areas that have a pixel table."""
-    areas = read_areas(*settings.area_folders, on_failure=log_unreadable)
-    return {area.name for area in areas if set(METHANE_BANDS) <= set(area.bands)}
-
-
-def scenes_in_pixels(settings: Settings, days: Iterable[str]) -> dict[AreaDay, set[str]]:
-    """Return the scenes that the partitions of pixels were made of, by their manifests."""
-    days = list(days)
-    found = {}
-    for partition in storage.list_partitions(PIXELS, settings.table_root(PIXELS.name), {"date": days}) if days else []:
-        inputs = (storage.read_manifest(partition.path) or {}).get("inputs", [])
-        names = {str(path).rsplit("/", 1)[-1].removesuffix(".json") for path in inputs}
-        found[partition.keys["date"], partition.keys["area"]] = names
-    return found
+def methane_areas(areas: Mapping[str, Area]) -> set[str]:
+    """Return which areas have a pixel table."""
+    return {name for name, area in areas.items() if set(METHANE_BANDS) <= set(area.bands)}

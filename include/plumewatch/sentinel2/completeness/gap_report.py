@@ -18,10 +18,12 @@ from plumewatch.failures import FailureBook, NothingDone, identity_of
 from plumewatch.gases import CH4
 from plumewatch.models import FailedScene
 from plumewatch.observations import read_observations, waiting_days, write_observations
-from plumewatch.rasters.scene_store import find_damage, scene_paths
+from plumewatch.progress import followed
+from plumewatch.rasters.scene_store import ScenePaths, scene_paths
+from plumewatch.sentinel2.completeness.gaps import Gap, find_gaps, methane_areas, was_left
 from plumewatch.sentinel2.day_search import DaySearch, FoundScene, search_days, search_until_answered
-from plumewatch.sentinel2.gaps import AreaDay, Gap, find_gaps, methane_areas, scenes_in_pixels, was_left
 from plumewatch.sentinel2.ingest import SCENES
+from plumewatch.sentinel2.presence import AreaDay, find_flaws, find_pixels, known_areas
 from plumewatch.settings import Settings
 from plumewatch.statuses import FETCH_SCENE, NOT_SEARCHED, SEARCH_STAGE
 from plumewatch.tables import SCENE_GAPS
@@ -50,8 +52,9 @@ class GapReport:
     @property
     def due(self) -> list[FoundScene]:
         """The scenes to fetch, the newest day first."""
-        due = {(gap.key, gap.area, gap.scene_id) for gap in self.gaps if gap.is_due}
-        scenes = [scene for scene in self.found.scenes if (scene.key, scene.area, scene.scene_id) in due]
+        due = {(gap.key, gap.area, gap.scene_id): gap.stored for gap in self.gaps if gap.is_due}
+        of_scene = {scene: (scene.key, scene.area, scene.scene_id) for scene in self.found.scenes}
+        scenes = [replace(scene, stored=due[of]) for scene, of in of_scene.items() if of in due]
         return sorted(scenes, key=lambda scene: scene.key, reverse=True)
 
     @property
@@ -102,7 +105,8 @@ def report_gaps(
     gaps, before = find_gaps(settings, found, book, are_days_asked_for=are_days_asked_for)
     report = GapReport(found, gaps, before=before)
     _write_report(settings.storage_root, report, book.run_id, now)
-    for day in sorted({day for day, _ in found.searched} | {day for day, _ in found.failed}):
+    days = sorted({day for day, _ in found.searched} | {day for day, _ in found.failed})
+    for day in followed(days, "what the search found written", "days"):
         report.told.extend(_record_search(report, book, day, are_all_areas=not names))
     _log_gaps(report)
     return report
@@ -135,17 +139,26 @@ def _with_waiting(
 def close_gaps(settings: Settings, keys: Collection[str], run_id: str) -> list[dict[str, Any]]:
     """Mark what has been filled of the gaps that a run reported for these days, and return the rows still open."""
     root, left = storage.join(settings.storage_root, SCENE_GAPS.name), []
-    in_pixels, for_methane = scenes_in_pixels(settings, keys), methane_areas(settings)
-    observed = read_observations(settings.storage_root, CH4.name, keys)
+    areas, observed = known_areas(settings), read_observations(settings.storage_root, CH4.name, keys)
+    pixels, for_methane = find_pixels(settings, keys, areas), methane_areas(areas)
+
+    def paths_of(key: str, row: Mapping[str, Any]) -> ScenePaths:
+        return scene_paths(settings.table_root(SCENES), row["area"], key, row["scene_id"])
+
+    def of_run(key: str) -> list[dict[str, Any]]:
+        rows = storage.read_table(SCENE_GAPS, root, SCENE_GAPS.schema.names, where={"date": key}).to_pylist()
+        return [row for row in rows if row["run_id"] == run_id and row["filled_at_utc"] is None]
+
+    of_scenes = [paths_of(key, row) for key in sorted(keys) for row in of_run(key) if row["scene_id"]]
+    flaws = find_flaws(of_scenes, areas)
 
     def is_there(key: str, row: Mapping[str, Any]) -> bool:
         if was_left([of for of in observed[key] if of["area"] == row["area"]], row["scene_id"]):
             return True
-        paths = scene_paths(settings.table_root(SCENES), row["area"], key, row["scene_id"])
-        has_pixels = row["area"] not in for_methane or row["scene_id"] in in_pixels.get((key, row["area"]), ())
-        return has_pixels and find_damage(paths) is None
+        has_pixels = row["area"] not in for_methane or pixels.has(key, row["area"], row["scene_id"])
+        return has_pixels and flaws[paths_of(key, row)] is None
 
-    for key in sorted(keys):
+    for key in followed(sorted(keys), "gaps closed", "days"):
         change = partial(_closed, run_id=run_id, is_there=partial(is_there, key))
         path = storage.change_rows(SCENE_GAPS, root, {"date": key}, change)
         rows = storage.read_table(SCENE_GAPS, path, SCENE_GAPS.schema.names).to_pylist()
@@ -179,7 +192,7 @@ def _write_report(storage_root: str, report: GapReport, run_id: str, now: dateti
     by_day: dict[str, list[Gap]] = {day: [] for day, _ in sorted(report.found.searched)}
     for gap in report.gaps:
         by_day[gap.key].append(gap)
-    for day, gaps in by_day.items():
+    for day, gaps in followed(by_day.items(), "gaps written", "days"):
         areas = {area for key, area in report.found.searched if key == day}
 
         def change(existing: pa.Table, day: str = day, gaps: list[Gap] = gaps, areas: set[str] = areas) -> pa.Table:

@@ -1,0 +1,190 @@
+"""A month of scenes over some zones: what a worker reads and counts, rows out."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+
+import numpy as np
+import pyarrow as pa
+import shapely
+from numpy.typing import NDArray
+
+from plumewatch.models import FailedScene
+from plumewatch.sentinel2.pixels import CellWindow, SceneCells, best_scene
+from plumewatch.sentinel2.stored_scene import StoredScene
+from plumewatch.statuses import STATISTICS_STAGE
+from plumewatch.zonal_names import bands_of
+from plumewatch.zones.area_months import AreaMonth, read_scene_strip
+from plumewatch.zones.cells import ZoneCells, find_zone_cells
+from plumewatch.zones.indices import compute_index, constants_with
+from plumewatch.zones.statistics import compute_statistics
+
+MONTH = -1
+"""Column `scene` of the rows of the whole month."""
+DDL_NAMES = {pa.int32(): "int", pa.int64(): "bigint", pa.float64(): "double", pa.string(): "string"}
+COUNTED = pa.schema(
+    [
+        *((name, pa.int32()) for name in ("zone", "scene", "name", "statistic")),
+        ("value", pa.float64()),
+        *((name, pa.int64()) for name in ("count_clear", "count_total")),
+        ("failures", pa.string()),
+    ]
+)
+"""What a worker says: numbers of zone, scene, index and statistic instead of their names; or failed scenes as JSON."""
+COUNTED_DDL = ", ".join(f"{f.name} {DDL_NAMES[f.type]}" for f in COUNTED)
+STRIP_CELLS = 1 << 22  # read at once: some 100 MB with classes and masks
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ZoneTask:
+    """Some zones, and the scenes of a month on one grid."""
+
+    zones: tuple[tuple[int, str], ...]
+    """Number and outline of each, WKB in hexadecimal digits, in the grid's system."""
+    window: CellWindow
+    """The cells around them."""
+    month: AreaMonth
+    """Grid and scenes."""
+    names: tuple[str, ...]
+    """Bands and indices."""
+    statistics: tuple[str, ...]
+    """Names of statistics."""
+    constants: tuple[str, ...] = ()
+    """Constants of indices that are set, as `constants_with` takes them."""
+    bad: tuple[str, ...] = ()
+    """Items of scenes that are left out."""
+
+    def to_json(self) -> str:
+        """Return it as text."""
+        return json.dumps({**vars(self), "window": asdict(self.window), "month": self.month.to_dict()})
+
+    @classmethod
+    def from_json(cls, text: str) -> ZoneTask:
+        """Return the task that `to_json` wrote."""
+        content = json.loads(text)
+        lists = {name: tuple(content[name]) for name in ("names", "statistics", "constants", "bad")}
+        return cls(
+            zones=tuple((number, outline) for number, outline in content["zones"]),
+            window=CellWindow(**content["window"]),
+            month=AreaMonth.from_dict(content["month"]),
+            **lists,
+        )
+
+
+def count_zones(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Do the tasks in the first column of each batch (JSON of ZoneTask): the function of a mapInArrow."""
+    for batch in batches:
+        for text in batch.column(0).to_pylist():
+            yield from count_task(ZoneTask.from_json(text)).to_batches()
+
+
+def count_task(task: ZoneTask) -> pa.Table:
+    """Return the rows of COUNTED of a task; where a scene can't be read, rows that name such scenes and no others."""
+    window = task.window
+    shapes = [shapely.from_wkb(bytes.fromhex(outline)) for _, outline in task.zones]
+    corner = task.month.grid.transform * task.month.grid.transform.translation(window.col, window.row)
+    cells = find_zone_cells(shapes, corner, (window.height, window.width))
+    failures: dict[str, FailedScene] = {}
+    parts = [part for number in range(len(task.names)) for part in _count_name(task, number, cells, failures)]
+    if failures:
+        names = [json.dumps(asdict(failure)) for failure in failures.values()]
+        return pa.Table.from_pylist([{"failures": name} for name in names], schema=COUNTED)
+    return pa.concat_tables([COUNTED.empty_table(), *parts])
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What one scene, or the scenes of a date together, show in the cells of the zones (all arrays n cells)."""
+
+    value: NDArray[np.float32]
+    """Of the band or index, NaN where the ground isn't seen."""
+    is_present: NDArray[np.bool_]
+    """Where there is a raster at all."""
+
+
+def _count_name(task: ZoneTask, number: int, cells: ZoneCells, failures: dict[str, FailedScene]) -> Iterator[pa.Table]:
+    """Yield the rows of one band or index: of each scene, and of the month, in which a cell counts once a date."""
+    name = task.names[number]
+    usable = [
+        (position, scene)
+        for position, scene in enumerate(task.month.scenes, task.month.first)
+        if scene.paths.item not in (*task.bad, *failures) and set(bands_of(name)) <= set(scene.bands)
+    ]
+    of_month: list[_Seen] = []
+    for _, of_date in groupby(usable, key=lambda one: one[1].paths.date):
+        positions, scenes = zip(*of_date, strict=True)
+        *each, together = _read_date(task, scenes, name, cells, failures)
+        if not failures:  # else the scenes are read on, to name all that are bad
+            yield from (_rows(task, number, at, cells, [one]) for at, one in zip(positions, each, strict=True))
+        of_month.append(together)
+    if not failures:
+        yield _rows(task, number, MONTH, cells, of_month)
+
+
+def _read_date(
+    task: ZoneTask, scenes: Sequence[StoredScene], name: str, cells: ZoneCells, failures: dict[str, FailedScene]
+) -> list[_Seen]:
+    """Return what each scene of a date shows in the zones' cells, and at last what they show together."""
+    n = len(cells.cell)
+    all_seen = [_Seen(np.full(n, np.nan, np.float32), np.zeros(n, bool)) for _ in range(len(scenes) + 1)]
+    for strip, here in _strips(task.window, cells):
+        shown: list[tuple[SceneCells, int]] = []
+        for i, scene in enumerate(scenes):
+            if found := read_scene_strip(task.month, scene, strip, bands_of(name), STATISTICS_STAGE, failures):
+                shown.append((found, i))
+        if failures or not shown:
+            continue
+        place = cells.cell[here] - (strip.row - task.window.row) * task.window.width
+        constants = constants_with(task.constants)
+        for found, i in shown:
+            value = np.where(found.is_clear, compute_index(name, found.reflectance, constants), np.float32(np.nan))
+            all_seen[i].value[here] = value.ravel()[place]
+            all_seen[i].is_present[here] = found.is_present.ravel()[place]
+        together = np.stack([all_seen[i].value[here] for _, i in shown])
+        best = best_scene([found for found, _ in shown]).ravel()[place]
+        all_seen[-1].value[here] = np.take_along_axis(together, best[None], 0)[0]
+        all_seen[-1].is_present[here] = np.logical_or.reduce([all_seen[i].is_present[here] for _, i in shown])
+    return all_seen
+
+
+def _strips(window: CellWindow, cells: ZoneCells) -> Iterator[tuple[CellWindow, NDArray[np.intp]]]:
+    """Yield pieces of a window of some millions of cells, each with which of the zones' cells are in it."""
+    height = max(1, STRIP_CELLS // window.width)
+    for row in range(0, window.height, height):
+        rows = min(height, window.height - row)
+        first, end = row * window.width, (row + rows) * window.width
+        here = np.flatnonzero((cells.cell >= first) & (cells.cell < end))
+        if len(here):
+            yield CellWindow(window.row + row, window.col, rows, window.width), here
+
+
+def _rows(task: ZoneTask, name: int, scene: int, cells: ZoneCells, seen: Sequence[_Seen]) -> pa.Table:
+    """Return the rows of one scene, or of the dates of a month together; zones that no raster reaches only of a month.
+
+    Cell by cell and in it date by date, so that the values of a zone stand side by side.
+    """
+    n_zones, n_dates = len(task.zones), len(seen)
+    nothing = np.empty((len(cells.cell), 0), np.float32)
+    values = (np.stack([one.value for one in seen], axis=1) if seen else nothing).ravel()
+    zone = np.repeat(cells.zone, n_dates)
+    is_seen = np.isfinite(values)
+    present = sum((one.is_present.astype(np.int64) for one in seen), np.zeros(len(cells.cell), np.int64))
+    total = np.bincount(cells.zone, weights=present, minlength=n_zones).astype(np.int64)
+    clear = np.bincount(zone[is_seen], minlength=n_zones)
+    found = compute_statistics(values[is_seen], zone[is_seen], n_zones, task.statistics)
+    told = np.flatnonzero((total > 0) | (scene == MONTH))
+    n, k = len(told), len(task.statistics)
+    numbers = np.array([number for number, _ in task.zones], np.int32)
+    value = np.stack([found[statistic][told] for statistic in task.statistics], axis=1).ravel()
+    columns = [
+        np.repeat(numbers[told], k), np.full(n * k, scene, np.int32), np.full(n * k, name, np.int32),
+        np.tile(np.arange(k, dtype=np.int32), n), pa.array(value, from_pandas=True),
+        np.repeat(clear[told], k), np.repeat(total[told], k), pa.nulls(n * k, pa.string()),
+    ]  # fmt: skip
+    return pa.table([pa.array(column) for column in columns], schema=COUNTED)

@@ -1,0 +1,123 @@
+"""Files that users describe zones in: polygons or points with an id, in whatever system the file states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+
+from plumewatch import storage
+from plumewatch.area_files import BESIDE_SHAPEFILE, JSON_SUFFIXES
+from plumewatch.errors import InputError, reading, some_of
+from plumewatch.zones.zone import Zone, Zones, sort_key
+
+SUFFIXES = (*JSON_SUFFIXES, ".gpkg", ".shp")
+ZONE_FILE = "a GeoPackage, Shapefile or GeoJSON of polygons or points"
+ID_COLUMNS = ("zone_id", "id", "name")
+SHAPES = ("Polygon", "MultiPolygon", "Point", "MultiPoint")
+MOST_NAMED = 10
+WHOLE_NUMBER_TEXT = ".0"
+
+Refused = Callable[[str, InputError], None]
+"""Is told the name of a zone that can't be used, and why."""
+
+
+def list_zone_files(folder: str) -> list[dict[str, str]]:
+    """Return the zone files of a folder as arguments of the job: `zones_path`; no such folder has none."""
+    if not storage.exists(folder):
+        return []
+    return [{"zones_path": file} for file in sorted(storage.list_files(folder)) if file.lower().endswith(SUFFIXES)]
+
+
+def read_zones(file: str, layer: str | None, id_column: str | None, refused: Refused) -> Zones:
+    """Return the zones of a file. Without `id_column` ids are in the first of the columns zone_id, id and name that
+    tells all features apart, else they are the features' numbers, from 1.
+
+    A polygon that crosses itself is made valid. Empty and missing geometries, lines, and features without an id or with
+    that of another one are told to `refused`, and the others go on.
+
+    Raises InputError where the file can't be read, has no coordinate system, several layers and no `layer`, no such
+    layer or column, or no zone that can be used; ServiceError where a bucket doesn't deliver it.
+    """
+    import geopandas
+    import pyogrio
+
+    if not file.lower().endswith(SUFFIXES):
+        raise InputError(file, "a file of another ending", ", ".join(SUFFIXES))
+    beside = BESIDE_SHAPEFILE if file.lower().endswith(".shp") else ()
+    with reading(file, ZONE_FILE), storage.local_copy(file, beside=beside) as local:
+        layers = [str(name) for name, kind in pyogrio.list_layers(local) if kind is not None]
+        if layer is not None and layer not in layers:
+            raise InputError(file, f"no layer {layer}", some_of(layers, MOST_NAMED))
+        if layer is None and len(layers) != 1:
+            raise InputError(file, f"{len(layers)} layers", f"--layer, one of {some_of(layers, MOST_NAMED)}")
+        frame = geopandas.read_file(local, layer=layer or layers[0])
+        if not isinstance(frame, geopandas.GeoDataFrame) or frame.crs is None:
+            raise InputError(file, "no coordinate reference system", "a file that states its CRS")
+        ids = _ids(file, frame, id_column)
+    stem = Path(file).stem
+    zones, mended = _usable(file, ids, list(frame.geometry), refused)
+    if not zones:
+        raise InputError(file, f"no usable zone among {len(ids)}", "polygons or points")
+    order = sort_key([zone.zone_id for zone in zones])
+    name = stem if len(layers) == 1 or layer is None or layer == stem else f"{stem}_{layer}"
+    return Zones(name, frame.crs, tuple(sorted(zones, key=lambda zone: order(zone.zone_id))), tuple(mended))
+
+
+def _ids(file: str, frame: Any, column: str | None) -> list[str | None]:
+    columns = [str(name) for name in frame.columns if name != frame.geometry.name]
+    if column is None:
+        column = next((name for name in ID_COLUMNS if name in columns and _tells_apart(frame[name])), None)
+    if column is None:
+        return [str(number) for number in range(1, len(frame) + 1)]
+    if column not in columns:
+        raise InputError(file, f"no column {column}", some_of(columns, MOST_NAMED) if columns else "no id column")
+    return [_id(value) for value in frame[column].tolist()]
+
+
+def _tells_apart(values: Any) -> bool:
+    return bool(values.notna().all() and values.is_unique)
+
+
+def _id(value: Any) -> str | None:
+    """An id as text: 7.0, which a column of numbers with a gap holds, is 7."""
+    if value is None or value != value or not str(value).strip():
+        return None
+    return str(value).strip().removesuffix(WHOLE_NUMBER_TEXT) if isinstance(value, float) else str(value).strip()
+
+
+def _usable(
+    file: str, ids: Sequence[str | None], shapes: Sequence[Any], refused: Refused
+) -> tuple[list[Zone], list[str]]:
+    zones: list[Zone] = []
+    seen: dict[str, int] = {}
+    mended = []
+    for number, (zone_id, shape) in enumerate(zip(ids, shapes, strict=True), 1):
+        where = f"feature {number}" if zone_id is None else f"zone {zone_id}"
+        fault = _fault(shape) if zone_id is not None else ("no id", "an id in each feature")
+        if zone_id in seen:
+            fault = (f"feature {number} has the id of feature {seen[zone_id]}", "an id of its own for each feature")
+        if fault or zone_id is None:
+            assert fault is not None
+            refused(where, InputError(f"{file}, {where}", *fault))
+            continue
+        seen[zone_id] = number
+        shape = shapely.force_2d(shape)
+        if not shape.is_valid:
+            shape = shapely.make_valid(shape, method="structure")
+            mended.append(zone_id)
+        zones.append(Zone(zone_id, shape))
+    return zones, mended
+
+
+def _fault(shape: Any) -> tuple[str, str] | None:
+    if shape is None or shape.is_empty:
+        return "an empty geometry", "a polygon or a point"
+    if shape.geom_type not in SHAPES:
+        return f"a {shape.geom_type}", "a polygon or a point"
+    if not np.isfinite(shapely.get_coordinates(shape)).all():
+        return "a coordinate that is no number", "numbers"
+    return None

@@ -1,0 +1,127 @@
+"""The job zonal_statistics on a month of scenes: against rasterstats, and against exactextract called once a raster.
+
+All count NDVI's mean, median, minimum, maximum and deviation of the same rasters; rasterstats and exactextract get NDVI
+ready made, with cloud as no data, where the job reads bands and classes and does that itself.
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import exactextract
+import geopandas
+import h3
+import numpy as np
+import rasterio
+import rasterstats
+import shapely
+from figures import Figure, time_in_turns
+from jobs import load_job
+from plumewatch.spark_session import get_spark
+from sentinel2_scenes import EPSG, NORTH, SIZE_M, WEST, write_stacked
+
+SIDE_PX, SEED = 1000, 5
+MONTH, N_POLYGONS, N_HEXAGONS = "2025-08", 71, 10_000
+ROUNDS = 3
+STATISTICS = ("mean", "median", "min", "max", "std")
+EXACT = ["mean", "median", "min", "max", "stdev"]
+LIMITS = {"rasterstats": ">= 4", "exactextract": "<= 1.5"}
+LONGEST_M, SHORTEST_M = 2500.0, 300.0
+
+
+def polygons() -> Iterator[Figure]:
+    """71 polygons of a city's size over 19 dates."""
+    rng = np.random.default_rng(SEED)
+    corners = rng.uniform((WEST, NORTH - SIDE_PX * SIZE_M), (WEST + SIDE_PX * SIZE_M, NORTH), (N_POLYGONS, 2))
+    radii = rng.uniform(SHORTEST_M, LONGEST_M, N_POLYGONS)
+    shapes = [shapely.Point(x, y).buffer(r, quad_segs=40) for (x, y), r in zip(corners, radii, strict=True)]
+    yield from _against("zones.polygons", 19, geopandas.GeoDataFrame(geometry=shapes, crs=EPSG), n_sampled=3)
+
+
+def hexagons() -> Iterator[Figure]:
+    """10,000 hexagons over 12 dates."""
+    inside = geopandas.GeoSeries(
+        [shapely.box(WEST, NORTH - SIDE_PX * SIZE_M, WEST + SIDE_PX * SIZE_M, NORTH)], crs=EPSG
+    )
+    [outline] = inside.to_crs(4326)
+    resolution = next(
+        r for r in range(15) if len(h3.h3shape_to_cells(h3.geo_to_h3shape(shapely.geometry.mapping(outline)), r)) > 9000
+    )
+    cells = h3.h3shape_to_cells(h3.geo_to_h3shape(shapely.geometry.mapping(outline)), resolution)[:N_HEXAGONS]
+    shapes = [shapely.Polygon([(x, y) for y, x in h3.cell_to_boundary(cell)]) for cell in cells]
+    frame = geopandas.GeoDataFrame(geometry=geopandas.GeoSeries(shapes, crs=4326).to_crs(EPSG))
+    yield from _against("zones.hexagons", 12, frame, n_sampled=1)
+
+
+def _against(name: str, n_dates: int, zones: Any, n_sampled: int) -> Iterator[Figure]:
+    spark = get_spark("bench")
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        zones.to_file(root / "zones.gpkg")
+        rasters = _write_month(root, n_dates)
+        job = load_job("zonal_statistics")
+        arguments = job.parse_arguments(
+            [
+                "--scenes-path", str(root / "scenes"), "--zones-path", str(root / "zones.gpkg"), "--month", MONTH,
+                "--statistics-path", str(root / "statistics"), "--index", "ndvi", "--statistics", ",".join(STATISTICS),
+            ]
+        )  # fmt: skip
+        _run(job, arguments, root)  # warm
+        own, by_exact = time_in_turns([lambda: _run(job, arguments, root), lambda: _exact(rasters, zones)], ROUNDS)
+        each = time_in_turns([partial(_rasterstats, raster, zones) for raster in rasters[:n_sampled]], 1)
+        by_rasterstats = statistics.median(each) * n_dates
+        note = f"{len(zones)} zones, {n_dates} dates of {SIDE_PX} x {SIDE_PX} cells, by date and month, local[2]"
+        yield Figure(
+            f"{name}.rasterstats", own, "s", by_rasterstats, f"rasterstats, scaled from {n_sampled} dates",
+            by_rasterstats / own, LIMITS["rasterstats"], note,
+        )  # fmt: skip
+        yield Figure(
+            f"{name}.exactextract", own, "s", by_exact, "exactextract, all dates in one call, without the month",
+            own / by_exact, LIMITS["exactextract"], note,
+        )  # fmt: skip
+    spark.stop()
+
+
+def _write_month(root: Path, n_dates: int) -> list[str]:
+    """Write stacked scenes, and the NDVI of what is clear in them as rasters; return the paths of these."""
+    rng = np.random.default_rng(SEED)
+    shape = (SIDE_PX, SIDE_PX)
+    scl = np.full(shape, 4, np.uint8)
+    scl[:200, :300] = 9
+    rasters = []
+    for number in range(1, n_dates + 1):
+        day = f"{MONTH}-{number:02d}"
+        red, nir = (rng.integers(300, 6000, shape).astype(np.uint16) for _ in range(2))
+        write_stacked(
+            root / "scenes", red, nir, scl, date=day, scene_id=f"S2A_40RDN_{day.replace('-', '')}_0_L2A",
+            further={"B04": red, "B08": nir},
+        )  # fmt: skip
+        ndvi = np.where(scl == 4, (nir * 1.0 - red) / (nir * 1.0 + red), -9.0).astype(np.float32)
+        path = root / f"ndvi_{number}.tif"
+        with rasterio.open(
+            path, "w", driver="GTiff", dtype="float32", count=1, height=SIDE_PX, width=SIDE_PX, nodata=-9.0,
+            crs=f"EPSG:{EPSG}", transform=rasterio.Affine(SIZE_M, 0, WEST, 0, -SIZE_M, NORTH), tiled=True,
+        ) as target:  # fmt: skip
+            target.write(ndvi, 1)
+        rasters.append(str(path))
+    return rasters
+
+
+def _run(job: Any, arguments: Any, root: Path) -> None:
+    shutil.rmtree(root / "statistics", ignore_errors=True)
+    if job.run(arguments).failed:
+        raise RuntimeError("scenes failed")
+
+
+def _exact(rasters: Sequence[str], zones: Any) -> None:
+    exactextract.exact_extract(list(rasters), zones, EXACT, output="pandas", strategy="feature-sequential")
+
+
+def _rasterstats(raster: str, zones: Any) -> None:
+    rasterstats.zonal_stats(zones.geometry, raster, stats=list(STATISTICS))

@@ -1,0 +1,103 @@
+"""The arithmetic of zones: which cells, which statistics, which indices."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import rasterstats
+import shapely
+from affine import Affine
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from plumewatch.errors import InputError
+from plumewatch.zonal_names import INDEX_BANDS
+from plumewatch.zones.cells import find_zone_cells
+from plumewatch.zones.indices import compute_index, constants_with, index_constants, require_bands
+from plumewatch.zones.statistics import compute_statistics
+
+NAMES = ("mean", "median", "min", "max", "std", "sum", "count", "p10", "p97.5")
+RNG = np.random.default_rng(3)
+CORNER = Affine(30.0, 0.0, 500_000.0, 0.0, -25.0, 4_500_000.0)  # cells that aren't square
+
+
+def shapes(n: int, size: int) -> list[shapely.Geometry]:
+    """Discs that overlap one another and the raster's edge, one of them with a hole, one of several parts."""
+    corners = RNG.uniform((500_000.0, 4_500_000.0 - size * 25.0), (500_000.0 + size * 30.0, 4_500_000.0), (n, 2))
+    discs = [shapely.Point(x, y).buffer(r) for (x, y), r in zip(corners, RNG.uniform(20.0, 900.0, n), strict=True)]
+    return [discs[0].difference(discs[0].centroid.buffer(15.0)), shapely.union_all(discs[1:4]), *discs[2:]]
+
+
+@given(
+    st.lists(st.integers(0, 5), max_size=60),
+    arrays(np.float32, 60, elements=st.floats(-1e6, 1e6, width=32)),
+)
+def test_statistics_are_those_of_numpy_zone_by_zone(zone: list[int], values: np.ndarray) -> None:
+    of_zone = np.array(sorted(zone), np.int32)
+    values = values[: len(zone)]
+    found = compute_statistics(values, of_zone, 6, NAMES)
+    for number in range(6):
+        own = values[of_zone == number].astype(np.float64)
+        assert found["count"][number] == len(own)
+        if not len(own):
+            assert all(np.isnan(found[name][number]) for name in NAMES if name != "count")
+            continue
+        expected = {
+            "mean": own.mean(), "median": np.median(own), "min": own.min(), "max": own.max(), "std": own.std(),
+            "sum": own.sum(), "p10": np.percentile(own, 10), "p97.5": np.percentile(own, 97.5),
+        }  # fmt: skip
+        scale = np.abs(own).max()
+        for name, value in expected.items():
+            assert found[name][number] == pytest.approx(value, rel=1e-9, abs=1e-9 * scale), name
+
+
+def test_zones_and_their_statistics_agree_with_rasterstats() -> None:
+    raster = RNG.uniform(0.01, 1.0, (70, 90)).astype(np.float32)
+    zones = shapes(25, 80)
+    cells = find_zone_cells(zones, CORNER, raster.shape)
+    found = compute_statistics(raster.ravel()[cells.cell], cells.zone, len(zones), ("mean", "median", "std", "count"))
+    expected = rasterstats.zonal_stats(
+        zones, raster, affine=CORNER, nodata=-1.0, stats=["mean", "median", "std", "count"]
+    )
+    assert sum(one["count"] for one in expected) > 5000
+    for number, one in enumerate(expected):
+        assert found["count"][number] == one["count"]
+        for name in ("mean", "median", "std"):
+            if one["count"]:
+                assert found[name][number] == pytest.approx(one[name], rel=1e-6), (number, name)
+
+
+def test_a_cell_may_be_in_several_zones_and_a_point_is_in_the_cell_around_it() -> None:
+    wide, inner = shapely.box(0, 0, 4, 4), shapely.box(1, 1, 3, 3)
+    cells = find_zone_cells(
+        [inner, shapely.Polygon(), wide, shapely.Point(3.5, 0.5)], Affine(1, 0, 0, 0, -1, 4), (4, 4)
+    )
+    assert cells.sizes.tolist() == [4, 0, 16, 1]
+    assert cells.cell[cells.starts[3]] == 15
+
+
+@pytest.mark.parametrize("name", INDEX_BANDS)
+def test_an_index_follows_its_equation_and_is_nan_without_data(name: str) -> None:
+    bands = {band: np.float32([0.5, 0.6, np.nan]) - i / 5 for i, band in enumerate(INDEX_BANDS[name])}
+    found = compute_index(name, bands, index_constants())
+    one, other = (np.float64(bands[band][:2]) for band in INDEX_BANDS[name][:2])
+    if name == "evi":
+        expected = 2.5 * (one - other) / (one + 6 * other - 7.5 * np.float64(bands["B02"][:2]) + 1)
+    else:
+        expected = (one - other) / (one + other)
+    assert found[:2] == pytest.approx(expected, rel=1e-6) and np.isnan(found[2])
+
+
+def test_constants_are_set_by_name_and_dark_ground_divides_by_nothing() -> None:
+    dark = {"B08": np.zeros(1, np.float32), "B04": np.zeros(1, np.float32)}
+    assert compute_index("ndvi", dark, index_constants())[0] == 0.0
+    assert np.isnan(compute_index("ndvi", dark, constants_with(["eps=0"]))[0])
+    assert constants_with(["G=2", "C1=5"]).evi.C1 == 5.0
+    for odd in ("G", "G=x", "X=1", "L=inf"):
+        with pytest.raises(ValueError):
+            constants_with([odd])
+
+
+def test_a_missing_band_is_named() -> None:
+    with pytest.raises(InputError, match=r"a\.tif.*evi needs B02.*bands"):
+        require_bands("evi", ["B04", "B08"], "a.tif")

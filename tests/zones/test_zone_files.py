@@ -1,0 +1,100 @@
+"""Files of zones: each odd one has its outcome, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas
+import h3
+import numpy as np
+import pytest
+import shapely
+from known_zones import write_zones
+from plumewatch.errors import InputError
+from plumewatch.zones.hexagons import hexagons_over
+from plumewatch.zones.zone_files import read_zones
+
+BOW_TIE = shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
+
+
+def refuse(where: str, error: InputError) -> None:
+    raise AssertionError(f"{where}: {error}")
+
+
+@pytest.mark.parametrize("ending", ["gpkg", "geojson", "shp"])
+def test_each_format_gives_its_zones_in_the_order_of_their_numbers(tmp_path: Path, ending: str) -> None:
+    crs = 4326 if ending == "geojson" else 32640
+    shapes = {n: shapely.box(n, 0, n + 1, 1) for n in (10, 9, 2)}
+    zones = read_zones(str(write_zones(tmp_path / f"fields.{ending}", shapes, crs=crs)), None, "zone", refuse)
+    assert [zone.zone_id for zone in zones.zones] == ["2", "9", "10"]
+    assert zones.name == "fields" and zones.crs.to_epsg() == crs
+    numbered = read_zones(str(tmp_path / f"fields.{ending}"), None, None, refuse)
+    assert [zone.zone_id for zone in numbered.zones] == ["1", "2", "3"]
+
+
+def test_odd_zones_are_named_and_the_others_go_on(tmp_path: Path) -> None:
+    circle = shapely.Point(0, 0).buffer(9).segmentize(0.0005)
+    shapes = {
+        "bow": BOW_TIE, "empty": shapely.Polygon(), "line": shapely.LineString([(0, 0), (1, 1)]), "round": circle,
+        "many": shapely.MultiPolygon([shapely.box(0, 0, 1, 1), shapely.box(3, 3, 4, 4)]), "point": shapely.Point(1, 1),
+        "hole": shapely.box(0, 0, 9, 9).difference(shapely.box(3, 3, 4, 4)), None: shapely.box(0, 0, 1, 1),
+    }  # fmt: skip
+    path = tmp_path / "odd.gpkg"
+    frame = geopandas.GeoDataFrame(
+        {"zone": [*shapes, "many"]}, geometry=[*shapes.values(), shapely.box(5, 5, 6, 6)], crs=32640
+    )
+    frame.to_file(path)
+    refused: dict[str, str] = {}
+    zones = read_zones(str(path), None, "zone", lambda where, error: refused.update({where: str(error)}))
+    assert [zone.zone_id for zone in zones.zones] == ["bow", "hole", "many", "point", "round"]
+    assert zones.mended == ("bow",) and zones.zones[0].shape.area == pytest.approx(2.0)
+    assert len(shapely.get_coordinates(zones.zones[-1].shape)) > 100_000
+    assert set(refused) == {"zone empty", "zone line", "zone many", "feature 8"}
+    for where, word in {"zone empty": "empty", "zone line": "LineString", "feature 8": "no id"}.items():
+        assert str(path) in refused[where] and word in refused[where]
+    assert "feature 9 has the id of feature 5" in refused["zone many"]
+
+
+def test_files_that_cannot_be_used_are_refused_by_name(tmp_path: Path) -> None:
+    box = {"a": shapely.box(0, 0, 1, 1)}
+    no_crs = tmp_path / "no_crs.shp"
+    geopandas.GeoDataFrame({"zone": ["a"]}, geometry=[box["a"]]).to_file(no_crs)
+    two = write_zones(tmp_path / "two.gpkg", box, layer="one")
+    write_zones(two, box, layer="other")
+    (tmp_path / "broken.gpkg").write_bytes(b"SQLite format 3\0 no more")
+    cases = {
+        (no_crs, None, None): "no coordinate reference system",
+        (two, None, None): "2 layers.*--layer",
+        (two, "third", None): "no layer third.*one, other",
+        (two, "one", "name"): "no column name.*zone",
+        (tmp_path / "broken.gpkg", None, None): "GeoPackage",
+        (tmp_path / "absent.gpkg", None, None): "not readable",
+        (tmp_path / "table.csv", None, None): "another ending",
+    }
+    for (file, layer, column), said in cases.items():
+        with pytest.raises(InputError, match=said) as caught:
+            read_zones(str(file), layer, column, refuse)
+        assert file.name in str(caught.value)
+    assert read_zones(str(two), "other", None, refuse).name == "two_other"
+
+
+def test_hexagons_cover_an_outline_and_none_is_beside_it() -> None:
+    outline = shapely.box(57.0, 24.0, 57.1, 24.1)
+    zones = hexagons_over([outline], 8, 20.0)
+    shapes = [zone.shape for zone in zones.zones]
+    assert zones.name == "h3_8" and shapely.union_all(shapes).buffer(1e-9).contains(outline)
+    assert all(shape.intersects(outline) for shape in shapes)
+    for longitude, latitude in np.random.default_rng(1).uniform((57.0, 24.0), (57.1, 24.1), (50, 2)):
+        [own] = [zone.zone_id for zone in zones.zones if zone.shape.contains(shapely.Point(longitude, latitude))]
+        assert own == h3.latlng_to_cell(latitude, longitude, 8)
+
+
+def test_hexagons_over_180_degrees_are_in_one_piece_and_too_small_or_many_are_refused() -> None:
+    sides = [shapely.box(179.9, -17.0, 180.0, -16.9), shapely.box(-180.0, -17.0, -179.9, -16.9)]
+    zones = hexagons_over(sides, 7, 20.0)
+    assert all(zone.shape.bounds[2] - zone.shape.bounds[0] < 1.0 for zone in zones.zones)
+    assert any(zone.shape.bounds[2] > 180.0 for zone in zones.zones)
+    with pytest.raises(InputError, match=r"hexagons of.*larger than a cell"):
+        hexagons_over(sides, 13, 20.0)
+    with pytest.raises(InputError, match="at most 1000000"):
+        hexagons_over([shapely.box(0, 0, 40, 40)], 9, 20.0)
