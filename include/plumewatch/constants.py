@@ -21,6 +21,8 @@ HOURS_PER_YEAR = 8760.0  # 365 days: inventories give tonnes per calendar year
 MEDIAN_OF_ABSOLUTE_NORMAL = 0.6744897501960817  # median of |x| of a standard normal x
 MAD_TO_SIGMA = round(1.0 / MEDIAN_OF_ABSOLUTE_NORMAL, 4)  # 1.4826, with which the methane model was fitted
 LOWEST_BYTES_S = 1000.0  # of a transfer: `minrate` of dnf.conf(5), which also gives up one that is slower
+LISTED = "plumewatch:listed"
+"""Of an asset that a bucket's listing shows, and not what the catalogue says of the product (`catalogues/odata.py`)."""
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 """The folder that holds include/; where the library is installed as a wheel, the place of the wheel: set paths then."""

@@ -18,6 +18,7 @@ from plumewatch import http
 from plumewatch.areas import grid_of
 from plumewatch.catalogues import odata
 from plumewatch.catalogues.services import catalogue_of
+from plumewatch.constants import LISTED
 from plumewatch.errors import ConfigurationError, InputError, ServiceError
 from plumewatch.sentinel2.item_bands import read_bands
 from plumewatch.sentinel2.scene import content_of
@@ -180,5 +181,5 @@ def test_make_check_asks_it(url: str) -> None:
 
 def test_what_a_listing_adds_is_no_other_content() -> None:
     said = {"id": "a", "properties": {}, "assets": {"product": {"href": "s3://eodata/a.SAFE"}}}
-    listed = {**said["assets"], "B11_20m": {"href": "s3://eodata/a.SAFE/b.jp2", odata.LISTED: True}}
+    listed = {**said["assets"], "B11_20m": {"href": "s3://eodata/a.SAFE/b.jp2", LISTED: True}}
     assert content_of(said) == content_of({**said, "assets": listed})

@@ -19,6 +19,7 @@ import shapely
 
 from plumewatch.catalogues.catalogue import without_endless_pages
 from plumewatch.catalogues.data_space import BUCKET
+from plumewatch.constants import LISTED
 from plumewatch.errors import InputError, ServiceError, reading, redact
 from plumewatch.geodesy import split_at_180
 from plumewatch.http import MAX_MESSAGE, SEARCH_TIMEOUT_S, http_session, no_answer
@@ -37,10 +38,6 @@ OF_PRODUCT = re.compile(
     r"/GRANULE/[^/]+/(?:IMG_DATA/(?:R\d+m/)?(?:L2A_)?T\w+_(?P<band>B\d[\dA]|SCL)_(?P<size>\d\dm)\.jp2"
     r"|QI_DATA/MSK_(?P<cloud>CLD)PRB_20m\.jp2|(?P<metadata>MTD_TL\.xml))$"
 )
-LISTED = "plumewatch:listed"
-"""Of an asset that a bucket's listing shows, and not what the catalogue says of the product."""
-
-
 UNREADABLE = "plumewatch:unreadable"
 """Of an item, why its product can't be one: the others of the search go on."""
 

@@ -13,7 +13,7 @@ from typing import Any
 import shapely
 from shapely.geometry import shape
 
-from plumewatch.constants import SENTINEL2_HALF_ORBIT_S
+from plumewatch.constants import LISTED, SENTINEL2_HALF_ORBIT_S
 from plumewatch.errors import InputError, reading
 from plumewatch.geodesy import split_at_180
 from plumewatch.keys import is_file_name
@@ -27,8 +27,6 @@ CHANGED = ("updated", "published", "created")
 NO_CONTENT = ("updated", "datetime")
 """Properties that may be others though nothing has changed: some catalogues state as `updated` when they were asked."""
 OF_FILE = ("file:checksum", "checksum:multihash", "checksum", "file:size")
-LISTED = "plumewatch:listed"
-"""Of an asset that a bucket's listing shows, and not what the catalogue says of the product: `catalogues/odata.py`."""
 PLATFORM = re.compile(r"sentinel-2[a-z]")
 ZONE_DEG, FIRST_MERIDIAN_DEG, DEGREES_PER_HOUR = 6, -183, 15.0  # of UTM: zone 1 has its meridian at 177 W
 
