@@ -61,9 +61,11 @@ def shapes_on(grid: Grid, zones: Sequence[Zone], crs: CRS) -> list[Any]:
         return []
     around = outline_of(grid).buffer(AROUND_DEG)
     west, _, east, _ = around.bounds
-    shapes = shapes_in(zones, crs, CRS.from_epsg(grid.epsg))
-    for place, shape in enumerate(lonlat_shapes(zones, crs)):
-        if shape is not None and (shape.bounds[0] < west - FAR_DEG or shape.bounds[2] > east + FAR_DEG):
+    shapes, lonlat = shapes_in(zones, crs, CRS.from_epsg(grid.epsg)), shapes_in(zones, crs, WGS84)
+    bounds = shapely.bounds(lonlat)
+    is_near = (bounds[:, 0] >= west - FAR_DEG) & (bounds[:, 2] <= east + FAR_DEG)
+    for place in np.flatnonzero(~is_near):
+        if (shape := _within_180(lonlat[place])) is not None:
             part = geopandas.GeoSeries([shapely.intersection(shapely.make_valid(shape), around)], crs=WGS84)
             [shapes[place]] = part.to_crs(CRS.from_epsg(grid.epsg))
     return shapes
