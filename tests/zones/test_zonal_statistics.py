@@ -23,6 +23,11 @@ from plumewatch import storage
 from plumewatch.errors import InputError
 from plumewatch.failures import NothingDone
 from plumewatch.tables import FAILED_SCENES
+from plumewatch.zones.months import COUNTED
+from plumewatch.zones.partition import ZonePartition, rows_of
+from plumewatch.zones.plan import Counting
+from plumewatch.zones.zone import Zone, Zones
+from pyproj import CRS
 from sentinel2_scenes import EPSG, NORTH, SIZE_M, WEST
 
 from tools.checkout import CHECKOUT
@@ -157,6 +162,20 @@ def test_some_zones_are_counted_anew_and_the_others_stay(
         count(*options, "--start-from", "3")
     with pytest.raises(InputError, match="finished zones of"):
         count(*options[:-1], "b08", "--start-from", "2")
+
+
+def test_a_run_of_other_indices_leaves_no_rows_of_the_former_beside_its_own(tmp_path: Path) -> None:
+    zones = Zones("fields", CRS.from_epsg(EPSG), tuple(Zone(name, shape) for name, shape in ZONES.items()))
+
+    def write(name: str, n_counted: int) -> set[tuple[str, str]]:
+        counting = Counting((name,), ("mean",))
+        partition = ZonePartition(str(tmp_path / "zonal_statistics"), "2025-08", zones, counting, ())
+        rows = rows_of(COUNTED.empty_table(), range(n_counted), zones, [], counting)
+        partition.write(rows, partition.read(), range(n_counted, 3), [])
+        return {(row["zone_id"], row["band_or_index"]) for row in partition.read().to_pylist()}
+
+    assert write("ndvi", 3) == write("ndvi", 2) == {("1", "ndvi"), ("2", "ndvi"), ("10", "ndvi")}
+    assert write("b08", 2) == {("1", "b08"), ("2", "b08")}  # and ended before the third
 
 
 def test_a_run_that_is_killed_leaves_whole_zones_and_goes_on(

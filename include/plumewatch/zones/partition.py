@@ -78,9 +78,10 @@ class ZonePartition:
         return storage.partition_path(self.root, self._keys)
 
     def read(self) -> pa.Table:
-        """Return the rows that are stored.
+        """Return the rows that are stored; none of other indices or statistics than are counted now.
 
-        Raises InputError where some of them are to stay and are of other indices or statistics than are counted now.
+        A partition is of one kind at any time, also where a run is ended. Raises InputError where some of them are to
+        stay, and are of another.
         """
         manifest = storage.read_manifest(self.path)
         if manifest is None:
@@ -89,6 +90,8 @@ class ZonePartition:
         if self.kept and stated != self._settings:
             allowed = f"{self._settings}, or a run over all zones"
             raise InputError(self.path, f"finished zones of {stated}", allowed)
+        if stated != self._settings:
+            return ZONAL_STATISTICS.empty()
         return storage.read_table(ZONAL_STATISTICS, self.path).select(ZONAL_STATISTICS.schema.names)
 
     def write(self, counted: pa.Table, stored: pa.Table, left: Collection[int], inputs: Collection[str]) -> None:
