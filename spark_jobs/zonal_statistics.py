@@ -256,7 +256,8 @@ def _count_all(
 ) -> pa.Table:
     """Count the wanted zones in the order of their ids, publish each large share, and return all rows.
 
-    A scene that turns out to be bad is left out of the whole month: then all is counted anew.
+    A scene that turns out to be bad is left out of the whole month: then all is counted anew. Where none is left
+    nothing is published.
     """
     stored = partition.read()
     area_of = _areas_of(spark, work, wanted)
@@ -268,6 +269,8 @@ def _count_all(
             numbers, left = wanted[wave.start : wave.stop], wanted[wave.stop :]
             counted = _counted(spark, _tasks(work, numbers, area_of, shapes))
             if _note_bad_scenes(work, counted):
+                if not work.inputs:
+                    raise NothingDone([work.failures[item] for item in sorted(work.counting.bad)])
                 break
             named = rows_of(counted, numbers, work.zones, work.scene_ids, work.counting)
             rows = pa.concat_tables([rows, named])

@@ -72,9 +72,11 @@ def read_area_months(
     for paths in list_scenes(scenes_path):
         if paths.date.startswith(month):
             try:
-                by_area.setdefault(paths.area, []).append(read_scene(paths))
+                scene = read_scene(paths)
             except (PlumewatchError, OSError) as error:
                 failures[paths.item] = _failure_of(error, paths, stage)
+            else:
+                by_area.setdefault(paths.area, []).append(scene)
     areas = _areas(areas_paths)
     months: dict[str, AreaMonth] = {}
     n_scenes = 0
