@@ -36,11 +36,11 @@ from plumewatch.zones.exports import month_table, write_csv, write_geopackage
 from plumewatch.zones.hexagons import RESOLUTIONS, hexagons_over
 from plumewatch.zones.indices import constants_with, require_bands
 from plumewatch.zones.months import COUNTED, COUNTED_DDL, ZoneTask, count_zones
+from plumewatch.zones.outlines import lonlat_shapes, outline_of, shapes_on
 from plumewatch.zones.partition import ZonePartition, rows_of
-from plumewatch.zones.plan import WAVE_CELLS, Counting, lonlat_shapes, outline_of, plan_zone_tasks, shapes_in, waves
+from plumewatch.zones.plan import WAVE_CELLS, Counting, plan_zone_tasks, waves
 from plumewatch.zones.zone import Zones, sort_key
 from plumewatch.zones.zone_files import read_zones
-from pyproj import CRS
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import broadcast, expr
 
@@ -212,29 +212,27 @@ def _counting(arguments: argparse.Namespace, months: dict[str, AreaMonth]) -> Co
     return Counting(names, tuple(dict.fromkeys(arguments.statistics)), tuple(arguments.index_constants))
 
 
-def _areas_of(spark: SparkSession, work: _Work, wanted: Sequence[int]) -> dict[int, str]:
-    """The area on whose grid each zone is counted; those outside of all have none, and are named."""
-    chosen = [work.zones.zones[number] for number in wanted]
-    outlines = lonlat_shapes(chosen, work.zones.crs)
-    zones = [(number, shapely.to_wkb(outline)) for number, outline in zip(wanted, outlines, strict=True)]
+def _areas_of(spark: SparkSession, work: _Work, outlines: dict[int, Any]) -> dict[int, str]:
+    """The area on whose grid each zone is counted, by its outline in degrees; those outside of all are named."""
+    zones = [(number, shapely.to_wkb(outline)) for number, outline in outlines.items()]
     grids = [(area, shapely.to_wkb(outline_of(month.grid))) for area, month in work.months.items()]
     held = join_zones(
         spark.createDataFrame(zones, "number int, outline binary"),
         spark.createDataFrame(grids, "area string, outline binary"),
     ).toArrow()
     found = dict(zip(held["number"].to_pylist(), held["area"].to_pylist(), strict=True))
-    if outside := [work.zones.zones[number].zone_id for number in wanted if number not in found]:
+    if outside := [work.zones.zones[number].zone_id for number in outlines if number not in found]:
         log.warning("outside of all scenes: zones %s", some_of(outside, MOST_NAMED))
     return found
 
 
-def _shapes(work: _Work, area_of: dict[int, str]) -> dict[int, Any]:
+def _shapes(work: _Work, area_of: dict[int, str], outlines: dict[int, Any]) -> dict[int, Any]:
     """The shapes of the zones that are met, in the system of their area's grid."""
     found: dict[int, Any] = {}
     for area, month in work.months.items():
         numbers = [number for number, held_by in area_of.items() if held_by == area]
         zones = [work.zones.zones[number] for number in numbers]
-        shapes = shapes_in(zones, work.zones.crs, CRS.from_epsg(month.grid.epsg))
+        shapes = shapes_on(month.grid, zones, work.zones.crs, [outlines[number] for number in numbers])
         found |= dict(zip(numbers, shapes, strict=True))
     return found
 
@@ -260,8 +258,10 @@ def _count_all(
     nothing is published.
     """
     stored = partition.read()
-    area_of = _areas_of(spark, work, wanted)
-    shapes = _shapes(work, area_of)
+    chosen = [work.zones.zones[number] for number in wanted]
+    outlines = dict(zip(wanted, lonlat_shapes(chosen, work.zones.crs), strict=True))
+    area_of = _areas_of(spark, work, outlines)
+    shapes = _shapes(work, area_of, outlines)
     weights = [1.0] * len(wanted) if zones_at_once else _weights(work, wanted, area_of, shapes)
     while True:
         rows, n_bad = ZONAL_STATISTICS.empty(), len(work.counting.bad)

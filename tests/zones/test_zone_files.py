@@ -55,6 +55,17 @@ def test_odd_zones_are_named_and_the_others_go_on(tmp_path: Path) -> None:
     assert "feature 9 has the id of feature 5" in refused["zone many"]
 
 
+def test_a_polygon_without_area_is_refused_and_a_part_without_any_holds_no_cell(tmp_path: Path) -> None:
+    flat = shapely.Polygon([(0, 0), (4, 4), (8, 8), (0, 0)])
+    shapes = {"flat": flat, "part": shapely.MultiPolygon([shapely.box(20, 20, 22, 22), flat])}
+    refused: dict[str, str] = {}
+    path = write_zones(tmp_path / "flat.gpkg", shapes)
+    zones = read_zones(str(path), None, "zone", lambda where, error: refused.update({where: str(error)}))
+    assert list(refused) == ["zone flat"] and "without area" in refused["zone flat"]
+    [part] = zones.zones
+    assert part.shape.geom_type == "Polygon" and part.shape.area == 4.0
+
+
 def test_files_that_cannot_be_used_are_refused_by_name(tmp_path: Path) -> None:
     box = {"a": shapely.box(0, 0, 1, 1)}
     no_crs = tmp_path / "no_crs.shp"

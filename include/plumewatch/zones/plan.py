@@ -9,17 +9,12 @@ from typing import Any
 
 import numpy as np
 import shapely
-from pyproj import CRS
 
-from plumewatch.geodesy import split_at_180
-from plumewatch.models import Grid
 from plumewatch.sentinel2.pixel_plan import WINDOW_PX
 from plumewatch.sentinel2.pixels import CellWindow
 from plumewatch.zones.area_months import AreaMonth
 from plumewatch.zones.months import ZoneTask
-from plumewatch.zones.zone import Zone
 
-WGS84 = CRS.from_epsg(4326)
 WAVE_CELLS = 200_000_000  # of all dates and indices: half a minute of two cores, after which is published
 
 log = logging.getLogger(__name__)
@@ -37,33 +32,6 @@ class Counting:
     """Constants of indices that are set."""
     bad: set[str] = field(default_factory=set)
     """Items of scenes that turned out to be bad, and are left out of the whole month."""
-
-
-def shapes_in(zones: Sequence[Zone], crs: CRS, wanted: CRS) -> list[Any]:
-    """Return the shapes (shapely) of zones of system `crs` in another one, corner by corner."""
-    import geopandas
-
-    shapes = geopandas.GeoSeries([zone.shape for zone in zones], crs=crs)
-    return list(shapes.to_crs(wanted))
-
-
-def lonlat_shapes(zones: Sequence[Zone], crs: CRS) -> list[Any]:
-    """Return the shapes in degrees, in two pieces where they lie over 180 degrees."""
-    found = []
-    for shape in shapes_in(zones, crs, WGS84):
-        west, _, east, _ = shape.bounds
-        found.append(split_at_180(shape) if west < -180.0 or east > 180.0 or east - west > 180.0 else shape)
-    return found
-
-
-def outline_of(grid: Grid) -> Any:
-    """Return the outline of a grid in degrees, in two pieces over 180 degrees."""
-    import geopandas
-
-    box = shapely.segmentize(shapely.box(*grid.bounds), max(grid.width, grid.height) * grid.resolution_m / 20)
-    [outline] = geopandas.GeoSeries([box], crs=CRS.from_epsg(grid.epsg)).to_crs(WGS84)
-    west, _, east, _ = outline.bounds
-    return split_at_180(outline) if east - west > 180.0 else outline
 
 
 def waves(cells: Sequence[float], most: float) -> Iterator[range]:

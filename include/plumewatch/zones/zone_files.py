@@ -58,8 +58,9 @@ def read_zones(file: str, layer: str | None, id_column: str | None, refused: Ref
         if not isinstance(frame, geopandas.GeoDataFrame) or frame.crs is None:
             raise InputError(file, "no coordinate reference system", "a file that states its CRS")
         ids = _ids(file, frame, id_column)
+        is_on_earth = _is_on_earth(frame.geometry)
     stem = Path(file).stem
-    zones, mended = _usable(file, ids, list(frame.geometry), refused)
+    zones, mended = _usable(file, ids, list(frame.geometry), is_on_earth, refused)
     if not zones:
         raise InputError(file, f"no usable zone among {len(ids)}", "polygons or points")
     order = sort_key([zone.zone_id for zone in zones])
@@ -90,14 +91,14 @@ def _id(value: Any) -> str | None:
 
 
 def _usable(
-    file: str, ids: Sequence[str | None], shapes: Sequence[Any], refused: Refused
+    file: str, ids: Sequence[str | None], shapes: Sequence[Any], is_on_earth: Sequence[bool], refused: Refused
 ) -> tuple[list[Zone], list[str]]:
     zones: list[Zone] = []
     seen: dict[str, int] = {}
     mended = []
-    for number, (zone_id, shape) in enumerate(zip(ids, shapes, strict=True), 1):
+    for number, (zone_id, shape, is_there) in enumerate(zip(ids, shapes, is_on_earth, strict=True), 1):
         where = f"feature {number}" if zone_id is None else f"zone {zone_id}"
-        fault = _fault(shape) if zone_id is not None else ("no id", "an id in each feature")
+        fault = _fault(shape, is_there) if zone_id is not None else ("no id", "an id in each feature")
         if zone_id in seen:
             fault = (f"feature {number} has the id of feature {seen[zone_id]}", "an id of its own for each feature")
         if fault or zone_id is None:
@@ -107,17 +108,30 @@ def _usable(
         seen[zone_id] = number
         shape = shapely.force_2d(shape)
         if not shape.is_valid:
-            shape = shapely.make_valid(shape, method="structure")
+            shape = shapely.make_valid(shape, method="structure", keep_collapsed=False)
+            if shape.is_empty:
+                refused(where, InputError(f"{file}, {where}", "a polygon without area", "a polygon or a point"))
+                continue
             mended.append(zone_id)
         zones.append(Zone(zone_id, shape))
     return zones, mended
 
 
-def _fault(shape: Any) -> tuple[str, str] | None:
+def _is_on_earth(shapes: Any) -> list[bool]:
+    """Whether all corners of each shape have a longitude and a latitude."""
+    west, south, east, north = shapes.to_crs(4326).bounds.to_numpy().T
+    is_there: list[bool] = ((west >= -360.0) & (east <= 360.0) & (south >= -90.0) & (north <= 90.0)).tolist()
+    return is_there
+
+
+def _fault(shape: Any, is_on_earth: bool) -> tuple[str, str] | None:
     if shape is None or shape.is_empty:
         return "an empty geometry", "a polygon or a point"
     if shape.geom_type not in SHAPES:
         return f"a {shape.geom_type}", "a polygon or a point"
     if not np.isfinite(shapely.get_coordinates(shape)).all():
         return "a coordinate that is no number", "numbers"
+    if not is_on_earth:
+        west, south, east, north = shape.bounds
+        return f"corners from {west:g}, {south:g} to {east:g}, {north:g}", "places on the earth in the file's own CRS"
     return None
