@@ -60,30 +60,40 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     zones.add_argument("--h3-resolution", type=resolution, help="hexagons of H3 over the scenes")
     parser.add_argument("--layer", help="layer of the file, where it has several")
     parser.add_argument("--zone-id-column", help="column of the zones' ids (default: numbers of the features, from 1)")
-    parser.add_argument("--zone-id", nargs="+", help="only these zones; the stored rows of others are kept")
+    parser.add_argument(
+        "--zone-id", nargs="+", action="extend", help="only these zones; the stored rows of others are kept"
+    )
     parser.add_argument("--start-from", help="only this zone and those after it; the stored rows of others are kept")
     parser.add_argument("--month", type=jobs.month, required=True, help="YYYY-MM")
     parser.add_argument("--statistics-path", required=True, help="root of the table zonal_statistics")
     parser.add_argument(
-        "--index", nargs="+", default=[], help=f"{', '.join(INDEX_BANDS)}, or bands (b04); default: the scenes' bands"
+        "--index",
+        nargs="+",
+        action="extend",
+        default=[],
+        help=f"{', '.join(INDEX_BANDS)}, or bands (b04); default: the scenes' bands",
     )
     parser.add_argument(
         "--statistics", default=",".join(DEFAULT_STATISTICS), help=f"{ALLOWED_STATISTICS} (default: %(default)s)"
     )
-    parser.add_argument("--index-constants", nargs="+", default=[], help="such as L=0.5 eps=0 (default: the project's)")
-    parser.add_argument("--areas-path", nargs="+", help="areas of interest: what counts as clear in each")
+    parser.add_argument(
+        "--index-constants", nargs="+", action="extend", default=[], help="such as L=0.5 eps=0 (default: the project's)"
+    )
+    parser.add_argument(
+        "--areas-path", nargs="+", action="extend", help="areas of interest: what counts as clear in each"
+    )
     count = jobs.number(int, lambda n: n >= 1, "a whole number of at least 1")
     parser.add_argument("--zones-at-once", type=count, help="publish after so many (default: by their number of cells)")
     parser.add_argument("--geopackage-path", help="file for the month: a zone a row, with its outline")
     parser.add_argument("--csv-path", help="file for the month: a zone a row")
     jobs.add_run_arguments(parser)
     arguments = parser.parse_args(argv)
-    arguments.index = [name.lower() for text in arguments.index for name in text.split(",") if name]
-    arguments.statistics = [name for name in arguments.statistics.lower().split(",") if name]
+    arguments.index, indices = _names(arguments.index), f"{', '.join(INDEX_BANDS)}, or bands as b04"
+    arguments.statistics = _names([arguments.statistics])
     if odd := [name for name in arguments.index if name not in INDEX_BANDS and not _is_band(name)]:
-        parser.error(f"--index {', '.join(odd)}; allowed: {', '.join(INDEX_BANDS)}, or bands as b04")
+        parser.error(f"--index {', '.join(map(repr, odd))}; allowed: {indices}")
     if odd := [name for name in arguments.statistics if not is_statistic(name)]:
-        parser.error(f"--statistics {', '.join(odd)}; allowed: {ALLOWED_STATISTICS}")
+        parser.error(f"--statistics {', '.join(map(repr, odd))}; allowed: {ALLOWED_STATISTICS}")
     try:
         constants_with(arguments.index_constants)
     except ValueError as error:
@@ -93,6 +103,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     if arguments.h3_resolution is not None and (arguments.layer or arguments.zone_id_column):
         parser.error("--h3-resolution with --layer or --zone-id-column; allowed: those with --zones-path")
     return arguments
+
+
+def _names(texts: Sequence[str]) -> list[str]:
+    """Names between commas, in small letters; an empty one stays, as no name is none of those allowed."""
+    return [name.strip().lower() for text in texts for name in text.split(",")]
 
 
 def _is_band(name: str) -> bool:

@@ -220,6 +220,8 @@ def test_a_month_without_scenes_does_nothing_and_an_index_without_its_band_is_an
         (["--index-constants", "G=much"], "NAME=number"),
         (["--zone-id", "1", "--start-from", "2"], "one of them"),
         (["--month", "2025-8"], "YYYY-MM"),
+        (["--statistics", ","], "--statistics '', ''"),
+        (["--index", "ndvi,"], "--index ''"),
     ],
 )
 def test_bad_arguments_end_with_2(
@@ -229,6 +231,15 @@ def test_bad_arguments_end_with_2(
     with pytest.raises(SystemExit) as ended:
         zonal_job.parse_arguments(argv)
     assert ended.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_names_given_twice_and_with_spaces_all_count(zonal_job: Any) -> None:
+    argv = ["--scenes-path", "s", "--zones-path", "z.gpkg", "--month", "2025-08", "--statistics-path", "t"]
+    argv += ["--index", "NDVI, b04", "--index", "evi", "--zone-id", "1", "--zone-id", "2", "--statistics", "mean, P90"]
+    found = zonal_job.parse_arguments([*argv, "--index-constants", "L=0", "--index-constants", "G=2"])
+    assert found.index == ["ndvi", "b04", "evi"] and found.zone_id == ["1", "2"]
+    assert found.statistics == ["mean", "p90"] and found.index_constants == ["L=0", "G=2"]
+    assert zonal_job.parse_arguments(argv[:8]).index == []
 
 
 def test_a_zone_of_two_areas_is_counted_on_the_one_that_holds_most_of_it(

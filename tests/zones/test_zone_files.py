@@ -7,11 +7,14 @@ from pathlib import Path
 import geopandas
 import h3
 import numpy as np
+import pandas as pd
+import pyogrio
 import pytest
 import shapely
 from known_zones import write_zones
 from plumewatch.errors import InputError
 from plumewatch.zones.hexagons import hexagons_over
+from plumewatch.zones.zone import sort_key
 from plumewatch.zones.zone_files import read_zones
 
 BOW_TIE = shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
@@ -66,6 +69,20 @@ def test_a_polygon_without_area_is_refused_and_a_part_without_any_holds_no_cell(
     assert part.shape.geom_type == "Polygon" and part.shape.area == 4.0
 
 
+def test_numbers_as_ids_keep_their_digits_and_their_order(tmp_path: Path) -> None:
+    long = 2**53 + 1  # the first whole number that no 64-bit float is
+    ids = pd.array([long, long - 1, None, 5], dtype="Int64")
+    boxes = [shapely.box(i, 0, i + 1, 1) for i in range(4)]
+    path = tmp_path / "long.gpkg"
+    geopandas.GeoDataFrame({"zone": ids, "number": [1e16, 1e22, 2.5, 7.0]}, geometry=boxes, crs=32640).to_file(path)
+    refused: list[str] = []
+    zones = read_zones(str(path), None, "zone", lambda where, error: refused.append(where))
+    assert [zone.zone_id for zone in zones.zones] == ["5", str(long - 1), str(long)] and refused == ["feature 3"]
+    floats = read_zones(str(path), None, "number", refuse)
+    assert {zone.zone_id for zone in floats.zones} == {"2.5", "7", "1" + 16 * "0", "1" + 22 * "0"}
+    assert sorted(["8" * 5000, "010", "9"], key=sort_key(["8" * 5000, "010", "9"])) == ["9", "010", "8" * 5000]
+
+
 def test_files_that_cannot_be_used_are_refused_by_name(tmp_path: Path) -> None:
     box = {"a": shapely.box(0, 0, 1, 1)}
     no_crs = tmp_path / "no_crs.shp"
@@ -73,6 +90,8 @@ def test_files_that_cannot_be_used_are_refused_by_name(tmp_path: Path) -> None:
     two = write_zones(tmp_path / "two.gpkg", box, layer="one")
     write_zones(two, box, layer="other")
     (tmp_path / "broken.gpkg").write_bytes(b"SQLite format 3\0 no more")
+    table = tmp_path / "rows.gpkg"
+    pyogrio.write_dataframe(pd.DataFrame({"zone": [1]}), table, layer="rows")
     cases = {
         (no_crs, None, None): "no coordinate reference system",
         (two, None, None): "2 layers.*--layer",
@@ -80,6 +99,7 @@ def test_files_that_cannot_be_used_are_refused_by_name(tmp_path: Path) -> None:
         (two, "one", "name"): "no column name.*zone",
         (tmp_path / "broken.gpkg", None, None): "GeoPackage",
         (tmp_path / "absent.gpkg", None, None): "not readable",
+        (table, None, None): "no layer with geometries",
         (tmp_path / "table.csv", None, None): "another ending",
     }
     for (file, layer, column), said in cases.items():

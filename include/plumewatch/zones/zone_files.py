@@ -19,7 +19,6 @@ ZONE_FILE = "a GeoPackage, Shapefile or GeoJSON of polygons or points"
 ID_COLUMNS = ("zone_id", "id", "name")
 SHAPES = ("Polygon", "MultiPolygon", "Point", "MultiPoint")
 MOST_NAMED = 10
-WHOLE_NUMBER_TEXT = ".0"
 
 Refused = Callable[[str, InputError], None]
 """Is told the name of a zone that can't be used, and why."""
@@ -50,6 +49,8 @@ def read_zones(file: str, layer: str | None, id_column: str | None, refused: Ref
     beside = BESIDE_SHAPEFILE if file.lower().endswith(".shp") else ()
     with reading(file, ZONE_FILE), storage.local_copy(file, beside=beside) as local:
         layers = [str(name) for name, kind in pyogrio.list_layers(local) if kind is not None]
+        if not layers:
+            raise InputError(file, "no layer with geometries", ZONE_FILE)
         if layer is not None and layer not in layers:
             raise InputError(file, f"no layer {layer}", some_of(layers, MOST_NAMED))
         if layer is None and len(layers) != 1:
@@ -57,7 +58,12 @@ def read_zones(file: str, layer: str | None, id_column: str | None, refused: Ref
         frame = geopandas.read_file(local, layer=layer or layers[0])
         if not isinstance(frame, geopandas.GeoDataFrame) or frame.crs is None:
             raise InputError(file, "no coordinate reference system", "a file that states its CRS")
-        ids = _ids(file, frame, id_column)
+        column = _id_column(file, frame, id_column)
+        values = range(1, len(frame) + 1) if column is None else frame[column].tolist()
+        if column is not None and frame[column].dtype.kind == "f":  # whole numbers with a gap, rounded to 53 bits
+            _, rows = pyogrio.read_arrow(local, layer=layer or layers[0], columns=[column], read_geometry=False)
+            values = rows[column].to_pylist()
+        ids = [_id(value) for value in values]
         is_on_earth = _is_on_earth(frame.geometry)
     stem = Path(file).stem
     zones, mended = _usable(file, ids, list(frame.geometry), is_on_earth, refused)
@@ -68,15 +74,13 @@ def read_zones(file: str, layer: str | None, id_column: str | None, refused: Ref
     return Zones(name, frame.crs, tuple(sorted(zones, key=lambda zone: order(zone.zone_id))), tuple(mended))
 
 
-def _ids(file: str, frame: Any, column: str | None) -> list[str | None]:
+def _id_column(file: str, frame: Any, column: str | None) -> str | None:
     columns = [str(name) for name in frame.columns if name != frame.geometry.name]
     if column is None:
-        column = next((name for name in ID_COLUMNS if name in columns and _tells_apart(frame[name])), None)
-    if column is None:
-        return [str(number) for number in range(1, len(frame) + 1)]
+        return next((name for name in ID_COLUMNS if name in columns and _tells_apart(frame[name])), None)
     if column not in columns:
         raise InputError(file, f"no column {column}", some_of(columns, MOST_NAMED) if columns else "no id column")
-    return [_id(value) for value in frame[column].tolist()]
+    return column
 
 
 def _tells_apart(values: Any) -> bool:
@@ -87,7 +91,7 @@ def _id(value: Any) -> str | None:
     """An id as text: 7.0, which a column of numbers with a gap holds, is 7."""
     if value is None or value != value or not str(value).strip():
         return None
-    return str(value).strip().removesuffix(WHOLE_NUMBER_TEXT) if isinstance(value, float) else str(value).strip()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
 
 
 def _usable(
