@@ -25,7 +25,7 @@ import shapely
 from plumewatch import jobs
 from plumewatch.areas import BANDS
 from plumewatch.errors import InputError, some_of
-from plumewatch.failures import NothingDone, went_through
+from plumewatch.failures import Condition, NothingDone, went_through
 from plumewatch.models import FailedScene
 from plumewatch.spark_session import get_spark, progress_logged
 from plumewatch.statuses import STATISTICS_STAGE
@@ -167,15 +167,12 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     partition = ZonePartition(arguments.statistics_path, arguments.month, zones, work.counting, others)
     spark = get_spark("zonal_statistics")
     rows = _count_all(spark, work, wanted, partition, arguments.zones_at_once)
+    month_failures = [(arguments.month, failure) for failure in failures.values()]
+    jobs.settle(arguments, arguments.statistics_path, month_failures, [arguments.month], _is_over(months, zones))
     if arguments.csv_path:
         write_csv(arguments.csv_path, month_table(partition.read()))
     if arguments.geopackage_path:
         write_geopackage(arguments.geopackage_path, month_table(partition.read()), zones)
-    scenes = [(scene.paths.area, scene.paths.scene_id) for month in months.values() for scene in month.scenes]
-    month_failures = [(arguments.month, failure) for failure in failures.values()]
-    jobs.settle(
-        arguments, arguments.statistics_path, month_failures, [arguments.month], went_through(STATISTICS_STAGE, scenes)
-    )
     of_scenes = rows.filter(pc.is_valid(rows["scene_id"]))
     cells_read = (pc.sum(of_scenes["count_total"]).as_py() or 0) // len(work.counting.statistics)
     return jobs.JobResult(cells_read, rows.num_rows, len(failures))
@@ -186,13 +183,26 @@ def _zones(arguments: argparse.Namespace, months: dict[str, AreaMonth], failures
         cell_m = max((month.grid.resolution_m for month in months.values()), default=0.0)
         return hexagons_over([outline_of(m.grid) for m in months.values()], arguments.h3_resolution, cell_m)
 
-    def refused(where: str, error: InputError) -> None:
-        failures[where] = FailedScene.from_exception(error, scene_id=where, stage=STATISTICS_STAGE)
-
-    zones = read_zones(arguments.zones_path, arguments.layer, arguments.zone_id_column, refused)
+    refused: dict[str, InputError] = {}
+    zones = read_zones(arguments.zones_path, arguments.layer, arguments.zone_id_column, refused.__setitem__)
+    for where, error in refused.items():
+        name = f"{_zones_prefix(zones)}{where}"
+        failures[name] = FailedScene.from_exception(error, scene_id=name, stage=STATISTICS_STAGE)
     if zones.mended:
         log.warning("crossed themselves, and were made valid: %s", some_of(zones.mended, MOST_NAMED))
     return zones
+
+
+def _zones_prefix(zones: Zones) -> str:
+    """Begins the names of a file's zones that fail, as other files have zones of the same ids."""
+    return f"zones={zones.name}/"
+
+
+def _is_over(months: dict[str, AreaMonth], zones: Zones) -> Condition:
+    """Heals the scenes that were counted, and the zones of the file that it refuses no more."""
+    scenes = [(scene.paths.area, scene.paths.scene_id) for month in months.values() for scene in month.scenes]
+    counted, prefix = went_through(STATISTICS_STAGE, scenes), _zones_prefix(zones)
+    return lambda row: counted(row) or (row["area"] is None and str(row["scene_id"]).startswith(prefix))
 
 
 def _wanted(arguments: argparse.Namespace, zones: Zones) -> list[int]:
@@ -272,7 +282,7 @@ def _count_all(
     A scene that turns out to be bad is left out of the whole month: then all is counted anew. Where none is left
     nothing is published.
     """
-    stored = partition.read()
+    partition.read()  # said before the work where finished zones don't fit
     chosen = [work.zones.zones[number] for number in wanted]
     outlines = dict(zip(wanted, lonlat_shapes(chosen, work.zones.crs), strict=True))
     area_of = _areas_of(spark, work, outlines)
@@ -289,7 +299,7 @@ def _count_all(
                 break
             named = rows_of(counted, numbers, work.zones, work.scene_ids, work.counting)
             rows = pa.concat_tables([rows, named])
-            partition.write(rows, stored, left, work.inputs)
+            partition.write(rows, left, work.inputs)
             if left:
                 log.info("published to zone %s; %s left", work.zones.zones[numbers[-1]].zone_id, len(left))
         if len(work.counting.bad) == n_bad:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 import pytest
 import shapely
 from known_zones import rectangle, write_zones
@@ -22,6 +23,10 @@ from numpy.typing import NDArray
 from plumewatch import storage
 from plumewatch.errors import InputError
 from plumewatch.tables import FAILED_SCENES
+from plumewatch.zonal_names import DEFAULT_STATISTICS
+from plumewatch.zones.partition import ZonePartition
+from plumewatch.zones.plan import Counting
+from plumewatch.zones.zone_files import read_zones
 from sentinel2_scenes import EPSG, NORTH, SIZE_M, WEST
 
 from tools.checkout import CHECKOUT
@@ -240,6 +245,39 @@ def test_names_given_twice_and_with_spaces_all_count(zonal_job: Any) -> None:
     assert found.index == ["ndvi", "b04", "evi"] and found.zone_id == ["1", "2"]
     assert found.statistics == ["mean", "p90"] and found.index_constants == ["L=0", "G=2"]
     assert zonal_job.parse_arguments(argv[:8]).index == []
+
+
+def test_a_refused_zone_is_of_its_file_and_healed_once_it_is_mended(count: Count, scene: Scene, tmp_path: Path) -> None:
+    scene()
+    line, box = shapely.LineString([(0, 0), (1, 1)]), rectangle(0, 0, 5, 5)
+    options = ("--zone-id-column", "zone", "--index", "b08", "--statistics", "count")
+    for name in ("fields", "parcels"):
+        assert (
+            count("--zones-path", write_zones(tmp_path / f"{name}.gpkg", {"a": line, "b": box}), *options).failed == 1
+        )
+    (tmp_path / "fields.gpkg").unlink()
+    assert count("--zones-path", write_zones(tmp_path / "fields.gpkg", {"a": box, "b": box}), *options).failed == 0
+    rows = storage.read_table(FAILED_SCENES, str(tmp_path / "failed_scenes")).to_pylist()
+    is_healed = {row["scene_id"]: row["healed_at_utc"] is not None for row in rows}
+    assert is_healed == {"zones=fields/zone a": True, "zones=parcels/zone a": False}
+
+
+def test_two_runs_on_zones_of_their_own_keep_what_the_other_has_published_meanwhile(
+    zonal_job: Any, count: Count, scene: Scene, stored: Callable[[], Any], zones: Path, tmp_path: Path
+) -> None:
+    scene()
+    options = ("--zones-path", zones, "--zone-id-column", "zone", "--index", "ndvi")
+    count(*options)
+    scene(DAYS[1])
+    root = str(tmp_path / "zonal_statistics")
+    of_file = read_zones(str(zones), None, "zone", lambda where, error: None)
+    counting = Counting(("ndvi",), DEFAULT_STATISTICS)
+    slow = ZonePartition(root, "2025-08", of_file, counting, kept=[1, 2])
+    first = slow.read().filter(pc.equal(slow.read()["zone_id"], "1"))
+    count(*options, "--zone-id", "2")
+    slow.write(first, [], [])
+    n_rows = stored().groupby("zone_id").size()
+    assert (n_rows["1"], n_rows["2"], n_rows["10"]) == (12, 18, 12)
 
 
 def test_a_zone_of_two_areas_is_counted_on_the_one_that_holds_most_of_it(

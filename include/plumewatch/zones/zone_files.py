@@ -66,9 +66,16 @@ def read_zones(file: str, layer: str | None, id_column: str | None, refused: Ref
         ids = [_id(value) for value in values]
         is_on_earth = _is_on_earth(frame.geometry)
     stem = Path(file).stem
-    zones, mended = _usable(file, ids, list(frame.geometry), is_on_earth, refused)
+    told: list[InputError] = []
+
+    def tell(where: str, error: InputError) -> None:
+        told.append(error)
+        refused(where, error)
+
+    zones, mended = _usable(file, ids, list(frame.geometry), is_on_earth, tell)
     if not zones:
-        raise InputError(file, f"no usable zone among {len(ids)}", "polygons or points")
+        found = f"; the first has {told[0].found}" if told else ""
+        raise InputError(file, f"no usable zone among {len(ids)}{found}", "polygons or points")
     order = sort_key([zone.zone_id for zone in zones])
     name = stem if len(layers) == 1 or layer is None or layer == stem else f"{stem}_{layer}"
     return Zones(name, frame.crs, tuple(sorted(zones, key=lambda zone: order(zone.zone_id))), tuple(mended))
