@@ -15,7 +15,7 @@ from known_zones import write_zones
 from plumewatch.errors import InputError
 from plumewatch.zones.hexagons import hexagons_over
 from plumewatch.zones.zone import sort_key
-from plumewatch.zones.zone_files import read_zones
+from plumewatch.zones.zone_files import list_zone_files, read_zones, require_own_name
 
 BOW_TIE = shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
 
@@ -81,6 +81,19 @@ def test_numbers_as_ids_keep_their_digits_and_their_order(tmp_path: Path) -> Non
     floats = read_zones(str(path), None, "number", refuse)
     assert {zone.zone_id for zone in floats.zones} == {"2.5", "7", "1" + 16 * "0", "1" + 22 * "0"}
     assert sorted(["8" * 5000, "010", "9"], key=sort_key(["8" * 5000, "010", "9"])) == ["9", "010", "8" * 5000]
+
+
+def test_files_of_one_name_are_told_as_their_rows_would_replace_each_other(tmp_path: Path) -> None:
+    for name in ("fields.gpkg", "fields.geojson", "parcels.gpkg"):
+        write_zones(tmp_path / name, {"a": shapely.box(0, 0, 1, 1)}, crs=4326)
+    told = {}
+    for file in (one["zones_path"] for one in list_zone_files(str(tmp_path))):
+        try:
+            require_own_name(file)
+        except InputError as error:
+            told[Path(file).name] = str(error)
+    assert set(told) == {"fields.gpkg", "fields.geojson"}
+    assert str(tmp_path / "fields.geojson") in told["fields.gpkg"] and "a name of its own" in told["fields.gpkg"]
 
 
 def test_files_that_cannot_be_used_are_refused_by_name(tmp_path: Path) -> None:

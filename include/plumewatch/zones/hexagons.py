@@ -61,7 +61,7 @@ def _outline(cell: str) -> Any:
 def _along_great_circles(corners: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Longitudes and latitudes of a ring, with places in between on the sphere, as H3's edges run."""
     places = unit_vectors(*np.transpose([*corners, corners[0]]))
-    ring = []
+    ring: list[tuple[float, float]] = []
     for start, end in itertools.pairwise(places):
         pieces = max(1, int(np.linalg.norm(end - start) * EARTH_RADIUS_KM / PIECE_KM))
         share = np.arange(pieces)[:, None] / pieces

@@ -26,9 +26,21 @@ Refused = Callable[[str, InputError], None]
 
 def list_zone_files(folder: str) -> list[dict[str, str]]:
     """Return the zone files of a folder as arguments of the job: `zones_path`; no such folder has none."""
+    return [{"zones_path": file} for file in _zone_files(folder)]
+
+
+def require_own_name(file: str) -> None:
+    """Raise InputError where another zone file of its folder has the same name: both would be one partition."""
+    for other in _zone_files(file.rpartition("/")[0]):
+        if other != file and Path(other).stem == Path(file).stem:
+            raise InputError(file, f"the same name as {other}, so that one's rows would replace the other's",
+                             "a name of its own for each file of zones")  # fmt: skip
+
+
+def _zone_files(folder: str) -> list[str]:
     if not storage.exists(folder):
         return []
-    return [{"zones_path": file} for file in sorted(storage.list_files(folder)) if file.lower().endswith(SUFFIXES)]
+    return [file for file in sorted(storage.list_files(folder)) if file.lower().endswith(SUFFIXES)]
 
 
 def read_zones(file: str, layer: str | None, id_column: str | None, refused: Refused) -> Zones:
