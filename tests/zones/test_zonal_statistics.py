@@ -215,6 +215,8 @@ def test_a_month_without_scenes_does_nothing_and_an_index_without_its_band_is_an
     assert not (tmp_path / "zonal_statistics").exists()
     with pytest.raises(InputError, match=r"evi needs B02; it has B11, B12, B04, B08"):
         count("--zones-path", zones, "--index", "evi")
+    with pytest.raises(InputError, match="absent: no such file or folder; allowed: areas of interest"):
+        count("--zones-path", zones, "--areas-path", tmp_path / "absent", areas=False)
 
 
 @pytest.mark.parametrize(
