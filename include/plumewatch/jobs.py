@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import NoReturn, TypeVar
 
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import BotoCoreError, NoCredentialsError
 
 from plumewatch import storage
 from plumewatch.errors import PlumewatchError, may_be_a_bug, may_heal, redact
@@ -134,6 +134,8 @@ def main(
         _end(f"{TRY_AGAIN}{error}" if error.is_retryable else str(error))
     except NoCredentialsError as error:
         _end(f"{error}; allowed: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or the connection aws_default")
+    except BotoCoreError as error:  # a bucket's service is away
+        _end(f"{TRY_AGAIN}{type(error).__name__}: {error}")
     except OSError as error:
         _end(f"{TRY_AGAIN if may_heal(error) else ''}{type(error).__name__}: {error}")
     except Exception:
