@@ -115,7 +115,8 @@ def _is_band(name: str) -> bool:
 
 
 def join_zones(zones: DataFrame, grids: DataFrame) -> DataFrame:
-    """Return for each of the `zones` (number, outline) the area of the `grids` (area, outline) that holds most of it.
+    """Return for each of the `zones` (number, outline) the area of the `grids` (area, outline) that holds most of it,
+    and how many hold some (n_areas).
 
     Outlines are WKB in degrees. Of areas that hold as much of a zone it is the last by name; a zone that no area
     reaches has no row.
@@ -124,7 +125,7 @@ def join_zones(zones: DataFrame, grids: DataFrame) -> DataFrame:
     other = grids.selectExpr("area", "ST_GeomFromWKB(outline) AS grid")
     held = "struct(round(ST_Area(ST_Intersection(zone, grid)), 12) AS shared, area) AS held"
     met = one.join(broadcast(other), expr("ST_Intersects(zone, grid)")).selectExpr("number", held)
-    return met.groupBy("number").agg(expr("max(held).area AS area"))
+    return met.groupBy("number").agg(expr("max(held).area AS area"), expr("count(*) AS n_areas"))
 
 
 def transform(tasks: DataFrame) -> DataFrame:
@@ -248,6 +249,9 @@ def _areas_of(spark: SparkSession, work: _Work, outlines: dict[int, Any]) -> dic
     found = dict(zip(held["number"].to_pylist(), held["area"].to_pylist(), strict=True))
     if outside := [work.zones.zones[number].zone_id for number in outlines if number not in found]:
         log.warning("outside of all scenes: zones %s", some_of(outside, MOST_NAMED))
+    shared = held.filter(pc.greater(held["n_areas"], 1))["number"].to_pylist()
+    if several := [work.zones.zones[number].zone_id for number in sorted(shared)]:
+        log.warning("of several areas, counted in the one that holds most: zones %s", some_of(several, MOST_NAMED))
     return found
 
 

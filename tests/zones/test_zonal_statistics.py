@@ -283,10 +283,11 @@ def test_two_runs_on_zones_of_their_own_keep_what_the_other_has_published_meanwh
 
 
 def test_a_zone_of_two_areas_is_counted_on_the_one_that_holds_most_of_it(
-    count: Count, scene: Scene, stored: Callable[[], Any], tmp_path: Path
+    count: Count, scene: Scene, stored: Callable[[], Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     scene()
     scene(area="east", west=WEST + 30 * SIZE_M, tile="40RDP")
     both = shapely.box(WEST + 20 * SIZE_M, NORTH - 10 * SIZE_M, WEST + 60 * SIZE_M, NORTH)
     count("--zones-path", write_zones(tmp_path / "both.gpkg", {"a": both}, crs=EPSG), "--index", "b08")
     assert of(stored(), "1", "count")["count_total"] == 300  # 10 x 30 cells of east, 10 x 20 of dune
+    assert "of several areas, counted in the one that holds most: zones 1" in caplog.text
