@@ -286,7 +286,8 @@ def _count_all(
     A scene that turns out to be bad is left out of the whole month: then all is counted anew. Where none is left
     nothing is published.
     """
-    partition.read()  # said before the work where finished zones don't fit
+    if partition.kept:
+        partition.read()  # said before the work where finished zones don't fit
     chosen = [work.zones.zones[number] for number in wanted]
     outlines = dict(zip(wanted, lonlat_shapes(chosen, work.zones.crs), strict=True))
     area_of = _areas_of(spark, work, outlines)

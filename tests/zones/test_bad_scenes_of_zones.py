@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from known_zones import rectangle, write_zones
+from plumewatch.errors import InputError
 from plumewatch.failures import NothingDone
 from sentinel2_scenes import SCENE_ID
 
@@ -39,4 +40,19 @@ def test_where_no_scene_can_be_read_the_stored_rows_stay(
     bad.write_bytes(content)
     with pytest.raises(NothingDone, match=SCENE_ID):
         count("--zones-path", zones, "--index", "b08")
+    assert stored().equals(first)
+
+
+def test_a_damaged_partition_is_replaced_by_a_run_over_all_zones(
+    count: Count, scene: Callable[..., Any], stored: Callable[[], Any], tmp_path: Path
+) -> None:
+    scene()
+    options = ("--zones-path", write_zones(tmp_path / "zones.gpkg", {1: rectangle(0, 0, 5, 5)}), "--index", "b08")
+    count(*options)
+    first = stored()
+    damaged = tmp_path / "zonal_statistics" / "zones=zones" / "month=2025-08" / "data.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-50])
+    with pytest.raises(InputError, match=r"data\.parquet"):
+        stored()
+    count(*options)
     assert stored().equals(first)

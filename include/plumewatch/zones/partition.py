@@ -99,7 +99,7 @@ class ZonePartition:
         """
         stay = [self.zones.zones[number].zone_id for number in (*left, *self.kept)]
         with storage.lock(self.path):
-            stored = self.read()
+            stored = self.read() if stay else ZONAL_STATISTICS.empty()  # a damaged one may be replaced whole
             rows = stored.filter(pc.is_in(stored["zone_id"], pa.array(stay, pa.string())))
             storage.write_partition(
                 ZONAL_STATISTICS,
