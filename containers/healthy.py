@@ -2,9 +2,10 @@
 
 import json
 import sys
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
-with urlopen(sys.argv[1], timeout=10) as answer:
+# Containers reach each other directly, whatever proxy leads out of here.
+with build_opener(ProxyHandler({})).open(sys.argv[1], timeout=10) as answer:
     content = answer.read()
 if sys.argv[2:]:
     status = json.loads(content)[sys.argv[2]]["status"]

@@ -1,6 +1,15 @@
 #!/usr/bin/env bash
 # Prints new secrets for docker-compose.yaml: bash containers/secrets.sh >> .env
+# In a .env that has some already it adds none, as the database keeps its first password, and that file becomes its
+# owner's alone.
 set -euo pipefail
+if [[ /dev/stdout -ef .env ]]; then
+    if grep -q '^POSTGRES_PASSWORD=' .env; then
+        echo ".env has secrets already; nothing is added" >&2
+        exit 1
+    fi
+    chmod 600 .env
+fi
 random() { head -c "$1" /dev/urandom | base64 -w 0 | tr '+/' '-_'; }
 cat <<EOF
 

@@ -13,7 +13,7 @@ drawn as a map.
 
 from __future__ import annotations
 
-from airflow.sdk import PartitionedAssetTimetable, dag, get_current_context, task
+from airflow.sdk import PartitionedAssetTimetable, dag, get_current_context
 from plumewatch.gases import CO2
 from plumewatch.hand_offs import begin_hand_offs
 from plumewatch.keys import MONTH
@@ -21,12 +21,13 @@ from plumewatch_airflow.assets import PEAKS, partition_key
 from plumewatch_airflow.co2 import make_peaks
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.detection import match_sources, write_observations_and_map
+from plumewatch_airflow.emr import spark_task
 from plumewatch_airflow.failures import report_failures
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc, methods_param
 from plumewatch_airflow.summary import summarised
 
 
-@task
+@spark_task
 def begin() -> None:
     """Take the month up: it waits for its detection no more; and find its peaks anew by the methods asked for."""
     context, settings = get_current_context(), load_settings()

@@ -13,20 +13,21 @@ estimated from the wind, their likely sources named from the inventories, and th
 
 from __future__ import annotations
 
-from airflow.sdk import PartitionedAssetTimetable, dag, get_current_context, task
+from airflow.sdk import PartitionedAssetTimetable, dag, get_current_context
 from plumewatch.gases import CH4
 from plumewatch.hand_offs import begin_hand_offs
 from plumewatch.keys import DAY
 from plumewatch_airflow.assets import PIXELS, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.detection import match_sources, write_observations_and_map
+from plumewatch_airflow.emr import spark_task
 from plumewatch_airflow.failures import report_failures
 from plumewatch_airflow.methane import make_plumes
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc, methods_param
 from plumewatch_airflow.summary import summarised
 
 
-@task
+@spark_task
 def detect_plumes() -> None:
     """Detect the plumes of all areas of the day, by the default method and by those that are asked for."""
     context, settings = get_current_context(), load_settings()

@@ -24,6 +24,7 @@ from plumewatch_airflow.assets import MONTHLY, PEAKS, partition_key
 from plumewatch_airflow.co2 import make_peaks, make_soundings
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.detection import draw_maps, maps_drawn
+from plumewatch_airflow.emr import spark_task
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
 from plumewatch_airflow.hand_offs import hand_on
 from plumewatch_airflow.missing import skip_without
@@ -63,7 +64,7 @@ def fetch_granule(scene: dict[str, Any]) -> None:
         summary.read = summary.written = 1
 
 
-@task(trigger_rule="all_done_min_one_success")
+@spark_task(trigger_rule="all_done_min_one_success")
 def extract_soundings(granules: list[dict[str, Any]]) -> str:
     """Turn the staged granules into the soundings of the month, and return the month."""
     from plumewatch.oco2.granules.staging import record_not_staged, staging_folder
@@ -94,7 +95,7 @@ def fetch_wind(key: str) -> None:
             summary.written, summary.failed = fetch_peak_wind(settings, peaks, months, failure_book(), key)
 
 
-@task(outlets=[PEAKS], trigger_rule="all_done_min_one_success")  # after soundings, with or without their wind
+@spark_task(outlets=[PEAKS], trigger_rule="all_done_min_one_success")  # after soundings, with or without their wind
 def detect_peaks(key: str, outlet_events: Any = None) -> None:
     """Scan each orbit for peaks, with the wind that is stored, and hand on the months that this changes."""
     from plumewatch.oco2.granules.soundings import months_touched

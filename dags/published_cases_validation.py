@@ -24,6 +24,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch.keys import DAY
 from plumewatch_airflow.assets import partition_key
 from plumewatch_airflow.connections import load_settings
+from plumewatch_airflow.emr import spark_task
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
 from plumewatch_airflow.methane import make_pixels, make_plumes, tell_missing_wind
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, case_params, doc, typed
@@ -73,7 +74,7 @@ def fetch_wind(scenes: list[dict[str, Any]]) -> None:
         summary.written = len(fetch_case_wind(load_settings(), scenes))
 
 
-@task(trigger_rule="all_done_min_one_success")  # without a wind, or with a scene that failed, the rest goes on
+@spark_task(trigger_rule="all_done_min_one_success")  # without a wind, or with a scene that failed, the rest goes on
 def write_pixels(scenes: list[dict[str, Any]]) -> None:
     """Turn the rasters around the sites into pixel tables."""
     from plumewatch.methane.cases.scenes import write_case_areas
@@ -81,8 +82,7 @@ def write_pixels(scenes: list[dict[str, Any]]) -> None:
     with summarised() as summary:
         if not scenes:
             raise AirflowSkipException("nothing was fetched: the detector runs on what is stored")
-        areas_path = write_case_areas(load_settings(), [scene["area"] for scene in scenes])
-        summary.add(make_pixels(scenes[0]["key"], areas_path))
+        summary.add(make_pixels(scenes[0]["key"], write_case_areas(load_settings(), [s["area"] for s in scenes])))
 
 
 @task(trigger_rule="all_done")  # after pixels, whether there are new ones or not
@@ -96,7 +96,7 @@ def find_pixels() -> list[str]:
     return found
 
 
-@task(map_index_template="{{ pixels_label }}", max_active_tis_per_dagrun=1)  # each is a Spark job
+@spark_task(map_index_template="{{ pixels_label }}", max_active_tis_per_dagrun=1)  # each is a Spark job
 def detect_plumes(pixels: str) -> None:
     """Detect the plumes of one area and date, as the daily detection does."""
     context: Any = get_current_context()

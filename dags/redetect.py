@@ -21,6 +21,7 @@ from plumewatch.keys import DAY, MONTH
 from plumewatch_airflow.assets import PEAKS, PIXELS, keys_between, partition_key
 from plumewatch_airflow.co2 import make_peaks
 from plumewatch_airflow.connections import load_settings
+from plumewatch_airflow.emr import spark_task
 from plumewatch_airflow.failures import report_failures
 from plumewatch_airflow.hand_offs import hand_on
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc
@@ -66,7 +67,7 @@ def redetect_methane(outlet_events: Any = None) -> None:
         hand_on(CH4, keys, outlet_events, methods)
 
 
-@task(outlets=[PEAKS])
+@spark_task(outlets=[PEAKS])
 def redetect_co2(outlet_events: Any = None) -> None:
     """Hand on the stored months of the range, scanned again where methods are given."""
     with summarised() as summary:

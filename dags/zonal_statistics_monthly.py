@@ -21,6 +21,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch.keys import MONTH
 from plumewatch_airflow.assets import MONTHLY, partition_key
 from plumewatch_airflow.connections import load_settings
+from plumewatch_airflow.emr import spark_task
 from plumewatch_airflow.failures import failure_recorded, report_failures
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc, zone_params
 from plumewatch_airflow.spark import run_spark_job
@@ -37,7 +38,7 @@ def _skip_without_scenes(settings: Any) -> str:
     return path
 
 
-@task
+@spark_task
 def compose() -> None:
     """Make the month's picture of each area."""
     settings, key = load_settings(), partition_key(get_current_context(), MONTH)
@@ -73,7 +74,7 @@ def list_zones() -> list[dict[str, Any]]:
     return found
 
 
-@task(map_index_template="{{ zones_label }}", max_active_tis_per_dagrun=1)
+@spark_task(map_index_template="{{ zones_label }}", max_active_tis_per_dagrun=1)
 def count_zones(zones: dict[str, Any]) -> None:
     """Count one file of zones, or the hexagons."""
     from plumewatch.zones.zone_files import require_own_name

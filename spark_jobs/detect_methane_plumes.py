@@ -17,6 +17,7 @@ import argparse
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from plumewatch import jobs, storage
@@ -25,10 +26,12 @@ from plumewatch.failures import NothingDone, day_of_failure, partition_name
 from plumewatch.gases import ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS
 from plumewatch.http import side_by_side
 from plumewatch.methane.anomalies import ForestSettings
+from plumewatch.methane.blocks.windows import ALIGNED_PX, BLOCK_PX, Blocks
 from plumewatch.methane.dates.noting import dates_went_through, failure_of
 from plumewatch.methane.dates.plan import plan_runs
 from plumewatch.methane.dates.task import AreaDates
-from plumewatch.methane.dates.worker import REPORT, detect_bins
+from plumewatch.methane.dates.window_tasks import FOUND, plan_tasks, search_windows
+from plumewatch.methane.dates.worker import REPORT, detect_bins, publish_group
 from plumewatch.models import FailedScene
 from plumewatch.spark_session import get_spark, progress_logged
 from plumewatch.storage import Partition, Where
@@ -60,6 +63,13 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--details-path", help="root of plume_details: JSON of every candidate, PNG and COG of plumes")
     parser.add_argument("--anomalies-path", help="root of the table anomalies (isolation_forest writes it)")
     parser.add_argument("--method", choices=METHODS, default=MULTI_PASS, help="default: %(default)s")
+    block = jobs.number(int, lambda n: n > 0 and n % ALIGNED_PX == 0, f"a multiple of {ALIGNED_PX}")
+    parser.add_argument(
+        "--block-px",
+        type=block,
+        default=BLOCK_PX,
+        help="rows and columns that are searched at once of a pass too large for one worker (default: %(default)s)",
+    )
     group = parser.add_argument_group("isolation_forest")
     count = jobs.number(int, lambda n: 1 <= n <= MOST_PIXELS, f"a whole number from 1 to {MOST_PIXELS}")
     group.add_argument("--batch-size", type=count, default=forest.batch_size, help="pixels at a time (%(default)s)")
@@ -103,10 +113,18 @@ def transform(bins: DataFrame) -> DataFrame:
     return bins.mapInArrow(detect_bins, from_arrow_schema(REPORT))
 
 
+def transform_windows(tasks: DataFrame) -> DataFrame:
+    """Return one row a large date, once its windows are searched (rows of TASK) and its partitions are written."""
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    found = tasks.repartitionByRange(tasks.count(), "position").mapInArrow(search_windows, from_arrow_schema(FOUND))
+    return found.groupBy("date").applyInArrow(publish_group, from_arrow_schema(REPORT))
+
+
 def run(arguments: argparse.Namespace) -> jobs.JobResult:
     """Detect the plumes of all areas and dates that are asked for."""
     failures: dict[tuple[str, FailedScene], None] = {}
-    reports = _detect(_bins(arguments, failures.setdefault))
+    reports = _with_large(_detect(_bins(arguments, failures.setdefault)))
     for report in reports:
         for failure in (FailedScene(**values) for values in json.loads(report["failures"])):
             failures[day_of_failure(failure.scene_id) or report["date"], failure] = None
@@ -157,6 +175,7 @@ def _bins(
                 forest=ForestSettings(
                     arguments.batch_size, arguments.contamination, arguments.eps, arguments.min_samples
                 ),
+                blocks=replace(Blocks(), block_px=arguments.block_px),
             )
             for run in runs
         ]
@@ -190,6 +209,25 @@ def _detect(bins: Sequence[Sequence[AreaDates]]) -> list[dict[str, Any]]:
     with progress_logged(spark, "pixels to plumes"):
         reports = transform(share_out(spark, bins)).toArrow()
     return sorted(reports.to_pylist(), key=lambda report: (report["area"], report["date"]))
+
+
+def _with_large(reports: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the reports, those of large dates completed: their windows searched and their partitions written."""
+    large = [report for report in reports if report.get("large")]
+    if not large:
+        return list(reports)
+    spark = get_spark("detect_methane_plumes")
+    tasks = plan_tasks([r["large"] for r in large], [r["n_windows"] for r in large], MAX_SPARK_TASKS)
+    with progress_logged(spark, "windows to plumes"):
+        done = transform_windows(spark.createDataFrame(tasks)).toArrow().to_pylist()
+    completed = {(one["area"], one["date"]): one for one in done}
+    wanted = ("rows_written", "outcomes", "counts", "failures")
+    return [
+        report | {name: completed[report["area"], report["date"]][name] for name in wanted}
+        if report.get("large")
+        else report
+        for report in reports
+    ]
 
 
 def _record(

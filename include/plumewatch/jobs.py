@@ -2,6 +2,8 @@
 
 Exit codes: 0 all good; 1 nothing could be done, for a reason that one line names; 2 bad arguments; 3 some files were
 bad, the good ones went through. A crash ends with 1 too, with its traceback; its last line says whether to try again.
+A service that shows neither code nor output, as EMR Serverless, is asked for a file with both (`--answer-path`); where
+that is written, the process itself ends with 0, as such services take any other code for a crash.
 """
 
 from __future__ import annotations
@@ -61,6 +63,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--dag-id", default=MANUAL, help="partition dag_id (default: %(default)s)")
     group.add_argument("--run-id", default=MANUAL, help="column run_id (default: %(default)s)")
     group.add_argument("--key", help="partition key (default: the partition that failed)")
+    group.add_argument("--answer-path", help="file for the exit code and the last line, where neither can be read")
 
 
 def day(text: str) -> str:
@@ -131,19 +134,20 @@ def main(
     except PlumewatchError as error:
         if may_be_a_bug(error):
             log.info("how it came to this:", exc_info=True)
-        _end(f"{TRY_AGAIN}{error}" if error.is_retryable else str(error))
+        _end(arguments, f"{TRY_AGAIN}{error}" if error.is_retryable else str(error))
     except NoCredentialsError as error:
-        _end(f"{error}; allowed: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or the connection aws_default")
+        allowed = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or the connection aws_default"
+        _end(arguments, f"{error}; allowed: {allowed}")
     except BotoCoreError as error:  # a bucket's service is away
-        _end(f"{TRY_AGAIN}{type(error).__name__}: {error}")
+        _end(arguments, f"{TRY_AGAIN}{type(error).__name__}: {error}")
     except OSError as error:
-        _end(f"{TRY_AGAIN if may_heal(error) else ''}{type(error).__name__}: {error}")
+        _end(arguments, f"{TRY_AGAIN if may_heal(error) else ''}{type(error).__name__}: {error}")
     except Exception:
         log.exception("the job has crashed")
-        _end(f"{TRY_AGAIN}the job has crashed; the traceback is above")
-    summary = {**asdict(result), "seconds": round(time.monotonic() - started, 3)}
-    print(json.dumps(summary), flush=True)  # noqa: T201 - the one line of standard output that callers read
-    sys.exit(EXIT_SOME_BAD if result.failed else EXIT_GOOD)
+        _end(arguments, f"{TRY_AGAIN}the job has crashed; the traceback is above")
+    summary = json.dumps({**asdict(result), "seconds": round(time.monotonic() - started, 3)})
+    print(summary, flush=True)  # noqa: T201 - the one line of standard output that callers read
+    _answer(arguments, EXIT_SOME_BAD if result.failed else EXIT_GOOD, summary)
 
 
 def _make_paths_absolute(arguments: argparse.Namespace) -> None:
@@ -156,6 +160,15 @@ def _make_paths_absolute(arguments: argparse.Namespace) -> None:
             setattr(arguments, name, many if isinstance(value, list) else many[0])
 
 
-def _end(reason: str) -> NoReturn:
-    print(redact(" ".join(reason.split())), file=sys.stderr, flush=True)  # noqa: T201 - the one line of exit 1
-    sys.exit(EXIT_NOTHING_DONE)
+def _end(arguments: argparse.Namespace, reason: str) -> NoReturn:
+    reason = redact(" ".join(reason.split()))
+    print(reason, file=sys.stderr, flush=True)  # noqa: T201 - the one line of exit 1
+    _answer(arguments, EXIT_NOTHING_DONE, reason)
+
+
+def _answer(arguments: argparse.Namespace, code: int, last_line: str) -> NoReturn:
+    """End with the code; where it is asked for in a file, it is there, and the process has done what it was asked."""
+    if path := vars(arguments).get("answer_path"):
+        storage.write_bytes(path, json.dumps({"code": code, "last_line": last_line}).encode())
+        sys.exit(EXIT_GOOD)
+    sys.exit(code)

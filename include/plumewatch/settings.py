@@ -37,7 +37,7 @@ FOREIGN_NAMES = {
 """Settings whose names in the environment are those that other programs use too."""
 OTHER_NAMES = {"sh_client_id": "SENTINEL_CLIENT_ID", "sh_client_secret": "SENTINEL_CLIENT_SECRET"}
 """Second names of settings, read where the first isn't set."""
-PATHS = ("storage_root", "areas", "granules", "wind", "inventories")
+PATHS = ("storage_root", "areas", "granules", "wind", "inventories", "emr_code")
 """Settings that may be a folder."""
 HIDDEN = (
     "alert_to", "earthdata_token", "sh_client_id", "sh_client_secret", "pc_subscription_key", "cdse_s3_access_key",
@@ -46,7 +46,9 @@ HIDDEN = (
 OnProblem = Callable[[ConfigurationError], None]
 """Who is told of what can't be read, where the rest is to be read all the same."""
 ALERT_CHANNELS = ("log", "smtp", "sns", "slack", "webhook")
-SPARK_MASTERS = "local[N], spark://host:7077, sc://host:15002"
+EMR_SERVERLESS = "emr_serverless"
+"""Stands for jobs of an EMR Serverless application in PLUMEWATCH_SPARK."""
+SPARK_MASTERS = f"local[N], spark://host:7077, sc://host:15002, {EMR_SERVERLESS}"
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 QUOTED = re.compile(r"(?P<quote>[\"'])(?P<value>(?:(?!(?P=quote)).)*)(?P=quote)(?:\s+#.*|\s*)")
@@ -69,6 +71,12 @@ class Settings:
     """PLUMEWATCH_SPARK_DRIVER_MEMORY: Java heap; the Python workers' memory comes on top."""
     spark_executor_memory: str = "2g"
     """PLUMEWATCH_SPARK_EXECUTOR_MEMORY: Java heap of an executor of a cluster."""
+    emr_application: str | None = None
+    """PLUMEWATCH_EMR_APPLICATION: id of the EMR Serverless application that runs the jobs."""
+    emr_role: str | None = None
+    """PLUMEWATCH_EMR_ROLE: ARN of the role that the jobs run as there."""
+    emr_code: str | None = None
+    """PLUMEWATCH_EMR_CODE: s3:// prefix of jobs, jars and Python, as `python -m tools.pack` leaves them; logs too."""
     alerts: tuple[str, ...] = ("log",)
     """PLUMEWATCH_ALERTS: channels of the alert digest."""
     alert_to: str | None = None
@@ -158,7 +166,7 @@ class Settings:
     def area_folders(self) -> tuple[str, ...]:
         """Where areas of interest are looked for; each folder once, whatever the settings call it."""
         folders = (self.areas or str(CHECKOUT / "include" / "areas"), self.table_root("areas"))
-        by_place = {storage.filesystem(folder)[1].rstrip("/"): folder for folder in reversed(folders)}
+        by_place = {storage.inner_path(folder).rstrip("/"): folder for folder in reversed(folders)}
         return tuple(reversed(by_place.values()))
 
 

@@ -18,13 +18,21 @@ from plumewatch import spark_runtime
 from plumewatch.errors import ConfigurationError
 from plumewatch.meanwhile import meanwhile
 from plumewatch.progress import POLL_S, Progress
-from plumewatch.settings import SPARK_MASTERS, Settings
+from plumewatch.settings import EMR_SERVERLESS, SPARK_MASTERS, Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 SHUFFLE_PARTITIONS = 4  # the shuffled rows are work lists and detections: thousands, not millions
 LARGEST_KEPT_BYTES, KEPT_BYTES = 32 << 20, 128 << 20  # of glibc's heap: of one array, and of all that is free
+SQL_OPTIONS = {
+    "spark.sql.extensions": "org.apache.sedona.sql.SedonaSqlExtensions",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.shuffle.partitions": str(SHUFFLE_PARTITIONS),
+    "spark.sql.execution.arrow.pyspark.enabled": "true",  # else pandas turns null strings into text
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",  # partition values are strings
+}
+"""What every session needs, whoever started it."""
 
 
 def get_spark(app_name: str) -> SparkSession:
@@ -40,11 +48,28 @@ def get_spark(app_name: str) -> SparkSession:
     master = settings.spark
     if master.startswith("sc://"):
         return SparkSession.builder.remote(master).appName(app_name).getOrCreate()
+    if master == EMR_SERVERLESS:
+        return _submitted(app_name)
     if not master.startswith(("local", "spark://")):
         raise ConfigurationError(f"PLUMEWATCH_SPARK: {master!r}; allowed: {SPARK_MASTERS}")
     if master.startswith("local") and settings.spark_cores:
         master = f"local[{settings.spark_cores}]"
     spark = _start(master, app_name, session_options(settings))
+    spark.sparkContext.setLogLevel("WARN")
+    return spark
+
+
+def _submitted(app_name: str) -> SparkSession:
+    """The session of a job that spark-submit has started, which has said where it runs."""
+    from pyspark.sql import SparkSession
+
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # by which spark-submit tells a driver in Python of its JVM
+        allowed = "a DAG's tasks send jobs there; by hand PLUMEWATCH_SPARK=local[*], or spark-submit"
+        raise ConfigurationError(f"PLUMEWATCH_SPARK: {EMR_SERVERLESS!r}, but spark-submit didn't start it; {allowed}")
+    builder = SparkSession.builder.appName(app_name)
+    for name, value in SQL_OPTIONS.items():
+        builder = builder.config(name, value)
+    spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("WARN")
     return spark
 
@@ -94,11 +119,7 @@ def _start(master: str, app_name: str, options: dict[str, str]) -> SparkSession:
 def session_options(settings: Settings, java_options: str | None = None) -> dict[str, str]:
     """Return the Spark configuration of every session and server."""
     options = {
-        "spark.sql.extensions": "org.apache.sedona.sql.SedonaSqlExtensions",
-        "spark.sql.session.timeZone": "UTC",
-        "spark.sql.shuffle.partitions": str(SHUFFLE_PARTITIONS),
-        "spark.sql.execution.arrow.pyspark.enabled": "true",  # else pandas turns null strings into text
-        "spark.sql.sources.partitionColumnTypeInference.enabled": "false",  # partition values are strings
+        **SQL_OPTIONS,
         "spark.sql.warehouse.dir": f"file://{spark_runtime.CACHE / 'spark' / 'warehouse'}",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",

@@ -154,11 +154,26 @@ SOURCES = Table(
         {
             "source_id": S, "name": S, "kind": S, "fuel": S, "gas": S, "emission_t_y": F8, "emission_t_y_sigma": F8,
             "year": I2, "longitude": F8, "latitude": F8, "owner": S, "licence": S, "provenance": S,
+            "alternatives": S,  # what other lists say of the same emitter
+            "cell_width_deg": F8, "cell_height_deg": F8,  # of a grid cell, around its place
         }
     ),
     sort_by=("source_id",),
     may_be_flat=True,
-    optional=frozenset({"owner", "licence", "provenance"}),
+    optional=frozenset({"owner", "licence", "provenance", "alternatives", "cell_width_deg", "cell_height_deg"}),
+)  # fmt: skip
+
+REPORTED_PLUMES = Table(
+    "reported_plumes",
+    ("provider",),
+    _schema(
+        {
+            "report_id": S, "gas": S, "observed_at_utc": TIME, "longitude": F8, "latitude": F8, "emission_kg_h": F8,
+            "emission_sigma_kg_h": F8, "platform": S, "sector": S, "licence": S,
+        }
+    ),
+    sort_by=("report_id",),
+    optional=frozenset({"emission_sigma_kg_h"}),
 )  # fmt: skip
 
 COMBINED = "combined"
@@ -253,6 +268,6 @@ TABLES: dict[str, Table] = {
     for table in (
         PIXELS, SOUNDINGS, PEAKS, WIND, PLUMES, ANOMALIES, OBSERVATIONS, SOURCES, MATCHES,
         FAILED_SCENES, SCENE_GAPS, PROCESSING_UNITS, VALIDATION,
-        ZONAL_STATISTICS,
+        ZONAL_STATISTICS, REPORTED_PLUMES,
     )
 }  # fmt: skip

@@ -17,6 +17,7 @@ from plumewatch.tables import COMBINED, SOURCES
 
 from plumewatch_airflow.assets import partition_key
 from plumewatch_airflow.connections import load_settings
+from plumewatch_airflow.emr import spark_task
 from plumewatch_airflow.missing import skip_without
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import summarised
@@ -24,7 +25,7 @@ from plumewatch_airflow.summary import summarised
 log = logging.getLogger("plumewatch.task")
 
 
-@task
+@spark_task
 def match_sources(gas_name: str) -> None:
     """Name the likely sources of the key's detections by the combined inventory; skips without one."""
     gas, settings = GASES[gas_name], load_settings()

@@ -13,9 +13,11 @@ from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from plumewatch.errors import redact
 from plumewatch.jobs import EXIT_BAD_ARGUMENTS, EXIT_GOOD, EXIT_NOTHING_DONE, EXIT_SOME_BAD, TRY_AGAIN, JobResult
+from plumewatch.settings import EMR_SERVERLESS
 
 from plumewatch_airflow.assets import recorded_under
 from plumewatch_airflow.connections import load_settings
+from plumewatch_airflow.emr import run_on_emr
 
 JOBS = Path(__file__).resolve().parents[2] / "spark_jobs"
 
@@ -32,9 +34,13 @@ def run_spark_job(name: str, *, key: str, **arguments: Any) -> JobResult:
     """
     context = get_current_context()
     arguments |= {"dag_id": recorded_under(context["dag"].dag_id), "run_id": context["run_id"], "key": key}
-    command = [sys.executable, str(JOBS / f"{name}.py"), *_options(arguments)]
-    log.info("starting %s on %s: %s", name, redact(load_settings().spark), redact(" ".join(command[2:])))
-    code, answer, last_line = _run(command)
+    settings, options = load_settings(), _options(arguments)
+    if settings.spark == EMR_SERVERLESS:
+        code, answer = run_on_emr(settings, name, options, context)
+        last_line = answer
+    else:
+        log.info("starting %s on %s: %s", name, redact(settings.spark), redact(" ".join(options)))
+        code, answer, last_line = _run([sys.executable, str(JOBS / f"{name}.py"), *options])
     if code in (EXIT_GOOD, EXIT_SOME_BAD):
         result = json.loads(answer.splitlines()[-1])
         log.info("%s: %s", name, result)

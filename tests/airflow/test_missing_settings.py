@@ -139,7 +139,7 @@ def test_a_month_without_a_token_is_recorded_and_told_once(
 @pytest.mark.parametrize(
     ("dag_id", "conf", "task", "setting", "what_to_do"),
     [
-        ("inventory_refresh", {}, "refresh_sources", "PLUMEWATCH_INVENTORIES", "set it to a folder of inventory"),
+        ("inventory_refresh", {}, "find_inventories", "PLUMEWATCH_INVENTORIES", "set it to a folder of inventory"),
         ("sentinel2_daily_ingest", {"areas": []}, "search_scenes", "areas", "put one into"),
     ],
 )

@@ -13,7 +13,7 @@ README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 TABLES = {
     "scenes", "pixels", "wind", "observations", "failed_scenes", "soundings", "peaks", "peak_details", "plumes",
     "plume_details", "anomalies", "matches", "maps", "sources", "validation",
-    "scene_gaps", "zonal_statistics", "composites",
+    "scene_gaps", "zonal_statistics", "composites", "reported_plumes",
 }  # fmt: skip
 DAG_IDS = (
     "sentinel2_daily_ingest", "oco2_monthly_extraction", "methane_detection_and_matching", "co2_detection_and_matching",

@@ -1,14 +1,20 @@
-"""The Spark jobs as modules, so that a benchmark can run one in a session that has started already."""
+"""The Spark jobs as modules, for a session that has started already, and as programs whose memory is measured."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
+import subprocess
 import sys
+import threading
 from types import ModuleType
+
+import psutil
 
 from tools.checkout import CHECKOUT
 
 JOBS = CHECKOUT / "spark_jobs"
+SAMPLED_S = 0.1
 
 
 def load_job(name: str) -> ModuleType:
@@ -20,3 +26,33 @@ def load_job(name: str) -> ModuleType:
     sys.modules[name] = module  # where a dataclass of the job looks for its module
     spec.loader.exec_module(module)
     return module
+
+
+def peak_memory(command: list[str]) -> int:
+    """Run a job and return the most resident memory (bytes) that it and all its processes had at once."""
+    peak, is_over = 0, threading.Event()
+
+    def sample(root: psutil.Process) -> None:
+        nonlocal peak
+        while not is_over.wait(SAMPLED_S):
+            now = 0
+            try:
+                processes = (root, *root.children(recursive=True))
+            except psutil.NoSuchProcess:  # it has just ended
+                return
+            for process in processes:
+                try:
+                    now += process.memory_info().rss
+                except psutil.NoSuchProcess:
+                    continue
+            peak = max(peak, now)
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        sampler = threading.Thread(target=sample, args=(psutil.Process(process.pid),))
+        sampler.start()
+        said, _ = process.communicate()
+        is_over.set()
+        sampler.join()
+    if process.returncode or json.loads(said.splitlines()[-1])["failed"]:
+        raise RuntimeError(f"exit code {process.returncode}: {said}")
+    return peak

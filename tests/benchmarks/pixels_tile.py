@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import statistics
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +16,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import rasterio
 from figures import Figure
-from jobs import JOBS, load_job
+from jobs import JOBS, load_job, peak_memory
 from plumewatch import storage
 from plumewatch.rasters.scene_store import ScenePaths
 from plumewatch.sentinel2.bands import CLEAR_CLASSES
@@ -41,7 +37,6 @@ LIMITS = {
     "write": ">= 0.5", "pandas": ">= 2", "sedona": ">= 20", "size": "<= 1", "memory": "<= 1", "growth": "<= 1",
 }  # fmt: skip
 MOST_BYTES_PX, MOST_MEMORY, MOST_GROWTH = 13.5, 2 * 1024**3, 11.0
-SAMPLED_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -117,7 +112,7 @@ def whole_tile() -> Iterator[Figure]:
             "pixel table on disk", each, "bytes/pixel", MOST_BYTES_PX, "allowed", each / MOST_BYTES_PX, LIMITS["size"]
         )
         spark.stop()
-        used = _peak_memory([sys.executable, str(JOBS / "rasters_to_pixels.py"), *tile.arguments])
+        used = peak_memory([sys.executable, str(JOBS / "rasters_to_pixels.py"), *tile.arguments])
         whole = "allowed for the driver, its JVM and the Python workers"
         shown = (used / 2**30, MOST_MEMORY / 2**30)
         yield Figure(
@@ -182,29 +177,3 @@ def _explode(spark: Any, scene: ScenePaths) -> None:
         cells.selectExpr("ST_X(cell.geom)", "ST_Y(cell.geom)", "cell.value").write.format("noop").mode(
             "overwrite"
         ).save()
-
-
-def _peak_memory(command: list[str]) -> int:
-    """Run a job and return the most resident memory (bytes) that it and all its processes had at once."""
-    peak, is_over = 0, threading.Event()
-
-    def sample(root: psutil.Process) -> None:
-        nonlocal peak
-        while not is_over.wait(SAMPLED_S):
-            now = 0
-            for process in (root, *root.children(recursive=True)):
-                try:
-                    now += process.memory_info().rss
-                except psutil.NoSuchProcess:
-                    continue
-            peak = max(peak, now)
-
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        sampler = threading.Thread(target=sample, args=(psutil.Process(process.pid),))
-        sampler.start()
-        said, _ = process.communicate()
-        is_over.set()
-        sampler.join()
-    if process.returncode or json.loads(said.splitlines()[-1])["failed"]:
-        raise RuntimeError(f"exit code {process.returncode}: {said}")
-    return peak

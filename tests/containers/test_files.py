@@ -7,6 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,8 @@ SECRETS = CHECKOUT / "containers" / "secrets.sh"
 VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)(:?[-?])?")
 OF_COMPOSE = {
     "PLUMEWATCH_IMAGE", "POSTGRES_IMAGE", "S3_IMAGE", "BASE_IMAGE", "PORT", "SEED", "AIRFLOW_PARALLELISM",
-    "SPARK_WORKER_MEMORY",
+    "SCHEDULER_LIMIT", "SPARK_WORKER_CORES", "SPARK_WORKER_LIMIT", "SPARK_WORKER_MEMORY", "SPARK_WORKERS", "STOP_GRACE",
+    "UI_URL",
 }  # fmt: skip
 
 LOG_IN = """
@@ -69,17 +72,46 @@ def test_no_secret_has_a_default_and_each_is_new_each_time() -> None:
         assert defaults == {":?"}, name
 
 
+def test_secrets_are_added_once_and_seen_by_their_owner_alone(tmp_path: Path) -> None:
+    env = tmp_path / ".env"
+    env.write_text("PLUMEWATCH_WIND=geos_fp\n")
+    command = f"bash {SECRETS} >> .env"
+    assert subprocess.run(command, shell=True, cwd=tmp_path, check=False).returncode == 0
+    first = env.read_text()
+    assert first.startswith("PLUMEWATCH_WIND=geos_fp\n") and "POSTGRES_PASSWORD=" in first
+    assert env.stat().st_mode & 0o777 == 0o600
+    again = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert again.returncode == 1 and "secrets already" in again.stderr and env.read_text() == first
+
+
+@pytest.mark.parametrize(("part", "code"), [(None, 0), ("scheduler", 0), ("triggerer", 1), ("nobody", 1)], ids=str)
+def test_a_part_is_healthy_if_it_is_said_to_be(part: str | None, code: int) -> None:
+    class Api(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"scheduler": {"status": "healthy"}, "triggerer": {"status": "unhealthy"}}')
+
+    server = HTTPServer(("127.0.0.1", 0), Api)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/"
+    command = [sys.executable, CHECKOUT / "containers" / "healthy.py", url, *([part] if part else [])]
+    through_nobody = {**os.environ, "http_proxy": "http://127.0.0.1:1"}
+    assert subprocess.run(command, env=through_nobody, capture_output=True, check=False).returncode == code
+    server.shutdown()
+
+
 def test_nothing_runs_as_root_and_only_the_interface_is_published_on_loopback() -> None:
     assert re.search(r"^USER 50000:50000$", (CHECKOUT / "Dockerfile").read_text(), re.MULTILINE)
     for name, service in services(COMPOSE).items():
-        assert "no-new-privileges:true" in service["security_opt"], name
+        assert "no-new-privileges:true" in service["security_opt"] and service["cap_drop"] == ["ALL"], name
         assert "privileged" not in service and service.get("user", "postgres") != "root"
         published = service.get("ports", [])
         assert published == (["127.0.0.1:${PORT:-8080}:8080"] if name == "api-server" else [])
 
 
 def test_spark_gets_the_storages_keys_and_no_other_secret() -> None:
-    told = ("AWS_", "PLUMEWATCH_STORAGE_ROOT", "PLUMEWATCH_SPARK", "SPARK_NO_DAEMONIZE")
+    told = ("AWS_", "PLUMEWATCH_STORAGE_ROOT", "PLUMEWATCH_SPARK", "SPARK_NO_DAEMONIZE", "SPARK_WORKER_OPTS")
     for name, service in services(COMPOSE).items():
         if not name.startswith("spark"):
             assert ("env_file" in service) == (name not in ("postgres", "s3")), name
@@ -116,6 +148,13 @@ def test_images_are_pinned_and_every_server_has_a_healthcheck() -> None:
         assert name in ("prepare", "demo") or "healthcheck" in service, name
 
 
+def test_nothing_grows_without_a_limit() -> None:
+    for name, service in {**services(DEMO), **services(COMPOSE)}.items():
+        assert service["mem_limit"] and service["pids_limit"] == 1000, name
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
+        assert service.get("restart", "no") in ({"prepare": "no"}.get(name, "unless-stopped"), "no"), name
+
+
 def test_the_demonstration_has_the_simulated_account() -> None:
     environment = services(DEMO)["scheduler"]["environment"]
     url = environment["PLUMEWATCH_STAC_API"] + HUB_PATH
@@ -137,15 +176,23 @@ def test_the_image_gets_what_runs_and_nothing_else() -> None:
     assert all((CHECKOUT / path).exists() for path in kept) and not kept & {"tests", ".env", ".git", "docs"}
 
 
-def test_jars_are_fetched_by_the_modules_that_are_copied_before_the_code(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("stage", "check"),
+    [
+        ("packages", "from plumewatch import spark_runtime as s; assert '1.8.0' in s._ivy_text(); print(s.CACHE)"),
+        ("system", "from plumewatch import spark_session as s; print(s.spark_runtime.CACHE)"),
+    ],
+    ids=["jars", "archive of classes"],
+)
+def test_what_is_made_before_the_code_needs_no_more_than_is_copied(tmp_path: Path, stage: str, check: str) -> None:
     text = (CHECKOUT / "Dockerfile").read_text().replace("\\\n", " ")
-    copied = [path for line in text.splitlines() if line.startswith("COPY include/") for path in line.split()[1:-1]]
-    assert len(copied) == 7
-    for path in copied:
-        target = tmp_path / path
+    stages = {part.split("\n")[0].rpartition(" AS ")[2]: part for part in re.split(r"^FROM ", text, flags=re.MULTILINE)}
+    lines = stages[stage].splitlines()
+    copied = [path for line in lines if line.startswith("COPY include/") for path in line.split()[1:-1]]
+    for path in (found for pattern in copied for found in CHECKOUT.glob(pattern)):
+        target = tmp_path / path.relative_to(CHECKOUT)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(CHECKOUT / path, target)
-    check = "from plumewatch import spark_runtime as s; assert '1.8.0' in s._ivy_text(); print(s.CACHE)"
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, target)
     run = subprocess.run(
         [sys.executable, "-c", check], env={**os.environ, "PYTHONPATH": str(tmp_path / "include")},
         capture_output=True, text=True, check=False,

@@ -23,15 +23,16 @@ ROOMS = (
     "slow_answers", "http", "failures", "missing_settings", "hand_offs", "observations", "jobs",
     "area_files", "area_names", "area_geometry", "areas", "spark_runtime", "spark_session", "rasters", "catalogues",
     "wind",
-    "inventory", "pages", "sentinel2", "sentinel2.completeness", "zones",
-    "methane", "methane.details", "methane.dates", "methane.cases", "methane.evaluation",
+    "inventory.rows", "inventory", "pages", "sentinel2", "sentinel2.completeness", "zones",
+    "methane", "methane.blocks", "methane.details", "methane.dates", "methane.cases", "methane.evaluation",
     "oco2", "oco2.archive", "oco2.granules", "oco2.orbits", "oco2.evaluation",
     "matching", "maps", "simulation",
 )  # fmt: skip
 FLOOR = set(ROOMS[: ROOMS.index("storage")])
 PURE = {
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "table", "tables", "gases", "reference",
-    "sun", "orbits", "limit_check", "zonal_names", "netcdf", "pages", "methane", "methane.evaluation", "oco2",
+    "sun", "orbits", "limit_check", "zonal_names", "netcdf", "pages", "methane", "methane.blocks",
+    "methane.evaluation", "oco2",
     "oco2.evaluation", "matching", "sentinel2",
 }  # fmt: skip
 # Pure modules of rooms that read or write.
@@ -39,6 +40,7 @@ PURE_MODULES = {
     "methane.cases.page", "methane.cases.published", "methane.dates.plan", "methane.dates.task",
     "methane.details.enhancement_raster", "methane.details.facts", "methane.details.figure_png",
     "methane.details.picture_window", "methane.details.pictures", "maps.content",
+    "inventory.hourly_rate",
     "maps.detections_shown", "maps.geojson", "maps.sources_shown", "oco2.archive.file_head", "oco2.archive.versions",
     "rasters.cog", "rasters.plain_numbers", "rasters.regrid", "wind.at_point", "wind.interpolation", "wind.profile",
     "wind.rows", "zones.cells", "zones.hexagons", "zones.indices", "zones.statistics", "zones.zone",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
@@ -77,3 +79,27 @@ def test_an_address_of_a_file_is_decoded_once_and_a_path_never(given: str, meant
         jobs.main(lambda _: argparse.Namespace(soundings_path=given, areas_path=[given]), run)
     assert seen == [meant, meant]
     assert Settings(storage_root=given).storage_root == meant
+
+
+@pytest.mark.parametrize(
+    ("result", "code", "line"),
+    [
+        (jobs.JobResult(3, 2), jobs.EXIT_GOOD, '"rows_written": 2'),
+        (jobs.JobResult(3, 2, 1), jobs.EXIT_SOME_BAD, '"failed": 1'),
+        (OSError("busy"), jobs.EXIT_NOTHING_DONE, "OSError: busy"),
+    ],
+)
+def test_an_answer_that_is_asked_for_in_a_file_is_the_exit_code_and_the_last_line(
+    tmp_path: Path, result: jobs.JobResult | OSError, code: int, line: str
+) -> None:
+    """The process has then done what it was asked, and ends with 0."""
+
+    def run(_: argparse.Namespace) -> jobs.JobResult:
+        if isinstance(result, OSError):
+            raise result
+        return result
+
+    with pytest.raises(SystemExit) as ended:
+        jobs.main(lambda _: argparse.Namespace(answer_path=str(tmp_path / "answer.json")), run)
+    answer = json.loads((tmp_path / "answer.json").read_text())
+    assert ended.value.code == 0 and answer["code"] == code and line in answer["last_line"]

@@ -10,7 +10,8 @@ from typing import Any
 import plumewatch.reference
 import pytest
 from plumewatch.errors import InputError
-from plumewatch.inventory.power_plants import power_plant_factors
+from plumewatch.inventory.rows.factors import inventory_factors
+from plumewatch.inventory.rows.power_plants import power_plant_factors
 from plumewatch.matching.rule import matching_rule
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.oco2.gaussian_plume import plume_constants
@@ -117,6 +118,7 @@ def test_the_shipped_files_are_of_their_dataclasses() -> None:
     versions = {
         plume_thresholds().version, peak_thresholds().version, plume_constants().version, null_distribution().version,
         matching_rule("co2").version, matching_rule("ch4").version, power_plant_factors().version,
+        inventory_factors().version,
         index_constants().version,
     }  # fmt: skip
     shipped = {read_reference(file).get("version") for file in FILES}

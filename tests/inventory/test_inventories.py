@@ -13,8 +13,8 @@ from plumewatch.inventory.coco2 import read_coco2
 from plumewatch.inventory.combine import combine_sources
 from plumewatch.inventory.gppd import read_gppd
 from plumewatch.inventory.own_sources import read_own_sources
-from plumewatch.inventory.power_plants import cluster, power_plant_factors
 from plumewatch.inventory.refresh import refresh_sources
+from plumewatch.inventory.rows.power_plants import cluster, power_plant_factors
 from plumewatch.tables import SOURCES
 
 COCO2_HEADER = '"ID","ISO3","fuel","longitude","latitude","co2_emis_ty","nox_emis_ty"'
@@ -212,6 +212,13 @@ def test_combined_takes_names_and_only_the_plants_that_coco2_lacks(tmp_path: Pat
     assert rows["coco2-4"]["name"] == "CoCO2 ZAF coal 20.00S 20.00E"
     assert rows["coco2-14613"]["provenance"].endswith("; name from gppd-WRI1, 0.26 km away")
     assert rows["coco2-14613"]["emission_t_y"] == pytest.approx(11.7e6)
+
+
+def test_what_no_plant_emits_or_generates_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"csv:2: co2_emis_ty is '3.9e9'; allowed: .* from 0 to 3e\+08"):
+        read_coco2(coco2_file(tmp_path, KENDAL_UNITS[0].replace("3.9e6", "3.9e9")))
+    with pytest.raises(InputError, match=r"csv:2: capacity_mw is '4116000'"):
+        read_gppd(gppd_file(tmp_path, "X,Plant,WRI1,4116000,1,1,Coal,100"))
 
 
 def test_combined_of_nothing_is_nothing() -> None:

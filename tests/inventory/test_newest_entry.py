@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from inventory_files import NORTH_KM, own
 from plumewatch import storage
-from plumewatch.inventory.newest_rows import name_key
 from plumewatch.inventory.own_sources import read_own_lists
 from plumewatch.inventory.refresh import refresh_sources
+from plumewatch.inventory.rows.newest_rows import name_key
 from plumewatch.tables import SOURCES
 
 A, B, C = "own_sources_a.csv", "own_sources_b.csv", "own_sources_c.csv"

@@ -17,7 +17,8 @@ from plumewatch.methane.dates.stored_passes import StoredPasses
 from plumewatch.methane.details.enhancement_raster import georeference
 from plumewatch.methane.evaluation.scenes import simulate_area
 from plumewatch.methane.grid_place import FittedPlace, KnownPlace, find_grid_place
-from plumewatch.methane.passes import Pass, grid_pass
+from plumewatch.methane.pass_rows import grid_pass
+from plumewatch.methane.passes import Pass
 from plumewatch.models import Grid
 from plumewatch.tables import PIXELS
 from pyproj import Transformer

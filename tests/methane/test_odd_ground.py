@@ -11,8 +11,9 @@ from plumewatch.methane.anomalies import ForestSettings
 from plumewatch.methane.detection import detect_multi_pass
 from plumewatch.methane.enhancement_bias import unbiased_enhancement
 from plumewatch.methane.evaluation.scenes import PlantedPlume, SimulatedArea, simulate_area
+from plumewatch.methane.pass_rows import grid_pass
 from plumewatch.methane.pass_search import PassResult, choose_references, search_pass
-from plumewatch.methane.passes import Pass, grid_pass
+from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import describe_plumes
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.methane.verdicts import Candidate

@@ -12,7 +12,8 @@ import shapely
 from plumewatch.errors import InputError
 from plumewatch.geodesy import great_circle_distance_km
 from plumewatch.methane.evaluation.scenes import simulate_area
-from plumewatch.methane.passes import OTHER_BANDS, Pass, grid_pass, split_passes
+from plumewatch.methane.pass_rows import grid_pass, split_passes
+from plumewatch.methane.passes import OTHER_BANDS, Pass
 from plumewatch.models import Grid
 from plumewatch.tables import PIXELS
 from pyproj import Transformer

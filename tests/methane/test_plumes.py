@@ -13,7 +13,7 @@ from plumewatch.methane.anomalies import ForestSettings, detect_isolation_forest
 from plumewatch.methane.detection import Detection
 from plumewatch.methane.evaluation.scenes import PlantedPlume, SimulatedArea, plume_column, simulate_area
 from plumewatch.methane.pass_search import choose_references, search_pass, time_of
-from plumewatch.methane.plumes import describe_plumes, find_origin
+from plumewatch.methane.plumes import describe_plumes, find_origin, refuse_downwind_pieces
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.methane.verdicts import Candidate
 from plumewatch.statuses import ACCEPTED, DOWNWIND_PIECE, NO_REFERENCE, SEARCHED, SKIPPED_CLOUD, UNRATED
@@ -95,6 +95,7 @@ def test_the_far_piece_of_a_plume_is_refused_and_a_plume_beside_it_is_not(area: 
     candidates = tuple(Candidate(m, 20.0 - n, 30.0, 0.99, ACCEPTED) for n, m in enumerate(masks.values()))
     detection = Detection("multi_pass", enhancement, np.ones(target.shape, bool), candidates, {30.0: 0.01})
     plumes = describe_plumes("here", target, area.passes[:1], detection, the_wind, LIMITS)
+    plumes = refuse_downwind_pieces(plumes, target.pixel_size_m, LIMITS)
     assert [p.candidate.status for p in plumes] == [ACCEPTED, DOWNWIND_PIECE, ACCEPTED, ACCEPTED]
     assert plumes[1].table_row["status"] == DOWNWIND_PIECE
 

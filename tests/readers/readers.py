@@ -15,14 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 import wind_services
+from list_readers import LIST_READERS
 from lite_granules import NAME, northward_track, write_lite
 from plumewatch import storage
 from plumewatch.areas import read_areas
 from plumewatch.catalogues.stac import item_href, read_item
 from plumewatch.errors import ServiceError
-from plumewatch.inventory.coco2 import read_coco2
-from plumewatch.inventory.gppd import read_gppd
-from plumewatch.inventory.own_sources import read_own_sources
 from plumewatch.methane.dates.stored_passes import StoredPasses, stated_grid, stated_sources
 from plumewatch.models import Area
 from plumewatch.observations import stated_observations
@@ -186,25 +184,12 @@ def _stored(suffix: str) -> Reader:
     return Reader(write, read)
 
 
-# --- granules, inventories, areas, settings
+# --- granules, areas, settings
 
 
 def _read_granule(path: Path) -> None:
     check_granule(str(path))
     read_granule(str(path))
-
-
-def _inventory(read_file: Callable[[str], Any], name: str, header: str, row: str) -> Reader:
-    lines = [row.format(n=n, lon=28 + n / 10, lat=-26 - n / 10) for n in range(12)]
-
-    def write(folder: Path) -> Path:
-        (folder / name).write_text("\n".join([header, *lines]) + "\n")
-        return folder / name
-
-    def read(path: Path) -> None:
-        read_file(str(path))
-
-    return Reader(write, read)
 
 
 def _dotenv() -> Reader:
@@ -290,24 +275,7 @@ READERS = {
     "stored tif": _stored(".tif"),
     "stored scl": _stored("_scl.tif"),
     "granule": Reader(lambda folder: write_lite(folder / NAME, northward_track(30)), _read_granule),
-    "CoCO2": _inventory(
-        read_coco2,
-        "coco2_ps_catalogue.csv",
-        "ID,ISO3,fuel,longitude,latitude,co2_emis_ty",
-        "CoCO2_{n},ZAF,coal,{lon},{lat},1e6",
-    ),
-    "GPPD": _inventory(
-        read_gppd,
-        "gppd.csv",
-        "name,gppd_idnr,capacity_mw,longitude,latitude,primary_fuel,owner,generation_gwh_2017,estimated_generation_gwh_2017",
-        'Plant {n},X{n},100,{lon},{lat},Coal,"Own, er",,500',
-    ),
-    "own sources": _inventory(
-        read_own_sources,
-        "own_sources.csv",
-        "name,kind,fuel,gas,emission_t_y,emission_t_y_sigma,year,longitude,latitude",
-        "Own {n},power_plant,coal,co2,1e6,1e5,2020,{lon},{lat}",
-    ),
+    **LIST_READERS,
     "area": _area(),
     **{f"zones.{ending}": _zones(ending) for ending in ("geojson", "gpkg", "shp")},
     "settings": _dotenv(),

@@ -22,9 +22,11 @@ READERS = (
     "pixels.parquet", "soundings.parquet", "peaks.parquet", "wind.parquet", "plumes.parquet", "anomalies.parquet",
     "observations.parquet", "sources.parquet", "matches.parquet", "failed_scenes.parquet", "validation.parquet",
     "scene_gaps.parquet", "processing_units.parquet", "zonal_statistics.parquet",
-    "manifest", "item", "source tif", "stored item", "stored tif", "stored scl", "granule", "CoCO2", "GPPD",
-    "own sources", "area", "settings", "GEOS-FP attributes", "GEOS-FP values", "ERA5 attributes", "ERA5 array",
-    "ERA5 chunk", "zones.geojson", "zones.gpkg", "zones.shp",
+    "manifest", "item", "source tif", "stored item", "stored tif", "stored scl", "granule",
+    "CoCO2", "CoCO2 profiles", "GPPD", "own sources", "own GeoJSON", "Climate TRACE", "EU-ETS",
+    "EU-ETS places", "cities", "places of cities", "EDGAR", "ODIAC", "IMEO MARS", "Carbon Mapper", "own plumes",
+    "reported_plumes.parquet", "area", "settings", "GEOS-FP attributes", "GEOS-FP values", "ERA5 attributes",
+    "ERA5 array", "ERA5 chunk", "zones.geojson", "zones.gpkg", "zones.shp",
 )  # fmt: skip
 
 

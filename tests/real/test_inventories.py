@@ -10,10 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 from plumewatch import storage
 from plumewatch.inventory.coco2 import read_coco2
+from plumewatch.inventory.coco2_profiles import read_profiles
 from plumewatch.inventory.gppd import read_gppd
+from plumewatch.inventory.hourly_rate import rate_at
 from plumewatch.inventory.refresh import refresh_sources
 from plumewatch.tables import MATCHES, PEAKS, SOURCES
 
@@ -63,12 +66,28 @@ def test_combined_has_each_plant_once_and_knows_their_names(sources_root: str) -
         p.keys["inventory"]: storage.read_table(SOURCES, p.path) for p in storage.list_partitions(SOURCES, sources_root)
     }
     combined = by_inventory["combined"]
-    assert by_inventory["coco2"].num_rows < combined.num_rows < by_inventory["coco2"].num_rows + 1_500
+    points = sum(by_inventory[name].num_rows for name in ("coco2", "gppd", "climate_trace", "eu_ets", "cities"))
+    assert by_inventory["coco2"].num_rows + 6_000 < combined.num_rows < points - 7_000
     assert len(set(combined["source_id"].to_pylist())) == combined.num_rows
     (kendal,) = (r for r in combined.to_pylist() if r["name"] == "Kendal power station")
     assert kendal["source_id"].startswith("coco2-")
     assert (kendal["longitude"], kendal["latitude"]) == pytest.approx((28.969, -26.090), abs=0.002)
     assert kendal["emission_t_y"] == pytest.approx(23.3e6, rel=0.01)  # six units of 3.89 Mt
+
+
+def test_coal_counts_once(sources_root: str) -> None:
+    combined = storage.read_table(SOURCES, sources_root, where={"inventory": "combined"})
+    coal = combined.filter(pc.equal(combined["fuel"], "coal"))
+    assert np.sum(coal["emission_t_y"].to_numpy()) / 1e9 == pytest.approx(9.77, rel=0.04)  # CoCO2 2018; all lists: 19.0
+    assert "grid_cell" not in combined["kind"].to_pylist()  # of 5 degrees
+
+
+def test_the_lignite_of_belchatow_is_one_plant_and_one_mine(sources_root: str) -> None:
+    rows = storage.read_table(SOURCES, sources_root, where={"inventory": "combined"}).to_pylist()
+    near = [r for r in rows if abs(r["longitude"] - 19.32) < 0.06 and abs(r["latitude"] - 51.26) < 0.03]
+    large = {(r["kind"], r["gas"]): r["emission_t_y"] / 1e6 for r in near if r["emission_t_y"] > 2e4}
+    assert large.keys() == {("power_plant", "co2"), ("coal_mine", "ch4"), ("coal_mine", "co2")}, near
+    assert large["power_plant", "co2"] == pytest.approx(38.4, rel=0.01)
 
 
 def test_the_highveld_peak_comes_from_highveld_plants_upwind(
@@ -122,3 +141,16 @@ def test_the_highveld_peak_comes_from_highveld_plants_upwind(
     assert rows[0]["probability"] > 0.4
     (none,) = (r for r in rows if r["source_id"] is None)
     assert none["probability"] < 0.05
+
+
+def test_kendal_at_the_overpass_is_near_its_mean(real_data: Path, sources_root: str) -> None:
+    folder = real_data / "inventory"
+    files = [str(folder / f"coco2_ps_{of}_v1.1.csv") for of in
+             ("catalogue", "monthly_profiles", "weekly_profiles", "hourly_profiles")]  # fmt: skip
+    profiles = read_profiles(*files)
+    rows = storage.read_table(SOURCES, sources_root, where={"inventory": "coco2"}).to_pylist()
+    assert profiles.keys() == {row["source_id"] for row in rows}
+    (kendal,) = (r for r in rows if abs(r["longitude"] - 28.969) < 0.002 and abs(r["latitude"] + 26.09) < 0.002)
+    rate = rate_at(kendal, datetime(2016, 8, 31, 11, 56, tzinfo=UTC), profiles)
+    print(f"Kendal: {rate:.0f} t/h at the overpass, {kendal['emission_t_y'] / 8760:.0f} on average")
+    assert 0.7 < rate / (kendal["emission_t_y"] / 8760) < 1.3

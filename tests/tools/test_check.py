@@ -137,7 +137,7 @@ def test_what_spark_fetches_by_itself_is_missing_and_no_problem(
     monkeypatch.setattr(machine.spark_runtime, "jars_folder", lambda: tmp_path / "jars")
     assert machine.check_spark(settings()).state is State.MISSING
     assert list(tmp_path.iterdir()) == []
-    assert is_fatal_problem(machine.check_spark(settings(spark="emr_serverless")))
+    assert is_fatal_problem(machine.check_spark(settings(spark="yarn")))
 
 
 def test_areas_are_counted_and_named(area_folders: tuple[Path, Path]) -> None:

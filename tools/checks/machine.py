@@ -12,7 +12,7 @@ from plumewatch import spark_runtime, storage
 from plumewatch.errors import ConfigurationError, PlumewatchError, some_of
 from plumewatch.gases import DETECTION, GASES
 from plumewatch.hand_offs import waiting_keys
-from plumewatch.settings import SPARK_MASTERS, Settings
+from plumewatch.settings import EMR_SERVERLESS, SPARK_MASTERS, Settings, environment_name
 
 from tools.checks.finding import Finding, missing, ok, problem
 from tools.java import present_java
@@ -31,8 +31,8 @@ def check_python() -> Finding:
 
 def check_java(settings: Settings) -> Finding:
     """A Java that Spark runs on; only looked for, never fetched."""
-    if settings.spark.startswith("sc://"):
-        return ok("Java", "not needed here: PLUMEWATCH_SPARK names a Spark Connect server")
+    if settings.spark.startswith("sc://") or settings.spark == EMR_SERVERLESS:
+        return ok("Java", "not needed here: PLUMEWATCH_SPARK names a service")
     home = present_java()
     if home is None:
         versions = " or ".join(map(str, spark_runtime.JAVA_VERSIONS))
@@ -42,6 +42,13 @@ def check_java(settings: Settings) -> Finding:
 
 def check_spark(settings: Settings) -> Finding:
     """The master, the jars, and the archive of classes."""
+    if settings.spark == EMR_SERVERLESS:
+        needed = {name: getattr(settings, name) for name in ("emr_application", "emr_role", "emr_code")}
+        if lacking := [environment_name(name) for name, value in needed.items() if not value]:
+            return problem("Spark", f"PLUMEWATCH_SPARK={EMR_SERVERLESS} needs {', '.join(lacking)}")
+        if storage.is_local(settings.storage_root):
+            return problem("Spark", f"EMR Serverless can't read PLUMEWATCH_STORAGE_ROOT={settings.storage_root}")
+        return ok("Spark", f"EMR Serverless, application {settings.emr_application} (not asked)")
     if not settings.spark.startswith(("local", "spark://", "sc://")):
         return problem("Spark", f"PLUMEWATCH_SPARK={settings.spark}; allowed: {SPARK_MASTERS}")
     if settings.spark.startswith("sc://"):

@@ -2,8 +2,9 @@
 # The demonstration in podman's containers, inside the namespaces that stand-ins.sh makes: `in-namespace.sh WORK`.
 set -euo pipefail
 work=$1
-step() { printf '[%5d s] %s\n' "$SECONDS" "$*"; }
+step() { printf '[%5d s] %s\n' "$((SECONDS + ${BEGAN_S:-0}))" "$*"; }
 umount /sys/fs/cgroup/unified 2> /dev/null || true  # crun refuses two kinds of cgroups side by side
+mount -t tmpfs tmpfs /run                            # what engines note there ends with this namespace
 ip link set lo up
 
 finish() {
@@ -14,9 +15,11 @@ trap finish EXIT
 
 step "Running the demonstration in containers"
 "$work/compose-check" docker-compose.yaml docker-compose.demo.yaml > "$work/project.json"
-python3 tools/containers/podman_up.py "$work/project.json" demo
+up=(python3 tools/containers/podman_up.py "$work/project.json")
+"${up[@]}" up demo
 podman ps --format '{{.Names}} {{.Status}}'
 step "Running it with a wrong password, which must fail"
-bash tools/containers/must-be-refused.sh \
-    python3 tools/containers/podman_up.py "$work/project.json" demo PLUMEWATCH_UI_PASSWORD=wrong
+bash tools/containers/must-be-refused.sh "${up[@]}" again demo PLUMEWATCH_UI_PASSWORD=wrong
+step "Stopping it; whoever doesn't end by itself has failed"
+"${up[@]}" stop
 step "Done"

@@ -1,104 +1,177 @@
-"""`podman_up.py PROJECT.json SERVICE [NAME=VALUE]`: `docker compose up --exit-code-from SERVICE` by podman's commands.
+"""What `docker compose` does with a project, by podman's commands, for machines on which no engine runs.
 
-PROJECT.json is what compose-check prints. For machines on which no `docker compose` runs: services start in the order
-of what they depend on, each when its condition holds, and what SERVICE says is shown. With NAME=VALUE the others run
-already, and SERVICE alone runs once more with that in its environment. Standard library alone.
+`podman_up.py PROJECT.json up SERVICE`: starts all services in the order of what they depend on, each when its
+condition holds, shows what SERVICE says and exits with its code. `again SERVICE [NAME=VALUE]`: the others run already,
+and SERVICE runs once more, with that in its environment. `stop`: ends all in the opposite order, as
+`docker compose stop`; exit code 0 only if each ended by itself in its time. PROJECT.json is what compose-check prints.
+Standard library alone.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 PATIENCE_S = 600.0
 POLL_S = 2.0
+GRACE = "10s"
+"""Docker's own, where a service states none."""
+KILLED = 137
 
 
-class CannotStart(Exception):
-    """A service that didn't start, or isn't healthy in time."""
+class ServiceFailed(Exception):
+    """A service that didn't start, isn't healthy in time, or had to be killed."""
 
 
-def podman(*arguments: str, must: bool = True) -> str:
+class Project:
+    """The services of a project, as containers of podman."""
+
+    def __init__(self, content: dict[str, Any]) -> None:
+        """`content` is a project as compose-go writes it."""
+        self.name: str = content["name"]
+        self.services: dict[str, Any] = content["services"]
+
+    def containers(self, service: str) -> list[str]:
+        """Return the names of a service's containers, as compose counts them."""
+        n = int(self.services[service].get("deploy", {}).get("replicas", 1))
+        return [f"{self.name}-{service}-{i + 1}" for i in range(n)]
+
+    def start(self, service: str) -> None:
+        """Start a service's containers."""
+        for container in self.containers(service):
+            podman("run", "--detach", "--name", container, *self._options(service))
+
+    def _options(self, name: str) -> Iterator[str]:
+        service = self.services[name]
+        yield from ("--network", self.name, "--network-alias", name, "--pull=never")
+        for option in ("hostname", "user"):
+            yield from [f"--{option}={service[option]}"] if service.get(option) else []
+        for option, ours in (("mem_limit", "memory"), ("shm_size", "shm-size"), ("pids_limit", "pids-limit")):
+            yield from [f"--{ours}={service[option]}"] if service.get(option) else []
+        yield from ["--init"] if service.get("init") else []
+        yield from (f"--cap-drop={capability}" for capability in service.get("cap_drop", []))
+        yield from (f"--security-opt={option.replace(':true', '')}" for option in service.get("security_opt", []))
+        logging = service["logging"]
+        yield f"--log-driver={logging['driver']}"
+        yield f"--log-opt=max-size={logging['options']['max-size']}"
+        for key, value in (service.get("environment") or {}).items():
+            yield f"--env={key}={value or ''}"
+        for mount in service.get("volumes", []):
+            read_only = ":ro" if mount.get("read_only") else ""
+            yield f"--volume={self.name}-{mount['source']}:{mount['target']}{read_only}"
+        for port in service.get("ports", []):
+            yield f"--publish={port['host_ip']}:{port['published']}:{port['target']}"
+        yield service["image"]
+        yield from service.get("command") or []
+
+    def is_ready(self, service: str, condition: str) -> bool:
+        """Whether all of a service is as far as another wants it. Raises ServiceFailed where it never will be."""
+        return all(self._is_ready(service, container, condition) for container in self.containers(service))
+
+    def _is_ready(self, service: str, container: str, condition: str) -> bool:
+        state = state_of(container)
+        has_ended = state["Status"] in ("exited", "stopped")
+        if condition == "service_completed_successfully":
+            if has_ended and state["ExitCode"]:
+                raise ServiceFailed(f"{container} ended with code {state['ExitCode']}")
+            return has_ended
+        if has_ended:
+            raise ServiceFailed(f"{container} has ended with code {state['ExitCode']}")
+        if condition == "service_healthy":
+            test = self.services[service]["healthcheck"]["test"][1:]  # podman's own would need systemd
+            return (
+                subprocess.run(["podman", "exec", container, *test], capture_output=True, check=False).returncode == 0
+            )
+        return True
+
+    def up(self) -> None:
+        """Start all services, each when those that it depends on are ready."""
+        podman("network", "create", self.name)
+        waiting, started = list(self.services), time.monotonic()
+        while waiting:
+            for name in waiting.copy():
+                wanted = self.services[name].get("depends_on", {})
+                if any(other in waiting for other in wanted):
+                    continue
+                if all(self.is_ready(other, how["condition"]) for other, how in wanted.items()):
+                    self.start(name)
+                    waiting.remove(name)
+                    print(f"[{time.monotonic() - started:5.0f} s] {name} started", flush=True)
+            if time.monotonic() - started > PATIENCE_S:
+                raise ServiceFailed(f"not started after {PATIENCE_S:.0f} s: {', '.join(waiting)}")
+            time.sleep(POLL_S)
+
+    def again(self, service: str, changed: list[str]) -> None:
+        """Start a service once more, with changes in its environment."""
+        self.services[service]["environment"] |= dict(pair.split("=", 1) for pair in changed)
+        podman("rm", "--force", *self.containers(service))
+        self.start(service)
+
+    def stop(self) -> None:
+        """End all services, first those that others don't need. Raises ServiceFailed where some had to be killed."""
+        left, killed = list(self.services), []
+        while left:
+            needed = {other for name in left for other in self.services[name].get("depends_on", {})}
+            for name in [name for name in left if name not in needed]:
+                left.remove(name)
+                killed += [container for container in self.containers(name) if self._ends_killed(name, container)]
+        if killed:
+            raise ServiceFailed(f"killed, as they didn't end in their time: {', '.join(killed)}")
+
+    def _ends_killed(self, service: str, container: str) -> bool:
+        if state_of(container)["Status"] != "running":
+            return False
+        grace_s, started = seconds(self.services[service].get("stop_grace_period", GRACE)), time.monotonic()
+        podman("stop", f"--time={grace_s}", container)
+        code = state_of(container)["ExitCode"]
+        print(f"{container} ended after {time.monotonic() - started:.1f} of {grace_s} s, code {code}", flush=True)
+        return bool(code == KILLED)
+
+
+def podman(*arguments: str) -> str:
     """Run a podman command and return what it prints."""
     run = subprocess.run(["podman", *arguments], capture_output=True, text=True, check=False)
-    if must and run.returncode:
-        raise CannotStart(f"podman {' '.join(arguments[:2])}: {run.stderr.strip().splitlines()[-1]}")
+    if run.returncode:
+        said = run.stderr.strip().splitlines() or ["nothing said"]
+        raise ServiceFailed(f"podman {' '.join(arguments[:4])}: {said[-1]}")
     return run.stdout.strip()
 
 
-def command_of(project: str, name: str, service: dict[str, Any]) -> list[str]:
-    """Return the arguments of `podman run` for a service."""
-    arguments = ["--name", f"{project}-{name}", "--network", project, "--network-alias", name, "--pull=never"]
-    for option in ("hostname", "user"):
-        arguments += [f"--{option}={service[option]}"] if service.get(option) else []
-    arguments += ["--init"] if service.get("init") else []
-    arguments += [f"--cap-drop={capability}" for capability in service.get("cap_drop", [])]
-    arguments += [f"--security-opt={option.replace(':true', '')}" for option in service.get("security_opt", [])]
-    for key, value in (service.get("environment") or {}).items():
-        arguments += ["--env", f"{key}={value or ''}"]
-    for mount in service.get("volumes", []):
-        read_only = ":ro" if mount.get("read_only") else ""
-        arguments += ["--volume", f"{project}-{mount['source']}:{mount['target']}{read_only}"]
-    for port in service.get("ports", []):
-        arguments += ["--publish", f"{port['host_ip']}:{port['published']}:{port['target']}"]
-    return [*arguments, service["image"], *(service.get("command") or [])]
+def state_of(container: str) -> dict[str, Any]:
+    """Return a container's state: Status, ExitCode ..."""
+    return dict(json.loads(podman("inspect", "--format", "{{json .State}}", container)))
 
 
-def is_ready(project: str, name: str, condition: str, services: dict[str, Any]) -> bool:
-    """Whether a service is as far as one that depends on it wants it. Raises CannotStart where it never will be."""
-    container = f"{project}-{name}"
-    state = json.loads(podman("inspect", "--format", "{{json .State}}", container))
-    has_ended = state["Status"] in ("exited", "stopped")
-    if condition == "service_completed_successfully":
-        if has_ended and state["ExitCode"]:
-            raise CannotStart(f"{name} ended with code {state['ExitCode']}")
-        return has_ended
-    if has_ended:
-        raise CannotStart(f"{name} has ended with code {state['ExitCode']}")
-    if condition == "service_healthy":
-        test = services[name]["healthcheck"]["test"][1:]  # podman's own would need systemd
-        return subprocess.run(["podman", "exec", container, *test], capture_output=True, check=False).returncode == 0
-    return True
-
-
-def up(project: str, services: dict[str, Any]) -> None:
-    """Start all services, each when those that it depends on are ready."""
-    waiting, started = dict(services), time.monotonic()
-    while waiting:
-        for name, service in list(waiting.items()):
-            wanted = service.get("depends_on", {})
-            if any(other in waiting for other in wanted):
-                continue
-            if all(is_ready(project, other, how["condition"], services) for other, how in wanted.items()):
-                podman("run", "--detach", *command_of(project, name, waiting.pop(name)))
-                print(f"[{time.monotonic() - started:5.0f} s] {name} started", flush=True)
-        if time.monotonic() - started > PATIENCE_S:
-            raise CannotStart(f"not started after {PATIENCE_S:.0f} s: {', '.join(waiting)}")
-        time.sleep(POLL_S)
+def seconds(duration: str) -> int:
+    """Return a duration of compose in seconds: `1m30s` is 90."""
+    return sum(int(n) * {"h": 3600, "m": 60, "s": 1}[unit] for n, unit in re.findall(r"(\d+)([hms])", duration))
 
 
 def main() -> int:
-    """Start, show what the service says, and return its exit code."""
-    content = json.loads(Path(sys.argv[1]).read_text())
-    project, name, changed = content["name"], sys.argv[2], sys.argv[3:]
-    if changed:
-        service = content["services"][name]
-        service["environment"] |= dict(pair.split("=", 1) for pair in changed)
-        podman("rm", "--force", f"{project}-{name}")
-        podman("run", "--detach", *command_of(project, name, service))
+    """Do the command; return the exit code of the service, 0 for `stop`."""
+    project = Project(json.loads(Path(sys.argv[1]).read_text()))
+    command, *arguments = sys.argv[2:]
+    if command == "stop":
+        project.stop()
+        return 0
+    service = arguments[0]
+    if command == "up":
+        project.up()
     else:
-        podman("network", "create", project)
-        up(project, content["services"])
-    subprocess.run(["podman", "logs", "--follow", f"{project}-{name}"], check=False)
-    return int(podman("wait", f"{project}-{name}"))
+        project.again(service, arguments[1:])
+    container = project.containers(service)[0]
+    subprocess.run(["podman", "logs", "--follow", container], check=False)
+    return int(podman("wait", container))
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except CannotStart as error:
+    except ServiceFailed as error:
         sys.exit(str(error))

@@ -7,4 +7,6 @@ RUN apt-get update && apt-get install -y --no-install-recommends postgresql && r
 COPY tools/containers/postgres-standin.sh /entrypoint.sh
 # hadolint ignore=DL3066
 USER postgres
+# As the official image: end sessions and stop, where SIGTERM would wait for them.
+STOPSIGNAL SIGINT
 ENTRYPOINT ["/entrypoint.sh"]

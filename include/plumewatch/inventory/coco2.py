@@ -7,6 +7,7 @@ A row is a unit of a plant. The CH4 that plants emit with their CO2 is left out:
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,11 @@ import pyarrow as pa
 
 from plumewatch.gases import CO2
 from plumewatch.geodesy import wrap_longitude
-from plumewatch.inventory.csv_rows import OnFailure, Rule, digests, good_rows, numbers, place_rules, read_csv_rows
-from plumewatch.inventory.power_plants import cluster, fuel_name, power_plant_factors
-from plumewatch.inventory.repeated_rows import at_one_place, single_rows
+from plumewatch.inventory.inventory import Inventory, named, one_file
+from plumewatch.inventory.rows.csv_rows import OnFailure, Rule, digests, good_rows, numbers, place_rules, read_csv_rows
+from plumewatch.inventory.rows.factors import emission_rule
+from plumewatch.inventory.rows.power_plants import cluster, fuel_name, power_plant_factors
+from plumewatch.inventory.rows.repeated_rows import at_one_place, single_rows
 from plumewatch.tables import SOURCES
 
 NAME = "coco2"
@@ -38,13 +41,22 @@ def read_coco2(path: str, on_failure: OnFailure | None = None) -> pa.Table:
     share it. A unit that is there again counts once (`single_rows`). Bad rows raise InputError, or are reported
     to `on_failure`.
     """
-    rows = read_csv_rows(path, COLUMNS)
+    units = read_units(path, on_failure)
+    return _plants(units) if len(units) else SOURCES.empty()
+
+
+def read_units(path: str, on_failure: OnFailure | None = None, optional: Sequence[str] = ()) -> pd.DataFrame:
+    """Return the units of a catalogue file that emit, with the `source_id` of their plant and further columns as text.
+
+    `read_coco2` says what is refused.
+    """
+    rows = read_csv_rows(path, COLUMNS, optional)
     emission = numbers(rows["co2_emis_ty"])
     rules = [
         Rule("ID", rows["ID"].str.fullmatch(UNIT_ID), "CoCO2_ and a number"),
         Rule("fuel", rows["fuel"].map(fuel_name).isin(FUELS), ", ".join(FUELS)),
         *place_rules(rows),
-        Rule("co2_emis_ty", (emission >= 0) & np.isfinite(emission), "tonnes of CO2 a year, at least 0"),
+        emission_rule("co2_emis_ty", emission, CO2.name),
     ]
     rows = good_rows(rows, path, rules, on_failure)
     number = "CoCO2_" + rows["ID"].str.extract(UNIT_ID)[0]
@@ -52,10 +64,10 @@ def read_coco2(path: str, on_failure: OnFailure | None = None) -> pa.Table:
     rows = single_rows(rows, path, at_one_place(number, rows), on_failure)
     emitting = rows[numbers(rows["co2_emis_ty"]) > 0]
     log.info("%s: %d of %d units emit", path, len(emitting), len(rows))
-    return _plants(_units(emitting)) if len(emitting) else SOURCES.empty()
+    return _units(emitting, optional)
 
 
-def _units(rows: pd.DataFrame) -> pd.DataFrame:
+def _units(rows: pd.DataFrame, optional: Sequence[str]) -> pd.DataFrame:
     units = pd.DataFrame(
         {
             "number": rows["ID"].str.extract(UNIT_ID)[0].astype("int64"),
@@ -64,10 +76,13 @@ def _units(rows: pd.DataFrame) -> pd.DataFrame:
             "longitude": numbers(rows["longitude"]),
             "latitude": numbers(rows["latitude"]),
             "emission": numbers(rows["co2_emis_ty"]),
+            **{name: rows[name] for name in optional},
         }
     ).sort_values(["number", "longitude", "latitude"], ignore_index=True)
     units["plant"] = cluster(units["longitude"], units["latitude"], power_plant_factors().plants.unit_distance_km)
-    return units
+    first = units.drop_duplicates("plant").set_index("plant")
+    ids = "coco2-" + first["number"].astype(str) + _apart(first)
+    return units.assign(source_id=ids[units["plant"]].to_numpy())
 
 
 def _plants(units: pd.DataFrame) -> pa.Table:
@@ -84,7 +99,7 @@ def _plants(units: pd.DataFrame) -> pa.Table:
     number, count = first["number"], plant.value_counts(sort=False).sort_index()
     return SOURCES.from_columns(
         {
-            "source_id": "coco2-" + number.astype(str) + _apart(first),
+            "source_id": first["source_id"],
             "name": "CoCO2 " + first["country"] + " " + fuel + " " + place_texts(longitude, latitude),
             "kind": np.full(len(total), "power_plant"),
             "fuel": fuel.to_numpy(),
@@ -113,3 +128,6 @@ def place_texts(longitude: np.ndarray, latitude: pd.Series) -> pd.Series:
     lon, lat = pd.Series(longitude, index=latitude.index), latitude
     north = lat.abs().map("{:.2f}".format) + np.where(lat < 0, "S", "N")
     return north + " " + lon.abs().map("{:.2f}".format) + np.where(lon < 0, "W", "E")
+
+
+INVENTORY = Inventory(NAME, named(r"coco2_ps_(?!.*profiles).*\.csv"), one_file(NAME, read_coco2))

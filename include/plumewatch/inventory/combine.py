@@ -1,15 +1,43 @@
-"""One list of sources from all inventories, each real emitter once."""
+"""One list of sources from all inventories, each real emitter once (docs/inventories.md says how)."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.spatial import cKDTree
 
-from plumewatch.geodesy import chord_to_distance_km, distance_to_chord, unit_vectors
-from plumewatch.inventory.power_plants import cluster, fuel_name, power_plant_factors
+from plumewatch.geodesy import chord_to_distance_km, distance_to_chord
+from plumewatch.inventory import cities, climate_trace, coco2, edgar, eu_ets, gppd, odiac, own_sources
+from plumewatch.inventory.rows.power_plants import cluster, power_plant_factors
+from plumewatch.inventory.same_emitters import points, replaced, same_pairs, texts, with_alternatives
+from plumewatch.inventory.unexplained import unexplained_cells, unexplained_cities
 from plumewatch.tables import SOURCES
+
+FURTHER_POINTS = (climate_trace.NAME, eu_ets.NAME)
+"""Lists of points beside CoCO2 and GPPD: an earlier one's row of an emitter counts."""
+GRIDS = (edgar.NAME, odiac.NAME)
+"""Lists of cells: of a gas the first that has some."""
+UNNAMED = "CoCO2 "
+"""How CoCO2's plants are called, which have no names."""
+
+
+def combine_inventories(stored: Mapping[str, pa.Table]) -> pa.Table:
+    """Return one list of sources of all inventories, by their names: points, what they leave of cities, and of cells.
+
+    Points as `combine_sources` says, with those of further lists. A city is what its points don't explain, a cell what
+    neither points nor cities in it do (`unexplained.py`).
+    """
+    lists = {name: rows.select(SOURCES.schema.names) for name, rows in stored.items()}
+    empty = SOURCES.empty()
+    further = [lists.get(name, empty) for name in FURTHER_POINTS]
+    base = (lists.get(coco2.NAME, empty), lists.get(gppd.NAME, empty), lists.get(own_sources.NAME, empty))
+    listed = _combined(*base, further, lists.get(cities.NAME, empty))
+    towns = unexplained_cities(listed)
+    grids = [lists[name] for name in GRIDS if name in lists]
+    return SOURCES.conform(pa.concat_tables([towns, *unexplained_cells(grids, towns)]))
 
 
 def combine_sources(coco2: pa.Table, gppd: pa.Table, *own: pa.Table) -> pa.Table:
@@ -19,76 +47,76 @@ def combine_sources(coco2: pa.Table, gppd: pa.Table, *own: pa.Table) -> pa.Table
     takes its name and owner, the others keep their own name with "near" and GPPD's. Of GPPD entries at one place, that
     of the plant's fuel counts, else the largest. The user knows better: an own source takes the place of what
     inventories list of the same gas and kind within 1 km, else of the nearest of its fuel within 5 km that has no
-    nearer own source; its provenance says so. Arguments and result are rows of the table `sources`; ids stay as they
-    are.
+    nearer own source; its provenance says so. What other lists say of an emitter is in `alternatives`. Arguments and
+    result are rows of the table `sources`; ids stay as they are.
     """
     coco2, gppd, *lists = (t.select(SOURCES.schema.names) for t in (coco2, gppd, *own))
+    return SOURCES.conform(_combined(coco2, gppd, pa.concat_tables([SOURCES.empty(), *lists]), [], SOURCES.empty()))
+
+
+def _combined(coco2: pa.Table, gppd: pa.Table, own: pa.Table, further: list[pa.Table], cities: pa.Table) -> pa.Table:
     if coco2.num_rows and gppd.num_rows:
-        coco2, gppd = _named(coco2, gppd), gppd.filter(pa.array(~_has_neighbour(gppd, coco2)))
-    listed, theirs = pa.concat_tables([coco2, gppd]), pa.concat_tables([SOURCES.empty(), *lists])
-    if listed.num_rows and theirs.num_rows:
-        listed, theirs = _replaced(listed, theirs)
-    return SOURCES.conform(pa.concat_tables([listed, theirs]))
+        distance, nearest = _nearest(gppd, coco2)
+        is_near = distance <= power_plant_factors().plants.same_plant_km
+        pairs = zip(distance[is_near], nearest[is_near].tolist(), np.flatnonzero(is_near).tolist(), strict=True)
+        coco2 = with_alternatives(_named(coco2, gppd), gppd, pairs)
+        gppd = gppd.filter(pa.array(~is_near))
+    listed = pa.concat_tables([coco2, gppd])
+    for rows in further:
+        listed = _joined(listed, rows)
+    listed = pa.concat_tables([listed, cities])
+    if listed.num_rows and own.num_rows:
+        listed, own = _replaced(listed, own)
+    return pa.concat_tables([listed, own])
+
+
+def _nearest(sources: pa.Table, others: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Distance in km to the nearest of the others, and its row."""
+    chord, nearest = cKDTree(points(others)).query(points(sources))
+    return chord_to_distance_km(chord), nearest
+
+
+def _joined(listed: pa.Table, further: pa.Table) -> pa.Table:
+    """What is listed, and of a further list what it lacks; the rest is told of as alternatives."""
+    if not listed.num_rows or not further.num_rows:
+        return pa.concat_tables([listed, further])
+    distance, theirs, ours = same_pairs(further, listed, kinds_may_differ=True)
+    if not len(ours):
+        return pa.concat_tables([listed, further])
+    # Of several of ours the nearest has it as an alternative.
+    order = np.lexsort((distance, theirs))
+    distance, theirs, ours = distance[order], theirs[order], ours[order]
+    first = np.unique(theirs, return_index=True)[1]
+    pairs = list(zip(distance[first].tolist(), ours[first].tolist(), theirs[first].tolist(), strict=True))
+    names, provenance = listed["name"].to_pylist(), listed["provenance"].to_pylist()
+    their_names, their_ids = further["name"].to_pylist(), further["source_id"].to_pylist()
+    for km, row, other in sorted(pairs):
+        if names[row].startswith(UNNAMED) and their_names[other]:
+            names[row] = their_names[other]
+            provenance[row] = f"{provenance[row]}; name from {their_ids[other]}, {km:.2f} km away"
+    listed = replaced(replaced(listed, "name", names), "provenance", provenance)
+    is_known = np.isin(np.arange(further.num_rows), theirs)
+    return pa.concat_tables([with_alternatives(listed, further, pairs), further.filter(pa.array(~is_known))])
 
 
 def _replaced(listed: pa.Table, own: pa.Table) -> tuple[pa.Table, pa.Table]:
     """What inventories list without the emitters that the user lists too, and the user's with what they replace."""
-    plants = power_plant_factors().plants
-    distance, mine, other = _pairs_within(own, listed, plants.same_plant_km)
-    is_alike = np.ones(len(mine), bool)
-    for column in ("gas", "kind"):
-        is_alike &= _texts(own, column)[mine] == _texts(listed, column)[other]
-    mine, other, distance = mine[is_alike], other[is_alike], distance[is_alike]
-    fuel = np.array([fuel_name(text) for text in _texts(own, "fuel")], dtype=object)[mine]
-    is_there = distance <= plants.unit_distance_km
-    has_one_there = np.isin(mine, mine[is_there]) | np.isin(other, other[is_there])
-    may_be = ~has_one_there & ((fuel == _texts(listed, "fuel")[other]) | (fuel == ""))
-    is_same = is_there | (may_be & _is_nearest(mine, distance, may_be) & _is_nearest(other, distance, may_be))
-
-    ids, told = _texts(listed, "source_id"), own["provenance"].to_pylist()
-    for own_index, index, km in sorted(zip(mine[is_same], other[is_same], distance[is_same], strict=True)):
+    distance, mine, other = same_pairs(own, listed)
+    ids, told = texts(listed, "source_id"), own["provenance"].to_pylist()
+    pairs = list(zip(distance.tolist(), mine.tolist(), other.tolist(), strict=True))
+    for km, own_index, index in pairs:
         said = f"instead of {ids[index]}, {km:.2f} km away"
         told[own_index] = f"{told[own_index]}; {said}" if told[own_index] else said
-    keeps = ~np.isin(np.arange(listed.num_rows), other[is_same])
-    at = own.column_names.index("provenance")
-    return listed.filter(pa.array(keeps)), own.set_column(at, "provenance", pa.array(told, pa.string()))
-
-
-def _pairs_within(one: pa.Table, other: pa.Table, limit_km: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distance (km) and rows of all pairs of two tables no farther apart than the limit."""
-    near = cKDTree(_points(other)).query_ball_point(_points(one), distance_to_chord(limit_km))
-    first = np.repeat(np.arange(one.num_rows), [len(found) for found in near])
-    second = np.array([index for found in near for index in sorted(found)], dtype=np.intp)
-    chord = np.linalg.norm(_points(one)[first] - _points(other)[second], axis=-1)
-    return chord_to_distance_km(chord), first, second
-
-
-def _is_nearest(group: np.ndarray, distance: np.ndarray, may_be: np.ndarray) -> np.ndarray:
-    """Which pairs are the nearest ones of their group, among those that may be."""
-    least = np.full(group.max(initial=-1) + 1, np.inf)
-    np.minimum.at(least, group[may_be], distance[may_be])
-    return distance <= least[group]
-
-
-def _texts(sources: pa.Table, column: str) -> np.ndarray:
-    return np.array([text or "" for text in sources[column].to_pylist()], dtype=object)
-
-
-def _points(sources: pa.Table) -> np.ndarray:
-    return unit_vectors(sources["longitude"].to_numpy(), sources["latitude"].to_numpy())
-
-
-def _has_neighbour(sources: pa.Table, others: pa.Table) -> np.ndarray:
-    limit = distance_to_chord(power_plant_factors().plants.same_plant_km)
-    return cKDTree(_points(others)).query(_points(sources), distance_upper_bound=limit)[0] <= limit
+    own = with_alternatives(replaced(own, "provenance", told), listed, pairs)
+    return listed.filter(pa.array(~np.isin(np.arange(listed.num_rows), other))), own
 
 
 def _named(coco2: pa.Table, gppd: pa.Table) -> pa.Table:
     limit = distance_to_chord(power_plant_factors().plants.same_plant_km)
-    distance, nearest = cKDTree(_points(gppd)).query(_points(coco2), distance_upper_bound=limit)
+    distance, nearest = cKDTree(points(gppd)).query(points(coco2), distance_upper_bound=limit)
     is_near = distance <= limit
     nearest = _largest_part(coco2, gppd, np.where(is_near, nearest, 0))
-    distance = np.where(is_near, np.linalg.norm(_points(coco2) - _points(gppd)[nearest], axis=-1), distance)
+    distance = np.where(is_near, np.linalg.norm(points(coco2) - points(gppd)[nearest], axis=-1), distance)
     plant = gppd.take(pa.array(nearest))
     # Sorted by fuel and distance, the first of each GPPD plant is the one that takes its name.
     other_fuel = pc.not_equal(coco2["fuel"], plant["fuel"]).to_numpy(zero_copy_only=False)
@@ -113,11 +141,11 @@ def _largest_part(coco2: pa.Table, gppd: pa.Table, nearest: np.ndarray) -> np.nd
     """Of the GPPD entries that are one plant with the nearest: that of CoCO2's fuel, else the one that emits most."""
     place = gppd["longitude"].to_numpy(), gppd["latitude"].to_numpy()
     plant = cluster(*place, power_plant_factors().plants.unit_distance_km)
-    fuel, emission, ids = _texts(gppd, "fuel"), gppd["emission_t_y"].to_numpy(), _texts(gppd, "source_id")
+    fuel, emission, ids = texts(gppd, "fuel"), gppd["emission_t_y"].to_numpy(), texts(gppd, "source_id")
     order = np.lexsort((ids.astype(str), -emission, plant))
     largest: dict[tuple[int, str], int] = {}
     for index in order.tolist():
         for wanted in (fuel[index], ""):
             largest.setdefault((int(plant[index]), wanted), index)
-    of_coco2 = zip(plant[nearest].tolist(), _texts(coco2, "fuel").tolist(), strict=True)
+    of_coco2 = zip(plant[nearest].tolist(), texts(coco2, "fuel").tolist(), strict=True)
     return np.array([largest.get(key, largest[key[0], ""]) for key in of_coco2], dtype=np.intp)

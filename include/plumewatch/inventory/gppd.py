@@ -15,7 +15,8 @@ import pyarrow as pa
 from plumewatch.errors import some_of
 from plumewatch.gases import CO2
 from plumewatch.geodesy import wrap_longitude
-from plumewatch.inventory.csv_rows import (
+from plumewatch.inventory.inventory import Inventory, named, one_file
+from plumewatch.inventory.rows.csv_rows import (
     OnFailure,
     Rule,
     digests,
@@ -25,8 +26,8 @@ from plumewatch.inventory.csv_rows import (
     read_csv_rows,
     without_missing,
 )
-from plumewatch.inventory.power_plants import fuel_name, power_plant_factors
-from plumewatch.inventory.repeated_rows import MAX_LINES, at_one_place, meaning, single_rows
+from plumewatch.inventory.rows.power_plants import fuel_name, power_plant_factors
+from plumewatch.inventory.rows.repeated_rows import MAX_LINES, at_one_place, meaning, single_rows
 from plumewatch.tables import SOURCES
 
 NAME = "gppd"
@@ -49,6 +50,7 @@ OTHER_FUELS = {
 """Those whose plants have no row, in small letters."""
 _SPELLED = {fuel_name(name): name for name in FOSSIL_FUELS}
 GWH_PER_MW_YEAR = 8.76  # 8,760 hours of 1 MW
+MOST_MW = 1e5  # chosen: four times the largest plant of any kind, Three Gorges with 22,500 MW
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +98,9 @@ def _largest_blocks(rows: pd.DataFrame, path: str, identity: pd.Series) -> pd.Da
 
 def _quantity(rows: pd.DataFrame, column: str) -> Rule:
     quantity = numbers(rows[column])
-    is_good = (rows[column] == "") | ((quantity >= 0) & np.isfinite(quantity))
-    return Rule(column, is_good, "a number, at least 0, or nothing")
+    most = MOST_MW if column.endswith("_mw") else MOST_MW * GWH_PER_MW_YEAR
+    is_good = (rows[column] == "") | ((quantity >= 0) & (quantity <= most))
+    return Rule(column, is_good, f"a number from 0 to {most:.0f}, or nothing")
 
 
 def _identity(rows: pd.DataFrame) -> pd.Series:
@@ -146,3 +149,6 @@ def _ids(rows: pd.DataFrame) -> pd.Series:
     number = rows["gppd_idnr"]
     alone = (number != "") & ~number.duplicated(keep=False)
     return "gppd-" + number.where(alone, number.where(number == "", number + "-") + digest)
+
+
+INVENTORY = Inventory(NAME, named(r"gppd.*\.csv|global_power_plant_database.*\.csv"), one_file(NAME, read_gppd))

@@ -1,4 +1,4 @@
-"""A user's own lists of sources, of either gas: CSV files with the columns of the table `sources`."""
+"""A user's own lists of sources, of either gas: CSV or GeoJSON files with the columns of the table `sources`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pyarrow as pa
 from plumewatch import storage
 from plumewatch.gases import GASES
 from plumewatch.geodesy import wrap_longitude
-from plumewatch.inventory.csv_rows import (
+from plumewatch.inventory.inventory import Inventory, named
+from plumewatch.inventory.rows.csv_rows import (
     OnFailure,
     Rule,
     digests,
@@ -21,10 +22,12 @@ from plumewatch.inventory.csv_rows import (
     read_csv_rows,
     tell_refused,
 )
-from plumewatch.inventory.newest_rows import newest_rows
-from plumewatch.inventory.power_plants import fuel_name
-from plumewatch.inventory.repeated_rows import meaning, single_rows
-from plumewatch.inventory.units import ALLOWED, tonnes_a_year
+from plumewatch.inventory.rows.factors import inventory_factors
+from plumewatch.inventory.rows.geojson_rows import read_geojson_rows
+from plumewatch.inventory.rows.newest_rows import newest_rows
+from plumewatch.inventory.rows.power_plants import fuel_name
+from plumewatch.inventory.rows.repeated_rows import meaning, single_rows
+from plumewatch.inventory.rows.units import ALLOWED, tonnes_a_year
 from plumewatch.tables import SOURCES
 
 NAME = "own_sources"
@@ -51,7 +54,8 @@ def read_own_lists(
     A source's id comes from its name, gas, kind and place, so that a corrected emission keeps it. Emissions are
     tonnes a year, or in the unit that the row states (`units.py`). A row that is there again in its file counts once
     (`single_rows`); of entries of one emitter the newest counts, and `on_set_aside` is told of the others
-    (`newest_rows`). Bad rows raise InputError, or are reported to `on_failure` by file and line.
+    (`newest_rows`). Bad rows raise InputError, or are reported to `on_failure` by file and line, of GeoJSON by file and
+    number of the feature.
     """
     lists = [rows for rows in (_rows(path, on_failure) for path in paths) if len(rows)]
     if not lists:
@@ -79,19 +83,22 @@ def read_own_lists(
 
 def _rows(path: str, on_failure: OnFailure | None) -> pd.DataFrame:
     """The good rows of a list, each once, with what `newest_rows` asks for."""
-    rows = read_csv_rows(path, COLUMNS, (*OPTIONAL, *UNIT_COLUMNS))
+    read_rows = read_csv_rows if path.lower().endswith(".csv") else read_geojson_rows
+    rows = read_rows(path, COLUMNS, (*OPTIONAL, *UNIT_COLUMNS))
     if not len(rows):
         return rows
     rows["unit"] = [" and ".join(dict.fromkeys(filter(None, said))) for said in rows[list(UNIT_COLUMNS)].to_numpy()]
     year, emission, sigma = (numbers(rows[name]) for name in ("year", *QUANTITIES))
     gases = rows["gas"].where(rows["gas"].isin(GASES), "co2")
     tonnes = pd.Series(map(tonnes_a_year, rows["unit"], gases), rows.index, float)
+    most = gases.map(inventory_factors().most_of_grid_t_y)
     rules = [
         Rule("name", rows["name"] != "", "a name, and as many fields as the header"),
         Rule("kind", rows["kind"].isin(KINDS), ", ".join(KINDS)),
         Rule("gas", rows["gas"].isin(GASES), ", ".join(GASES)),
         Rule("unit", np.isfinite(tonnes), ALLOWED),
         Rule("emission_t_y", (emission >= 0) & np.isfinite(emission), "a number of t/yr or the unit, at least 0"),
+        Rule("emission_t_y", ~(emission * tonnes > most), "less than the world emits; is the unit another one?"),
         Rule("emission_t_y_sigma", (sigma >= 0) & np.isfinite(sigma), "a number of t/yr or the unit, at least 0"),
         Rule("year", (year >= FIRST_YEAR) & (year <= LAST_YEAR) & (year % 1 == 0), f"{FIRST_YEAR} to {LAST_YEAR}"),
         *place_rules(rows),
@@ -112,3 +119,6 @@ def _rows(path: str, on_failure: OnFailure | None) -> pd.DataFrame:
         longitude=wrap_longitude(numbers(rows["longitude"])),
         **{name: numbers(rows[name]) for name in (*QUANTITIES, "year", "latitude")},
     )
+
+
+INVENTORY = Inventory(NAME, named(r"own_sources.*\.(?:csv|geojson)"), read_own_lists)

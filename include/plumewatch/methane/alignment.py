@@ -11,7 +11,7 @@ from scipy import ndimage
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.registration import Shift, edges_of, estimate_shift, gradient_of, moved_back, without_edges
 from plumewatch.methane.retrieval import compute_log_ratio
-from plumewatch.methane.smoothing import Array, Mask, sampled
+from plumewatch.methane.smoothing import OWN, Array, Mask, SceneNumbers, sampled
 from plumewatch.methane.thresholds import PlumeThresholds
 
 DERIVATIVES_PX = 2  # second derivatives need two neighbours: a border so wide can't be registered
@@ -35,50 +35,54 @@ class Aligned:
     """Cell size."""
 
 
-def align(target: Pass, references: Sequence[Pass], limits: PlumeThresholds) -> Aligned:
+def align(target: Pass, references: Sequence[Pass], limits: PlumeThresholds, numbers: SceneNumbers = OWN) -> Aligned:
     """Bring the references onto the target's grid to a fraction of a pixel."""
     searched = target.is_usable & ~target.flares
-    log_ratio = compute_log_ratio(target.b11, target.b12, searched)
+    log_ratio = compute_log_ratio(target.b11, target.b12, searched, numbers.step("target"))
     log_b11 = log_band(target.b11, searched)
     slopes = gradient_of(log_b11, searched)
     margin_px = cloud_margin_px(target, limits)
     comparable = comparable_ground(target)
     valid = np.stack([comparable & comparable_ground(reference, margin_px) for reference in references])
-    shifts = [estimate_shift(log_band(r.b11, v), log_b11, slopes, v) for r, v in zip(references, valid, strict=True)]
+    steps = [numbers.step(f"reference {k}") for k in range(len(references))]
+    shifts = [
+        estimate_shift(log_band(r.b11, v), log_b11, slopes, v, step)
+        for r, v, step in zip(references, valid, steps, strict=True)
+    ]
     moved = [
-        [moved_back(field, v, s) for field in (log_band(r.b11, v), compute_log_ratio(r.b11, r.b12, v))]
-        for r, v, s in zip(references, valid, shifts, strict=True)
+        [moved_back(field, v, s) for field in (log_band(r.b11, v), compute_log_ratio(r.b11, r.b12, v, step))]
+        for r, v, s, step in zip(references, valid, shifts, steps, strict=True)
     ]
     brightness, ratios = (np.stack(fields) for fields in zip(*moved, strict=True))
     of_ratio = edges_of([_mean(ratios, valid)], _without_seams(valid))
     of_ground = np.concatenate([edges_of([log_b11], searched), of_ratio])
     for k, v in enumerate(valid):
         difference = np.where(v, ratios[k] - log_ratio, np.float32(0.0))
-        brightness[k] = _without_median(brightness[k] - log_b11, v)
-        ratios[k] = without_edges(difference, of_ground, v)
+        brightness[k] = _without_median(brightness[k] - log_b11, v, steps[k].step("b11"))
+        ratios[k] = without_edges(difference, of_ground, v, steps[k])
     return Aligned(
         ratios=ratios,
         brightness=brightness,
         valid=valid,
         edge_strength=np.sqrt((of_ratio**2).mean(axis=0)),
-        other_changes=_changes_of_other_bands(target, references, valid, shifts),
+        other_changes=_changes_of_other_bands(target, references, valid, shifts, steps),
         pixel_size_m=target.pixel_size_m,
     )
 
 
 def _changes_of_other_bands(
-    target: Pass, references: Sequence[Pass], valid: Mask, shifts: Sequence[Shift]
+    target: Pass, references: Sequence[Pass], valid: Mask, shifts: Sequence[Shift], steps: Sequence[SceneNumbers]
 ) -> dict[str, Array]:
     """Return by band how the logarithm of the reflectance differs from the mean of the references that have it."""
     changes = {}
     for name, band in target.other_bands.items():
         differences, seen = [], []
-        for reference, usable, shift in zip(references, valid, shifts, strict=True):
+        for reference, usable, shift, step in zip(references, valid, shifts, steps, strict=True):
             if name in reference.other_bands:
                 its = reference.other_bands[name]
                 inside = usable & (band > 0) & (its > 0) & np.isfinite(band) & np.isfinite(its)
                 difference = log_band(band, inside) - moved_back(log_band(its, inside), inside, shift)
-                differences.append(_without_median(difference, inside))
+                differences.append(_without_median(difference, inside, step.step(name)))
                 seen.append(inside)
         if differences:
             changes[name] = _mean(np.stack(differences), np.stack(seen))
@@ -127,7 +131,8 @@ def log_band(band: Array, valid: Mask) -> Array:
     return np.log(np.where(valid, band, np.float32(1.0))).astype(np.float32)
 
 
-def _without_median(field: Array, valid: Mask) -> Array:
+def _without_median(field: Array, valid: Mask, numbers: SceneNumbers) -> Array:
     if not valid.any():
         return np.zeros_like(field)
-    return np.where(valid, field - np.median(sampled(field, valid)), np.float32(0.0)).astype(np.float32)
+    median = numbers.of("median", lambda: np.median(sampled(field, valid)))
+    return np.where(valid, field - median, np.float32(0.0)).astype(np.float32)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from scipy import ndimage
@@ -29,8 +30,10 @@ from plumewatch.methane.references import (
 )
 from plumewatch.methane.retrieval import enhancement_per_signal, estimate_enhancement
 from plumewatch.methane.smoothing import (
+    OWN,
     Array,
     Mask,
+    SceneNumbers,
     least_noise,
     robust_sigma,
     sampled,
@@ -71,45 +74,59 @@ class Detection:
 
 
 def detect_multi_pass(
-    target: Pass, references: Sequence[Pass], limits: PlumeThresholds, wind_towards_deg: float | None = None
+    target: Pass,
+    references: Sequence[Pass],
+    limits: PlumeThresholds,
+    wind_towards_deg: float | None = None,
+    numbers: SceneNumbers = OWN,
 ) -> Detection:
     """Find plumes by the ratio of the target to its references (one or more, on the target's window).
 
     `wind_towards_deg` (clockwise from north) narrows the directions that a plume may have; without it all are tried.
     """
-    comparison = compute_comparison(align(target, references, limits), limits)
-    return _detect(MULTI_PASS, target, comparison, limits, wind_towards_deg)
+    comparison = compute_comparison(align(target, references, limits, numbers), limits, numbers)
+    return _detect(MULTI_PASS, target, comparison, limits, wind_towards_deg, numbers)
 
 
-def detect_single_pass(target: Pass, limits: PlumeThresholds, wind_towards_deg: float | None = None) -> Detection:
+def detect_single_pass(
+    target: Pass, limits: PlumeThresholds, wind_towards_deg: float | None = None, numbers: SceneNumbers = OWN
+) -> Detection:
     """Find plumes in one date alone: the ratio against that of the surroundings; texture of the ground is its noise."""
-    return _detect(SINGLE_PASS, target, compare_with_surroundings(target, limits), limits, wind_towards_deg)
+    comparison = compare_with_surroundings(target, limits, numbers)
+    return _detect(SINGLE_PASS, target, comparison, limits, wind_towards_deg, numbers)
 
 
 def _detect(
-    method: str, target: Pass, comparison: Comparison, limits: PlumeThresholds, wind_towards_deg: float | None
+    method: str,
+    target: Pass,
+    comparison: Comparison,
+    limits: PlumeThresholds,
+    wind_towards_deg: float | None,
+    numbers: SceneNumbers,
 ) -> Detection:
-    """Search twice: the second time without the ground that changed, against a background without what was found."""
+    """Search twice: the second time without the ground that changed, against a background without what was found.
+
+    In a large scene something always was.
+    """
     smoothing, size_m = limits.smoothing, target.pixel_size_m
-    noise = compute_local_noise(comparison, size_m, limits)
-    changed = find_changed_ground(comparison, size_m, limits)
-    search = _search(target, comparison, noise, changed, limits, wind_towards_deg)
+    noise = compute_local_noise(comparison, size_m, limits, numbers)
+    changed = find_changed_ground(comparison, size_m, limits, numbers)
+    search = _search(target, comparison, noise, changed, limits, wind_towards_deg, numbers.step("first"))
     candidates = [
         judge_region(method, region, target, search, limits)
         for region in search.regions
         if is_surface_change(shape_tests(region.mask, target, search, limits), limits)
     ]
-    if search.regions:
+    if search.regions or numbers.is_large:
         found = _union([region.mask for region in search.regions], target.shape) | search.stands_out
         ground = away_from(found, comparison.valid, size_m, limits)
-        comparison = against_ground(comparison, ground, smoothing.background_m / size_m)
-    if search.regions or changed.any():  # else a second search would see the same
+        comparison = against_ground(comparison, ground, smoothing.background_m / size_m, numbers.step("ground"))
+    if search.regions or changed.any() or numbers.is_large:  # else a second search would see the same
         # Ground that changed upwards takes part: it may lie under a plume, and its regions are tested as a whole.
         refused = _union([*(one.mask for one in candidates), changed & (comparison.absorption < 0)], target.shape)
         refused = ndimage.binary_dilation(refused, iterations=MASKED_EDGE_PX)
-        search = _search(
-            target, replace(comparison, valid=comparison.valid & ~refused), noise, changed, limits, wind_towards_deg
-        )
+        kept = replace(comparison, valid=comparison.valid & ~refused)
+        search = _search(target, kept, noise, changed, limits, wind_towards_deg, numbers.step("second"))
     candidates += [judge_region(method, region, target, search, limits) for region in search.regions]
     per_signal = enhancement_per_signal(target.platform, target.air_mass_factor)
     return Detection(
@@ -117,7 +134,9 @@ def _detect(
         enhancement_mol_m2=enhancement_of(comparison, target),
         valid=comparison.valid,
         candidates=tuple(sorted(candidates, key=lambda c: -(c.significance or 0.0))),
-        noise_mol_m2={smoothing.mask_m: _averaged_noise(comparison, target, limits) * per_signal},
+        noise_mol_m2={
+            smoothing.mask_m: numbers.of("noise", lambda: _averaged_noise(comparison, target, limits)) * per_signal
+        },
         significance_per_mol_m=search.matches.z_per_mol_m / per_signal,
         reference_weights=comparison.weights,
     )
@@ -130,19 +149,22 @@ def _search(
     changed_ground: Mask,
     limits: PlumeThresholds,
     wind_towards_deg: float | None,
+    numbers: SceneNumbers,
 ) -> SearchEvidence:
     size_m, valid = target.pixel_size_m, comparison.valid
-    relative, spread = in_units_of_noise(comparison, noise)
-    usual_noise = float(np.median(sampled(noise, valid))) if valid.any() else 1.0
+    relative, spread = in_units_of_noise(comparison, noise, numbers)
+    usual_noise = numbers.of("usual noise", lambda: float(np.median(sampled(noise, valid))) if valid.any() else 1.0)
     templates = plume_templates(size_m, wind_towards_deg, limits)
     signal = steady_signal(templates, size_m, limits) / (usual_noise * spread)
-    matches = match_templates(relative, valid, templates, limits, signal)
+    matches = match_templates(relative, valid, templates, limits, signal, numbers)
     mask_px = limits.smoothing.mask_m / size_m
     averaged = smooth(relative, valid, mask_px)
-    averaged /= max(robust_sigma(averaged, valid) if valid.any() else 0.0, white_noise_of_average(mask_px) / 2)
+    averaged_noise = numbers.of("averaged", lambda: robust_sigma(averaged, valid) if valid.any() else 0.0)
+    averaged /= max(averaged_noise, white_noise_of_average(mask_px) / 2)
     stands_out = valid & (np.abs(averaged) >= limits.candidates.seed_significance)
     regions = find_regions(matches, averaged, valid, size_m, limits)
     edges = ndimage.maximum_filter(comparison.edge_strength, 3)
+    sharp = numbers.of("sharp", lambda: np.quantile(sampled(edges, valid), SHARP_GROUND) if valid.any() else 0.0)
     return SearchEvidence(
         comparison=comparison,
         local_noise=noise / usual_noise,
@@ -153,7 +175,7 @@ def _search(
         stands_out=stands_out,
         wind_towards_deg=wind_towards_deg,
         beside_not_seen=beside_gaps(target.is_usable | ~np.isfinite(target.b11), MASKED_EDGE_PX),
-        sharp_ground=edges > (np.quantile(sampled(edges, valid), SHARP_GROUND) if valid.any() else 0.0),
+        sharp_ground=edges > sharp,
     )
 
 
@@ -163,7 +185,9 @@ def enhancement_of(comparison: Comparison, target: Pass) -> Array:
     return estimate_enhancement(signal, target.platform, target.air_mass_factor).astype(np.float32)
 
 
-def find_changed_ground(comparison: Comparison, pixel_size_m: float, limits: PlumeThresholds) -> Mask:
+def find_changed_ground(
+    comparison: Comparison, pixel_size_m: float, limits: PlumeThresholds, numbers: SceneNumbers = OWN
+) -> Mask:
     """Return where band 11 and the ratio changed far more than elsewhere in the scene, band 11 more than the ratio.
 
     No gas does that. Where band 11 alone changed, as on dunes when the sun has moved, a plume can still be seen.
@@ -176,10 +200,14 @@ def find_changed_ground(comparison: Comparison, pixel_size_m: float, limits: Plu
         np.abs(smooth(field, valid, scale_px)) for field in (comparison.brightening, comparison.absorption)
     )
     is_far = valid & (change >= absorption)
-    for change_of in (change, absorption):
-        usual = max(MAD_TO_SIGMA * float(np.median(sampled(change_of, valid))), least_noise(scale_px))
-        is_far &= change_of >= limits.candidates.changed_ground_significance * usual
+    for name, change_of in (("change", change), ("absorption", absorption)):
+        usual = numbers.of(f"usual {name}", partial(_usual_size, change_of, valid))
+        is_far &= change_of >= limits.candidates.changed_ground_significance * max(usual, least_noise(scale_px))
     return is_far
+
+
+def _usual_size(values: Array, valid: Mask) -> float:
+    return MAD_TO_SIGMA * float(np.median(sampled(values, valid)))
 
 
 def _averaged_noise(comparison: Comparison, target: Pass, limits: PlumeThresholds) -> float:

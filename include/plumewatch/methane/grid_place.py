@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
@@ -34,6 +34,10 @@ class GridPlace(ABC):
     """Columns of the window."""
     longitude0: float
     """Longitude that others are relative to, so that an area may lie across the antimeridian."""
+
+    def part(self, row: int, col: int, height: int, width: int) -> GridPlace:
+        """Return a window of this one, or one beside it, that begins at a row and column of it."""
+        return PlaceOfPart(self.row0 + row, self.col0 + col, height, width, self.longitude0, self)
 
     @abstractmethod
     def relative_degrees(self, row: Floats, col: Floats) -> tuple[Floats, Floats]:
@@ -69,6 +73,10 @@ class KnownPlace(GridPlace):
     grid: Grid
     """The area's."""
 
+    def part(self, row: int, col: int, height: int, width: int) -> GridPlace:
+        """Return a window of this one, on the same grid."""
+        return replace(self, row0=self.row0 + row, col0=self.col0 + col, height=height, width=width)
+
     def relative_degrees(self, row: Floats, col: Floats) -> tuple[Floats, Floats]:
         """Return the places of the grid."""
         longitude, latitude = self.grid.longitude_latitude(self.row0 + row + 0.5, self.col0 + col + 0.5)
@@ -86,6 +94,18 @@ class FittedPlace(GridPlace):
         """Return what was fitted."""
         place = _cubic_terms(row, col, self.height, self.width) @ self.coefficients
         return place[..., 0], place[..., 1]
+
+
+@dataclass(frozen=True, eq=False)
+class PlaceOfPart(GridPlace):
+    """Where the cells of a part of another window lie."""
+
+    whole: GridPlace
+    """That knows the places."""
+
+    def relative_degrees(self, row: Floats, col: Floats) -> tuple[Floats, Floats]:
+        """Return the places of the whole."""
+        return self.whole.relative_degrees(self.row0 - self.whole.row0 + row, self.col0 - self.whole.col0 + col)
 
 
 def find_grid_place(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from plumewatch.geodesy import angle_between_deg
-from plumewatch.methane.smoothing import Array, Mask, robust_sigma
+from plumewatch.methane.smoothing import OWN, Array, Mask, SceneNumbers, robust_sigma
 from plumewatch.methane.thresholds import PlumeThresholds
 
 Floats = NDArray[np.float64]
@@ -30,6 +30,8 @@ COVERAGE_BLOCK = 4  # coverage is as smooth as the templates: computed on blocks
 SPECTRUM_CLIP = 3.0  # sigma: a plume or an edge must not count as noise
 LEAST_POWER = 0.01  # of white noise of the field's own spread: a field without noise has the steps of the reflectance
 LEAST_OF_EXPECTED = 0.5  # a response's noise is at least half of what the noise's spectrum lets expect
+REACH_PX = 50  # of a filter beside its template, in a large scene: a margin's 120 pixels hold both
+LOCAL_PX = 512  # of the transform that such a filter is made with: twice its length
 # Edges of the rings that a spectrum is averaged over, cycles a pixel; the widest wave fits four times into 1000 pixels.
 RINGS = np.array([0.004, 0.01, 0.02, 0.03, 0.04, 0.055, 0.08, 0.12, 0.17, 0.25, 0.5, 0.72])
 
@@ -116,7 +118,12 @@ def _steady_plume(
 
 
 def match_templates(
-    field: Array, valid: Mask, templates: Sequence[Template], limits: PlumeThresholds, signal: Floats | None = None
+    field: Array,
+    valid: Mask,
+    templates: Sequence[Template],
+    limits: PlumeThresholds,
+    signal: Floats | None = None,
+    numbers: SceneNumbers = OWN,
 ) -> Matches:
     """Compare the field (in units of the noise of its place; 0 where not valid) with all templates at all pixels.
 
@@ -125,9 +132,12 @@ def match_templates(
     """
     rule = limits.templates
     widest = max(template.values.shape[0] for template in templates)
-    size = [fft.next_fast_len(n + widest, real=True) for n in field.shape]
+    reach = REACH_PX if numbers.is_large else 0
+    size = [fft.next_fast_len(n + widest + 2 * reach, real=True) for n in field.shape]
     spectrum = fft.rfft2(np.clip(field, -rule.clip, rule.clip).astype(np.float32), size)
-    inverse_noise = (1.0 / noise_power(field, valid, size)).astype(np.float32)
+    rings = numbers.of("spectrum", lambda: _mean_of_rings(field, valid, size))
+    inverse_noise = (1.0 / _power_at(size, rings)).astype(np.float32)
+    local_power = _power_at((LOCAL_PX, LOCAL_PX), rings) if numbers.is_large else None
     of_signal = None if signal is None else fft.rfft2(signal.astype(np.float32), size)
     cover = _Coverage(valid, widest)
     best = np.full(field.shape, -np.inf, np.float32)
@@ -136,6 +146,8 @@ def match_templates(
     for index, template in enumerate(templates):
         of_template = np.conj(fft.rfft2(template.values, size))
         kernel = of_template * inverse_noise
+        if local_power is not None:
+            kernel = _within_reach(template, local_power, size)
         least = LEAST_OF_EXPECTED * float(np.sqrt((np.abs(of_template) ** 2 * inverse_noise).mean()))
         response = _from_middle(fft.irfft2(spectrum * kernel, size), template.values.shape, field.shape)
         coverage = cover.of(template)
@@ -143,7 +155,7 @@ def match_templates(
         if not inside.any():
             continue
         response = np.divide(response, np.sqrt(coverage), out=np.zeros_like(response), where=inside)
-        noise = max(robust_sigma(response, inside), least)
+        noise = numbers.of(f"response {index}", partial(_noise_of, response, inside, least))
         response /= noise
         lowest = min(lowest, float(response.min()))
         if of_signal is not None:
@@ -153,7 +165,24 @@ def match_templates(
         higher = inside & (response > best)
         np.copyto(best, response, where=higher)
         which[higher] = index
+    per_mol = numbers.of("significance per mol/m", lambda: per_mol)
     return Matches(best, which, lowest, tuple(templates), per_mol)
+
+
+def _within_reach(template: Template, power: Array, size: Sequence[int]) -> NDArray[np.complex64]:
+    """Return a template over the power of the noise (of a transform of LOCAL_PX) as a filter that ends: beyond
+    REACH_PX around the template it is nothing, so that a response is told by the pixels there alone.
+    """
+    square = (LOCAL_PX, LOCAL_PX)
+    whole = fft.irfft2(np.conj(fft.rfft2(template.values, square)) / power, square)
+    lags = np.r_[0 : REACH_PX + 1, -(template.values.shape[0] - 1 + REACH_PX) : 0]
+    near = np.zeros(size, np.float32)
+    near[np.ix_(lags, lags)] = whole[np.ix_(lags, lags)]
+    return fft.rfft2(near).astype(np.complex64)
+
+
+def _noise_of(response: Array, inside: Mask, least: float) -> float:
+    return max(robust_sigma(response, inside), least)
 
 
 def noise_power(field: Array, valid: Mask, size: Sequence[int]) -> Array:
@@ -161,16 +190,29 @@ def noise_power(field: Array, valid: Mask, size: Sequence[int]) -> Array:
 
     Averaged over rings, never rising with frequency, interpolated in log frequency. 1 for white noise of variance 1.
     """
+    return _power_at(size, _mean_of_rings(field, valid, size))
+
+
+def _power_at(size: Sequence[int], rings: tuple[Floats, Floats]) -> Array:
+    middle, power = rings
+    at = np.log(np.maximum(_frequency(size), RINGS[0]))
+    return np.maximum(np.interp(at, np.log(middle), power), LEAST_POWER).astype(np.float32)
+
+
+def _frequency(size: Sequence[int]) -> Floats:
+    """Return the cycles a pixel of a real transform."""
+    return np.hypot(fft.fftfreq(size[0])[:, None], fft.rfftfreq(size[1])[None, :])
+
+
+def _mean_of_rings(field: Array, valid: Mask, size: Sequence[int]) -> tuple[Floats, Floats]:
+    """Return the middle of each ring that has a frequency, and its power, never rising."""
     clipped = np.where(valid, np.clip(field, -SPECTRUM_CLIP, SPECTRUM_CLIP), np.float32(0.0))
     power = np.abs(fft.rfft2(clipped, size)) ** 2 / max(int(valid.sum()), 1)
-    frequency = np.hypot(fft.fftfreq(size[0])[:, None], fft.rfftfreq(size[1])[None, :])
-    ring = np.digitize(frequency, RINGS).ravel()
+    ring = np.digitize(_frequency(size), RINGS).ravel()
     count = np.bincount(ring, minlength=len(RINGS) + 1)[1:-1]
     mean = np.bincount(ring, power.ravel(), len(RINGS) + 1)[1:-1] / np.maximum(count, 1)
     middle, mean = np.sqrt(RINGS[1:] * RINGS[:-1])[count > 0], mean[count > 0]
-    falling = np.maximum.accumulate(mean[::-1])[::-1]
-    at = np.log(np.maximum(frequency, RINGS[0]))
-    return np.maximum(np.interp(at, np.log(middle), falling), LEAST_POWER).astype(np.float32)
+    return middle, np.maximum.accumulate(mean[::-1])[::-1]
 
 
 class _Coverage:

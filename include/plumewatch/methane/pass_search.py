@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from plumewatch.gases import ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS
+from plumewatch.gases import ISOLATION_FOREST, MULTI_PASS
 from plumewatch.methane.alignment import cloud_margin_px, comparable_ground
 from plumewatch.methane.anomalies import Anomalies, ForestSettings, detect_isolation_forest, find_anomalies
 from plumewatch.methane.detection import Detection, detect_multi_pass, detect_single_pass
 from plumewatch.methane.enhancement_bias import unbiased_enhancement
+from plumewatch.methane.grid_place import GridPlace
+from plumewatch.methane.pass_rows import PassFacts
 from plumewatch.methane.passes import Pass
-from plumewatch.methane.plumes import Plume, WindOf, describe_plumes
+from plumewatch.methane.plumes import Plume, WindOf, describe_plumes, refuse_downwind_pieces
 from plumewatch.methane.quantification import detection_limit_kg_h
-from plumewatch.methane.smoothing import Mask, robust_sigma, sampled
+from plumewatch.methane.smoothing import OWN, Mask, SceneNumbers, robust_sigma, sampled
 from plumewatch.methane.thresholds import PlumeThresholds
 from plumewatch.statuses import ACCEPTED, DETECTION_STAGE, NO_INPUT, NO_REFERENCE, SEARCHED, SKIPPED_CLOUD
 from plumewatch.wind.at_point import WindAtPoint
@@ -44,6 +46,14 @@ class PassResult:
     """Of isolation_forest."""
     observation: dict[str, Any]
     """The row of the table `observations`, its time as ISO text."""
+    around: Mapping[str, PassResult] = field(default_factory=dict)
+    """By plume_id: the part of a large pass around a plume, searched; empty for a pass that was searched whole."""
+    compared_fraction: float | None = None
+    """Share of a large pass's usable pixels that were searched."""
+
+    def near(self, plume: Plume) -> PassResult:
+        """Return what holds the pixels of a plume's mask."""
+        return self.around.get(plume.plume_id, self)
 
 
 def choose_references(target: Pass, earlier: Iterable[Pass], limits: PlumeThresholds) -> list[Pass]:
@@ -92,36 +102,66 @@ def search_pass(
 
     `earlier` are passes on the target's window, nearest in time first; they are only looked at by multi_pass.
     """
-    height, width = target.shape
-    wind = wind_of(*(float(a) for a in target.place.longitude_latitude((height - 1) / 2, (width - 1) / 2)))
-    if not target.n_seen:
-        return PassResult(target, (), None, (), None, observation_of(area, target, NO_INPUT, wind))
-    if target.clear_fraction < limits.scene.min_clear_fraction:
-        return PassResult(target, (), None, (), None, observation_of(area, target, SKIPPED_CLOUD, wind))
-    references: list[Pass] = []
+    wind = wind_in_the_middle(target.place, wind_of)
+    if (reason := reason_not_to_search(target, limits)) is not None:
+        return not_searched(area, target, reason, wind)
+    references = choose_references(target, earlier, limits) if method == MULTI_PASS else []
+    if method == MULTI_PASS and not references:
+        return not_searched(area, target, NO_REFERENCE, wind)
     anomalies = None
-    towards_deg = (wind.from_deg + 180.0) % 360.0 if wind is not None and wind.speed_m_s else None
-    if method == MULTI_PASS:
-        references = choose_references(target, earlier, limits)
-        if not references:
-            return PassResult(target, (), None, (), None, observation_of(area, target, NO_REFERENCE, wind))
-        detection = detect_multi_pass(target, references, limits, towards_deg)
-    elif method == SINGLE_PASS:
-        detection = detect_single_pass(target, limits, towards_deg)
-    else:
+    if method == ISOLATION_FOREST:
         anomalies = find_anomalies(target, forest)
         detection = detect_isolation_forest(target, anomalies, limits)
-    if method != ISOLATION_FOREST:
-        detection = replace(detection, enhancement_mol_m2=unbiased_enhancement(detection, target, limits))
+    else:
+        detection = detect(method, target, references, limits, wind_towards_deg(wind))
     plumes = describe_plumes(area, target, references, detection, wind_of, limits)
+    plumes = refuse_downwind_pieces(plumes, target.pixel_size_m, limits)
     observation = observation_of(area, target, SEARCHED, wind) | {
-        "detection_limit": _detection_limit(detection, wind, limits),
+        "detection_limit": detection_limit(detection, wind, limits),
         "detected": any(plume.candidate.status == ACCEPTED for plume in plumes),
     }
     return PassResult(target, tuple(references), detection, tuple(plumes), anomalies, observation)
 
 
-def _detection_limit(detection: Detection, wind: WindAtPoint | None, limits: PlumeThresholds) -> float | None:
+def wind_in_the_middle(place: GridPlace, wind_of: WindOf) -> WindAtPoint | None:
+    """Return the wind in the middle of a window."""
+    return wind_of(*(float(a) for a in place.longitude_latitude((place.height - 1) / 2, (place.width - 1) / 2)))
+
+
+def reason_not_to_search(target: Pass, limits: PlumeThresholds) -> str | None:
+    """Return the outcome of a pass of which too little was seen, None for others."""
+    if not target.n_seen:
+        return NO_INPUT
+    return SKIPPED_CLOUD if target.clear_fraction < limits.scene.min_clear_fraction else None
+
+
+def not_searched(area: str, target: Pass, outcome: str, wind: WindAtPoint | None) -> PassResult:
+    """Return what came of a pass that wasn't searched."""
+    return PassResult(target, (), None, (), None, observation_of(area, target, outcome, wind))
+
+
+def wind_towards_deg(wind: WindAtPoint | None) -> float | None:
+    """Return where the wind blows to, None where nobody knows or it doesn't."""
+    return (wind.from_deg + 180.0) % 360.0 if wind is not None and wind.speed_m_s else None
+
+
+def detect(
+    method: str,
+    target: Pass,
+    references: Sequence[Pass],
+    limits: PlumeThresholds,
+    towards_deg: float | None,
+    numbers: SceneNumbers = OWN,
+) -> Detection:
+    """Return what multi_pass or single_pass finds, with the enhancement that plumes are weighed by."""
+    if method == MULTI_PASS:
+        detection = detect_multi_pass(target, references, limits, towards_deg, numbers)
+    else:
+        detection = detect_single_pass(target, limits, towards_deg, numbers)
+    return replace(detection, enhancement_mol_m2=unbiased_enhancement(detection, target, limits, numbers))
+
+
+def detection_limit(detection: Detection, wind: WindAtPoint | None, limits: PlumeThresholds) -> float | None:
     """Return the rate (kg/h) at which half of the plumes are found; None where no wind or no noise tells it."""
     if wind is None or detection.method == ISOLATION_FOREST:
         return None
@@ -153,7 +193,7 @@ def nothing_to_search(area: str) -> dict[str, Any]:
     return empty | {"area": area, "outcome": NO_INPUT, "detected": False, "stage": DETECTION_STAGE}
 
 
-def time_of(target: Pass, day: str) -> datetime:
+def time_of(target: Pass | PassFacts, day: str) -> datetime:
     """Return when the pass was: what the table says, else 10:30 mean solar time of the area on `day` (YYYY-MM-DD)."""
     if target.observed_at_utc is not None:
         return target.observed_at_utc

@@ -1,52 +1,34 @@
-"""One overpass of an area as arrays: the rows of the pixel table laid out on the area's grid."""
+"""One overpass of an area as arrays on a window of the area's grid."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property, reduce
-from typing import Any
+from functools import cached_property
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from plumewatch.constants import MOST_USUAL_REFLECTANCE
-from plumewatch.errors import InputError
-from plumewatch.geodesy import TRUE_GRID, compute_distortion
-from plumewatch.methane.flares import find_flares
-from plumewatch.methane.grid_place import GridPlace, distance_deg, find_grid_place, median_distance_deg
-from plumewatch.methane.retrieval import check_platform, compute_air_mass_factor
-from plumewatch.methane.smoothing import Mask
-from plumewatch.methane.thresholds import plume_thresholds
-from plumewatch.models import Grid
-from plumewatch.orbits import orbit_of_pass
+from plumewatch.methane.grid_place import GridPlace
+from plumewatch.methane.retrieval import compute_log_ratio
+from plumewatch.methane.smoothing import Array, Mask, smooth
 
 DEFAULT_PIXEL_SIZE_M = 20.0  # bands 11 and 12 of Sentinel-2 (MSI user guide), where the pixel table has no column
-REFLECTANCES = (1e-4, 6.5535)  # one step of the stored integers, and the largest of 16 bits
-SCL_WATER = 6  # scene classification of Sen2Cor
-AIR_MASS_FACTORS = (2.0, 5.0)  # of the transmittance table: the sun up to 70 degrees from the zenith
-MOST_CELLS_A_ROW, MOST_EMPTY_CELLS = 50, 16_000_000  # a window mostly empty is a wrong row or column index
-EMPTY_CELLS_A_ROW = 5_000  # fewer empty ones around few pixels
+FLARE_SURROUNDINGS_PX = 3.0
+FLARE_EXCESS = 0.25  # ln: a flare of a hundred square metres at 1,500 K adds more to band 12 of its pixel than a third
 
-COLUMNS = (
-    "scene_id", "platform", "observed_at_utc", "relative_orbit", "epsg", "pixel_size_m", "row", "col", "longitude",
-    "latitude", "b11", "b12", "scl", "is_clear", "solar_zenith_deg", "view_zenith_deg",
-)  # fmt: skip
-"""What of the pixel table the detection needs."""
 OTHER_BANDS = ("b02", "b03", "b04", "b05", "b06", "b07", "b08", "b8a")
 """Bands that methane doesn't touch: read where the table has them, as what changes in them too is no plume."""
 
-MAX_OFFSET_PX = 0.5  # pixels that lie further off belong to another grid
-MAX_END_OFFSET_PX = 10.0  # of the pixels at the window's ends, which a fit to the others may miss by a little
-CHECKED_POINTS = 512  # of a pass, whose places are compared with those of a grid
-LEAST_PIXELS = 50  # fewer don't tell the scale of their grid, and hold no plume
-NEVER_NULL = ("scene_id", "platform", "row", "col", "longitude", "latitude")
 
-log = logging.getLogger(__name__)
+@dataclass(frozen=True)
+class PassCounts:
+    """Pixels of a whole pass."""
+
+    n_seen: int
+    n_usable: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +65,8 @@ class Pass:
     """Where the cells lie."""
     other_bands: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     """Reflectance of further bands by name (`b04`), NaN where there is none."""
+    whole: PassCounts | None = None
+    """Of the pass that this is a part of (`n_pixels` is that one's too); None for one that is whole."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -97,6 +81,8 @@ class Pass:
     @cached_property
     def n_seen(self) -> int:
         """Cells of which both bands have data: what the satellite saw of the area."""
+        if self.whole is not None:
+            return self.whole.n_seen
         return int((np.isfinite(self.b11) & np.isfinite(self.b12)).sum())
 
     @property
@@ -107,217 +93,28 @@ class Pass:
     @property
     def clear_fraction(self) -> float:
         """Usable pixels over what the satellite saw of the area; 0 where it saw nothing."""
-        return float(self.is_usable.sum() / self.n_seen) if self.n_seen else 0.0
+        n_usable = self.is_usable.sum() if self.whole is None else self.whole.n_usable
+        return float(n_usable / self.n_seen) if self.n_seen else 0.0
 
 
-def split_passes(pixels: pa.Table) -> list[pa.Table]:
-    """Return the rows of each pass (platform and relative orbit) of one area and date, in the order of those two.
-
-    A scene that states no orbit belongs to the pass of its platform that was nearest in time, within half an orbit;
-    where times are unknown to the only one.
-    """
-    names = ["platform", "relative_orbit"]
-    if all(len(pixels[name].unique()) == 1 for name in names):
-        return [pixels]
-    scenes = pixels.group_by([*names, "scene_id"]).aggregate([("observed_at_utc", "min")]).to_pylist()
-    passes: dict[tuple[str | None, int | None], list[pa.ChunkedArray]] = {}
-    for scene in scenes:
-        key = scene["platform"], _orbit_of(scene, scenes)
-        passes.setdefault(key, []).append(_is_of(pixels, {name: scene[name] for name in (*names, "scene_id")}))
-    order = sorted(passes, key=lambda key: (key[0] or "", -1 if key[1] is None else key[1]))
-    return [pixels.filter(reduce(pc.or_, passes[key])) for key in order]
-
-
-def _orbit_of(scene: Mapping[str, Any], scenes: Sequence[Mapping[str, Any]]) -> int | None:
-    """The relative orbit that a scene states, else that of the pass which it must be a part of, None where unknown."""
-    if (orbit := scene["relative_orbit"]) is not None:
-        return int(orbit)
-    same = [other for other in scenes if other["platform"] == scene["platform"]]
-    return orbit_of_pass(
-        scene["observed_at_utc_min"], ((other["relative_orbit"], other["observed_at_utc_min"]) for other in same)
+def without_arrays(one: Pass) -> Pass:
+    """Return what is told of a pass, without its pixels."""
+    told = PassCounts(one.n_seen, int(one.is_usable.sum())) if one.whole is None else one.whole
+    nothing = np.zeros((0, 0), np.float32)
+    return replace(
+        one,
+        scene_index=nothing.astype(np.int16),
+        b11=nothing,
+        b12=nothing,
+        is_usable=nothing.astype(bool),
+        other_bands={},
+        whole=told,
     )
 
 
-def _is_of(pixels: pa.Table, values: Mapping[str, Any]) -> pa.ChunkedArray:
-    """Which rows have these values."""
-    is_same = (
-        pc.is_null(pixels[name]) if value is None else pc.fill_null(pc.equal(pixels[name], value), False)
-        for name, value in values.items()
-    )
-    return reduce(pc.and_, is_same)
-
-
-def grid_pass(rows: pa.Table, source: str = "pixels", grid: Grid | None = None) -> Pass:
-    """Return the rows of one pass on the smallest window that holds them.
-
-    `grid` is what rows and columns count on, where it is known.
-
-    Raises InputError, naming `source`, where there is no row, a place is null, or a value is none that a pass can have.
-    """
-    if not rows.num_rows:
-        raise InputError(source, "no rows", "pixels of one pass")
-    empty = [name for name in NEVER_NULL if rows[name].null_count]
-    if empty:
-        raise InputError(source, f"null in {', '.join(empty)}", "pixels with their place, scene and platform")
-    _check_values(rows, source)
-    solar, view = (_median(rows[name]) for name in ("solar_zenith_deg", "view_zenith_deg"))
-    air_mass_factor = _checked_air_mass_factor(solar, view, source)
-    row, col = (rows[name].to_numpy().astype(np.int64) for name in ("row", "col"))
-    place = find_grid_place(row, col, rows["longitude"].to_numpy(), rows["latitude"].to_numpy(), grid)
-    _check_extent(rows.num_rows, place, source)
-    _check_ends(rows, place, source)
-    if grid is not None:
-        _check_grid(rows, place, source)
-    size, epsg = _first(rows["pixel_size_m"]), _first(rows["epsg"])
-    pixel_size_m = DEFAULT_PIXEL_SIZE_M if size is None else float(size)
-    _check_lengths(rows.num_rows, place, pixel_size_m, source)
-    cell = (row - place.row0) * place.width + col - place.col0
-    shape = (place.height, place.width)
-    if (kept := _shown(rows, cell, source)) is not None:
-        rows, cell = rows.take(pa.array(kept)), cell[kept]
-
-    def laid_out(values: NDArray, empty: float | bool) -> NDArray:
-        grid = np.full(place.height * place.width, empty, dtype=values.dtype)
-        grid[cell] = values
-        return grid.reshape(shape)
-
-    scenes = rows["scene_id"].combine_chunks().dictionary_encode()
-    names = scenes.dictionary.to_pylist()
-    rank = np.argsort(np.argsort(names)).astype(np.int16)
-    b11, b12 = (laid_out(rows[name].to_numpy().astype(np.float32), np.nan) for name in ("b11", "b12"))
-    clear = laid_out(rows["is_clear"].to_numpy(zero_copy_only=False).astype(bool), False)
-    water = laid_out(rows["scl"].to_numpy() == SCL_WATER, False)
-    with np.errstate(invalid="ignore"):
-        usable = clear & ~water
-        for band in (b11, b12):
-            usable &= (band >= REFLECTANCES[0]) & (band <= REFLECTANCES[1])
-    scene_index = laid_out(rank[scenes.indices.to_numpy()], -1)
-    return Pass(
-        platform=str(_first(rows["platform"])),
-        relative_orbit=_first(rows["relative_orbit"]),
-        observed_at_utc=_first(rows["observed_at_utc"]),
-        scene_ids=tuple(sorted(names)),
-        scene_index=scene_index,
-        b11=b11,
-        b12=b12,
-        is_usable=usable,
-        air_mass_factor=air_mass_factor,
-        view_zenith_deg=view,
-        n_pixels=int((scene_index >= 0).sum()),
-        epsg=epsg,
-        pixel_size_m=pixel_size_m,
-        place=place,
-        other_bands={name: laid_out(band, np.nan) for name, band in _other_bands(rows)},
-    )
-
-
-def _shown(rows: pa.Table, cell: NDArray[np.int64], source: str) -> NDArray[np.intp] | None:
-    """Which row shows each cell, None where no cell is there twice.
-
-    One with both bands before one without, then the last scene id, which of two products of a tile is the newer one's;
-    of the rows of one scene a clear one, then that of the largest values. So the order of the rows decides nothing.
-    """
-    n_twice = len(cell) - len(np.unique(cell))
-    if not n_twice:
-        return None
-    b11, b12 = (rows[name].to_numpy() for name in ("b11", "b12"))
-    is_clear = pc.fill_null(rows["is_clear"], False).to_numpy().astype(bool)
-    scene = pc.rank(rows["scene_id"].combine_chunks(), tiebreaker="dense").to_numpy()
-    order = np.lexsort((b12, b11, is_clear, scene, np.isfinite(b11) & np.isfinite(b12), cell))
-    log.warning(
-        "%s: %d rows of cells that are there twice: of each the newest product with data counts", source, n_twice
-    )
-    return np.sort(order[np.append(np.diff(cell[order]) > 0, True)])
-
-
-def _check_values(rows: pa.Table, source: str) -> None:
-    """Refuse what no pass of Sentinel-2 can have; the message says what was found and what is allowed."""
-    check_platform(str(_first(rows["platform"])), source)
-    longitude, latitude = (rows[name].to_numpy() for name in ("longitude", "latitude"))
-    for name, values, most in (("longitude", longitude, 360.0), ("latitude", latitude, 90.0)):
-        wrong = ~(np.abs(values) <= most)
-        if wrong.any():
-            raise InputError(source, f"{name} {values[wrong][0]}", f"-{most:g} to {most:g} degrees in every row")
-    for name in ("b11", "b12"):
-        usual = _median(rows[name])
-        if usual > MOST_USUAL_REFLECTANCE:
-            allowed = (
-                f"reflectance as a fraction (0.25), not in percent or times 10000: at most {MOST_USUAL_REFLECTANCE:g}"
-            )
-            raise InputError(source, f"{name} of {usual:g} in the median", allowed)
-    if rows["is_clear"].null_count == rows.num_rows:
-        raise InputError(source, "null in every row of is_clear", "true where the ground is seen, else false")
-    size = _first(rows["pixel_size_m"])
-    least, most = plume_thresholds().pixels.sizes_m
-    if size is not None and not least <= size <= most:
-        raise InputError(source, f"pixel_size_m {size:g}", f"{least:g} to {most:g} m, what the detection is tuned for")
-
-
-def _checked_air_mass_factor(solar_zenith_deg: float, view_zenith_deg: float, source: str) -> float:
-    """Return the air mass factor of a pass; one that the table of transmittance doesn't hold, NaN too, is refused."""
-    factor = float(compute_air_mass_factor(solar_zenith_deg, view_zenith_deg))
-    if not AIR_MASS_FACTORS[0] <= factor <= AIR_MASS_FACTORS[1]:
-        found = f"solar_zenith_deg {solar_zenith_deg:.1f}, view_zenith_deg {view_zenith_deg:.1f}"
-        raise InputError(source, found, f"an air mass factor from {AIR_MASS_FACTORS[0]:g} to {AIR_MASS_FACTORS[1]:g}")
-    return factor
-
-
-def _check_grid(rows: pa.Table, place: GridPlace, source: str) -> None:
-    """Refuse pixels that lie elsewhere than the grid says that they are stated to be on."""
-    some = pa.array(np.unique(np.linspace(0, rows.num_rows - 1, CHECKED_POINTS).astype(np.int64)))
-    row, col, longitude, latitude = (rows[n].take(some).to_numpy() for n in ("row", "col", "longitude", "latitude"))
-    there = place.longitude_latitude(row - place.row0, col - place.col0)
-    below = place.longitude_latitude(row - place.row0 + 1, col - place.col0)
-    off = median_distance_deg((longitude, latitude), there) / median_distance_deg(below, there)
-    if not off <= MAX_OFFSET_PX:
-        raise InputError(source, f"pixels {off:.1f} cells off the grid of its manifest", "pixels on that grid")
-
-
-def _check_ends(rows: pa.Table, place: GridPlace, source: str) -> None:
-    """Refuse a window that reaches as far as it does for a pixel that lies elsewhere: a wrong row or column index."""
-    row, col = rows["row"].to_numpy(), rows["col"].to_numpy()
-    ends = pa.array([find(index) for index in (row, col) for find in (np.argmin, np.argmax)])
-    row, col, longitude, latitude = (rows[n].take(ends).to_numpy() for n in ("row", "col", "longitude", "latitude"))
-    there = place.longitude_latitude(row - place.row0, col - place.col0)
-    below = place.longitude_latitude(row - place.row0 + 1, col - place.col0)
-    off = distance_deg((longitude, latitude), there) / distance_deg(below, there)
-    worst = int(np.argmax(off))
-    if not off[worst] <= MAX_END_OFFSET_PX:
-        found = f"row {row[worst]}, col {col[worst]} at a place {off[worst]:.0f} cells from it"
-        raise InputError(source, found, "pixels on one grid")
-
-
-def _check_lengths(n_rows: int, place: GridPlace, pixel_size_m: float, source: str) -> None:
-    """Refuse pixels whose places say that they are larger or smaller than stated, or that rows don't run south."""
-    if n_rows < LEAST_PIXELS:
-        return
-    found = compute_distortion(place.longitude_latitude, place.height - 1, place.width - 1, pixel_size_m)
-    if not found.is_allowed:
-        stated = f"pixels of {pixel_size_m:g} m on a grid that has {found}"
-        raise InputError(source, stated, f"{TRUE_GRID}, as in the UTM zone of the area")
-
-
-def _check_extent(n_rows: int, place: GridPlace, source: str) -> None:
-    """Refuse a window that is mostly empty."""
-    empty = min(MOST_EMPTY_CELLS, EMPTY_CELLS_A_ROW * n_rows)
-    if place.height * place.width > empty + MOST_CELLS_A_ROW * n_rows:
-        found = f"{n_rows} pixels spread over {place.height} x {place.width} cells"
-        raise InputError(source, found, "pixels of one area")
-
-
-def _other_bands(rows: pa.Table) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Yield the further bands that have values."""
-    for name in OTHER_BANDS:
-        if name in rows.column_names and rows[name].null_count < rows.num_rows:
-            yield name, rows[name].to_numpy().astype(np.float32)
-
-
-def _first(column: pa.ChunkedArray) -> Any:
-    values = column.drop_null()
-    return values[0].as_py() if len(values) else None
-
-
-def _median(column: pa.ChunkedArray) -> float:
-    values = column.to_numpy()
-    values = values[np.isfinite(values)]
-    return float(np.median(values)) if values.size else float("nan")
+def find_flares(b11: Array, b12: Array, usable: Mask) -> Mask:
+    """Return the usable pixels (height x width) that shine as flares do, and their neighbours."""
+    log_ratio = compute_log_ratio(b11, b12, usable)
+    around = smooth(log_ratio, usable, FLARE_SURROUNDINGS_PX)
+    hot = usable & (log_ratio - around > FLARE_EXCESS)
+    return ndimage.binary_dilation(hot, structure=np.ones((3, 3))) if hot.any() else hot

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from plumewatch.constants import METRES_PER_KM
 from plumewatch.geodesy import local_offset_km
@@ -22,7 +22,7 @@ from plumewatch.methane.mask_window import window_around
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.quantification import GroundNoise, Mass, PlumeEmission, compute_mass, estimate_plume_emission
 from plumewatch.methane.references import away_from
-from plumewatch.methane.smoothing import TRUNCATE, Array, Mask, smooth
+from plumewatch.methane.smoothing import OWN, TRUNCATE, Array, Mask, SceneNumbers, smooth
 from plumewatch.methane.thresholds import PlumeThresholds
 from plumewatch.methane.verdicts import Candidate
 from plumewatch.statuses import ACCEPTED, DOWNWIND_PIECE, NO_WIND, RATED
@@ -49,6 +49,8 @@ class Plume:
     """Row of the origin on the pass's window."""
     col: int
     """Column of the origin on the pass's window."""
+    corner: tuple[int, int]
+    """Row and column on the area's grid of the first cell of the window of the mask."""
     longitude: float
     """Of the origin, degrees."""
     latitude: float
@@ -100,19 +102,30 @@ def _stronger_end(offset: NDArray[np.float64], weight: NDArray[np.float64]) -> N
 
 
 def describe_plumes(
-    area: str, target: Pass, references: Sequence[Pass], detection: Detection, wind_of: WindOf, limits: PlumeThresholds
+    area: str,
+    target: Pass,
+    references: Sequence[Pass],
+    detection: Detection,
+    wind_of: WindOf,
+    limits: PlumeThresholds,
+    numbers: SceneNumbers = OWN,
 ) -> list[Plume]:
-    """Return all candidates of a detection as plumes, in its order."""
+    """Return all candidates of a detection as plumes, in its order; which are pieces of others is not asked."""
     if not detection.candidates:
         return []
-    anywhere = np.logical_or.reduce([candidate.mask for candidate in detection.candidates])
-    away = away_from(anywhere, detection.valid, target.pixel_size_m, limits)
-    ground = GroundNoise.of(detection.enhancement_mol_m2, away)
-    plumes = [_describe(area, target, references, detection, c, ground, wind_of, limits) for c in detection.candidates]
-    return _refuse_downwind_pieces(plumes, target.pixel_size_m, limits)
+    ground = numbers.of(
+        "ground", lambda: GroundNoise.of(detection.enhancement_mol_m2, plume_free(detection, target, limits))
+    )
+    return [_describe(area, target, references, detection, c, ground, wind_of, limits) for c in detection.candidates]
 
 
-def _refuse_downwind_pieces(plumes: list[Plume], pixel_size_m: float, limits: PlumeThresholds) -> list[Plume]:
+def plume_free(detection: Detection, target: Pass, limits: PlumeThresholds) -> Mask:
+    """Return where it was searched and no candidate is near."""
+    anywhere = np.logical_or.reduce([np.zeros(target.shape, bool), *(one.mask for one in detection.candidates)])
+    return away_from(anywhere, detection.valid, target.pixel_size_m, limits)
+
+
+def refuse_downwind_pieces(plumes: Sequence[Plume], pixel_size_m: float, limits: PlumeThresholds) -> list[Plume]:
     """Return the plumes; refused are those that are the far part of another, which thinned out and came back."""
     kept: list[Plume] = []
     result = []
@@ -136,8 +149,14 @@ def _is_downwind_piece(piece: Plume, plume: Plume, pixel_size_m: float, limits: 
     u, v = (part / plume.wind.speed_m_s for part in (plume.wind.wind_u_m_s, plume.wind.wind_v_m_s))
     along, across = u * east_m + v * north_m, abs(v * east_m - u * north_m)
     within = levels.downwind_width_m + np.tan(np.radians(levels.downwind_angle_deg)) * along
-    gap_px = ndimage.distance_transform_edt(~plume.candidate.mask)[piece.candidate.mask].min()
-    return bool(along > 0.0 and across <= within and gap_px * pixel_size_m <= levels.downwind_gap_m)
+    is_behind = along > 0.0 and across <= within
+    return bool(is_behind and _gap_px(piece, plume) * pixel_size_m <= levels.downwind_gap_m)
+
+
+def _gap_px(one: Plume, other: Plume) -> float:
+    """Return the distance of the nearest pixels of two plumes."""
+    places = [np.argwhere(plume.candidate.mask) + plume.corner for plume in (one, other)]
+    return float(cKDTree(places[1]).query(places[0])[0].min())
 
 
 def _describe(
@@ -186,7 +205,8 @@ def _describe(
         "geometry": shapely.to_wkb(geometry),
         "is_cut": _is_cut(target, detection, mask),
     }
-    return Plume(plume_id, candidate, row, col, longitude, latitude, mass, wind, emission, geometry, table_row)
+    corner = target.place.row0, target.place.col0
+    return Plume(plume_id, candidate, row, col, corner, longitude, latitude, mass, wind, emission, geometry, table_row)
 
 
 def _is_cut(target: Pass, detection: Detection, mask: Mask) -> bool:

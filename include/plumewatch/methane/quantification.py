@@ -8,6 +8,7 @@ doi:10.5194/amt-11-5673-2018, and 2021, doi:10.5194/amt-14-2771-2021.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import fft, ndimage
 
 from plumewatch.constants import MOLAR_MASS_CH4_KG_MOL, SECONDS_PER_HOUR
-from plumewatch.methane.mask_window import window_around
+from plumewatch.methane.mask_window import Window, window_around
 from plumewatch.methane.smoothing import WINSOR_SIGMA, Array, Mask, robust_sigma, sampled
 from plumewatch.methane.thresholds import PlumeThresholds
 
@@ -72,8 +73,11 @@ class GroundNoise:
     """Rows and columns that it is known for, either way."""
 
     @classmethod
-    def of(cls, field: Array, plume_free: Mask) -> GroundNoise:
-        """Take it from a field (height x width) where it is known and no plume is near; values are winsorised."""
+    def of(cls, field: Array, plume_free: Mask, pieces: Sequence[Window] = (np.s_[:, :],)) -> GroundNoise:
+        """Take it from a field (height x width) where it is known and no plume is near; values are winsorised.
+
+        Of a field that is put together of `pieces`, all of one size, pixels of two of them are no pair.
+        """
         is_known = plume_free & np.isfinite(field)
         if not is_known.any():
             return cls(np.full((1, 1), np.nan), (0, 0))
@@ -82,10 +86,12 @@ class GroundNoise:
         clipped = np.clip(field[is_known], middle - limit, middle + limit)
         values = np.zeros(field.shape, np.float32)
         values[is_known] = clipped - clipped.mean()
-        longest_lag = (field.shape[0] // 2, field.shape[1] // 2)
-        size = [fft.next_fast_len(n + lag, real=True) for n, lag in zip(field.shape, longest_lag, strict=True)]
+        shape = values[pieces[0]].shape
+        longest_lag = (shape[0] // 2, shape[1] // 2)
+        size = [fft.next_fast_len(n + lag, real=True) for n, lag in zip(shape, longest_lag, strict=True)]
         products, pairs = (
-            fft.irfft2(np.abs(fft.rfft2(image, size)) ** 2, size) for image in (values, is_known.astype(np.float32))
+            fft.irfft2(sum(np.abs(fft.rfft2(image[piece], size)) ** 2 for piece in pieces), size)
+            for image in (values, is_known.astype(np.float32))
         )
         enough = pairs > MIN_PAIRS_SHARE * pairs[0, 0]
         return cls(np.divide(products, pairs, out=np.zeros_like(products), where=enough), longest_lag)

@@ -6,11 +6,23 @@ sum (Aitken 1935, generalised least squares), none of them negative here.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from plumewatch.methane.smoothing import WINSOR_SIGMA, Array, Mask, least_noise, robust_sigma, sampled, smooth_each
+from plumewatch.methane.smoothing import (
+    OWN,
+    WINSOR_SIGMA,
+    Array,
+    Mask,
+    SceneNumbers,
+    least_noise,
+    robust_sigma,
+    sampled,
+    smooth_each,
+)
 
 OUTLIER_ROUNDS = 2  # references with a plume of their own, or cloud, at one place
 COVARIANCE_RIDGE = 0.05  # added to the variances, relative: a dozen references are not told apart exactly
@@ -87,22 +99,32 @@ def _least_variance(used: NDArray[np.bool_], covariance: NDArray[np.float64]) ->
     return weights, float(1.0 / solved.sum())
 
 
-def without_outliers(ratios: Array, valid: Mask, weights: NDArray[np.float64], scale_px: float, level: float) -> Mask:
+def without_outliers(
+    ratios: Array,
+    valid: Mask,
+    weights: NDArray[np.float64],
+    scale_px: float,
+    level: float,
+    numbers: SceneNumbers = OWN,
+) -> Mask:
     """Return `valid` without what stands out of the other references, up or down alike, so that no mean is shifted.
 
     At each pixel only the reference that stands out most, as it lifts the others' means too; then the next. Of two
     references none can be told from the other.
     """
     usable = valid
-    for _ in range(min(len(ratios) - 2, OUTLIER_ROUNDS)):
+    for turn in range(min(len(ratios) - 2, OUTLIER_ROUNDS)):
         residuals, known = leave_one_out(ratios, usable, weights)
         z = np.zeros_like(residuals)
         for k, (smoothed, inside) in enumerate(zip(smooth_each(residuals, known, scale_px), known, strict=True)):
             if inside.any():
-                noise = max(robust_sigma(smoothed, inside), least_noise(scale_px))
+                noise = max(
+                    numbers.of(f"outliers {turn} of {k}", partial(robust_sigma, smoothed, inside)),
+                    least_noise(scale_px),
+                )
                 z[k] = np.where(inside, np.abs(smoothed) / noise, 0.0)
         out = (z >= level) & (z == z.max(axis=0))
-        if not out.any():
+        if not out.any() and not numbers.is_large:  # another window of it may have some
             break
         usable = usable & ~np.stack([ndimage.binary_dilation(one, iterations=max(1, round(scale_px))) for one in out])
     return usable

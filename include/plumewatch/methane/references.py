@@ -11,7 +11,7 @@ from plumewatch.methane.alignment import Aligned, log_band
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.reference_weights import best_mean, compute_covariance, leave_one_out, without_outliers
 from plumewatch.methane.retrieval import compute_log_ratio
-from plumewatch.methane.smoothing import Array, Mask, slow_part
+from plumewatch.methane.smoothing import OWN, Array, Mask, SceneNumbers, slow_part
 from plumewatch.methane.thresholds import PlumeThresholds
 
 
@@ -41,7 +41,7 @@ class Comparison:
     """Where `residuals` are known: usable there and in another reference."""
 
 
-def compute_comparison(aligned: Aligned, limits: PlumeThresholds) -> Comparison:
+def compute_comparison(aligned: Aligned, limits: PlumeThresholds, numbers: SceneNumbers = OWN) -> Comparison:
     """Compare the target with the mean of its references.
 
     Each difference loses its slow part first, so that gaps of a reference leave no step. At each pixel the references
@@ -52,16 +52,23 @@ def compute_comparison(aligned: Aligned, limits: PlumeThresholds) -> Comparison:
     background_px = smoothing.background_m / aligned.pixel_size_m
     scale_px = smoothing.reference_scale_m / aligned.pixel_size_m
     valid = aligned.valid
-    ratios = np.stack([_without_slow_part(r, v, v, background_px) for r, v in zip(aligned.ratios, valid, strict=True)])
-    covariance = compute_covariance(ratios, valid, scale_px)
+    ratios = np.stack(
+        [
+            _without_slow_part(r, v, v, background_px, numbers.step(f"ratio {k}"))
+            for k, (r, v) in enumerate(zip(aligned.ratios, valid, strict=True))
+        ]
+    )
+    covariance = numbers.of("covariance", lambda: compute_covariance(ratios, valid, scale_px))
     weights = 1.0 / np.diag(covariance)
     residuals, known = leave_one_out(ratios, valid, weights) if len(ratios) > 1 else (ratios[:0], valid[:0])
-    usable = without_outliers(ratios, valid, weights, scale_px, limits.candidates.reference_significance)
+    usable = without_outliers(ratios, valid, weights, scale_px, limits.candidates.reference_significance, numbers)
     mean_weights, variance = best_mean(usable, covariance)
     any_valid = np.any(usable, axis=0)
     absorption, brightening = (
-        _without_slow_part(np.einsum("kij,kij->ij", mean_weights, field), any_valid, any_valid, background_px)
-        for field in (ratios, -aligned.brightness)
+        _without_slow_part(
+            np.einsum("kij,kij->ij", mean_weights, field), any_valid, any_valid, background_px, numbers.step(name)
+        )
+        for name, field in (("absorption", ratios), ("brightening", -aligned.brightness))
     )
     return Comparison(
         absorption=absorption,
@@ -70,9 +77,9 @@ def compute_comparison(aligned: Aligned, limits: PlumeThresholds) -> Comparison:
         n_references=len(ratios),
         variance=variance,
         edge_strength=aligned.edge_strength,
-        weights=tuple(float(weight[any_valid].mean()) if any_valid.any() else 0.0 for weight in mean_weights),
+        weights=numbers.of("weights", lambda: _mean_of_each(mean_weights, any_valid)),
         other_changes={
-            name: _without_slow_part(change, any_valid, any_valid, background_px)
+            name: _without_slow_part(change, any_valid, any_valid, background_px, numbers.step(name))
             for name, change in aligned.other_changes.items()
         },
         residuals=residuals,
@@ -80,15 +87,20 @@ def compute_comparison(aligned: Aligned, limits: PlumeThresholds) -> Comparison:
     )
 
 
-def compare_with_surroundings(target: Pass, limits: PlumeThresholds) -> Comparison:
+def _mean_of_each(weights: Array, valid: Mask) -> tuple[float, ...]:
+    return tuple(float(weight[valid].mean()) if valid.any() else 0.0 for weight in weights)
+
+
+def compare_with_surroundings(target: Pass, limits: PlumeThresholds, numbers: SceneNumbers = OWN) -> Comparison:
     """Compare each pixel of one date with the ground around it: what is left without references."""
     background_px = limits.smoothing.background_m / target.pixel_size_m
     valid = target.is_usable
-    log_ratio = compute_log_ratio(target.b11, target.b12, valid)
+    log_ratio = compute_log_ratio(target.b11, target.b12, valid, numbers)
+    log_b11 = log_band(target.b11, valid)
     none = np.zeros((0, *target.shape), np.float32)
     return Comparison(
-        absorption=-_without_slow_part(log_ratio, valid, valid, background_px),
-        brightening=_without_slow_part(log_band(target.b11, valid), valid, valid, background_px),
+        absorption=-_without_slow_part(log_ratio, valid, valid, background_px, numbers.step("absorption")),
+        brightening=_without_slow_part(log_b11, valid, valid, background_px, numbers.step("brightening")),
         valid=valid,
         n_references=0,
         variance=np.ones(target.shape, np.float32),
@@ -100,11 +112,13 @@ def compare_with_surroundings(target: Pass, limits: PlumeThresholds) -> Comparis
     )
 
 
-def against_ground(comparison: Comparison, ground: Mask, background_px: float) -> Comparison:
+def against_ground(
+    comparison: Comparison, ground: Mask, background_px: float, numbers: SceneNumbers = OWN
+) -> Comparison:
     """Return the comparison with slow parts taken from the pixels of `ground` alone."""
     absorption, brightening = (
-        _without_slow_part(field, comparison.valid, comparison.valid & ground, background_px)
-        for field in (comparison.absorption, comparison.brightening)
+        _without_slow_part(field, comparison.valid, comparison.valid & ground, background_px, numbers.step(name))
+        for name, field in (("absorption", comparison.absorption), ("brightening", comparison.brightening))
     )
     return replace(comparison, absorption=absorption, brightening=brightening)
 
@@ -117,6 +131,6 @@ def away_from(masks: Mask, valid: Mask, pixel_size_m: float, limits: PlumeThresh
     return valid & (ndimage.distance_transform_edt(~masks) > margin_px)
 
 
-def _without_slow_part(field: Array, valid: Mask, ground: Mask, background_px: float) -> Array:
+def _without_slow_part(field: Array, valid: Mask, ground: Mask, background_px: float, numbers: SceneNumbers) -> Array:
     field = np.where(valid, field, np.float32(0.0))
-    return np.where(valid, field - slow_part(field, ground, background_px), np.float32(0.0))
+    return np.where(valid, field - slow_part(field, ground, background_px, numbers), np.float32(0.0))

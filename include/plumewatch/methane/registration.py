@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from plumewatch.methane.smoothing import WINSOR_SIGMA, Array, Mask, robust_sigma, sampled
+from plumewatch.methane.smoothing import OWN, WINSOR_SIGMA, Array, Mask, SceneNumbers, robust_sigma, sampled
 
 ITERATIONS = 4  # each pulls in what stands out of the fit so far
 SAMPLED_PIXELS = 30_000  # evenly taken pixels tell a shift of two thousandths of a pixel
@@ -33,13 +33,13 @@ def _inner(valid: Mask) -> Mask:
     return inside
 
 
-def estimate_shift(moved: Array, fixed: Array, gradient: Array, valid: Mask) -> Shift:
+def estimate_shift(moved: Array, fixed: Array, gradient: Array, valid: Mask, numbers: SceneNumbers = OWN) -> Shift:
     """Return the shift s of `moved` against `fixed`, the least-squares solution of moved - fixed = -s . grad(fixed).
 
     `gradient` is that of `fixed`. Both fields are the logarithm of a band in which nothing but illumination changes.
     Too little ground, or more than a pixel, which is no error of registration: no shift.
     """
-    fit = _robust_fit(gradient, moved - fixed, valid)
+    fit = numbers.of("shift", lambda: _robust_fit(gradient, moved - fixed, valid))
     if fit is None or not np.hypot(*fit) <= MAX_SHIFT_PX:
         return 0.0, 0.0
     return float(-fit[0]), float(-fit[1])
@@ -55,13 +55,13 @@ def edges_of(fields: Sequence[Array], valid: Mask) -> Array:
     return np.stack(terms)
 
 
-def without_edges(difference: Array, edges: Array, valid: Mask) -> Array:
+def without_edges(difference: Array, edges: Array, valid: Mask, numbers: SceneNumbers = OWN) -> Array:
     """Return the difference of two dates without what looks like an edge of the ground.
 
     The part that is proportional to the `edges` of the ground's own fields: what is left of the registration, the
     bands' own offset from each other, which a shift of both leaves in their ratio, and a difference in sharpness.
     """
-    fit = _robust_fit(edges, difference, valid)
+    fit = numbers.of("edges", lambda: _robust_fit(edges, difference, valid))
     if fit is None:
         return difference
     return np.where(valid, difference - np.tensordot(fit.astype(np.float32), edges, 1), np.float32(0.0))

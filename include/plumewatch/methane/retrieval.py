@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
 
 from plumewatch.errors import InputError
-from plumewatch.methane.smoothing import sampled
+from plumewatch.methane.smoothing import OWN, SceneNumbers, sampled
 from plumewatch.reference.loading import read_reference
 
 Floats = NDArray[np.float64]
@@ -206,7 +206,9 @@ def _noise_grid(noise: float, end: float) -> Floats:
     return np.concatenate([near, np.linspace(near[-1], max(end, 2.0 * near[-1]), 101)[1:]])
 
 
-def compute_log_ratio(b11: NDArray, b12: NDArray, valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+def compute_log_ratio(
+    b11: NDArray, b12: NDArray, valid: NDArray[np.bool_], numbers: SceneNumbers = OWN
+) -> NDArray[np.float32]:
     """Return ln R = ln(B12 / B11) minus its median over `valid` pixels; NaN where not valid or a band is not positive.
 
     The median takes out what differs from pass to pass for the whole scene: illumination, water vapour, calibration.
@@ -214,7 +216,9 @@ def compute_log_ratio(b11: NDArray, b12: NDArray, valid: NDArray[np.bool_]) -> N
     usable = valid & (b11 > 0) & (b12 > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         log_ratio = np.where(usable, np.log(b12 / b11), np.nan).astype(np.float32)
-    return log_ratio - np.float32(np.median(sampled(log_ratio, usable))) if usable.any() else log_ratio
+    if not usable.any():
+        return log_ratio
+    return log_ratio - numbers.of("log ratio", lambda: np.float32(np.median(sampled(log_ratio, usable))))
 
 
 def _interpolate(x: Floats, nodes: Floats, values: Floats) -> Floats:

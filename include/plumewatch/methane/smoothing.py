@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,7 @@ from scipy import ndimage
 
 from plumewatch.constants import MAD_TO_SIGMA
 
+T = TypeVar("T")
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
@@ -21,6 +24,49 @@ LEAST_NOISE = 1e-4  # of a pixel's ln ratio: reflectance comes in steps of 1e-4
 SAMPLED_VALUES = 20_000  # evenly taken values tell a spread to 1 %, a median to 1 % of it
 SLOPE_RIDGE = 0.02  # of the squared width (1 inside, 0.36 at an edge): holds the slope where few pixels are left
 BLOCKS_PER_SIGMA = 4  # a Gaussian needs no finer sampling than a quarter of its standard deviation
+
+
+@dataclass(frozen=True, eq=False)
+class SceneNumbers:
+    """What is told of a whole scene (medians, spreads, fits), so that a part of it is searched as the whole would be.
+
+    Each is found by the code that needs it, under a name. Of a scene that is searched whole nothing is kept; of a
+    sample of a large one all is, and its windows are told it: what they find depends on the pixels around a place
+    alone, and not on where the windows end.
+    """
+
+    known: dict[str, Any] | None = None
+    """By name; None for a scene that is searched whole."""
+    is_told: bool = False
+    """Whether they are another one's, and not found but taken."""
+    prefix: str = ""
+    """Before the names of one step."""
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the scene is searched by windows, of which none sees all of it."""
+        return self.known is not None
+
+    def of(self, name: str, find: Callable[[], T]) -> T:
+        """Return the number of this name: what `find` gives, or what was told.
+
+        What the sample can't tell, such as a band that has no pixel there, is found in the window itself.
+        """
+        if self.known is None:
+            return find()
+        key = self.prefix + name
+        if not self.is_told:
+            self.known[key] = find()
+        value: T = self.known[key] if key in self.known else find()
+        return value
+
+    def step(self, name: str) -> SceneNumbers:
+        """Return the numbers of one step, whose names begin with its own."""
+        return replace(self, prefix=f"{self.prefix}{name}/")
+
+
+OWN = SceneNumbers()
+"""Of a scene that is searched whole."""
 
 
 def smooth(field: Array, valid: Mask, sigma_px: float) -> Array:
@@ -90,7 +136,7 @@ def white_noise_of_average(sigma_px: float) -> float:
     return 1.0 / (2 * math.sqrt(math.pi) * sigma_px)
 
 
-def slow_part(field: Array, valid: Mask, sigma_px: float) -> Array:
+def slow_part(field: Array, valid: Mask, sigma_px: float, numbers: SceneNumbers = OWN) -> Array:
     """Return the local plane through the valid pixels in a wide Gaussian window, at every pixel.
 
     A plane, so that a slope isn't bent at the edge of the image or of a gap. Values that stand out of the scene by more
@@ -100,17 +146,21 @@ def slow_part(field: Array, valid: Mask, sigma_px: float) -> Array:
     if not valid.any():
         return np.zeros_like(field)
     block = max(1, int(sigma_px / BLOCKS_PER_SIGMA))
-    values = sampled(field, valid)
-    middle, spread = np.median(values), WINSOR_SIGMA * robust_sigma(values)
+    middle, spread = numbers.of("range", lambda: _usual_range(sampled(field, valid)))
     first = _wide_plane(np.clip(field, middle - spread, middle + spread), valid, sigma_px, block)
     off = field - first
-    is_near = np.abs(off) <= WINSOR_SIGMA * robust_sigma(off, valid)
+    is_near = np.abs(off) <= numbers.of("off", lambda: WINSOR_SIGMA * robust_sigma(off, valid))
     return _wide_plane(field, valid & is_near, sigma_px, block)
 
 
-def local_noise(field: Array, valid: Mask, window_px: float) -> Array:
+def _usual_range(values: NDArray[Any]) -> tuple[Any, float]:
+    """Return the median, and how far from it values are not pulled in."""
+    return np.median(values), WINSOR_SIGMA * robust_sigma(values)
+
+
+def local_noise(field: Array, valid: Mask, window_px: float, numbers: SceneNumbers = OWN) -> Array:
     """Return the standard deviation around zero in a Gaussian window, of values winsorised at 3 sigma of the scene."""
-    limit = WINSOR_SIGMA * robust_sigma(field, valid)
+    limit = numbers.of("limit", lambda: WINSOR_SIGMA * robust_sigma(field, valid))
     block = max(1, int(window_px / BLOCKS_PER_SIGMA))
     return np.sqrt(np.maximum(_wide_average(np.clip(field, -limit, limit) ** 2, valid, window_px, block), 0.0))
 

@@ -9,6 +9,7 @@ from plumewatch.storage.files import (
     delete,
     exists,
     filesystem,
+    inner_path,
     is_file,
     is_local,
     join,
@@ -47,7 +48,9 @@ from plumewatch.storage.locks import LOCK, lock
 from plumewatch.storage.parquet import parquet_bytes, read_parquet, write_parquet
 from plumewatch.storage.partitions import (
     change_rows,
+    iter_partition,
     partition_files,
+    partition_ranges,
     publish_partition,
     read_manifest,
     read_table,
@@ -58,10 +61,11 @@ from plumewatch.storage.partitions import (
 
 __all__ = [
     "LOCK", "MANIFEST", "PARQUET_SUFFIXES", "Partition", "Where", "absolute", "change_rows", "delete", "exists",
-    "filesystem", "folder_content", "folder_keys", "is_file", "is_local", "is_parquet", "is_partition_value",
-    "join", "json_bytes", "keys_in_path", "list_files", "list_partitions", "local_copy", "lock", "modified_at",
-    "modified_times", "name_other_files", "name_unread", "parent", "parquet_bytes", "partition_files",
-    "partition_path", "publish_partition", "read_bytes", "read_json", "read_manifest", "read_parquet", "read_table",
-    "replace_rows", "require_folder", "stated_path", "table_root", "upload", "write_bytes", "write_json",
-    "write_parquet", "write_part", "write_partition",
+    "filesystem", "folder_content", "folder_keys", "inner_path", "is_file", "is_local", "is_parquet",
+    "is_partition_value", "iter_partition", "join", "json_bytes", "keys_in_path", "list_files", "list_partitions",
+    "local_copy", "lock", "modified_at", "modified_times", "name_other_files", "name_unread", "parent", "parquet_bytes",
+    "partition_files", "partition_path", "partition_ranges", "publish_partition", "read_bytes", "read_json",
+    "read_manifest",
+    "read_parquet", "read_table", "replace_rows", "require_folder", "stated_path", "table_root", "upload",
+    "write_bytes", "write_json", "write_parquet", "write_part", "write_partition",
 ]  # fmt: skip

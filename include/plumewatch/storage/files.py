@@ -20,13 +20,24 @@ from plumewatch.storage.folders import walk_files
 
 def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """Return the file system of `path` and the path inside it; local folders and `s3://` are allowed."""
-    scheme, rest = split_scheme(path)
-    if scheme in S3_SCHEMES:
+    inner = inner_path(path)
+    if split_scheme(path)[0] in S3_SCHEMES:
         from plumewatch.storage.buckets import Buckets  # slow to import, and needed for S3 alone
 
-        return Buckets(use_listings_cache=False, default_fill_cache=False), rest.removeprefix("//").rstrip("/")
-    local = rest.removeprefix("//") if scheme else rest
-    return fsspec.filesystem("file", auto_mkdir=True), str(Path(local).expanduser().absolute())
+        return Buckets(use_listings_cache=False, default_fill_cache=False), inner
+    return fsspec.filesystem("file", auto_mkdir=True), inner
+
+
+def inner_path(path: str) -> str:
+    """Return the path inside its file system, which needn't be there: `bucket/prefix`, or a local path in full.
+
+    >>> inner_path("s3://bucket/prefix/"), inner_path("file:///data/./tables")
+    ('bucket/prefix', '/data/tables')
+    """
+    scheme, rest = split_scheme(path)
+    if scheme in S3_SCHEMES:
+        return rest.removeprefix("//").rstrip("/")
+    return str(Path(rest.removeprefix("//") if scheme else rest).expanduser().absolute())
 
 
 def is_local(path: str) -> bool:
@@ -36,7 +47,7 @@ def is_local(path: str) -> bool:
 
 def absolute(path: str) -> str:
     """Return a local path in full; one with a scheme as it is. ConfigurationError where the scheme isn't served."""
-    inner = filesystem(path)[1]
+    inner = inner_path(path)
     return path if "://" in path else inner
 
 

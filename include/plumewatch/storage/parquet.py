@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -46,6 +46,70 @@ def read_parquet(
     if columns is None:
         return table.conform(rows, source=path)
     return _projection(table, columns).conform(rows, source=path)
+
+
+Ranges = Mapping[str, tuple[int, int]]
+"""By column of whole numbers: the least value, and the one after the largest."""
+
+
+def iter_parquet(table: Table, path: str, columns: Sequence[str], within: Sequence[Ranges] = ()) -> Iterator[pa.Table]:
+    """Yield one file's rows in some columns, at most a row group of ours at a time; row groups are left out that hold
+    none `within` any of the ranges, as their statistics say. Not each row that is given lies in one.
+    """
+    allowed = f"a Parquet file of {table.name}"
+    fs, inner = filesystem(path)
+    with reading(path, allowed, "not readable as Parquet"), fs.open(inner, "rb") as file:
+        parquet = pq.ParquetFile(file)
+        names = parquet.schema_arrow.names
+        _refuse_numbers_as_times(table, parquet.schema_arrow, path)
+        wanted = [name for name in columns if name in names] or names[:1]
+        groups = [
+            i for i in range(parquet.num_row_groups) if not within or any(_may_hold(parquet, i, r) for r in within)
+        ]
+        for batch in parquet.iter_batches(ROW_GROUP_ROWS, row_groups=groups, columns=wanted) if groups else ():
+            rows = pa.Table.from_batches([batch])
+            _check_columns(rows)
+            yield _projection(table, columns).conform(rows, source=path)
+
+
+def _may_hold(parquet: pq.ParquetFile, group: int, ranges: Ranges) -> bool:
+    known = _group_ranges(parquet, group, tuple(ranges))
+    return all(
+        name not in known or (known[name][0] < end and known[name][1] > start) for name, (start, end) in ranges.items()
+    )
+
+
+def _group_ranges(parquet: pq.ParquetFile, group: int, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Return the ranges of columns in a row group, of those whose statistics tell."""
+    found = {}
+    for index in range(parquet.metadata.num_columns):
+        column = parquet.metadata.row_group(group).column(index)
+        if column.path_in_schema in names and column.is_stats_set and column.statistics.has_min_max:
+            found[column.path_in_schema] = int(column.statistics.min), int(column.statistics.max) + 1
+    return found
+
+
+def read_ranges(table: Table, path: str, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Return the ranges of columns of whole numbers over a file, by its statistics; none of a file without rows."""
+    allowed = f"a Parquet file of {table.name}"
+    fs, inner = filesystem(path)
+    with reading(path, allowed, "not readable as Parquet"), fs.open(inner, "rb") as file:
+        parquet = pq.ParquetFile(file)
+        groups = [_group_ranges(parquet, i, names) for i in range(parquet.num_row_groups)]
+    if not all(name in group for name in names for group in groups):  # a writer that leaves statistics out
+        groups = [
+            {
+                name: (lowest["min"], lowest["max"] + 1)
+                for name in names
+                if (lowest := pc.min_max(rows[name]).as_py())["min"] is not None
+            }
+            for rows in iter_parquet(table, path, names)
+        ]
+    return {
+        name: (min(group[name][0] for group in groups), max(group[name][1] for group in groups))
+        for name in names
+        if groups and all(name in group for group in groups)
+    }
 
 
 def _check_columns(rows: pa.Table) -> None:

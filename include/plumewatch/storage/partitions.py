@@ -11,7 +11,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
 import fsspec
@@ -25,7 +25,7 @@ from plumewatch.storage.files import exists, filesystem, join, json_bytes, read_
 from plumewatch.storage.folders import MANIFEST, WRITING, folder_content, is_partition_value
 from plumewatch.storage.listing import Partition, Where, list_partitions, partition_path, values_of
 from plumewatch.storage.locks import lock
-from plumewatch.storage.parquet import parquet_bytes, read_parquet, write_parquet
+from plumewatch.storage.parquet import Ranges, iter_parquet, parquet_bytes, read_parquet, read_ranges, write_parquet
 from plumewatch.table import Table
 
 MANIFEST_FORM = "the manifest that the writing job left: JSON with a list `files` of files in this folder"
@@ -128,6 +128,24 @@ def read_table(
         return pa.concat_tables(parts, promote_options="default")
     empty = table.full_schema().empty_table()
     return empty if columns is None else empty.select([c for c in columns if c in empty.column_names])
+
+
+def iter_partition(
+    table: Table, partition: Partition, columns: Sequence[str], within: Sequence[Ranges] = ()
+) -> Iterator[pa.Table]:
+    """Yield the rows of one partition piece by piece, so that memory is bounded: see `iter_parquet`."""
+    for file in partition_files(partition):
+        yield from iter_parquet(table, file, columns, within)
+
+
+def partition_ranges(table: Table, partition: Partition, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Return the ranges of columns of whole numbers over a partition, by the statistics of its files."""
+    files = [ranges for file in partition_files(partition) if (ranges := read_ranges(table, file, names))]
+    return {
+        name: (min(one[name][0] for one in files), max(one[name][1] for one in files))
+        for name in names
+        if files and all(name in one for one in files)
+    }
 
 
 def write_partition(

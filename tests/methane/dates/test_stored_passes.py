@@ -14,7 +14,8 @@ from plumewatch.errors import InputError
 from plumewatch.methane.dates.stored_passes import StoredPasses, on_window
 from plumewatch.methane.evaluation.scenes import simulate_area
 from plumewatch.methane.grid_place import GridPlace, find_grid_place
-from plumewatch.methane.passes import Pass, grid_pass
+from plumewatch.methane.pass_rows import grid_pass
+from plumewatch.methane.passes import Pass
 from plumewatch.tables import PIXELS
 
 SIZE, DAYS_BACK = 24, 30

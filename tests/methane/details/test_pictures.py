@@ -27,8 +27,9 @@ from plumewatch.methane.details.pictures import draw_plume, plume_figure
 from plumewatch.methane.details.scene_content import MethodRows, scene_content
 from plumewatch.methane.evaluation.scenes import PlantedPlume, simulate_area
 from plumewatch.methane.mask_window import window_around
+from plumewatch.methane.pass_rows import grid_pass
 from plumewatch.methane.pass_search import PassResult, search_pass
-from plumewatch.methane.passes import Pass, grid_pass
+from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import Plume
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.pages.wording import place_text, rate_text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -22,6 +23,24 @@ from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.models import FailedScene
 from plumewatch.statuses import ACCEPTED
 from plumewatch.tables import ANOMALIES, PLUMES
+
+
+def publish_results(
+    task: AreaDates,
+    day: str,
+    results: Sequence[PassResult],
+    lost: Sequence[Mapping[str, Any]],
+    inputs: Collection[str],
+    failures: list[FailedScene],
+) -> dict[str, Any]:
+    """Write all that is kept of a date if any of its passes could be searched, and return what is said of it."""
+    told: dict[str, Any] = {"rows_written": None, "outcomes": [], "counts": "{}"}
+    if results or not lost:
+        with noted(failures, task.area, day, f"method={task.method}"):
+            rows = publish_date(task, day, results, lost, inputs, failures)
+            outcomes = [one["outcome"] for one in stated_observations(task.area, results, lost)]
+            told = {"rows_written": rows.num_rows, "outcomes": outcomes, "counts": json.dumps(count_by_status(rows))}
+    return told
 
 
 def publish_date(
@@ -96,6 +115,8 @@ def stated_observations(
 
 def _compared_fraction(result: PassResult) -> float:
     """Return the share of the target's usable pixels that were compared with a reference; the border never is."""
+    if result.compared_fraction is not None:
+        return result.compared_fraction
     detection, usable = result.detection, result.target.is_usable
     return 0.0 if detection is None else float((detection.valid & usable).sum() / max(1, usable.sum()))
 

@@ -20,12 +20,14 @@ from plumewatch import storage
 from plumewatch.constants import SAME_PIXEL_SIZE
 from plumewatch.errors import InputError, PlumewatchError, reading
 from plumewatch.keys import DAY, is_key
+from plumewatch.methane.blocks.windows import Blocks
+from plumewatch.methane.dates.pixel_pieces import READ_COLUMNS, count_cells, read_pieces, window_ranges
 from plumewatch.methane.grid_place import GridPlace, median_distance_deg
-from plumewatch.methane.passes import CHECKED_POINTS, COLUMNS, MAX_OFFSET_PX, OTHER_BANDS, Pass, grid_pass, split_passes
+from plumewatch.methane.pass_rows import CHECKED_POINTS, MAX_OFFSET_PX, PassFacts, grid_pass, split_passes
+from plumewatch.methane.passes import Pass
 from plumewatch.models import Grid
 from plumewatch.tables import PIXELS
 
-READ_COLUMNS = (*COLUMNS, *OTHER_BANDS)  # further bands as far as the files have them
 MAX_KEPT_BYTES = 1 << 30  # of passes in one worker: 30 dates of 1,000 x 1,000 pixels with five further bands
 LENGTHS = ("west", "north", "resolution_m")  # of a grid; the rest of it are whole numbers
 PIXEL_SIZE_TOLERANCE = 1e-3  # relative: a size that is stored in single precision, or rounded to centimetres
@@ -75,6 +77,7 @@ class StoredPasses:
         targets: Iterable[str],
         max_days_back: int,
         max_bytes: int = MAX_KEPT_BYTES,
+        most_whole_cells: int = Blocks().most_whole_cells,
     ) -> None:
         """`targets` are the dates (YYYY-MM-DD) that will be searched; nothing is kept with max_days_back 0."""
         self.rows_read = 0
@@ -83,6 +86,8 @@ class StoredPasses:
         """Dates of those partitions, in the order of reading."""
         self._root, self._area = pixels_root, area
         self._targets, self._max_days_back, self._max_bytes = tuple(targets), max_days_back, max_bytes
+        self._most_whole_cells = most_whole_cells
+        self._cells: dict[str, int] = {}
         self._kept: dict[str, StoredDay] = {}
         self._stored: frozenset[str] | None = None
 
@@ -95,20 +100,35 @@ class StoredPasses:
         """Dates that need not be read again, sorted."""
         return sorted(self._kept)
 
-    def read(self, day: str) -> StoredDay:
+    def read(self, day: str, near: GridPlace | None = None) -> StoredDay:
         """Return the passes of a date, none where its partition has no rows.
 
         Of several passes those that can be used are given, and the others named. Raises what a partition raises that
-        cannot be read or whose only pass cannot be used; that isn't kept, the next one who asks tries again.
+        cannot be read or whose only pass cannot be used; that isn't kept, the next one who asks tries again. Of a date
+        that is too large to be held whole those `near` (on the window of a smaller one) are read each time.
         """
-        if day not in self._kept:
-            rows = storage.read_table(PIXELS, self.partition(day), READ_COLUMNS)
-            self.rows_read += rows.num_rows
-            self.dates_read.append(day)
-            stored = self._gridded(split_passes(rows) if rows.num_rows else [], self.partition(day))
-            self._keep(day, stored)
-            return stored
-        return self._kept[day]
+        if day in self._kept:
+            return self._kept[day]
+        if near is not None and self.is_large(day):
+            return self._taken(day, read_pieces(self.partition(day), READ_COLUMNS, [window_ranges(near)]))
+        stored = self._taken(day, storage.read_table(PIXELS, self.partition(day), READ_COLUMNS))
+        self._keep(day, stored)
+        return stored
+
+    def is_large(self, day: str) -> bool:
+        """Whether a date is too large to be held whole."""
+        if day not in self._cells:
+            self._cells[day] = count_cells(self.partition(day), self._most_whole_cells)
+        return self._cells[day] > self._most_whole_cells
+
+    def _taken(self, day: str, rows: pa.Table) -> StoredDay:
+        self.note_read(day, rows.num_rows)
+        return self._gridded(split_passes(rows) if rows.num_rows else [], self.partition(day))
+
+    def note_read(self, day: str, rows: int) -> None:
+        """Count a date that was read anew."""
+        self.rows_read += rows
+        self.dates_read.append(day)
 
     def _gridded(self, in_passes: list[pa.Table], source: str) -> StoredDay:
         passes, refused = [], []
@@ -117,7 +137,7 @@ class StoredPasses:
         for rows in in_passes:
             try:
                 one = grid_pass(rows, source, grid)
-                _check_sources(one, sizes_m, source)
+                check_sources(one, sizes_m, source)
                 passes.append(one)
             except Exception as error:  # whatever is odd in one pass must not take the others along
                 if len(in_passes) == 1:
@@ -180,7 +200,7 @@ def stated_sources(partition: str) -> dict[str, float]:
         return {str(scene): float(size_m) for scene, size_m in (stated or {}).items()}
 
 
-def _check_sources(one: Pass, sizes_m: Mapping[str, float], source: str) -> None:
+def check_sources(one: Pass | PassFacts, sizes_m: Mapping[str, float], source: str) -> None:
     """Refuse cells that are copies of coarser pixels: one measurement would pass for so many."""
     coarsest = max(one.scene_ids, key=lambda scene: sizes_m.get(scene, 0.0))
     if (size_m := sizes_m.get(coarsest, 0.0)) > SAME_PIXEL_SIZE * one.pixel_size_m:
@@ -211,9 +231,7 @@ def on_window(one: Pass, onto: GridPlace, source: str = "pixels", pixel_size_m: 
     None where it reaches none, as two orbits may at the ends of their swaths. Raises InputError, naming `source`, where
     its pixels are not of the window's size (None: not known) or its cells are not those of the window.
     """
-    if pixel_size_m is not None and abs(one.pixel_size_m - pixel_size_m) > PIXEL_SIZE_TOLERANCE * pixel_size_m:
-        allowed = f"{pixel_size_m:g} as on the target date: dates of one area on one grid"
-        raise InputError(source, f"pixel_size_m {one.pixel_size_m:g}", allowed)
+    check_size(one, pixel_size_m, source)
     own = one.place
     top, left = max(own.row0, onto.row0), max(own.col0, onto.col0)
     bottom = min(own.row0 + own.height, onto.row0 + onto.height)
@@ -225,7 +243,7 @@ def on_window(one: Pass, onto: GridPlace, source: str = "pixels", pixel_size_m: 
     rows, cols = np.nonzero(one.scene_index[its_part] >= 0)
     if not len(rows):
         return None
-    _check_place(own, onto, rows + top, cols + left, source)
+    check_place(own, onto, rows + top, cols + left, source)
     if (own.row0, own.col0, *one.shape) == (onto.row0, onto.col0, onto.height, onto.width):
         return one
     part = slice(top - onto.row0, bottom - onto.row0), slice(left - onto.col0, right - onto.col0)
@@ -242,7 +260,14 @@ def on_window(one: Pass, onto: GridPlace, source: str = "pixels", pixel_size_m: 
     return replace(one, place=onto, n_pixels=len(rows), **moved)
 
 
-def _check_place(own: GridPlace, onto: GridPlace, rows: np.ndarray, cols: np.ndarray, source: str) -> None:
+def check_size(one: Pass | PassFacts, pixel_size_m: float | None, source: str) -> None:
+    """Refuse pixels of another size than the target's, where that is known."""
+    if pixel_size_m is not None and abs(one.pixel_size_m - pixel_size_m) > PIXEL_SIZE_TOLERANCE * pixel_size_m:
+        allowed = f"{pixel_size_m:g} as on the target date: dates of one area on one grid"
+        raise InputError(source, f"pixel_size_m {one.pixel_size_m:g}", allowed)
+
+
+def check_place(own: GridPlace, onto: GridPlace, rows: np.ndarray, cols: np.ndarray, source: str) -> None:
     """Refuse pixels (on the area's grid) that lie elsewhere than the window says: the grid was changed in between."""
     some = np.unique(np.linspace(0, len(rows) - 1, CHECKED_POINTS).astype(np.int64))
     row, col = rows[some], cols[some]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from plumewatch.methane.anomalies import ForestSettings
+from plumewatch.methane.blocks.windows import Blocks
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,19 @@ class AreaDates:
     """Root of the table anomalies; None: not written."""
     forest: ForestSettings
     """Parameters of isolation_forest."""
+    blocks: Blocks = field(default_factory=Blocks)
+    """How passes too large for one worker are cut."""
 
     @classmethod
     def from_json(cls, text: str) -> AreaDates:
         """Return the task that `to_json` wrote."""
         values = json.loads(text)
-        return cls(**values | {"dates": tuple(values["dates"]), "forest": ForestSettings(**values["forest"])})
+        parts = {
+            "dates": tuple(values["dates"]),
+            "forest": ForestSettings(**values["forest"]),
+            "blocks": Blocks(**values["blocks"]),
+        }
+        return cls(**values | parts)
 
     def to_json(self) -> str:
         """Return the task as text."""

@@ -25,7 +25,7 @@ def write_details(root: str, keys: Mapping[str, str], results: Sequence[PassResu
     for result in results:
         pictured = {plume.plume_id for plume in _pictured(result.plumes)}
         for plume in result.plumes:
-            for suffix, content in _files(result, plume, keys, plume.plume_id in pictured).items():
+            for suffix, content in _files(result.near(plume), plume, keys, plume.plume_id in pictured).items():
                 storage.write_bytes(storage.join(folder, plume.plume_id + suffix), content)
                 written.add(plume.plume_id + suffix)
     for path in storage.list_files(folder):

@@ -16,8 +16,8 @@ from scipy.spatial import cKDTree
 
 from plumewatch.errors import InputError, some_of
 from plumewatch.geodesy import chord_to_distance_km, distance_to_chord, unit_vectors
-from plumewatch.inventory.power_plants import power_plant_factors
-from plumewatch.inventory.repeated_rows import meaning
+from plumewatch.inventory.rows.power_plants import power_plant_factors
+from plumewatch.inventory.rows.repeated_rows import meaning
 
 POWER_PLANT = "power_plant"
 OF_ANY_PLANT = {"power", "plant", "station", "powerplant", "generating", "thermal", "facility", "the"}

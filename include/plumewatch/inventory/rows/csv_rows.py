@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
-import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pandas as pd
@@ -30,6 +32,33 @@ class Rule:
     """One value a row."""
     allowed: str
     """What a good value is, in words."""
+
+
+@dataclass(frozen=True)
+class CsvForm:
+    """How a file of separated values is written."""
+
+    delimiter: str = ","
+    """What stands between fields."""
+    other_encoding: str | None = None
+    """What a file is in that isn't in UTF-8."""
+    only: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Values of columns, in small letters: rows of others, but empty ones, are left out while the file is read."""
+
+    @property
+    def separated(self) -> str:
+        """What is allowed, in words."""
+        return {",": "comma-separated values", ";": "values separated by semicolons"}[self.delimiter]
+
+
+def with_points(texts: pd.Series) -> pd.Series:
+    """Return numbers as text with a decimal point where they have a decimal comma; what may mean two things stays.
+
+    >>> with_points(pd.Series(["47,71", "-8.5", "1.234,5", "1,234,567"])).tolist()
+    ['47.71', '-8.5', '1.234,5', '1,234,567']
+    """
+    is_decimal = texts.str.fullmatch(r"[+-]?[0-9]*,[0-9]+")
+    return texts.where(~is_decimal, texts.str.replace(",", "."))
 
 
 def numbers(texts: pd.Series) -> pd.Series:
@@ -74,43 +103,77 @@ def tell_refused(error: InputError, on_failure: OnFailure) -> None:
     on_failure(FailedScene.from_exception(error, scene_id=name, stage=INVENTORY_STAGE))
 
 
-def read_csv_rows(path: str, required: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
+def read_csv_rows(
+    path: str, required: Sequence[str], optional: Sequence[str] = (), form: CsvForm | None = None
+) -> pd.DataFrame:
     """Read columns of a comma-separated file with a header line, UTF-8, local or on S3; absent optional ones are empty.
 
-    A column may be written in other letters, small or large, where none is in those that are asked for; one that is
-    there twice is refused, as nobody knows which of the two is meant.
+    `form` says what is otherwise. A column may be written in other letters, small or large, where none is in those
+    that are asked for; one that is there twice is refused, as nobody knows which of the two is meant.
     The columns are stripped text; the index is the line of the file, from 1, on which each row ends. Rows of empty
     fields, which spreadsheets leave, are none. A row with too few or too many fields has empty text in all its
     columns, which no rule on required columns passes. Raises InputError where the file isn't such a file.
     """
+    form = form or CsvForm()
+    found: UnicodeDecodeError | None = None
+    with contextlib.ExitStack() as stack:
+        local = stack.enter_context(_local(path))
+        for encoding in filter(None, ("utf-8-sig", form.other_encoding)):
+            try:
+                with local.open(encoding=encoding, newline="") as lines:
+                    return _rows(lines, path, required, optional, form)
+            except UnicodeDecodeError as error:
+                found = found or error
+    or_else = f" or {form.other_encoding}" if form.other_encoding else ""
+    raise InputError(path, f"not UTF-8 ({found})", f"a CSV file in UTF-8{or_else}") from found
+
+
+@contextlib.contextmanager
+def _local(path: str) -> Iterator[Path]:
     try:
-        text = storage.read_bytes(path).decode("utf-8-sig")
+        with storage.local_copy(path) as local:
+            if not local.is_file():
+                raise FileNotFoundError(path)
+            yield local
     except FileNotFoundError as error:
         raise InputError(path, "no such file", "a CSV file") from error
-    except UnicodeDecodeError as error:
-        raise InputError(path, f"not UTF-8 ({error})", "a CSV file in UTF-8") from error
-    reader = csv.reader(io.StringIO(text, newline=""))
+
+
+def _rows(lines: TextIO, path: str, required: Sequence[str], optional: Sequence[str], form: CsvForm) -> pd.DataFrame:
+    reader = csv.reader(lines, delimiter=form.delimiter)
     try:
         header = [name.strip() for name in next(reader, [])]
     except csv.Error as error:
-        raise InputError(f"{path}:1", f"not CSV ({error})", "comma-separated values") from error
-    header = _asked_for(header, [*required, *optional])
-    missing = [name for name in required if name not in header]
-    if missing:
-        found = f"no column {', '.join(missing)} in the first line"
-        raise InputError(path, found, "a header with " + ", ".join(required))
-    if twice := sorted({name for name in (*required, *optional) if header.count(name) > 1}):
-        raise InputError(path, f"{', '.join(twice)} twice in the first line", "each column once")
-    try:
-        rows = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
-    except csv.Error as error:
-        raise InputError(f"{path}:{reader.line_num}", f"not CSV ({error})", "comma-separated values") from error
-    whole = [row if len(row) == len(header) else [""] * len(header) for _, row in rows]
+        raise InputError(f"{path}:1", f"not CSV ({error})", form.separated) from error
     names = [*required, *optional]
-    table = pd.DataFrame(whole, [line for line, _ in rows], header, dtype=object)
-    return (
-        table.loc[:, ~table.columns.duplicated()].reindex(columns=names, fill_value="").apply(lambda c: c.str.strip())
-    )
+    header = _asked_for(header, names)
+    if missing := [name for name in required if name not in header]:
+        found = f"no column {', '.join(missing)} in the first line"
+        raise InputError(path, found, f"{form.separated}, a header with " + ", ".join(required))
+    if twice := sorted({name for name in names if header.count(name) > 1}):
+        raise InputError(path, f"{', '.join(twice)} twice in the first line", "each column once")
+    at = [header.index(name) if name in header else len(header) for name in names]
+    only = [(header.index(name), values) for name, values in form.only.items() if name in header]
+    torn = [""] * len(names)
+    numbered, whole = [], []
+    try:
+        for row in reader:
+            if len(row) != len(header):
+                if not any(map(str.strip, row)):
+                    continue
+                whole.append(torn)
+            elif all(row[n].strip().casefold() in ("", *values) for n, values in only):
+                row.append("")
+                kept = [row[n].strip() for n in at]
+                if not any(kept) and not any(map(str.strip, row)):
+                    continue
+                whole.append(kept)
+            else:
+                continue
+            numbered.append(reader.line_num)
+    except csv.Error as error:
+        raise InputError(f"{path}:{reader.line_num}", f"not CSV ({error})", form.separated) from error
+    return pd.DataFrame(whole, numbered, names, dtype=object)
 
 
 def _asked_for(header: list[str], names: Sequence[str]) -> list[str]:

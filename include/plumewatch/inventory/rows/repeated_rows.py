@@ -8,8 +8,8 @@ import math
 import pandas as pd
 
 from plumewatch.errors import InputError, some_of
-from plumewatch.inventory.csv_rows import OnFailure, numbers, without_refused
-from plumewatch.inventory.power_plants import cluster, power_plant_factors
+from plumewatch.inventory.rows.csv_rows import OnFailure, numbers, without_refused
+from plumewatch.inventory.rows.power_plants import cluster, power_plant_factors
 
 MAX_LINES = 10  # line numbers in a message
 PLACE = ("longitude", "latitude")

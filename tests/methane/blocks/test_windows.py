@@ -1,0 +1,52 @@
+"""Where a large pass is cut: every cell is one core's, every window begins where its blocks do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from plumewatch.methane.blocks.windows import ALIGNED_PX, BLOCK_PX, MARGIN_PX, RIM_PX, around, cut, is_in_rim
+
+
+@pytest.mark.parametrize(("height", "width"), [(5490, 5490), (1081, 1500), (10_000, 130), (840, 840), (1, 3000)])
+@pytest.mark.parametrize("block_px", [240, BLOCK_PX])
+def test_every_cell_is_in_one_core_and_no_window_is_larger_than_a_block_and_its_margin(
+    height: int, width: int, block_px: int
+) -> None:
+    cores = np.zeros((height, width), np.uint8)
+    for window in cut(height, width, block_px):
+        (top, bottom), (left, right) = window.core_rows, window.core_cols
+        cores[top:bottom, left:right] += 1
+        on_window = np.zeros([end - first for first, end in (window.rows, window.cols)], bool)
+        on_window[window.core] = True
+        assert on_window.sum() == (bottom - top) * (right - left)
+        for (first, end), length in ((window.rows, height), (window.cols, width)):
+            assert 0 <= first < end <= length and first % ALIGNED_PX == 0
+            assert end - first <= block_px + 2 * MARGIN_PX
+    assert (cores == 1).all()
+
+
+def test_a_window_around_a_plume_holds_it_in_its_middle_and_stays_on_the_pass() -> None:
+    window = around((2000, 2300), (10, 90), 5490, 5490, 840)
+    assert window.rows[0] <= 2000 - RIM_PX and window.rows[1] >= 2300 + RIM_PX and window.cols == (0, 1080)
+    assert not is_in_rim((2000, 2300), (10, 90), window, 5490, 5490)
+    last = around((5400, 5490), (5400, 5490), 5490, 5490, 840)
+    assert last.rows[1] == 5490 and last.rows[0] % ALIGNED_PX == 0 and last.rows[1] - last.rows[0] <= 1080
+    small = around((0, 10), (0, 10), 300, 2000, 840)
+    assert small.rows == (0, 300) and small.core_rows == small.rows
+
+
+def test_the_rim_is_beside_other_windows_and_not_at_the_end_of_the_pass() -> None:
+    first, second = cut(800, 1600, 840)
+    assert first.rows == (0, 800) and first.cols == (0, 960) and second.cols == (720, 1600)
+    assert not is_in_rim((0, 5), (0, 5), first, 800, 1600)
+    assert is_in_rim((0, 5), (960 - RIM_PX, 961 - RIM_PX), first, 800, 1600)
+    assert not is_in_rim((0, 5), (800, 960 - RIM_PX), first, 800, 1600)
+    assert is_in_rim((0, 5), (720, 810), second, 800, 1600)
+
+
+def test_an_origin_beside_a_core_is_told() -> None:
+    window = cut(1000, 1700, 840)[0]
+    (_, bottom), (_, right) = window.core_rows, window.core_cols
+    assert window.holds(0, right - 1) and not window.holds(0, right)
+    assert window.holds(0, right, 6) and not window.holds(0, right + 6, 6)
+    assert window.holds(bottom - 1, 0)
