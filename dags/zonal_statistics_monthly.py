@@ -4,7 +4,7 @@ Stacked scenes of the month become one picture an area, and statistics of bands 
 
 * **Schedule**: the first of each month, midnight UTC, for the month just ended; for late scenes run its key again.
 * **Reads**: `scenes`; zones: each GeoPackage, Shapefile or GeoJSON (polygons, points) in `<storage root>/zones/`, one
-  layer a file; areas, for what counts as clear.
+  layer a file, each of a name of its own; areas, for what counts as clear.
 * **Writes**: `composites`, `zonal_statistics`, `failed_scenes`.
 * **A month**: trigger with the key YYYY-MM (form: Advanced Options), or a logical date in it. **A range**: backfill.
 
@@ -77,12 +77,16 @@ def list_zones() -> list[dict[str, Any]]:
 @spark_task(map_index_template="{{ zones_label }}", max_active_tis_per_dagrun=1)
 def count_zones(zones: dict[str, Any]) -> None:
     """Count one file of zones, or the hexagons."""
+    from plumewatch.zones.zone_files import require_own_name
+
     context, settings = get_current_context(), load_settings()
     key, params = partition_key(context, MONTH), context["params"]
     label = str(zones.get("zones_path", f"h3_{zones.get('h3_resolution')}")).rsplit("/", 1)[-1]
     cast(dict, context)["zones_label"] = label
     with summarised() as summary, failure_recorded(key, label, "count_zones"):
         summary.path = settings.table_root("zonal_statistics")
+        if "zones_path" in zones:
+            require_own_name(zones["zones_path"])
         summary.add(
             run_spark_job(
                 "zonal_statistics",

@@ -57,7 +57,12 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--surfaces", type=_surfaces, help="land, water or both (default: all)")
     parser.add_argument(
-        "--keep-stored", nargs="+", default=[], metavar="NAME", help="granules that could not be had: keep their rows"
+        "--keep-stored",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        help="granules that could not be had: keep their rows",
     )
     parser.add_argument("--csv-path", help="folder for one CSV a sensor and month in the seed's sixteen columns")
     jobs.add_run_arguments(parser)

@@ -36,7 +36,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--scenes-path", required=True, help="stacked scenes: the root or a partition folder")
     parser.add_argument("--composites-path", required=True, help="root of the composites")
     parser.add_argument("--month", type=jobs.month, required=True, help="YYYY-MM")
-    parser.add_argument("--areas-path", nargs="+", help="areas of interest: what counts as clear in each")
+    parser.add_argument(
+        "--areas-path", nargs="+", action="extend", help="areas of interest: what counts as clear in each"
+    )
     jobs.add_run_arguments(parser)
     return parser.parse_args(argv)
 

@@ -60,6 +60,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--areas-path",
         nargs="+",
+        action="extend",
         help="folders or files of areas of interest: only cells in the area of the partition's name",
     )
     parser.add_argument("--date", type=jobs.day, help="only this UTC date (YYYY-MM-DD)")

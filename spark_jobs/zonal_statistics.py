@@ -36,8 +36,9 @@ from plumewatch.zones.exports import month_table, write_csv, write_geopackage
 from plumewatch.zones.hexagons import RESOLUTIONS, hexagons_over
 from plumewatch.zones.indices import constants_with, require_bands
 from plumewatch.zones.months import COUNTED, COUNTED_DDL, ZoneTask, count_zones
+from plumewatch.zones.outlines import lonlat_shapes, outline_of, shapes_on
 from plumewatch.zones.partition import ZonePartition, rows_of
-from plumewatch.zones.plan import WAVE_CELLS, Counting, lonlat_shapes, outline_of, plan_zone_tasks, shapes_on, waves
+from plumewatch.zones.plan import WAVE_CELLS, Counting, cells_of, plan_zone_tasks, waves
 from plumewatch.zones.zone import Zones, sort_key
 from plumewatch.zones.zone_files import read_zones
 from pyspark.sql import DataFrame, SparkSession
@@ -58,34 +59,41 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     resolution = jobs.number(int, lambda n: n in RESOLUTIONS, f"a whole number from 0 to {RESOLUTIONS[-1]}")
     zones.add_argument("--h3-resolution", type=resolution, help="hexagons of H3 over the scenes")
     parser.add_argument("--layer", help="layer of the file, where it has several")
+    parser.add_argument("--zone-id-column", help="default: zone_id, id or name where it tells all apart, else 1, 2")
     parser.add_argument(
-        "--zone-id-column",
-        help="column of the ids (default: zone_id, id or name that tells all apart, else numbers from 1)",
+        "--zone-id", nargs="+", action="extend", help="only these zones; the stored rows of others are kept"
     )
-    parser.add_argument("--zone-id", nargs="+", help="only these zones; the stored rows of others are kept")
     parser.add_argument("--start-from", help="only this zone and those after it; the stored rows of others are kept")
     parser.add_argument("--month", type=jobs.month, required=True, help="YYYY-MM")
     parser.add_argument("--statistics-path", required=True, help="root of the table zonal_statistics")
     parser.add_argument(
-        "--index", nargs="+", default=[], help=f"{', '.join(INDEX_BANDS)}, or bands (b04); default: the scenes' bands"
+        "--index",
+        nargs="+",
+        action="extend",
+        default=[],
+        help=f"{', '.join(INDEX_BANDS)}, or bands (b04); default: the scenes' bands",
     )
     parser.add_argument(
         "--statistics", default=",".join(DEFAULT_STATISTICS), help=f"{ALLOWED_STATISTICS} (default: %(default)s)"
     )
-    parser.add_argument("--index-constants", nargs="+", default=[], help="such as L=0.5 eps=0 (default: the project's)")
-    parser.add_argument("--areas-path", nargs="+", help="areas of interest: what counts as clear in each")
+    parser.add_argument(
+        "--index-constants", nargs="+", action="extend", default=[], help="such as L=0.5 eps=0 (default: the project's)"
+    )
+    parser.add_argument(
+        "--areas-path", nargs="+", action="extend", help="areas of interest: what counts as clear in each"
+    )
     count = jobs.number(int, lambda n: n >= 1, "a whole number of at least 1")
     parser.add_argument("--zones-at-once", type=count, help="publish after so many (default: by their number of cells)")
     parser.add_argument("--geopackage-path", help="file for the month: a zone a row, with its outline")
     parser.add_argument("--csv-path", help="file for the month: a zone a row")
     jobs.add_run_arguments(parser)
     arguments = parser.parse_args(argv)
-    arguments.index = [name.lower() for text in arguments.index for name in text.split(",") if name]
-    arguments.statistics = [name for name in arguments.statistics.lower().split(",") if name]
+    arguments.index, indices = _names(arguments.index), f"{', '.join(INDEX_BANDS)}, or bands as b04"
+    arguments.statistics = _names([arguments.statistics])
     if odd := [name for name in arguments.index if name not in INDEX_BANDS and not _is_band(name)]:
-        parser.error(f"--index {', '.join(odd)}; allowed: {', '.join(INDEX_BANDS)}, or bands as b04")
+        parser.error(f"--index {', '.join(map(repr, odd))}; allowed: {indices}")
     if odd := [name for name in arguments.statistics if not is_statistic(name)]:
-        parser.error(f"--statistics {', '.join(odd)}; allowed: {ALLOWED_STATISTICS}")
+        parser.error(f"--statistics {', '.join(map(repr, odd))}; allowed: {ALLOWED_STATISTICS}")
     try:
         constants_with(arguments.index_constants)
     except ValueError as error:
@@ -97,12 +105,18 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return arguments
 
 
+def _names(texts: Sequence[str]) -> list[str]:
+    """Names between commas, in small letters; an empty one stays, as no name is none of those allowed."""
+    return [name.strip().lower() for text in texts for name in text.split(",")]
+
+
 def _is_band(name: str) -> bool:
     return name.upper() in BANDS
 
 
 def join_zones(zones: DataFrame, grids: DataFrame) -> DataFrame:
-    """Return for each of the `zones` (number, outline) the area of the `grids` (area, outline) that holds most of it.
+    """Return for each of the `zones` (number, outline) the area of the `grids` (area, outline) that holds most of it,
+    and how many hold some (n_areas).
 
     Outlines are WKB in degrees. Of areas that hold as much of a zone it is the last by name; a zone that no area
     reaches has no row.
@@ -111,7 +125,7 @@ def join_zones(zones: DataFrame, grids: DataFrame) -> DataFrame:
     other = grids.selectExpr("area", "ST_GeomFromWKB(outline) AS grid")
     held = "struct(round(ST_Area(ST_Intersection(zone, grid)), 12) AS shared, area) AS held"
     met = one.join(broadcast(other), expr("ST_Intersects(zone, grid)")).selectExpr("number", held)
-    return met.groupBy("number").agg(expr("max(held).area AS area"))
+    return met.groupBy("number").agg(expr("max(held).area AS area"), expr("count(*) AS n_areas"))
 
 
 def transform(tasks: DataFrame) -> DataFrame:
@@ -131,8 +145,6 @@ class _Work:
     """By number."""
     failures: dict[str, FailedScene]
     """By what failed."""
-    file: str
-    """What the names of zones that failed begin with."""
 
     @property
     def inputs(self) -> list[str]:
@@ -141,13 +153,18 @@ class _Work:
 
 
 def run(arguments: argparse.Namespace) -> jobs.JobResult:
-    """Count the zones of one month."""
+    """Count the zones of one month; what failed is recorded where nothing could be counted too."""
     failures: dict[str, FailedScene] = {}
     try:
         return _run(arguments, failures)
     except NothingDone:
         _settle(arguments, failures, never)
         raise
+
+
+def _settle(arguments: argparse.Namespace, failures: dict[str, FailedScene], is_over: Condition) -> None:
+    keyed = [(arguments.month, failure) for failure in failures.values()]
+    jobs.settle(arguments, arguments.statistics_path, keyed, [arguments.month], is_over)
 
 
 def _run(arguments: argparse.Namespace, failures: dict[str, FailedScene]) -> jobs.JobResult:
@@ -158,39 +175,20 @@ def _run(arguments: argparse.Namespace, failures: dict[str, FailedScene]) -> job
         return jobs.JobResult(0, 0)
     scene_ids = [scene.paths.scene_id for month in months.values() for scene in month.scenes]
     zones = _zones(arguments, months, failures)
-    work = _Work(zones, months, _counting(arguments, months), scene_ids, failures, _file(arguments))
+    work = _Work(zones, months, _counting(arguments, months), scene_ids, failures)
     wanted = _wanted(arguments, zones)
     others = sorted(set(range(len(zones.zones))) - set(wanted))
     partition = ZonePartition(arguments.statistics_path, arguments.month, zones, work.counting, others)
     spark = get_spark("zonal_statistics")
     rows = _count_all(spark, work, wanted, partition, arguments.zones_at_once)
+    _settle(arguments, failures, _is_over(months, zones))
     if arguments.csv_path:
         write_csv(arguments.csv_path, month_table(partition.read()))
     if arguments.geopackage_path:
         write_geopackage(arguments.geopackage_path, month_table(partition.read()), zones)
-    scenes = [(scene.paths.area, scene.paths.scene_id) for month in months.values() for scene in month.scenes]
-    done, file = went_through(STATISTICS_STAGE, scenes), work.file
-    _settle(arguments, failures, lambda row: done(row) or (row["area"] is None and row["scene_id"].startswith(file)))
     of_scenes = rows.filter(pc.is_valid(rows["scene_id"]))
     cells_read = (pc.sum(of_scenes["count_total"]).as_py() or 0) // len(work.counting.statistics)
     return jobs.JobResult(cells_read, rows.num_rows, len(failures))
-
-
-def _settle(arguments: argparse.Namespace, failures: dict[str, FailedScene], is_over: Condition) -> None:
-    keyed = [(arguments.month, failure) for failure in failures.values()]
-    jobs.settle(arguments, arguments.statistics_path, keyed, [arguments.month], is_over)
-
-
-def _file(arguments: argparse.Namespace) -> str:
-    """What the names of zones that failed begin with: those of several files may have the same ids."""
-    if arguments.zones_path is None:
-        return f"h3_{arguments.h3_resolution}, "
-    layer = "" if arguments.layer is None else f"{arguments.layer}, "
-    return f"{arguments.zones_path.rsplit('/', 1)[-1]}, {layer}"
-
-
-def _refuse(failures: dict[str, FailedScene], where: str, error: InputError) -> None:
-    failures[where] = FailedScene.from_exception(error, scene_id=where, stage=STATISTICS_STAGE)
 
 
 def _zones(arguments: argparse.Namespace, months: dict[str, AreaMonth], failures: dict[str, FailedScene]) -> Zones:
@@ -198,13 +196,26 @@ def _zones(arguments: argparse.Namespace, months: dict[str, AreaMonth], failures
         cell_m = max((month.grid.resolution_m for month in months.values()), default=0.0)
         return hexagons_over([outline_of(m.grid) for m in months.values()], arguments.h3_resolution, cell_m)
 
-    def refused(where: str, error: InputError) -> None:
-        _refuse(failures, f"{_file(arguments)}{where}", error)
-
-    zones = read_zones(arguments.zones_path, arguments.layer, arguments.zone_id_column, refused)
+    refused: dict[str, InputError] = {}
+    zones = read_zones(arguments.zones_path, arguments.layer, arguments.zone_id_column, refused.__setitem__)
+    for where, error in refused.items():
+        name = f"{_zones_prefix(zones)}{where}"
+        failures[name] = FailedScene.from_exception(error, scene_id=name, stage=STATISTICS_STAGE)
     if zones.mended:
         log.warning("crossed themselves, and were made valid: %s", some_of(zones.mended, MOST_NAMED))
     return zones
+
+
+def _zones_prefix(zones: Zones) -> str:
+    """Begins the names of a file's zones that fail, as other files have zones of the same ids."""
+    return f"zones={zones.name}/"
+
+
+def _is_over(months: dict[str, AreaMonth], zones: Zones) -> Condition:
+    """Heals the scenes that were counted, and the zones of the file that it refuses no more."""
+    scenes = [(scene.paths.area, scene.paths.scene_id) for month in months.values() for scene in month.scenes]
+    counted, prefix = went_through(STATISTICS_STAGE, scenes), _zones_prefix(zones)
+    return lambda row: counted(row) or (row["area"] is None and str(row["scene_id"]).startswith(prefix))
 
 
 def _wanted(arguments: argparse.Namespace, zones: Zones) -> list[int]:
@@ -239,48 +250,32 @@ def _counting(arguments: argparse.Namespace, months: dict[str, AreaMonth]) -> Co
     return Counting(names, tuple(dict.fromkeys(arguments.statistics)), tuple(arguments.index_constants))
 
 
-def _areas_of(spark: SparkSession, work: _Work, wanted: Sequence[int]) -> dict[int, str]:
-    """The area on whose grid each zone is counted; those outside of all have none, and are named."""
-    chosen = [work.zones.zones[number] for number in wanted]
-    zones = []
-    for number, zone, outline in zip(wanted, chosen, lonlat_shapes(chosen, work.zones.crs), strict=True):
-        if outline is not None:
-            zones.append((number, shapely.to_wkb(outline)))
-            continue
-        told = "an outline around a pole or the globe, or of coordinates that its system doesn't have"
-        where = f"{work.file}zone {zone.zone_id}"
-        _refuse(work.failures, where, InputError(where, told, "other outlines, in the system that the file states"))
+def _areas_of(spark: SparkSession, work: _Work, outlines: dict[int, Any]) -> dict[int, str]:
+    """The area on whose grid each zone is counted, by its outline in degrees; those outside of all are named."""
+    zones = [(number, shapely.to_wkb(outline)) for number, outline in outlines.items()]
     grids = [(area, shapely.to_wkb(outline_of(month.grid))) for area, month in work.months.items()]
     held = join_zones(
         spark.createDataFrame(zones, "number int, outline binary"),
         spark.createDataFrame(grids, "area string, outline binary"),
     ).toArrow()
     found = dict(zip(held["number"].to_pylist(), held["area"].to_pylist(), strict=True))
-    if outside := [work.zones.zones[number].zone_id for number in wanted if number not in found]:
+    if outside := [work.zones.zones[number].zone_id for number in outlines if number not in found]:
         log.warning("outside of all scenes: zones %s", some_of(outside, MOST_NAMED))
+    shared = held.filter(pc.greater(held["n_areas"], 1))["number"].to_pylist()
+    if several := [work.zones.zones[number].zone_id for number in sorted(shared)]:
+        log.warning("of several areas, counted in the one that holds most: zones %s", some_of(several, MOST_NAMED))
     return found
 
 
-def _shapes(work: _Work, area_of: dict[int, str]) -> dict[int, Any]:
+def _shapes(work: _Work, area_of: dict[int, str], outlines: dict[int, Any]) -> dict[int, Any]:
     """The shapes of the zones that are met, in the system of their area's grid."""
     found: dict[int, Any] = {}
     for area, month in work.months.items():
         numbers = [number for number, held_by in area_of.items() if held_by == area]
         zones = [work.zones.zones[number] for number in numbers]
-        found |= dict(zip(numbers, shapes_on(month.grid, zones, work.zones.crs), strict=True))
+        shapes = shapes_on(month.grid, zones, work.zones.crs, [outlines[number] for number in numbers])
+        found |= dict(zip(numbers, shapes, strict=True))
     return found
-
-
-def _weights(work: _Work, wanted: Sequence[int], area_of: dict[int, str], shapes: dict[int, Any]) -> list[float]:
-    """Cells that are read for each of the wanted zones, of all dates and indices."""
-    weights = []
-    for number in wanted:
-        cells = 1.0
-        if number in shapes:
-            month = work.months[area_of[number]]
-            cells += shapes[number].area / month.grid.resolution_m**2 * len(month.scenes)
-        weights.append(cells * len(work.counting.names))
-    return weights
 
 
 def _count_all(
@@ -288,26 +283,32 @@ def _count_all(
 ) -> pa.Table:
     """Count the wanted zones in the order of their ids, publish each large share, and return all rows.
 
-    A scene that turns out to be bad is left out of the whole month: then all is counted anew. NothingDone where no
-    scene is left of those that the zones meet: what is stored stays.
+    A scene that turns out to be bad is left out of the whole month: then all is counted anew. Where none is left
+    nothing is published.
     """
-    stored = partition.read()
-    area_of = _areas_of(spark, work, wanted)
-    shapes = _shapes(work, area_of)
-    weights = [1.0] * len(wanted) if zones_at_once else _weights(work, wanted, area_of, shapes)
+    if partition.kept:
+        partition.read()  # said before the work where finished zones don't fit
+    chosen = [work.zones.zones[number] for number in wanted]
+    outlines = dict(zip(wanted, lonlat_shapes(chosen, work.zones.crs), strict=True))
+    area_of = _areas_of(spark, work, outlines)
+    shapes = _shapes(work, area_of, outlines)
+    weights = (
+        [1.0] * len(wanted)
+        if zones_at_once
+        else cells_of(wanted, work.months, area_of, shapes, len(work.counting.names))
+    )
     while True:
         rows, n_bad = ZONAL_STATISTICS.empty(), len(work.counting.bad)
         for wave in waves(weights, zones_at_once or WAVE_CELLS):
             numbers, left = wanted[wave.start : wave.stop], wanted[wave.stop :]
             counted = _counted(spark, _tasks(work, numbers, area_of, shapes))
             if _note_bad_scenes(work, counted):
-                met = {s.paths.item for area in set(area_of.values()) for s in work.months[area].scenes}
-                if met <= work.counting.bad:
-                    raise NothingDone(list(work.failures.values()))
+                if not work.inputs:
+                    raise NothingDone([work.failures[item] for item in sorted(work.counting.bad)])
                 break
             named = rows_of(counted, numbers, work.zones, work.scene_ids, work.counting)
             rows = pa.concat_tables([rows, named])
-            partition.write(rows, stored, left, work.inputs)
+            partition.write(rows, left, work.inputs)
             if left:
                 log.info("published to zone %s; %s left", work.zones.zones[numbers[-1]].zone_id, len(left))
         if len(work.counting.bad) == n_bad:

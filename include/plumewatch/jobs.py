@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import NoReturn, TypeVar
 
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import BotoCoreError, NoCredentialsError
 
 from plumewatch import storage
 from plumewatch.errors import PlumewatchError, may_be_a_bug, may_heal, redact
@@ -138,6 +138,8 @@ def main(
     except NoCredentialsError as error:
         allowed = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or the connection aws_default"
         _end(arguments, f"{error}; allowed: {allowed}")
+    except BotoCoreError as error:  # a bucket's service is away
+        _end(arguments, f"{TRY_AGAIN}{type(error).__name__}: {error}")
     except OSError as error:
         _end(arguments, f"{TRY_AGAIN if may_heal(error) else ''}{type(error).__name__}: {error}")
     except Exception:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from plumewatch import jobs
 from plumewatch.settings import Settings
 
@@ -27,9 +27,14 @@ def end(capsys: pytest.CaptureFixture[str], run: Callable[[argparse.Namespace], 
     [
         (PermissionError("Access Denied"), "PermissionError: Access Denied"),
         (ConnectionResetError("reset"), f"{jobs.TRY_AGAIN}ConnectionResetError: reset"),
+        (
+            EndpointConnectionError(endpoint_url="http://127.0.0.1:9/bucket/table"),
+            f"{jobs.TRY_AGAIN}EndpointConnectionError: Could not connect to the endpoint URL:"
+            ' "http://127.0.0.1:9/bucket/table"',
+        ),
     ],
 )
-def test_what_the_storage_refuses_is_one_line(capsys: pytest.CaptureFixture[str], error: OSError, line: str) -> None:
+def test_what_the_storage_refuses_is_one_line(capsys: pytest.CaptureFixture[str], error: Exception, line: str) -> None:
     def run(_: argparse.Namespace) -> jobs.JobResult:
         raise error
 

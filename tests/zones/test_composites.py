@@ -18,6 +18,7 @@ from plumewatch import storage
 from plumewatch.failures import NothingDone
 from plumewatch.tables import FAILED_SCENES
 from rio_cogeo import cog_validate
+from sentinel2_scenes import write_raster
 
 from tools.checkout import CHECKOUT
 
@@ -75,18 +76,40 @@ def test_a_month_is_mean_and_median_of_what_is_clear(
             assert rasters[kind][band] == pytest.approx(expected, abs=0.51e-4)
 
 
-def test_a_bad_scene_is_left_out_and_named(
+def test_a_bad_scene_is_left_out_and_named_and_the_others_are_composed(
     compose: Callable[..., Any], scene: Callable[..., Any], tmp_path: Path
 ) -> None:
-    for day in DAYS[:2]:
-        scene(day)
+    good = scene(DAYS[0], scl=np.full((40, 40), 4, np.uint8))
+    scene(DAYS[1])
     bad = tmp_path / "scenes" / "area=dune" / f"date={DAYS[1]}" / "S2A_40RDN_20250826_0_L2A_scl.tif"
     bad.write_bytes(bad.read_bytes()[:-200])
     assert compose().failed == 1
     [failed] = storage.read_table(FAILED_SCENES, str(tmp_path / "failed_scenes")).to_pylist()
     assert failed["scene_id"] == "S2A_40RDN_20250826_0_L2A" and failed["stage"] == "composite"
+    folder = tmp_path / "composites" / "area=dune" / "month=2025-08"
+    item = json.loads((folder / "composite.json").read_text())
+    assert len(item["properties"]["plumewatch:inputs"]) == 1 and set(item["assets"]) == {
+        "mean",
+        "median",
+        "clear_count",
+    }
+    with rasterio.open(folder / "mean.tif") as source:
+        assert (source.read(source.descriptions.index("B08") + 1) == good["B08"]).all()
+
+
+def test_a_scene_that_shares_no_band_with_the_others_is_named_and_left_out(
+    compose: Callable[..., Any], scene: Callable[..., Any], tmp_path: Path
+) -> None:
+    for day in DAYS[:2]:
+        scene(day)
+    folder, name = tmp_path / "scenes" / "area=dune" / f"date={DAYS[2]}", "S2A_40RDN_20250831_0_L2A"
+    scene(DAYS[2])
+    write_raster(folder / f"{name}.tif", np.full((40, 40), 900, np.uint16), names=("B02",), scale=0.0001)
+    assert compose().failed == 1
+    [failed] = storage.read_table(FAILED_SCENES, str(tmp_path / "failed_scenes")).to_pylist()
+    assert failed["scene_id"] == name and "bands B02; allowed: some of B04, B08, B11, B12" in failed["message"]
     item = json.loads((tmp_path / "composites" / "area=dune" / "month=2025-08" / "composite.json").read_text())
-    assert len(item["properties"]["plumewatch:inputs"]) == 1
+    assert len(item["properties"]["plumewatch:inputs"]) == 2
 
 
 def test_an_area_without_a_readable_scene_costs_no_other_and_all_of_them_nothing_that_is_stored(

@@ -67,6 +67,20 @@ def test_zones_and_their_statistics_agree_with_rasterstats() -> None:
                 assert found[name][number] == pytest.approx(one[name], rel=1e-6), (number, name)
 
 
+def test_each_zone_has_the_cells_that_it_has_alone() -> None:
+    """Points that share a cell with others, and neighbours whose level edge runs through centres."""
+    zones = [
+        shapely.Point(2.3, 2.3), shapely.Point(2.6, 2.7), shapely.box(1, 1, 4, 4), shapely.Point(4.2, 4.0),
+        shapely.box(5, 0.5, 9, 3.5), shapely.box(5, 3.5, 9, 6.5), shapely.box(0.5, 5, 2.5, 7),
+    ]  # fmt: skip
+    corner = Affine(1, 0, 0, 0, -1, 10)
+    together = find_zone_cells(zones, corner, (10, 10))
+    for i, zone in enumerate(zones):
+        cells = together.cell[together.starts[i] : together.starts[i + 1]]
+        assert cells.tolist() == find_zone_cells([zone], corner, (10, 10)).cell.tolist(), i
+        assert len(cells) > 0
+
+
 def test_a_cell_may_be_in_several_zones_and_a_point_is_in_the_cell_around_it() -> None:
     wide, inner = shapely.box(0, 0, 4, 4), shapely.box(1, 1, 3, 3)
     cells = find_zone_cells(

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 import pytest
 import shapely
 from known_zones import rectangle, write_zones
@@ -23,10 +24,12 @@ from plumewatch import storage
 from plumewatch.errors import InputError
 from plumewatch.failures import NothingDone
 from plumewatch.tables import FAILED_SCENES
+from plumewatch.zonal_names import DEFAULT_STATISTICS
 from plumewatch.zones.months import COUNTED
 from plumewatch.zones.partition import ZonePartition, rows_of
 from plumewatch.zones.plan import Counting
 from plumewatch.zones.zone import Zone, Zones
+from plumewatch.zones.zone_files import read_zones
 from pyproj import CRS
 from sentinel2_scenes import EPSG, NORTH, SIZE_M, WEST
 
@@ -171,7 +174,7 @@ def test_a_run_of_other_indices_leaves_no_rows_of_the_former_beside_its_own(tmp_
         counting = Counting((name,), ("mean",))
         partition = ZonePartition(str(tmp_path / "zonal_statistics"), "2025-08", zones, counting, ())
         rows = rows_of(COUNTED.empty_table(), range(n_counted), zones, [], counting)
-        partition.write(rows, partition.read(), range(n_counted, 3), [])
+        partition.write(rows, range(n_counted, 3), [])
         return {(row["zone_id"], row["band_or_index"]) for row in partition.read().to_pylist()}
 
     assert write("ndvi", 3) == write("ndvi", 2) == {("1", "ndvi"), ("2", "ndvi"), ("10", "ndvi")}
@@ -242,32 +245,6 @@ def test_where_all_scenes_are_bad_the_stored_statistics_stay(
     assert failed["scene_id"] == "S2A_40RDN_20250821_0_L2A" and failed["healed_at_utc"] is None
 
 
-def test_outlines_of_the_globe_are_refused_countries_go_on_and_a_mended_file_heals_its_zones(
-    count: Count, scene: Scene, stored: Callable[[], Any], tmp_path: Path
-) -> None:
-    scene(scl=np.full((40, 40), 4, np.uint8))
-    land = shapely.MultiPolygon([shapely.box(55, 20, 60, 28), shapely.box(-172, 60, -140, 70)])  # 132 degrees off
-    pole = shapely.Polygon([(-180, -90), (180, -90), (180, -70), (60, -68), (-60, -68), (-180, -70)])
-    shapes = {
-        "land": land,
-        "pole": pole,
-        "east": shapely.Point(417.003, 24.408),
-        "globe": shapely.box(-180, -90, 180, 90),
-    }
-    path = write_zones(tmp_path / "world.gpkg", shapes, crs=4326)
-    options = ("--zones-path", path, "--zone-id-column", "zone", "--index", "b08", "--statistics", "count")
-    assert count(*options).failed == 2
-    rows = stored()
-    assert of(rows, "land", "count")["value"] == 1600 and of(rows, "east", "count")["count_total"] == 1
-    failed = storage.read_table(FAILED_SCENES, str(tmp_path / "failed_scenes")).to_pylist()
-    assert {row["scene_id"] for row in failed} == {"world.gpkg, zone pole", "world.gpkg, zone globe"}
-    write_zones(path, {"land": land}, crs=4326, mode="w")
-    assert count(*options).failed == 0
-    assert all(
-        r["healed_at_utc"] for r in storage.read_table(FAILED_SCENES, str(tmp_path / "failed_scenes")).to_pylist()
-    )
-
-
 def test_a_month_without_scenes_does_nothing_and_an_index_without_its_band_is_an_error(
     count: Count, scene: Scene, zones: Path, tmp_path: Path
 ) -> None:
@@ -276,6 +253,8 @@ def test_a_month_without_scenes_does_nothing_and_an_index_without_its_band_is_an
     assert not (tmp_path / "zonal_statistics").exists()
     with pytest.raises(InputError, match=r"evi needs B02; it has B11, B12, B04, B08"):
         count("--zones-path", zones, "--index", "evi")
+    with pytest.raises(InputError, match="absent: no such file or folder; allowed: areas of interest"):
+        count("--zones-path", zones, "--areas-path", tmp_path / "absent", areas=False)
 
 
 @pytest.mark.parametrize(
@@ -286,6 +265,8 @@ def test_a_month_without_scenes_does_nothing_and_an_index_without_its_band_is_an
         (["--index-constants", "G=much"], "NAME=number"),
         (["--zone-id", "1", "--start-from", "2"], "one of them"),
         (["--month", "2025-8"], "YYYY-MM"),
+        (["--statistics", ","], "--statistics '', ''"),
+        (["--index", "ndvi,"], "--index ''"),
     ],
 )
 def test_bad_arguments_end_with_2(
@@ -297,11 +278,54 @@ def test_bad_arguments_end_with_2(
     assert ended.value.code == 2 and said in capsys.readouterr().err
 
 
+def test_names_given_twice_and_with_spaces_all_count(zonal_job: Any) -> None:
+    argv = ["--scenes-path", "s", "--zones-path", "z.gpkg", "--month", "2025-08", "--statistics-path", "t"]
+    argv += ["--index", "NDVI, b04", "--index", "evi", "--zone-id", "1", "--zone-id", "2", "--statistics", "mean, P90"]
+    found = zonal_job.parse_arguments([*argv, "--index-constants", "L=0", "--index-constants", "G=2"])
+    assert found.index == ["ndvi", "b04", "evi"] and found.zone_id == ["1", "2"]
+    assert found.statistics == ["mean", "p90"] and found.index_constants == ["L=0", "G=2"]
+    assert zonal_job.parse_arguments(argv[:8]).index == []
+
+
+def test_a_refused_zone_is_of_its_file_and_healed_once_it_is_mended(count: Count, scene: Scene, tmp_path: Path) -> None:
+    scene()
+    line, box = shapely.LineString([(0, 0), (1, 1)]), rectangle(0, 0, 5, 5)
+    options = ("--zone-id-column", "zone", "--index", "b08", "--statistics", "count")
+    for name in ("fields", "parcels"):
+        assert (
+            count("--zones-path", write_zones(tmp_path / f"{name}.gpkg", {"a": line, "b": box}), *options).failed == 1
+        )
+    (tmp_path / "fields.gpkg").unlink()
+    assert count("--zones-path", write_zones(tmp_path / "fields.gpkg", {"a": box, "b": box}), *options).failed == 0
+    rows = storage.read_table(FAILED_SCENES, str(tmp_path / "failed_scenes")).to_pylist()
+    is_healed = {row["scene_id"]: row["healed_at_utc"] is not None for row in rows}
+    assert is_healed == {"zones=fields/zone a": True, "zones=parcels/zone a": False}
+
+
+def test_two_runs_on_zones_of_their_own_keep_what_the_other_has_published_meanwhile(
+    zonal_job: Any, count: Count, scene: Scene, stored: Callable[[], Any], zones: Path, tmp_path: Path
+) -> None:
+    scene()
+    options = ("--zones-path", zones, "--zone-id-column", "zone", "--index", "ndvi")
+    count(*options)
+    scene(DAYS[1])
+    root = str(tmp_path / "zonal_statistics")
+    of_file = read_zones(str(zones), None, "zone", lambda where, error: None)
+    counting = Counting(("ndvi",), DEFAULT_STATISTICS)
+    slow = ZonePartition(root, "2025-08", of_file, counting, kept=[1, 2])
+    first = slow.read().filter(pc.equal(slow.read()["zone_id"], "1"))
+    count(*options, "--zone-id", "2")
+    slow.write(first, [], [])
+    n_rows = stored().groupby("zone_id").size()
+    assert (n_rows["1"], n_rows["2"], n_rows["10"]) == (12, 18, 12)
+
+
 def test_a_zone_of_two_areas_is_counted_on_the_one_that_holds_most_of_it(
-    count: Count, scene: Scene, stored: Callable[[], Any], tmp_path: Path
+    count: Count, scene: Scene, stored: Callable[[], Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     scene()
     scene(area="east", west=WEST + 30 * SIZE_M, tile="40RDP")
     both = shapely.box(WEST + 20 * SIZE_M, NORTH - 10 * SIZE_M, WEST + 60 * SIZE_M, NORTH)
     count("--zones-path", write_zones(tmp_path / "both.gpkg", {"a": both}, crs=EPSG), "--index", "b08")
     assert of(stored(), "1", "count")["count_total"] == 300  # 10 x 30 cells of east, 10 x 20 of dune
+    assert "of several areas, counted in the one that holds most: zones 1" in caplog.text

@@ -7,12 +7,15 @@ from pathlib import Path
 import geopandas
 import h3
 import numpy as np
+import pandas as pd
+import pyogrio
 import pytest
 import shapely
 from known_zones import write_zones
 from plumewatch.errors import InputError
 from plumewatch.zones.hexagons import hexagons_over
-from plumewatch.zones.zone_files import list_zone_files, read_zones
+from plumewatch.zones.zone import sort_key
+from plumewatch.zones.zone_files import list_zone_files, read_zones, require_own_name
 
 BOW_TIE = shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
 
@@ -51,10 +54,48 @@ def test_odd_zones_are_named_and_the_others_go_on(tmp_path: Path) -> None:
     assert zones.mended == ("bow",) and zones.zones[0].shape.area == pytest.approx(2.0)
     assert len(shapely.get_coordinates(zones.zones[-1].shape)) > 100_000
     assert set(refused) == {"zone empty", "zone line", "zone many", "zone flat", "feature 8"}
-    words = {"zone empty": "empty", "zone line": "LineString", "zone flat": "without an area", "feature 8": "no id"}
+    words = {"zone empty": "empty", "zone line": "LineString", "zone flat": "without area", "feature 8": "no id"}
     for where, word in words.items():
         assert str(path) in refused[where] and word in refused[where]
     assert "feature 10 has the id of feature 5" in refused["zone many"]
+
+
+def test_a_polygon_without_area_is_refused_and_a_part_without_any_holds_no_cell(tmp_path: Path) -> None:
+    flat = shapely.Polygon([(0, 0), (4, 4), (8, 8), (0, 0)])
+    shapes = {"flat": flat, "part": shapely.MultiPolygon([shapely.box(20, 20, 22, 22), flat])}
+    refused: dict[str, str] = {}
+    path = write_zones(tmp_path / "flat.gpkg", shapes)
+    zones = read_zones(str(path), None, "zone", lambda where, error: refused.update({where: str(error)}))
+    assert list(refused) == ["zone flat"] and "without area" in refused["zone flat"]
+    [part] = zones.zones
+    assert part.shape.geom_type == "Polygon" and part.shape.area == 4.0
+
+
+def test_numbers_as_ids_keep_their_digits_and_their_order(tmp_path: Path) -> None:
+    long = 2**53 + 1  # the first whole number that no 64-bit float is
+    ids = pd.array([long, long - 1, None, 5], dtype="Int64")
+    boxes = [shapely.box(i, 0, i + 1, 1) for i in range(4)]
+    path = tmp_path / "long.gpkg"
+    geopandas.GeoDataFrame({"zone": ids, "number": [1e16, 1e22, 2.5, 7.0]}, geometry=boxes, crs=32640).to_file(path)
+    refused: list[str] = []
+    zones = read_zones(str(path), None, "zone", lambda where, error: refused.append(where))
+    assert [zone.zone_id for zone in zones.zones] == ["5", str(long - 1), str(long)] and refused == ["feature 3"]
+    floats = read_zones(str(path), None, "number", refuse)
+    assert {zone.zone_id for zone in floats.zones} == {"2.5", "7", "1" + 16 * "0", "1" + 22 * "0"}
+    assert sorted(["8" * 5000, "010", "9"], key=sort_key(["8" * 5000, "010", "9"])) == ["9", "010", "8" * 5000]
+
+
+def test_files_of_one_name_are_told_as_their_rows_would_replace_each_other(tmp_path: Path) -> None:
+    for name in ("fields.gpkg", "fields.geojson", "parcels.gpkg"):
+        write_zones(tmp_path / name, {"a": shapely.box(0, 0, 1, 1)}, crs=4326)
+    told = {}
+    for file in (one["zones_path"] for one in list_zone_files(str(tmp_path))):
+        try:
+            require_own_name(file)
+        except InputError as error:
+            told[Path(file).name] = str(error)
+    assert set(told) == {"fields.gpkg", "fields.geojson"}
+    assert str(tmp_path / "fields.geojson") in told["fields.gpkg"] and "a name of its own" in told["fields.gpkg"]
 
 
 def test_files_that_cannot_be_used_are_refused_by_name(tmp_path: Path) -> None:
@@ -64,6 +105,8 @@ def test_files_that_cannot_be_used_are_refused_by_name(tmp_path: Path) -> None:
     two = write_zones(tmp_path / "two.gpkg", box, layer="one")
     write_zones(two, box, layer="other")
     (tmp_path / "broken.gpkg").write_bytes(b"SQLite format 3\0 no more")
+    table = tmp_path / "rows.gpkg"
+    pyogrio.write_dataframe(pd.DataFrame({"zone": [1]}), table, layer="rows")
     cases = {
         (no_crs, None, None): "no coordinate reference system",
         (two, None, None): "2 layers.*--layer",
@@ -71,6 +114,7 @@ def test_files_that_cannot_be_used_are_refused_by_name(tmp_path: Path) -> None:
         (two, "one", "name"): "no column name.*zone",
         (tmp_path / "broken.gpkg", None, None): "GeoPackage",
         (tmp_path / "absent.gpkg", None, None): "not readable",
+        (table, None, None): "no layer with geometries",
         (tmp_path / "table.csv", None, None): "another ending",
     }
     for (file, layer, column), said in cases.items():
@@ -78,16 +122,6 @@ def test_files_that_cannot_be_used_are_refused_by_name(tmp_path: Path) -> None:
             read_zones(str(file), layer, column, refuse)
         assert file.name in str(caught.value)
     assert read_zones(str(two), "other", None, refuse).name == "two_other"
-
-
-def test_two_files_of_one_name_are_refused_as_one_would_replace_the_other(tmp_path: Path) -> None:
-    for name in ("fields.gpkg", "plots.geojson"):
-        write_zones(tmp_path / name, {"a": shapely.box(0, 0, 1, 1)}, crs=4326)
-    listed = [one["zones_path"].rsplit("/", 1)[-1] for one in list_zone_files(str(tmp_path))]
-    assert listed == ["fields.gpkg", "plots.geojson"]
-    write_zones(tmp_path / "fields.shp", {"a": shapely.box(0, 0, 1, 1)}, crs=4326)
-    with pytest.raises(InputError, match=r"fields\.gpkg.*fields\.shp.*a name of its own"):
-        list_zone_files(str(tmp_path))
 
 
 def test_hexagons_cover_an_outline_and_none_is_beside_it() -> None:

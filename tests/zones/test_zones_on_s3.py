@@ -15,7 +15,8 @@ from plumewatch.statuses import STATISTICS_STAGE
 from plumewatch.zones.area_months import read_area_months
 from plumewatch.zones.composites import write_composite
 from plumewatch.zones.months import count_task
-from plumewatch.zones.plan import Counting, plan_zone_tasks, shapes_on
+from plumewatch.zones.outlines import lonlat_shapes, shapes_on
+from plumewatch.zones.plan import Counting, plan_zone_tasks
 from plumewatch.zones.zone_files import list_zone_files, read_zones
 
 
@@ -30,7 +31,7 @@ def test_scenes_and_zones_of_a_bucket(scene: Callable[..., Any], tmp_path: Path,
     zones = read_zones(listed["zones_path"], None, "zone", lambda *why: refused.append(why))
     failures: dict[str, FailedScene] = {}
     months = read_area_months(storage.join(s3_root, "scenes"), "2025-08", None, STATISTICS_STAGE, failures)
-    shapes = shapes_on(months["dune"].grid, zones.zones, zones.crs)
+    shapes = shapes_on(months["dune"].grid, zones.zones, zones.crs, lonlat_shapes(zones.zones, zones.crs))
     [task] = plan_zone_tasks(months["dune"], [0], {0: shapes[0]}, Counting(("b08",), ("mean",)))
     rows = count_task(task)
     mean = numbers["B08"][2:12, 3:15].mean() / 10_000.0

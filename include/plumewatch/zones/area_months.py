@@ -64,7 +64,7 @@ def read_area_months(
     What counts as clear in an area is said by its file in `areas_paths`, else by the project. Scenes that cannot be
     read, or lie on another grid than most of their area's, are put into `failures` under `stage`, by their item.
 
-    Raises InputError where the path isn't there.
+    Raises InputError where the path, or all of `areas_paths`, isn't there.
     """
     if not storage.exists(scenes_path):
         raise InputError(scenes_path, "no such folder", "the root of stacked scenes, or a partition folder of it")
@@ -118,4 +118,8 @@ def _failure_of(error: Exception, paths: ScenePaths, stage: str) -> FailedScene:
 
 
 def _areas(paths: Sequence[str] | None) -> Mapping[str, Area]:
-    return {} if paths is None else {area.name: area for area in read_areas(*paths, on_failure=log_unreadable)}
+    if paths is None:
+        return {}
+    if not any(map(storage.exists, paths)):
+        raise InputError(", ".join(paths), "no such file or folder", "areas of interest, or no --areas-path")
+    return {area.name: area for area in read_areas(*paths, on_failure=log_unreadable)}

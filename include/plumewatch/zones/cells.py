@@ -12,7 +12,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.features import rasterize
 
-POINTS = ("Point", "MultiPoint")
+LEVEL_PX = 1e-6  # so near to a row of centres a level edge may be drawn on both of its sides
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +38,12 @@ class ZoneCells:
 def find_zone_cells(shapes: Sequence[Any], transform: Affine, shape: tuple[int, int]) -> ZoneCells:
     """Return the cells whose centre is in each of the `shapes` (shapely, in the raster's system).
 
-    A point is in the cell around it. It is GDAL's rule, and that of rasterstats without all_touched. Zones that overlap
-    share cells; polygons that don't are drawn in one go.
+    A point is in the cell around it. It is GDAL's rule, and that of rasterstats without all_touched: a level edge
+    through centres has these cells in the zones on both of its sides. Zones that share cells are drawn one after the
+    other, the rest in one go.
     """
-    places = [i for i, one in enumerate(shapes) if one.geom_type in POINTS and not one.is_empty]
-    found = [_cells_around(shapes[i], transform, shape) for i in places]
-    zones = [np.full(len(cells), i + 1) for i, cells in zip(places, found, strict=True)]
-    for layer in _layers_without_overlap(shapes):
+    found, zones = [], []
+    for layer in _layers_without_overlap(shapes, transform):
         drawn = rasterize(
             [(shapes[i], i + 1) for i in layer], out_shape=shape, transform=transform, fill=0, dtype=np.int32
         ).ravel()
@@ -59,25 +58,17 @@ def find_zone_cells(shapes: Sequence[Any], transform: Affine, shape: tuple[int, 
     return ZoneCells(cell[order], starts)
 
 
-def _cells_around(points: Any, transform: Affine, shape: tuple[int, int]) -> NDArray[np.int64]:
-    """The cells that hold a point or several, each once."""
-    x, y = shapely.get_coordinates(points).T
-    col, row = (np.floor(place).astype(np.int64) for place in ~transform * (x, y))
-    is_there = (row >= 0) & (row < shape[0]) & (col >= 0) & (col < shape[1])
-    cells: NDArray[np.int64] = np.unique(row[is_there] * shape[1] + col[is_there])
-    return cells
-
-
-def _layers_without_overlap(shapes: Sequence[Any]) -> list[list[int]]:
-    """Share the polygons out into layers in which no two have more than an edge in common."""
-    drawn = [i for i, one in enumerate(shapes) if not one.is_empty and one.geom_type not in POINTS]
-    tree = shapely.STRtree([shapes[i] for i in drawn])
+def _layers_without_overlap(shapes: Sequence[Any], transform: Affine) -> list[list[int]]:
+    """Share the shapes out into layers in which no two have a cell in common."""
+    drawn = [i for i, one in enumerate(shapes) if not one.is_empty]
+    reach = [shapes[i] if shapes[i].area else _cells_around(shapes[i], transform) for i in drawn]
+    has_shared_edge = _has_edge_through_centres(reach, transform)
     neighbours: dict[int, set[int]] = {}
-    pairs = tree.query([shapes[i] for i in drawn], predicate="intersects").T
+    pairs = shapely.STRtree(reach).query(reach, predicate="intersects").T
     for one, other in pairs[pairs[:, 0] < pairs[:, 1]].tolist():
-        i, j = drawn[one], drawn[other]
-        if not shapely.touches(shapes[i], shapes[j]):
-            neighbours.setdefault(j, set()).add(i)
+        is_shared = has_shared_edge[one] and has_shared_edge[other]
+        if is_shared or not shapely.touches(reach[one], reach[other]):
+            neighbours.setdefault(drawn[other], set()).add(drawn[one])
     layer_of: dict[int, int] = {}
     layers: list[list[int]] = []
     for i in drawn:
@@ -88,3 +79,19 @@ def _layers_without_overlap(shapes: Sequence[Any]) -> list[list[int]]:
             layers.append([])
         layers[layer].append(i)
     return layers
+
+
+def _cells_around(points: Any, transform: Affine) -> Any:
+    """The cells that points are in, as polygons."""
+    col, row = np.floor(~transform @ shapely.get_coordinates(points).T)
+    (west, north), (east, south) = transform * (col, row), transform * (col + 1, row + 1)
+    return shapely.union_all(shapely.box(west, south, east, north))
+
+
+def _has_edge_through_centres(shapes: Sequence[Any], transform: Affine) -> NDArray[np.bool_]:
+    """Whether each shape has a level edge at the height of a row of centres."""
+    places, shape = shapely.get_coordinates(shapes, return_index=True)
+    row = (places[:, 1] - transform.f) / transform.e - 0.5
+    is_level = (np.diff(places[:, 1]) == 0) & (np.diff(shape) == 0)
+    is_through = is_level & (np.abs(row - np.round(row))[1:] < LEVEL_PX)
+    return np.bincount(shape[1:][is_through], minlength=len(shapes)) > 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from shapely.geometry import mapping
 
 from plumewatch import __version__, storage
+from plumewatch.errors import InputError
 from plumewatch.models import FailedScene, Grid
 from plumewatch.rasters.cog import cog_bytes
 from plumewatch.rasters.regrid import lonlat_bounds
@@ -22,6 +24,7 @@ from plumewatch.sentinel2.bands import QUANTIFICATION, eo_band
 from plumewatch.sentinel2.pixels import CellWindow, best_scene
 from plumewatch.sentinel2.reflectance import NODATA
 from plumewatch.sentinel2.scene_item import EXTENSIONS
+from plumewatch.sentinel2.stored_scene import StoredScene
 from plumewatch.statuses import COMPOSITE_STAGE
 from plumewatch.zones.area_months import AreaMonth, read_scene_strip
 
@@ -60,13 +63,11 @@ def write_composite(month: AreaMonth, key: str, root: str) -> tuple[str | None, 
     """
     failures: dict[str, FailedScene] = {}
     while True:
-        n_failed = len(failures)
         scenes = [scene for scene in month.scenes if scene.paths.item not in failures]
-        bands = sorted(set.intersection(*({b for b in scene.bands if b} for scene in scenes))) if scenes else []
+        bands = sorted(_shared_bands(scenes, failures))
         if not bands:
             return None, list(failures.values())
-        rasters = _rasters(month, bands, failures)
-        if len(failures) == n_failed:
+        if rasters := _rasters(month, bands, failures):
             break
     folder = storage.partition_path(root, {"area": month.area, "month": key})
     names = {kind: storage.join(folder, f"{kind}.tif") for kind in rasters}
@@ -79,8 +80,28 @@ def write_composite(month: AreaMonth, key: str, root: str) -> tuple[str | None, 
     return item, list(failures.values())
 
 
+def _shared_bands(scenes: Sequence[StoredScene], failures: dict[str, FailedScene]) -> set[str]:
+    """Return the bands that all scenes share; one that has none of those that most scenes have is put into failures."""
+    of_scenes = [frozenset(band for band in scene.bands if band) for scene in scenes]
+    shared = set(Counter(of_scenes).most_common(1)[0][0]) if scenes else set()
+    for scene, bands in zip(scenes, of_scenes, strict=True):
+        if shared & bands:
+            shared &= bands
+            continue
+        found, allowed = (
+            f"bands {', '.join(sorted(bands))}",
+            f"some of {', '.join(sorted(shared))}, as other scenes have",
+        )
+        error = InputError(scene.paths.raster("data"), found, allowed)
+        failures[scene.paths.item] = FailedScene.from_exception(
+            error, scene_id=scene.paths.scene_id, stage=COMPOSITE_STAGE, area=scene.paths.area
+        )
+    return shared
+
+
 def _rasters(month: AreaMonth, bands: Collection[str], failures: dict[str, FailedScene]) -> dict[str, bytes]:
-    grid = month.grid
+    """Return the files by kind; none where a scene turns out to be bad, which is put into failures."""
+    grid, n_failed = month.grid, len(failures)
     whole = {
         kind: {band: np.zeros((grid.height, grid.width), np.uint16) for band in bands} for kind in ("median", "mean")
     }
@@ -88,13 +109,13 @@ def _rasters(month: AreaMonth, bands: Collection[str], failures: dict[str, Faile
     for strip in _strips(grid, len(bands) * min(MOST_DAYS, len(month.scenes))):
         rows = np.s_[strip.row : strip.row + strip.height]
         values = _read_strip(month, strip, bands, failures)
-        if failures or not len(values):
+        if len(failures) > n_failed or not len(values):
             continue  # the scenes are read on, to name all that are bad
         mean, median, count = compose(values)
         clear_count[rows] = count[0]
         for i, band in enumerate(bands):
             whole["mean"][band][rows], whole["median"][band][rows] = _packed(mean[i]), _packed(median[i])
-    if failures:
+    if len(failures) > n_failed:
         return {}
     of_grid = (grid.crs, grid.transform)
     packed = {

@@ -94,22 +94,25 @@ class ZonePartition:
             return ZONAL_STATISTICS.empty()
         return storage.read_table(ZONAL_STATISTICS, self.path).select(ZONAL_STATISTICS.schema.names)
 
-    def write(self, counted: pa.Table, stored: pa.Table, left: Collection[int], inputs: Collection[str]) -> None:
+    def write(self, counted: pa.Table, left: Collection[int], inputs: Collection[str]) -> None:
         """Replace the partition by what was counted and the stored rows of zones that are `left` or kept.
 
-        A zone that isn't in the file any more has no rows.
+        They are read under a lock, as another run may have counted these meanwhile. A zone that isn't in the file any
+        more has no rows.
         """
         stay = [self.zones.zones[number].zone_id for number in (*left, *self.kept)]
-        rows = stored.filter(pc.is_in(stored["zone_id"], pa.array(stay, pa.string())))
-        storage.write_partition(
-            ZONAL_STATISTICS,
-            self.root,
-            self._keys,
-            pa.concat_tables([counted, rows]),
-            inputs=inputs,
-            settings=self._settings,
-            counts={"zones": len(self.zones.zones) - len(left), "zones_left": len(left)},
-        )
+        with storage.lock(self.path):
+            stored = self.read() if stay else ZONAL_STATISTICS.empty()  # a damaged one may be replaced whole
+            rows = stored.filter(pc.is_in(stored["zone_id"], pa.array(stay, pa.string())))
+            storage.write_partition(
+                ZONAL_STATISTICS,
+                self.root,
+                self._keys,
+                pa.concat_tables([counted, rows]),
+                inputs=inputs,
+                settings=self._settings,
+                counts={"zones": len(self.zones.zones) - len(left), "zones_left": len(left)},
+            )
 
     @property
     def _keys(self) -> dict[str, str]:

@@ -9,20 +9,12 @@ from typing import Any
 
 import numpy as np
 import shapely
-from pyproj import CRS
 
-from plumewatch.geodesy import split_at_180, wrap_longitude
-from plumewatch.models import Grid
 from plumewatch.sentinel2.pixel_plan import WINDOW_PX
 from plumewatch.sentinel2.pixels import CellWindow
 from plumewatch.zones.area_months import AreaMonth
-from plumewatch.zones.cells import POINTS
 from plumewatch.zones.months import ZoneTask
-from plumewatch.zones.zone import Zone
 
-WGS84 = CRS.from_epsg(4326)
-AROUND_DEG = 1.0  # of a grid: what of a zone is outside of it has no cells
-FAR_DEG = 20.0  # beyond that UTM is off by metres and more, and at 90 degrees nonsense
 WAVE_CELLS = 200_000_000  # of all dates and indices: half a minute of two cores, after which is published
 
 log = logging.getLogger(__name__)
@@ -42,65 +34,22 @@ class Counting:
     """Items of scenes that turned out to be bad, and are left out of the whole month."""
 
 
-def shapes_in(zones: Sequence[Zone], crs: CRS, wanted: CRS) -> list[Any]:
-    """Return the shapes (shapely) of zones of system `crs` in another one, corner by corner."""
-    import geopandas
-
-    shapes = geopandas.GeoSeries([zone.shape for zone in zones], crs=crs)
-    return list(shapes.to_crs(wanted))
-
-
-def shapes_on(grid: Grid, zones: Sequence[Zone], crs: CRS) -> list[Any]:
-    """Return the shapes in a grid's system; of one that reaches far beyond the grid, the part around it.
-
-    A projection of the grid's zone says nothing useful of a country's far end.
-    """
-    import geopandas
-
-    if not zones:
-        return []
-    around = outline_of(grid).buffer(AROUND_DEG)
-    west, _, east, _ = around.bounds
-    shapes, lonlat = shapes_in(zones, crs, CRS.from_epsg(grid.epsg)), shapes_in(zones, crs, WGS84)
-    bounds = shapely.bounds(lonlat)
-    is_near = (bounds[:, 0] >= west - FAR_DEG) & (bounds[:, 2] <= east + FAR_DEG)
-    for place in np.flatnonzero(~is_near):
-        if (shape := _within_180(lonlat[place])) is not None:
-            part = geopandas.GeoSeries([shapely.intersection(shapely.make_valid(shape), around)], crs=WGS84)
-            [shapes[place]] = part.to_crs(CRS.from_epsg(grid.epsg))
-    return shapes
-
-
-def lonlat_shapes(zones: Sequence[Zone], crs: CRS) -> list[Any]:
-    """Return the shapes in degrees, in two pieces where they lie over 180 degrees.
-
-    None for one that can't be laid out so: around a pole or the whole globe, or off what its system can tell.
-    """
-    return [_within_180(shape) for shape in shapes_in(zones, crs, WGS84)]
-
-
-def _within_180(shape: Any) -> Any:
-    west, south, east, north = shape.bounds
-    if not np.isfinite([west, south, east, north]).all():
-        return None
-    if west >= -180.0 and east <= 180.0 and east - west <= 180.0:
-        return shape
-    if shape.geom_type in POINTS:
-        return shapely.transform(shape, lambda at: np.column_stack([wrap_longitude(at[:, 0]), at[:, 1]]))
-    try:
-        return split_at_180(shape)
-    except (ValueError, IndexError):
-        return None
-
-
-def outline_of(grid: Grid) -> Any:
-    """Return the outline of a grid in degrees, in two pieces over 180 degrees."""
-    import geopandas
-
-    box = shapely.segmentize(shapely.box(*grid.bounds), max(grid.width, grid.height) * grid.resolution_m / 20)
-    [outline] = geopandas.GeoSeries([box], crs=CRS.from_epsg(grid.epsg)).to_crs(WGS84)
-    west, _, east, _ = outline.bounds
-    return split_at_180(outline) if east - west > 180.0 else outline
+def cells_of(
+    wanted: Sequence[int],
+    months: Mapping[str, AreaMonth],
+    area_of: Mapping[int, str],
+    shapes: Mapping[int, Any],
+    n_names: int,
+) -> list[float]:
+    """Return how many cells are read for each of the wanted zones, of all dates and of all bands and indices."""
+    weights = []
+    for number in wanted:
+        cells = 1.0
+        if number in shapes:
+            month = months[area_of[number]]
+            cells += shapes[number].area / month.grid.resolution_m**2 * len(month.scenes)
+        weights.append(cells * n_names)
+    return weights
 
 
 def waves(cells: Sequence[float], most: float) -> Iterator[range]:

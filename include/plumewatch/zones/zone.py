@@ -39,4 +39,5 @@ def sort_key(zone_ids: Sequence[str]) -> Callable[[str], Any]:
     >>> sorted(["10", "9"], key=sort_key(["10", "9"])), sorted(["10", "9a"], key=sort_key(["10", "9a"]))
     (['9', '10'], ['10', '9a'])
     """
-    return int if all(zone_id.isdecimal() and zone_id.isascii() for zone_id in zone_ids) else str
+    is_number = all(zone_id.isdecimal() and zone_id.isascii() for zone_id in zone_ids)
+    return (lambda zone_id: (len(digits := zone_id.lstrip("0")), digits)) if is_number else str

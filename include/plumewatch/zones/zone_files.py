@@ -19,32 +19,36 @@ ZONE_FILE = "a GeoPackage, Shapefile or GeoJSON of polygons or points"
 ID_COLUMNS = ("zone_id", "id", "name")
 SHAPES = ("Polygon", "MultiPolygon", "Point", "MultiPoint")
 MOST_NAMED = 10
-WHOLE_NUMBER_TEXT = ".0"
 
 Refused = Callable[[str, InputError], None]
 """Is told the name of a zone that can't be used, and why."""
 
 
 def list_zone_files(folder: str) -> list[dict[str, str]]:
-    """Return the zone files of a folder as arguments of the job: `zones_path`; no such folder has none.
+    """Return the zone files of a folder as arguments of the job: `zones_path`; no such folder has none."""
+    return [{"zones_path": file} for file in _zone_files(folder)]
 
-    Raises InputError where two of them differ in their ending alone: one would replace the other's statistics.
-    """
+
+def require_own_name(file: str) -> None:
+    """Raise InputError where another zone file of its folder has the same name: both would be one partition."""
+    for other in _zone_files(file.rpartition("/")[0]):
+        if other != file and Path(other).stem == Path(file).stem:
+            raise InputError(file, f"the same name as {other}, so that one's rows would replace the other's",
+                             "a name of its own for each file of zones")  # fmt: skip
+
+
+def _zone_files(folder: str) -> list[str]:
     if not storage.exists(folder):
         return []
-    files = [file for file in sorted(storage.list_files(folder)) if file.lower().endswith(SUFFIXES)]
-    stems = [Path(file).stem for file in files]
-    if alike := [file for file, stem in zip(files, stems, strict=True) if stems.count(stem) > 1]:
-        raise InputError(folder, f"files of one name: {some_of(alike, MOST_NAMED)}", "a name of its own for each")
-    return [{"zones_path": file} for file in files]
+    return [file for file in sorted(storage.list_files(folder)) if file.lower().endswith(SUFFIXES)]
 
 
 def read_zones(file: str, layer: str | None, id_column: str | None, refused: Refused) -> Zones:
     """Return the zones of a file. Without `id_column` ids are in the first of the columns zone_id, id and name that
     tells all features apart, else they are the features' numbers, from 1.
 
-    A polygon that crosses itself is made valid. Empty and missing geometries, lines, polygons without an area, and
-    features without an id or with that of another one are told to `refused`, and the others go on.
+    A polygon that crosses itself is made valid. Empty and missing geometries, lines, and features without an id or with
+    that of another one are told to `refused`, and the others go on.
 
     Raises InputError where the file can't be read, has no coordinate system, several layers and no `layer`, no such
     layer or column, or no zone that can be used; ServiceError where a bucket doesn't deliver it.
@@ -57,6 +61,8 @@ def read_zones(file: str, layer: str | None, id_column: str | None, refused: Ref
     beside = BESIDE_SHAPEFILE if file.lower().endswith(".shp") else ()
     with reading(file, ZONE_FILE), storage.local_copy(file, beside=beside) as local:
         layers = [str(name) for name, kind in pyogrio.list_layers(local) if kind is not None]
+        if not layers:
+            raise InputError(file, "no layer with geometries", ZONE_FILE)
         if layer is not None and layer not in layers:
             raise InputError(file, f"no layer {layer}", some_of(layers, MOST_NAMED))
         if layer is None and len(layers) != 1:
@@ -64,25 +70,36 @@ def read_zones(file: str, layer: str | None, id_column: str | None, refused: Ref
         frame = geopandas.read_file(local, layer=layer or layers[0])
         if not isinstance(frame, geopandas.GeoDataFrame) or frame.crs is None:
             raise InputError(file, "no coordinate reference system", "a file that states its CRS")
-        ids = _ids(file, frame, id_column)
+        column = _id_column(file, frame, id_column)
+        values = range(1, len(frame) + 1) if column is None else frame[column].tolist()
+        if column is not None and frame[column].dtype.kind == "f":  # whole numbers with a gap, rounded to 53 bits
+            _, rows = pyogrio.read_arrow(local, layer=layer or layers[0], columns=[column], read_geometry=False)
+            values = rows[column].to_pylist()
+        ids = [_id(value) for value in values]
+        is_on_earth = _is_on_earth(frame.geometry)
     stem = Path(file).stem
-    zones, mended = _usable(file, ids, list(frame.geometry), refused)
+    told: list[InputError] = []
+
+    def tell(where: str, error: InputError) -> None:
+        told.append(error)
+        refused(where, error)
+
+    zones, mended = _usable(file, ids, list(frame.geometry), is_on_earth, tell)
     if not zones:
-        raise InputError(file, f"no usable zone among {len(ids)}", "polygons or points")
+        found = f"; the first has {told[0].found}" if told else ""
+        raise InputError(file, f"no usable zone among {len(ids)}{found}", "polygons or points")
     order = sort_key([zone.zone_id for zone in zones])
     name = stem if len(layers) == 1 or layer is None or layer == stem else f"{stem}_{layer}"
     return Zones(name, frame.crs, tuple(sorted(zones, key=lambda zone: order(zone.zone_id))), tuple(mended))
 
 
-def _ids(file: str, frame: Any, column: str | None) -> list[str | None]:
+def _id_column(file: str, frame: Any, column: str | None) -> str | None:
     columns = [str(name) for name in frame.columns if name != frame.geometry.name]
     if column is None:
-        column = next((name for name in ID_COLUMNS if name in columns and _tells_apart(frame[name])), None)
-    if column is None:
-        return [str(number) for number in range(1, len(frame) + 1)]
+        return next((name for name in ID_COLUMNS if name in columns and _tells_apart(frame[name])), None)
     if column not in columns:
         raise InputError(file, f"no column {column}", some_of(columns, MOST_NAMED) if columns else "no id column")
-    return [_id(value) for value in frame[column].tolist()]
+    return column
 
 
 def _tells_apart(values: Any) -> bool:
@@ -93,18 +110,18 @@ def _id(value: Any) -> str | None:
     """An id as text: 7.0, which a column of numbers with a gap holds, is 7."""
     if value is None or value != value or not str(value).strip():
         return None
-    return str(value).strip().removesuffix(WHOLE_NUMBER_TEXT) if isinstance(value, float) else str(value).strip()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
 
 
 def _usable(
-    file: str, ids: Sequence[str | None], shapes: Sequence[Any], refused: Refused
+    file: str, ids: Sequence[str | None], shapes: Sequence[Any], is_on_earth: Sequence[bool], refused: Refused
 ) -> tuple[list[Zone], list[str]]:
     zones: list[Zone] = []
     seen: dict[str, int] = {}
     mended = []
-    for number, (zone_id, shape) in enumerate(zip(ids, shapes, strict=True), 1):
+    for number, (zone_id, shape, is_there) in enumerate(zip(ids, shapes, is_on_earth, strict=True), 1):
         where = f"feature {number}" if zone_id is None else f"zone {zone_id}"
-        fault = _fault(shape) if zone_id is not None else ("no id", "an id in each feature")
+        fault = _fault(shape, is_there) if zone_id is not None else ("no id", "an id in each feature")
         if zone_id in seen:
             fault = (f"feature {number} has the id of feature {seen[zone_id]}", "an id of its own for each feature")
         if fault or zone_id is None:
@@ -116,18 +133,28 @@ def _usable(
         if not shape.is_valid:
             shape = shapely.make_valid(shape, method="structure", keep_collapsed=False)
             if shape.is_empty:
-                refused(where, InputError(f"{file}, {where}", "an outline without an area", "a polygon or a point"))
+                refused(where, InputError(f"{file}, {where}", "a polygon without area", "a polygon or a point"))
                 continue
             mended.append(zone_id)
         zones.append(Zone(zone_id, shape))
     return zones, mended
 
 
-def _fault(shape: Any) -> tuple[str, str] | None:
+def _is_on_earth(shapes: Any) -> list[bool]:
+    """Whether all corners of each shape have a longitude and a latitude."""
+    west, south, east, north = shapes.to_crs(4326).bounds.to_numpy().T
+    is_there: list[bool] = ((west >= -360.0) & (east <= 360.0) & (south >= -90.0) & (north <= 90.0)).tolist()
+    return is_there
+
+
+def _fault(shape: Any, is_on_earth: bool) -> tuple[str, str] | None:
     if shape is None or shape.is_empty:
         return "an empty geometry", "a polygon or a point"
     if shape.geom_type not in SHAPES:
         return f"a {shape.geom_type}", "a polygon or a point"
     if not np.isfinite(shapely.get_coordinates(shape)).all():
         return "a coordinate that is no number", "numbers"
+    if not is_on_earth:
+        west, south, east, north = shape.bounds
+        return f"corners from {west:g}, {south:g} to {east:g}, {north:g}", "places on the earth in the file's own CRS"
     return None

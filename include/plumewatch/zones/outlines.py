@@ -1,0 +1,113 @@
+"""Outlines of zones: in degrees, to find the area that holds most of one, and on the grid that it is counted on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import shapely
+from pyproj import CRS
+
+from plumewatch.geodesy import split_at_180, wrap_longitude
+from plumewatch.models import Grid
+from plumewatch.zones.zone import Zone
+
+WGS84 = CRS.from_epsg(4326)
+HALF_TURN_DEG, POLE_DEG = 180.0, 90.0
+WIDE_DEG = 60.0  # a metre of UTM is two at 77 degrees from its meridian, and none at 90
+AROUND_GRID_DEG = 1.0
+PIECES = 20  # of a side whose ends are far apart
+
+
+def lonlat_shapes(zones: Sequence[Zone], crs: CRS) -> list[Any]:
+    """Return the shapes (shapely) in degrees, within -180 to 180, in two pieces where they lie over 180 degrees.
+
+    A side of more than half a turn runs over 180 degrees instead, but one of a whole turn around the globe.
+    """
+    found = []
+    for zone, shape in zip(zones, shapes_in(zones, crs, WGS84), strict=True):
+        west, _, east, _ = shape.bounds
+        if crs.is_projected and east - west > HALF_TURN_DEG:  # by small steps it is told on which side it is
+            [shape] = shapes_in([Zone(zone.zone_id, _by_small_steps(zone.shape))], crs, WGS84)
+        found.append(_within_180(shape))
+    return found
+
+
+def shapes_on(grid: Grid, zones: Sequence[Zone], crs: CRS, outlines: Sequence[Any]) -> list[Any]:
+    """Return the shapes in the grid's system, corner by corner, valid.
+
+    Of zones so wide that the grid's system doesn't reach all of their corners it is what lies around the grid, by their
+    `outlines` in degrees.
+    """
+    system = CRS.from_epsg(grid.epsg)
+    shapes = shapes_in(zones, crs, system)
+    for i, outline in enumerate(outlines):
+        if not np.isfinite(shapes[i].bounds).all() or _width_deg(outline) > WIDE_DEG:
+            boxes = shapely.get_parts(outline_of(grid).buffer(AROUND_GRID_DEG))
+            near = shapely.intersection(outline, shapely.union_all(shapely.envelope(boxes)))
+            [shapes[i]] = shapes_in([Zone(zones[i].zone_id, near)], WGS84, system)
+        if not shapes[i].is_valid:  # straight sides are others in another system: a hole may touch what it was beside
+            shapes[i] = shapely.make_valid(shapes[i], method="structure", keep_collapsed=False)
+    return shapes
+
+
+def outline_of(grid: Grid) -> Any:
+    """Return the outline of a grid in degrees, in two pieces over 180 degrees."""
+    box = shapely.segmentize(shapely.box(*grid.bounds), max(grid.width, grid.height) * grid.resolution_m / PIECES)
+    [outline] = shapes_in([Zone("", box)], CRS.from_epsg(grid.epsg), WGS84)
+    west, _, east, _ = outline.bounds
+    return split_at_180(outline) if east - west > HALF_TURN_DEG else outline
+
+
+def shapes_in(zones: Sequence[Zone], crs: CRS, wanted: CRS) -> list[Any]:
+    """Return the shapes (shapely) of zones of system `crs` in another one, corner by corner."""
+    import geopandas
+
+    return list(geopandas.GeoSeries([zone.shape for zone in zones], crs=crs).to_crs(wanted))
+
+
+def _by_small_steps(shape: Any) -> Any:
+    west, south, east, north = shape.bounds
+    return shapely.segmentize(shape, max(east - west, north - south) / PIECES)
+
+
+def _within_180(shape: Any) -> Any:
+    west, _, east, _ = shape.bounds
+    if not shape.area:
+        return shapely.transform(shape, lambda places: np.column_stack([wrap_longitude(places[:, 0]), places[:, 1]]))
+    if (west >= -HALF_TURN_DEG and east <= HALF_TURN_DEG and east - west <= HALF_TURN_DEG) or _has_whole_turn(shape):
+        return shape
+    parts = []
+    for part in shapely.get_parts(shape):
+        try:
+            parts.append(split_at_180(part))
+        except ValueError:
+            parts.append(_around_pole(part))
+    return shapely.union_all(parts)
+
+
+def _has_whole_turn(shape: Any) -> bool:
+    """Whether a side goes along a parallel all around the globe, from -180 to 180 degrees."""
+    places, ring = shapely.get_coordinates(shapely.get_rings(shapely.get_parts(shape)), return_index=True)
+    return bool((np.abs(np.diff(places[:, 0])[np.diff(ring) == 0]) == 2 * HALF_TURN_DEG).any())
+
+
+def _around_pole(polygon: Any) -> Any:
+    """What lies between a ring around a pole and the pole."""
+    longitude, latitude = shapely.get_coordinates(polygon.exterior).T
+    longitude = np.unwrap(longitude, period=2 * HALF_TURN_DEG)
+    pole = np.copysign(POLE_DEG, latitude.mean())
+    ends = [(longitude[-1], pole), (longitude[0], pole)]
+    band = shapely.make_valid(shapely.Polygon([*zip(longitude, latitude, strict=True), *ends]))
+    parts = []
+    for turn in (-2, -1, 0, 1, 2):
+        middle = 2 * HALF_TURN_DEG * turn
+        piece = band.intersection(shapely.box(middle - HALF_TURN_DEG, -POLE_DEG, middle + HALF_TURN_DEG, POLE_DEG))
+        parts.append(shapely.transform(piece, lambda places, middle=middle: places - [middle, 0.0]))
+    return shapely.union_all(parts)
+
+
+def _width_deg(outline: Any) -> float:
+    bounds = shapely.bounds(shapely.get_parts(outline))
+    return float((bounds[:, 2] - bounds[:, 0]).max())
