@@ -21,7 +21,7 @@ demo: .venv/installed  ## the main job on a simulated world, found against plant
 
 test: .venv/installed  ## the test suite [PLUMEWATCH_TEST_DATA=../shared/data] [ARGS="tests/oco2 -x"]
 	@$(TOOL).s3_server
-	@$(TOOL).run python -m pytest $(ARGS)
+	@$(TOOL).run python -m pytest -n 2 --dist loadfile $(ARGS)
 
 up: .venv/installed  ## Airflow's UI and scheduler, in the background [PORT=8080] [DEMO=1: the last demonstration]
 	@$(TOOL).up start $(if $(PORT),--port "$(PORT)") $(if $(DEMO),--demo)

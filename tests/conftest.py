@@ -61,7 +61,8 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
     if present_versitygw() is None:
         pytest.skip("no versitygw on the PATH or in .cache/bin: `make demo STORAGE=s3` builds it where Go is present")
     folder = tmp_path_factory.mktemp("s3")
-    server = S3Server(folder / "buckets", choose_ports(S3_PORT)[0])
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    server = S3Server(folder / "buckets", choose_ports(S3_PORT + worker)[0])
     with Supervisor(folder, grace_s=5.0) as supervisor:
         supervisor.start(server.service())
         wait_for_answer(server.health_url, "s3-server", supervisor)
