@@ -140,7 +140,10 @@ def test_a_unit_s_fuel_is_the_same_in_any_letters(tmp_path: Path, fuel: str) -> 
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("A,WRI1,100,-26,29,Coal,-5,", "estimated_generation_gwh_2017 is '-5'; allowed: a number, at least 0"),
+        (
+            "A,WRI1,100,-26,29,Coal,-5,",
+            "estimated_generation_gwh_2017 is '-5'; allowed: a number from 0 to 876000",
+        ),
         ("A,WRI1,-100,-26,29,Coal,5,", "capacity_mw is '-100'"),
         ("A,WRI1,100,-26,29,Gas,-1e-9,", "estimated_generation_gwh_2017 is '-1e-9'"),
         ("A,WRI1,100,-26,29,Col,5,", "primary_fuel is 'Col'; allowed: Coal, Gas"),
