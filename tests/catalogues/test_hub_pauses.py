@@ -102,7 +102,9 @@ def test_a_date_is_waited_for(hub: SentinelHub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("after", "body", "pause"), [("61000", OWN, "61 s"), ("61000", PAGE, "61 s"), (in_s(3600), PAGE, r"\d{4} s")]
+    ("after", "body", "pause"),
+    [("61000", OWN, "61 s"), ("61000", PAGE, "61 s"), (in_s(3600), PAGE, r"\d{4} s")],
+    ids=["its own", "a gateway's", "a date"],
 )
 def test_one_that_is_too_long_is_left_to_the_task(hub: SentinelHub, after: str, body: bytes, pause: str) -> None:
     Service.answers = []
