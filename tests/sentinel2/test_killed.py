@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +50,11 @@ def job_at_work(root: Path) -> Iterator[subprocess.Popen[str]]:
 
 def the_workers(job: psutil.Process) -> list[psutil.Process]:
     """The Python workers: processes that a daemon of Spark has made of itself. Some are at work, some wait for it."""
-    daemons = [p for p in job.children(recursive=True) if DAEMON in " ".join(p.cmdline())]
+    daemons = []
+    for process in job.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # one that has just ended, a zombie too
+            if DAEMON in " ".join(process.cmdline()):
+                daemons.append(process)
     return [p for p in daemons if p.parent() in daemons]
 
 
