@@ -11,21 +11,15 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 
-import pyarrow as pa
 from plumewatch import jobs
 from plumewatch.failures import NothingDone, went_through
 from plumewatch.models import FailedScene
 from plumewatch.spark_session import get_spark, progress_logged
 from plumewatch.statuses import COMPOSITE_STAGE
-from plumewatch.zones.area_months import AreaMonth, read_area_months
-from plumewatch.zones.composites import write_composite
+from plumewatch.zones.area_months import read_area_months
+from plumewatch.zones.composites import WRITTEN_DDL, write_composites
 from pyspark.sql import DataFrame
-
-WRITTEN = pa.schema([("area", pa.string()), ("item", pa.string()), ("failures", pa.string())])
-WRITTEN_DDL = "area string, item string, failures string"
 
 log = logging.getLogger("plumewatch.monthly_composites")
 
@@ -45,18 +39,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def transform(tasks: DataFrame) -> DataFrame:
     """Return a row an area (month, key and root as JSON in the first column), once its composite is written."""
-    return tasks.mapInArrow(_write_composites, WRITTEN_DDL)
-
-
-def _write_composites(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        for text in batch.column(0).to_pylist():
-            task = json.loads(text)
-            month = AreaMonth.from_dict(task["month"])
-            item, failures = write_composite(month, task["key"], task["root"])
-            failed = json.dumps([asdict(failure) for failure in failures])
-            row = {"area": month.area, "item": item, "failures": failed}
-            yield pa.RecordBatch.from_pylist([row], schema=WRITTEN)
+    return tasks.mapInArrow(write_composites, WRITTEN_DDL)
 
 
 def run(arguments: argparse.Namespace) -> jobs.JobResult:

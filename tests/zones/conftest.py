@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,6 +18,9 @@ from sentinel2_scenes import write_stacked
 from tools.checkout import CHECKOUT
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(CHECKOUT / "tests" / "benchmarks"))
+
+from jobs import load_job
 
 N = 40
 DAYS = ("2025-08-21", "2025-08-26", "2025-08-31")
@@ -26,12 +28,7 @@ DAYS = ("2025-08-21", "2025-08-26", "2025-08-31")
 
 @pytest.fixture(scope="session")
 def zonal_job() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("zonal_statistics", CHECKOUT / "spark_jobs" / "zonal_statistics.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where a dataclass of the job looks for its module
-    spec.loader.exec_module(module)
-    return module
+    return load_job("zonal_statistics")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -13,6 +12,7 @@ import numpy as np
 import pystac
 import pytest
 import rasterio
+from jobs import load_job
 from numpy.typing import NDArray
 from plumewatch import storage
 from plumewatch.failures import NothingDone
@@ -20,17 +20,12 @@ from plumewatch.tables import FAILED_SCENES
 from rio_cogeo import cog_validate
 from sentinel2_scenes import write_raster
 
-from tools.checkout import CHECKOUT
-
 DAYS = ("2025-08-21", "2025-08-26", "2025-08-31")
 
 
 @pytest.fixture
 def compose(spark: object, tmp_path: Path) -> Callable[..., Any]:
-    spec = importlib.util.spec_from_file_location("composites_job", CHECKOUT / "spark_jobs" / "monthly_composites.py")
-    assert spec and spec.loader
-    job = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(job)
+    job = load_job("monthly_composites")
 
     def run() -> Any:
         paths = ["--scenes-path", str(tmp_path / "scenes"), "--composites-path", str(tmp_path / "composites")]

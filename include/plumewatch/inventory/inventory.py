@@ -11,7 +11,8 @@ import pyarrow as pa
 from plumewatch.errors import InputError
 from plumewatch.models import FailedScene, OnFailure
 from plumewatch.statuses import INVENTORY_STAGE
-from plumewatch.tables import SOURCES, Table
+from plumewatch.table import Table
+from plumewatch.tables import SOURCES
 
 OnSetAside = Callable[[str], None]
 """What a reader tells of what it leaves out on purpose, in a sentence."""

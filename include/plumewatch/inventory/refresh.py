@@ -24,7 +24,8 @@ from plumewatch.inventory.rows.power_plants import power_plant_factors
 from plumewatch.models import FailedScene
 from plumewatch.progress import followed
 from plumewatch.statuses import INVENTORY_STAGE
-from plumewatch.tables import COMBINED, SOURCES, Table
+from plumewatch.table import Table
+from plumewatch.tables import COMBINED, SOURCES
 
 MAX_NAMED = 20  # files in one line of the log
 INVENTORIES = tuple(

@@ -16,6 +16,7 @@ from typing import Any
 
 from plumewatch import storage
 from plumewatch.errors import InputError, reading
+from plumewatch.models import FailedScene
 from plumewatch.rasters.reading import begins_as_page, read_raster
 
 PARTITIONS = ("area", "date")
@@ -54,6 +55,10 @@ class ScenePaths:
         """The bands (`data`), the scene classification (`scl`, `around`) or the cloud probability (`cloud`)."""
         suffix = "" if kind == "data" else f"_{kind}"
         return storage.join(self.folder, f"{self.scene_id}{suffix}.tif")
+
+    def failure(self, error: Exception, stage: str) -> FailedScene:
+        """Return how an error of the scene is recorded."""
+        return FailedScene.from_exception(error, scene_id=self.scene_id, stage=stage, area=self.area)
 
 
 def scene_paths(scenes_root: str, area: str, date: str, scene_id: str) -> ScenePaths:

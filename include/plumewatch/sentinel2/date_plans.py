@@ -70,8 +70,7 @@ class DatePlans:
         try:
             scene = read_scene(paths)
         except (PlumewatchError, OSError) as error:
-            name, area = paths.scene_id, paths.area
-            self.failures[key].append(FailedScene.from_exception(error, scene_id=name, stage=PIXELS_STAGE, area=area))
+            self.failures[key].append(paths.failure(error, PIXELS_STAGE))
             return None
         if not scene.has_methane_bands:
             log.info("%s: no B11 and B12, so no pixel table", paths.item)

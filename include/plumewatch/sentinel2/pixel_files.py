@@ -14,7 +14,7 @@ import shapely
 
 from plumewatch import storage
 from plumewatch.errors import PlumewatchError
-from plumewatch.models import FailedScene, Grid
+from plumewatch.models import Grid
 from plumewatch.sentinel2.clouds import PixelSettings
 from plumewatch.sentinel2.pixels import CellWindow, SceneCells, compute_coordinates, compute_pixel_rows
 from plumewatch.sentinel2.scene_windows import read_windows
@@ -63,8 +63,7 @@ def write_pixel_file(task: Mapping[str, Any]) -> dict[str, Any]:
         except Exception as error:  # what is odd in one scene must not take the others along
             if not isinstance(error, PlumewatchError | OSError):
                 log.exception("%s", scene.paths.item)
-            name, area = scene.paths.scene_id, task["area"]
-            failures.append(asdict(FailedScene.from_exception(error, scene_id=name, stage=PIXELS_STAGE, area=area)))
+            failures.append(asdict(scene.paths.failure(error, PIXELS_STAGE)))
     if failures:
         return {**answer, **dict.fromkeys(COUNTS, 0), "failures": json.dumps(failures)}
     tables = [

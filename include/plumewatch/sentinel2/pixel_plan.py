@@ -203,7 +203,7 @@ def _union(grids: Sequence[Grid]) -> Grid:
 def _misfit(scene: StoredScene, wanted: Grid) -> FailedScene:
     found = f"cells of {_text(scene.grid)}"
     error = InputError(scene.paths.raster("data"), found, f"{_text(wanted)}, as the other scenes of the day")
-    return FailedScene.from_exception(error, scene_id=scene.paths.scene_id, stage=PIXELS_STAGE, area=scene.paths.area)
+    return scene.paths.failure(error, PIXELS_STAGE)
 
 
 def _text(grid: Grid) -> str:

@@ -108,6 +108,16 @@ def build_item(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
     return item.to_dict(include_self_link=False, transform_hrefs=False)
 
 
+def grid_properties(grid: Grid) -> dict[str, Any]:
+    """Return what an item says of the grid that its rasters are on."""
+    return {
+        "gsd": grid.resolution_m,
+        "proj:epsg": grid.epsg,
+        "proj:shape": [grid.height, grid.width],
+        "proj:transform": list(grid.transform)[:6],
+    }
+
+
 def _is_used(prefix: str, properties: dict[str, Any]) -> bool:
     return prefix in ("eo", "file", "raster") or any(name.startswith(f"{prefix}:") for name in properties)
 
@@ -127,10 +137,7 @@ def _properties(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
         "platform": platform_of(source.id, stated),
         "constellation": "sentinel-2",
         "instruments": ["msi"],
-        "gsd": grid.resolution_m,
-        "proj:epsg": grid.epsg,
-        "proj:shape": [grid.height, grid.width],
-        "proj:transform": list(grid.transform)[:6],
+        **grid_properties(grid),
         "eo:cloud_cover": facts.cloud_cover_percent,
         "sat:relative_orbit": relative_orbit(stated),
         "view:sun_elevation": elevation,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from plumewatch import storage
 from plumewatch.areas import log_unreadable, read_areas
 from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.models import Area, FailedScene, Grid
-from plumewatch.rasters.scene_store import ScenePaths, list_scenes
+from plumewatch.rasters.scene_store import list_scenes
 from plumewatch.sentinel2.clouds import PixelSettings, pixel_settings
 from plumewatch.sentinel2.pixel_plan import plan_partition
 from plumewatch.sentinel2.pixels import CellWindow, SceneCells
@@ -74,7 +74,7 @@ def read_area_months(
             try:
                 scene = read_scene(paths)
             except (PlumewatchError, OSError) as error:
-                failures[paths.item] = _failure_of(error, paths, stage)
+                failures[paths.item] = paths.failure(error, stage)
             else:
                 by_area.setdefault(paths.area, []).append(scene)
     areas = _areas(areas_paths)
@@ -109,12 +109,15 @@ def read_scene_strip(
     except Exception as error:  # what is odd in one scene must not take the others along
         if not isinstance(error, PlumewatchError | OSError):
             log.exception("%s", scene.paths.item)
-        failures[scene.paths.item] = _failure_of(error, scene.paths, stage)
+        failures[scene.paths.item] = scene.paths.failure(error, stage)
         return None
 
 
-def _failure_of(error: Exception, paths: ScenePaths, stage: str) -> FailedScene:
-    return FailedScene.from_exception(error, scene_id=paths.scene_id, stage=stage, area=paths.area)
+def strips_of(window: CellWindow, most_cells: int) -> Iterator[CellWindow]:
+    """Yield whole rows of a window, so many that they have at most so many cells, one row at least."""
+    height = max(1, most_cells // window.width)
+    for row in range(0, window.height, height):
+        yield CellWindow(window.row + row, window.col, min(height, window.height - row), window.width)
 
 
 def _areas(paths: Sequence[str] | None) -> Mapping[str, Area]:

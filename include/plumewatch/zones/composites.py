@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pystac
 import shapely
 from numpy.typing import NDArray
@@ -16,21 +19,24 @@ from shapely.geometry import mapping
 
 from plumewatch import __version__, storage
 from plumewatch.errors import InputError
-from plumewatch.models import FailedScene, Grid
+from plumewatch.models import FailedScene
 from plumewatch.rasters.cog import cog_bytes
 from plumewatch.rasters.regrid import lonlat_bounds
 from plumewatch.rasters.scene_store import checksum
 from plumewatch.sentinel2.bands import QUANTIFICATION, eo_band
 from plumewatch.sentinel2.pixels import CellWindow, best_scene
 from plumewatch.sentinel2.reflectance import NODATA
-from plumewatch.sentinel2.scene_item import EXTENSIONS
+from plumewatch.sentinel2.scene_item import EXTENSIONS, grid_properties
 from plumewatch.sentinel2.stored_scene import StoredScene
 from plumewatch.statuses import COMPOSITE_STAGE
-from plumewatch.zones.area_months import AreaMonth, read_scene_strip
+from plumewatch.zones.area_months import AreaMonth, read_scene_strip, strips_of
 
-PARTITIONS = ("area", "month")
 MOST_VALUES = 1 << 26  # of all dates and bands at once: a quarter of a gigabyte, some of it twice
 MOST_DAYS = 31  # of a month, so a byte holds their number
+
+WRITTEN = pa.schema([(name, pa.string()) for name in ("area", "item", "failures")])
+"""What a worker says of an area: the item it wrote (null where no scene could be used), and a JSON list of failures."""
+WRITTEN_DDL = ", ".join(f"{name} string" for name in WRITTEN.names)
 
 Floats = NDArray[np.float32]
 
@@ -52,6 +58,17 @@ def compose(values: Floats) -> tuple[Floats, Floats, NDArray[np.uint8]]:
     with np.errstate(invalid="ignore"):
         mean = np.nansum(values, axis=0, dtype=np.float64) / np.where(n, n, np.nan)
     return mean.astype(np.float32), (low + high) / np.float32(2.0), n.astype(np.uint8)
+
+
+def write_composites(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Write those of the tasks in the first column of each batch (month, key and root as JSON): for a mapInArrow."""
+    for batch in batches:
+        for text in batch.column(0).to_pylist():
+            task = json.loads(text)
+            month = AreaMonth.from_dict(task["month"])
+            item, failures = write_composite(month, task["key"], task["root"])
+            failed = json.dumps([asdict(failure) for failure in failures])
+            yield pa.RecordBatch.from_pylist([{"area": month.area, "item": item, "failures": failed}], schema=WRITTEN)
 
 
 def write_composite(month: AreaMonth, key: str, root: str) -> tuple[str | None, list[FailedScene]]:
@@ -93,9 +110,7 @@ def _shared_bands(scenes: Sequence[StoredScene], failures: dict[str, FailedScene
             f"some of {', '.join(sorted(shared))}, as other scenes have",
         )
         error = InputError(scene.paths.raster("data"), found, allowed)
-        failures[scene.paths.item] = FailedScene.from_exception(
-            error, scene_id=scene.paths.scene_id, stage=COMPOSITE_STAGE, area=scene.paths.area
-        )
+        failures[scene.paths.item] = scene.paths.failure(error, COMPOSITE_STAGE)
     return shared
 
 
@@ -106,7 +121,8 @@ def _rasters(month: AreaMonth, bands: Collection[str], failures: dict[str, Faile
         kind: {band: np.zeros((grid.height, grid.width), np.uint16) for band in bands} for kind in ("median", "mean")
     }
     clear_count = np.zeros((grid.height, grid.width), np.uint8)
-    for strip in _strips(grid, len(bands) * min(MOST_DAYS, len(month.scenes))):
+    whole_window = CellWindow(0, 0, grid.height, grid.width)
+    for strip in strips_of(whole_window, MOST_VALUES // (len(bands) * min(MOST_DAYS, len(month.scenes)))):
         rows = np.s_[strip.row : strip.row + strip.height]
         values = _read_strip(month, strip, bands, failures)
         if len(failures) > n_failed or not len(values):
@@ -124,12 +140,6 @@ def _rasters(month: AreaMonth, bands: Collection[str], failures: dict[str, Faile
     }
     count_cog = cog_bytes({"clear_count": clear_count}, *of_grid, nodata=255, overview_resampling="NEAREST")
     return {**packed, "clear_count": count_cog}
-
-
-def _strips(grid: Grid, n_values: int) -> Iterator[CellWindow]:
-    height = max(1, min(grid.height, MOST_VALUES // (grid.width * n_values)))
-    for row in range(0, grid.height, height):
-        yield CellWindow(row, 0, min(height, grid.height - row), grid.width)
 
 
 def _read_strip(
@@ -169,10 +179,7 @@ def _item(
         start_datetime=first,
         end_datetime=last,
         properties={
-            "proj:epsg": grid.epsg,
-            "proj:shape": [grid.height, grid.width],
-            "proj:transform": list(grid.transform)[:6],
-            "gsd": grid.resolution_m,
+            **grid_properties(grid),
             "processing:software": {"plumewatch": __version__},
             "plumewatch:area": month.area,
             "plumewatch:inputs": sorted(inputs),

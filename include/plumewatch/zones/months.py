@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -18,7 +17,7 @@ from plumewatch.sentinel2.pixels import CellWindow, SceneCells, best_scene
 from plumewatch.sentinel2.stored_scene import StoredScene
 from plumewatch.statuses import STATISTICS_STAGE
 from plumewatch.zonal_names import bands_of
-from plumewatch.zones.area_months import AreaMonth, read_scene_strip
+from plumewatch.zones.area_months import AreaMonth, read_scene_strip, strips_of
 from plumewatch.zones.cells import ZoneCells, find_zone_cells
 from plumewatch.zones.indices import compute_index, constants_with
 from plumewatch.zones.statistics import compute_statistics
@@ -37,8 +36,6 @@ COUNTED = pa.schema(
 """What a worker says: numbers of zone, scene, index and statistic instead of their names; or failed scenes as JSON."""
 COUNTED_DDL = ", ".join(f"{f.name} {DDL_NAMES[f.type]}" for f in COUNTED)
 STRIP_CELLS = 1 << 22  # read at once: some 100 MB with classes and masks
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -154,14 +151,12 @@ def _read_date(
 
 
 def _strips(window: CellWindow, cells: ZoneCells) -> Iterator[tuple[CellWindow, NDArray[np.intp]]]:
-    """Yield pieces of a window of some millions of cells, each with which of the zones' cells are in it."""
-    height = max(1, STRIP_CELLS // window.width)
-    for row in range(0, window.height, height):
-        rows = min(height, window.height - row)
-        first, end = row * window.width, (row + rows) * window.width
-        here = np.flatnonzero((cells.cell >= first) & (cells.cell < end))
+    """Yield the strips of a window that have cells of the zones, each with which of these are in it."""
+    for strip in strips_of(window, STRIP_CELLS):
+        first = (strip.row - window.row) * window.width
+        here = np.flatnonzero((cells.cell >= first) & (cells.cell < first + strip.height * strip.width))
         if len(here):
-            yield CellWindow(window.row + row, window.col, rows, window.width), here
+            yield strip, here
 
 
 def _rows(task: ZoneTask, name: int, scene: int, cells: ZoneCells, seen: Sequence[_Seen]) -> pa.Table:

@@ -26,10 +26,10 @@ def lonlat_shapes(zones: Sequence[Zone], crs: CRS) -> list[Any]:
     A side of more than half a turn runs over 180 degrees instead, but one of a whole turn around the globe.
     """
     found = []
-    for zone, shape in zip(zones, shapes_in(zones, crs, WGS84), strict=True):
+    for zone, shape in zip(zones, shapes_in([zone.shape for zone in zones], crs, WGS84), strict=True):
         west, _, east, _ = shape.bounds
         if crs.is_projected and east - west > HALF_TURN_DEG:  # by small steps it is told on which side it is
-            [shape] = shapes_in([Zone(zone.zone_id, _by_small_steps(zone.shape))], crs, WGS84)
+            [shape] = shapes_in([_by_small_steps(zone.shape)], crs, WGS84)
         found.append(_within_180(shape))
     return found
 
@@ -41,12 +41,12 @@ def shapes_on(grid: Grid, zones: Sequence[Zone], crs: CRS, outlines: Sequence[An
     `outlines` in degrees.
     """
     system = CRS.from_epsg(grid.epsg)
-    shapes = shapes_in(zones, crs, system)
+    shapes = shapes_in([zone.shape for zone in zones], crs, system)
+    boxes = shapely.get_parts(outline_of(grid).buffer(AROUND_GRID_DEG))
+    around = shapely.union_all(shapely.envelope(boxes))
     for i, outline in enumerate(outlines):
         if not np.isfinite(shapes[i].bounds).all() or _width_deg(outline) > WIDE_DEG:
-            boxes = shapely.get_parts(outline_of(grid).buffer(AROUND_GRID_DEG))
-            near = shapely.intersection(outline, shapely.union_all(shapely.envelope(boxes)))
-            [shapes[i]] = shapes_in([Zone(zones[i].zone_id, near)], WGS84, system)
+            [shapes[i]] = shapes_in([shapely.intersection(outline, around)], WGS84, system)
         if not shapes[i].is_valid:  # straight sides are others in another system: a hole may touch what it was beside
             shapes[i] = shapely.make_valid(shapes[i], method="structure", keep_collapsed=False)
     return shapes
@@ -55,16 +55,16 @@ def shapes_on(grid: Grid, zones: Sequence[Zone], crs: CRS, outlines: Sequence[An
 def outline_of(grid: Grid) -> Any:
     """Return the outline of a grid in degrees, in two pieces over 180 degrees."""
     box = shapely.segmentize(shapely.box(*grid.bounds), max(grid.width, grid.height) * grid.resolution_m / PIECES)
-    [outline] = shapes_in([Zone("", box)], CRS.from_epsg(grid.epsg), WGS84)
+    [outline] = shapes_in([box], CRS.from_epsg(grid.epsg), WGS84)
     west, _, east, _ = outline.bounds
     return split_at_180(outline) if east - west > HALF_TURN_DEG else outline
 
 
-def shapes_in(zones: Sequence[Zone], crs: CRS, wanted: CRS) -> list[Any]:
-    """Return the shapes (shapely) of zones of system `crs` in another one, corner by corner."""
+def shapes_in(shapes: Sequence[Any], crs: CRS, wanted: CRS) -> list[Any]:
+    """Return shapes (shapely) of system `crs` in another one, corner by corner."""
     import geopandas
 
-    return list(geopandas.GeoSeries([zone.shape for zone in zones], crs=crs).to_crs(wanted))
+    return list(geopandas.GeoSeries(shapes, crs=crs).to_crs(wanted))
 
 
 def _by_small_steps(shape: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,8 +15,6 @@ from plumewatch.zones.area_months import AreaMonth
 from plumewatch.zones.months import ZoneTask
 
 WAVE_CELLS = 200_000_000  # of all dates and indices: half a minute of two cores, after which is published
-
-log = logging.getLogger(__name__)
 
 
 @dataclass

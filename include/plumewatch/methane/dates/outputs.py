@@ -24,6 +24,9 @@ from plumewatch.models import FailedScene
 from plumewatch.statuses import ACCEPTED
 from plumewatch.tables import ANOMALIES, PLUMES
 
+NOTHING_WRITTEN: Mapping[str, Any] = {"rows_written": None, "outcomes": [], "counts": "{}"}
+"""What is said of a date of which nothing is written, or not yet."""
+
 
 def publish_results(
     task: AreaDates,
@@ -32,9 +35,9 @@ def publish_results(
     lost: Sequence[Mapping[str, Any]],
     inputs: Collection[str],
     failures: list[FailedScene],
-) -> dict[str, Any]:
+) -> Mapping[str, Any]:
     """Write all that is kept of a date if any of its passes could be searched, and return what is said of it."""
-    told: dict[str, Any] = {"rows_written": None, "outcomes": [], "counts": "{}"}
+    told = NOTHING_WRITTEN
     if results or not lost:
         with noted(failures, task.area, day, f"method={task.method}"):
             rows = publish_date(task, day, results, lost, inputs, failures)

@@ -121,7 +121,7 @@ def publish_found(rows: Iterable[bytes]) -> dict[str, Any]:
             results.append(_result_of(one, [window.found for window in by_pass[number] if window.found]))
     said = publish_results(date.task, date.day, results, lost, date.inputs, failures)
     failed = json.dumps([asdict(failure) for failure in failures])
-    return said | {"area": date.task.area, "date": date.day, "failures": failed}
+    return {**said, "area": date.task.area, "date": date.day, "failures": failed}
 
 
 def _result_of(one: LargePass, windows: Sequence[WindowFound]) -> PassResult:

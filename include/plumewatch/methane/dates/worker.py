@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from plumewatch.gases import ISOLATION_FOREST, MULTI_PASS
 from plumewatch.methane.dates.large_dates import LargeDate, plan_large_date
-from plumewatch.methane.dates.outputs import publish_results
+from plumewatch.methane.dates.outputs import NOTHING_WRITTEN, publish_results
 from plumewatch.methane.dates.stored_passes import StoredDay, StoredPasses, on_window
 from plumewatch.methane.dates.task import AreaDates
 from plumewatch.methane.dates.window_tasks import publish_found, windows_of
@@ -72,7 +72,7 @@ def detect_area_dates(task: AreaDates, wind: KeptFiles | None = None) -> list[di
 def _detect_date(task: AreaDates, day: str, passes: StoredPasses, wind: KeptFiles | None) -> dict[str, Any]:
     work = Work(task, day, passes, wind)
     rows_read, n_dates_read = passes.rows_read, len(passes.dates_read)
-    report: dict[str, Any] = {"rows_written": None, "outcomes": [], "counts": "{}", "large": None}
+    report: dict[str, Any] = {**NOTHING_WRITTEN, "large": None}
     with work.noting(day):
         passes.start(day)
         if task.method != ISOLATION_FOREST and passes.is_large(day):
@@ -89,11 +89,10 @@ def _detect_date(task: AreaDates, day: str, passes: StoredPasses, wind: KeptFile
     }
 
 
-def _report_large(date: LargeDate) -> dict[str, Any]:
+def _report_large(date: LargeDate) -> Mapping[str, Any]:
     """Return what is said of a large date; one of which nothing is searched is published at once."""
     if windows := windows_of(date):
-        told: dict[str, Any] = {"rows_written": None, "outcomes": [], "counts": "{}"}
-        return told | {"large": pickle.dumps(date), "n_windows": len(windows)}
+        return {**NOTHING_WRITTEN, "large": pickle.dumps(date), "n_windows": len(windows)}
     results = [one for one in date.passes if isinstance(one, PassResult)]
     return publish_results(date.task, date.day, results, date.lost, date.inputs, date.failures)
 

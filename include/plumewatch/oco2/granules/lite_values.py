@@ -5,7 +5,6 @@ Unit, packing, type and missing values are read; what `reference/oco2_lite_varia
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +39,6 @@ TOLD_BY = {
 }  # fmt: skip
 """Attributes that are read."""
 
-log = logging.getLogger(__name__)
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
