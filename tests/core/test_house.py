@@ -20,7 +20,7 @@ MAX_MODULES = 26  # of one level of a folder of the library, its __init__ includ
 ROOMS = (
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "table", "tables", "gases", "reference",
     "sun", "orbits", "limit_check", "zonal_names", "meanwhile", "progress", "netcdf", "storage", "settings",
-    "slow_answers", "http", "failures", "missing_settings", "hand_offs", "observations", "jobs",
+    "slow_answers", "http", "at_hand", "__main__", "failures", "missing_settings", "hand_offs", "observations", "jobs",
     "area_files", "area_names", "area_geometry", "areas", "spark_runtime", "spark_session", "rasters", "catalogues",
     "wind",
     "inventory.rows", "inventory", "pages", "sentinel2", "sentinel2.completeness", "zones",
