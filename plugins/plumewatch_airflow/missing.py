@@ -9,7 +9,8 @@ from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch.missing_settings import forget_told, note_told, was_told
 
-from plumewatch_airflow.alerts import AlertNotifier, Notice
+from plumewatch_airflow.alerts import Notice
+from plumewatch_airflow.channels import AlertNotifier
 from plumewatch_airflow.connections import load_settings
 
 log = logging.getLogger("plumewatch.missing")
