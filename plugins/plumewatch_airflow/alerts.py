@@ -114,6 +114,11 @@ class Digest(_Told):
         return lines + [f"- task {task}: see its log" for task in self.failed_tasks if task not in told]
 
 
+def run_link(ti: Any) -> str:
+    """Return where the run of a task is seen in Airflow's UI."""
+    return str(ti.log_url).partition("/tasks/")[0]
+
+
 def _cause(failure: dict[str, Any]) -> tuple[Any, ...]:
     same = ("stage", "error_class", "http_status", "is_retryable")
     return *(failure.get(name) for name in same), _unnamed(failure)

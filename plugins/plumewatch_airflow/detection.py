@@ -20,6 +20,7 @@ from plumewatch_airflow.assets import partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.emr import spark_task
 from plumewatch_airflow.missing import skip_without
+from plumewatch_airflow.news import tell_news
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import summarised
 
@@ -53,7 +54,7 @@ def match_sources(gas_name: str) -> None:
 
 @task(trigger_rule="none_failed")
 def write_observations_and_map(gas_name: str) -> None:
-    """Write the observations that the detection left in its manifests, and draw the map of the key."""
+    """Write the observations that the detection left in its manifests, draw the key's map, and tell what is news."""
     gas, settings = GASES[gas_name], load_settings()
     key = partition_key(get_current_context(), gas.key_format)
     with summarised() as summary:
@@ -62,6 +63,8 @@ def write_observations_and_map(gas_name: str) -> None:
         summary.read = len(detections)
         summary.written = write_detection_observations(settings.storage_root, gas.name, key, detections)
         [summary.path] = draw_maps(gas, [key])
+        if n_news := tell_news(gas, key, summary.path):
+            summary.notes.append(f"{n_news} {gas.noun}s are news")
 
 
 def draw_maps(gas: Gas, keys: Iterable[str]) -> list[str]:

@@ -22,7 +22,7 @@ from plumewatch.keys import DAY
 from plumewatch.models import FailedScene
 from plumewatch.observations import note_waiting, waiting_scenes
 
-from plumewatch_airflow.alerts import Digest
+from plumewatch_airflow.alerts import Digest, run_link
 from plumewatch_airflow.assets import keys_between, partition_key, recorded_under
 from plumewatch_airflow.channels import AlertNotifier
 from plumewatch_airflow.connections import load_settings
