@@ -27,7 +27,7 @@ ROOMS = (
     "inventory.rows", "inventory", "pages", "news", "sentinel2", "sentinel2.completeness", "zones",
     "methane", "methane.blocks", "methane.details", "methane.dates", "methane.cases", "methane.evaluation",
     "oco2", "oco2.archive", "oco2.granules", "oco2.orbits", "oco2.evaluation",
-    "matching", "maps", "simulation",
+    "matching", "evidence", "maps", "simulation",
 )  # fmt: skip
 FLOOR = set(ROOMS[: ROOMS.index("storage")])
 PURE = {
@@ -38,6 +38,7 @@ PURE = {
 }  # fmt: skip
 # Pure modules of rooms that read or write.
 PURE_MODULES = {
+    "evidence.candidates", "evidence.passes", "evidence.posterior", "evidence.rule", "evidence.sights",
     "methane.cases.page", "methane.cases.published", "methane.dates.plan", "methane.dates.task",
     "methane.details.enhancement_raster", "methane.details.facts", "methane.details.figure_png",
     "methane.details.picture_window", "methane.details.pictures", "maps.content",
@@ -70,7 +71,7 @@ REACHES_OUT = {
 MAY_READ_ENVIRONMENT = {"settings", "spark_session", "spark_runtime", "simulation.serve"}
 PLUGIN_KNOWS = {
     "settings", "keys", "tables", "gases", "statuses", "storage", "errors", "models", "failures", "observations",
-    "reviews", "jobs", "maps", "hand_offs", "news", "silence", "told", "area_names", "areas", "http",
+    "reviews", "evidence", "jobs", "maps", "hand_offs", "news", "silence", "told", "area_names", "areas", "http",
     "missing_settings", "zonal_names", "progress",
 }  # fmt: skip
 SHARED_TASKS = {"ingest"}  # of the plugin: tasks of several DAGs, which import science inside as DAG files do
