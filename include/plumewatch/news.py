@@ -92,11 +92,22 @@ def find_news(
             folder = storage.partition_path(
                 storage.join(storage_root, gas.details), {name: row[name] for name in gas.table.partitions}
             )
-            ends = (row[f"{gas.emission_column}_{end}"] for end in ("low", "high"))
-            place = (row["longitude"], row["latitude"], at)
-            source = (match.get("name"), match.get("probability"))
-            picture = storage.join(folder, f"{detection_id}.png")
-            found.append(News(detection_id, *place, rate, *ends, row["probability"], *source, why, picture))
+            found.append(
+                News(
+                    detection_id,
+                    row["longitude"],
+                    row["latitude"],
+                    at,
+                    rate,
+                    row[f"{gas.emission_column}_low"],
+                    row[f"{gas.emission_column}_high"],
+                    row["probability"],
+                    match.get("name"),
+                    match.get("probability"),
+                    why,
+                    storage.join(folder, f"{detection_id}.png"),
+                )
+            )
     return sorted(found, key=lambda news: (-(news.emission or 0.0), news.detection_id))
 
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from plumewatch import storage
 from plumewatch.gases import CH4, CO2, DETECTION, Gas
@@ -98,13 +99,12 @@ def _stuck(root: str, waiting_runs: Callable[[str], int]) -> dict[str, str]:
     """DAGs whose runs wait as they did when this was last asked, at least a day ago: backfills that are stuck."""
     before, now = read_told(root, "waiting_runs"), datetime.now(UTC)
     counts = {dag_id: waiting_runs(dag_id) for dag_id in (*INGESTS.values(), *DETECTION.values())}
-    stuck, noted = {}, {}
+    stuck, noted = dict[str, str](), dict[str, Any]()
     for dag_id, n in counts.items():
         was = before.get(dag_id, {})
-        is_as_it_was = n > 0 and was.get("n") == n
-        noted[dag_id] = {"n": n, "since": was["since"] if is_as_it_was else now.isoformat(timespec="seconds")}
-        since = datetime.fromisoformat(noted[dag_id]["since"])
-        if is_as_it_was and now - since >= STUCK_AFTER:
+        since = datetime.fromisoformat(was["since"]) if was.get("n") == n else now
+        noted[dag_id] = {"n": n, "since": since.isoformat(timespec="seconds")}
+        if n > 0 and now - since >= STUCK_AFTER:
             stuck[f"runs of {dag_id}"] = f"{n} wait, as many as on {since:%Y-%m-%d %H:%M} UTC"
     note_told(root, "waiting_runs", told=noted)
     return stuck
