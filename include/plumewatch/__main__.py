@@ -5,6 +5,7 @@
     python -m plumewatch get maps --match '*.html' --to here
     python -m plumewatch put dunes.geojson coast.geojson --to areas
     python -m plumewatch describe [TABLE]         what each table holds, or which columns one has
+    python -m plumewatch clean --before 2024-01-01 scenes pixels [--yes]   and what writers left that died
     python -m plumewatch preview plumes method=multi_pass area=korpezhe --columns plume_id,emission_kg_h
 
 The storage root is that of PLUMEWATCH_STORAGE_ROOT, unless --root says another.
@@ -13,14 +14,15 @@ The storage root is that of PLUMEWATCH_STORAGE_ROOT, unless --root says another.
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pandas as pd
 
 from plumewatch import progress, storage
+from plumewatch.at_hand.cleaning import LARGE, find_left, find_old, remove_old
 from plumewatch.at_hand.described import describe_storage, find_table, preview_rows
 from plumewatch.at_hand.listing import list_stored, place, web_address
 from plumewatch.at_hand.transfer import Transferred, get_files, put_files
@@ -35,8 +37,6 @@ STEP = 1000.0  # from one to the next
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments ask for; 0, or 1 where nothing could be done, 3 where some files couldn't be brought."""
     asked = _parser().parse_args(arguments)
-    progress.shown()
-    logging.getLogger("plumewatch").setLevel(logging.INFO if asked.command == "get" else logging.ERROR)
     try:
         export_aws_settings()
         root = storage.absolute(storage.stated_path(asked.root)) if asked.root else Settings.load().storage_root
@@ -99,6 +99,26 @@ def _describe(asked: argparse.Namespace, root: str) -> int:
     return SOME_FAILED if flaws else DONE
 
 
+def _clean(asked: argparse.Namespace, root: str) -> int:
+    today = datetime.now(UTC).date()
+    old = find_old(root, asked.folders, asked.before, today) if asked.before else []
+    left = find_left(root)
+    for name in dict.fromkeys(folder.table for folder in old):
+        of_name = [folder for folder in old if folder.table == name]
+        size = sum(file.n_bytes for folder in of_name for file in folder.files)
+        first, last = (folder.path.rsplit("=", 1)[-1] for folder in (of_name[0], of_name[-1]))
+        print(f"{name}: {len(of_name)} days or months, {_size(size)}, {min(first, last)} to {max(first, last)}")
+    print(f"left by writers that died: {len(left)} files")
+    if not asked.yes:
+        print("Nothing was removed; --yes removes it.")
+        return DONE
+    remove_old(root, old)
+    for path in left:
+        storage.delete(path)
+    print("Removed.")
+    return DONE
+
+
 def _preview(asked: argparse.Namespace, root: str) -> int:
     table = find_table(asked.table)
     columns = asked.columns.split(",") if asked.columns else None
@@ -131,6 +151,13 @@ def _partition(text: str) -> tuple[str, str]:
     if not separator:
         raise argparse.ArgumentTypeError(f"{text!r}; allowed: column=value, such as method=multi_pass")
     return name, value
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: a day, YYYY-MM-DD") from error
 
 
 def _count(text: str) -> int:
@@ -172,6 +199,12 @@ def _parser() -> argparse.ArgumentParser:
     describe.add_argument("table", nargs="?")
     describe.set_defaults(do=_describe)
 
+    clean = commands.add_parser("clean", help="what may go: days of long ago, and what dead writers left")
+    clean.add_argument("folders", nargs="*", metavar="FOLDER", help=f"of {', '.join(LARGE)}; default: all of them")
+    clean.add_argument("--before", type=_day, help="days and months that ended before YYYY-MM-DD; without it none")
+    clean.add_argument("--yes", action="store_true", help="remove; without it is said what would be")
+    clean.set_defaults(do=_clean)
+
     preview = commands.add_parser("preview", help="the first rows of a table")
     preview.add_argument("table")
     preview.add_argument("partition", nargs="*", type=_partition, help="column=value of its folders")
@@ -183,4 +216,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    progress.shown()
     sys.exit(main())

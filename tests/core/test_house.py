@@ -20,14 +20,14 @@ MAX_MODULES = 26  # of one level of a folder of the library, its __init__ includ
 ROOMS = (
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "table", "tables", "gases", "reference",
     "sun", "orbits", "limit_check", "zonal_names", "meanwhile", "progress", "netcdf", "storage", "settings",
-    "slow_answers", "http", "at_hand", "__main__", "failures", "missing_settings", "hand_offs", "observations",
+    "slow_answers", "http", "failures", "missing_settings", "hand_offs", "observations",
     "reviews", "told", "silence", "jobs",
     "area_files", "area_names", "area_geometry", "areas", "spark_runtime", "spark_session", "rasters", "catalogues",
     "wind",
-    "inventory.rows", "inventory", "pages", "news", "sentinel2", "sentinel2.completeness", "zones",
+    "inventory.rows", "inventory", "pages", "news", "sentinel2", "sentinel2.completeness", "at_hand", "zones",
     "methane", "methane.blocks", "methane.details", "methane.dates", "methane.cases", "methane.evaluation",
     "oco2", "oco2.archive", "oco2.granules", "oco2.orbits", "oco2.evaluation",
-    "matching", "evidence", "maps", "simulation",
+    "matching", "evidence", "maps", "simulation", "__main__",
 )  # fmt: skip
 FLOOR = set(ROOMS[: ROOMS.index("storage")])
 PURE = {
