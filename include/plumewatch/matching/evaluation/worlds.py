@@ -203,3 +203,33 @@ def near_pairs(detections: Detections, plants: Plants, within_km: float) -> tupl
     sizes = np.array([len(one) for one in found])
     plant = np.concatenate([np.asarray(one, dtype=np.intp) for one in found]) if sizes.sum() else np.zeros(0, np.intp)
     return np.repeat(np.arange(len(found)), sizes), plant
+
+
+JUDGED = World("a judged world")
+STRANGER = World(
+    "a stranger one (chance falls with 40 km, odd rates, a quarter without, lists three years old)",
+    hour_error=0.6,
+    rate_error=0.5,
+    rate_tail=0.1,
+    no_rate_share=0.25,
+    width_error=0.6,
+    listed_error=0.4,
+    stability_m=104.0,
+    wind_median_m_s=4.0,
+    longest_km=95.0,
+    decay_km=40.0,
+)
+
+
+def made_up_plants(seed: int, n: int = 3_000) -> Plants:
+    """Return plants of a made-up list: half in clusters of 2 to 12 within 40 km, half alone."""
+    rng = np.random.default_rng(seed)
+    alone = n // 2
+    lon, lat = rng.uniform(-180, 180, alone), np.degrees(np.arcsin(rng.uniform(-0.8, 0.85, alone)))
+    sizes = rng.integers(2, 13, n)
+    centre = np.repeat(np.arange(len(sizes)), sizes)[: n - alone]
+    clon, clat = rng.uniform(-180, 180, n), np.degrees(np.arcsin(rng.uniform(-0.8, 0.85, n)))
+    away, bearing = 40.0 * np.sqrt(rng.uniform(size=len(centre))), rng.uniform(0, 360, len(centre))
+    in_clusters = destination(clon[centre], clat[centre], bearing, away)
+    kt_h = np.exp(rng.normal(np.log(0.3), 1.2, n))
+    return Plants(np.append(lon, in_clusters[0]), np.append(lat, in_clusters[1]), np.minimum(kt_h, 5.0))
