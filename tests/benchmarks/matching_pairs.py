@@ -1,7 +1,7 @@
 """Pairs of detections and sources at most 50 km apart, as the job's workers find them, against other ways to them.
 
-Slices of detections lie in files, as the job writes them; the workers find the pairs of each, and hand back how many and
-a sum that tells whether they are the right ones.
+Slices of detections lie in files, as the job writes them; the workers find the pairs of each, and hand back how many
+and a sum that tells whether they are the right ones.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _by_workers(spark: SparkSession, matcher: PeriodMatcher, files: list[str]) -
         import pyarrow.parquet
 
         for batch in batches:
-            for number, path in json.loads(batch.column(0)[0].as_py()):
+            for number, path in (one for text in batch.column(0).to_pylist() for one in json.loads(text)):
                 seen = pyarrow.parquet.read_table(io.BytesIO(storage.read_bytes(path)))
                 near = matcher.pairs(seen)
                 total = int(((near.detection + number * SLICE) * 7919 + near.source).astype(numpy.int64).sum())
@@ -122,7 +122,8 @@ def _by_workers(spark: SparkSession, matcher: PeriodMatcher, files: list[str]) -
 
     half = -(-len(files) // 2)
     tasks = [json.dumps([[n, file] for n, file in list(enumerate(files))[at : at + half]]) for at in (0, half)]
-    frame = spark.createDataFrame([(task,) for task in tasks], "task string").repartition(2)
+    frame = spark.createDataFrame(list(enumerate(tasks)), "position int, task string")
+    frame = frame.repartitionByRange(2, "position").select("task")
     rows = frame.mapInArrow(find, "n long, total long").toArrow()
     return pc.sum(rows["n"]).as_py(), pc.sum(rows["total"]).as_py()
 

@@ -5,37 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+from detections_and_sources import KT_H, at, detection, pairs
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plumewatch.geodesy import destination
 from plumewatch.matching.candidates import PAIRS
 from plumewatch.matching.detections import DETECTIONS, detections_of_peaks, detections_of_plumes, with_wind
 from plumewatch.matching.match import match_detections
 from plumewatch.matching.rule import matching_rule
 from plumewatch.tables import MATCHES, PEAKS, PLUMES
 
-KT_H = 8760.0 * 1000.0  # tonnes a year that are 1 kt/h
 NUMBERS = ["probability", "distance_km", "along_wind_km", "across_wind_km", "expected_emission", "ratio"]
-
-
-def detection(
-    lon=10.0, lat=50.0, u=5.0, v=0.0, rate=1.0, low=None, high=None, name="d", probability=None, **more
-) -> pa.Table:
-    values = [name, lon, lat, u, v, rate, rate and (low or rate * 0.8), rate and (high or rate * 1.2), probability]
-    row = dict.fromkeys(DETECTIONS.names) | dict(zip(DETECTIONS.names[:9], values, strict=True)) | more
-    return pa.Table.from_pylist([row], schema=DETECTIONS)
-
-
-def pairs(*sources: tuple, name="d") -> pa.Table:
-    """Sources as (id, longitude, latitude, tonnes a year)."""
-    columns = list(zip(*sources, strict=True)) if sources else [[], [], [], []]
-    values = [[name] * len(sources), columns[0], ["combined"] * len(sources), *columns[1:]]
-    return pa.table({n: list(x) for n, x in zip(PAIRS.names, values, strict=True)}, schema=PAIRS)
-
-
-def at(distance_km: float, bearing_deg: float, lon=10.0, lat=50.0) -> tuple[float, float]:
-    to = destination(lon, lat, bearing_deg, distance_km)
-    return float(to[0]), float(to[1])
 
 
 def matches(seen: pa.Table, near: pa.Table, gas="co2") -> list[dict]:

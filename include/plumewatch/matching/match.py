@@ -56,11 +56,11 @@ def match_detections(detections: pa.Table, pairs: pa.Table, gas: str) -> pa.Tabl
     The status says what came of the detection: unknown_source where no listed source is more probable than that none
     is, grid cells counted with the latter; inconsistent_rate where the interval of its rate misses the expected rate by
     more than the stated factor either way; ambiguous where no source has more than half of the probability, or the
-    first has no clear lead; else confirmed. Sources that lie as well as the first one emit into the same peak, so the
-    expected rate counts them too. A detection without rate is judged by place alone.
+    first has no clear lead; else confirmed. Sources that lie as well as the first one may emit into the same peak: what
+    is expected reaches from the first alone to all of them. A detection without rate is judged by place alone.
 
     A plant of 1 kt/h on the axis 20 km upwind in 5 m/s, alone, with a rate of 1 kt/h: place 0.056 x 0.67 per km, rate
-    0.66, so 0.025, against 4e-5 x 0.39 x 43 = 0.0007 of what isn't listed: probability 0.97.
+    0.66, so 0.025, against 4e-5 x 0.37 x 35 = 0.0005 of what isn't listed: probability 0.98.
     """
     detections = detections.sort_by("detection_id")
     ids = detections["detection_id"].to_numpy(zero_copy_only=False).astype(str)
@@ -171,8 +171,9 @@ def _statuses(
         np.where(np.isfinite(end), end, floats(detections["emission"]))
         for end in (floats(detections["emission_low"]), floats(detections["emission_high"]))
     )
-    factor = rule.position.rate_factor
-    is_off = (low > rate * factor) | (high < rate / factor)  # False where the rate is NaN
+    factor, alone = rule.position.rate_factor, np.full(n, np.nan)
+    alone[owner[first]] = expected[first]
+    is_off = (low > rate * factor) | (high < alone / factor)  # False where a rate is NaN
     return np.select(
         [best < none, is_off, is_unsure],
         [UNKNOWN_SOURCE, INCONSISTENT_RATE, AMBIGUOUS],

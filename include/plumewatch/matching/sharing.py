@@ -21,7 +21,7 @@ from plumewatch.matching.weights import Weights
 Floats = NDArray[np.float64]
 
 EXPECTED_ERROR = 0.5  # relative, of what one hour's emission is expected to be
-PROFILE_ERROR = 0.1  # of the peak's profile, a share of its top
+PROFILE_ERROR = 0.3  # of the peak's profile, a share of its top
 PROFILE_SIGMAS = np.linspace(-2.5, 2.5, 11)
 TURNS = np.array([-1.5, -0.75, 0.0, 0.75, 1.5])  # standard deviations of the wind's direction
 USUAL_SIGMA_KM = 5.0  # of a peak whose width isn't known
@@ -65,6 +65,7 @@ def _shares_of(rule: PeakRule, found: Weights, pair: NDArray[np.intp], rate: flo
     angle = np.arctan2(found.at.across_km[pair], found.at.along_km[pair])
     turn = np.hypot(np.radians(rule.direction_sigma_deg), rule.wind_component_sigma_m_s / speed[0])
     spread = np.hypot(rule.plume_km(distance), np.hypot(rule.seen_width_km, found.at.width_km[pair] / 4.0))
+    spread = np.maximum(spread, width_km / 2.0)  # what the wind's gusts have made of one plume, it makes of all
     at = PROFILE_SIGMAS * width_km
     profile = np.exp(-0.5 * PROFILE_SIGMAS**2)
     expected = found.expected[pair] / rate

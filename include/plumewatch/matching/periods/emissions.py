@@ -65,7 +65,12 @@ class EmissionReader:
             own, *further = (_plume_source(listed, place_of[r["source_id"]]) for r in (first, *(r for _, r in others)))
             u, v = seen[id_]["wind_u_m_s"], seen[id_]["wind_v_m_s"]
             wind = None if u is None or v is None else (u, v)
-            found = estimate_source_emission(soundings, own, further, wind=wind)
+            try:
+                found = estimate_source_emission(soundings, own, further, wind=wind)
+            except Exception as error:  # what is odd in one orbit must not take the others along
+                log.exception("%s", id_)
+                on_failure(FailedScene.from_exception(error, scene_id=id_, stage=MATCHING_STAGE))
+                continue
             if found.status in (RATED, NO_ENHANCEMENT):
                 for end, column in values.items():
                     column[at] = getattr(found, f"emission_kt_h{end}")
