@@ -14,6 +14,7 @@ from plumewatch.hand_offs import waiting_keys
 from plumewatch.maps.content import MapRows, map_content
 from plumewatch.maps.map_page import render_map
 from plumewatch.models import Area
+from plumewatch.reviews import heeded, read_reviews
 from plumewatch.statuses import ACCEPTED
 from plumewatch.tables import COMBINED, MATCHES, OBSERVATIONS, SOURCES
 
@@ -30,6 +31,7 @@ def write_map(gas: Gas, key: str, storage_root: str, areas: Sequence[Area] = ())
     detections = storage.read_table(
         gas.table, storage.join(storage_root, gas.table.name), where={"method": gas.method, gas.key_column: key}
     )
+    detections = heeded(gas, detections, read_reviews(storage_root, gas.name))
     matches = storage.join(storage_root, MATCHES.name)
     rows = MapRows(
         detections=detections,
