@@ -75,7 +75,7 @@ def test_hostile_tables_go_through_and_what_is_odd_is_named(job, world, spark) -
         source("endless", 9.8, 50.0, float("inf")),
         source("sigma", 9.4, 50.0, 1e6) | {"emission_t_y_sigma": -1.0, "kind": None},
         source("over180", 179.8, 0.0, 2e7),
-        source("pole", 77.0, 89.9, 2e7),
+        source("pole", -90.0, 89.9, 2e7),
         source("nowhere", 9.8, 95.0, 2e7),
         source("p10.0", 9.7, 50.0, 2e7),
     ]
@@ -105,7 +105,7 @@ def test_rates_of_the_hour_where_the_profiles_of_coco2_are(job, world, spark, tm
     world.write(SOURCES, {"inventory": "combined"}, [source(name, 9.7, 50.0, 2e7)])
     lists = {
         "coco2_ps_catalogue_v1.csv": "ID,ISO3,fuel,longitude,latitude,co2_emis_ty"
-        ",ID_MonthFact,ID_WeekFact,ID_HourFact\n1,DEU,coal,9.7,50.0,20000000,M,W,H\n",
+        ",ID_MonthFact,ID_WeekFact,ID_HourFact\nCoCO2_1,DEU,coal,9.7,50.0,20000000,M,W,H\n",
         "coco2_ps_monthly_profiles_v1.csv": "ID_MonthFact,Jan,Feb,Mar,Apr,May,Jun,Jul,Aug,Sep,Oct,Nov,Dec\nM"
         + ",1" * 7 + ",0.5" + ",1.125" * 4 + "\n",
         "coco2_ps_weekly_profiles_v1.csv": "ID_WeekFact,Monday,Tuesday,Wednesday,Thursday,Friday,Saturday,Sunday\nW"
