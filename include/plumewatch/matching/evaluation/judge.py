@@ -195,5 +195,5 @@ def score_lines(scores: Sequence[tuple[str, Score]]) -> list[str]:
     return lines
 
 
-def _mean(values: NDArray[np.generic]) -> float:
+def _mean(values: NDArray[np.bool_ | np.float64 | np.int_]) -> float:
     return float(np.mean(values)) if len(values) else float("nan")

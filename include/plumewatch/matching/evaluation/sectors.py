@@ -102,6 +102,8 @@ def _draw_peak(axis: Any, peak: Mapping[str, Any]) -> None:
     scale = np.array([111.2 * np.cos(np.radians(lat)), 111.2])
     sector = upwind_sector(lon, lat, u, v)
     for polygon, color in ((peak["polygon"], "0.6"), (sector, "tab:green")):
+        if polygon is None:
+            continue
         x, y = ((np.asarray(polygon.exterior.coords) - [lon, lat]) * scale).T
         axis.fill(x, y, color=color, alpha=0.5)
     axis.plot(0, 0, "k.")
