@@ -244,12 +244,13 @@ MATCHES = Table(
             "detection_id": S, "source_id": S, "inventory": S, "rank": I2, "probability": F8, "distance_km": F8,
             "along_wind_km": F8, "across_wind_km": F8, "expected_emission": F8, "detected_emission": F8, "ratio": F8,
             "plume_model_emission": F8, "plume_model_emission_low": F8, "plume_model_emission_high": F8, "status": S,
-            "false_detection_probability": F8,
+            "false_detection_probability": F8, "is_answer": B, "share": F8,
         }
     ),
     sort_by=("detection_id", "rank"),
     optional=frozenset(
-        {f"plume_model_emission{part}" for part in ("", "_low", "_high")} | {"false_detection_probability"}
+        {f"plume_model_emission{part}" for part in ("", "_low", "_high")}
+        | {"false_detection_probability", "is_answer", "share"}
     ),
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch import storage
-from plumewatch.gases import CH4, GASES, Gas
+from plumewatch.gases import CH4, CO2, GASES, Gas
 from plumewatch.models import Area
 from plumewatch.observations import write_detection_observations
 from plumewatch.progress import followed
@@ -45,6 +45,8 @@ def match_sources(gas_name: str) -> None:
             gas=gas.name,
             sources_path=sources,
             wind_path=settings.table_root("wind"),
+            profiles_path=settings.inventories,
+            soundings_path=settings.table_root("soundings") if gas is CO2 else None,
             matches_path=summary.path,
             **{gas.key_column: key},
         )

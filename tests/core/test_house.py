@@ -27,14 +27,14 @@ ROOMS = (
     "inventory.rows", "inventory", "pages", "news", "sentinel2", "sentinel2.completeness", "at_hand", "zones",
     "methane", "methane.blocks", "methane.details", "methane.dates", "methane.cases", "methane.evaluation",
     "oco2", "oco2.archive", "oco2.granules", "oco2.orbits", "oco2.evaluation",
-    "matching", "evidence", "maps", "simulation", "__main__",
+    "matching", "matching.periods", "matching.evaluation", "evidence", "maps", "simulation", "__main__",
 )  # fmt: skip
 FLOOR = set(ROOMS[: ROOMS.index("storage")])
 PURE = {
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "table", "tables", "gases", "reference",
     "sun", "orbits", "limit_check", "zonal_names", "netcdf", "pages", "methane", "methane.blocks",
     "methane.evaluation", "oco2",
-    "oco2.evaluation", "matching", "sentinel2",
+    "oco2.evaluation", "matching", "matching.evaluation", "sentinel2",
 }  # fmt: skip
 # Pure modules of rooms that read or write.
 PURE_MODULES = {
