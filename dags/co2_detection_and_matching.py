@@ -7,9 +7,10 @@ drawn as a map.
   `oco2_monthly_extraction`, or run `redetect`.
 * **A month by hand**: trigger with the key YYYY-MM (form: Advanced Options, Partition Key), and `methods` to find its
   peaks anew. What isn't stored yet: trigger `oco2_monthly_extraction`.
-* **Reads**: `peaks`, `wind`, `sources`, `reviews`, `soundings` (for where each orbit looked).
+* **Reads**: `peaks`, `wind`, `sources`, `reviews`, `reported_plumes`, `soundings` (for where each orbit
+  looked).
 * **Writes**: with `methods`, `peaks` and `peak_details`; `matches`, `source_passes`, `source_estimates`,
-  `source_candidates`, `observations`, `maps`, `failed_scenes`.
+  `source_candidates`, `observations`, `maps`, the pages in `evidence/`, `failed_scenes`.
 """
 
 from __future__ import annotations

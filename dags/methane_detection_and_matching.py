@@ -7,9 +7,9 @@ estimated from the wind, their likely sources named from the inventories, and th
   refers to, has changed. Airflow refuses backfills here: backfill `sentinel2_daily_ingest`, or run `redetect`.
 * **A day by hand**: trigger with the key YYYY-MM-DD (form: Advanced Options, Partition Key), and `methods` to compare
   with. What isn't stored yet: trigger `sentinel2_daily_ingest`.
-* **Reads**: `pixels`, `wind`, `sources`, `reviews`.
+* **Reads**: `pixels`, `wind`, `sources`, `reviews`, `reported_plumes`.
 * **Writes**: `plumes`, `plume_details`, `anomalies`, `matches`, `source_passes`, `source_estimates`,
-  `source_candidates`, `observations`, `maps`, `failed_scenes`.
+  `source_candidates`, `observations`, `maps`, the pages in `evidence/`, `failed_scenes`.
 """
 
 from __future__ import annotations

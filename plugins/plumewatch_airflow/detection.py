@@ -68,7 +68,7 @@ def estimate_sources(gas_name: str) -> None:
     with summarised() as summary:
         summary.path = settings.table_root("source_estimates")
         updated = update_evidence(settings.storage_root, gas, key, _areas_of(gas))
-        summary.read, summary.written = updated.passes, updated.estimates + updated.candidates
+        summary.read, summary.written = updated.passes, updated.estimates + updated.candidates + updated.pages
 
 
 @task(trigger_rule="none_failed")

@@ -38,12 +38,14 @@ PURE = {
 }  # fmt: skip
 # Pure modules of rooms that read or write.
 PURE_MODULES = {
-    "evidence.candidates", "evidence.passes", "evidence.posterior", "evidence.rule", "evidence.sights",
+    "evidence.candidates", "evidence.passes", "evidence.posterior", "evidence.reported", "evidence.rule",
+    "evidence.sights", "evidence.source_page", "evidence.time_series",
     "methane.cases.page", "methane.cases.published", "methane.dates.plan", "methane.dates.task",
     "methane.details.enhancement_raster", "methane.details.facts", "methane.details.figure_png",
     "methane.details.picture_window", "methane.details.pictures", "maps.content",
     "inventory.hourly_rate",
-    "maps.detections_shown", "maps.geojson", "maps.sources_shown", "oco2.archive.file_head", "oco2.archive.versions",
+    "maps.detections_shown", "maps.geojson", "maps.reports_shown", "maps.sources_shown",
+    "oco2.archive.file_head", "oco2.archive.versions",
     "rasters.cog", "rasters.plain_numbers", "rasters.regrid", "wind.at_point", "wind.interpolation", "wind.profile",
     "wind.rows", "zones.cells", "zones.hexagons", "zones.indices", "zones.statistics", "zones.zone",
 }  # fmt: skip

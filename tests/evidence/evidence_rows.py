@@ -45,7 +45,7 @@ def peak(peak_id: int, **row: Any) -> pa.Table:
 
 def match(detection_id: str, source_id: str | None, probability: float, rank: int = 1, **row: Any) -> dict[str, Any]:
     return {"detection_id": detection_id, "source_id": source_id, "probability": probability, "rank": rank,
-            "status": "confirmed", "false_detection_probability": 0.0, **row}  # fmt: skip
+            "status": "confirmed", "false_detection_probability": 0.0, "distance_km": 0.3, **row}  # fmt: skip
 
 
 def matches(*rows: dict[str, Any]) -> pa.Table:

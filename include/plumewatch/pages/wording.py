@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from plumewatch.gases import ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS, Gas
+from plumewatch.gases import CH4, CO2, ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS, Gas
 from plumewatch.statuses import (
     ACCEPTED,
     AMBIGUOUS,
@@ -62,6 +62,12 @@ MATCH_TEXTS = {
     INCONSISTENT_RATE: "rate doesn't fit the source",
     UNKNOWN_SOURCE: "in no inventory",
 }
+
+ATTRIBUTIONS = {
+    CH4.name: "Contains modified Copernicus Sentinel data (Sentinel-2)",
+    CO2.name: "OCO-2 and OCO-3 Lite data: NASA GES DISC",
+}
+"""Whom a gas's satellite data is from."""
 
 
 def status_text(status: str) -> str:
