@@ -176,6 +176,19 @@ REPORTED_PLUMES = Table(
     optional=frozenset({"emission_sigma_kg_h"}),
 )  # fmt: skip
 
+REVIEWS = Table(
+    "reviews",
+    ("gas",),
+    _schema(
+        {
+            "detection_id": S, "longitude": F8, "latitude": F8, "observed_at_utc": TIME, "verdict": S, "comment": S,
+            "by": S, "at": TIME,
+        }
+    ),
+    sort_by=("detection_id", "at", "by"),
+    optional=frozenset({"observed_at_utc", "comment"}),
+)  # fmt: skip
+
 COMBINED = "combined"
 """Value of the partition `inventory=` of `sources` that all inventories together make, each emitter once."""
 
@@ -268,6 +281,6 @@ TABLES: dict[str, Table] = {
     for table in (
         PIXELS, SOUNDINGS, PEAKS, WIND, PLUMES, ANOMALIES, OBSERVATIONS, SOURCES, MATCHES,
         FAILED_SCENES, SCENE_GAPS, PROCESSING_UNITS, VALIDATION,
-        ZONAL_STATISTICS, REPORTED_PLUMES,
+        ZONAL_STATISTICS, REPORTED_PLUMES, REVIEWS,
     )
 }  # fmt: skip

@@ -13,6 +13,7 @@ from plumewatch import storage
 from plumewatch.gases import CH4, GASES, Gas
 from plumewatch.observations import write_detection_observations
 from plumewatch.progress import followed
+from plumewatch.reviews import heed_in_matches
 from plumewatch.tables import COMBINED, SOURCES
 
 from plumewatch_airflow.assets import partition_key
@@ -46,6 +47,8 @@ def match_sources(gas_name: str) -> None:
             **{gas.key_column: key},
         )
         summary.add(result)
+        if reviewed := heed_in_matches(settings.storage_root, gas, key):
+            log.info("%s %s: %d detections are matched as people have reviewed them", gas.name, key, reviewed)
 
 
 @task(trigger_rule="none_failed")

@@ -20,7 +20,7 @@ MAX_MODULES = 26  # of one level of a folder of the library, its __init__ includ
 ROOMS = (
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "table", "tables", "gases", "reference",
     "sun", "orbits", "limit_check", "zonal_names", "meanwhile", "progress", "netcdf", "storage", "settings",
-    "slow_answers", "http", "failures", "missing_settings", "hand_offs", "observations", "jobs",
+    "slow_answers", "http", "failures", "missing_settings", "hand_offs", "observations", "reviews", "jobs",
     "area_files", "area_names", "area_geometry", "areas", "spark_runtime", "spark_session", "rasters", "catalogues",
     "wind",
     "inventory.rows", "inventory", "pages", "sentinel2", "sentinel2.completeness", "zones",
@@ -69,7 +69,8 @@ REACHES_OUT = {
 MAY_READ_ENVIRONMENT = {"settings", "spark_session", "spark_runtime", "simulation.serve"}
 PLUGIN_KNOWS = {
     "settings", "keys", "tables", "gases", "statuses", "storage", "errors", "models", "failures", "observations",
-    "jobs", "maps", "hand_offs", "area_names", "areas", "http", "missing_settings", "zonal_names", "progress",
+    "reviews", "jobs", "maps", "hand_offs", "area_names", "areas", "http", "missing_settings", "zonal_names",
+    "progress",
 }  # fmt: skip
 SHARED_TASKS = {"ingest"}  # of the plugin: tasks of several DAGs, which import science inside as DAG files do
 DAGS_KNOW = {"errors", "settings", "missing_settings", "tables", "gases", "keys", "hand_offs"}

@@ -15,11 +15,14 @@ from plumewatch.hand_offs import waiting_keys
 from plumewatch.keys import is_file_name, is_key
 from plumewatch.maps.content import MapRows, detection_told
 from plumewatch.models import Area
-from plumewatch.statuses import ACCEPTED
+from plumewatch.pages.wording import time_text
+from plumewatch.reviews import heeded, read_reviews
+from plumewatch.statuses import ACCEPTED, CONFIRM, REJECT
 from plumewatch.tables import COMBINED, MATCHES, OBSERVATIONS, SOURCES
 
 PICTURE, FACTS = ".png", ".json"
 """Ends of the names of a detection's files among the details."""
+VERDICT_TEXTS = {CONFIRM: "confirmed", REJECT: "rejected"}
 
 
 def stored_keys(gas: Gas, storage_root: str) -> list[str]:
@@ -35,6 +38,7 @@ def read_map_rows(gas: Gas, keys: Sequence[str], storage_root: str, areas: Seque
     """Return what is stored of a gas's keys; pictures and pages are left to whom they concern."""
     where = {"method": gas.method, gas.key_column: keys}
     detections = storage.read_table(gas.table, storage.join(storage_root, gas.table.name), where=where)
+    detections = heeded(gas, detections, read_reviews(storage_root, gas.name))
     waiting = waiting_keys(storage_root, gas)
     return MapRows(
         detections=detections,
@@ -70,6 +74,8 @@ class StoredDetection:
     """Path of its picture, None where there is none."""
     item: str | None
     """Path of its scene's STAC item, None where there is none."""
+    reviews: Sequence[str]
+    """What people said of it, in words, in the order of time."""
 
 
 def find_detection(gas: Gas, key: str, name: str, storage_root: str) -> StoredDetection | None:
@@ -80,6 +86,8 @@ def find_detection(gas: Gas, key: str, name: str, storage_root: str) -> StoredDe
     detection_id, _, status = name.partition(" ")
     where = {"method": gas.method, gas.key_column: key}
     rows = storage.read_table(gas.table, storage.join(storage_root, gas.table.name), where=where)
+    reviews = read_reviews(storage_root, gas.name)
+    rows = heeded(gas, rows, reviews)
     same_id = pc.equal(pc.cast(rows[gas.id_column], pa.string()), detection_id)
     wanted = rows.filter(pc.and_(same_id, pc.equal(rows["status"], status or ACCEPTED))).to_pylist()
     if not wanted:
@@ -90,7 +98,18 @@ def find_detection(gas: Gas, key: str, name: str, storage_root: str) -> StoredDe
     told = detection_told(gas, row, matches, read_sources(storage_root))
     keys = {column: row[column] for column in gas.table.partitions}
     folder = storage.partition_path(storage.join(storage_root, gas.details), keys)
-    return StoredDetection(row, told, _there(folder, detection_id + PICTURE), _item(row, storage_root))
+    return StoredDetection(row, told, _there(folder, detection_id + PICTURE), _item(row, storage_root), review_texts(reviews, detection_id))
+
+
+def review_texts(reviews: pa.Table, detection_id: str) -> list[str]:
+    """Return what people said of a detection (rows of `reviews`), in words, in the order of time."""
+    said = reviews.filter(pc.equal(reviews["detection_id"], detection_id)).to_pylist()
+    said.sort(key=lambda review: review["at"])
+    return [
+        f"{VERDICT_TEXTS[review['verdict']]} by {review['by']}, {time_text(review['at'])}"
+        + (f": {review['comment']}" if review["comment"] else "")
+        for review in said
+    ]
 
 
 def _item(row: Mapping[str, Any], storage_root: str) -> str | None:

@@ -24,6 +24,7 @@ from plumewatch.statuses import (
     NO_WIND,
     NOT_SIGNIFICANT,
     RATED,
+    REJECTED,
     SHOULDERS_EMPTY,
     SURFACE_CHANGE,
     TOO_SMALL,
@@ -53,6 +54,7 @@ STATUS_TEXTS = {
     LOW_CORRELATION: "refused: the soundings don't follow the fitted curve",
     CURVED_BACKGROUND: "refused: the background beside it is curved",
     DUPLICATE: "not counted again: a stronger peak lies beside it",
+    REJECTED: "refused by a person",
 }
 MATCH_TEXTS = {
     CONFIRMED: "source confirmed",
