@@ -111,7 +111,7 @@ def _content(gas: Gas, key: str, rows: MapRows, told: Sequence[LookedAt]) -> dic
         "summary": waiting_text(DETECTION[gas.name], rows.waits_since_utc) + _summary(gas, accepted, told),
         "size_text": f"{gas.title}: circle area by rate",
         "refused_text": _refused_text(sum(status != ACCEPTED for status in rows.detections["status"].to_pylist())),
-        "sort": "probability" if any(shown_texts) else "rate",
+        "sort": "probability" if any(d["probability"] is not None for d in accepted) else "rate",
         "less_probable_text": f"also show {n_less} less probable, below {style.shown_from}" if n_less else "",
         "shown_texts": shown_texts,
         "states": [[state, state_text(state)] for state in (*MATCH_TEXTS, UNMATCHED)],

@@ -9,12 +9,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
+from plumewatch import storage
 from plumewatch.gases import CH4, Gas
-from plumewatch.maps.content import known_rows
+from plumewatch.maps.detections_shown import known_rows
+from plumewatch.maps.stored_rows import read_sources
 from plumewatch.models import Area
 from plumewatch.pages.outcomes import limit_text, range_text
 from plumewatch.pages.wording import chance_text, rate_text
 from plumewatch.statuses import SEARCHED
+from plumewatch.tables import MATCHES, OBSERVATIONS
 
 Row = Mapping[str, Any]
 
@@ -66,3 +69,16 @@ def _seen_text(gas: Gas, looked: Sequence[str], seen: Sequence[str], rates: Sequ
     known = [rate for rate in rates if rate is not None]
     much = f"; {rate_text(gas, sum(known) / len(known))} on average when it was seen" if known else ""
     return f"{often}, {' to '.join(dict.fromkeys((seen[0], seen[-1])))}{much}."
+
+
+def read_source_history(gas: Gas, source_id: str, storage_root: str, areas: Sequence[Area]) -> dict[str, Any] | None:
+    """Return the history of a source (`source_history`) from what is stored; None where no source has that id."""
+    sources = read_sources(storage_root)
+    wanted = pc.and_(pc.equal(sources["source_id"], source_id), pc.equal(sources["gas"], gas.name))
+    found = known_rows(sources.filter(wanted))
+    if not found:
+        return None
+    of_gas = {"gas": gas.name}
+    observations = storage.read_table(OBSERVATIONS, storage.join(storage_root, OBSERVATIONS.name), where=of_gas)
+    matches = storage.read_table(MATCHES, storage.join(storage_root, MATCHES.name), where=of_gas)
+    return source_history(gas, found[0], observations, matches, areas)

@@ -88,17 +88,20 @@ def find_detection(gas: Gas, key: str, name: str, storage_root: str) -> StoredDe
     rows = storage.read_table(gas.table, storage.join(storage_root, gas.table.name), where=where)
     reviews = read_reviews(storage_root, gas.name)
     rows = heeded(gas, rows, reviews)
-    same_id = pc.equal(pc.cast(rows[gas.id_column], pa.string()), detection_id)
-    wanted = rows.filter(pc.and_(same_id, pc.equal(rows["status"], status or ACCEPTED))).to_pylist()
-    if not wanted:
+    same_id = rows.filter(pc.equal(pc.cast(rows[gas.id_column], pa.string()), detection_id)).to_pylist()
+    if not same_id:
         return None
-    row = {column: None if value != value else value for column, value in wanted[0].items()}
+    # A verdict may have changed the status since the map was drawn.
+    wanted = min(same_id, key=lambda row: (row["status"] != (status or ACCEPTED), row["status"]))
+    row = {column: None if value != value else value for column, value in wanted.items()}
     matches = _matches(gas, [key], storage_root)
     matches = matches.filter(pc.equal(matches["detection_id"], detection_id))
     told = detection_told(gas, row, matches, read_sources(storage_root))
     keys = {column: row[column] for column in gas.table.partitions}
     folder = storage.partition_path(storage.join(storage_root, gas.details), keys)
-    return StoredDetection(row, told, _there(folder, detection_id + PICTURE), _item(row, storage_root), review_texts(reviews, detection_id))
+    return StoredDetection(
+        row, told, _there(folder, detection_id + PICTURE), _item(row, storage_root), review_texts(reviews, detection_id)
+    )
 
 
 def review_texts(reviews: pa.Table, detection_id: str) -> list[str]:

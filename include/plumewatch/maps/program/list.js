@@ -18,6 +18,8 @@ function isWanted(d) {
   return (!where || d.where === where) && (!state || d.state === state) && (rate === null || (d.rate ?? -1) >= rate) && (probability === null || (d.probability ?? -1) >= probability);
 }
 
+const isFiltered = () => Object.values(page.filter).some((value) => value !== "" && value !== null && value !== false);
+
 function isInView(d) {
   if (!page.filter.in_view || !page.map) return true;
   const bounds = page.map.getBounds(), west = bounds.getWest();
@@ -34,7 +36,7 @@ function fillList() {
   page.nListed = Math.max(page.nListed, LISTED);
   const items = all.slice(0, page.nListed).map((d) => make("li", {}, entryOf(d)));
   if (all.length > page.nListed) items.push(make("li", {}, button(`Show more (${all.length - page.nListed} below)`, () => { page.nListed += LISTED; fillList(); }, { className: "more-entries" })));
-  if (!all.length) items.push(make("li", { className: "nothing", textContent: content.detections.length ? "The filters let none through." : content.summary }));
+  if (!all.length) items.push(make("li", { className: "nothing", textContent: isFiltered() ? "The filters let none through." : content.summary }));
   element("list").replaceChildren(...items);
   element("n-shown").textContent = all.length === content.detections.length ? "" : `${all.length} of ${content.detections.length}`;
 }

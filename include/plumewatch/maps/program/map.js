@@ -1,6 +1,8 @@
 "use strict";
 /* The map, its names and its legend; and how the page begins. */
 
+const LEGEND_PX = 520; // height of a map that an open legend leaves free
+
 /* Lines of longitude and latitude with their degrees at the edges: near the ground there is nothing else to hold on to. */
 function drawGraticule() {
   const { map } = page;
@@ -134,7 +136,7 @@ async function showMap() {
   await new Promise((resolve, reject) => { map.once("load", resolve); map.once("error", (event) => reject(event.error)); });
   drawGraticule();
   listen();
-  if (isNarrow()) element("legend").open = false;
+  if (isNarrow() || map.getContainer().clientHeight < LEGEND_PX) element("legend").open = false;
   nameAll();
   fillLookedAt();
   if (world.later) world.later.then((parts) => { for (const [id, part] of Object.entries(parts)) map.getSource(id).setData(part); document.documentElement.dataset.world = "ready"; });
@@ -162,10 +164,10 @@ function fillPage() {
 }
 
 /* Other content on the page that is there already. */
-function showContent(content, { isMoved = false } = {}) {
+function showContent(content, { isMoved = false, keepsPanel = false } = {}) {
   page.content = content;
   page.nListed = 0;
-  closePanel();
+  if (!keepsPanel) closePanel();
   element("summary").textContent = content.summary;
   element("sort").value = content.sort;
   fillPage();
@@ -187,7 +189,7 @@ function listenToPage() {
   });
   for (const kind of ["geojson", "csv"]) element("export-" + kind).addEventListener("click", () => exportShown(kind));
   element("close-told").addEventListener("click", closePanel);
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape" && !document.querySelectorAll("dialog[open]").length) closePanel(); });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape" && ![...document.querySelectorAll("dialog")].some((one) => one.open)) closePanel(); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
   listenToFilters();
 }

@@ -105,14 +105,20 @@ async function told(d) {
   return details[d.id];
 }
 
-const review = (d, verdict, comment) =>
-  read(`data/${part(shownNow.gas)}/review`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ key: d.key, id: d.id, verdict, comment }) }).then(({ reviews }) => reviews);
+async function review(d, verdict, comment) {
+  const body = JSON.stringify({ key: d.key, id: d.id, verdict, comment });
+  const { reviews } = await read(`data/${part(shownNow.gas)}/review`, { method: "POST", headers: { "Content-Type": "application/json" }, body });
+  load({ keepsPanel: true });
+  return reviews;
+}
 
 const add = (tag, properties) => new Promise((resolve, reject) => {
   document.head.append(make(tag, { ...properties, onload: resolve, onerror: () => reject(new Error("the map's program did not load")) }));
 });
 
+/* Kept, as what it made goes with it; asked at once, so that it works while the page reads. */
 const worker = new Worker("assets/world_worker.js");
+const world = new Promise((resolve, reject) => { worker.onmessage = ({ data }) => resolve(data); worker.onerror = () => reject(new Error("no world")); });
 
 start({
   content: begin,
@@ -123,6 +129,6 @@ start({
   loadMapLibre: () => Promise.all([add("link", { rel: "stylesheet", href: "assets/maplibre-gl.css" }), add("script", { src: "assets/maplibre-gl.js" })]),
   world: async () => ({
     now: { land: empty, borders: empty, coast: empty, countries: empty },
-    later: new Promise((resolve, reject) => { worker.onmessage = ({ data }) => resolve(data); worker.onerror = () => reject(new Error("no world")); }),
+    later: world,
   }),
 }, served.licences);

@@ -103,19 +103,19 @@ function historyInfo({ lines, seen, links }) {
     ...links.map((one) => make("p", {}, link(one))));
 }
 
-const VERDICTS = [["confirm", "Confirm"], ["reject", "Reject"], ["comment", "Comment only"]];
+const VERDICTS = [["confirm", "Confirm"], ["reject", "Reject"]];
 
 function reviewForm(d, told) {
   const said = make("ul", { className: "reviews" }, ...(told.reviews ?? []).map((textContent) => make("li", { textContent })));
   if (!told.may_review) return make("div", { className: "review" }, said);
-  const comment = make("textarea", { rows: 2, maxLength: 1000, placeholder: "Why (optional)", ariaLabel: "Comment" });
+  const comment = make("textarea", { rows: 2, maxLength: 2000, placeholder: "Why (optional)", ariaLabel: "Comment" });
   const answer = make("p", { className: "answer" });
   answer.setAttribute("role", "status");
   const send = (verdict) => async () => {
     answer.textContent = "Saving ...";
     try {
       said.replaceChildren(...(await page.feed.review(d, verdict, comment.value)).map((textContent) => make("li", { textContent })));
-      answer.textContent = "Saved. Matching and maps heed it from their next run on.";
+      answer.textContent = "Saved; matches and maps heed it.";
     } catch (error) {
       answer.textContent = "Not saved: " + error.message;
     }
