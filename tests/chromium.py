@@ -79,7 +79,7 @@ class Tab:
         deadline = time.monotonic() + timeout_s
         while True:
             try:
-                found = f"const found = {expression}; return found instanceof Node ? true : found;"
+                found = f"const found = {expression}; return found?.nodeType ? true : found;"
                 if value := self.run(f"(() => {{ try {{ {found} }} catch {{ return null; }} }})()"):
                     return value
             except AssertionError:  # a page that is just left

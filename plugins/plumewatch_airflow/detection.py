@@ -65,17 +65,20 @@ def write_observations_and_map(gas_name: str) -> None:
 
 
 def draw_maps(gas: Gas, keys: Iterable[str]) -> list[str]:
-    """Draw the maps of keys from what is stored, and return their paths.
+    """Draw the maps of keys from what is stored, and return their paths; the site, where there is one, follows.
 
     An ingest calls it for keys of which it hands nothing on, or whose detection waits: no detection follows, or not
     soon, that would say that nobody looked.
     """
     from plumewatch.areas import log_unreadable, read_areas
     from plumewatch.maps.map_file import write_map
+    from plumewatch.maps.site import refresh_site
 
-    settings = load_settings()
+    settings, keys = load_settings(), sorted(keys)
     areas = read_areas(*settings.area_folders, on_failure=log_unreadable) if gas is CH4 else ()
-    return [write_map(gas, key, settings.storage_root, areas) for key in followed(sorted(keys), "maps drawn", "maps")]
+    paths = [write_map(gas, key, settings.storage_root, areas) for key in followed(keys, "maps drawn", "maps")]
+    refresh_site(gas, keys, settings.storage_root, areas)
+    return paths
 
 
 def map_times(gas: Gas) -> dict[str, datetime]:

@@ -20,8 +20,8 @@ from plumewatch.reviews import heeded, read_reviews
 from plumewatch.statuses import ACCEPTED, CONFIRM, REJECT
 from plumewatch.tables import COMBINED, MATCHES, OBSERVATIONS, SOURCES
 
-PICTURE, FACTS = ".png", ".json"
-"""Ends of the names of a detection's files among the details."""
+PICTURE = ".png"
+"""End of the name of a detection's picture among its details."""
 VERDICT_TEXTS = {CONFIRM: "confirmed", REJECT: "rejected"}
 
 
@@ -97,11 +97,15 @@ def find_detection(gas: Gas, key: str, name: str, storage_root: str) -> StoredDe
     matches = _matches(gas, [key], storage_root)
     matches = matches.filter(pc.equal(matches["detection_id"], detection_id))
     told = detection_told(gas, row, matches, read_sources(storage_root))
-    keys = {column: row[column] for column in gas.table.partitions}
+    said = review_texts(reviews, detection_id)
+    return StoredDetection(row, told, picture_path(gas, row, storage_root), _item(row, storage_root), said)
+
+
+def picture_path(gas: Gas, row: Mapping[str, Any], storage_root: str) -> str | None:
+    """Return where the picture of a detection (a row with its partitions) is, None where there is none."""
+    keys = {column: str(row[column]) for column in gas.table.partitions}
     folder = storage.partition_path(storage.join(storage_root, gas.details), keys)
-    return StoredDetection(
-        row, told, _there(folder, detection_id + PICTURE), _item(row, storage_root), review_texts(reviews, detection_id)
-    )
+    return _there(folder, f"{row[gas.id_column]}{PICTURE}")
 
 
 def review_texts(reviews: pa.Table, detection_id: str) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 
@@ -71,15 +72,9 @@ def make_app() -> FastAPI:
     app.add_exception_handler(OSError, _not_read)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.middleware("http")(_with_headers)
-    for path, route in (("/", page), ("/assets/{name}", asset), ("/data/start", begin), ("/data/run", run)):
+    for path, route in PAGES.items():
         app.get(path, dependencies=[MaySeePages], response_model=None)(route)
-    for path, route in (
-        ("/data/{gas}/content", content),
-        ("/data/{gas}/history", history),
-        ("/data/{gas}/{key}/detection", detection),
-        ("/data/{gas}/{key}/picture", picture),
-        ("/data/{gas}/{key}/scene", scene),
-    ):
+    for path, route in DATA.items():
         app.get(path, response_model=None)(route)
     app.post("/data/{gas}/review", response_model=None)(review)
     return app
@@ -234,3 +229,17 @@ async def _not_valid(request: Request, error: Exception) -> Response:
     """A request of another form; what it holds isn't repeated."""
     places = [".".join(map(str, one["loc"])) for one in cast(RequestValidationError, error).errors()]
     return JSONResponse({"detail": f"not allowed: {', '.join(places)}"}, 422)
+
+
+PAGES: dict[str, Callable[..., Response]] = {
+    "/": page, "/assets/{name}": asset, "/data/start": begin, "/data/run": run,
+}  # fmt: skip
+"""For who may see Airflow's pages; what the last two tell is asked for gas by gas, and of the run's DAG."""
+DATA: dict[str, Callable[..., Response]] = {
+    "/data/{gas}/content": content,
+    "/data/{gas}/history": history,
+    "/data/{gas}/{key}/detection": detection,
+    "/data/{gas}/{key}/picture": picture,
+    "/data/{gas}/{key}/scene": scene,
+}
+"""For who may read the runs of the DAG that detects the gas."""
