@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -56,6 +56,13 @@ def airflow(chromium: str, dagbag: Any, tmp_path_factory: pytest.TempPathFactory
         server.wait(timeout=30)
 
 
+@pytest.fixture(scope="module")
+def new_tab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Tab]]:
+    """A function that opens a tab in which nobody is logged in."""
+    with browser(tmp_path_factory.mktemp("chromium")) as open_tab:
+        yield open_tab
+
+
 def answers(url: str) -> bool:
     try:
         return requests.get(f"{url}/api/v2/version", timeout=5).ok
@@ -89,55 +96,56 @@ def colours_of_map(tab: Tab) -> list[tuple[int, tuple[int, int, int]]]:
     return sorted(picture.getcolors(maxcolors=1 << 20), reverse=True)
 
 
-def test_an_operator_sees_filters_opens_exports_and_reviews(airflow: tuple[str, str], tmp_path: Path) -> None:
+def test_an_operator_sees_filters_opens_exports_and_reviews(
+    airflow: tuple[str, str], new_tab: Callable[[], Tab], tmp_path: Path
+) -> None:
     url, root = airflow
-    with browser(tmp_path) as new_tab:
-        tab = new_tab()
-        log_in(tab, url, "operator")
-        open_view(tab)
-        assert tab.run(f"{FRAME}.querySelector('#period-text').textContent") == f"{DAY} to 2025-09-02"
-        tab.listen(1.0)
-        first = colours_of_map(tab)
-        assert len(first) > 100 and first[0][0] < 0.98 * 450 * 450  # circles and outlines, not one colour
+    tab = new_tab()
+    log_in(tab, url, "operator")
+    open_view(tab)
+    assert tab.run(f"{FRAME}.querySelector('#period-text').textContent") == f"{DAY} to 2025-09-02"
+    tab.listen(1.0)
+    first = colours_of_map(tab)
+    assert len(first) > 100 and first[0][0] < 0.98 * 450 * 450  # circles and outlines, not one colour
 
-        listed = f"[...{FRAME}.querySelectorAll('.detection .rate')].map((one) => one.textContent)"
-        assert tab.run(listed) == ["900 kg/h", "5.2 t/h"] or tab.run(listed) == ["5.2 t/h", "900 kg/h"]
-        change(tab, "filter-rate", 2000)
-        assert tab.run(listed) == ["5.2 t/h"]
-        csv = exported(tab, "csv")
-        assert csv.startswith("id,gas,key,longitude") and csv.count("\r\n") == 2 and "\na1,ch4,2025-08-31,56," in csv
-        [one] = json.loads(exported(tab, "geojson"))["features"]
-        assert one["geometry"]["coordinates"] == [56, 22] and one["properties"]["rate"] == 5200
-        change(tab, "filter-rate", "")
+    listed = f"[...{FRAME}.querySelectorAll('.detection .rate')].map((one) => one.textContent)"
+    assert tab.run(listed) == ["900 kg/h", "5.2 t/h"] or tab.run(listed) == ["5.2 t/h", "900 kg/h"]
+    change(tab, "filter-rate", 2000)
+    assert tab.run(listed) == ["5.2 t/h"]
+    csv = exported(tab, "csv", tmp_path)
+    assert csv.startswith("id,gas,key,longitude") and csv.count("\r\n") == 2 and "\na1,ch4,2025-08-31,56," in csv
+    [one] = json.loads(exported(tab, "geojson", tmp_path))["features"]
+    assert one["geometry"]["coordinates"] == [56, 22] and one["properties"]["rate"] == 5200
+    change(tab, "filter-rate", "")
 
-        tab.run(f"{FRAME}.querySelector('.detection').click()")
-        tab.wait(f"{FRAME}.querySelector('#told-body .verdict')")
-        assert tab.run(f"{FRAME}.querySelector('#listed').hidden")
-        tab.run(f"{FRAME}.querySelector('.review textarea').focus()")
-        tab.type(NASTY)
-        name = tab.run(f"{FRAME}.querySelector('#told-body dl dd:last-of-type').textContent")
-        tab.run(f"[...{FRAME}.querySelectorAll('.verdict')].find((one) => one.textContent === 'Confirm').click()")
-        said = tab.wait(f"{FRAME}.querySelector('.reviews li')?.textContent")
-        assert said.startswith("confirmed by operator, ") and said.endswith(NASTY.strip())
-        [row] = read_reviews(root, "ch4").to_pylist()
-        assert (row["detection_id"], row["verdict"], row["by"]) == (name, "confirm", "operator")
-        tab.wait(f"{FRAME}.documentElement.dataset.content === 'ready'")
-        tab.run(f"{FRAME}.dispatchEvent(new KeyboardEvent('keydown', {{ key: 'Escape' }}))")
-        assert tab.run(f"{FRAME}.querySelector('#told').hidden")
-        assert tab.run(f"{FRAME}.querySelectorAll('#told img[src=x], script[src=x]').length") == 0
+    tab.run(f"{FRAME}.querySelector('.detection').click()")
+    tab.wait(f"{FRAME}.querySelector('#told-body .verdict')")
+    assert tab.run(f"{FRAME}.querySelector('#listed').hidden")
+    tab.run(f"{FRAME}.querySelector('.review textarea').focus()")
+    tab.type(NASTY)
+    name = tab.run(f"{FRAME}.querySelector('#told-body dl dd:last-of-type').textContent")
+    tab.run(f"[...{FRAME}.querySelectorAll('.verdict')].find((one) => one.textContent === 'Confirm').click()")
+    said = tab.wait(f"{FRAME}.querySelector('.reviews li')?.textContent")
+    assert said.startswith("confirmed by operator, ") and said.endswith(NASTY.strip())
+    [row] = read_reviews(root, "ch4").to_pylist()
+    assert (row["detection_id"], row["verdict"], row["by"]) == (name, "confirm", "operator")
+    tab.wait(f"{FRAME}.documentElement.dataset.content === 'ready'")
+    tab.run(f"{FRAME}.dispatchEvent(new KeyboardEvent('keydown', {{ key: 'Escape' }}))")
+    assert tab.run(f"{FRAME}.querySelector('#told').hidden")
+    assert tab.run(f"{FRAME}.querySelectorAll('#told img[src=x], script[src=x]').length") == 0
 
-        tab.go(f"{url}/plumewatch/?gas=ch4&key={DAY}")  # as a link does
-        tab.wait("document.documentElement.dataset.world && page.map.loaded()")
-        assert tab.run("document.querySelector('#period-text').textContent") == DAY
-        top = tab.run("document.querySelector('#map').getBoundingClientRect().y")
-        x, y = tab.run("(({ x, y }) => [x, y])(page.map.project([56.03, 21.96]))")
-        tab.click(x, top + y)
-        tab.wait("document.querySelector('#told-body .verdict')")
-        assert tab.run("document.querySelector('#told-body h3').textContent") == "Plume 56.030°E 21.960°N"
-        assert tab.run("document.querySelector('#told').getBoundingClientRect().x") > x  # beside what was clicked
-        assert tab.errors == [] and {urlsplit(one).hostname for one in tab.requested if one.startswith("http")} == {
-            "127.0.0.1"
-        }
+    tab.go(f"{url}/plumewatch/?gas=ch4&key={DAY}")  # as a link does
+    tab.wait("document.documentElement.dataset.world && page.map.loaded()")
+    assert tab.run("document.querySelector('#period-text').textContent") == DAY
+    top = tab.run("document.querySelector('#map').getBoundingClientRect().y")
+    x, y = tab.run("(({ x, y }) => [x, y])(page.map.project([56.03, 21.96]))")
+    tab.click(x, top + y)
+    tab.wait("document.querySelector('#told-body .verdict')")
+    assert tab.run("document.querySelector('#told-body h3').textContent") == "Plume 56.030°E 21.960°N"
+    assert tab.run("document.querySelector('#told').getBoundingClientRect().x") > x  # beside what was clicked
+    assert tab.errors == [] and {urlsplit(one).hostname for one in tab.requested if one.startswith("http")} == {
+        "127.0.0.1"
+    }
 
 
 def change(tab: Tab, name: str, value: object) -> None:
@@ -145,27 +153,30 @@ def change(tab: Tab, name: str, value: object) -> None:
     tab.run(f"{node}.value = '{value}', {node}.dispatchEvent(new Event('change'))")
 
 
-def exported(tab: Tab, kind: str) -> str:
-    """What a click on the button would save."""
-    window = "document.querySelector('iframe').contentWindow"
-    tab.run(f"{window}.URL.createObjectURL = (blob) => {{ window.saved = blob.text(); return 'blob:none'; }}")
+def exported(tab: Tab, kind: str, folder: Path) -> str:
+    """What a click on the button saves."""
+    tab.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
     tab.run(f"{FRAME}.getElementById('export-{kind}').click()")
-    return str(tab.run("window.saved"))
+    file = folder / f"plumewatch_ch4_{DAY}_to_2025-09-02.{kind}"
+    deadline = time.monotonic() + 30
+    while not file.exists():
+        assert time.monotonic() < deadline, list(folder.iterdir())
+        time.sleep(0.05)
+    return file.read_bytes().decode()
 
 
-def test_a_viewer_sees_the_same_and_may_not_review(airflow: tuple[str, str], tmp_path: Path) -> None:
+def test_a_viewer_sees_the_same_and_may_not_review(airflow: tuple[str, str], new_tab: Callable[[], Tab]) -> None:
     url, root = airflow
     before = read_reviews(root, "ch4").num_rows
-    with browser(tmp_path) as new_tab:
-        tab = new_tab()
-        log_in(tab, url, "viewer")
-        open_view(tab)
-        tab.run(f"{FRAME}.querySelector('.detection').click()")
-        tab.wait(f"{FRAME}.querySelector('#told-body .picture') || {FRAME}.querySelector('#told-body dd')")
-        assert tab.run(f"{FRAME}.querySelectorAll('.verdict').length") == 0
-        body = json.dumps({"key": DAY, "id": "a1", "verdict": "reject", "comment": ""})
-        options = f"{{ method: 'POST', headers: {{ 'Content-Type': 'application/json' }}, body: {json.dumps(body)} }}"
-        assert tab.run(f"fetch('/plumewatch/data/ch4/review', {options}).then((answer) => answer.status)") == 403
+    tab = new_tab()
+    log_in(tab, url, "viewer")
+    open_view(tab)
+    tab.run(f"{FRAME}.querySelector('.detection').click()")
+    tab.wait(f"{FRAME}.querySelector('#told-body .picture') || {FRAME}.querySelector('#told-body dd')")
+    assert tab.run(f"{FRAME}.querySelectorAll('.verdict').length") == 0
+    body = json.dumps({"key": DAY, "id": "a1", "verdict": "reject", "comment": ""})
+    options = f"{{ method: 'POST', headers: {{ 'Content-Type': 'application/json' }}, body: {json.dumps(body)} }}"
+    assert tab.run(f"fetch('/plumewatch/data/ch4/review', {options}).then((answer) => answer.status)") == 403
     assert read_reviews(root, "ch4").num_rows == before
 
 
