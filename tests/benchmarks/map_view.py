@@ -39,13 +39,10 @@ BARE = """<!doctype html><link rel="stylesheet" href="assets/maplibre-gl.css"><s
       paint: { "circle-radius": ["get", "radius"], "circle-color": "#d55e00", "circle-stroke-width": 1.2 } }] } });
   map.once("idle", () => { document.documentElement.dataset.world = "ready"; });
 });</script>"""
-PAN = """new Promise(async (done) => {{
-  const {{ map }} = globalThis.map ? globalThis : page;
-  for (let n = 0; n < {pans}; n += 1) {{
-    map.panBy([n % 2 ? -{px} : {px}, 0], {{ duration: 200 }});
-    await new Promise((moved) => map.once("moveend", moved));
-  }}
-  done(true);
+MAP = '(typeof page === "undefined" ? map : page.map)'  # of the bare page, or of the view
+PAN = """new Promise((moved) => {{
+  {map}.once("moveend", () => moved(true));
+  {map}.panBy([{px}, 0], {{ duration: 200 }});
 }})"""
 
 
@@ -74,7 +71,8 @@ def _measure(tab: Tab, url: str) -> tuple[float, float]:
     tab.wait("document.documentElement.dataset.world", timeout_s=300)
     tab.listen(STEADY_S)
     first = _task_s(tab)
-    tab.run(PAN.format(pans=PANS, px=PAN_PX))
+    for n in range(PANS):
+        tab.run(PAN.format(map=MAP, px=-PAN_PX if n % 2 else PAN_PX))
     tab.listen(STEADY_S)
     return first, _task_s(tab) - first
 
