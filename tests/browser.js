@@ -52,6 +52,7 @@ class Element {
   }
   append(...nodes) { this.insert(this.childNodes.length, nodes); }
   replaceChildren(...nodes) { [...this.childNodes].forEach((node) => this.take(node)); this.append(...nodes); }
+  get options() { return this.querySelectorAll("option"); }
   after(...nodes) { this.parentNode.insert(this.parentNode.childNodes.indexOf(this) + 1, nodes); }
   remove() { this.parentNode?.take(this); }
   setAttribute(name, value) { this.attributes[name] = String(value); }
@@ -69,6 +70,7 @@ class Element {
   getBoundingClientRect() { return { left: 0, top: 0 }; }
   setPointerCapture() {}
   scrollIntoView() { this.seen += 1; }
+  focus() { document.activeElement = this; }
   showModal() { this.open = true; }
 }
 
@@ -92,7 +94,7 @@ function build({ tag, attributes, children }) {
   for (const name of ["hidden", "checked", "open"]) if (name in others) element[name] = true;
   for (const name of ["value", "type"]) if (name in others) element[name] = others[name];
   element.append(...children.map((child) => (typeof child === "string" ? child : build(child))));
-  if (tag === "select") element.value = element.querySelectorAll("option")[0].value;
+  if (tag === "select") element.value = element.querySelectorAll("option")[0]?.value ?? "";
   return element;
 }
 
@@ -116,12 +118,14 @@ const document = {
   createElement: (tag) => new Element(tag),
   getElementById: (id) => page.querySelectorAll("#" + id)[0] ?? null,
   querySelectorAll: (selector) => page.querySelectorAll(selector),
+  listeners: [],
+  addEventListener(type, listener) { this.listeners.push({ type, listener }); },
   write() { throw new Error("markup of a text: document.write"); },
 };
 const globals = {
   document, innerWidth: 1200, devicePixelRatio: 1, atob, Blob, DecompressionStream, Response, setTimeout,
   getComputedStyle: () => ({ getPropertyValue: (name) => " " + name }),
-  matchMedia: () => ({ matches: false }),
+  matchMedia: () => ({ matches: false, addEventListener() {} }),
   requestAnimationFrame: (paint) => queueMicrotask(paint),
   ResizeObserver: class { constructor(listener) { resizes.push(listener); } observe() {} },
   URL: { createObjectURL: (blob) => { const url = "blob:" + blobs.size; blobs.set(url, blob); return url; }, revokeObjectURL() {} },
@@ -135,6 +139,7 @@ const globals = {
   painted: () => new Promise((resolve) => setTimeout(() => resolve(pens[0].calls))),
   resize(element, width, height) { Object.assign(element, { clientWidth: width, clientHeight: height }); resizes.forEach((listener) => listener()); },
 };
+globals.window = globals.parent = globals;
 const context = vm.createContext(globals, { codeGeneration: { strings: false, wasm: false } });
 
 async function main() {

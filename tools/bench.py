@@ -32,12 +32,14 @@ BENCHMARKS = {
     "methane.areas": ("methane_areas", "thousand_areas"),
     "methane.basin": ("methane_basin", "basin"),
     "matching.pairs": ("matching_pairs", "pairs"),
+    "maps.view": ("map_view", "many_detections"),
     "spark.cluster": ("cluster", "two_workers"),
     "airflow.overhead": ("airflow_overhead", "overhead"),
     "storage.requests": ("s3_requests", "requests_of_tasks"),
 }
-BY_NAME_ALONE = ("airflow.overhead", "storage.requests", "spark.cluster")
-"""Those that need a demonstration to have been run, an S3 server, or many minutes: without ONLY= they are left out."""
+BY_NAME_ALONE = ("airflow.overhead", "storage.requests", "spark.cluster", "maps.view")
+"""Those that need a demonstration to have been run, an S3 server, Chromium, or many minutes: without ONLY= they are
+left out."""
 FOLDER = CHECKOUT / "tests" / "benchmarks"
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "BLIS_NUM_THREADS"), "1"

@@ -21,12 +21,18 @@ def load_settings() -> Settings:
     On S3 the connection `aws_default` goes first, where granules come from NASA's archive `earthdata`, and of Sentinel
     Hub `sentinel_hub`.
     """
-    settings = Settings.load()
-    if settings.storage_root.startswith("s3://"):
-        os.environ.update(aws_environment())
+    settings = storage_settings()
     if settings.granules == CMR:
         settings = replace(settings, earthdata_token=earthdata_token() or settings.earthdata_token)
     return replace(settings, **hub_settings())
+
+
+def storage_settings() -> Settings:
+    """Return the settings as far as the storage goes: on S3 with the connection `aws_default`."""
+    settings = Settings.load()
+    if settings.storage_root.startswith("s3://"):
+        os.environ.update(aws_environment())
+    return settings
 
 
 def hub_settings() -> dict[str, Any]:

@@ -87,15 +87,18 @@ def write_observations_and_map(gas_name: str) -> None:
 
 
 def draw_maps(gas: Gas, keys: Iterable[str]) -> list[str]:
-    """Draw the maps of keys from what is stored, and return their paths.
+    """Draw the maps of keys from what is stored, and return their paths; the site, where there is one, follows.
 
     An ingest calls it for keys of which it hands nothing on, or whose detection waits: no detection follows, or not
     soon, that would say that nobody looked.
     """
     from plumewatch.maps.map_file import write_map
+    from plumewatch.maps.site import refresh_site
 
-    settings, areas = load_settings(), _areas_of(gas)
-    return [write_map(gas, key, settings.storage_root, areas) for key in followed(sorted(keys), "maps drawn", "maps")]
+    settings, areas, keys = load_settings(), _areas_of(gas), sorted(keys)
+    paths = [write_map(gas, key, settings.storage_root, areas) for key in followed(keys, "maps drawn", "maps")]
+    refresh_site(gas, keys, settings.storage_root, areas)
+    return paths
 
 
 def _areas_of(gas: Gas) -> Sequence[Area]:

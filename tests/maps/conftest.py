@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import pytest
-from map_rows import NASTY, match, plume, source
+from map_page_runs import rows, run_steps
+from map_rows import DAY, NASTY, match, plume, source
 from plumewatch import storage
+from plumewatch.gases import CH4
+from plumewatch.maps.content import map_content
 from plumewatch.maps.map_file import MAX_PICTURE_BYTES
+from plumewatch.maps.map_page import render_map
 from plumewatch.tables import MATCHES, PLUMES, SOURCES
+
+
+@pytest.fixture(scope="session")
+def run() -> Callable[..., Any]:
+    """Run steps on the map of `rows` in a browser, with WebGL or without."""
+    return partial(run_steps, render_map(map_content(CH4, DAY, rows())))
 
 
 @pytest.fixture

@@ -1,25 +1,18 @@
 "use strict";
 /* What map.js uses of MapLibre, without drawing: it writes down what it is told, and does what a mouse would. */
 globalThis.maplibregl = (() => {
-  class Popup {
-    constructor(options) { this.options = options; }
-    setLngLat(at) { this.at = at; return this; }
-    setDOMContent(node) { this.node = node; return this; }
-    addTo(map) { map.popups.push(this); return this; }
-    remove() { theMap.popups = theMap.popups.filter((popup) => popup !== this); }
-  }
-
   class Marker {
     constructor(options) { this.element = options.element; }
     setLngLat(at) { this.at = at; return this; }
     addTo(map) { map.markers.push(this); return this; }
     getElement() { return this.element; }
+    remove() { theMap.markers = theMap.markers.filter((marker) => marker !== this); }
   }
 
   class StandIn {
     constructor(options) {
       const layout = Object.fromEntries(options.style.layers.map(({ id, layout }) => [id, { ...layout }]));
-      Object.assign(this, { options, layout, handlers: [], popups: [], markers: [], moves: [], images: {}, data: {}, zoom: 3, below: [] });
+      Object.assign(this, { options, layout, handlers: [], markers: [], moves: [], images: {}, data: {}, zoom: 3, below: [] });
       this.touchZoomRotate = { disableRotation() {} };
       this.box = { west: -10, east: 20, south: 30, north: 50 };
       globalThis.theMap = this;
@@ -30,6 +23,9 @@ globalThis.maplibregl = (() => {
       for (const one of this.handlers) if (one.type === type && one.layer === layer) one.handler({ preventDefault() {}, point: [0, 0], ...event });
     }
     addControl() {}
+    listImages() { return Object.keys(this.images); }
+    removeImage(id) { delete this.images[id]; }
+    setPaintProperty(id, name, value) { this.paint = { ...this.paint, [id + " " + name]: value }; }
     addImage(id, image) { this.images[id] = image; }
     setLayoutProperty(id, name, value) { this.layout[id][name] = value; }
     getSource(id) { return { setData: (data) => { this.data[id] = data; } }; }
@@ -45,5 +41,5 @@ globalThis.maplibregl = (() => {
   }
 
   const nothing = class {};
-  return { Map: StandIn, Popup, Marker, NavigationControl: nothing, FullscreenControl: nothing, ScaleControl: nothing };
+  return { Map: StandIn, Marker, NavigationControl: nothing, FullscreenControl: nothing, ScaleControl: nothing };
 })();

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from map_rows import DAY, match, peak, peak_table, plume, plume_table, source
+from map_rows import DAY, REPORT, match, peak, peak_table, plume, plume_table, source
 from plumewatch.gases import CH4, CO2
-from plumewatch.maps.content import MapRows, map_content
+from plumewatch.maps.content import MapRows, map_content, period_content
 from plumewatch.tables import MATCHES, SOURCES
 
 
@@ -59,3 +59,12 @@ def test_a_popup_always_says_how_probable_no_inventory_is() -> None:
     matches = [match("a", f"s{i}", i + 1, 0.1) for i in range(9)] + [match("a", None, 10, 0.1)]
     content = map_content(CH4, DAY, MapRows(rows, MATCHES.from_pylist(matches), SOURCES.empty()))
     assert [m["name"] for m in content["detections"][0]["matches"]] == [*(f"s{i}" for i in range(6)), "in no inventory"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "n"),
+    [([DAY], 1), (["2025-09-20"], 0), (["2025-06-01", "2025-09-20"], 1), (["2025-07-01", "2025-07-19"], 0)],
+)
+def test_what_others_reported_is_shown_from_30_days_before_the_keys_to_30_days_after(keys: list[str], n: int) -> None:
+    rows = MapRows(plume_table([plume("a", 56.0, 22.0)]), MATCHES.empty(), SOURCES.empty(), reports=[REPORT])
+    assert len(period_content(CH4, keys, rows)["reports"]) == n

@@ -90,18 +90,18 @@ def test_two_plants_at_one_place_are_both_named_by_matching_and_map() -> None:
     assert content(found, listed)["detections"][0]["source_text"] == "A or B"
 
 
-def test_on_the_map_a_tag_and_a_popup_name_all_at_one_place() -> None:
+def test_on_the_map_a_tag_and_the_panel_name_all_at_one_place() -> None:
     listed = [*plants("Alpha", "Beta"), source("far", 29.3, -26.1, "co2", "Far", 1e7, "power_plant")]
     page = render_map(content(matches(0.49, 0.49), listed))
     steps = """
         const tags = theMap.markers.map((one) => one.element.textContent);
-        const popups = [0, 1, 2].map((n) => {
+        const told = [0, 1, 2].map((n) => {
           theMap.tell("click", "sources", { features: [{ properties: { n } }] });
-          return texts("h3", theMap.popups.at(-1).node);
+          return texts("h3", element("told-body"));
         });
-        return { tags, popups, listed: texts(".more") };
+        return { tags, told, listed: texts(".more") };
     """
     seen = run_page(page, steps, maplibre=MAPLIBRE)
     assert [tag for tag in seen["tags"] if "Alpha" in tag or "Beta" in tag] == ["Alpha · Beta"]
-    assert sorted(map(tuple, seen["popups"])) == [("Alpha", "Beta"), ("Alpha", "Beta"), ("Far",)]
+    assert sorted(map(tuple, seen["told"])) == [("Alpha", "Beta"), ("Alpha", "Beta"), ("Far",)]
     assert "Alpha or Beta" in seen["listed"][0]

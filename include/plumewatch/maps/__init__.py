@@ -1,5 +1,6 @@
-"""Maps: what was found on a date or in a month, as one HTML file that needs no network.
+"""Maps: what was found on a date or in a month, as one HTML file that needs no network; the same map of all keys, as
+Airflow's UI shows it and as a static site.
 
-Builds on: the floor, storage, hand_offs, reviews, pages, methane.details, matching, evidence. Start reading:
-map_file.py, then content.py.
+Builds on: the floor, storage, settings, hand_offs, reviews, areas, pages, methane.details, matching, evidence. Start
+reading: map_file.py, then content.py.
 """

@@ -24,7 +24,7 @@ from plumewatch.maps.detections_shown import (
     wanted_rows,
 )
 from plumewatch.maps.geojson import bounds, collection, corners, feature, line, mapping
-from plumewatch.maps.looked_at import LookedAt, looked_at, not_searched_text, searched_text
+from plumewatch.maps.looked_at import LookedAt, looked_at, looked_over, not_searched_text, searched_text
 from plumewatch.maps.map_style import STYLES
 from plumewatch.maps.reports_shown import report_licences, reports_shown
 from plumewatch.maps.sources_shown import kind_text, licence_texts, source_shown, sources_near
@@ -36,6 +36,9 @@ from plumewatch.tables import OBSERVATIONS
 
 Row = Mapping[str, Any]
 
+MAX_OUTLINES = 1000  # of plumes on a map of many: seen from so far away they are smaller than their circles
+TOLD = ("facts", "matches")
+"""What of a detection only its panel tells."""
 MAX_NAMES = 60  # name tags beside the first sources of detections
 
 
@@ -67,6 +70,33 @@ class MapRows:
 
 def map_content(gas: Gas, key: str, rows: MapRows) -> dict[str, Any]:
     """Return what the page of a gas and key shows; the same rows give the same content, whatever their order."""
+    told = looked_at(gas, rows.observations.to_pylist(), [area.name for area in rows.areas])
+    return _content(gas, [key], rows, told)
+
+
+def period_content(gas: Gas, keys: Sequence[str], rows: MapRows) -> dict[str, Any]:
+    """Return what is shown of several keys in their order: as `map_content`, without what only one detection's panel
+    tells (`detection_told`), and without outlines where there are too many to be seen.
+    """
+    told = looked_at(gas, rows.observations.to_pylist(), [area.name for area in rows.areas])
+    if len(keys) > 1:
+        told = looked_over(gas, rows.observations.to_pylist(), keys, [area.name for area in rows.areas])
+    content = _content(gas, keys, rows, told)
+    if len(content["plumes"]["features"]) > MAX_OUTLINES:
+        content["plumes"] = collection([])
+    content["detections"] = [{k: v for k, v in d.items() if k not in TOLD} for d in content["detections"]]
+    return content
+
+
+def detection_told(gas: Gas, row: Row, matches: pa.Table, sources: pa.Table) -> dict[str, Any]:
+    """Return what the panel of one detection tells beside what the list does: facts, sources ranked, outline."""
+    of_gas = {s["source_id"]: s for s in known_rows(sources) if s["gas"] == gas.name}
+    shown = detection_shown(gas, row, matches_by_detection(matches), of_gas)
+    return {name: shown[name] for name in (*TOLD, "geometry")}
+
+
+def _content(gas: Gas, keys: Sequence[str], rows: MapRows, told: Sequence[LookedAt]) -> dict[str, Any]:
+    key = keys[0] if len(keys) == 1 else f"{keys[0]} to {keys[-1]}"
     style, areas = STYLES[gas.name], sorted(rows.areas, key=lambda area: area.name)
     sources = {s["source_id"]: s for s in known_rows(rows.sources) if s["gas"] == gas.name}
     matches = matches_by_detection(rows.matches)
@@ -75,19 +105,20 @@ def map_content(gas: Gas, key: str, rows: MapRows) -> dict[str, Any]:
     places = [(d["lon"], d["lat"]) for d in accepted]
     first = {name for d in accepted for name in d["first_sources"]}
     shown = sources_near(gas, sources, places, first)
-    told = looked_at(gas, rows.observations.to_pylist(), [area.name for area in areas])
     of_area = {one.name: one for one in told}
-    reports = reports_shown(gas, key, rows.reports, places, areas)
+    reports = reports_shown(gas, keys, rows.reports, places, areas)
     n_less = sum(d["is_less_probable"] for d in accepted)
     shown_texts = _shown_texts(gas, accepted)
     return {
         "gas": gas.name,
         "key": key,
+        "unit": gas.unit,
+        "noun": gas.noun,
         "title": f"{gas.title} {key}",
         "summary": waiting_text(DETECTION[gas.name], rows.waits_since_utc) + _summary(gas, accepted, told),
         "size_text": f"{gas.title}: circle area by rate",
         "refused_text": _refused_text(sum(status != ACCEPTED for status in rows.detections["status"].to_pylist())),
-        "sort": "probability" if any(shown_texts) else "rate",
+        "sort": "probability" if any(d["probability"] is not None for d in accepted) else "rate",
         "less_probable_text": f"also show {n_less} less probable, below {style.shown_from}" if n_less else "",
         "shown_texts": shown_texts,
         "states": [[state, state_text(state)] for state in (*MATCH_TEXTS, UNMATCHED)],

@@ -72,6 +72,23 @@ def looked_at(gas: Gas, observations: Iterable[Row], areas: Collection[str] = ()
     return [_area(gas, name, by_area[name]) for name in sorted(by_area)]
 
 
+def looked_over(
+    gas: Gas, observations: Iterable[Row], keys: Collection[str], areas: Collection[str] = ()
+) -> list[LookedAt]:
+    """Return the same over several keys (rows with `key`): of methane on how many days an area was searched."""
+    if gas is not CH4:
+        return looked_at(gas, observations)
+    by_key: dict[str, list[Row]] = {key: [] for key in keys}
+    for row in observations:
+        by_key[row["key"]].append(row)
+    days: dict[str, list[tuple[LookedAt, list[Row]]]] = {area: [] for area in areas}
+    for rows in by_key.values():
+        for one in looked_at(gas, rows, areas):
+            of_area = [row for row in rows if (row["area"] or NO_AREA) == one.name]
+            days.setdefault(one.name, []).append((one, of_area))
+    return [_over_days(gas, name, days[name]) for name in sorted(days)]
+
+
 def searched_text(gas: Gas, told: Sequence[LookedAt]) -> str:
     """Return in how much something could be found.
 
@@ -115,6 +132,22 @@ def _area(gas: Gas, name: str, rows: Sequence[Row]) -> LookedAt:
         said = [own if own != outcome else "", sight_text(gas, row)]
         lines += [", ".join(filter(None, seen_at)), ": ".join(filter(None, said))]
     return LookedAt(name, _rank(rows[0]), outcome, tuple(filter(None, lines)))
+
+
+def _over_days(gas: Gas, name: str, days: Sequence[tuple[LookedAt, list[Row]]]) -> LookedAt:
+    """An area's days as one."""
+    if not days:
+        return LookedAt(name, len(FIRST_TOLD), NOT_LOOKED_AT_TEXT, ())
+    searched = [rows for one, rows in days if one.is_searched]
+    seen = [row for rows in searched for row in rows if row["outcome"] == SEARCHED]
+    outcome = f"searched on {len(searched)} of {_count(len(days), 'day')}" if searched else days[0][0].outcome
+    others = sorted((one.rank, one.outcome) for one, _ in days if not one.is_searched)
+    lines = [f"{told} on {_count(len(list(same)), 'day')}" for (_, told), same in groupby(others)]
+    if shares := range_text([row["clear_fraction"] for row in seen], share_text):
+        lines.append(f"{shares} of what was seen was clear")
+    if limits := range_text([row["detection_limit"] for row in seen], lambda limit: limit_text(gas, limit)):
+        lines.append(f"detection limit {limits}")
+    return LookedAt(name, min(one.rank for one, _ in days), outcome, tuple(lines))
 
 
 def _orbits(gas: Gas, rows: Sequence[Row]) -> list[LookedAt]:

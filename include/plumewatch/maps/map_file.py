@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import replace
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
@@ -11,13 +12,11 @@ import pyarrow as pa
 from plumewatch import storage
 from plumewatch.evidence.page_files import pages_there, source_page_path
 from plumewatch.gases import Gas
-from plumewatch.hand_offs import waiting_keys
-from plumewatch.maps.content import MapRows, map_content
+from plumewatch.maps.content import map_content
 from plumewatch.maps.map_page import render_map
+from plumewatch.maps.stored_rows import read_map_rows
 from plumewatch.models import Area
-from plumewatch.reviews import heeded, read_reviews
 from plumewatch.statuses import ACCEPTED
-from plumewatch.tables import COMBINED, MATCHES, OBSERVATIONS, REPORTED_PLUMES, SOURCES
 
 MAPS = "maps"
 MAX_PICTURE_BYTES = 80_000
@@ -29,24 +28,12 @@ def write_map(gas: Gas, key: str, storage_root: str, areas: Sequence[Area] = ())
 
     `areas` are outlined, searched or not; what came of each is what `observations` says.
     """
-    detections = storage.read_table(
-        gas.table, storage.join(storage_root, gas.table.name), where={"method": gas.method, gas.key_column: key}
-    )
-    detections = heeded(gas, detections, read_reviews(storage_root, gas.name))
-    matches = storage.join(storage_root, MATCHES.name)
-    rows = MapRows(
-        detections=detections,
-        matches=storage.read_table(MATCHES, matches, where={"gas": gas.name, "period": key}),
-        sources=storage.read_table(SOURCES, storage.join(storage_root, SOURCES.name), where={"inventory": COMBINED}),
-        observations=storage.read_table(
-            OBSERVATIONS, storage.join(storage_root, OBSERVATIONS.name), where={"gas": gas.name, "key": key}
-        ),
-        areas=areas,
-        waits_since_utc=waiting_keys(storage_root, gas).get(key),
-        pictures=_pictures(gas, detections, storage_root),
-        scene_pages=_scene_pages(gas, detections, storage_root),
-        source_pages=_source_pages(gas, storage_root, detections),
-        reports=storage.read_table(REPORTED_PLUMES, storage.join(storage_root, REPORTED_PLUMES.name)).to_pylist(),
+    rows = read_map_rows(gas, [key], storage_root, areas)
+    rows = replace(
+        rows,
+        pictures=_pictures(gas, rows.detections, storage_root),
+        scene_pages=_scene_pages(gas, rows.detections, storage_root),
+        source_pages=_source_pages(gas, storage_root, rows.detections),
     )
     path = map_path(storage_root, gas, key)
     storage.write_bytes(path, render_map(map_content(gas, key, rows)).encode())

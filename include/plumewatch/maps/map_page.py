@@ -1,4 +1,7 @@
-"""The HTML of a map: its content beside the vendored map program, the countries, and their licences."""
+"""The HTML of a map: one file with all that it shows, or one that reads it from where it lies (Airflow, a site).
+
+Template, style and program are the same; only where content and vendored files come from differs.
+"""
 
 from __future__ import annotations
 
@@ -13,32 +16,66 @@ from typing import Any
 from plumewatch.pages.page import read_resource, render_page
 
 PACKAGE = "plumewatch.maps"
+PROGRAM = ("world", "elements", "icons", "layers", "told", "list", "map")
+"""Parts of the program, in `program/`, that all maps have."""
 PACKED = {
     "maplibre_css": "maplibre-gl.css",
     "maplibre_js": "maplibre-gl.js",
     "topojson_js": "topojson-client.min.js",
     "countries": "countries-50m.json",
 }
-"""Place in the template of each vendored file."""
+"""Name in the page of each vendored file that it carries."""
+CSS, SCRIPT, JSON = "text/css", "text/javascript", "application/json"
+ASSETS = {
+    "maplibre-gl.css": ("vendor/maplibre-gl.css", CSS),
+    "maplibre-gl.js": ("vendor/maplibre-gl.js", SCRIPT),
+    "topojson-client.min.js": ("vendor/topojson-client.min.js", SCRIPT),
+    "countries-50m.json": ("vendor/countries-50m.json", JSON),
+    "world.js": ("program/world.js", SCRIPT),
+    "world_worker.js": ("program/world_worker.js", SCRIPT),
+}
+"""What lies in `assets/` beside a page that reads its content: file and media type by name."""
 LEVEL = 7  # of zlib: 9 takes three times as long, 0.4 s for each process that draws a map, and saves 1 % of the page
-POLICY = (
-    "default-src 'none'; script-src 'sha256-{}' 'strict-dynamic' blob:; style-src 'unsafe-inline'; "
-    "img-src data: blob:; worker-src blob:; connect-src blob: data:; base-uri 'none'; form-action 'none'"
+_ALL = "default-src 'none'; script-src 'sha256-{}' 'strict-dynamic' blob:; base-uri 'none'; form-action 'none'; "
+POLICY = _ALL + "style-src 'unsafe-inline'; img-src data: blob:; worker-src blob:; connect-src blob: data:"
+SERVED_POLICY = (
+    _ALL
+    + "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; worker-src 'self' blob:; "
+    + "connect-src 'self' blob: data:"
 )
 
 
 def render_map(content: Mapping[str, Any]) -> str:
     """Return the HTML of a map's content (`map_content`); the same content gives the same page."""
-    packed = {name: _packed(file) for name, file in PACKED.items()}
-    return render_page(PACKAGE, "map", POLICY, {**content, "licences": _licences()}, **packed)
+    packed = "\n".join(
+        f'<script type="text/plain" id="packed-{name.replace("_", "-")}">{_packed(file)}</script>'
+        for name, file in PACKED.items()
+    )
+    parts = [f"program/{part}.js" for part in (*PROGRAM, "embedded")]
+    return render_page(PACKAGE, "map", POLICY, {**content, "licences": _licences()}, parts=parts, packed=packed)
+
+
+def render_served_map(content: Mapping[str, Any]) -> str:
+    """Return the HTML of a page that reads what it shows: `feed` of the content says from whom (`airflow`, `site`)."""
+    parts = [f"program/{part}.js" for part in (*PROGRAM, "served")]
+    return render_page(PACKAGE, "map", SERVED_POLICY, {**content, "licences": _licences()}, parts=parts, packed="")
+
+
+@lru_cache
+def read_asset(name: str) -> bytes:
+    """Return one of `ASSETS`. Raises KeyError for any other name."""
+    return _without_source_map(ASSETS[name][0]).encode()
+
+
+def _without_source_map(file: str) -> str:
+    """A text of the package; the map of a program's source code isn't vendored, no tool should look for it."""
+    text = read_resource(PACKAGE, file)
+    return re.sub(r"\n//# sourceMappingURL=\S+\s*$", "\n", text) if file.endswith(".js") else text
 
 
 @lru_cache
 def _packed(file: str) -> str:
-    text = read_resource(PACKAGE, f"vendor/{file}")
-    if file.endswith(".js"):  # the map of the source code isn't vendored: no tool should look for it
-        text = re.sub(r"\n//# sourceMappingURL=\S+\s*$", "\n", text)
-    return base64.b64encode(zlib.compress(text.encode(), LEVEL)).decode()
+    return base64.b64encode(zlib.compress(_without_source_map(f"vendor/{file}").encode(), LEVEL)).decode()
 
 
 @lru_cache

@@ -25,19 +25,19 @@ LONGEST_MONTH = timedelta(days=31)
 
 
 def reports_shown(
-    gas: Gas, key: str, reports: Sequence[Row], places: Sequence[tuple[float, float]], areas: Sequence[Area]
+    gas: Gas, keys: Sequence[str], reports: Sequence[Row], places: Sequence[tuple[float, float]], areas: Sequence[Area]
 ) -> list[dict[str, Any]]:
     """Return what is shown of rows of `reported_plumes` (with `provider`) of the gas.
 
-    These are the ones within 30 days of the key (a day or month), in an area or as near to a detection (`places`,
-    longitude and latitude) as sources are shown.
+    These are the ones within 30 days of the keys (days or months, in their order), in an area or as near to a detection
+    (`places`, longitude and latitude) as sources are shown.
     """
     of_gas = [r for r in reports if r["gas"] == gas.name]
     if not of_gas:
         return []
     days = timedelta(days=evidence_rule().reports.within_days)
-    first = datetime.strptime(key, gas.key_format).replace(tzinfo=UTC)
-    last = first + (timedelta(days=1) if gas.key_format == DAY else LONGEST_MONTH)
+    first, last = (datetime.strptime(key, gas.key_format).replace(tzinfo=UTC) for key in (keys[0], keys[-1]))
+    last += timedelta(days=1) if gas.key_format == DAY else LONGEST_MONTH
     near = [r for r in of_gas if first - days <= r["observed_at_utc"] <= last + days]
     if not near:
         return []

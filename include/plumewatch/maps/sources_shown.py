@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.spatial import cKDTree
 
+from plumewatch.constants import EARTH_RADIUS_KM
 from plumewatch.gases import Gas
-from plumewatch.geodesy import great_circle_distance_km
+from plumewatch.geodesy import Floats
 from plumewatch.maps.geojson import rounded
 from plumewatch.maps.map_style import STYLES
 from plumewatch.pages.wording import digits_text, place_text, rate_text
@@ -28,13 +31,18 @@ def sources_near(
     listed = [sources[name] for name in sorted(sources)]
     if not listed or not places:
         return []
-    lon, lat = (np.array([source[name] for source in listed], dtype=float) for name in ("longitude", "latitude"))
-    near = np.zeros(len(listed), bool)
-    for place in places:
-        near |= great_circle_distance_km(*place, lon, lat) <= STYLES[gas.name].source_radius_km
+    radius = 2 * math.sin(STYLES[gas.name].source_radius_km / EARTH_RADIUS_KM / 2)  # as a chord of the unit sphere
+    listed_places = [(source["longitude"], source["latitude"]) for source in listed]
+    near = cKDTree(_on_unit_sphere(places)).query(_on_unit_sphere(listed_places))[0] <= radius
     chosen = [s for s, is_near in zip(listed, near, strict=True) if is_near or s["source_id"] in first]
     chosen.sort(key=lambda s: (s["source_id"] not in first, -(s["emission_t_y"] or 0.0), s["source_id"]))
     return sorted(chosen[:MAX_SOURCES], key=lambda s: s["source_id"])
+
+
+def _on_unit_sphere(places: Sequence[tuple[float, float]]) -> Floats:
+    """x, y, z of places (longitude, latitude)."""
+    lon, lat = np.radians(np.asarray(places, dtype=float)).T
+    return np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
 
 
 def source_shown(gas: Gas, source: Row, *, is_first: bool) -> dict[str, Any]:

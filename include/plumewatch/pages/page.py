@@ -11,7 +11,7 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
 from typing import Any
@@ -20,13 +20,17 @@ HEAD = ("plumewatch.pages", "head.html")
 """What all pages begin with: package and file."""
 
 
-def render_page(package: str, name: str, policy: str, content: Mapping[str, Any], **more: str) -> str:
+def render_page(
+    package: str, name: str, policy: str, content: Mapping[str, Any], *, parts: Sequence[str] = (), **more: str
+) -> str:
     """Return the page `name`.html of a package with its `name`.css, its `name`.js, and the content as JSON.
 
     `content` has a `title` and a `summary`; the same content gives the same page. `policy` is what the page may do
-    (Content-Security-Policy), with braces for the digest of its program; `more` are further places of the template.
+    (Content-Security-Policy), with braces for the digest of its program; `parts` are the files of a program that is in
+    several, in their order; `more` are further places of the template.
     """
-    script, style = (read_resource(package, f"{name}.{suffix}") for suffix in ("js", "css"))
+    style = read_resource(package, f"{name}.css")
+    script = "\n".join(read_resource(package, part) for part in parts or (f"{name}.js",))
     allowed = policy.format(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode())
     head = render_head(content["title"], content["summary"], style, allowed)
     values = {"head": head, "script": script, "content": _json(content), **more}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import mimetypes
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -103,7 +104,8 @@ def write_bytes(path: str, data: bytes) -> None:
     """Write a file atomically: aside and renamed in a folder, one PUT on S3."""
     fs, inner = filesystem(path)
     if not is_local(path):
-        fs.pipe_file(inner, data)
+        media_type, _ = mimetypes.guess_type(inner, strict=False)  # by it a browser knows a page from a download
+        fs.pipe_file(inner, data, **({"ContentType": media_type} if media_type else {}))
         return
     with written_aside(Path(inner)) as aside:
         aside.write_bytes(data)

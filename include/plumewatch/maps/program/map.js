@@ -1,0 +1,233 @@
+"use strict";
+/* The map, its names and its legend; and how the page begins. */
+
+const LEGEND_PX = 520; // height of a map that an open legend leaves free
+
+/* Lines of longitude and latitude with their degrees at the edges: near the ground there is nothing else to hold on to. */
+function drawGraticule() {
+  const { map } = page;
+  const bounds = map.getBounds(), west = bounds.getWest(), east = bounds.getEast(), south = bounds.getSouth(), north = bounds.getNorth();
+  const wanted = (east - west) / 6;
+  const step = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30].find((s) => s >= wanted) ?? 45;
+  const digits = Math.max(0, -Math.floor(Math.log10(step)));
+  const text = (value, letters) => Math.abs(value).toFixed(digits) + "°" + (Number(value.toFixed(digits)) === 0 ? "" : letters[value < 0 ? 1 : 0]);
+  const lines = [], labels = [];
+  const label = (content, x, y) => {
+    const span = make("span", { textContent: content });
+    Object.assign(span.style, { left: x + "px", top: y + "px" });
+    labels.push(span);
+  };
+  for (let lon = Math.ceil(west / step) * step; lon <= east; lon += step) {
+    lines.push([[lon, Math.max(-85, south - step)], [lon, Math.min(85, north + step)]]);
+    label(text(((lon + 540) % 360) - 180, "EW"), map.project([lon, south]).x + 3, 4);
+  }
+  for (let lat = Math.ceil(Math.max(-85, south) / step) * step; lat <= Math.min(85, north); lat += step) {
+    lines.push([[west - step, lat], [east + step, lat]]);
+    label(text(lat, "NS"), 4, map.project([west, lat]).y + 3);
+  }
+  map.getSource("graticule").setData(feature({ type: "MultiLineString", coordinates: lines }, {}));
+  element("edge-labels").replaceChildren(...labels);
+}
+
+/* Icons at one place hide each other: what is told of one is told of all. */
+const isAt = (one, other) => one.lon === other.lon && one.lat === other.lat;
+
+/* A tag on the map; one that only repeats what the lists say isn't announced. */
+function tag(node, at, options) {
+  if (node.localName !== "button") node.setAttribute("aria-hidden", "true");
+  node.setAttribute("aria-label", node.textContent);
+  const marker = new maplibregl.Marker({ element: node, ...options }).setLngLat(at).addTo(page.map);
+  page.tags.push(marker);
+  return node;
+}
+
+function nameSources() {
+  const { content, map } = page, tagged = content.sources.filter((s) => s.is_first);
+  const firstHere = tagged.filter((s) => tagged.find((other) => isAt(other, s)) === s);
+  const nodes = firstHere.slice(0, content.max_names).map((s) => {
+    const textContent = tagged.filter((other) => isAt(other, s)).map(({ name }) => name).join(" · ");
+    return tag(make("div", { className: "place-name", textContent }), [s.lon, s.lat], { anchor: "left", offset: [13, 0] });
+  });
+  page.showNames = () => nodes.forEach((node) => { node.style.display = map.getZoom() >= content.name_zoom ? "" : "none"; });
+  page.showNames();
+  return nodes;
+}
+
+function nameAreas() {
+  return page.content.area_boxes.map((box) => {
+    const { bounds, label, is_searched } = box;
+    const node = button(label, () => goTo(box), { className: "place-name area-name" + (is_searched ? "" : " not-searched") });
+    return tag(node, [(bounds[0][0] + bounds[1][0]) / 2, bounds[1][1]], { anchor: "bottom" });
+  });
+}
+
+function goTo({ bounds }) {
+  if (isNarrow()) element("map-side").scrollIntoView({ block: "start" });
+  page.map.fitBounds(bounds, { padding: 60 });
+}
+
+function listen() {
+  const { map } = page;
+  const open = (layer, show) => {
+    map.on("click", layer, (event) => { event.preventDefault(); show(event); });
+    map.on("mouseenter", layer, () => { map.getCanvas().style.cursor = "pointer"; });
+    map.on("mouseleave", layer, () => { map.getCanvas().style.cursor = ""; });
+  };
+  open("sources", (event) => {
+    const { sources } = page.content, s = sources[event.features[0].properties.n];
+    tellSources(sources.filter((other) => isAt(other, s)));
+  });
+  open("reports", (event) => {
+    const isTaken = map.queryRenderedFeatures(event.point, { layers: ["sources", "detections"] }).length > 0;
+    if (!isTaken) openPanel(reportInfo(page.content.reports[event.features[0].properties.n]));
+  });
+  for (const layer of ["detections", "refused", "plumes"]) open(layer, (event) => {
+    const isTaken = map.queryRenderedFeatures(event.point, { layers: ["sources"] }).length > 0;
+    if (!isTaken) tellDetection(page.byId.get(event.features[0].properties.id));
+  });
+  map.on("moveend", () => { drawGraticule(); if (page.filter.in_view) fillList(); });
+  map.on("resize", drawGraticule);
+  map.on("zoom", () => page.showNames());
+}
+
+function fillLegend(sourceNames, areaNames) {
+  const { content, map } = page, body = element("legend-body");
+  body.replaceChildren();
+  const layer = (text, icon, isOn, toggle) => {
+    const box = make("input", { type: "checkbox", checked: isOn });
+    box.addEventListener("change", () => toggle(box.checked));
+    body.append(make("label", {}, box, icon, make("span", { textContent: text })));
+  };
+  const show = (...layers) => (isOn) => layers.forEach((id) => map.setLayoutProperty(id, "visibility", isOn ? "visible" : "none"));
+  const swatch = (state) => { const s = make("span", { className: "swatch" }); s.style.background = colour(state); return s; };
+  const key = (icon, text) => body.append(make("div", { className: "key" }, icon, make("span", { textContent: text })));
+  const states = new Set(content.detections.map((d) => d.state));
+  if (states.size) body.append(make("h3", { textContent: content.size_text }));
+  for (const [state, text] of content.states) if (states.has(state)) key(swatch(state), text);
+  if (states.has("refused")) key(swatch("refused"), "not accepted (see the list)");
+  body.append(make("h3", { textContent: "Layers" }));
+  if (content.plumes.features.length) layer("plume outlines", "", true, show("plumes", "plume-edges"));
+  if (content.detections.some((d) => d.wind_to !== null)) { const icon = windIcon(); icon.style.height = "20px"; icon.style.width = "8px"; layer("wind", icon, true, show("wind")); }
+  if (content.lines.features.length) layer("to the most probable source", "", true, show("lines"));
+  const hide = (nodes, isOn) => nodes.forEach((node) => { node.style.visibility = isOn ? "" : "hidden"; });
+  for (const [id, text, isSearched] of [["areas", "areas that were searched", true], ["areas-not-searched", "areas that were not searched", false]]) {
+    const names = areaNames.filter((_, n) => content.area_boxes[n].is_searched === isSearched);
+    const line = make("span", { className: "line" + (isSearched ? "" : " dashed") });
+    if (names.length) layer(text, line, true, (isOn) => { show(id)(isOn); hide(names, isOn); });
+  }
+  if (content.sources.length) {
+    layer("sources in inventories", "", true, (isOn) => { show("sources")(isOn); hide(sourceNames, isOn); });
+    for (const [kind, text] of Object.entries(content.kinds)) if (SHAPES[kind]) key(sourceIcon(kind), text);
+  }
+  if (content.reports.length) layer("reported by others within 30 days", make("span", { className: "ring" }), true, show("reports"));
+  element("legend").hidden = !body.querySelectorAll("input").length;
+}
+
+const viewOf = ({ bounds, near_zoom }) =>
+  bounds ? { bounds, fitBoundsOptions: { padding: { top: 70, right: 100, bottom: 70, left: isNarrow() ? 70 : 260 }, maxZoom: near_zoom } } : { center: [10, 20], zoom: 1 };
+
+async function showMap() {
+  if (!document.createElement("canvas").getContext("webgl2")) throw new Error("this browser has no WebGL 2");
+  await page.feed.loadMapLibre();
+  const world = await page.feed.world();
+  const style = mapStyle(world.now);
+  const map = new maplibregl.Map({ container: "map", style, ...viewOf(page.content), attributionControl: false, maxZoom: 17, dragRotate: false, pitchWithRotate: false, locale: { "Map.Title": "Map of the detections" } });
+  page.map = map;
+  map.on("styleimagemissing", addIcon);
+  map.touchZoomRotate.disableRotation();
+  map.addControl(new maplibregl.NavigationControl({ showCompass: false }), "top-right");
+  map.addControl(new maplibregl.FullscreenControl(), "top-right");
+  map.addControl(new maplibregl.ScaleControl({ maxWidth: 140, unit: "metric" }), "bottom-left");
+  await new Promise((resolve, reject) => { map.once("load", resolve); map.once("error", (event) => reject(event.error)); });
+  drawGraticule();
+  listen();
+  if (isNarrow() || map.getContainer().clientHeight < LEGEND_PX) element("legend").open = false;
+  nameAll();
+  fillLookedAt();
+  if (world.later) world.later.then((parts) => { for (const [id, part] of Object.entries(parts)) map.getSource(id).setData(part); document.documentElement.dataset.world = "ready"; });
+  document.documentElement.dataset.map = "ready";
+}
+
+function nameAll() {
+  for (const marker of page.tags ?? []) marker.remove();
+  page.tags = [];
+  fillLegend(nameSources(), nameAreas());
+}
+
+/* What stands beside the map, of the content at hand. */
+function fillPage() {
+  const { content } = page;
+  page.byId = new Map(content.detections.map((d) => [d.id, d]));
+  element("attribution").textContent = content.attribution.join(" · ");
+  element("less-probable-count").textContent = content.less_probable_text;
+  element("less-probable-choice").hidden = !content.less_probable_text;
+  element("refused-count").textContent = content.refused_text;
+  element("refused-choice").hidden = !content.refused_text;
+  fillFilters();
+  fillList();
+  fillLookedAt();
+}
+
+/* Other content on the page that is there already. */
+function showContent(content, { isMoved = false, keepsPanel = false } = {}) {
+  page.content = content;
+  page.nListed = 0;
+  if (!keepsPanel) closePanel();
+  element("summary").textContent = content.summary;
+  element("sort").value = content.sort;
+  fillPage();
+  if (!page.map) return;
+  for (const [id, data] of Object.entries(ofContent())) page.map.getSource(id).setData(data);
+  nameAll();
+  const { bounds, fitBoundsOptions } = viewOf(content);
+  if (isMoved && bounds) page.map.fitBounds(bounds, { ...fitBoundsOptions, animate: false });
+}
+
+function listenToPage() {
+  element("show-licences").addEventListener("click", () => element("licences").showModal());
+  element("sort").addEventListener("change", fillList);
+  element("less-probable").addEventListener("change", () => { page.showsLessProbable = element("less-probable").checked; refresh(); });
+  element("refused").addEventListener("change", () => {
+    page.showsRefused = element("refused").checked;
+    if (page.map) page.map.setLayoutProperty("refused", "visibility", page.showsRefused ? "visible" : "none");
+    fillList();
+  });
+  for (const kind of ["geojson", "csv"]) element("export-" + kind).addEventListener("click", () => exportShown(kind));
+  element("close-told").addEventListener("click", closePanel);
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape" && ![...document.querySelectorAll("dialog")].some((one) => one.open)) closePanel(); });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
+  listenToFilters();
+}
+
+async function start(feed, licences) {
+  setTheme();
+  page.feed = feed;
+  listenToPage();
+  element("licence-text").textContent = licences;
+  try {
+    page.content = await feed.content();
+  } catch (error) {
+    page.content = null;
+    say(error.message);
+    document.documentElement.dataset.map = "nothing";
+    return;
+  }
+  element("summary").textContent = page.content.summary;
+  element("sort").value = page.content.sort;
+  fillPage();
+  try {
+    await showMap();
+  } catch (error) {
+    page.map = null;
+    fillLookedAt();
+    document.body.classList.add("no-map");
+    say("The map cannot be drawn (" + error.message + "); the list has everything that it would show.");
+    document.documentElement.dataset.map = "list only";
+  }
+  if (feed.started) feed.started();
+}
+
+function say(text) {
+  element("fallback").textContent = text;
+  element("fallback").hidden = false;
+}

@@ -1,0 +1,133 @@
+"""The map of all keys as a static site below `site/` of the storage root, for anybody: no login, no server, no links
+into the house. `python -m plumewatch.maps.site` writes it; from then on every map that is drawn brings it up to date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from plumewatch import storage
+from plumewatch.areas import log_unreadable, read_areas
+from plumewatch.errors import PlumewatchError
+from plumewatch.gases import CH4, GASES, Gas
+from plumewatch.maps.content import MapRows, detection_told, period_content
+from plumewatch.maps.map_page import ASSETS, read_asset, render_served_map
+from plumewatch.maps.stored_rows import picture_path, read_map_rows, stored_keys
+from plumewatch.models import Area
+from plumewatch.pages.outcomes import FAILED_WHY_TEXT
+from plumewatch.progress import followed
+from plumewatch.settings import Settings, export_aws_settings
+from plumewatch.statuses import ACCEPTED
+
+SITE, INDEX, DATA = "site", "index.html", "data"
+ALL = "all"
+MAX_KEYS = 366  # so many of the last keys are shown as one
+TITLE = "Emissions seen from space"
+
+log = logging.getLogger(__name__)
+
+
+def write_site(storage_root: str, areas: Sequence[Area] = ()) -> str:
+    """Write the whole site from what is stored and return the path of its first page."""
+    for name in ASSETS:
+        storage.write_bytes(storage.join(storage_root, SITE, "assets", name), read_asset(name))
+    for gas in GASES.values():
+        keys = stored_keys(gas, storage_root)
+        _write_gas(gas, list(followed(keys, "keys of the site", "keys")), keys, storage_root, _of(gas, areas))
+    return _write_index(storage_root)
+
+
+def refresh_site(gas: Gas, keys: Sequence[str], storage_root: str, areas: Sequence[Area] = ()) -> bool:
+    """Bring some keys of a gas up to date and return whether there is a site; where there is none, none is made."""
+    if not storage.exists(storage.join(storage_root, SITE, INDEX)):
+        return False
+    listed = stored_keys(gas, storage_root)
+    _write_gas(gas, [key for key in keys if key in listed], listed, storage_root, _of(gas, areas))
+    _write_index(storage_root)
+    return True
+
+
+def _of(gas: Gas, areas: Sequence[Area]) -> Sequence[Area]:
+    return areas if gas is CH4 else ()
+
+
+def _write_gas(gas: Gas, keys: Sequence[str], listed: Sequence[str], storage_root: str, areas: Sequence[Area]) -> None:
+    folder = storage.join(storage_root, SITE, DATA, gas.name)
+    for key in keys:
+        rows = read_map_rows(gas, [key], storage_root, areas)
+        _write(storage.join(folder, f"{key}.json"), _public(period_content(gas, [key], _without_waiting(rows))))
+        _write(storage.join(folder, f"{key}.details.json"), _details(gas, key, rows, folder, storage_root))
+    if listed:
+        together = listed[-MAX_KEYS:]
+        rows = _without_waiting(read_map_rows(gas, together, storage_root, areas))
+        _write(storage.join(folder, f"{ALL}.json"), _public(period_content(gas, together, rows)))
+
+
+def _details(gas: Gas, key: str, rows: MapRows, folder: str, storage_root: str) -> dict[str, Any]:
+    """What the panels of a key's detections tell, by their ids on the map; their pictures are copied beside."""
+    told: dict[str, Any] = {}
+    for row in rows.detections.to_pylist():
+        is_accepted, name = row["status"] == ACCEPTED, str(row[gas.id_column])
+        own = {column: None if value != value else value for column, value in row.items()}
+        details = detection_told(gas, own, rows.matches, rows.sources)
+        picture = picture_path(gas, row, storage_root) if is_accepted else None
+        if picture:
+            storage.write_bytes(storage.join(folder, key, f"{name}.png"), storage.read_bytes(picture))
+        told[name if is_accepted else f"{name} {row['status']}"] = {
+            "facts": details["facts"],
+            "matches": details["matches"],
+            "outline": details["geometry"],
+            "picture": f"{DATA}/{gas.name}/{key}/{name}.png" if picture else None,
+            "links": [],
+        }
+    return told
+
+
+def _without_waiting(rows: MapRows) -> MapRows:
+    """What waits for a DAG, and why, concerns who runs it."""
+    return replace(rows, waits_since_utc=None)
+
+
+def _public(content: dict[str, Any]) -> dict[str, Any]:
+    """The content without pointers to logs and tables that its readers can't open."""
+    for one in content["looked_at"]:
+        one["lines"] = [line for line in one["lines"] if FAILED_WHY_TEXT not in line]
+    return content
+
+
+def _write_index(storage_root: str) -> str:
+    gases = [{"name": g.name, "title": g.title, "keys": stored_keys(g, storage_root)} for g in GASES.values()]
+    content = {"feed": "site", "title": TITLE, "summary": "Reading ...", "gases": gases, "widths": [1], "max_keys": 0}
+    path = storage.join(storage_root, SITE, INDEX)
+    storage.write_bytes(path, render_served_map(content).encode())
+    return path
+
+
+def _write(path: str, content: Mapping[str, Any]) -> None:
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    storage.write_bytes(path, text.encode())
+
+
+def main() -> int:
+    """Command line: write the site of the settings' storage."""
+    argparse.ArgumentParser(prog="python -m plumewatch.maps.site", description=__doc__).parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    export_aws_settings()
+    try:
+        settings = Settings.load()
+        areas = read_areas(*settings.area_folders, on_failure=log_unreadable)
+        log.info("%s", write_site(settings.storage_root, areas))
+    except (PlumewatchError, OSError) as error:
+        log.error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

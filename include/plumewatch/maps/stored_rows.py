@@ -1,0 +1,133 @@
+"""What the storage holds of keys: the rows that maps are made from, and one detection with all that is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from plumewatch import storage
+from plumewatch.gases import Gas
+from plumewatch.hand_offs import waiting_keys
+from plumewatch.keys import is_file_name, is_key
+from plumewatch.maps.content import MapRows, detection_told
+from plumewatch.models import Area
+from plumewatch.pages.wording import time_text
+from plumewatch.reviews import heeded, read_reviews
+from plumewatch.statuses import ACCEPTED, CONFIRM, REJECT
+from plumewatch.tables import COMBINED, MATCHES, OBSERVATIONS, REPORTED_PLUMES, SOURCES
+
+PICTURE = ".png"
+"""End of the name of a detection's picture among its details."""
+VERDICT_TEXTS = {CONFIRM: "confirmed", REJECT: "rejected"}
+
+
+def stored_keys(gas: Gas, storage_root: str) -> list[str]:
+    """Return the keys of which the storage says something, in their order: those looked at, and those matched."""
+    found = set()
+    for table, column in ((OBSERVATIONS, "key"), (MATCHES, "period")):
+        root = storage.join(storage_root, table.name)
+        found |= {p.keys[column] for p in storage.list_partitions(table, root, {"gas": gas.name})}
+    return sorted(key for key in found if is_key(key, gas.key_format))
+
+
+def read_map_rows(gas: Gas, keys: Sequence[str], storage_root: str, areas: Sequence[Area] = ()) -> MapRows:
+    """Return what is stored of a gas's keys; pictures and pages are left to whom they concern."""
+    where = {"method": gas.method, gas.key_column: keys}
+    detections = storage.read_table(gas.table, storage.join(storage_root, gas.table.name), where=where)
+    detections = heeded(gas, detections, read_reviews(storage_root, gas.name))
+    waiting = waiting_keys(storage_root, gas)
+    return MapRows(
+        detections=detections,
+        matches=_matches(gas, keys, storage_root),
+        sources=read_sources(storage_root),
+        observations=storage.read_table(
+            OBSERVATIONS, storage.join(storage_root, OBSERVATIONS.name), where={"gas": gas.name, "key": keys}
+        ),
+        areas=areas,
+        waits_since_utc=next((waiting[key] for key in keys if key in waiting), None),
+        reports=storage.read_table(REPORTED_PLUMES, storage.join(storage_root, REPORTED_PLUMES.name)).to_pylist(),
+    )
+
+
+def read_sources(storage_root: str) -> pa.Table:
+    """Return the sources of all gases, each emitter once."""
+    return storage.read_table(SOURCES, storage.join(storage_root, SOURCES.name), where={"inventory": COMBINED})
+
+
+def _matches(gas: Gas, keys: Sequence[str], storage_root: str) -> pa.Table:
+    where = {"gas": gas.name, "period": keys}
+    return storage.read_table(MATCHES, storage.join(storage_root, MATCHES.name), where=where)
+
+
+@dataclass(frozen=True)
+class StoredDetection:
+    """One detection of the default method, as it is stored."""
+
+    row: Mapping[str, Any]
+    """Its row of `plumes` or `peaks`, with the partitions."""
+    told: Mapping[str, Any]
+    """What is told of it (`content.detection_told`)."""
+    picture: str | None
+    """Path of its picture, None where there is none."""
+    item: str | None
+    """Path of its scene's STAC item, None where there is none."""
+    reviews: Sequence[str]
+    """What people said of it, in words, in the order of time."""
+
+
+def find_detection(gas: Gas, key: str, name: str, storage_root: str) -> StoredDetection | None:
+    """Return a detection of a key by its id on the map (of a refused one: id and status); None where there is none.
+
+    `name` is compared with what is stored, and leads to no path unless it is there.
+    """
+    detection_id, _, status = name.partition(" ")
+    where = {"method": gas.method, gas.key_column: key}
+    rows = storage.read_table(gas.table, storage.join(storage_root, gas.table.name), where=where)
+    reviews = read_reviews(storage_root, gas.name)
+    rows = heeded(gas, rows, reviews)
+    same_id = rows.filter(pc.equal(pc.cast(rows[gas.id_column], pa.string()), detection_id)).to_pylist()
+    if not same_id:
+        return None
+    # A verdict may have changed the status since the map was drawn.
+    wanted = min(same_id, key=lambda row: (row["status"] != (status or ACCEPTED), row["status"]))
+    row = {column: None if value != value else value for column, value in wanted.items()}
+    matches = _matches(gas, [key], storage_root)
+    matches = matches.filter(pc.equal(matches["detection_id"], detection_id))
+    told = detection_told(gas, row, matches, read_sources(storage_root))
+    said = review_texts(reviews, detection_id)
+    return StoredDetection(row, told, picture_path(gas, row, storage_root), _item(row, storage_root), said)
+
+
+def picture_path(gas: Gas, row: Mapping[str, Any], storage_root: str) -> str | None:
+    """Return where the picture of a detection (a row with its partitions) is, None where there is none."""
+    keys = {column: str(row[column]) for column in gas.table.partitions}
+    folder = storage.partition_path(storage.join(storage_root, gas.details), keys)
+    return _there(folder, f"{row[gas.id_column]}{PICTURE}")
+
+
+def review_texts(reviews: pa.Table, detection_id: str) -> list[str]:
+    """Return what people said of a detection (rows of `reviews`), in words, in the order of time."""
+    said = reviews.filter(pc.equal(reviews["detection_id"], detection_id)).to_pylist()
+    said.sort(key=lambda review: review["at"])
+    return [
+        f"{VERDICT_TEXTS[review['verdict']]} by {review['by']}, {time_text(review['at'])}"
+        + (f": {review['comment']}" if review["comment"] else "")
+        for review in said
+    ]
+
+
+def _item(row: Mapping[str, Any], storage_root: str) -> str | None:
+    if not row.get("scene_id"):
+        return None
+    folder = storage.partition_path(storage.join(storage_root, "scenes"), {"area": row["area"], "date": row["date"]})
+    return _there(folder, f"{row['scene_id']}.json")
+
+
+def _there(folder: str, name: str) -> str | None:
+    """The path of a file, if it is one of the folder's own and there."""
+    path = storage.join(folder, name)
+    return path if is_file_name(name) and storage.is_file(path) else None

@@ -1,0 +1,68 @@
+"""The static site: all that the map shows, for anybody, from files alone, and up to date once it is there."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import content_of
+from map_rows import DAY, NASTY, observation
+from plumewatch import storage
+from plumewatch.gases import CH4
+from plumewatch.hand_offs import record_hand_offs
+from plumewatch.maps.map_page import ASSETS
+from plumewatch.maps.site import main, refresh_site, write_site
+from plumewatch.pages.outcomes import FAILED_WHY_TEXT
+from plumewatch.reviews import append_review
+from plumewatch.tables import OBSERVATIONS
+
+
+def at(root: str, path: str) -> Any:
+    return json.loads(storage.read_bytes(storage.join(root, "site", path)))
+
+
+def test_a_site_holds_all_keys_their_details_and_pictures(plumes_stored: str) -> None:
+    failed = OBSERVATIONS.from_pylist([observation("oman", "failed")])
+    keys = {"gas": "ch4", "key": "2025-09-01"}
+    storage.write_partition(OBSERVATIONS, storage.join(plumes_stored, "observations"), keys, failed)
+    record_hand_offs(plumes_stored, CH4, [DAY], "a_dag")
+    index = write_site(plumes_stored)
+    assert index == storage.join(plumes_stored, "site", "index.html")
+    page = content_of(storage.read_bytes(index).decode())
+    assert [gas["keys"] for gas in page["gases"]] == [[DAY, "2025-09-01"], []] and page["feed"] == "site"
+    every = at(plumes_stored, "data/ch4/all.json")
+    assert {d["id"] for d in every["detections"]} == {"a1", "a2 too_small", "a3", "b1"}
+    assert at(plumes_stored, "data/ch4/2025-09-01.json")["detections"] == []
+    details = at(plumes_stored, f"data/ch4/{DAY}.details.json")
+    assert details.keys() == {d["id"] for d in every["detections"]}
+    assert details["a1"]["matches"][0]["name"] == NASTY and details["a1"]["links"] == []
+    assert storage.read_bytes(storage.join(plumes_stored, "site", details["a1"]["picture"])) == b"\x89PNG small"
+    files = storage.list_files(storage.join(plumes_stored, "site"))
+    assert {name for name in ASSETS if storage.join(plumes_stored, "site", "assets", name) in files} == set(ASSETS)
+    public = "".join(storage.read_bytes(file).decode() for file in files if "/data/" in file and ".json" in file)
+    assert FAILED_WHY_TEXT not in public and "a_dag" not in public and "DAG" not in public
+
+
+def test_it_follows_what_is_drawn_and_what_people_reject(plumes_stored: str) -> None:
+    assert not refresh_site(CH4, [DAY], plumes_stored)
+    assert not storage.exists(storage.join(plumes_stored, "site"))  # none is made where nobody asked for one
+    write_site(plumes_stored)
+    said = {"verdict": "reject", "by": "ann", "at": datetime(2025, 9, 3, tzinfo=UTC)}
+    place = {"longitude": 56.0, "latitude": 22.0, "observed_at_utc": datetime(2025, 8, 31, 7, 12, tzinfo=UTC)}
+    append_review(plumes_stored, "ch4", "a1", **place, **said)
+    assert refresh_site(CH4, [DAY], plumes_stored)
+    for name in ("all", DAY):
+        states = {d["id"]: d["state"] for d in at(plumes_stored, f"data/ch4/{name}.json")["detections"]}
+        assert states["a1 rejected"] == "refused" and "a1" not in states
+
+
+def test_the_command_writes_the_site_of_the_settings(
+    plumes_stored: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLUMEWATCH_STORAGE_ROOT", plumes_stored)
+    monkeypatch.setenv("PLUMEWATCH_AREAS", str(tmp_path))
+    monkeypatch.setattr("sys.argv", ["site"])
+    assert main() == 0 and storage.exists(storage.join(plumes_stored, "site", "index.html"))

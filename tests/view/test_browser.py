@@ -1,0 +1,191 @@
+"""The real UI in a real browser: Airflow's login, the entry of its menu, the map, details, export, a verdict."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from airflow_fixtures import HOME, free_port
+from chromium import Tab, browser
+from map_rows import DAY, NASTY
+from plumewatch.reviews import read_reviews
+from view_rows import fill_storage
+
+BOOT_S = 240.0
+FRAME = "document.querySelector('iframe').contentDocument"
+ENTRY = "document.querySelector('a[href=\"/plugin/emissions\"]')"
+
+
+@pytest.fixture(scope="module")
+def airflow(chromium: str, dagbag: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """Airflow's API server with a viewer and an operator: its URL, and the storage that its view shows."""
+    folder = tmp_path_factory.mktemp("view")
+    root = f"file://{folder / 'storage'}"
+    fill_storage(root)
+    (folder / "areas").mkdir()
+    (folder / "passwords.json").write_text(json.dumps({"operator": "operator pw", "viewer": "viewer pw"}))
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    settings = {
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "operator:op,viewer:viewer",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(folder / "passwords.json"),
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests alone, " * 3,
+        "PLUMEWATCH_STORAGE_ROOT": root,
+        "PLUMEWATCH_AREAS": str(folder / "areas"),
+    }
+    command = [sys.executable, "-m", "airflow", "api-server", "--host", "127.0.0.1", "--port", str(port)]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(command, env={**os.environ, **settings}, cwd=HOME, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + BOOT_S
+        while not answers(url):
+            assert server.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()[-2000:]
+            time.sleep(0.2)
+        yield url, root
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def new_tab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Tab]]:
+    """A function that opens a tab in which nobody is logged in."""
+    with browser(tmp_path_factory.mktemp("chromium")) as open_tab:
+        yield open_tab
+
+
+def answers(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/api/v2/version", timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
+def log_in(tab: Tab, url: str, user: str) -> None:
+    """By the form that a person fills."""
+    tab.resize(1300, 800)
+    tab.go(url)
+    tab.wait("document.querySelector('input[type=password]')")
+    for name, text in (("username", user), ("password", f"{user} pw")):
+        tab.run(f"document.querySelector('input[name={name}]').focus()")
+        tab.type(text)
+    tab.wait("!document.querySelector('button[type=submit]').disabled")
+    tab.run("document.querySelector('button[type=submit]').click()")
+    tab.wait(ENTRY)
+    tab.errors.clear()  # before the login Airflow's own page asks what it may not know
+
+
+def open_view(tab: Tab) -> None:
+    """By the entry of Airflow's menu."""
+    tab.run(f"{ENTRY}.click()")
+    tab.wait(f"{FRAME}.documentElement.dataset.map === 'ready' && {FRAME}.documentElement.dataset.world")
+
+
+def colours_of_map(tab: Tab) -> list[tuple[int, tuple[int, int, int]]]:
+    """The colours of the middle of the map, the most frequent first."""
+    picture = tab.screenshot().crop((400, 250, 850, 700))
+    return sorted(picture.getcolors(maxcolors=1 << 20), reverse=True)
+
+
+def test_an_operator_sees_filters_opens_exports_and_reviews(
+    airflow: tuple[str, str], new_tab: Callable[[], Tab], tmp_path: Path
+) -> None:
+    url, root = airflow
+    tab = new_tab()
+    log_in(tab, url, "operator")
+    open_view(tab)
+    assert tab.run(f"{FRAME}.querySelector('#period-text').textContent") == f"{DAY} to 2025-09-02"
+    tab.listen(1.0)
+    first = colours_of_map(tab)
+    assert len(first) > 100 and first[0][0] < 0.98 * 450 * 450  # circles and outlines, not one colour
+
+    listed = f"[...{FRAME}.querySelectorAll('.detection .rate')].map((one) => one.textContent)"
+    assert tab.run(listed) == ["900 kg/h", "5.2 t/h"] or tab.run(listed) == ["5.2 t/h", "900 kg/h"]
+    change(tab, "filter-rate", 2000)
+    assert tab.run(listed) == ["5.2 t/h"]
+    csv = exported(tab, "csv", tmp_path)
+    assert csv.startswith("id,gas,key,longitude") and csv.count("\r\n") == 2 and "\na1,ch4,2025-08-31,56," in csv
+    [one] = json.loads(exported(tab, "geojson", tmp_path))["features"]
+    assert one["geometry"]["coordinates"] == [56, 22] and one["properties"]["rate"] == 5200
+    change(tab, "filter-rate", "")
+
+    tab.run(f"{FRAME}.querySelector('.detection').click()")
+    tab.wait(f"{FRAME}.querySelector('#told-body .verdict')")
+    assert tab.run(f"{FRAME}.querySelector('#listed').hidden")
+    tab.run(f"{FRAME}.querySelector('.review textarea').focus()")
+    tab.type(NASTY)
+    name = tab.run(f"{FRAME}.querySelector('#told-body dl dd:last-of-type').textContent")
+    tab.run(f"[...{FRAME}.querySelectorAll('.verdict')].find((one) => one.textContent === 'Confirm').click()")
+    said = tab.wait(f"{FRAME}.querySelector('.reviews li')?.textContent")
+    assert said.startswith("confirmed by operator, ") and said.endswith(NASTY.strip())
+    [row] = read_reviews(root, "ch4").to_pylist()
+    assert (row["detection_id"], row["verdict"], row["by"]) == (name, "confirm", "operator")
+    tab.wait(f"{FRAME}.documentElement.dataset.content === 'ready'")
+    tab.run(f"{FRAME}.dispatchEvent(new KeyboardEvent('keydown', {{ key: 'Escape' }}))")
+    assert tab.run(f"{FRAME}.querySelector('#told').hidden")
+    assert tab.run(f"{FRAME}.querySelectorAll('#told img[src=x], script[src=x]').length") == 0
+
+    tab.go(f"{url}/plumewatch/?gas=ch4&key={DAY}")  # as a link does
+    tab.wait("document.documentElement.dataset.world && page.map.loaded()")
+    assert tab.run("document.querySelector('#period-text').textContent") == DAY
+    top = tab.run("document.querySelector('#map').getBoundingClientRect().y")
+    x, y = tab.run("(({ x, y }) => [x, y])(page.map.project([56.03, 21.96]))")
+    tab.click(x, top + y)
+    tab.wait("document.querySelector('#told-body .verdict')")
+    assert tab.run("document.querySelector('#told-body h3').textContent") == "Plume 56.030°E 21.960°N"
+    assert tab.run("document.querySelector('#told').getBoundingClientRect().x") > x  # beside what was clicked
+    assert tab.errors == [] and {urlsplit(one).hostname for one in tab.requested if one.startswith("http")} == {
+        "127.0.0.1"
+    }
+
+
+def change(tab: Tab, name: str, value: object) -> None:
+    node = f"{FRAME}.getElementById('{name}')"
+    tab.run(f"{node}.value = '{value}', {node}.dispatchEvent(new Event('change'))")
+
+
+def exported(tab: Tab, kind: str, folder: Path) -> str:
+    """What a click on the button saves."""
+    tab.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+    tab.run(f"{FRAME}.getElementById('export-{kind}').click()")
+    file = folder / f"plumewatch_ch4_{DAY}_to_2025-09-02.{kind}"
+    deadline = time.monotonic() + 30
+    while not file.exists():
+        assert time.monotonic() < deadline, list(folder.iterdir())
+        time.sleep(0.05)
+    return file.read_bytes().decode()
+
+
+def test_a_viewer_sees_the_same_and_may_not_review(airflow: tuple[str, str], new_tab: Callable[[], Tab]) -> None:
+    url, root = airflow
+    before = read_reviews(root, "ch4").num_rows
+    tab = new_tab()
+    log_in(tab, url, "viewer")
+    open_view(tab)
+    tab.run(f"{FRAME}.querySelector('.detection').click()")
+    tab.wait(f"{FRAME}.querySelector('#told-body .picture') || {FRAME}.querySelector('#told-body dd')")
+    assert tab.run(f"{FRAME}.querySelectorAll('.verdict').length") == 0
+    body = json.dumps({"key": DAY, "id": "a1", "verdict": "reject", "comment": ""})
+    options = f"{{ method: 'POST', headers: {{ 'Content-Type': 'application/json' }}, body: {json.dumps(body)} }}"
+    assert tab.run(f"fetch('/plumewatch/data/ch4/review', {options}).then((answer) => answer.status)") == 403
+    assert read_reviews(root, "ch4").num_rows == before
+
+
+def test_the_server_refuses_what_is_too_long_and_whoever_is_not_logged_in(airflow: tuple[str, str]) -> None:
+    url, _ = airflow
+    for path in ("", "assets/maplibre-gl.js", "data/start", f"data/ch4/{DAY}/picture?id=a1"):
+        assert requests.get(f"{url}/plumewatch/{path}", timeout=30, allow_redirects=False).status_code == 401
+    try:
+        status = requests.get(f"{url}/plumewatch/data/start?filter={'x' * 10_000_000}", timeout=30).status_code
+    except requests.ConnectionError:
+        status = 400  # the server hung up before it had read all of it
+    assert status in (400, 401, 414, 431)

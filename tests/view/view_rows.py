@@ -1,0 +1,39 @@
+"""A storage with two days of an area, as the view shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from map_rows import DAY, NASTY, match, observation, plume, source
+from plumewatch import storage
+from plumewatch.tables import MATCHES, OBSERVATIONS, PLUMES, SOURCES
+
+AREA = (
+    '{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"name": "oman"}, "geometry": '
+    '{"type": "Polygon", "coordinates": [[[55.9, 21.9], [56.1, 21.9], [56.1, 22.1], [55.9, 22.1], [55.9, 21.9]]]}}]}'
+)
+LATER = "2025-09-02"  # a day on which the area was looked at, and nothing seen
+
+
+def fill_storage(root: str) -> None:
+    """Write two days of an area: one with plumes, a source with a nasty name and a picture, one with nothing."""
+
+    def write(table: Any, keys: dict, rows: list[dict]) -> None:
+        storage.write_partition(table, storage.join(root, table.name), keys, table.from_pylist(rows))
+
+    of_area = {"method": "multi_pass", "area": "oman"}
+    rows = [plume("a1", 56.0, 22.0), plume("a2", 56.04, 22.03, "too_small"), plume("a3", 56.03, 21.96, rate=900.0)]
+    write(PLUMES, {**of_area, "date": DAY}, rows)
+    write(PLUMES, {**of_area, "date": LATER}, [])
+    matches = [match("a1", "well", 1, 0.9), match("a1", None, 2, 0.1), match("a3", None, 1, 1.0, "unknown_source")]
+    write(MATCHES, {"gas": "ch4", "period": DAY}, matches)
+    write(SOURCES, {"inventory": "combined"}, [source("well", 56.003, 22.0, "ch4", NASTY)])
+    write(OBSERVATIONS, {"gas": "ch4", "key": DAY}, [observation("oman", "searched", detected=True)])
+    nothing = observation("oman", "searched", detection_limit=2066.0, clear_fraction=0.8)
+    write(OBSERVATIONS, {"gas": "ch4", "key": LATER}, [nothing])
+    storage.write_bytes(storage.join(root, "areas", "oman.geojson"), AREA.encode())
+    details = storage.join(root, "plume_details", "method=multi_pass", "area=oman", f"date={DAY}")
+    picture = Path(__file__).parents[2] / "docs" / "plume.png"
+    storage.write_bytes(storage.join(details, "a1.png"), picture.read_bytes())
+    storage.write_bytes(storage.join(root, "secret.json"), b'{"secret": true}')
