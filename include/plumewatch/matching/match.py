@@ -60,7 +60,7 @@ def match_detections(detections: pa.Table, pairs: pa.Table, gas: str) -> pa.Tabl
     is expected reaches from the first alone to all of them. A detection without rate is judged by place alone.
 
     A plant of 1 kt/h on the axis 20 km upwind in 5 m/s, alone, with a rate of 1 kt/h: place 0.056 x 0.67 per km, rate
-    0.66, so 0.025, against 4e-5 x 0.37 x 35 = 0.0005 of what isn't listed: probability 0.98.
+    0.74, so 0.028, against 4e-5 x 0.49 x 43 = 0.0008 of what isn't listed: probability 0.97.
     """
     detections = detections.sort_by("detection_id")
     ids = detections["detection_id"].to_numpy(zero_copy_only=False).astype(str)
