@@ -6,6 +6,8 @@ import json
 import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -49,9 +51,14 @@ def detect_bins(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
                 yield pa.RecordBatch.from_pylist(detect_area_dates(task, winds.get(task.wind_path)), schema=REPORT)
 
 
-def publish_group(found: pa.Table) -> pa.Table:
-    """Publish a large date by what its windows found (rows of FOUND): the function of an applyInArrow to REPORT."""
-    return pa.Table.from_pylist([publish_found(found["content"].to_pylist())], schema=REPORT)
+def publish_dates(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Publish large dates by what their windows found (rows of FOUND, those of a date one after the other).
+
+    The function of a mapInArrow to REPORT: what applyInArrow hands on, a date as one buffer, has no room for a tile.
+    """
+    rows = ((row["date"], row["content"]) for batch in batches for row in batch.to_pylist())
+    for _, of_date in groupby(rows, key=itemgetter(0)):
+        yield pa.RecordBatch.from_pylist([publish_found(content for _, content in of_date)], schema=REPORT)
 
 
 def detect_area_dates(task: AreaDates, wind: KeptFiles | None = None) -> list[dict[str, Any]]:
