@@ -31,7 +31,7 @@ from plumewatch.methane.dates.noting import dates_went_through, failure_of
 from plumewatch.methane.dates.plan import plan_runs
 from plumewatch.methane.dates.task import AreaDates
 from plumewatch.methane.dates.window_tasks import FOUND, plan_tasks, search_windows
-from plumewatch.methane.dates.worker import REPORT, detect_bins, publish_group
+from plumewatch.methane.dates.worker import REPORT, detect_bins, publish_dates
 from plumewatch.models import FailedScene
 from plumewatch.spark_session import get_spark, progress_logged
 from plumewatch.storage import Partition, Where
@@ -118,7 +118,8 @@ def transform_windows(tasks: DataFrame) -> DataFrame:
     from pyspark.sql.pandas.types import from_arrow_schema
 
     found = tasks.repartitionByRange(tasks.count(), "position").mapInArrow(search_windows, from_arrow_schema(FOUND))
-    return found.groupBy("date").applyInArrow(publish_group, from_arrow_schema(REPORT))
+    by_date = found.repartition("date").sortWithinPartitions("date")
+    return by_date.mapInArrow(publish_dates, from_arrow_schema(REPORT))
 
 
 def run(arguments: argparse.Namespace) -> jobs.JobResult:

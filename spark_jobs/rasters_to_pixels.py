@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple
 from typing import Any
 
+import pyarrow as pa
 import shapely
 from plumewatch import jobs, storage
 from plumewatch.areas import log_unreadable, read_areas
@@ -195,7 +196,7 @@ def _write(
     ]
     answers: dict[Key, list[dict[str, Any]]] = {}
     if tasks:
-        frame = spark.createDataFrame([(task,) for task in tasks], "task string")
+        frame = spark.createDataFrame(pa.table({"task": tasks}))  # from rows a worker's Python would turn them first
         with progress_logged(spark, "rasters to pixels"):
             written = transform(frame.repartition(_count_spark_tasks(len(tasks)))).toArrow()
         for row in written.to_pylist():

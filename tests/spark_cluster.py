@@ -77,12 +77,16 @@ class SparkCluster:
         lines = [f"{name} {value}\n" for name, value in options.items()]
         (self._folder / "conf" / "spark-defaults.conf").write_text("".join(lines))
 
-    def start_worker(self, name: str) -> None:
-        """Start a worker, and wait until the master knows it."""
+    def start_worker(self, name: str, *, is_pinned: bool = False) -> None:
+        """Start a worker, and wait until the master knows it.
+
+        Spark's one core is one task at a time, whose JVM and Python may keep more busy; pinned, `worker-N` and all that
+        it starts have the machine's Nth processor alone.
+        """
         host = f"127.0.0.{1 + int(name.rpartition('-')[2])}"  # one of its own: a task isn't done twice on one host
         work = ["--cores", "1", "--memory", EXECUTOR_MEMORY, "--work-dir", str(self._folder / name)]
         command = [WORKER, "--host", host, "--webui-port", "0", *work, self.url]
-        self._start(name, *command, SPARK_LOCAL_IP=host)
+        self._start(name, *command, on=_processor(name) if is_pinned else None, SPARK_LOCAL_IP=host)
         self.wait_for(lambda: "Successfully registered with master" in self._log(name).read_text(), name)
 
     def driver_environment(self) -> dict[str, str]:
@@ -129,11 +133,12 @@ class SparkCluster:
     def _log(self, name: str) -> Path:
         return self._folder / f"{name}.log"
 
-    def _start(self, name: str, *command: str, **environment: str) -> None:
-        program = str(spark_runtime.spark_home() / "bin" / "spark-class")
+    def _start(self, name: str, *command: str, on: int | None = None, **environment: str) -> None:
+        program = [] if on is None else ["taskset", "--cpu-list", str(on)]
+        program += [str(spark_runtime.spark_home() / "bin" / "spark-class")]
         with self._log(name).open("wb") as log:
             self._processes[name] = subprocess.Popen(
-                [program, *command],
+                [*program, *command],
                 env=self._own | environment,
                 cwd=self._folder,
                 stdout=log,
@@ -142,12 +147,19 @@ class SparkCluster:
             )
 
 
+def _processor(name: str) -> int:
+    processors = sorted(os.sched_getaffinity(0))
+    return processors[(int(name.rpartition("-")[2]) - 1) % len(processors)]
+
+
 @contextmanager
-def spark_cluster(folder: Path, environment: Mapping[str, str], workers: int) -> Iterator[SparkCluster]:
+def spark_cluster(
+    folder: Path, environment: Mapping[str, str], workers: int, *, is_pinned: bool = False
+) -> Iterator[SparkCluster]:
     """A cluster with its workers up, named `worker-1` and so on."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "wheel").mkdir()
     with SparkCluster(folder, install_wheel(folder / "wheel"), environment) as cluster:
         for number in range(workers):
-            cluster.start_worker(f"worker-{number + 1}")
+            cluster.start_worker(f"worker-{number + 1}", is_pinned=is_pinned)
         yield cluster

@@ -17,6 +17,8 @@ from tools.supervisor import Service, ServiceFailed
 USER = "admin"
 PARALLELISM = 4
 """Tasks at a time: each takes 80 MB and most of them wait for Spark or the network."""
+MOST_SCENES = 10_000
+"""Of a day: over more the ingest's mapped task isn't spread, and its run fails."""
 PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 BOOT_TIMEOUT_S = 300.0
 DAGS_TIMEOUT_S = 120.0
@@ -55,6 +57,9 @@ class LocalAirflow:
             "CORE__EXECUTOR": "LocalExecutor",
             "CORE__PARALLELISM": str(PARALLELISM),
             "CORE__LOAD_EXAMPLES": "False",
+            # A task is mapped over the scenes of a day: of 10,000 areas all over the world some 4,500, and Airflow's
+            # own limit is 1,024 (docs/scaling.md).
+            "CORE__MAX_MAP_LENGTH": str(MOST_SCENES),
             "CORE__DAGS_FOLDER": str(dags),
             "CORE__PLUGINS_FOLDER": str(CHECKOUT / "plugins"),
             "CORE__FERNET_KEY": generated["fernet"],

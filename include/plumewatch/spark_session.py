@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 SHUFFLE_PARTITIONS = 4  # the shuffled rows are work lists and detections: thousands, not millions
+MOST_BATCH_BYTES = 64 << 20  # that a worker's Python gets at once: a tile's windows find ten times as much
 LARGEST_KEPT_BYTES, KEPT_BYTES = 32 << 20, 128 << 20  # of glibc's heap: of one array, and of all that is free
 SQL_OPTIONS = {
     "spark.sql.extensions": "org.apache.sedona.sql.SedonaSqlExtensions",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.shuffle.partitions": str(SHUFFLE_PARTITIONS),
     "spark.sql.execution.arrow.pyspark.enabled": "true",  # else pandas turns null strings into text
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(MOST_BATCH_BYTES),
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",  # partition values are strings
 }
 """What every session needs, whoever started it."""

@@ -94,3 +94,25 @@ def test_parsing_loads_nothing_that_only_tasks_need(found: dict[str, Any]) -> No
     assert HEAVY & set(found["loaded"]) == set()
     _, *others = found["modules"].values()
     assert len(others) > 5 and max(others) <= FEW_MODULES
+
+
+def test_dags_load_from_a_bucket_and_follow_it(s3_root: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The amazon provider's bundle against a real S3 server: what lies there is loaded, what goes from there goes."""
+    import fsspec
+    from airflow.dag_processing.dagbag import BundleDagBag
+    from airflow.providers.amazon.aws.bundles.s3 import S3DagBundle
+
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://")  # keys and address by AWS_*, as anywhere
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH", str(tmp_path))
+    files = sorted((CHECKOUT / "dags").glob("*.py"))
+    bucket = fsspec.filesystem("s3", skip_instance_cache=True)
+    bucket.put([str(file) for file in files], [f"{s3_root}/dags/{file.name}" for file in files])
+    name, prefix = s3_root.removeprefix("s3://").split("/")
+    bundle = S3DagBundle(name="plumewatch", bucket_name=name, prefix=f"{prefix}/dags")
+    bundle.initialize()
+    bag = BundleDagBag(dag_folder=bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
+    assert bag.import_errors == {}
+    assert sorted(bag.dags) == [file.stem for file in files]
+    bucket.rm(f"{s3_root}/dags/{files[0].name}")
+    bundle.refresh()
+    assert sorted(bundle.path.glob("*.py")) == [bundle.path / file.name for file in files[1:]]

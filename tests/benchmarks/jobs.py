@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from types import ModuleType
 
 import psutil
@@ -14,7 +15,8 @@ import psutil
 from tools.checkout import CHECKOUT
 
 JOBS = CHECKOUT / "spark_jobs"
-SAMPLED_S = 0.1
+SAMPLED_S, SAMPLING_SHARE = 0.1, 0.05
+"""Time between two looks, and how much of one processor they may take from what they look at."""
 
 
 def load_job(name: str) -> ModuleType:
@@ -34,8 +36,9 @@ def peak_memory(command: list[str]) -> int:
 
     def sample(root: psutil.Process) -> None:
         nonlocal peak
-        while not is_over.wait(SAMPLED_S):
-            now = 0
+        took_s = 0.0
+        while not is_over.wait(max(SAMPLED_S, took_s / SAMPLING_SHARE)):
+            now, started = 0, time.thread_time()
             try:
                 processes = (root, *root.children(recursive=True))
             except psutil.NoSuchProcess:  # it has just ended
@@ -45,7 +48,7 @@ def peak_memory(command: list[str]) -> int:
                     now += process.memory_info().rss
                 except psutil.NoSuchProcess:
                     continue
-            peak = max(peak, now)
+            peak, took_s = max(peak, now), time.thread_time() - started
 
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         sampler = threading.Thread(target=sample, args=(psutil.Process(process.pid),))

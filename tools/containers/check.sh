@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # `make containers`: lints the Dockerfile, checks the compose files as `docker compose` would, builds the image, runs the
-# demonstration in the containers and a run that must fail, stops them and takes everything down.
+# demonstration in the containers and a run that must fail, adds a worker, stops them and takes everything down.
 #
 # Where Docker with its compose answers, by it and on the official images. Else, as root on Debian, by buildah
 # and podman in namespaces of their own, on images that stand in for the official ones: Debian's base by debootstrap,
@@ -33,6 +33,9 @@ step "Running the demonstration"
 "${compose[@]}" run --rm -T demo
 step "Running it with a wrong password, which must fail"
 bash tools/containers/must-be-refused.sh "${compose[@]}" run --rm --no-deps -T -e PLUMEWATCH_UI_PASSWORD=wrong demo
+step "A third worker by SPARK_WORKERS=3"
+SPARK_WORKERS=3 "${compose[@]}" up --detach --no-build spark-worker
+bash tools/containers/has-workers.sh 3 "${compose[@]}" exec -T spark-master
 step "Stopping it; whoever doesn't end by itself has failed"
 "${compose[@]}" stop
 killed=$("${compose[@]}" ps --all --format '{{.Name}} {{.ExitCode}}' | awk '$2 == 137 {print $1}')

@@ -20,6 +20,11 @@ up=(python3 tools/containers/podman_up.py "$work/project.json")
 podman ps --format '{{.Names}} {{.Status}}'
 step "Running it with a wrong password, which must fail"
 bash tools/containers/must-be-refused.sh "${up[@]}" again demo PLUMEWATCH_UI_PASSWORD=wrong
+step "A third worker by SPARK_WORKERS=3"
+SPARK_WORKERS=3 "$work/compose-check" docker-compose.yaml docker-compose.demo.yaml > "$work/project-3.json"
+up=(python3 tools/containers/podman_up.py "$work/project-3.json")
+"${up[@]}" more spark-worker
+bash tools/containers/has-workers.sh 3 podman exec "$COMPOSE_PROJECT_NAME-spark-master-1"
 step "Stopping it; whoever doesn't end by itself has failed"
 "${up[@]}" stop
 step "Done"

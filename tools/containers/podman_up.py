@@ -2,8 +2,9 @@
 
 `podman_up.py PROJECT.json up SERVICE`: starts all services in the order of what they depend on, each when its
 condition holds, shows what SERVICE says and exits with its code. `again SERVICE [NAME=VALUE]`: the others run already,
-and SERVICE runs once more, with that in its environment. `stop`: ends all in the opposite order, as
-`docker compose stop`; exit code 0 only if each ended by itself in its time. PROJECT.json is what compose-check prints.
+and SERVICE runs once more, with that in its environment. `more SERVICE`: starts those of its containers that aren't
+there yet. `stop`: ends all in the opposite order, as `docker compose stop`; exit code 0 only if each ended by itself in
+its time. PROJECT.json is what compose-check prints.
 Standard library alone.
 """
 
@@ -43,9 +44,11 @@ class Project:
         return [f"{self.name}-{service}-{i + 1}" for i in range(n)]
 
     def start(self, service: str) -> None:
-        """Start a service's containers."""
+        """Start those of a service's containers that aren't there yet."""
+        there = podman("ps", "--all", "--format", "{{.Names}}").split()
         for container in self.containers(service):
-            podman("run", "--detach", "--name", container, *self._options(service))
+            if container not in there:
+                podman("run", "--detach", "--name", container, *self._options(service))
 
     def _options(self, name: str) -> Iterator[str]:
         service = self.services[name]
@@ -154,13 +157,16 @@ def seconds(duration: str) -> int:
 
 
 def main() -> int:
-    """Do the command; return the exit code of the service, 0 for `stop`."""
+    """Do the command; return the exit code of the service, 0 for `stop` and `more`."""
     project = Project(json.loads(Path(sys.argv[1]).read_text()))
     command, *arguments = sys.argv[2:]
     if command == "stop":
         project.stop()
         return 0
     service = arguments[0]
+    if command == "more":
+        project.start(service)
+        return 0
     if command == "up":
         project.up()
     else:

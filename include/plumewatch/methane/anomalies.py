@@ -42,6 +42,8 @@ class ForestSettings:
     """Largest distance of neighbours in a cluster, degrees of latitude (0.0005 is 56 m)."""
     min_samples: int = 10
     """Neighbours, itself included, that make a pixel the core of a cluster."""
+    most_cells: int = 4_000_000
+    """A date on a window of more is refused: it is held whole, with a mask of all cells for each cluster."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -202,3 +202,18 @@ def test_bins_are_done_task_by_task_and_tell_little(task: AreaDates) -> None:
     assert [one["date"].to_pylist() for one in said] == [[day] for day in task.dates[:2]]
     assert sum(one.nbytes for one in said) < 1000
     assert AreaDates.from_json(tasks[0].to_json()) == tasks[0]
+
+
+def test_a_date_too_large_for_the_isolation_forest_is_refused_by_name(task: AreaDates, tmp_path: Path) -> None:
+    """The window of the area has SIZE x SIZE cells: one less is refused, and heals by a run of that method alone."""
+    first = replace(task, dates=task.dates[:1], method="isolation_forest")
+    refused = replace(first, forest=replace(first.forest, most_cells=SIZE**2 - 1))
+    (report,) = detect_area_dates(refused)
+    assert report["rows_written"] is None and files(tmp_path) == {}
+    (failure,) = failures(report)
+    assert failure["scene_id"] == f"area=field/date={task.dates[0]}/method=isolation_forest"
+    assert (failure["error_class"], failure["is_retryable"]) == ("InputError", False)
+    assert failure["message"].startswith(f"{task.pixels_root}/area=field/date={task.dates[0]}: more cells than")
+    assert "2,303 at most for isolation_forest" in failure["message"]
+    (report,) = detect_area_dates(replace(first, forest=replace(first.forest, most_cells=SIZE**2)))
+    assert report["rows_written"] and not failures(report)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from plumewatch import storage
@@ -13,6 +15,7 @@ from plumewatch.methane.anomalies import ForestSettings
 from plumewatch.methane.blocks.windows import Blocks
 from plumewatch.methane.dates.task import AreaDates
 from plumewatch.methane.evaluation.scenes import PlantedPlume, simulate_area
+from plumewatch.spark_session import MOST_BATCH_BYTES
 from plumewatch.tables import PLUMES
 
 SIZE, BLOCK_PX = 330, 180  # windows of 300 x 300 cells, cut at 180: four, each with a corner at the plume
@@ -31,6 +34,31 @@ def stored(tmp_path_factory: pytest.TempPathFactory, store_area: Callable, store
 def task(root: Path, out: Path, day: str, blocks: Blocks) -> AreaDates:
     tables = f"{root}/pixels", f"{out}/plumes", "multi_pass", f"{root}/wind", f"{out}/plume_details", None
     return AreaDates("basin", (day,), *tables, ForestSettings(), blocks)
+
+
+@pytest.fixture
+def one_row_a_batch(spark: Any) -> Iterator[None]:
+    """What a worker's Python is sent at once is one row: the windows of a basin are as large."""
+    name = "spark.sql.execution.arrow.maxBytesPerBatch"
+    usual = spark.conf.get(name)
+    assert int(usual) == MOST_BATCH_BYTES
+    spark.conf.set(name, "1")
+    yield
+    spark.conf.set(name, usual)
+
+
+def test_windows_that_come_one_by_one_are_told_apart_by_their_dates(
+    job: ModuleType, one_row_a_batch: None, stored: tuple[Path, list], tmp_path: Path
+) -> None:
+    root, days = stored
+    both = replace(task(root, tmp_path, days[-1], Blocks(BLOCK_PX, 1_000)), dates=tuple(days[-2:]), details_path=None)
+    reports = job._with_large(job._detect([[both]]))
+    assert [(r["date"], r["n_windows"], r["outcomes"], r["failures"]) for r in reports] == [
+        (day, 4, ["searched"], "[]") for day in days[-2:]
+    ]
+    rows = [storage.read_table(PLUMES, f"{tmp_path}/plumes", where={"date": day}).to_pylist() for day in days[-2:]]
+    certain = [[r for r in its if r["status"] == "accepted" and r["probability"] > 0.9] for its in rows]
+    assert list(map(len, certain)) == [0, 1]
 
 
 def test_a_plume_on_a_corner_of_four_windows_is_one(

@@ -49,6 +49,8 @@ class SceneSearch:
     """Of the detection."""
     block_px: int = BLOCK_PX
     """Most rows and columns of a core."""
+    has_pictures: bool = True
+    """Whether any plume will have a picture, so that what is around it is kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +116,8 @@ def search_window(search: SceneSearch, window: SearchWindow, passes_on: PassesOn
             one = _seen_whole(search, one, passes_on)
         found.append(one)
     usable, compared = target.is_usable[window.core], (detection.valid & target.is_usable)[window.core]
-    return WindowFound(tuple(_with_less_around(found)), int(usable.sum()), int(compared.sum()))
+    most_shown = MOST_SHOWN if search.has_pictures else None
+    return WindowFound(tuple(_with_less_around(found, most_shown)), int(usable.sum()), int(compared.sum()))
 
 
 def _search(search: SceneSearch, target: Pass, references: Sequence[Pass]) -> tuple[Detection, list[Plume]]:
@@ -181,17 +184,20 @@ def _cut_out(window: SearchWindow, plume: Plume, is_own: bool, target: Pass, det
     return Found(window, plume, is_own, target, detection).on(window_around(mask, margin))
 
 
-def _with_less_around(found: Sequence[Found]) -> list[Found]:
-    """Return them with no more around those that will have no picture than their facts need."""
+def _with_less_around(found: Sequence[Found], most_shown: int | None) -> list[Found]:
+    """Return them with no more around those that will have no picture than their facts need.
+
+    Accepted ones have one, and so many refused ones; none at all where None.
+    """
     refused = sorted(
         (one.plume for one in found if one.plume.candidate.status != ACCEPTED),
         key=lambda plume: (-(plume.candidate.significance or 0.0), plume.plume_id),
     )
-    shown = {id(plume) for plume in refused[:MOST_SHOWN]}
+    shown = {id(plume) for plume in refused[: most_shown or 0]}
+    if most_shown is not None:
+        shown |= {id(one.plume) for one in found if one.plume.candidate.status == ACCEPTED}
     return [
-        one
-        if one.plume.candidate.status == ACCEPTED or id(one.plume) in shown
-        else one.on(window_around(one.plume.candidate.mask, OWN_MARGIN_PX))
+        one if id(one.plume) in shown else one.on(window_around(one.plume.candidate.mask, OWN_MARGIN_PX))
         for one in found
     ]
 

@@ -181,7 +181,17 @@ def _plan_pass(
     return LargePass(
         stored=stored,
         references=tuple(its for _, its in kept),
-        search=SceneSearch(task.area, task.method, facts, numbers, wind_of, towards_deg, limits, task.blocks.block_px),
+        search=SceneSearch(
+            task.area,
+            task.method,
+            facts,
+            numbers,
+            wind_of,
+            towards_deg,
+            limits,
+            task.blocks.block_px,
+            has_pictures=task.details_path is not None,
+        ),
         result=_result(whole, references, detection, observation),
         name=name,
     )

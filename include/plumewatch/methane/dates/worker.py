@@ -6,10 +6,13 @@ import json
 import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
 
+from plumewatch.errors import InputError
 from plumewatch.gases import ISOLATION_FOREST, MULTI_PASS
 from plumewatch.methane.dates.large_dates import LargeDate, plan_large_date
 from plumewatch.methane.dates.outputs import NOTHING_WRITTEN, publish_results
@@ -48,9 +51,14 @@ def detect_bins(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
                 yield pa.RecordBatch.from_pylist(detect_area_dates(task, winds.get(task.wind_path)), schema=REPORT)
 
 
-def publish_group(found: pa.Table) -> pa.Table:
-    """Publish a large date by what its windows found (rows of FOUND): the function of an applyInArrow to REPORT."""
-    return pa.Table.from_pylist([publish_found(found["content"].to_pylist())], schema=REPORT)
+def publish_dates(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Publish large dates by what their windows found (rows of FOUND, those of a date one after the other).
+
+    The function of a mapInArrow to REPORT: what applyInArrow hands on, a date as one buffer, has no room for a tile.
+    """
+    rows = ((row["date"], row["content"]) for batch in batches for row in batch.to_pylist())
+    for _, of_date in groupby(rows, key=itemgetter(0)):
+        yield pa.RecordBatch.from_pylist([publish_found(content for _, content in of_date)], schema=REPORT)
 
 
 def detect_area_dates(task: AreaDates, wind: KeptFiles | None = None) -> list[dict[str, Any]]:
@@ -63,9 +71,8 @@ def detect_area_dates(task: AreaDates, wind: KeptFiles | None = None) -> list[di
     if task.wind_path and wind is None:
         wind = KeptFiles(task.wind_path)
     days_back = plume_thresholds().references.max_days_back if task.method == MULTI_PASS else 0
-    passes = StoredPasses(
-        task.pixels_root, task.area, task.dates, days_back, most_whole_cells=task.blocks.most_whole_cells
-    )
+    most_cells = task.forest.most_cells if task.method == ISOLATION_FOREST else task.blocks.most_whole_cells
+    passes = StoredPasses(task.pixels_root, task.area, task.dates, days_back, most_whole_cells=most_cells)
     return [_detect_date(task, day, passes, wind) for day in task.dates]
 
 
@@ -75,11 +82,14 @@ def _detect_date(task: AreaDates, day: str, passes: StoredPasses, wind: KeptFile
     report: dict[str, Any] = {**NOTHING_WRITTEN, "large": None}
     with work.noting(day):
         passes.start(day)
-        if task.method != ISOLATION_FOREST and passes.is_large(day):
-            report |= _report_large(plan_large_date(work))
-        else:
+        if not passes.is_large(day):
             results = _search(work)
             report |= publish_results(task, day, results, work.lost, work.inputs, work.failures)
+        elif task.method != ISOLATION_FOREST:
+            report |= _report_large(plan_large_date(work))
+        else:
+            with work.noting(day, f"method={task.method}"):
+                raise _too_large(passes.partition(day), task.forest.most_cells)
     return report | {
         "area": task.area,
         "date": day,
@@ -87,6 +97,11 @@ def _detect_date(task: AreaDates, day: str, passes: StoredPasses, wind: KeptFile
         "dates_read": passes.dates_read[n_dates_read:],
         "failures": json.dumps([asdict(failure) for failure in work.failures]),
     }
+
+
+def _too_large(source: str, most_cells: int) -> InputError:
+    allowed = f"{most_cells:,} at most for {ISOLATION_FOREST}, which isn't cut into windows as {MULTI_PASS} is"
+    return InputError(source, "more cells than one worker holds at once", allowed)
 
 
 def _report_large(date: LargeDate) -> Mapping[str, Any]:
