@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pystac
 import pytest
+import shapely
 from landsat_scenes import (
     CIRRUS,
     CLEAR,
@@ -19,11 +22,13 @@ from landsat_scenes import (
     landsat_numbers,
 )
 from plumewatch.errors import InputError
+from plumewatch.models import Area
 from plumewatch.sensors.known import sensor_of_collection, sensor_of_item, sensor_of_platform
 from plumewatch.sensors.landsat import LANDSAT, compute_rule
 from plumewatch.sensors.sentinel2 import SENTINEL2
 from plumewatch.sentinel2.reflectance import normalise
 from plumewatch.sentinel2.scene import scene_ref, select_newest
+from plumewatch.sentinel2.stack import fetch_scene
 
 DAY = "2024-05-03"
 
@@ -113,6 +118,14 @@ def test_sensors_are_known_by_collection_platform_and_name() -> None:
 
 def test_zones_of_the_north_are_those_of_the_south_too() -> None:
     assert LANDSAT.utm_epsg(-63.1, -17.8) == 32620 and SENTINEL2.utm_epsg(-63.1, -17.8) == 32720
+
+
+def test_rasters_whose_readers_pay_are_not_read(tmp_path: Path) -> None:
+    bucket = "s3://usgs-landsat/collection02/level-2/standard/oli-tirs/2024/163/033/"
+    hrefs = {band: f"{bucket}{band}.TIF" for band in ("B11", "B12", "QA_PIXEL")}
+    area = Area("a", shapely.box(54.0, 38.0, 54.1, 38.1), collection="landsat-c2-l2", resolution_m=30.0)
+    with pytest.raises(InputError, match="swir16 in a bucket whose readers pay: s3://usgs-landsat/"):
+        fetch_scene(pystac.Item.from_dict(landsat_item(hrefs, DAY)), area, str(tmp_path))
 
 
 def test_satellites_before_the_eighth_are_left() -> None:

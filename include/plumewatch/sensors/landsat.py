@@ -168,6 +168,7 @@ LANDSAT = Landsat(
         "landsat:collection_category", "landsat:product_id", "landsat:scene_id",
     ),
     is_compared_along_track=True,  # of two paths that overlap one looks from the east and one from the west
+    paid_buckets=("s3://usgs-landsat/",),  # registry.opendata.aws/usgs-landsat
     translation=_classes(),
     mask_fill=_QA["fill"],
     mask_told="QA_PIXEL translated: fill 0, cloud 9, dilated cloud 8, cirrus 10, cloud shadow 3, snow 11, water 6, "

@@ -68,6 +68,8 @@ class Sensor(ABC):
     """Properties of the source item that the stacked one repeats: by them products of one acquisition are known."""
     is_compared_along_track: bool = False
     """Whether an image is compared with those of the same track alone."""
+    paid_buckets: tuple[str, ...] = ()
+    """Beginnings of addresses at which readers pay, so that nothing is read there."""
     translation: NDArray[np.uint8] | None = None
     """Class of the scene classification by a number of the mask, None where the mask is the classification."""
     mask_fill: int = 0

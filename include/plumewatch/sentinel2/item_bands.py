@@ -305,6 +305,8 @@ def _asset(item: pystac.Item, band: str, sensor: Sensor) -> pystac.Asset:
             name_of_item(item), f"no asset for {band} (it has {has})", " or ".join(sensor.asset_keys(band))
         )
     asset = item.assets[key]
+    if (href := _href(asset)).startswith(sensor.paid_buckets):
+        raise InputError(name_of_item(item), f"asset {key} in a bucket whose readers pay: {href}", "another catalogue")
     with reading(name_of_item(item), "bands of an asset as a list of objects"):
         stated = [one for lists in BAND_LISTS for one in asset.extra_fields.get(lists) or ()]
         names = list(dict.fromkeys(name for one in stated for name in stated_names(one)))

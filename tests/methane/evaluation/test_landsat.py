@@ -144,6 +144,7 @@ def test_the_rates_at_which_half_and_nine_tenths_are_found() -> None:
         is_found = rng.random() < 1 / (1 + (rate / 2000.0) ** -3)
         setting = Setting(number, emission_kg_h=float(rate), units=tuple(LANDSAT_PLATFORMS))
         tried.append(trial(setting, judged(0.9, True)) if is_found else trial(setting))
+    tried += [trial(Setting(n, units=tuple(LANDSAT_PLATFORMS)), judged(0.1)) for n in range(20)]
     half, most = detection_rates_kg_h(tried)
     assert half == pytest.approx(2000.0, rel=0.15) and most == pytest.approx(2000.0 * 9 ** (1 / 3), rel=0.25)
     empty = [trial(Setting(n, size=333, units=tuple(LANDSAT_PLATFORMS)), judged(0.6)) for n in range(4)]

@@ -117,7 +117,7 @@ def simulate_examples(
     """Return the candidates of so many training scenes."""
     with ProcessPoolExecutor(processes) as pool:
         by_scene = pool.map(partial(examples_of, units=units, references=references), range(scenes), chunksize=4)
-        return [example for scene in followed(by_scene, "methane", "training scenes", scenes) for example in scene]
+        return [example for scene in followed(by_scene, "methane", "trials", scenes) for example in scene]
 
 
 def landsat_lines(scenes: int, processes: int) -> list[str]:
