@@ -7,8 +7,10 @@ drawn as a map.
   `oco2_monthly_extraction`, or run `redetect`.
 * **A month by hand**: trigger with the key YYYY-MM (form: Advanced Options, Partition Key), and `methods` to find its
   peaks anew. What isn't stored yet: trigger `oco2_monthly_extraction`.
-* **Reads**: `peaks`, `wind`, `sources`; with `methods`, `soundings`.
-* **Writes**: with `methods`, `peaks` and `peak_details`; `matches`, `observations`, `maps`, `failed_scenes`.
+* **Reads**: `peaks`, `wind`, `sources`, `reviews`, `reported_plumes`, `soundings` (for where each orbit
+  looked).
+* **Writes**: with `methods`, `peaks` and `peak_details`; `matches`, `source_passes`, `source_estimates`,
+  `source_candidates`, `observations`, `maps`, the pages in `evidence/`, `failed_scenes`.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from plumewatch.keys import MONTH
 from plumewatch_airflow.assets import PEAKS, partition_key
 from plumewatch_airflow.co2 import make_peaks
 from plumewatch_airflow.connections import load_settings
-from plumewatch_airflow.detection import match_sources, write_observations_and_map
+from plumewatch_airflow.detection import estimate_sources, match_sources, write_observations_and_map
 from plumewatch_airflow.emr import spark_task
 from plumewatch_airflow.failures import report_failures
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc, methods_param
@@ -48,9 +50,10 @@ def begin() -> None:
     **doc(__doc__),
 )
 def co2_detection_and_matching() -> None:
-    """Begin, match, draw, report."""
+    """Begin, match, estimate, draw, report."""
     reported = report_failures(MONTH, detected=CO2.name)
-    begin() >> match_sources(CO2.name) >> write_observations_and_map(CO2.name) >> reported
+    matched = begin() >> match_sources(CO2.name)
+    matched >> estimate_sources(CO2.name) >> write_observations_and_map(CO2.name) >> reported
 
 
 co2_detection_and_matching()

@@ -7,8 +7,9 @@ estimated from the wind, their likely sources named from the inventories, and th
   refers to, has changed. Airflow refuses backfills here: backfill `sentinel2_daily_ingest`, or run `redetect`.
 * **A day by hand**: trigger with the key YYYY-MM-DD (form: Advanced Options, Partition Key), and `methods` to compare
   with. What isn't stored yet: trigger `sentinel2_daily_ingest`.
-* **Reads**: `pixels`, `wind`, `sources`.
-* **Writes**: `plumes`, `plume_details`, `anomalies`, `matches`, `observations`, `maps`, `failed_scenes`.
+* **Reads**: `pixels`, `wind`, `sources`, `reviews`, `reported_plumes`.
+* **Writes**: `plumes`, `plume_details`, `anomalies`, `matches`, `source_passes`, `source_estimates`,
+  `source_candidates`, `observations`, `maps`, the pages in `evidence/`, `failed_scenes`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from plumewatch.hand_offs import begin_hand_offs
 from plumewatch.keys import DAY
 from plumewatch_airflow.assets import PIXELS, partition_key
 from plumewatch_airflow.connections import load_settings
-from plumewatch_airflow.detection import match_sources, write_observations_and_map
+from plumewatch_airflow.detection import estimate_sources, match_sources, write_observations_and_map
 from plumewatch_airflow.emr import spark_task
 from plumewatch_airflow.failures import report_failures
 from plumewatch_airflow.methane import make_plumes
@@ -49,10 +50,11 @@ def detect_plumes() -> None:
     **doc(__doc__),
 )
 def methane_detection_and_matching() -> None:
-    """Detect, match, draw, report."""
+    """Detect, match, estimate, draw, report."""
     (
         detect_plumes()
         >> match_sources(CH4.name)
+        >> estimate_sources(CH4.name)
         >> write_observations_and_map(CH4.name)
         >> report_failures(DAY, detected=CH4.name)
     )

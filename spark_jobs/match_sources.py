@@ -1,8 +1,9 @@
-"""Detections and sources to `matches`: Sedona joins them by distance, the wind and the inventories share out the blame.
+"""Detections and sources to `matches`: pairs by distance; the wind, rates and inventories share out the blame.
 
-Each date (ch4) or month (co2) is rebuilt whole, from the accepted detections of all its areas, whatever partition the
-path points at; `multi_pass` plumes and `scan` peaks are matched, other methods are for comparison. A key that has
-partitions but no accepted detection gets an empty partition.
+The workers hold the sources in a tree, find the pairs of a slice of detections, weigh them and write what came of it:
+pairs and matches don't pass through the driver. Each date (ch4) or month (co2) is rebuilt whole, from the accepted
+detections of all its areas, whatever partition the path points at; `multi_pass` plumes and `scan` peaks are matched,
+other methods are for comparison. A key that has partitions but no accepted detection gets an empty partition.
 
     match_sources.py --detections-path storage/plumes --gas ch4 --sources-path storage/sources/inventory=combined \
         --wind-path storage/wind --matches-path storage/matches --date 2025-08-31
@@ -11,72 +12,58 @@ partitions but no accepted detection gets an empty partition.
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import math
-from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from plumewatch import jobs, storage
-from plumewatch.constants import METRES_PER_KM
-from plumewatch.errors import InputError, some_of
-from plumewatch.failures import Condition, NothingDone, Scene, went_through
-from plumewatch.gases import CH4, CO2, GASES, Gas
-from plumewatch.matching.detections import (
-    DETECTIONS,
-    detections_of_peaks,
-    detections_of_plumes,
-    once_each,
-    placed,
-    with_wind,
+from plumewatch.errors import InputError
+from plumewatch.failures import NothingDone
+from plumewatch.gases import CO2, GASES, Gas
+from plumewatch.inventory.coco2_profiles import profiles_in
+from plumewatch.matching.candidates import ListedSources
+from plumewatch.matching.hourly import HourlyRates
+from plumewatch.matching.periods.emissions import orbit_files
+from plumewatch.matching.periods.inputs import (
+    Period,
+    partitions_by_key,
+    read_period,
+    read_sources,
+    refuse_sources_twice,
+    with_wind_files,
 )
-from plumewatch.matching.match import PAIRS, match_detections
+from plumewatch.matching.periods.worker import DONE, SEEN, MatchTask, PeriodMatcher, join_parts, join_task, slice_bytes
 from plumewatch.matching.rule import matching_rule
-from plumewatch.matching.sources import single_sources
 from plumewatch.models import FailedScene
-from plumewatch.oco2.thresholds import peak_thresholds
+from plumewatch.oco2.granules.soundings import list_orbits
 from plumewatch.progress import followed
-from plumewatch.spark_session import get_spark
-from plumewatch.statuses import ACCEPTED, MATCHING_STAGE
-from plumewatch.storage import Partition
-from plumewatch.tables import COMBINED, MATCHES, SOURCES, TIME
-from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M, winds_at
-from plumewatch.wind.files import READ_AROUND, read_wind_files
+from plumewatch.spark_session import get_spark, progress_logged
+from plumewatch.tables import MATCHES
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-OBSERVED_AT = pa.field("observed_at_utc", TIME)
-PLACE = "an id, longitude from -180 to 360, latitude from -90 to 90"
-MAX_IDS = 10  # of sources, in a message
-SOURCE_COLUMNS = ("source_id", "inventory", "longitude", "latitude", "emission_t_y")
+DATA_FILE = "data.parquet"
+MAX_SPARK_TASKS = 64
+SLICE, SLICE_WITH_SOUNDINGS = 20_000, 200  # detections of a task; with soundings each takes a tenth of a second
 
 log = logging.getLogger("match_sources")
 
 
-READ = {CH4.name: detections_of_plumes, CO2.name: detections_of_peaks}
-"""From the accepted rows of a gas's table to DETECTIONS."""
-WIND_HEIGHT_M = {CH4.name: SURFACE_WIND_HEIGHT_M, CO2.name: peak_thresholds().flux.plume_height_m}
-"""Height above ground of the wind that carries a gas: that of the wind columns of its table."""
+DATA_FILE = "data.parquet"
+MAX_SPARK_TASKS = 64
 
-
-@dataclass(frozen=True)
-class Period:
-    """The detections of one key."""
-
-    key: str
-    partitions: list[Partition]
-    rows_read: int
-    detections: pa.Table
-    """DETECTIONS and observed_at_utc."""
-    failures: list[FailedScene]
-    went_through: Condition
-    """Of failures: that a partition could not be read, which can be now."""
-    is_lost: bool
-    """Whether none of its partitions could be read."""
+Failures = Mapping[str, list[FailedScene]]
+"""What failed, by key."""
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -89,6 +76,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--sources-path", required=True, help="table sources with one inventory, or an inventory's folder"
     )
+    parser.add_argument("--profiles-path", help="folder with CoCO2's files, for the rate at the hour of a detection")
+    parser.add_argument("--soundings-path", help="table soundings, for the emission by the plume's model (co2)")
     parser.add_argument("--wind-path", help="wind files; the wind columns of the detections where absent or empty")
     parser.add_argument("--matches-path", required=True, help="root of the table matches")
     period = parser.add_mutually_exclusive_group()
@@ -103,16 +92,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return arguments
 
 
-def transform(spark: SparkSession, detections: pa.Table, sources: DataFrame, max_distance_km: float) -> DataFrame:
-    """Return the PAIRS of detections and sources at most so far apart, over the antimeridian and the poles too."""
-    from pyspark.sql.functions import broadcast, expr
+def transform(tasks: DataFrame, matcher: PeriodMatcher) -> DataFrame:
+    """Return what was written of slices of detections (plumewatch.matching.periods.worker.DONE)."""
+    from pyspark.sql.pandas.types import from_arrow_schema
 
-    # In one chunk: Spark loses the rows behind an empty leading chunk.
-    seen = spark.createDataFrame(detections.select(["detection_id", "longitude", "latitude"]).combine_chunks())
-    seen = seen.select("detection_id", expr("ST_Point(longitude, latitude)").alias("seen_at"))
-    placed = sources.select(*SOURCE_COLUMNS, expr("ST_Point(longitude, latitude)").alias("source_at"))
-    is_near = expr(f"ST_DistanceSphere(source_at, seen_at) <= {max_distance_km * METRES_PER_KM!r}")
-    return placed.join(broadcast(seen), is_near).select(*PAIRS.names)
+    return tasks.mapInArrow(matcher.match, from_arrow_schema(DONE))
 
 
 def run(arguments: argparse.Namespace) -> jobs.JobResult:
@@ -121,185 +105,166 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     path = arguments.detections_path
     if storage.is_local(path) and not storage.exists(path):
         raise InputError(path, "no such folder", f"the table {gas.table.name}, or a partition folder below it")
-    _refuse_sources_twice(arguments.sources_path)
+    refuse_sources_twice(arguments.sources_path)
     max_distance_km = arguments.max_distance_km or matching_rule(gas.name).position.max_distance_km
-    found = followed(_partitions(gas, arguments).items(), "detections read", "days or months")
-    periods = [_read_period(gas, *of_key) for of_key in found]
-    detections = pa.concat_tables([p.detections for p in periods]) if periods else DETECTIONS.empty_table()
-    pairs, n_sources = PAIRS.empty_table(), 0
-    bad_sources: list[FailedScene] = []
-    if detections.num_rows:
-        sources, bad_sources = _read_sources(gas, arguments.sources_path)
+    partitions = partitions_by_key(gas, path, arguments.date or arguments.month or "")
+    found = followed(partitions.items(), "detections read", "days or months")
+    periods = [read_period(gas, *of_key) for of_key in found]
+    sources, bad_sources = None, list[FailedScene]()
+    if any(period.detections.num_rows for period in periods):
+        sources, bad_sources = read_sources(gas, arguments.sources_path)
         if sources is None:
             keyed = [(period.key, failure) for period in periods for failure in (*period.failures, *bad_sources)]
             jobs.settle(arguments, arguments.matches_path, keyed)
             raise NothingDone(bad_sources)
-        pairs, n_sources = _pairs(sources, detections, max_distance_km), sources.num_rows
-    written = failed = 0
-    for period in followed(periods, "matched", "days or months"):
-        failures = [*period.failures, *bad_sources]
-        if not period.is_lost:  # else what was matched before stays
-            seen = _with_wind_files(period.detections, arguments, failures)
-            of_period = pairs.filter(pc.is_in(pairs["detection_id"], seen["detection_id"].combine_chunks()))
-            matches = match_detections(seen, of_period, gas.name)
-            _write(arguments, gas, period, matches, max_distance_km)
-            written += matches.num_rows
-        keyed = [(period.key, failure) for failure in failures]
+    to_match = [period for period in periods if not period.is_lost]  # of others what was matched before stays
+    failures_of = {period.key: [*period.failures, *bad_sources] for period in periods}
+    written = _match(arguments, gas, to_match, sources, max_distance_km, failures_of)
+    for period in periods:
+        keyed = [(period.key, failure) for failure in failures_of[period.key]]
         jobs.settle(arguments, arguments.matches_path, keyed, [period.key], period.went_through)
-        failed += len(failures)
     if periods and all(period.is_lost for period in periods):
         raise NothingDone([failure for period in periods for failure in period.failures])
-    return jobs.JobResult(sum(p.rows_read for p in periods) + n_sources, written, failed)
+    n_read = sum(p.rows_read for p in periods) + (sources.num_rows if sources else 0)
+    return jobs.JobResult(n_read, written, sum(map(len, failures_of.values())))
 
 
-def _partitions(gas: Gas, arguments: argparse.Namespace) -> dict[str, list[Partition]]:
-    """The keys that fit, each with all its partitions of the table, also those beside the given path."""
-    at_path = storage.list_partitions(gas.table, arguments.detections_path, {"method": gas.method})
-    wanted = arguments.date or arguments.month or ""
-    keys = {p.keys[gas.key_column] for p in at_path if p.keys.get(gas.key_column, "").startswith(wanted)}
-    root = storage.table_root(gas.table, arguments.detections_path)
-    found = storage.list_partitions(gas.table, root, {"method": gas.method, gas.key_column: keys}) if keys else []
-    return {key: [p for p in found if p.keys[gas.key_column] == key] for key in sorted(keys)}
+def _match(
+    arguments: argparse.Namespace,
+    gas: Gas,
+    periods: Sequence[Period],
+    sources: pa.Table | None,
+    max_distance_km: float,
+    failures_of: Failures,
+) -> int:
+    """Match the periods, publish their partitions, and return the number of rows."""
+    folders = {period.key: _folder(arguments, gas, period) for period in periods}
+    work = {key: storage.join(folder, f".work-{uuid4().hex}") for key, folder in folders.items()}
+    try:
+        tasks = [
+            task
+            for period in followed(periods, "detections with their wind", "days or months")
+            for task in _slices(arguments, period, work[period.key], folders[period.key], failures_of[period.key])
+        ]
+        done = pa.Table.from_pylist([], schema=DONE)
+        if tasks and sources is not None:
+            matcher = _matcher(arguments, gas, sources, max_distance_km, periods, failures_of)
+            done = _done_by_workers(tasks, matcher, folders)
+        return sum(_publish(arguments, gas, period, done, max_distance_km, failures_of) for period in periods)
+    finally:
+        for folder in work.values():
+            for file in storage.list_files(folder):
+                storage.delete(file)
 
 
-def _read_period(gas: Gas, key: str, partitions: list[Partition]) -> Period:
-    read, failures = [DETECTIONS.append(OBSERVED_AT).empty_table()], []
-    rows_read = n_lost = 0
-    for partition in partitions:
-        area, name = _name(gas, partition)
-        try:
-            rows = storage.read_table(gas.table, partition.path, gas.table.schema.names)
-            accepted = rows.filter(pc.equal(rows["status"], ACCEPTED))
-            found = READ[gas.name](rows).append_column(OBSERVED_AT, accepted[OBSERVED_AT.name])
-        except InputError as error:
-            failures.append(FailedScene.from_exception(error, scene_id=name, stage=MATCHING_STAGE, area=area))
-            n_lost += 1
-            continue
-        rows_read += rows.num_rows
-        found, others = placed(found, "detection_id")
-        if others:
-            misplaced = InputError(partition.path, others, PLACE)
-            failures.append(FailedScene.from_exception(misplaced, scene_id=name, stage=MATCHING_STAGE, area=area))
-        read.append(found)
-    together = pa.concat_tables(read)
-    detections = once_each(together)
-    if twice := together.num_rows - detections.num_rows:
-        log.warning("%s %s: %d rows of detections that are there twice; each is matched once", gas.name, key, twice)
-    tables = went_through(MATCHING_STAGE, [_name(gas, partition) for partition in partitions])
-    return Period(key, partitions, rows_read, detections, failures, tables, n_lost == len(partitions))
+def _slices(
+    arguments: argparse.Namespace, period: Period, work: str, folder: str, failures: list[FailedScene]
+) -> list[MatchTask]:
+    """Write the detections of a period in slices for the workers."""
+    seen = with_wind_files(GASES[arguments.gas], period.detections, arguments.wind_path, failures)
+    rows = SLICE_WITH_SOUNDINGS if arguments.soundings_path else SLICE
+    tasks = []
+    for number, start in enumerate(range(0, len(seen), rows)):
+        of_slice, is_whole = storage.join(work, f"detections-{number:05d}.parquet"), len(seen) <= rows
+        storage.write_bytes(of_slice, slice_bytes(seen.slice(start, rows)))
+        part = storage.join(folder, DATA_FILE) if is_whole else storage.join(work, f"matches-{number:05d}.parquet")
+        tasks.append(MatchTask(period.key, of_slice, part, is_whole))
+    return tasks
 
 
-def _name(gas: Gas, partition: Partition) -> Scene:
-    """What failed_scenes calls a partition of detections: its area and its path below the storage root."""
-    above = storage.parent(storage.table_root(gas.table, partition.path)) + "/"
-    return partition.keys.get("area"), partition.path.removeprefix(above)
+def _matcher(
+    arguments: argparse.Namespace,
+    gas: Gas,
+    sources: pa.Table,
+    max_distance_km: float,
+    periods: Sequence[Period],
+    failures_of: Failures,
+) -> PeriodMatcher:
+    failures: list[FailedScene] = []
+    hourly = orbits = None
+    if arguments.profiles_path and (profiles := profiles_in(arguments.profiles_path, failures.append)):
+        hourly = HourlyRates.of(sources["source_id"].to_pylist(), profiles)
+    if arguments.soundings_path and gas is CO2:
+        keys = [period.key for period in periods]
+        orbits = orbit_files(list_orbits(arguments.soundings_path, keys, failures.append))
+    for of_period in failures_of.values():
+        of_period += failures
+    return PeriodMatcher(gas.name, ListedSources.of(sources), max_distance_km, hourly, orbits=orbits)
 
 
-def _refuse_sources_twice(sources_path: str) -> None:
-    inventories = {str(p.keys.get("inventory")) for p in storage.list_partitions(SOURCES, sources_path)}
-    if COMBINED in inventories and len(inventories) > 1:
-        found = f"{COMBINED} beside the inventories that it was made of ({', '.join(sorted(inventories - {COMBINED}))})"
-        allowed = f"one of its folders, such as {storage.join(sources_path, f'inventory={COMBINED}')}"
-        raise InputError(sources_path, found, allowed)
+def _done_by_workers(tasks: Sequence[MatchTask], matcher: PeriodMatcher, folders: Mapping[str, str]) -> pa.Table:
+    """Have the tasks done, and the parts of keys of several slices joined; return DONE."""
+    from pyspark.sql.pandas.types import from_arrow_schema
 
-
-def _read_sources(gas: Gas, sources_path: str) -> tuple[pa.Table | None, list[FailedScene]]:
-    """The sources of the gas, in one chunk, and the files that cannot be used; None where that is all of them.
-
-    Of an id with different places or emissions no source is used, and each file that has it is named.
-    """
-    partitions = storage.list_partitions(SOURCES, sources_path)
-    if not partitions:
-        raise InputError(sources_path, "no sources", "the table sources, or one of its folders inventory=...")
-    tables, failures = [], []
-    for partition in partitions:
-        for file in storage.partition_files(partition):
-            try:
-                rows, others = _sources_of(gas, file)
-            except InputError as error:
-                failures.append(_failed_file(error, file, sources_path))
-                continue
-            if others:
-                failures.append(_failed_file(InputError(file, others, PLACE), file, sources_path))
-            for name, said in (("inventory", partition.keys.get("inventory")), ("file", file)):
-                rows = rows.append_column(name, pa.repeat(pa.scalar(said, pa.string()), rows.num_rows))
-            tables.append(rows.select([*SOURCE_COLUMNS, "file"]))
-    if not tables:
-        return None, failures
-    together = pa.concat_tables(tables)
-    once, contradicting = single_sources(together, ("longitude", "latitude", "emission_t_y"))
-    spoilt = together.filter(pc.is_in(together["source_id"], contradicting))
-    for file in pc.unique(spoilt["file"]).to_pylist():
-        ids = pc.unique(spoilt.filter(pc.equal(spoilt["file"], file))["source_id"]).to_pylist()
-        found = f"other places or emissions of the same source_id ({some_of(ids, MAX_IDS)}), here or in another file"
-        failures.append(
-            _failed_file(InputError(file, found, "each source once, or the same again"), file, sources_path)
-        )
-    return once.select(SOURCE_COLUMNS).combine_chunks(), failures
-
-
-def _sources_of(gas: Gas, file: str) -> tuple[pa.Table, str | None]:
-    """The sources of the gas in a file, and what those have that can't be used."""
-    rows = storage.read_parquet(SOURCES, file)
-    is_gas = pc.equal(pc.utf8_lower(pc.utf8_trim_whitespace(rows["gas"])), gas.name)
-    return placed(rows.filter(is_gas), "source_id")
-
-
-def _failed_file(error: InputError, file: str, sources_path: str) -> FailedScene:
-    name = file.removeprefix(storage.parent(storage.table_root(SOURCES, sources_path)) + "/")
-    return FailedScene.from_exception(error, scene_id=name, stage=MATCHING_STAGE, asset=file)
-
-
-def _pairs(sources: pa.Table, detections: pa.Table, max_distance_km: float) -> pa.Table:
-    """The pairs, in an order of their own; a detection that two keys have is in one with each source."""
-    if not sources.num_rows:
-        return PAIRS.empty_table()
     spark = get_spark("match_sources")
-    pairs = transform(spark, detections, spark.createDataFrame(sources), max_distance_km).toArrow().cast(PAIRS)
-    pairs = pairs.group_by(PAIRS.names).aggregate([])
-    return pairs.sort_by([(name, "ascending") for name in ("detection_id", "source_id", "inventory")])
+    in_slices = [task for task in tasks if not task.is_whole]
+    with progress_logged(spark, "detections to matches"):
+        if in_slices:
+            seen = _frame(spark, [task.to_json() for task in in_slices]).mapInArrow(
+                matcher.count_seen, from_arrow_schema(SEEN)
+            )
+            matcher = replace(matcher, seen=_sums(seen, len(matcher.listed)))
+        done = transform(_frame(spark, [task.to_json() for task in tasks]), matcher).toArrow()
+        parts: dict[str, list[str]] = {}
+        for task in in_slices:
+            parts.setdefault(task.key, []).append(task.matches)
+        joins = [join_task(key, files, storage.join(folders[key], DATA_FILE)) for key, files in parts.items()]
+        if joins:
+            _frame(spark, joins).mapInArrow(join_parts, from_arrow_schema(DONE)).toArrow()
+    return done
 
 
-def _with_wind_files(detections: pa.Table, arguments: argparse.Namespace, failures: list[FailedScene]) -> pa.Table:
-    """DETECTIONS with the wind of the files where they know it; read day by day, near that day's detections only."""
-    wind_path, height_m = arguments.wind_path, WIND_HEIGHT_M[arguments.gas]
-    observed = detections["observed_at_utc"].to_numpy().astype("datetime64[us]")
-    detections = detections.select(DETECTIONS.names)
-    if not wind_path or not detections.num_rows:
-        return detections
-    lon, lat = detections["longitude"].to_numpy(), detections["latitude"].to_numpy()
-    u, v = np.full(len(lon), np.nan), np.full(len(lon), np.nan)
-    days = observed.astype("datetime64[D]")
-    bad_files: list[FailedScene] = []
-    for day in np.unique(days[~np.isnat(days)]):
-        of_day = np.flatnonzero(days == day)
-        start = datetime.combine(day.item(), time(), UTC)
-        wind = read_wind_files(
-            wind_path,
-            start - READ_AROUND,
-            start + timedelta(days=1) + READ_AROUND,
-            points=(lon[of_day], lat[of_day]),
-            on_failure=bad_files.append,
-        )
-        found = winds_at(wind, lon[of_day], lat[of_day], observed[of_day], height_m)
-        u[of_day], v[of_day] = found.wind_u_m_s, found.wind_v_m_s
-    failures += {failure.asset or failure.scene_id: failure for failure in bad_files}.values()  # once each
-    return with_wind(detections, u, v)
+def _frame(spark: SparkSession, tasks: Sequence[str]) -> DataFrame:
+    frame = spark.createDataFrame(list(enumerate(tasks)), "position int, task string")
+    return frame.repartitionByRange(min(len(tasks), MAX_SPARK_TASKS), "position").sortWithinPartitions("position")
 
 
-def _write(arguments: argparse.Namespace, gas: Gas, period: Period, matches: pa.Table, max_distance_km: float) -> None:
-    first = matches.filter(pc.equal(matches["rank"], 1))
-    counts = {c["values"]: c["counts"] for c in first["status"].value_counts().to_pylist()}
-    storage.write_partition(
+def _sums(seen: DataFrame, n_sources: int) -> dict[str, np.ndarray]:
+    """Of each key how many of its detections are from each source; whole numbers, the same in whatever order."""
+    found: dict[str, np.ndarray] = {}
+    sums = seen.groupBy("key", "source").sum("seen").toArrow()
+    keys = np.array(sums["key"].to_pylist(), dtype=object)
+    for key in sorted(set(keys.tolist())):
+        is_of, total = keys == key, np.zeros(n_sources, np.int64)
+        total[sums["source"].to_numpy()[is_of]] = sums["sum(seen)"].to_numpy()[is_of]
+        found[key] = total
+    return found
+
+
+def _folder(arguments: argparse.Namespace, gas: Gas, period: Period) -> str:
+    return storage.partition_path(arguments.matches_path, {"gas": gas.name, "period": period.key})
+
+
+def _publish(
+    arguments: argparse.Namespace,
+    gas: Gas,
+    period: Period,
+    done: pa.Table,
+    max_distance_km: float,
+    failures_of: Failures,
+) -> int:
+    """Publish the partition of a period, whose file the workers have written, and return its number of rows."""
+    told = done.filter(pc.equal(done["key"], period.key)).to_pylist()
+    counts: Counter[str] = sum((Counter(json.loads(row["counts"])) for row in told), Counter())
+    failures = [FailedScene(**values) for row in told for values in json.loads(row["failures"])]
+    failures_of[period.key].extend(dict.fromkeys(failures))
+    rows = sum(row["rows"] for row in told)
+    paths = (arguments.sources_path, arguments.wind_path, arguments.profiles_path, arguments.soundings_path)
+    publish = (
+        partial(storage.publish_partition, files=[DATA_FILE], rows=rows)
+        if told
+        else partial(storage.write_partition, rows=MATCHES.empty())
+    )
+    publish(
         MATCHES,
         arguments.matches_path,
         {"gas": gas.name, "period": period.key},
-        matches,
-        inputs=[*(p.path for p in period.partitions), *filter(None, (arguments.sources_path, arguments.wind_path))],
+        inputs=[*(p.path for p in period.partitions), *filter(None, paths)],
         settings={"max_distance_km": max_distance_km, "calibration": matching_rule(gas.name).version},
-        counts=counts,
+        counts=dict(sorted(counts.items())),
     )
-    log.info("%s %s: %d detections, %s", gas.name, period.key, first.num_rows, counts or "nothing accepted")
+    log.info("%s %s: %d detections, %s", gas.name, period.key, counts.total(), dict(counts) or "nothing accepted")
+    return rows
 
 
 if __name__ == "__main__":

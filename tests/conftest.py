@@ -84,3 +84,9 @@ def s3_root(s3_server: dict[str, str], monkeypatch: pytest.MonkeyPatch, request:
     if not fs.exists("tests"):
         fs.mkdir("tests")
     return f"s3://tests/{re.sub('[^A-Za-z0-9]', '-', request.node.name)}"
+
+
+@pytest.fixture(params=["folder", "s3"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty storage root, on a disk and on S3."""
+    return f"file://{tmp_path}/store" if request.param == "folder" else request.getfixturevalue("s3_root")

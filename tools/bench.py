@@ -31,6 +31,7 @@ BENCHMARKS = {
     "methane.area": ("methane_area", "search_of_an_area"),
     "methane.areas": ("methane_areas", "thousand_areas"),
     "methane.basin": ("methane_basin", "basin"),
+    "matching.pairs": ("matching_pairs", "pairs"),
     "spark.cluster": ("cluster", "two_workers"),
     "airflow.overhead": ("airflow_overhead", "overhead"),
     "storage.requests": ("s3_requests", "requests_of_tasks"),

@@ -1,4 +1,4 @@
-"""`make evaluate [ONLY=oco2|methane]`: the quality figures in full size, as tables with their number of trials."""
+"""`make evaluate [ONLY=oco2|matching|methane]`: the quality figures in full size, as tables with numbers of trials."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tools.checkout import CHECKOUT
 
 EVALUATIONS: dict[str, list[str]] = {
     "oco2": ["plumewatch.oco2.evaluation", "--test-data", "{test_data}", "--pictures", "{pictures}"],
+    "matching": ["plumewatch.matching.evaluation", "--test-data", "{test_data}", "--pictures", "{pictures}"],
     "methane": ["plumewatch.methane.evaluation", "--test-data", "{test_data}", "--pictures", "{pictures}"],
 }
 """Name of each and its module with arguments."""

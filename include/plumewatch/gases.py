@@ -51,6 +51,11 @@ class Gas:
         return self.methods[0]
 
     @property
+    def units_per_kg_h(self) -> float:
+        """Units that one kilogram an hour is."""
+        return self.units_per_t_y * HOURS_PER_YEAR / 1000.0
+
+    @property
     def key_column(self) -> str:
         """Partition column of the table that is the key: `date` or `month`."""
         return self.table.partitions[-1]

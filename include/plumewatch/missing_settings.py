@@ -1,21 +1,15 @@
-"""Settings that are missing: what to say of each, and what was told of them, so that it is told once.
+"""Settings that are missing: what to say of each.
 
-A run that can do nothing, or less, for want of a setting is green: a fresh install has few settings. That an alert told
-of it is a file of the setting's name below the storage root; it goes when the setting is given, so that one that is
-taken away again is told again.
+A run that can do nothing, or less, for want of a setting is green: a fresh install has few settings. An alert tells of
+it once (`told.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from plumewatch import storage
 from plumewatch.settings import CMR, Settings, environment_name
 
 EARTHDATA_TOKEN = environment_name("earthdata_token")
 HUB_ACCOUNT = environment_name("sh_client_id")
-TOLD = ".told"
-"""Folder of these files below the storage root."""
 NO_TOKEN = (
     "granules come from NASA's archive (PLUMEWATCH_GRANULES=cmr), and there is no token: set EARTHDATA_TOKEN or the "
     "connection `earthdata`, or PLUMEWATCH_GRANULES to a folder of Lite files"
@@ -53,22 +47,3 @@ def missing_inventories(settings: Settings) -> str | None:
 def missing_wind(settings: Settings) -> str | None:
     """Return what it means that no wind source is set, None where one is."""
     return None if settings.wind else NO_WIND_SOURCE
-
-
-def was_told(storage_root: str, setting: str) -> bool:
-    """Return whether it was told before that a setting is missing."""
-    return storage.exists(_path(storage_root, setting))
-
-
-def note_told(storage_root: str, setting: str, told: Mapping[str, str]) -> None:
-    """Note what was told of a missing setting, once it has been: told twice is better than never."""
-    storage.write_json(_path(storage_root, setting), dict(told))
-
-
-def forget_told(storage_root: str, setting: str) -> None:
-    """Forget what was told of a setting: it is given now."""
-    storage.delete(_path(storage_root, setting))
-
-
-def _path(storage_root: str, setting: str) -> str:
-    return storage.join(storage_root, TOLD, f"{setting}.json")

@@ -46,6 +46,10 @@ HIDDEN = (
 OnProblem = Callable[[ConfigurationError], None]
 """Who is told of what can't be read, where the rest is to be read all the same."""
 ALERT_CHANNELS = ("log", "smtp", "sns", "slack", "webhook")
+NEWS_KINDS = NEW_SOURCE, RATE = "new_source", "rate"
+"""What may make a detection news: it is the first of its source or place; it is strong."""
+NUMBERS = ("sh_monthly_units", "news_ch4_kg_h", "news_co2_kt_h", "news_days", "silent_days")
+"""Settings that are a number above 0."""
 EMR_SERVERLESS = "emr_serverless"
 """Stands for jobs of an EMR Serverless application in PLUMEWATCH_SPARK."""
 SPARK_MASTERS = f"local[N], spark://host:7077, sc://host:15002, {EMR_SERVERLESS}"
@@ -81,6 +85,16 @@ class Settings:
     """PLUMEWATCH_ALERTS: channels of the alert digest."""
     alert_to: str | None = None
     """PLUMEWATCH_ALERT_TO: e-mail address, topic ARN, channel or URL, as the channel needs it."""
+    news: tuple[str, ...] = ()
+    """PLUMEWATCH_NEWS: which detections are told to the channels, new_source, rate or both; none by default."""
+    news_ch4_kg_h: float | None = None
+    """PLUMEWATCH_NEWS_CH4_KG_H: from which rate a plume is news by its rate; from any where None."""
+    news_co2_kt_h: float | None = None
+    """PLUMEWATCH_NEWS_CO2_KT_H: the same of a peak."""
+    news_days: float = 120.0
+    """PLUMEWATCH_NEWS_DAYS: what was observed longer ago is no news; a month of OCO-2 comes some two months late."""
+    silent_days: float = 15.0
+    """PLUMEWATCH_SILENT_DAYS: an area without a clear scene for so long is told; Sentinel-2 passes thrice in it."""
     areas: str | None = None
     """PLUMEWATCH_AREAS: folder of areas of interest beside `<storage root>/areas/`; None: include/areas."""
     stac_api: str = "https://earth-search.aws.element84.com/v1"
@@ -127,6 +141,7 @@ class Settings:
     def __post_init__(self) -> None:
         _check_alerts(self.alerts)
         _check_sensors(self.oco_sensors)
+        _check_news(self.news)
         for name in PATHS:
             if path := getattr(self, name):
                 try:
@@ -180,8 +195,10 @@ def _value(field: str, text: str) -> object:
         if not (text.isascii() and text.isdigit()) or int(text) < 1:
             raise ConfigurationError(f"PLUMEWATCH_SPARK_CORES: {text!r}; allowed: a number of at least 1")
         return int(text)
-    if field == "sh_monthly_units":
-        return _positive("PLUMEWATCH_SH_MONTHLY_UNITS", text)
+    if field == "news":
+        return _check_news(_parts(text))
+    if field in NUMBERS:
+        return _positive(environment_name(field), text)
     return text
 
 
@@ -203,6 +220,12 @@ def _check_sensors(sensors: tuple[str, ...]) -> tuple[str, ...]:
     if not sensors or set(sensors) - set(SENSOR_NAMES):
         raise ConfigurationError(f"PLUMEWATCH_OCO_SENSORS: {', '.join(sensors)}; allowed: {', '.join(SENSOR_NAMES)}")
     return sensors
+
+
+def _check_news(kinds: tuple[str, ...]) -> tuple[str, ...]:
+    if unknown := sorted(set(kinds) - set(NEWS_KINDS)):
+        raise ConfigurationError(f"PLUMEWATCH_NEWS: {unknown}; allowed: {', '.join(NEWS_KINDS)}")
+    return kinds
 
 
 def _check_alerts(channels: tuple[str, ...]) -> tuple[str, ...]:

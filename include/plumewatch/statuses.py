@@ -53,6 +53,7 @@ SHOULDERS_EMPTY = "shoulders_empty"  # too few soundings beside the peak
 LOW_CORRELATION = "low_correlation"  # the soundings don't follow the fitted curve
 CURVED_BACKGROUND = "curved_background"
 DUPLICATE = "duplicate"  # of a stronger peak beside it
+REJECTED = "rejected"  # by a person; never stored: what detects knows no reviews
 
 # plumes.emission_status and peaks.emission_status: why there is a rate, or none
 RATED = "ok"
@@ -65,3 +66,8 @@ CONFIRMED = "confirmed"
 AMBIGUOUS = "ambiguous"
 INCONSISTENT_RATE = "inconsistent_rate"
 UNKNOWN_SOURCE = "unknown_source"
+
+# reviews.verdict: a person's word on a detection
+CONFIRM = "confirm"
+REJECT = "reject"
+VERDICTS = (CONFIRM, REJECT)

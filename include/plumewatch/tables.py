@@ -176,6 +176,63 @@ REPORTED_PLUMES = Table(
     optional=frozenset({"emission_sigma_kg_h"}),
 )  # fmt: skip
 
+REVIEWS = Table(
+    "reviews",
+    ("gas",),
+    _schema(
+        {
+            "detection_id": S, "longitude": F8, "latitude": F8, "observed_at_utc": TIME, "verdict": S, "comment": S,
+            "by": S, "at": TIME,
+        }
+    ),
+    sort_by=("detection_id", "at", "by"),
+    optional=frozenset({"observed_at_utc", "comment"}),
+)  # fmt: skip
+
+SOURCE_PASSES = Table(
+    "source_passes",
+    ("gas", "key"),
+    _schema(
+        {
+            "source_id": S, "area": S, "orbit": I4, "sensor": S, "scene_id": S, "observed_at_utc": TIME,
+            "longitude": F8, "latitude": F8,  # of the detection
+            "distance_km": F8,  # of the detection from the source; without one, of where the plume crosses the orbit
+            "visible_fraction": F8, "detection_limit": F8, "wind_speed_m_s": F8, "wind_from_deg": F8,
+            "detection_id": S, "rank": I2, "probability": F8, "emission": F8, "emission_low": F8, "emission_high": F8,
+            "status": S,
+        }
+    ),
+    sort_by=("source_id", "observed_at_utc", "area", "orbit", "detection_id"),
+)  # fmt: skip
+
+SOURCE_ESTIMATES = Table(
+    "source_estimates",
+    ("gas",),
+    _schema(
+        {
+            "source_id": S, "times_observed": I4, "times_seen": I4, "emission": F8, "emission_low": F8,
+            "emission_high": F8, "inventory_emission": F8, "ratio": F8, "first_seen": TIME, "last_seen": TIME,
+            "status": S,
+        }
+    ),
+    sort_by=("source_id",),
+    optional=frozenset({"status"}),
+)  # fmt: skip
+
+SOURCE_CANDIDATES = Table(
+    "source_candidates",
+    ("gas",),
+    _schema(
+        {
+            "candidate_id": S, "longitude": F8, "latitude": F8, "times_seen": I4, "emission": F8, "emission_low": F8,
+            "emission_high": F8, "probability": F8, "first_seen": TIME, "last_seen": TIME,
+            "detection_ids": pa.list_(S),
+        }
+    ),
+    sort_by=("candidate_id",),
+    optional=frozenset({"first_seen", "last_seen", "detection_ids"}),
+)  # fmt: skip
+
 COMBINED = "combined"
 """Value of the partition `inventory=` of `sources` that all inventories together make, each emitter once."""
 
@@ -187,12 +244,13 @@ MATCHES = Table(
             "detection_id": S, "source_id": S, "inventory": S, "rank": I2, "probability": F8, "distance_km": F8,
             "along_wind_km": F8, "across_wind_km": F8, "expected_emission": F8, "detected_emission": F8, "ratio": F8,
             "plume_model_emission": F8, "plume_model_emission_low": F8, "plume_model_emission_high": F8, "status": S,
-            "false_detection_probability": F8,
+            "false_detection_probability": F8, "is_answer": B, "share": F8,
         }
     ),
     sort_by=("detection_id", "rank"),
     optional=frozenset(
-        {f"plume_model_emission{part}" for part in ("", "_low", "_high")} | {"false_detection_probability"}
+        {f"plume_model_emission{part}" for part in ("", "_low", "_high")}
+        | {"false_detection_probability", "is_answer", "share"}
     ),
 )  # fmt: skip
 
@@ -268,6 +326,7 @@ TABLES: dict[str, Table] = {
     for table in (
         PIXELS, SOUNDINGS, PEAKS, WIND, PLUMES, ANOMALIES, OBSERVATIONS, SOURCES, MATCHES,
         FAILED_SCENES, SCENE_GAPS, PROCESSING_UNITS, VALIDATION,
-        ZONAL_STATISTICS, REPORTED_PLUMES,
+        ZONAL_STATISTICS, REPORTED_PLUMES, REVIEWS,
+        SOURCE_PASSES, SOURCE_ESTIMATES, SOURCE_CANDIDATES,
     )
 }  # fmt: skip

@@ -1,49 +1,33 @@
-"""One digest of a run's failures, to the channels of PLUMEWATCH_ALERTS; the log always has it.
-
-A channel is a function from (alert, settings) to None in CHANNELS; another one is one function and one entry.
-"""
+"""What is told of a run: one digest of its failures, or a notice of what is missing in it."""
 
 from __future__ import annotations
 
-import html
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
-from airflow.sdk import BaseNotifier
 from plumewatch.areas import WHOLE_SEARCH
-from plumewatch.errors import ConfigurationError, ServiceError, some_of
+from plumewatch.errors import some_of
 from plumewatch.failures import NothingDone
-from plumewatch.http import TIMEOUT_S, http_session
-from plumewatch.settings import Settings
 
-from plumewatch_airflow.connections import load_settings
+from plumewatch_airflow.channels import Picture
 
 NAMES_SHOWN, LINES_SHOWN = 6, 40  # of one cause, of one digest
-LOG = "log"
 ADDRESS = re.compile(r"(\w+://[^/\s:]+(?::\d+)?)[^\s:;,)']*")
-
-log = logging.getLogger("plumewatch.alert")
-
-
-class Alert(Protocol):
-    """What a channel sends."""
-
-    @property
-    def title(self) -> str:
-        """One line."""
-        ...
-
-    @property
-    def text(self) -> str:
-        """All of it."""
-        ...
 
 
 @dataclass(frozen=True)
-class Notice:
+class _Told:
+    """What digests and notices have in common as alerts: no pictures, and they stand in the log as errors."""
+
+    level: ClassVar[int] = logging.ERROR
+    pictures: ClassVar[tuple[Picture, ...]] = ()
+
+
+@dataclass(frozen=True)
+class Notice(_Told):
     """Tells of what is missing, in a run that is green."""
 
     dag_id: str
@@ -69,7 +53,7 @@ class Notice:
 
 
 @dataclass(frozen=True)
-class Digest:
+class Digest(_Told):
     """What an alert says of a run's failures: one line a cause."""
 
     dag_id: str
@@ -82,6 +66,8 @@ class Digest:
     """Rows of failed_scenes."""
     failed_tasks: Sequence[str]
     """Tasks that failed for another reason than a scene."""
+    link: str = ""
+    """Where the run is seen."""
 
     @property
     def causes(self) -> list[list[dict[str, Any]]]:
@@ -118,7 +104,7 @@ class Digest:
         lines = self.lines
         if left := lines[LINES_SHOWN:]:
             lines = [*lines[:LINES_SHOWN], f"- and {len(left)} more; all are in failed_scenes"]
-        return "\n".join([f"{self.title} (run {self.run_id})", *lines])
+        return "\n".join([f"{self.title} (run {self.run_id})", *lines, *filter(None, [self.link])])
 
     @property
     def lines(self) -> list[str]:
@@ -126,6 +112,11 @@ class Digest:
         told = {failure["stage"] for failure in self.failures}  # a task whose own row says why
         lines = [_line(failures) for failures in self.causes]
         return lines + [f"- task {task}: see its log" for task in self.failed_tasks if task not in told]
+
+
+def run_link(ti: Any) -> str:
+    """Return where the run of a task is seen in Airflow's UI."""
+    return str(ti.log_url).partition("/tasks/")[0]
 
 
 def _cause(failure: dict[str, Any]) -> tuple[Any, ...]:
@@ -154,82 +145,3 @@ def _line(failures: Sequence[dict[str, Any]]) -> str:
         message = first["message"] if len({f["message"] for f in failures}) == 1 else _unnamed(first)
     how = f"{first['stage']}, attempt {attempts}, {'retryable' if first['is_retryable'] else 'final'}"
     return f"- {what} ({how}): {first['error_class']}: {message}"
-
-
-def to_log(alert: Alert, settings: Settings) -> None:
-    """The task's own log."""
-    log.error("ALERT %s", alert.text)
-
-
-def to_smtp(alert: Alert, settings: Settings) -> None:
-    """E-mail by the connection smtp_default."""
-    from airflow.providers.smtp.notifications.smtp import SmtpNotifier
-
-    SmtpNotifier(
-        to=_recipient("smtp", settings), subject=alert.title, html_content=f"<pre>{html.escape(alert.text)}</pre>"
-    ).notify({})
-
-
-def to_slack(alert: Alert, settings: Settings) -> None:
-    """A channel of the workspace of slack_default."""
-    from airflow.providers.slack.notifications.slack import SlackNotifier
-
-    SlackNotifier(text=alert.text, channel=_recipient("slack", settings)).notify({})
-
-
-def to_sns(alert: Alert, settings: Settings) -> None:
-    """A topic of Amazon SNS by aws_default."""
-    from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
-
-    SnsNotifier(target_arn=_recipient("sns", settings), message=alert.text, subject=alert.title[:100]).notify({})
-
-
-def to_webhook(alert: Alert, settings: Settings) -> None:
-    """A POST of JSON with `title` and `text`."""
-    import requests
-
-    url = _recipient("webhook", settings)
-    try:
-        with http_session() as session:
-            answer = session.post(url, json={"title": alert.title, "text": alert.text}, timeout=TIMEOUT_S)
-    except requests.RequestException as error:
-        raise ServiceError(f"webhook: {type(error).__name__}") from None  # its text holds the URL, which is a secret
-    if not answer.ok:
-        raise ServiceError(f"webhook: HTTP {answer.status_code}", answer.status_code)
-
-
-CHANNELS: dict[str, Callable[[Alert, Settings], None]] = {
-    LOG: to_log,
-    "smtp": to_smtp,
-    "slack": to_slack,
-    "sns": to_sns,
-    "webhook": to_webhook,
-}
-
-
-class AlertNotifier(BaseNotifier):
-    """Sends an alert to the log and to every channel of the settings; one that fails keeps no other from sending."""
-
-    template_fields = ()
-
-    def __init__(self, alert: Alert) -> None:
-        super().__init__()
-        self.alert = alert
-
-    def notify(self, context: Any) -> None:
-        """Send; raises the first channel's error after all have been tried."""
-        settings, errors = load_settings(), []
-        for channel in dict.fromkeys((LOG, *settings.alerts)):
-            try:
-                CHANNELS[channel](self.alert, settings)
-            except Exception as error:  # noqa: BLE001 - whatever a channel raises, the others must still be tried
-                log.error("alert channel %s failed: %s: %s", channel, type(error).__name__, error)
-                errors.append(error)
-        if errors:
-            raise errors[0]
-
-
-def _recipient(channel: str, settings: Settings) -> str:
-    if not settings.alert_to:
-        raise ConfigurationError(f"PLUMEWATCH_ALERTS has {channel} but PLUMEWATCH_ALERT_TO is empty")
-    return settings.alert_to

@@ -25,6 +25,7 @@ MONTHLY = CronPartitionTimetable("0 0 1 * *", timezone="UTC", run_offset=-1, key
 HALF_HOURLY = CronTriggerTimetable("*/30 * * * *", timezone="UTC")
 WEEKLY = CronTriggerTimetable("0 5 * * 1", timezone="UTC")
 SIX_HOURLY = CronTriggerTimetable("0 3-21/6 * * *", timezone="UTC")
+MORNING = CronTriggerTimetable("0 7 * * *", timezone="UTC")
 YEARLY = CronTriggerTimetable("0 0 1 2 *", timezone="UTC")
 
 RECORDED_UNDER = {"sentinel2_gap_fill": "sentinel2_daily_ingest"}

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
 from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch import storage
-from plumewatch.gases import CH4, GASES, Gas
+from plumewatch.gases import CH4, CO2, GASES, Gas
+from plumewatch.models import Area
 from plumewatch.observations import write_detection_observations
 from plumewatch.progress import followed
+from plumewatch.reviews import heed_in_matches
 from plumewatch.tables import COMBINED, SOURCES
 
 from plumewatch_airflow.assets import partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.emr import spark_task
 from plumewatch_airflow.missing import skip_without
+from plumewatch_airflow.news import tell_news
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import summarised
 
@@ -42,15 +45,35 @@ def match_sources(gas_name: str) -> None:
             gas=gas.name,
             sources_path=sources,
             wind_path=settings.table_root("wind"),
+            profiles_path=settings.inventories,
+            soundings_path=settings.table_root("soundings") if gas is CO2 else None,
             matches_path=summary.path,
             **{gas.key_column: key},
         )
         summary.add(result)
+        if reviewed := heed_in_matches(settings.storage_root, gas, key):
+            log.info("%s %s: %d detections are matched as people have reviewed them", gas.name, key, reviewed)
+
+
+@task
+def estimate_sources(gas_name: str) -> None:
+    """Say of each source how often it was looked at and seen, and what it emits by all passes of all keys together.
+
+    And where detections recur that no inventory explains.
+    """
+    from plumewatch.evidence.update import update_evidence
+
+    gas, settings = GASES[gas_name], load_settings()
+    key = partition_key(get_current_context(), gas.key_format)
+    with summarised() as summary:
+        summary.path = settings.table_root("source_estimates")
+        updated = update_evidence(settings.storage_root, gas, key, _areas_of(gas))
+        summary.read, summary.written = updated.passes, updated.estimates + updated.candidates + updated.pages
 
 
 @task(trigger_rule="none_failed")
 def write_observations_and_map(gas_name: str) -> None:
-    """Write the observations that the detection left in its manifests, and draw the map of the key."""
+    """Write the observations that the detection left in its manifests, draw the key's map, and tell what is news."""
     gas, settings = GASES[gas_name], load_settings()
     key = partition_key(get_current_context(), gas.key_format)
     with summarised() as summary:
@@ -59,6 +82,8 @@ def write_observations_and_map(gas_name: str) -> None:
         summary.read = len(detections)
         summary.written = write_detection_observations(settings.storage_root, gas.name, key, detections)
         [summary.path] = draw_maps(gas, [key])
+        if n_news := tell_news(gas, key, summary.path):
+            summary.notes.append(f"{n_news} {gas.noun}s are news")
 
 
 def draw_maps(gas: Gas, keys: Iterable[str]) -> list[str]:
@@ -67,12 +92,17 @@ def draw_maps(gas: Gas, keys: Iterable[str]) -> list[str]:
     An ingest calls it for keys of which it hands nothing on, or whose detection waits: no detection follows, or not
     soon, that would say that nobody looked.
     """
-    from plumewatch.areas import log_unreadable, read_areas
     from plumewatch.maps.map_file import write_map
 
-    settings = load_settings()
-    areas = read_areas(*settings.area_folders, on_failure=log_unreadable) if gas is CH4 else ()
+    settings, areas = load_settings(), _areas_of(gas)
     return [write_map(gas, key, settings.storage_root, areas) for key in followed(sorted(keys), "maps drawn", "maps")]
+
+
+def _areas_of(gas: Gas) -> Sequence[Area]:
+    """The outlines of the areas in which a gas is looked for; CO2 is looked for along orbits."""
+    from plumewatch.areas import log_unreadable, read_areas
+
+    return read_areas(*load_settings().area_folders, on_failure=log_unreadable) if gas is CH4 else ()
 
 
 def map_times(gas: Gas) -> dict[str, datetime]:

@@ -22,8 +22,9 @@ from plumewatch.keys import DAY
 from plumewatch.models import FailedScene
 from plumewatch.observations import note_waiting, waiting_scenes
 
-from plumewatch_airflow.alerts import AlertNotifier, Digest
+from plumewatch_airflow.alerts import Digest, run_link
 from plumewatch_airflow.assets import keys_between, partition_key, recorded_under
+from plumewatch_airflow.channels import AlertNotifier
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.params import DEFAULT_ARGS, gap_days
 from plumewatch_airflow.summary import Summary, summarised
@@ -114,7 +115,7 @@ def report_failures(
             for key in keys:
                 book.settle(key, is_over=not_seen_again(book.run_id, areas, but_stage=mapped_task))
         failures = [row for key in keys for row in book.open_rows_of_run(key)]
-        digest = Digest(dag_id, book.run_id, some_of(keys, KEYS_SHOWN), failures, tasks)
+        digest = Digest(dag_id, book.run_id, some_of(keys, KEYS_SHOWN), failures, tasks, run_link(ti))
         summary.read, summary.failed = len(scenes), digest.n_failures + len(tasks)
         if failures or tasks:
             try:

@@ -42,7 +42,7 @@ def may_hand_on(gas: Gas) -> bool:
 
     Of a run that is queued nobody here knows its key; so who waits may be in the queue, or lost.
     """
-    is_at_work = _is_busy(gas) and not _is_paused(DETECTION[gas.name])
+    is_at_work = _is_busy(gas) and not is_paused(DETECTION[gas.name])
     overdue = _overdue(waiting_keys(load_settings().storage_root, gas)) if is_at_work else []
     if overdue:
         log.info("%s is at work; what waits until it is idle: %s", DETECTION[gas.name], some_of(overdue, SHOWN))
@@ -58,7 +58,7 @@ def overdue_keys(gas: Gas) -> list[str]:
     dag_id = DETECTION[gas.name]
     is_busy = _is_busy(gas)  # asked first: a run that ends now has begun
     latest = waiting_keys(load_settings().storage_root, gas)
-    if latest and _is_paused(dag_id):
+    if latest and is_paused(dag_id):
         log.warning("%s is paused; once it is unpaused, these are detected: %s", dag_id, some_of(list(latest), SHOWN))
         note(f"detection of {some_of(list(latest), NOTED)} waits: DAG {dag_id} is paused")
         drawn = map_times(gas)
@@ -72,7 +72,12 @@ def overdue_keys(gas: Gas) -> list[str]:
 
 
 def _is_busy(gas: Gas) -> bool:
-    return bool(get_current_context()["ti"].get_dr_count(DETECTION[gas.name], states=["queued", "running"]))
+    return bool(count_unended(DETECTION[gas.name]))
+
+
+def count_unended(dag_id: str) -> int:
+    """Return how many runs of a DAG wait or are at work."""
+    return int(get_current_context()["ti"].get_dr_count(dag_id, states=["queued", "running"]))
 
 
 def _overdue(waiting: Mapping[str, datetime]) -> list[str]:
@@ -80,7 +85,7 @@ def _overdue(waiting: Mapping[str, datetime]) -> list[str]:
     return [key for key, at in waiting.items() if at < datetime.now(UTC) - GRACE]
 
 
-def _is_paused(dag_id: str) -> bool:
+def is_paused(dag_id: str) -> bool:
     """Whether a DAG is paused, or not there at all: not parsed yet, or deleted."""
     try:
         return bool(get_current_context()["ti"].get_dag(dag_id).is_paused)

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
-from plumewatch.missing_settings import forget_told, note_told, was_told
+from plumewatch.told import forget_told, note_told, read_told
 
-from plumewatch_airflow.alerts import AlertNotifier, Notice
+from plumewatch_airflow.alerts import Notice
+from plumewatch_airflow.channels import AlertNotifier
 from plumewatch_airflow.connections import load_settings
 
 log = logging.getLogger("plumewatch.missing")
@@ -28,13 +29,13 @@ def tell_missing(setting: str, key: str, reason: str | None) -> bool:
         return False
     log.warning("MISSING %s: %s", setting, reason)
     notice = Notice(context["dag"].dag_id, context["run_id"], key, setting, reason)
-    if not was_told(root, setting):
+    if not read_told(root, setting):
         try:
             AlertNotifier(notice).notify(context)
         except Exception:  # noqa: BLE001 - the notifier has said which channel failed, and why
             return True
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        note_told(root, setting, {"at_utc": now, "run": notice.run_id, "text": notice.text})
+        note_told(root, setting, told={"at_utc": now, "run": notice.run_id, "text": notice.text})
     return True
 
 

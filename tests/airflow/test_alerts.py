@@ -47,7 +47,7 @@ def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
 
 def send(digest: Any, monkeypatch: pytest.MonkeyPatch, channels: str, to: str) -> None:
-    from plumewatch_airflow.alerts import AlertNotifier
+    from plumewatch_airflow.channels import AlertNotifier
 
     monkeypatch.setenv("PLUMEWATCH_ALERTS", channels)
     monkeypatch.setenv("PLUMEWATCH_ALERT_TO", to)

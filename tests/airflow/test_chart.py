@@ -27,7 +27,7 @@ def test_what_hands_on_to_what(flow: list[DagNode]) -> None:
     makers = {asset: {d.dag_id for d in flow if asset in d.hands_on} for d in flow for asset in d.hands_on}
     assert makers["plumewatch_peaks"] == {"oco2_monthly_extraction", "redetect", "waiting_detections"}
     assert by_id["methane_detection_and_matching"].waits_for == ("plumewatch_pixels",)
-    assert by_id["methane_detection_and_matching"].reads == ("pixels", "wind", "sources")
+    assert by_id["methane_detection_and_matching"].reads == ("pixels", "wind", "sources", "reviews", "reported_plumes")
     assert by_id["sentinel2_late_scenes"].starts == ("sentinel2_daily_ingest",)
     assert by_id["oco2_monthly_extraction"].services == ("Wind", "OCO-2, OCO-3 granules")
     assert {service for dag in flow for service in dag.services} == {service.title for service in SERVICES}

@@ -44,7 +44,7 @@ def test_redetect_offers_every_gas_and_every_method(dagbag: Any) -> None:
 
 
 def test_every_channel_of_the_settings_can_send(dagbag: Any) -> None:
-    from plumewatch_airflow.alerts import CHANNELS
+    from plumewatch_airflow.channels import CHANNELS
 
     assert set(CHANNELS) == set(ALERT_CHANNELS) and len(ALERT_CHANNELS) == len(set(ALERT_CHANNELS))
 

@@ -11,7 +11,7 @@ from plumewatch.failures import FailureBook
 from plumewatch.gases import CH4, Gas
 from plumewatch.gases import CO2 as CO2_GAS
 from plumewatch.hand_offs import waiting_hand_offs
-from plumewatch.tables import MATCHES, OBSERVATIONS, PEAKS, PIXELS, PLUMES, SOURCES, WIND
+from plumewatch.tables import MATCHES, OBSERVATIONS, PEAKS, PIXELS, PLUMES, SOURCE_ESTIMATES, SOURCES, WIND
 
 pytestmark = pytest.mark.airflow
 INGEST, EXTRACTION = "sentinel2_daily_ingest", "oco2_monthly_extraction"
@@ -93,6 +93,10 @@ def test_peaks_are_matched_and_drawn(world: Any, month: str, run_dag: Callable[.
     ]
     source = first_source(world, "co2", str(peak["peak_id"]))
     assert source is not None and source in {plant["name"] for plant in planted["plants"]}
+    seen = {row["source_id"]: row for row in read(world, SOURCE_ESTIMATES, gas="co2") if row["times_seen"]}
+    of_name = {row["name"]: row["source_id"] for row in read(world, SOURCES, inventory="combined")}
+    estimate = seen[of_name[source]]
+    assert estimate["times_observed"] >= 1 and 0.3 < estimate["ratio"] < 3.0
     assert read(world, PEAKS, method="curve_fit_seed") == []
     assert run_dag(CO2, month, methods=["curve_fit_seed"]).state == "success"
     assert {row["month"] for row in read(world, PEAKS, method="curve_fit_seed")} == {month}
@@ -120,6 +124,10 @@ def test_a_plume_is_found_rated_matched_and_drawn(world: Any, run_dag: Callable[
     assert plume["emission_kg_h_low"] < plume["emission_kg_h"] < plume["emission_kg_h_high"]
     assert 0.4 < plume["emission_kg_h"] / planted["emission_kg_h"] < 2.5
     assert first_source(world, "ch4", plume["plume_id"]) == planted["source_name"]
+    estimates = {row["source_id"]: row for row in read(world, SOURCE_ESTIMATES, gas="ch4")}
+    of_name = {row["name"]: row["source_id"] for row in read(world, SOURCES, inventory="combined")}
+    estimate = estimates[of_name[planted["source_name"]]]
+    assert estimate["times_seen"] == 1 and estimate["emission_low"] < estimate["emission_high"]
     assert storage.exists(f"{world.storage_root}/maps/ch4/{planted['date']}.html")
     seen = [r for r in read(world, OBSERVATIONS, gas="ch4", key=planted["date"]) if r["area"] == planted["area"]]
     assert [(r["outcome"], r["detected"]) for r in seen if r["stage"] == "detection"] == [("searched", True)]

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from plumewatch import storage
 from plumewatch.failures import FailureBook
-from plumewatch.missing_settings import TOLD
 from plumewatch.models import FailedScene
 from plumewatch.tables import OBSERVATIONS
+from plumewatch.told import TOLD
 
 EXTRACTION = "oco2_monthly_extraction"
 MONTH = "2025-08"
@@ -104,13 +104,13 @@ def test_an_alert_that_reached_nobody_is_told_again_and_turns_nothing_red(
 def test_a_run_that_is_killed_while_it_tells_leaves_it_to_the_next(
     tell: Callable[..., bool], log: Log, root: str, monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
-    from plumewatch_airflow import alerts
+    from plumewatch_airflow import channels
 
     def killed(*_: object) -> None:
         raise SystemExit(137)
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setitem(alerts.CHANNELS, "log", killed)
+        patch.setitem(channels.CHANNELS, "log", killed)
         tell(setting, MONTH, "none")
     log.take()
     assert tell(setting, MONTH, "none") and len(log.take()[1]) == 1

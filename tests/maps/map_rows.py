@@ -11,6 +11,11 @@ from plumewatch.tables import MATCHES, OBSERVATIONS, PEAKS, PLUMES
 
 NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(2)> & \"' \u2028 @script@ 漢"
 DAY = "2025-08-31"
+REPORT = {
+    "report_id": "r 1", "provider": "imeo_mars", "gas": "ch4", "observed_at_utc": datetime(2025, 8, 20, tzinfo=UTC),
+    "longitude": 56.02, "latitude": 22.03, "emission_kg_h": 4000.0, "emission_sigma_kg_h": 1500.0, "platform": "EMIT",
+    "sector": NASTY, "licence": "its terms",
+}  # fmt: skip
 
 
 def plume(plume_id: str, lon: float, lat: float, status: str = "accepted", rate: float | None = 5200.0) -> dict:

@@ -11,8 +11,9 @@ from map_rows import match, peak, peak_table, source
 from plumewatch.gases import CO2
 from plumewatch.maps.content import MapRows, map_content
 from plumewatch.maps.map_page import render_map
+from plumewatch.matching.candidates import PAIRS
 from plumewatch.matching.detections import detections_of_peaks
-from plumewatch.matching.match import PAIRS, match_detections
+from plumewatch.matching.match import match_detections
 from plumewatch.tables import MATCHES, SOURCES
 
 MAPLIBRE = Path(__file__).with_name("maplibre_stand_in.js").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import shapely
 from browser import run_page
-from map_rows import DAY, NASTY, match, observation, peak, peak_table, plume, plume_table, source
+from map_rows import DAY, NASTY, REPORT, match, observation, peak, peak_table, plume, plume_table, source
 from plumewatch.gases import CH4, CO2
 from plumewatch.inventory.own_sources import KINDS
 from plumewatch.maps.content import MapRows, map_content
@@ -40,6 +40,7 @@ def rows() -> MapRows:
         observations=OBSERVATIONS.from_pylist([observation("oman", "searched")]),
         areas=[Area("oman", shapely.box(55.9, 21.9, 56.1, 22.1))],
         pictures={"large": "iVBORw0="}, scene_pages={"large": "../../plume_details/page.html"},
+        source_pages={"a": "../../evidence/ch4/a.html"}, reports=[REPORT],
     )  # fmt: skip
 
 
@@ -140,7 +141,7 @@ def test_what_is_told_of_a_detection(run: Callable[..., Any]) -> None:
         click(picture);
         const said = {
           rate: texts(".big", large)[0], badge: texts(".badge", large)[0],
-          table: texts("td", large), link: all("a", large)[0].href,
+          table: texts("td", large), links: all("a", large).map((a) => a.href),
           facts: texts("dd", large),
           names: texts("dt", large),
           shown: [element("picture").open, all("#large-picture img").map((image) => image.src)] };
@@ -152,7 +153,7 @@ def test_what_is_told_of_a_detection(run: Callable[..., Any]) -> None:
     """)
     assert told["rate"] == "23 t/h 14 t/h to 34 t/h (68 %)" and told["badge"] == "source not certain"
     assert told["table"] == ["Well 9", "0.60", "0.3 km", "4.6 t/h", "in no inventory", "0.40", "", ""]
-    assert told["link"] == "../../plume_details/page.html"
+    assert told["links"] == ["../../evidence/ch4/a.html", "../../plume_details/page.html"]
     assert told["shown"] == [True, ["data:image/png;base64,iVBORw0="]]
     facts = dict(zip(told["names"], told["facts"], strict=True))
     assert facts["wind"] == "4.2 m/s from 270°" and facts["probability"] == "0.60"
@@ -198,6 +199,7 @@ def test_a_click_on_the_map_opens_what_lies_there_sources_before_circles(run: Ca
         result.current = all(".detection").map((one) => one.getAttribute("aria-current"));
         result.outline = open("plumes", { id: "large" });
         result.refused = open("refused", { id: "cloud surface_change" });
+        result.report = [...open("reports", { id: "r 1" }), ...texts("dd", theMap.popups[0].node)];
         theMap.below = [{}];
         result.covered = open("detections", { id: "none" });
         result.source = open("sources", { n: 0 });
@@ -209,6 +211,7 @@ def test_a_click_on_the_map_opens_what_lies_there_sources_before_circles(run: Ca
     assert seen["current"] == [None, None, "true"] and seen["seen"] == [0, 0, 1]
     assert seen["refused"] == ["Plume 56.050°E 22.000°N"]
     assert seen["covered"] == [] and seen["source"] == ["Well 9"]
+    assert seen["report"][:4] == ["Reported by others", "imeo_mars", "EMIT", NASTY]
 
 
 def test_refused_ones_are_a_layer_that_waits_until_asked(run: Callable[..., Any]) -> None:
@@ -226,8 +229,7 @@ def test_refused_ones_are_a_layer_that_waits_until_asked(run: Callable[..., Any]
 def test_the_legend_names_what_is_there_and_its_boxes_switch_layers(run: Callable[..., Any]) -> None:
     seen = run(
         """
-        const parts = { heads: texts("#legend-body h3"), keys: texts("#legend-body .key") };
-        parts.layers = texts("#legend-body label");
+        const parts = { ...["h3", ".key", "label"].map((one) => texts("#legend-body " + one)) };
         for (const box of all("#legend-body input")) { box.checked = false; fire(box, "change"); }
         parts.off = Object.keys(theMap.layout).filter((id) => theMap.layout[id].visibility === "none");
         const hidden = theMap.markers.filter((one) => one.element.style.visibility === "hidden");
@@ -238,18 +240,18 @@ def test_the_legend_names_what_is_there_and_its_boxes_switch_layers(run: Callabl
     """,
         with_map=True,
     )
-    assert seen["heads"] == ["Methane plumes: circle area by rate", "Layers"]
-    assert seen["keys"] == [
+    assert seen["0"] == ["Methane plumes: circle area by rate", "Layers"]
+    assert seen["1"] == [
         "source confirmed", "source not certain", "not matched yet", "not accepted (see the list)",
         "city", "oil and gas",
     ]  # fmt: skip
-    assert seen["layers"] == [
+    assert seen["2"] == [
         "plume outlines", "wind", "to the most probable source", "areas that were searched", "sources in inventories",
+        "reported by others within 30 days",
     ]  # fmt: skip
-    assert sorted(seen["off"]) == ["areas", "lines", "plume-edges", "plumes", "refused", "sources", "wind"]
-    assert sorted(seen["names"]) == sorted(["Well 9", "Alpha " + NASTY, "oman: searched"]) and seen["left"] == [
-        "refused"
-    ]
+    assert sorted(seen["off"]) == ["areas", "lines", "plume-edges", "plumes", "refused", "reports", "sources", "wind"]
+    names = ["Well 9", "Alpha " + NASTY, "oman: searched"]
+    assert sorted(seen["names"]) == sorted(names) and seen["left"] == ["refused"]
 
 
 def test_the_map_is_given_what_the_content_holds(run: Callable[..., Any]) -> None:

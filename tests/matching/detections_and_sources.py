@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pyarrow as pa
 import shapely
+from plumewatch.geodesy import destination
+from plumewatch.matching.candidates import PAIRS
+from plumewatch.matching.detections import DETECTIONS
 from plumewatch.tables import PEAKS, PLUMES
 
 from tools.checkout import CHECKOUT
 
+KT_H = 8760.0 * 1000.0  # tonnes a year that are 1 kt/h
 JOB = CHECKOUT / "spark_jobs" / "match_sources.py"
 
 
@@ -71,3 +76,23 @@ def plume(
         "emission_status": "ok",
         "geometry": shapely.Point(lon, lat).buffer(0.01).wkb,
     }
+
+
+def detection(
+    lon=10.0, lat=50.0, u=5.0, v=0.0, rate=1.0, low=None, high=None, name="d", probability=None, **more
+) -> pa.Table:
+    values = [name, lon, lat, u, v, rate, rate and (low or rate * 0.8), rate and (high or rate * 1.2), probability]
+    row = dict.fromkeys(DETECTIONS.names) | dict(zip(DETECTIONS.names[:9], values, strict=True)) | more
+    return pa.Table.from_pylist([row], schema=DETECTIONS)
+
+
+def pairs(*sources: tuple, name="d") -> pa.Table:
+    """Sources as (id, longitude, latitude, tonnes a year)."""
+    columns = list(zip(*sources, strict=True)) if sources else [[], [], [], []]
+    values = [[name] * len(sources), columns[0], ["combined"] * len(sources), *columns[1:]]
+    return pa.table({n: list(x) for n, x in zip(PAIRS.names, values, strict=True)}, schema=PAIRS)
+
+
+def at(distance_km: float, bearing_deg: float, lon=10.0, lat=50.0) -> tuple[float, float]:
+    to = destination(lon, lat, bearing_deg, distance_km)
+    return float(to[0]), float(to[1])

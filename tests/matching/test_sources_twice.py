@@ -57,7 +57,7 @@ def test_ids_of_several_files_are_matched_once_or_named(
     job: Any, spark: Any, world: Any, first: dict[str, Any], second: dict[str, Any], named: list[str]
 ) -> None:
     world.write(PEAKS, {"method": "scan", "month": "2025-08"}, [peak(2025083112000011, 10.0, 50.0, 5.0, 0.0)])
-    other = source("other", 9.6, 50.0, 1e6)
+    other = source("other", 9.6, 50.0, 1e7)
     world.write(SOURCES, {"inventory": "own_sources"}, [PLANT | first, other])
     world.write(SOURCES, {"inventory": "user"}, [PLANT | second])
     assert world.run(job, "co2", "peaks").failed == len(named)

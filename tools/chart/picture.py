@@ -119,7 +119,8 @@ def _edges(others: Sequence[DagNode], followers: Sequence[DagNode]) -> list[Edge
 
 def _boxes(others: Sequence[DagNode], followers: Sequence[DagNode], edges: Sequence[Edge]) -> list[Box]:
     known = {dag.dag_id for dag in (*others, *followers)}
-    between = sorted({edge.target for edge in edges if edge.kind != "from"} - known)
+    of_people = {edge.source for edge in edges if edge.kind == "table"}  # tables that no DAG writes are boxes too
+    between = sorted(({edge.target for edge in edges if edge.kind != "from"} | of_people) - known)
     assets = {asset for dag in others for asset in dag.hands_on}
     boxes = [
         Box(s.title, "services", "box", s.title, [line for text in (*s.lines, *hosts_of(s)) for line in _wrapped(text)])

@@ -7,11 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from plumewatch.inventory.coco2 import read_units
+from plumewatch import storage
+from plumewatch.errors import InputError
+from plumewatch.inventory.coco2 import INVENTORY, read_units
 from plumewatch.inventory.hourly_rate import PlantProfile, Profile
+from plumewatch.inventory.inventory import file_name, named
 from plumewatch.inventory.rows.csv_rows import Rule, good_rows, numbers, read_csv_rows
 from plumewatch.inventory.rows.repeated_rows import single_rows
-from plumewatch.models import OnFailure
+from plumewatch.models import FailedScene, OnFailure
+from plumewatch.statuses import INVENTORY_STAGE
 
 MONTHS, WEEKDAYS, HOURS = "ID_MonthFact", "ID_WeekFact", "ID_HourFact"
 COLUMNS = {
@@ -19,6 +23,7 @@ COLUMNS = {
     WEEKDAYS: ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
     HOURS: tuple(f"H{hour}" for hour in range(24)),
 }
+FILES = (INVENTORY.file_name, *(named(rf"coco2_ps_{of}_profiles.*\.csv") for of in ("monthly", "weekly", "hourly")))
 MAX_OFF = 0.01  # of the mean of a profile's factors from 1
 
 
@@ -45,6 +50,23 @@ def read_profiles(
             known[name] = Profile(*flat)
         found.setdefault(id_, []).append((float(share), known[name]))
     return {id_: tuple(parts) for id_, parts in found.items()}
+
+
+def profiles_in(path: str, on_failure: OnFailure) -> dict[str, PlantProfile]:
+    """Return the profiles of CoCO2 below a folder, where its catalogue and all three files are; else none.
+
+    Of several files of a kind the last by name counts. A file that can't be used is told, and there are none.
+    """
+    there = storage.list_files(path)
+    found = [[file for file in there if kind.fullmatch(file_name(file))] for kind in FILES]
+    if not all(found):
+        return {}
+    catalogue, months, weekdays, hours = (max(files, key=file_name) for files in found)
+    try:
+        return read_profiles(catalogue, months, weekdays, hours, on_failure)
+    except InputError as error:
+        on_failure(FailedScene.from_exception(error, scene_id=file_name(error.file), stage=INVENTORY_STAGE))
+        return {}
 
 
 def _factors(path: str, of: str, on_failure: OnFailure | None) -> dict[str, tuple[float, ...]]:

@@ -26,6 +26,7 @@ from plumewatch.maps.detections_shown import (
 from plumewatch.maps.geojson import bounds, collection, corners, feature, line, mapping
 from plumewatch.maps.looked_at import LookedAt, looked_at, not_searched_text, searched_text
 from plumewatch.maps.map_style import STYLES
+from plumewatch.maps.reports_shown import report_licences, reports_shown
 from plumewatch.maps.sources_shown import kind_text, licence_texts, source_shown, sources_near
 from plumewatch.models import Area
 from plumewatch.pages.outcomes import waiting_text
@@ -58,6 +59,10 @@ class MapRows:
     """PNG pictures in base64, by detection id."""
     scene_pages: Mapping[str, str] = field(default_factory=dict)
     """Where the page of a detection's scene is, relative to the map, by detection id."""
+    source_pages: Mapping[str, str] = field(default_factory=dict)
+    """Where the page of a source is, relative to the map, by source id."""
+    reports: Sequence[Row] = ()
+    """`reported_plumes` (with `provider`): what others saw."""
 
 
 def map_content(gas: Gas, key: str, rows: MapRows) -> dict[str, Any]:
@@ -72,6 +77,7 @@ def map_content(gas: Gas, key: str, rows: MapRows) -> dict[str, Any]:
     shown = sources_near(gas, sources, places, first)
     told = looked_at(gas, rows.observations.to_pylist(), [area.name for area in areas])
     of_area = {one.name: one for one in told}
+    reports = reports_shown(gas, key, rows.reports, places, areas)
     n_less = sum(d["is_less_probable"] for d in accepted)
     shown_texts = _shown_texts(gas, accepted)
     return {
@@ -106,7 +112,14 @@ def map_content(gas: Gas, key: str, rows: MapRows) -> dict[str, Any]:
         "sources": [source_shown(gas, s, is_first=s["source_id"] in first) for s in shown],
         "pictures": {d["id"]: rows.pictures[d["id"]] for d in accepted if d["id"] in rows.pictures},
         "scene_pages": {d["id"]: rows.scene_pages[d["id"]] for d in accepted if d["id"] in rows.scene_pages},
-        "attribution": [style.attribution, *licence_texts(shown), "Countries: Natural Earth"],
+        "source_pages": {s["source_id"]: p for s in shown if (p := rows.source_pages.get(s["source_id"]))},
+        "reports": reports,
+        "attribution": [
+            style.attribution,
+            *licence_texts(shown),
+            *report_licences(reports),
+            "Countries: Natural Earth",
+        ],
     }
 
 

@@ -29,6 +29,7 @@
       make("p", { className: "big" }, d.rate_text, d.interval_text ? make("small", { textContent: " " + d.interval_text }) : null),
       make("p", {}, badge),
       d.matches.length ? matchTable(d.matches) : null,
+      ...content.sources.filter((s) => d.first_sources.includes(s.id)).map(sourcePage),
       facts,
       content.scene_pages[d.id] ? make("p", {}, make("a", { href: content.scene_pages[d.id], target: "_blank", textContent: "What each method says of this scene" })) : null,
       picture ? pictureButton("data:image/png;base64," + picture) : null);
@@ -53,7 +54,20 @@
   function sourceInfo(s) {
     const facts = make("dl");
     for (const [name, value] of s.facts) facts.append(make("dt", { textContent: name }), make("dd", { textContent: value }));
-    return make("div", { className: "info" }, make("h3", { textContent: s.name }), make("p", { className: "big", textContent: s.rate_text }), facts);
+    return make("div", { className: "info" }, make("h3", { textContent: s.name }), make("p", { className: "big", textContent: s.rate_text }), sourcePage(s), facts);
+  }
+
+  function sourcePage({ id, name }) {
+    const href = content.source_pages[id];
+    return href ? make("p", {}, make("a", { href, target: "_blank", textContent: "All passes over " + name })) : null;
+  }
+
+  /* What others saw is told as such, and apart from what was found here. */
+  function reportInfo(r) {
+    const facts = make("dl");
+    for (const [name, value] of r.facts) facts.append(make("dt", { textContent: name }), make("dd", { textContent: value }));
+    return make("div", { className: "info" }, make("h3", { textContent: "Reported by others" }), make("p", { textContent: r.time }),
+      make("p", { className: "big", textContent: r.rate_text }), facts);
   }
 
   /* --- the list */
@@ -192,6 +206,7 @@
         land: geojson(land), borders: geojson(borders), coast: geojson(coast), graticule: geojson(empty), areas: geojson(content.areas),
         plumes: geojson(content.plumes),
         ...Object.fromEntries(Object.entries(ofShown()).map(([id, data]) => [id, geojson(data)])),
+        reports: geojson(collection(content.reports.map((r) => point(r, { id: r.id })))),
         sources: geojson(collection(content.sources.map((s, n) => point(s, { n, kind: s.kind, size: s.size, rank: s.is_first ? 1 : 0 })))),
       },
       layers: [
@@ -207,6 +222,7 @@
         { id: "refused", type: "circle", source: "detections", filter: isRefused, layout: { visibility: "none" }, paint: { ...circle, "circle-opacity": 0.35, "circle-stroke-width": 0.8 } },
         { id: "lines", type: "line", source: "lines", layout: { "line-cap": "round" }, paint: { "line-color": "#14212c", "line-width": 1.8, "line-dasharray": [0.5, 2] } },
         { id: "detections", type: "circle", source: "detections", filter: ["!", isRefused], paint: { ...circle, "circle-opacity": 0.85, "circle-stroke-width": 1.2 } },
+        { id: "reports", type: "circle", source: "reports", paint: { "circle-radius": 7, "circle-opacity": 0, "circle-stroke-color": "#0969da", "circle-stroke-width": 2.4 } },
         { id: "wind", type: "symbol", source: "wind", layout: { "icon-image": "wind", "icon-rotate": ["get", "to"], "icon-anchor": "bottom", "icon-size": ["get", "size"], "icon-allow-overlap": true, "icon-ignore-placement": true } },
         { id: "sources", type: "symbol", source: "sources", layout: { "icon-image": ["concat", "source-", ["get", "kind"]], "icon-size": ["get", "size"], "icon-allow-overlap": true, "icon-ignore-placement": true, "symbol-sort-key": ["get", "rank"] } },
       ],
@@ -339,6 +355,11 @@
       map.easeTo({ center: [s.lon, s.lat], offset: besidePopup() });
       openPopup([s.lon, s.lat], make("div", {}, ...content.sources.filter((other) => isAt(other, s)).map(sourceInfo)));
     });
+    open("reports", (event) => {
+      const { id } = event.features[0].properties, r = content.reports.find((one) => one.id === id);
+      const isTaken = map.queryRenderedFeatures(event.point, { layers: ["sources", "detections"] }).length > 0;
+      if (!isTaken) openPopup([r.lon, r.lat], reportInfo(r));
+    });
     for (const layer of ["detections", "refused", "plumes"]) open(layer, (event) => {
       const isTaken = map.queryRenderedFeatures(event.point, { layers: ["sources"] }).length > 0;
       if (!isTaken) showDetection(event);
@@ -372,6 +393,10 @@
     if (content.sources.length) {
       layer("sources in inventories", "", true, (isOn) => { show("sources")(isOn); hide(sourceNames, isOn); });
       for (const [kind, text] of Object.entries(content.kinds)) if (SHAPES[kind]) key(sourceIcon(kind), text);
+    }
+    if (content.reports.length) {
+      const ring = make("span", { className: "ring" });
+      layer("reported by others within 30 days", ring, true, show("reports"));
     }
     element("legend").hidden = !body.querySelectorAll("input").length;
     if (matchMedia("(max-width: 760px)").matches) element("legend").open = false;

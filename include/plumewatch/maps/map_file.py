@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 
 from plumewatch import storage
+from plumewatch.evidence.page_files import pages_there, source_page_path
 from plumewatch.gases import Gas
 from plumewatch.hand_offs import waiting_keys
 from plumewatch.maps.content import MapRows, map_content
 from plumewatch.maps.map_page import render_map
 from plumewatch.models import Area
+from plumewatch.reviews import heeded, read_reviews
 from plumewatch.statuses import ACCEPTED
-from plumewatch.tables import COMBINED, MATCHES, OBSERVATIONS, SOURCES
+from plumewatch.tables import COMBINED, MATCHES, OBSERVATIONS, REPORTED_PLUMES, SOURCES
 
 MAPS = "maps"
 MAX_PICTURE_BYTES = 80_000
@@ -30,6 +32,7 @@ def write_map(gas: Gas, key: str, storage_root: str, areas: Sequence[Area] = ())
     detections = storage.read_table(
         gas.table, storage.join(storage_root, gas.table.name), where={"method": gas.method, gas.key_column: key}
     )
+    detections = heeded(gas, detections, read_reviews(storage_root, gas.name))
     matches = storage.join(storage_root, MATCHES.name)
     rows = MapRows(
         detections=detections,
@@ -42,6 +45,8 @@ def write_map(gas: Gas, key: str, storage_root: str, areas: Sequence[Area] = ())
         waits_since_utc=waiting_keys(storage_root, gas).get(key),
         pictures=_pictures(gas, detections, storage_root),
         scene_pages=_scene_pages(gas, detections, storage_root),
+        source_pages=_source_pages(gas, storage_root, detections),
+        reports=storage.read_table(REPORTED_PLUMES, storage.join(storage_root, REPORTED_PLUMES.name)).to_pylist(),
     )
     path = map_path(storage_root, gas, key)
     storage.write_bytes(path, render_map(map_content(gas, key, rows)).encode())
@@ -65,6 +70,13 @@ def _scene_pages(gas: Gas, detections: pa.Table, storage_root: str) -> dict[str,
         if row["status"] == ACCEPTED and storage.exists(storage.join(storage_root, below_root)):
             pages[row[gas.id_column]] = f"../../{quote(below_root, safe='/=')}"
     return pages
+
+
+def _source_pages(gas: Gas, storage_root: str, detections: pa.Table) -> dict[str, str]:
+    """Where the pages of sources are, relative to the map, by id; only pages that there are."""
+    paths = pages_there(storage_root, gas) if detections.num_rows else set()
+    ids = {unquote(path.rsplit("/", 1)[-1].removesuffix(".html")) for path in paths}
+    return {name: f"../../{quote(path)}" for name in ids if (path := source_page_path(gas, name)) in paths}
 
 
 def _pictures(gas: Gas, detections: pa.Table, storage_root: str) -> dict[str, str]:

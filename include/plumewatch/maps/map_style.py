@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from plumewatch.gases import CH4, CO2
+from plumewatch.pages.wording import ATTRIBUTIONS
 
 MIN_RADIUS_PX, MAX_RADIUS_PX = 6.0, 30.0  # of a circle: what can be seen and clicked
 REFERENCE_RADIUS_PX = 16.0
@@ -60,7 +61,7 @@ STYLES = {
         name_zoom=10.0,
         place_digits=3,
         reference_rate=10_000.0,
-        attribution="Contains modified Copernicus Sentinel data (Sentinel-2)",
+        attribution=ATTRIBUTIONS[CH4.name],
     ),
     CO2.name: MapStyle(
         seen_in="orbit",
@@ -71,7 +72,7 @@ STYLES = {
         name_zoom=6.0,
         place_digits=2,
         reference_rate=5.0,
-        attribution="OCO-2 and OCO-3 Lite data: NASA GES DISC",
+        attribution=ATTRIBUTIONS[CO2.name],
     ),
 }
 """By the name of the gas."""

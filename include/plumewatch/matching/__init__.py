@@ -1,4 +1,4 @@
-"""Matching: which source a detection comes from, by the wind and the inventories.
+"""Matching: which source a detection comes from, by the wind, its rate and width, and the inventories.
 
-All of it is pure. Builds on: the floor, wind. Start reading: match.py; spark_jobs/match_sources.py runs it.
+Flat files are pure. Builds on: the floor, wind, inventory. Start reading: match.py, then periods/worker.py.
 """

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.statuses import ACCEPTED
+from plumewatch.tables import TIME
 from plumewatch.wind.at_point import components_m_s
 from plumewatch.wind.profile import is_plausible
 
@@ -24,9 +25,12 @@ DETECTIONS = pa.schema(
         (name, pa.float64())
         for name in ("longitude", "latitude", "wind_u_m_s", "wind_v_m_s", "emission", "emission_low", "emission_high")
     ]
-    + [("probability", pa.float64())]
+    + [(name, pa.float64()) for name in ("probability", "sigma_km", "crossing")]
+    + [("observed_at_utc", TIME), ("orbit", pa.int32()), ("sensor", pa.string())]
 )
-"""What matching needs of a detection; wind, emission (kt/h of CO2, kg/h of CH4) and probability may be null."""
+"""What matching needs of a detection; all but id and place may be null. The emission is in kt/h of CO2 or kg/h of CH4.
+Of peaks `sigma_km` is the width along the track and `crossing` the sine of the angle between track and wind; `orbit`
+and `sensor` tell where its soundings are."""
 
 
 def detections_of_peaks(peaks: pa.Table) -> pa.Table:
@@ -35,6 +39,12 @@ def detections_of_peaks(peaks: pa.Table) -> pa.Table:
     emission = {f"emission{end}": peaks[f"emission_kt_h{end}"] for end in ("", "_low", "_high")}
     columns = {name: peaks[name] for name in ("longitude", "latitude", "wind_u_m_s", "wind_v_m_s")} | emission
     columns["probability"] = _stated_probability(peaks)
+    columns |= {name: peaks[name] for name in ("sigma_km", "observed_at_utc", "orbit")}
+    speed, across = np.hypot(floats(peaks["wind_u_m_s"]), floats(peaks["wind_v_m_s"])), peaks["wind_across_track_m_s"]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        crossing = np.minimum(np.abs(floats(across)) / speed, 1.0)
+    columns["crossing"] = pa.array(crossing, from_pandas=True)
+    columns["sensor"] = peaks["sensor"] if "sensor" in peaks.column_names else pa.nulls(len(peaks), pa.string())
     return _conform({"detection_id": peaks["peak_id"].cast(pa.string()), **columns})
 
 
@@ -50,6 +60,7 @@ def detections_of_plumes(plumes: pa.Table) -> pa.Table:
         "wind_v_m_s": pa.array(v, from_pandas=True),
         **{f"emission{end}": plumes[f"emission_kg_h{end}"] for end in ("", "_low", "_high")},
         "probability": _stated_probability(plumes),
+        "observed_at_utc": plumes["observed_at_utc"],
     }
     return _conform(columns)
 
@@ -110,4 +121,5 @@ def floats(column: pa.ChunkedArray | pa.Array) -> Floats:
 
 
 def _conform(columns: dict[str, Any]) -> pa.Table:
-    return pa.table({name: columns[name] for name in DETECTIONS.names}).cast(DETECTIONS)
+    n = len(columns["detection_id"])
+    return pa.table({name: columns.get(name, pa.nulls(n)) for name in DETECTIONS.names}).cast(DETECTIONS)

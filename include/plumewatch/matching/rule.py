@@ -1,13 +1,13 @@
-"""The numbers of matching, and the weights of places that follow from them (the equation is in match.py)."""
+"""The numbers of matching, and the weights of places, rates and widths that follow from them (equations: match.py)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import ndtr
+from numpy.typing import ArrayLike, NDArray
 
 from plumewatch.gases import CH4, CO2
 from plumewatch.reference.loading import load_values
@@ -16,6 +16,8 @@ Floats = NDArray[np.float64]
 
 FILE = "matching.yaml"
 KM_PER_M_S_HOUR = 3.6  # a wind of 1 m/s carries air 3.6 km in an hour
+DISTANCE_STEP_KM = 5.0  # of the integrals over what isn't listed
+SIGMAS_OF_WIDTH = np.sqrt(12.0)  # of an evenly filled area: its width over its standard deviation
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,25 @@ class Positions:
     across_km: Floats
     speed_m_s: Floats
     """NaN without wind."""
+    width_km: Floats
+    """Extent of an area source: a cell, a city; 0 of others."""
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What is known of detections or of their pairs beside the place; one value each, NaN where it isn't known."""
+
+    rate: Floats
+    rate_sigma: Floats
+    """Of its logarithm."""
+    sigma_km: Floats
+    """Width of the peak along the track."""
+    crossing: Floats
+    """Sine of the angle between wind and track: a plume that is crossed aslant looks wider."""
+
+    def take(self, at: NDArray[np.intp]) -> Reported:
+        """Return those of some detections."""
+        return Reported(self.rate[at], self.rate_sigma[at], self.sigma_km[at], self.crossing[at])
 
 
 @dataclass(frozen=True)
@@ -44,37 +65,91 @@ class PeakRule:
     direction_sigma_deg: float
     wind_component_sigma_m_s: float
     emission_power: float
+    rated_emission_power: float
+    rate_sigma: float
+    source_sigma: float
+    hour_sigma: float
+    odd_rate_share: float
+    odd_rate_sigma: float
+    together_share: float
+    seen_width_km: float
+    narrower_sigma: float
+    wider_sigma: float
     unlisted_density: float
+    unlisted_rate: float
+    unlisted_rate_sigma: float
     listed_density: float
     rate_factor: float
+    passes_worth: float
 
     def reach_km(self, speed_m_s: Floats) -> Floats:
         """How far upwind a source may lie: what the air travels in the stated hours; all round without wind."""
         travel = np.maximum(speed_m_s, self.min_travel_speed_m_s) * self.max_travel_hours * KM_PER_M_S_HOUR
         return np.where(np.isfinite(speed_m_s), np.minimum(travel, self.max_distance_km), self.max_distance_km)
 
-    def across_sigma_km(self, along_km: Floats, speed_m_s: Floats) -> Floats:
-        """Standard deviation of the across-wind distance of a source at an along-wind distance."""
-        along = np.maximum(along_km, 0.0)
-        turn = np.tan(np.radians(self.direction_sigma_deg)) ** 2 + (self.wind_component_sigma_m_s / speed_m_s) ** 2
-        plume = self.plume_sigma_km * along**self.plume_exponent
-        return np.sqrt(self.position_sigma_km**2 + plume**2 + along**2 * turn)
+    def across_sigma_km(self, distance_km: Floats, speed_m_s: Floats, width_km: ArrayLike = 0.0) -> Floats:
+        """Standard deviation, across the wind, of where the source of a plume lies at a distance."""
+        turn = np.radians(self.direction_sigma_deg) ** 2 + (self.wind_component_sigma_m_s / speed_m_s) ** 2
+        area = np.asarray(width_km, dtype=float) / SIGMAS_OF_WIDTH
+        return np.sqrt(self.position_sigma_km**2 + self.plume_km(distance_km) ** 2 + distance_km**2 * turn + area**2)
+
+    def plume_km(self, distance_km: Floats) -> Floats:
+        """Standard deviation of a plume across the wind."""
+        return np.asarray(self.plume_sigma_km * distance_km**self.plume_exponent)
 
     def densities(self, at: Positions) -> tuple[Floats, Floats]:
-        """Position density of each pair (per km), and its share of the density on the plume's axis."""
-        sigma = self.across_sigma_km(at.along_km, at.speed_m_s)
-        upwind = ndtr(at.along_km / self.position_sigma_km) * (at.along_km <= self.reach_km(at.speed_m_s))
-        closeness = upwind * np.exp(-0.5 * (at.across_km / sigma) ** 2)
-        density = closeness / (np.sqrt(2 * np.pi) * sigma) * np.exp(-np.maximum(at.along_km, 0.0) / self.decay_km)
+        """Position density of each pair (per km), and its share of the density on the plume's axis.
+
+        The distance across the wind is the arc from the axis, so that a wind that is off by some degrees puts a source
+        off by as many, near and far; within the error of the place itself every side is as good.
+        """
+        sigma = self.across_sigma_km(at.distance_km, at.speed_m_s, at.width_km)
+        arc_km = at.distance_km * np.abs(np.arctan2(at.across_km, at.along_km))
+        is_in_reach = at.distance_km <= self.reach_km(at.speed_m_s)
+        decay = np.exp(-at.distance_km / self.decay_km)
+        closeness = np.exp(-0.5 * (arc_km / sigma) ** 2) * is_in_reach
+        density = closeness * decay / (np.sqrt(2 * np.pi) * sigma)
         # Without wind every direction is as likely: the same plume, spread over the circle.
         ring_km = 2 * np.pi * np.hypot(at.distance_km, self.position_sigma_km)
-        decay = np.exp(-at.distance_km / self.decay_km)
         has_wind = np.isfinite(at.speed_m_s)
         return np.where(has_wind, density, decay / ring_km), np.where(has_wind, closeness, decay)
 
-    def unlisted_weights(self, speed_m_s: Floats) -> Floats:
-        """Weight of what no inventory lists: its density x the integral of the position's density upwind."""
-        return self.unlisted_density * self.decay_km * -np.expm1(-self.reach_km(speed_m_s) / self.decay_km)
+    def width_likelihood(self, sigma_km: Floats, crossing: Floats, distance_km: Floats, width_km: Floats) -> Floats:
+        """How well a peak's width agrees with a source so far away; 1 at best, and where no width is known."""
+        expected = np.hypot(self.plume_km(distance_km), np.hypot(self.seen_width_km, width_km / SIGMAS_OF_WIDTH))
+        off = np.log(sigma_km * crossing / expected)
+        spread = np.where(off < 0, self.narrower_sigma, self.wider_sigma)
+        return np.where(np.isfinite(off), np.exp(-0.5 * (off / spread) ** 2), 1.0)
+
+    def rate_likelihood(self, rate: Floats, rate_sigma: Floats, expected: Floats, source_sigma: Floats) -> Floats:
+        """Density of the logarithm of a detected rate, of a source of that expected rate; NaN where one is missing."""
+        off = np.log(rate) - np.log(expected)
+        sigma = np.sqrt(rate_sigma**2 + source_sigma**2 + self.hour_sigma**2)
+        odd = self.odd_rate_share
+        return (1.0 - odd) * _gauss(off, sigma) + odd * _gauss(off, self.odd_rate_sigma)
+
+    def unlisted_weights(self, speed_m_s: Floats, of: Reported) -> Floats:
+        """Weight of what no inventory lists: the integral, over all places upwind and all rates, of what sources weigh.
+
+        As many a km2 as stated, their rates log-normal.
+        """
+        distance = np.arange(DISTANCE_STEP_KM / 2, self.max_distance_km, DISTANCE_STEP_KM)[None]
+        along = np.exp(-distance / self.decay_km) * (distance <= self.reach_km(speed_m_s)[:, None])
+        along = along * self.width_likelihood(of.sigma_km[:, None], of.crossing[:, None], distance, np.zeros(1))
+        sigma = np.hypot(self.unlisted_rate_sigma, of.rate_sigma)
+        rated = of.rate**self.rated_emission_power * _gauss(np.log(of.rate / self.unlisted_rate), sigma)
+        rated = np.where(np.isfinite(rated), rated, self.unlisted_rate**self.emission_power)
+        return self.unlisted_density * rated * along.sum(axis=1) * DISTANCE_STEP_KM
+
+
+@dataclass(frozen=True)
+class KindOfSource:
+    """What a kind of source is to a methane plume."""
+
+    weight: float
+    """How often such sources make plumes that are seen, over that of oil and gas sites of the same emission."""
+    spread_km: float
+    """How far from the stated place their vents lie."""
 
 
 @dataclass(frozen=True)
@@ -84,14 +159,25 @@ class PlumeRule:
     max_distance_km: float
     position_sigma_km: float
     emission_power: float
+    kinds: Mapping[str, KindOfSource]
     unlisted_density: float
     listed_density: float
     rate_factor: float
+    passes_worth: float
 
-    def densities(self, at: Positions) -> tuple[Floats, Floats]:
+    def of_kinds(self, kinds: NDArray[np.str_]) -> tuple[Floats, Floats]:
+        """Return weight and spread (km) of sources by their kinds; 1 and 0 of others."""
+        weight, spread = np.ones(len(kinds)), np.zeros(len(kinds))
+        for kind, numbers in self.kinds.items():
+            is_kind = kinds == kind
+            weight[is_kind], spread[is_kind] = numbers.weight, numbers.spread_km
+        return weight, spread
+
+    def densities(self, at: Positions, spread_km: Floats) -> tuple[Floats, Floats]:
         """Position density of each pair (per km2), and its share of the density at the origin."""
-        closeness = np.exp(-0.5 * (at.distance_km / self.position_sigma_km) ** 2)
-        return closeness / (2 * np.pi * self.position_sigma_km**2), closeness
+        variance = self.position_sigma_km**2 + spread_km**2 + (at.width_km / SIGMAS_OF_WIDTH) ** 2
+        closeness = np.exp(-0.5 * at.distance_km**2 / variance)
+        return closeness / (2 * np.pi * variance), closeness
 
     def unlisted_weights(self, speed_m_s: Floats) -> Floats:
         """Weight of what no inventory lists: its density, as the position's density integrates to 1."""
@@ -107,6 +193,13 @@ class _Status:
 @dataclass(frozen=True)
 class _Rows:
     min_probability: float
+    min_shared_probability: float
+
+
+@dataclass(frozen=True)
+class _Areas:
+    city_width_km: float
+    cell_width_km: float
 
 
 @dataclass(frozen=True)
@@ -114,6 +207,7 @@ class _MatchingValues:
     version: str
     co2: PeakRule
     ch4: PlumeRule
+    areas: _Areas
     status: _Status
     rows: _Rows
 
@@ -126,12 +220,18 @@ class MatchingRule:
     """What manifests state as calibration."""
     position: PeakRule | PlumeRule
     """Weights by position and emission."""
+    city_width_km: float
+    """Extent of a city."""
+    cell_width_km: float
+    """Extent of a grid cell whose own isn't known."""
     confirmed_probability: float
     """From here on the first source is taken for the one."""
     confirmed_lead: float
     """If it is also so many times as probable as the second."""
     min_probability: float
     """Sources below have no row."""
+    min_shared_probability: float
+    """Sources from here on take part in the sharing of a plume."""
 
 
 @lru_cache(maxsize=2)
@@ -139,7 +239,17 @@ def matching_rule(gas: str) -> MatchingRule:
     """Return the numbers for `co2` or `ch4` that ship with the library."""
     file = load_values(_MatchingValues, FILE)
     by_gas: dict[str, PeakRule | PlumeRule] = {CO2.name: file.co2, CH4.name: file.ch4}
-    status = file.status
     return MatchingRule(
-        file.version, by_gas[gas], status.confirmed_probability, status.confirmed_lead, file.rows.min_probability
+        file.version,
+        by_gas[gas],
+        file.areas.city_width_km,
+        file.areas.cell_width_km,
+        file.status.confirmed_probability,
+        file.status.confirmed_lead,
+        file.rows.min_probability,
+        file.rows.min_shared_probability,
     )
+
+
+def _gauss(value: Floats, sigma: Floats | float) -> Floats:
+    return np.asarray(np.exp(-0.5 * (value / sigma) ** 2) / (np.sqrt(2 * np.pi) * sigma))

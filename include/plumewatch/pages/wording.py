@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from plumewatch.gases import ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS, Gas
+from plumewatch.gases import CH4, CO2, ISOLATION_FOREST, MULTI_PASS, SINGLE_PASS, Gas
 from plumewatch.statuses import (
     ACCEPTED,
     AMBIGUOUS,
@@ -24,6 +24,7 @@ from plumewatch.statuses import (
     NO_WIND,
     NOT_SIGNIFICANT,
     RATED,
+    REJECTED,
     SHOULDERS_EMPTY,
     SURFACE_CHANGE,
     TOO_SMALL,
@@ -53,6 +54,7 @@ STATUS_TEXTS = {
     LOW_CORRELATION: "refused: the soundings don't follow the fitted curve",
     CURVED_BACKGROUND: "refused: the background beside it is curved",
     DUPLICATE: "not counted again: a stronger peak lies beside it",
+    REJECTED: "refused by a person",
 }
 MATCH_TEXTS = {
     CONFIRMED: "source confirmed",
@@ -60,6 +62,12 @@ MATCH_TEXTS = {
     INCONSISTENT_RATE: "rate doesn't fit the source",
     UNKNOWN_SOURCE: "in no inventory",
 }
+
+ATTRIBUTIONS = {
+    CH4.name: "Contains modified Copernicus Sentinel data (Sentinel-2)",
+    CO2.name: "OCO-2 and OCO-3 Lite data: NASA GES DISC",
+}
+"""Whom a gas's satellite data is from."""
 
 
 def status_text(status: str) -> str:

@@ -5,6 +5,7 @@ Builds on: the floor. Start reading: partitions.py. Callers say `from plumewatch
 
 from plumewatch.storage.addresses import stated_path
 from plumewatch.storage.files import (
+    StoredFile,
     absolute,
     delete,
     exists,
@@ -22,9 +23,11 @@ from plumewatch.storage.files import (
     read_bytes,
     read_json,
     require_folder,
+    stored_files,
     upload,
     write_bytes,
     write_json,
+    written_aside,
 )
 from plumewatch.storage.folders import (
     MANIFEST,
@@ -49,6 +52,7 @@ from plumewatch.storage.parquet import parquet_bytes, read_parquet, write_parque
 from plumewatch.storage.partitions import (
     change_rows,
     iter_partition,
+    left_behind,
     partition_files,
     partition_ranges,
     publish_partition,
@@ -60,12 +64,13 @@ from plumewatch.storage.partitions import (
 )
 
 __all__ = [
-    "LOCK", "MANIFEST", "PARQUET_SUFFIXES", "Partition", "Where", "absolute", "change_rows", "delete", "exists",
-    "filesystem", "folder_content", "folder_keys", "inner_path", "is_file", "is_local", "is_parquet",
-    "is_partition_value", "iter_partition", "join", "json_bytes", "keys_in_path", "list_files", "list_partitions",
+    "LOCK", "MANIFEST", "PARQUET_SUFFIXES", "Partition", "StoredFile", "Where", "absolute", "change_rows", "delete",
+    "exists", "filesystem", "folder_content", "folder_keys", "inner_path", "is_file", "is_local", "is_parquet",
+    "is_partition_value", "iter_partition", "join", "json_bytes", "keys_in_path", "left_behind", "list_files",
+    "list_partitions",
     "local_copy", "lock", "modified_at", "modified_times", "name_other_files", "name_unread", "parent", "parquet_bytes",
     "partition_files", "partition_path", "partition_ranges", "publish_partition", "read_bytes", "read_json",
-    "read_manifest",
-    "read_parquet", "read_table", "replace_rows", "require_folder", "stated_path", "table_root", "upload",
-    "write_bytes", "write_json", "write_parquet", "write_part", "write_partition",
+    "read_manifest", "read_parquet", "read_table", "replace_rows", "require_folder", "stated_path", "stored_files",
+    "table_root", "upload", "write_bytes", "write_json", "write_parquet", "write_part", "write_partition",
+    "written_aside",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -104,16 +105,23 @@ def write_bytes(path: str, data: bytes) -> None:
     if not is_local(path):
         fs.pipe_file(inner, data)
         return
-    target = Path(inner)
+    with written_aside(Path(inner)) as aside:
+        aside.write_bytes(data)
+
+
+@contextlib.contextmanager
+def written_aside(target: Path) -> Iterator[Path]:
+    """Yield a file beside a local `target`, which takes its place when the block ends, and goes where that raises."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, aside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    os.close(descriptor)
+    aside = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        Path(aside).chmod(0o644)
-        Path(aside).replace(target)
+        yield aside
+        aside.chmod(0o644)
+        aside.replace(target)
     except BaseException:
-        Path(aside).unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
         raise
 
 
@@ -160,11 +168,31 @@ def list_files(path: str, suffix: str = "") -> list[str]:
     return sorted(file for file in _find(path) if file.endswith(suffix))
 
 
+@dataclass(frozen=True)
+class StoredFile:
+    """What a listing says of a file."""
+
+    path: str
+    """In the scheme that the caller used."""
+    n_bytes: int
+    modified_at: datetime
+    """When it was last written (UTC)."""
+
+
+def stored_files(path: str) -> list[StoredFile]:
+    """Return the files below `path`, sorted by path, in one listing; a file itself is its own list."""
+    found = []
+    for file, entry in sorted(_find(path).items()):
+        at = entry.get("LastModified") or entry["mtime"]  # S3 tells a time, a local folder seconds since 1970
+        found.append(
+            StoredFile(file, entry["size"], at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC))
+        )
+    return found
+
+
 def modified_times(path: str) -> dict[str, datetime]:
     """Return when each file below `path` was last written (UTC), in one listing."""
-    # A local folder tells seconds since 1970, S3 a time.
-    told = {file: entry.get("LastModified") or entry["mtime"] for file, entry in _find(path).items()}
-    return {file: at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC) for file, at in told.items()}
+    return {file.path: file.modified_at for file in stored_files(path)}
 
 
 def _find(path: str) -> dict[str, dict[str, Any]]:
@@ -174,17 +202,17 @@ def _find(path: str) -> dict[str, dict[str, Any]]:
     if not is_there(fs, inner):
         return {}
     if is_local(path) and fs.isdir(inner):  # its own find takes a link to a folder for a file
-        stats = ((file, _lstat(file)) for file in walk_files(inner))
-        return {scheme + file: {"mtime": stat.st_mtime} for file, stat in stats if stat}
+        stats = ((file, _stat(file)) for file in walk_files(inner))
+        return {scheme + file: {"mtime": stat.st_mtime, "size": stat.st_size} for file, stat in stats if stat}
     return {scheme + file: entry for file, entry in fs.find(inner, detail=True).items()}
 
 
-def _lstat(file: str) -> os.stat_result | None:
+def _stat(file: str) -> os.stat_result | None:
     """What the disk says of a file, None where it has gone since it was listed, as one being written is renamed."""
-    try:
-        return os.lstat(file)
-    except FileNotFoundError:
-        return None
+    for ask in (os.stat, os.lstat):  # of a link to nothing, what there is of it
+        with contextlib.suppress(FileNotFoundError):
+            return ask(file)
+    return None
 
 
 def delete(path: str) -> None:

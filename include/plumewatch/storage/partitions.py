@@ -14,14 +14,24 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from plumewatch import __version__
 from plumewatch.errors import ConfigurationError, InputError, reading
 from plumewatch.keys import is_file_name
-from plumewatch.storage.files import exists, filesystem, join, json_bytes, read_bytes, write_bytes
+from plumewatch.storage.files import (
+    StoredFile,
+    delete,
+    exists,
+    filesystem,
+    join,
+    json_bytes,
+    parent,
+    read_bytes,
+    stored_files,
+    write_bytes,
+)
 from plumewatch.storage.folders import MANIFEST, WRITING, folder_content, is_partition_value
 from plumewatch.storage.listing import Partition, Where, list_partitions, partition_path, values_of
 from plumewatch.storage.locks import lock
@@ -197,18 +207,21 @@ def publish_partition(
         write_parquet(table, join(path, DATA_FILE), table.empty())
         files = [DATA_FILE]
     _write_manifest(path, sorted(files), rows, origin)
-    keep = {*files, *(former["files"] if former else ())}
-    fs, inner = filesystem(path)
-    for entry in fs.ls(inner, detail=True):
-        name = entry["name"].rsplit("/", 1)[-1]
-        is_left = LEFT_BEHIND.fullmatch(name) and name not in keep and _age_s(fs, entry) > STALE_FILE_AGE_S
-        if is_left or name == WRITING:
-            fs.rm_file(entry["name"])
+    for file in left_behind(path, {*files, *(former["files"] if former else ())}):
+        delete(file)
     return path
 
 
-def _age_s(fs: fsspec.AbstractFileSystem, entry: Mapping[str, Any]) -> float:
-    return time.time() - fs.modified(entry["name"]).timestamp()
+def left_behind(path: str, keep: Collection[str]) -> list[str]:
+    """Return what a partition that is published has no use for: the mark that it was being written, and files of
+    writers that died, which are older than an hour and none of those to `keep`.
+    """
+
+    def is_left(file: StoredFile) -> bool:
+        name, age_s = file.path.rsplit("/", 1)[-1], time.time() - file.modified_at.timestamp()
+        return name == WRITING or (name not in keep and bool(LEFT_BEHIND.fullmatch(name)) and age_s > STALE_FILE_AGE_S)
+
+    return [file.path for file in stored_files(path) if parent(file.path) == path.rstrip("/") and is_left(file)]
 
 
 def _check_keys(table: Table, keys: Mapping[str, str]) -> None:

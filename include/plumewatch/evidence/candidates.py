@@ -1,0 +1,231 @@
+"""Places where detections recur that no inventory explains. Pure.
+
+Each detection that may be of an unlisted source has a weight w, the probability that it is a plume and of a source in
+no inventory, and speaks for places: a plume of methane for those around its origin, a peak of CO2 for those upwind,
+
+    CH4: k = exp(-distance^2 / 2 s^2), s the size of a cluster
+    CO2: k = exp(-across^2 / 2 s^2) x exp(-upwind / decay), s^2 = (position error)^2 + (upwind x tan(direction error))^2
+
+The place for which most speaks, sum of w x k over detections, is a candidate where at least two passes do with k of at
+least 0.3; its detections are taken away, and the next place is looked for. How probable it is that a source is there:
+
+    P(at least two of its detections are plumes) / (1 + expected number of such clusters that chance makes around it)
+
+by the density of the other unexplained detections within 300 km, each as likely anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from scipy.special import pdtrc
+
+from plumewatch.evidence.passes import numbers_of
+from plumewatch.evidence.posterior import Passes, compute_posterior, prior_of
+from plumewatch.evidence.rule import GasRule, evidence_rule
+from plumewatch.gases import CH4, Gas
+from plumewatch.geodesy import destination, distance_to_chord, local_offset_km, unit_vectors
+from plumewatch.tables import SOURCE_CANDIDATES
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+LEAST_KERNEL = 0.3  # of the detections of a candidate
+STEP_KM = 5.0  # between the places upwind that a peak speaks for
+MIN_PASSES = 2
+NEGLIGIBLE = 1e-3
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Places and the detections that speak for them, sorted by place."""
+
+    place: Indices
+    detection: Indices
+    kernel: Floats
+
+
+def find_candidates(gas: Gas, passes: pa.Table, rejected: frozenset[str] = frozenset()) -> pa.Table:
+    """Return SOURCE_CANDIDATES from the rows of SOURCE_PASSES that have no source, of all keys.
+
+    `candidate_id` follows from the first detection of a candidate, by time. Its emission is that of the passes that saw
+    it, in the gas's unit; what passes saw nothing is not counted. Detections that a person has `rejected` are none.
+    """
+    rules = evidence_rule()
+    rule = rules.of(gas.name)
+    weight = passes["probability"].fill_null(0.0)
+    is_usable = pc.and_(passes["source_id"].is_null(), pc.greater_equal(weight, rules.candidates.least_weight))
+    is_out = pc.is_in(passes["detection_id"], value_set=pa.array(sorted(rejected), pa.string()))
+    rows = passes.filter(pc.and_(is_usable, pc.invert(is_out)))
+    rows = rows.sort_by([("observed_at_utc", "ascending"), ("detection_id", "ascending")])
+    if rows.num_rows < MIN_PASSES:
+        return SOURCE_CANDIDATES.empty()
+    lon, lat, weights = (rows[n].to_numpy(zero_copy_only=False).astype(float) for n in _PLACE)
+    place_lon, place_lat = _places(gas, rule, rows, lon, lat)
+    pairs = _pairs(gas, rule, rows, (lon, lat), (place_lon, place_lat))
+    names = _pass_numbers(gas, rows)
+    tree = cKDTree(unit_vectors(lon, lat))
+    numbers = numbers_of(rows, [])
+    found = []
+    for chosen, members in _clusters(pairs, weights, names, len(place_lon)):
+        n_passes = len(np.unique(names[members]))
+        probability = _probability(gas, rule, tree, (place_lon[chosen], place_lat[chosen]), weights, members, n_passes)
+        if probability < rules.candidates.least_probability:
+            continue
+        own = (pairs.place == chosen) & np.isin(pairs.detection, members)
+        at = _centre(gas, rule, pairs.detection[own], (lon, lat), (place_lon[chosen], place_lat[chosen]), weights)
+        found.append(_row(gas, rows, members, at, n_passes, probability, numbers))
+    return SOURCE_CANDIDATES.from_pylist(found)
+
+
+_PLACE = ("longitude", "latitude", "probability")
+
+
+def _places(gas: Gas, rule: GasRule, rows: pa.Table, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
+    """Places that are looked into: origins of plumes; of peaks steps upwind, or, without a wind, their own."""
+    if gas is CH4:
+        return lon, lat
+    origin = rows["wind_from_deg"].to_numpy(zero_copy_only=False).astype(float)
+    steps = np.arange(0.0, rule.reach_km + STEP_KM, STEP_KM)
+    known = np.isfinite(origin)
+    far = np.broadcast_to(steps, (len(lon), len(steps)))[known]
+    x, y = destination(lon[known, None], lat[known, None], origin[known, None], far)
+    return np.concatenate([x.ravel(), lon[~known]]), np.concatenate([y.ravel(), lat[~known]])
+
+
+def _pairs(
+    gas: Gas, rule: GasRule, rows: pa.Table, seen: tuple[Floats, Floats], places: tuple[Floats, Floats]
+) -> _Pairs:
+    reach_km = 3.0 * rule.cluster_km if gas is CH4 else rule.reach_km
+    tree = cKDTree(unit_vectors(*seen))
+    near = tree.query_ball_point(unit_vectors(*places), distance_to_chord(reach_km))
+    place = np.repeat(np.arange(len(near)), [len(found) for found in near])
+    detection = np.array([index for found in near for index in found], dtype=np.intp)
+    east, north = local_offset_km(*(a[detection] for a in seen), *(a[place] for a in places))
+    distance = np.hypot(east, north)
+    kernel = np.exp(-0.5 * (distance / rule.cluster_km) ** 2)
+    if gas is not CH4:
+        origin = np.radians(rows["wind_from_deg"].to_numpy(zero_copy_only=False).astype(float))[detection]
+        upwind = east * np.sin(origin) + north * np.cos(origin)
+        across = east * np.cos(origin) - north * np.sin(origin)
+        ahead = np.maximum(upwind, 0.0)
+        sigma = np.hypot(rule.position_sigma_km, ahead * np.tan(np.radians(rule.direction_sigma_deg)))
+        behind = np.minimum(upwind, 0.0) / rule.position_sigma_km
+        by_wind = np.exp(-0.5 * ((across / sigma) ** 2 + behind**2) - ahead / rule.decay_km)
+        kernel = np.where(np.isfinite(by_wind), by_wind, kernel)
+    kept = kernel > NEGLIGIBLE
+    return _Pairs(place[kept], detection[kept], kernel[kept])
+
+
+def _pass_numbers(gas: Gas, rows: pa.Table) -> Indices:
+    """A number for each pass; several detections of one pass speak once."""
+    columns = ("area", "observed_at_utc") if gas is CH4 else ("sensor", "orbit")
+    names = list(zip(*(rows[name].to_pylist() for name in columns), strict=True))
+    number: dict[Any, int] = {}
+    return np.array([number.setdefault(name, len(number)) for name in names], dtype=np.intp)
+
+
+def _clusters(pairs: _Pairs, weights: Floats, names: Indices, n: int) -> list[tuple[int, Indices]]:
+    """Places with the detections that are theirs, that for which most speaks first."""
+    value: Floats = weights[pairs.detection] * pairs.kernel
+    score: Floats = np.bincount(pairs.place, weights=value, minlength=n).astype(float)
+    begins = np.searchsorted(pairs.place, np.arange(n + 1))
+    by_detection = np.argsort(pairs.detection, kind="stable")
+    its = np.searchsorted(pairs.detection[by_detection], np.arange(len(weights) + 1))
+    left = np.ones(len(weights), bool)
+    found = []
+    while (best := int(np.argmax(score))) >= 0 and score[best] > 0.0:
+        stretch = slice(begins[best], begins[best + 1])
+        members = pairs.detection[stretch][(pairs.kernel[stretch] >= LEAST_KERNEL) & left[pairs.detection[stretch]]]
+        if len(np.unique(names[members])) < MIN_PASSES:
+            score[best] = 0.0
+            continue
+        found.append((best, np.sort(members)))
+        left[members] = False
+        for one in members:
+            gone = by_detection[its[one] : its[one + 1]]
+            score[pairs.place[gone]] = score[pairs.place[gone]] - value[gone]
+        score[score < NEGLIGIBLE] = 0.0
+    return found
+
+
+def _probability(
+    gas: Gas,
+    rule: GasRule,
+    tree: cKDTree,
+    at: tuple[float, float],
+    weights: Floats,
+    members: Indices,
+    n_passes: int,
+) -> float:
+    none, one = 1.0, 0.0  # that none, and that exactly one of the detections is a plume of an unlisted source
+    for weight in weights[members]:
+        none, one = none * (1.0 - weight), one * (1.0 - weight) + none * weight
+    radius_km = evidence_rule().candidates.surroundings_km
+    [near] = tree.query_ball_point(unit_vectors([at[0]], [at[1]]), distance_to_chord(radius_km))
+    others = np.setdiff1d(np.array(near, dtype=np.intp), members)
+    # What a detection speaks for, its k over the plane, meets that of another by chance.
+    width = rule.position_sigma_km + rule.decay_km / 2 * np.tan(np.radians(rule.direction_sigma_deg))
+    reach = rule.decay_km * -np.expm1(-rule.reach_km / rule.decay_km)
+    size_km2 = 2 * np.pi * rule.cluster_km**2 if gas is CH4 else np.sqrt(2 * np.pi) * width * reach
+    expected = len(others) * size_km2 / (np.pi * radius_km**2)
+    by_chance = len(others) * float(pdtrc(n_passes - 2, expected)) if len(others) else 0.0
+    return float((1.0 - none - one) / (1.0 + by_chance))
+
+
+def _centre(
+    gas: Gas,
+    rule: GasRule,
+    own: Indices,
+    seen: tuple[Floats, Floats],
+    place: tuple[float, float],
+    weights: Floats,
+) -> tuple[float, float]:
+    """The place of a candidate: of plumes the mean of their origins, of peaks that for which most speaks."""
+    if gas is not CH4:
+        return place
+    east, north = local_offset_km(*place, seen[0][own], seen[1][own])
+    x, y = (float(np.average(offset, weights=weights[own])) for offset in (east, north))
+    lon, lat = destination(*place, float(np.degrees(np.arctan2(x, y))), float(np.hypot(x, y)))
+    return float(lon), float(lat)
+
+
+def _row(
+    gas: Gas,
+    rows: pa.Table,
+    members: Indices,
+    at: tuple[float, float],
+    n_passes: int,
+    probability: float,
+    numbers: Passes,
+) -> dict[str, Any]:
+    ids = [rows["detection_id"][int(one)].as_py() for one in members]
+    times: list[datetime] = [t for one in members if (t := rows["observed_at_utc"][int(one)].as_py()) is not None]
+    seen = Passes(
+        np.zeros(len(members), np.intp),
+        *(a[members] for a in (numbers.visible, numbers.limit, numbers.probability, numbers.rate, numbers.rate_sigma)),
+    )
+    has_rate = np.isfinite(seen.rate).any()
+    unlisted = prior_of(gas.name, np.array([np.nan]), np.array([np.nan]))
+    posterior = compute_posterior(gas.name, unlisted, seen)
+    return {
+        "candidate_id": "candidate-" + hashlib.sha256(f"{gas.name} {ids[0]}".encode()).hexdigest()[:12],
+        "longitude": round(at[0], 5),
+        "latitude": round(at[1], 5),
+        "times_seen": n_passes,
+        "emission": float(posterior.median[0]) if has_rate else None,
+        "emission_low": float(posterior.low[0]) if has_rate else None,
+        "emission_high": float(posterior.high[0]) if has_rate else None,
+        "probability": probability,
+        "first_seen": min(times, default=None),
+        "last_seen": max(times, default=None),
+        "detection_ids": ids,
+    }

@@ -1,0 +1,132 @@
+"""The table `source_estimates`: times observed and seen, and the emission that all passes together speak for.
+
+It is computed anew from the stored `source_passes` of all keys of a gas, so that the order in which days came, or come
+again, makes no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from plumewatch import storage
+from plumewatch.evidence.passes import numbers_of
+from plumewatch.evidence.posterior import compute_posterior, prior_of
+from plumewatch.evidence.rule import evidence_rule
+from plumewatch.gases import Gas
+from plumewatch.http import side_by_side
+from plumewatch.reviews import last_words, read_reviews
+from plumewatch.statuses import AMBIGUOUS, CONFIRMED, INCONSISTENT_RATE, REJECT, UNKNOWN_SOURCE
+from plumewatch.tables import SOURCE_ESTIMATES, SOURCE_PASSES
+
+OF_PASS = (
+    "source_id", "observed_at_utc", "visible_fraction", "detection_limit", "detection_id", "rank", "probability",
+    "emission", "emission_low", "emission_high", "status",
+)  # fmt: skip
+THREADS = 8  # that wait for a bucket; on a disk reading is short
+
+
+def read_source_passes(storage_root: str, gas: Gas, columns: Collection[str] | None = OF_PASS) -> pa.Table:
+    """Return what passes saw of the sources of a gas, of all keys (columns of `source_passes`)."""
+    partitions = storage.list_partitions(
+        SOURCE_PASSES, storage.join(storage_root, SOURCE_PASSES.name), {"gas": gas.name}
+    )
+    wanted = list(SOURCE_PASSES.schema.names if columns is None else columns)
+
+    def read(partition: storage.Partition) -> pa.Table:
+        return storage.read_table(SOURCE_PASSES, partition.path, wanted)
+
+    found = side_by_side(read, partitions, "passes over sources read", "days or months", threads=THREADS)
+    return pa.concat_tables([SOURCE_PASSES.empty().select(wanted), *found])
+
+
+def rejected_by_people(storage_root: str, gas: Gas) -> frozenset[str]:
+    """Return the ids of detections that people have rejected."""
+    said = last_words(read_reviews(storage_root, gas.name))
+    return frozenset(said.filter(pc.equal(said["verdict"], REJECT))["detection_id"].to_pylist())
+
+
+def estimate_sources(gas: Gas, passes: pa.Table, sources: pa.Table, rejected: frozenset[str] = frozenset()) -> pa.Table:
+    """Return SOURCE_ESTIMATES: one row a source that was observed, in the gas's unit of emissions. Pure.
+
+    `times_seen` counts the passes with a detection of which this source is the most probable one. `status` compares the
+    emission with the inventory's: `confirmed` where the source was seen and the inventory's emission lies in the
+    interval of 95 % (twice as wide, in logs, as that of 68 %), `inconsistent_rate` where it was seen and it doesn't,
+    `ambiguous` where no detection is its own but some may be; null where nothing was ever seen of it, or no inventory
+    states how much it emits. Sources that `sources` no longer hold have no row.
+    """
+    listed = sources.sort_by("source_id")
+    known = pc.is_in(passes["source_id"], value_set=listed["source_id"].combine_chunks())
+    passes = passes.filter(known)
+    ids = pc.unique(passes["source_id"]).sort().to_pylist()
+    listed = listed.filter(pc.is_in(listed["source_id"], value_set=pa.array(ids, pa.string())))
+    inventory, sigma = (
+        listed[name].cast(pa.float64()).to_numpy(zero_copy_only=False).astype(float) * gas.units_per_t_y
+        for name in ("emission_t_y", "emission_t_y_sigma")
+    )
+    prior = prior_of(gas.name, inventory, sigma)
+    numbers = numbers_of(passes, ids, rejected)
+    posterior = compute_posterior(gas.name, prior, numbers)
+    n, source = len(ids), numbers.source
+    rank = passes["rank"].fill_null(0).to_numpy()
+    is_unknown = pc.fill_null(pc.equal(passes["status"], UNKNOWN_SOURCE), True).to_numpy(zero_copy_only=False)
+    is_seen = (numbers.probability > 0) & (rank == 1) & ~is_unknown
+    seen = np.bincount(source[is_seen], minlength=n)
+    may_be = np.bincount(source[numbers.probability > 0], minlength=n)
+    first, last = _first_and_last(passes["observed_at_utc"], source, is_seen, n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(inventory > 0, posterior.median / inventory, np.nan)
+        above = 2.0 * np.log(posterior.high / posterior.median)
+        below = 2.0 * np.log(posterior.median / posterior.low)
+        is_off = (np.log(ratio) > below) | (-np.log(ratio) > above)
+    status = np.select(
+        [~np.isfinite(ratio) | (may_be == 0), seen == 0, is_off], ["", AMBIGUOUS, INCONSISTENT_RATE], CONFIRMED
+    )
+    columns: dict[str, Any] = {
+        "source_id": pa.array(ids, pa.string()),
+        "times_observed": pa.array(np.bincount(source, minlength=n).astype(np.int32)),
+        "times_seen": pa.array(seen.astype(np.int32)),
+        "emission": posterior.median,
+        "emission_low": posterior.low,
+        "emission_high": posterior.high,
+        "inventory_emission": pa.array(inventory, from_pandas=True),
+        "ratio": pa.array(ratio, from_pandas=True),
+        "first_seen": first,
+        "last_seen": last,
+        "status": pa.array([text or None for text in status.tolist()], pa.string()),
+    }
+    return SOURCE_ESTIMATES.from_columns(columns)
+
+
+def write_source_estimates(storage_root: str, gas: Gas, passes: pa.Table, sources: pa.Table) -> pa.Table:
+    """Write `source_estimates` of a gas from all that is stored of its passes, and return it."""
+    estimates = estimate_sources(gas, passes, sources, rejected_by_people(storage_root, gas))
+    counts = {c["values"]: c["counts"] for c in estimates["status"].drop_null().value_counts().to_pylist()}
+    storage.write_partition(
+        SOURCE_ESTIMATES,
+        storage.join(storage_root, SOURCE_ESTIMATES.name),
+        {"gas": gas.name},
+        estimates,
+        settings={"calibration": evidence_rule().version},
+        counts=counts,
+    )
+    return estimates
+
+
+def _first_and_last(
+    times: pa.ChunkedArray, source: NDArray[np.intp], is_seen: NDArray[np.bool_], n: int
+) -> tuple[pa.Array, pa.Array]:
+    """When each source was seen first and last, null where never."""
+    known = is_seen & times.is_valid().to_numpy(zero_copy_only=False)
+    micros = times.cast(pa.int64()).fill_null(0).to_numpy()[known]
+    first, last = np.full(n, np.iinfo(np.int64).max), np.full(n, np.iinfo(np.int64).min)
+    np.minimum.at(first, source[known], micros)
+    np.maximum.at(last, source[known], micros)
+    never = np.bincount(source[known], minlength=n) == 0
+    stamps = [pa.array(np.where(never, 0, ends), mask=never).cast(pa.timestamp("us", "UTC")) for ends in (first, last)]
+    return stamps[0], stamps[1]

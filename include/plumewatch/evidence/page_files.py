@@ -1,0 +1,193 @@
+"""The pages of sources: read from the storage, written to `evidence/<gas>/<source>.html`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+
+from plumewatch import storage
+from plumewatch.evidence.keys import read_sources
+from plumewatch.evidence.reported import compare_reports, reports_at
+from plumewatch.evidence.rule import evidence_rule
+from plumewatch.evidence.source_page import SourceRows, render_reports, render_source
+from plumewatch.gases import CH4, Gas
+from plumewatch.models import Area
+from plumewatch.progress import followed
+from plumewatch.reviews import last_words, read_reviews
+from plumewatch.statuses import SEARCHED
+from plumewatch.tables import OBSERVATIONS, REPORTED_PLUMES, SOURCES
+
+PAGES = "evidence"
+MAX_PICTURES, MAX_PICTURE_BYTES = 6, 200_000
+
+Row = Mapping[str, Any]
+
+
+def source_page_path(gas: Gas, source_id: str) -> str:
+    """Return where the page of a source is below the storage root; an id's odd letters are percent-encoded."""
+    return f"{PAGES}/{gas.name}/{quote(source_id, safe='')}.html"
+
+
+def reports_page_path(gas: Gas) -> str:
+    """Return where the page of what others saw is below the storage root."""
+    return f"{PAGES}/reported_{gas.name}.html"
+
+
+def pages_there(storage_root: str, gas: Gas) -> set[str]:
+    """Return the paths, below the storage root, of the pages of sources that there are."""
+    folder = storage.join(storage_root, PAGES, gas.name)
+    return {f"{PAGES}/{gas.name}/{path.rsplit('/', 1)[-1]}" for path in storage.list_files(folder, ".html")}
+
+
+def write_source_pages(
+    storage_root: str, gas: Gas, passes: pa.Table, estimates: pa.Table, touched: Collection[str], areas: Sequence[Area]
+) -> int:
+    """Write the pages of those `touched` sources that were seen or reported at least once, and that of all reports.
+
+    `passes` and `estimates` are those of all keys. Returns the number of pages.
+    """
+    reports = _reports(storage_root, gas)
+    all_sources = read_sources(storage_root, gas, SOURCES.schema.names)
+    lon, lat = (all_sources[name].to_numpy() for name in ("longitude", "latitude"))
+    near = dict(zip(all_sources["source_id"].to_pylist(), reports_at(lon, lat, reports), strict=True))
+    seen = set(pc.unique(passes.filter(passes["detection_id"].is_valid())["source_id"]).to_pylist()) - {None}
+    wanted = {name for name in touched if name in near and (name in seen or near[name])}
+    rows = _rows_of(passes, wanted)
+    rivals = _rivals_of(passes, wanted, rows)
+    names = wanted | {r["source_id"] for own in rivals.values() for r in own if r["source_id"]}
+    sources = _by_id(all_sources, names)
+    estimate = _by_id(estimates, wanted)
+    reviews = {row["detection_id"]: row for row in last_words(read_reviews(storage_root, gas.name)).to_pylist()}
+    n = 0
+    for name in followed(sorted(wanted & set(estimate)), "pages of sources", "pages"):
+        own = rows[name]
+        others = {r["source_id"]: sources[r["source_id"]] for r in rivals[name] if r["source_id"] in sources}
+        page = render_source(
+            gas,
+            SourceRows(
+                source=sources[name], estimate=estimate[name], passes=own, rivals=rivals[name], sources=others,
+                reports=near[name], reviews=reviews, pictures=_pictures(storage_root, gas, own),
+            ),
+        )  # fmt: skip
+        storage.write_bytes(storage.join(storage_root, source_page_path(gas, name)), page.encode())
+        n += 1
+    if reports:
+        pages = {r["report_id"]: source_page_path(gas, name) for name in sorted(near) for r in near[name]}
+        there = pages_there(storage_root, gas)
+        linked = {r: quote(page.removeprefix(f"{PAGES}/")) for r, page in pages.items() if page in there}
+        _write_reports(storage_root, gas, reports, passes, areas, near, linked)
+        n += 1
+    return n
+
+
+def _write_reports(
+    storage_root: str,
+    gas: Gas,
+    reports: Sequence[Row],
+    passes: pa.Table,
+    areas: Sequence[Area],
+    near: Mapping[str, Sequence[Row]],
+    linked: Mapping[str, str],
+) -> None:
+    """The page of what others saw where we watch: in areas; of CO2 at sources that orbits looked at."""
+    found = passes.filter(pc.and_(passes["detection_id"].is_valid(), passes["longitude"].is_valid())).to_pylist()
+    looked = _observations_at(storage_root, reports, areas) if gas is CH4 else _looks_at(passes, near)
+    compared = compare_reports(reports, looked, found, gas.units_per_kg_h)
+    page = render_reports(gas, compared, linked)
+    storage.write_bytes(storage.join(storage_root, reports_page_path(gas)), page.encode())
+
+
+def _observations_at(storage_root: str, reports: Sequence[Row], areas: Sequence[Area]) -> dict[str, list[Row]]:
+    """What was looked at of the area of each report that lies in one, within 30 days of it."""
+    lon, lat = [r["longitude"] for r in reports], [r["latitude"] for r in reports]
+    area_of: dict[str, set[str]] = {}
+    for area in areas:
+        for report, is_in in zip(reports, shapely.contains_xy(area.geometry, lon, lat), strict=True):
+            if is_in:
+                area_of.setdefault(report["report_id"], set()).add(area.name)
+    days = evidence_rule().reports.within_days
+    times = [r["observed_at_utc"] for r in reports if r["report_id"] in area_of]
+    root = storage.join(storage_root, OBSERVATIONS.name)
+    partitions = storage.list_partitions(OBSERVATIONS, root, {"gas": CH4.name}) if times else []
+    stamps = [f"{t:%Y-%m-%d}" for t in times]
+    rows: list[Row] = []
+    for partition in partitions:
+        if any(abs(_days(partition.keys["key"]) - _days(stamp)) <= days + 1 for stamp in stamps):
+            columns = ["area", "observed_at_utc", "outcome", "detection_limit"]
+            rows += storage.read_table(OBSERVATIONS, partition.path, columns).to_pylist()
+    by_area: dict[str, list[Row]] = {}
+    for row in rows:
+        by_area.setdefault(row["area"], []).append(row)
+    return {name: [row for area in sorted(its) for row in by_area.get(area, [])] for name, its in area_of.items()}
+
+
+def _days(day: str) -> int:
+    return date.fromisoformat(day).toordinal()
+
+
+def _looks_at(passes: pa.Table, near: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:
+    """Passes over the sources at most 2 km from each report; a report without source isn't watched."""
+    wanted = {name for name, reports in near.items() if reports}
+    rows = _rows_of(passes, wanted)
+    looked: dict[str, list[Row]] = {}
+    for name in sorted(wanted):
+        for report in near[name]:
+            looked.setdefault(report["report_id"], []).extend({**row, "outcome": SEARCHED} for row in rows[name])
+    return looked
+
+
+def _reports(storage_root: str, gas: Gas) -> list[Row]:
+    rows = storage.read_table(REPORTED_PLUMES, storage.join(storage_root, REPORTED_PLUMES.name))
+    return [row for row in rows.to_pylist() if row["gas"] == gas.name]
+
+
+def _rows_of(passes: pa.Table, names: Collection[str]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {name: [] for name in names}
+    is_wanted = pc.is_in(passes["source_id"], value_set=pa.array(sorted(names), pa.string()))
+    for row in passes.filter(is_wanted).to_pylist():
+        found[row["source_id"]].append(row)
+    return found
+
+
+def _rivals_of(passes: pa.Table, names: Collection[str], rows: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:
+    """Rows of other sources, or of none, for the detections of each source."""
+    ids = {p["detection_id"] for name in names for p in rows[name]} - {None}
+    is_of = pc.is_in(passes["detection_id"], value_set=pa.array(sorted(ids), pa.string()))
+    by_detection: dict[str, list[Row]] = {}
+    for row in passes.filter(is_of).to_pylist():
+        by_detection.setdefault(row["detection_id"], []).append(row)
+    return {
+        name: [
+            other for p in rows[name] for other in by_detection.get(p["detection_id"], []) if other["source_id"] != name
+        ]
+        for name in names
+    }
+
+
+def _by_id(table: pa.Table, names: Collection[str]) -> dict[str, Row]:
+    rows = table.filter(pc.is_in(table["source_id"], value_set=pa.array(sorted(names), pa.string())))
+    return {row["source_id"]: row for row in rows.to_pylist()}
+
+
+def _pictures(storage_root: str, gas: Gas, passes: Sequence[Row]) -> dict[str, bytes]:
+    """Pictures of the latest detections that have a small one."""
+    pictures: dict[str, bytes] = {}
+    for row in sorted(passes, key=lambda p: str(p["observed_at_utc"]), reverse=True):
+        if row["detection_id"] is None or row["observed_at_utc"] is None or len(pictures) == MAX_PICTURES:
+            continue
+        key = row["observed_at_utc"].strftime(gas.key_format)
+        keys = {"method": gas.method, "area": row["area"], gas.key_column: key}
+        folder = storage.partition_path(
+            storage.join(storage_root, gas.details), {name: keys[name] for name in gas.table.partitions}
+        )
+        file = storage.join(folder, f"{row['detection_id']}.png")
+        picture = storage.read_bytes(file) if storage.exists(file) else b""
+        if 0 < len(picture) <= MAX_PICTURE_BYTES:
+            pictures[row["detection_id"]] = picture
+    return pictures

@@ -1,0 +1,94 @@
+"""`python -m plumewatch clean`: days of long ago, and what writers left that died; nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import time
+from pathlib import Path
+
+import pytest
+from plumewatch import storage
+from plumewatch.__main__ import main
+from plumewatch.table import Table
+from plumewatch.tables import ANOMALIES, OBSERVATIONS, SOUNDINGS
+
+CELL = {"scene_id": "S2A_x", "row": 1, "col": 2, "longitude": 5.9, "latitude": 31.6, "score": -0.5, "cluster": 0}
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        code = main(arguments)
+    return code, out.getvalue()
+
+
+@pytest.fixture
+def stored(root: str) -> str:
+    """A storage root with days and months before and after March 2024, and what isn't removed by age."""
+
+    def write(table: Table, **keys: str) -> None:
+        storage.write_partition(table, storage.join(root, table.name), keys, table.empty())
+
+    for day in ("2024-02-29", "2024-03-01"):
+        write(ANOMALIES, area="dune", date=day)
+        write(OBSERVATIONS, gas="ch4", key=day)
+        for name in ("S2A.json", "S2A.tif"):
+            storage.write_bytes(storage.join(root, f"scenes/area=dune/date={day}", name), b"{}")
+    storage.write_bytes(storage.join(root, "scenes/area=dune/items.parquet"), b"index")
+    for month in ("2024-02", "2024-03"):
+        write(SOUNDINGS, month=month)
+    return root
+
+
+def test_nothing_goes_unless_it_is_said(stored: str) -> None:
+    before = storage.list_files(stored)
+    code, out = run("--root", stored, "clean", "--before", "2024-03-01")
+    assert code == 0 and storage.list_files(stored) == before
+    assert "scenes: 1 days or months, 4 B, 2024-02-29 to 2024-02-29" in out and "--yes removes it" in out
+
+
+def test_what_ended_before_the_day_goes_and_results_stay(stored: str) -> None:
+    before = set(storage.list_files(stored))
+    assert run("--root", stored, "clean", "--before", "2024-03-01", "--yes")[0] == 0
+    gone = {path.removeprefix(f"{stored}/") for path in before - set(storage.list_files(stored))}
+    assert {path.split("/")[0] for path in gone} == {"scenes", "anomalies", "soundings"}
+    assert all("2024-02" in path or path == "scenes/area=dune/items.parquet" for path in gone)  # no item can be indexed
+    assert len(gone) == 2 + 1 + 2 + 2
+    assert storage.list_partitions(ANOMALIES, f"{stored}/anomalies")[0].keys["date"] == "2024-03-01"
+
+
+def test_some_folders_alone(stored: str) -> None:
+    run("--root", stored, "clean", "soundings", "--before", "2024-04-15", "--yes")
+    assert storage.list_partitions(SOUNDINGS, f"{stored}/soundings") == []
+    assert len(storage.list_files(f"{stored}/scenes")) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [(["plumes"], "plumes: not removed by age; allowed: scenes, pixels"), ([], "are still compared with")],
+)
+def test_results_and_what_is_needed_are_refused(stored: str, arguments: list[str], told: str) -> None:
+    code, out = run("--root", stored, "clean", *arguments, "--before", "2100-01-01", "--yes")
+    assert code == 1 and told in out and len(storage.list_files(stored)) == 17
+
+
+def test_what_a_dead_writer_left_goes_after_an_hour(tmp_path: Path) -> None:
+    folder = Path(storage.write_partition(SOUNDINGS, f"{tmp_path}/soundings", {"month": "2024-02"}, SOUNDINGS.empty()))
+    for name, age_s in (
+        ("part-1.parquet", 7200),
+        ("part-2.parquet", 60),
+        (".part-3.parquet.x1", 7200),
+        ("notes.txt", 7200),
+    ):
+        (folder / name).write_bytes(b"x")
+        os.utime(folder / name, (time.time() - age_s,) * 2)
+    assert "left by writers that died: 2 files" in run("--root", str(tmp_path), "clean", "--yes")[1]
+    assert {p.name for p in folder.iterdir()} == {"_manifest.json", "data.parquet", "part-2.parquet", "notes.txt"}
+
+
+def test_a_day_is_a_day(stored: str) -> None:
+    with pytest.raises(SystemExit), contextlib.redirect_stderr(io.StringIO()) as told:
+        main(["--root", stored, "clean", "--before", "March"])
+    assert "allowed: a day, YYYY-MM-DD" in told.getvalue()
