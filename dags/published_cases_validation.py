@@ -11,7 +11,7 @@ the metered rate and every team's figure.
 With `fetch` the scenes of each case, and of the days before for references, go through the steps of the daily ingest
 into the same tables, as areas `case_...` of 10 km x 10 km that the daily ingest doesn't know. Without it, or where the
 catalogue doesn't answer, the detector runs on any stored area that holds a site on its date; what is missing stands in
-the row, and the run is green. Landsat's cases are rows `not_sentinel2`. The list has no CO2 case: `peaks` aren't read.
+the row, and the run is green. Landsat's cases have areas of their own. The list has no CO2 case: `peaks` aren't read.
 """
 
 from __future__ import annotations

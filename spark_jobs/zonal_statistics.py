@@ -23,10 +23,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 from plumewatch import jobs
-from plumewatch.areas import BANDS
 from plumewatch.errors import InputError, some_of
 from plumewatch.failures import Condition, NothingDone, never, went_through
 from plumewatch.models import FailedScene
+from plumewatch.sensors.sentinel2 import SENTINEL2
 from plumewatch.spark_session import get_spark, progress_logged
 from plumewatch.statuses import STATISTICS_STAGE
 from plumewatch.tables import ZONAL_STATISTICS
@@ -111,7 +111,7 @@ def _names(texts: Sequence[str]) -> list[str]:
 
 
 def _is_band(name: str) -> bool:
-    return name.upper() in BANDS
+    return name.upper() in SENTINEL2.bands
 
 
 def join_zones(zones: DataFrame, grids: DataFrame) -> DataFrame:
@@ -236,7 +236,7 @@ def _wanted(arguments: argparse.Namespace, zones: Zones) -> list[int]:
 def _counting(arguments: argparse.Namespace, months: dict[str, AreaMonth]) -> Counting:
     """What is counted; scenes that lack the bands of an index are left out by name, and there must be others."""
     scenes = [scene for month in months.values() for scene in month.scenes]
-    present = sorted({band for scene in scenes for band in scene.bands if band}, key=BANDS.index)
+    present = sorted({band for scene in scenes for band in scene.bands if band}, key=SENTINEL2.bands.index)
     names = tuple(dict.fromkeys(arguments.index)) or tuple(band.lower() for band in present)
     for name in names:
         lacking = [scene for scene in scenes if not set(bands_of(name)) <= set(scene.bands)]

@@ -51,7 +51,7 @@ class SceneCatalogue:
     asked: Counter[str] = field(default_factory=Counter)
     """Requests for rasters, by scene."""
     rasters: dict[str, bytes] = field(default_factory=dict)
-    """Files by the names of bands; all scenes have the same."""
+    """Files by the names of bands, which all scenes have the same, or of scene and band."""
     is_mended: bool = False
     """Whether the scenes of kind `mended` are served by now."""
     slow_s: float = 3.0
@@ -127,7 +127,9 @@ class _Handler(BaseHTTPRequestHandler):
         catalogue = self.catalogue
         catalogue.asked[scene_id] += 1
         kind = catalogue.faults.get(scene_id)
-        content = catalogue.rasters["nothing" if kind == "no_data" else band]
+        content = (
+            catalogue.rasters.get(f"{scene_id}/{band}") or catalogue.rasters["nothing" if kind == "no_data" else band]
+        )
         time.sleep(catalogue.pause_s)
         status = {"missing": 404, "unsigned": 403, "down": 500}.get(kind or "")
         if kind == "mended" and not catalogue.is_mended:

@@ -11,7 +11,7 @@ from plumewatch.catalogues.processing_units import UnitsLedger, account_name, ne
 from plumewatch.catalogues.services import catalogue_of
 from plumewatch.errors import PlumewatchError
 from plumewatch.models import Area
-from plumewatch.sentinel2.bands import SWIR_M, product_pixel_m
+from plumewatch.sensors.known import sensor_of_collection
 from plumewatch.sentinel2.item_bands import with_surroundings
 from plumewatch.sentinel2.search import search_scenes
 from plumewatch.settings import Settings
@@ -45,14 +45,14 @@ def bytes_of_scene(area: Area) -> int:
     A window of w x h pixels touches blocks that hold (w + 1024) x (h + 1024) pixels on average. Compression makes it
     less by a third to a half: an upper bound for areas that lie in one tile.
     """
-    grid = grid_of(area)
+    grid, sensor = grid_of(area), sensor_of_collection(area.collection)
     width_m, height_m = grid.width * grid.resolution_m, grid.height * grid.resolution_m
 
     def pixels(pixel_m: float) -> float:
         return (width_m / pixel_m + BLOCK_PX) * (height_m / pixel_m + BLOCK_PX)
 
-    bands = sum(pixels(product_pixel_m(band)) * BAND_BYTES for band in area.bands)
-    return round(bands + N_MASKS * MASK_BYTES * pixels(SWIR_M))
+    bands = sum(pixels(sensor.product_pixel_m(band)) * BAND_BYTES for band in area.bands)
+    return round(bands + N_MASKS * MASK_BYTES * pixels(sensor.pixel_m))
 
 
 def hub_cost(area: Area, first: date, last: date, settings: Settings) -> HubCost:

@@ -16,32 +16,20 @@ from plumewatch import storage
 from plumewatch.area_files import NAME, PROPERTIES, SUFFIXES, name_of, read_features, unread_files
 from plumewatch.area_geometry import number_of, read_geometry
 from plumewatch.errors import InputError, ParameterError, PlumewatchError, redact
-from plumewatch.geodesy import TRUE_GRID, utm_epsg
+from plumewatch.geodesy import TRUE_GRID
 from plumewatch.models import DEFAULT_COLLECTION, SENTINEL_HUB, STAC, Area, FailedScene, Grid, OnFailure
 from plumewatch.reference.loading import read_reference
+from plumewatch.sensors.known import sensor_of_collection
+from plumewatch.sensors.sensor import METHANE_BANDS, Sensor
 from plumewatch.settings import address_flaw
 from plumewatch.statuses import SEARCH_STAGE
 
 CATALOGUES = (STAC, SENTINEL_HUB)
-CLOUD_MASKS = ("scl", "s2cloudless", "qa60")
-BAND_ALIASES = {
-    "swir16": "B11",
-    "swir1": "B11",
-    "swir22": "B12",
-    "swir2": "B12",
-    "blue": "B02",
-    "green": "B03",
-    "red": "B04",
-    "nir": "B08",
-    "nir08": "B8A",
-}  # earth-search and Landsat names
-BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
-METHANE_BANDS = ("B11", "B12")
 PERCENT = "percent from 0 to 100"
-SENTINEL2_SWIR_RESOLUTION_M = 20.0  # of B11 and B12, Sentinel-2 User Handbook
 MAX_CELLS = 20_000 * 20_000  # more than a Sentinel-2 tile at 10 m (10,980 x 10,980) three times over
 COUNTED_CELLS = 1_000_000  # of a larger grid an area that isn't a hairline holds some
 MAX_RESOLUTION_M = 10_000.0
+SMALLEST_CELL = 0.995  # of a pixel of the sensor: the least size that methane is looked for in was rounded so
 RESOLUTION_STEP = 1.0005  # cells that are larger by so much are tried next, until few enough cover the area
 WHOLE_SEARCH = "search"
 """scene_id of a failed_scenes row where a whole search failed, before any scene was known."""
@@ -117,12 +105,13 @@ def select_areas(areas: list[Area], names: list[str] | None) -> list[Area]:
 def grid_of(area: Area) -> Grid:
     """Return the grid of an area: its CRS or the UTM zone of its centroid, edges at multiples of the resolution.
 
-    Sentinel-2 tiles have their edges at multiples of 20 m too: a scene in the same zone falls on it unresampled.
+    Sentinel-2 tiles have their edges at multiples of 20 m too, those of Landsat half a pixel beside multiples of 30 m,
+    and so has the grid: a scene in the same zone falls on it unresampled.
 
     Raises InputError where lengths or directions on it wouldn't be true, or it would have too many cells.
     """
     epsg, resolution = _epsg(area), area.resolution_m
-    left, top, width, height = _lattice(_extent(area, epsg), resolution)
+    left, top, width, height = _lattice(_extent(area, epsg), resolution, _sensor(area).edge_m)
     grid = Grid(epsg, left, top, resolution, width, height)
     if grid.width * grid.height > MAX_CELLS:
         raise InputError(
@@ -144,10 +133,13 @@ def _extent(area: Area, epsg: int) -> tuple[float, float, float, float]:
     return extent
 
 
-def _lattice(extent: tuple[float, float, float, float], resolution: float) -> tuple[float, float, int, int]:
+def _lattice(
+    extent: tuple[float, float, float, float], resolution: float, edge_m: float
+) -> tuple[float, float, int, int]:
     """Left and upper edge in metres, and how many columns and rows of cells cover the extent."""
     west, south, east, north = extent
-    left, top = math.floor(west / resolution) * resolution, math.ceil(north / resolution) * resolution
+    left = math.floor((west - edge_m) / resolution) * resolution + edge_m
+    top = math.ceil((north - edge_m) / resolution) * resolution + edge_m
     return left, top, math.ceil((east - left) / resolution), math.ceil((top - south) / resolution)
 
 
@@ -161,7 +153,7 @@ def _transformer(epsg: int) -> Any:
 def _epsg(area: Area) -> int:
     if area.crs is None:
         centre = area.geometry.centroid
-        return utm_epsg(centre.x, centre.y)
+        return _sensor(area).utm_epsg(centre.x, centre.y)
     match = re.fullmatch(r"(?i)(?:EPSG:)?(\d{4,6})", area.crs)
     if not match:
         raise InputError(
@@ -206,11 +198,14 @@ def _area(file: str, where: str, feature: Any) -> Area:
         raise refuse(
             f"collection {properties['collection']!r} of {SENTINEL_HUB}", f"{DEFAULT_COLLECTION}, or none stated"
         )
+    sensor = sensor_of_collection(properties.get("collection"))
+    if allowed := sensor.flaw_of_collection(properties.get("collection") or ""):
+        raise refuse(f"collection {properties['collection']!r}", allowed)
     if catalogue == SENTINEL_HUB and str(properties.get("cloud_mask", "scl")).lower() != "scl":
         raise refuse(f"cloud_mask {properties['cloud_mask']!r} of {SENTINEL_HUB}", "scl, or none stated")
     if "evalscript" in properties and catalogue != SENTINEL_HUB:
         raise refuse(f"an evalscript for the catalogue {catalogue}", f"the catalogue {SENTINEL_HUB}, or no evalscript")
-    resolution = number_of(properties.get("resolution_m", SENTINEL2_SWIR_RESOLUTION_M))
+    resolution = number_of(properties.get("resolution_m", sensor.pixel_m))
     if resolution is None or not 0 < resolution <= MAX_RESOLUTION_M:
         raise refuse(f"resolution_m {properties.get('resolution_m')!r}", f"metres between 0 and {MAX_RESOLUTION_M:g}")
     crs = properties.get("crs")
@@ -220,13 +215,13 @@ def _area(file: str, where: str, feature: Any) -> Area:
         catalogue=catalogue,
         stac_api=properties.get("stac_api") or None,
         collection=properties.get("collection"),
-        bands=_bands(properties.get("bands"), refuse),
+        bands=_bands(properties.get("bands"), sensor, refuse),
         crs=None if crs is None else str(crs),
         resolution_m=resolution,
         max_items=_count(properties, "max_items", refuse),
         evalscript=_beside(file, properties.get("evalscript")),
         file=file,
-        **_clouds(properties, refuse),
+        **_clouds(properties, sensor, refuse),
     )
     width_px, height_px = (_count(properties, one, refuse) for one in ("width_px", "height_px"))
     if "resolution_m" not in properties and (width_px or height_px):
@@ -244,7 +239,7 @@ def _beside(file: str, path: str | None) -> str | None:
     return storage.join(storage.parent(file), path)
 
 
-def _clouds(properties: dict[str, Any], refuse: Any) -> dict[str, Any]:
+def _clouds(properties: dict[str, Any], sensor: Sensor, refuse: Any) -> dict[str, Any]:
     """Return what a feature says of clouds, by the names of Area."""
     found: dict[str, Any] = {}
     for name, most, allowed in (
@@ -260,8 +255,8 @@ def _clouds(properties: dict[str, Any], refuse: Any) -> dict[str, Any]:
                 raise refuse(f"{name} {properties[name]!r}, less than one percent", f"{PERCENT}: 40, and not 0.4")
     if "cloud_mask" in properties:
         found["cloud_mask"] = str(properties["cloud_mask"]).lower()
-        if found["cloud_mask"] not in CLOUD_MASKS:
-            raise refuse(f"cloud_mask {properties['cloud_mask']!r}", ", ".join(CLOUD_MASKS))
+        if found["cloud_mask"] not in sensor.cloud_masks:
+            raise refuse(f"cloud_mask {properties['cloud_mask']!r} of {sensor.title}", ", ".join(sensor.cloud_masks))
     if "clear_classes" in properties:
         stated, last = properties["clear_classes"], read_reference("sentinel2.json")["scene_classification"]["last"]
         numbers = [number_of(one) for one in (stated if isinstance(stated, list) else re.split(r"[,\s]+", str(stated)))]
@@ -273,18 +268,22 @@ def _clouds(properties: dict[str, Any], refuse: Any) -> dict[str, Any]:
 
 def _with_most_cells(area: Area, width_px: int, height_px: int, refuse: Any) -> Area:
     """Return the area with the smallest cells, not below those of the methane bands, of which so many cover it."""
-    extent = _extent(area, _epsg(area))
+    extent, sensor = _extent(area, _epsg(area)), _sensor(area)
     resolution = max((extent[2] - extent[0]) / width_px, (extent[3] - extent[1]) / height_px)
     if _is_for_methane(area):
-        resolution = max(resolution, SENTINEL2_SWIR_RESOLUTION_M)
+        resolution = max(resolution, sensor.pixel_m)
     while resolution <= MAX_RESOLUTION_M:
-        _, _, width, height = _lattice(extent, resolution)
+        _, _, width, height = _lattice(extent, resolution, sensor.edge_m)
         if width <= width_px and height <= height_px:
             return replace(area, resolution_m=float(resolution))
         resolution *= RESOLUTION_STEP
     raise refuse(
         f"width_px {width_px} and height_px {height_px}", f"so many that cells are at most {MAX_RESOLUTION_M:g} m"
     )
+
+
+def _sensor(area: Area) -> Sensor:
+    return sensor_of_collection(area.collection)
 
 
 def _is_for_methane(area: Area) -> bool:
@@ -296,6 +295,7 @@ def _check_cells(area: Area, refuse: Any) -> None:
     import shapely
 
     least, most = methane_pixel_sizes_m()
+    least = max(least, SMALLEST_CELL * _sensor(area).pixel_m)
     if _is_for_methane(area) and not least <= area.resolution_m <= most:
         raise refuse(
             f"cells of {area.resolution_m:g} m (resolution_m, or width_px and height_px)",
@@ -333,14 +333,15 @@ def _count(properties: dict[str, Any], name: str, refuse: Any) -> int | None:
     return int(number)
 
 
-def _bands(value: Any, refuse: Any) -> tuple[str, ...]:
+def _bands(value: Any, sensor: Sensor, refuse: Any) -> tuple[str, ...]:
     if value is None:
         return METHANE_BANDS
     names = value if isinstance(value, list) else re.split(r"[,\s]+", str(value).strip("[] "))
     bands = tuple(
-        dict.fromkeys(BAND_ALIASES.get(str(n).strip("'\" ").lower(), str(n).strip("'\" ").upper()) for n in names)
+        dict.fromkeys(sensor.aliases.get(str(n).strip("'\" ").lower(), str(n).strip("'\" ").upper()) for n in names)
     )
-    unknown = [b for b in bands if b not in BANDS]
+    unknown = [b for b in bands if b not in sensor.bands]
     if unknown or not bands:
-        raise refuse(f"bands {unknown or value!r}", ", ".join(BANDS) + " and the aliases " + ", ".join(BAND_ALIASES))
+        allowed = f"{', '.join(sensor.bands)} and the aliases {', '.join(sensor.aliases)} of {sensor.title}"
+        raise refuse(f"bands {unknown or value!r}", allowed)
     return bands

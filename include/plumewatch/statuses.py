@@ -12,7 +12,6 @@ FAILED = "failed"  # could not be used; failed_scenes says why
 # validation.outcome of a published case that was searched, or can't be
 DETECTED = "detected"
 NOT_DETECTED = "not_detected"
-NOT_SENTINEL2 = "not_sentinel2"  # seen by Landsat
 
 # scene_gaps.reason: why a scene that the catalogue has, or a whole day, is missing
 NOT_SEARCHED = "not_searched"  # no run has looked at the area's day: paused, or Airflow was down
@@ -43,7 +42,7 @@ COMPOSITE_STAGE = "composite"
 # plumes.status and peaks.status: accepted, or the first reason against it
 ACCEPTED = "accepted"
 NOT_SIGNIFICANT = "not_significant"  # noise makes as strong ones too often
-UNRATED = "unrated"  # isolation_forest knows no methane
+UNRATED = "unrated"  # isolation_forest knows no methane; single_pass was never measured for Landsat
 SURFACE_CHANGE = "surface_change"
 TOO_SMALL = "too_small"
 MASKED_EDGE = "masked_edge"

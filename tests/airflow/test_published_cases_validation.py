@@ -37,6 +37,7 @@ def cases(world: Any, monkeypatch: pytest.MonkeyPatch) -> list[PublishedCase]:
 
     def case(name: str, place: dict[str, Any], date: str, scene_id: str | None, **values: Any) -> PublishedCase:
         platform = f"sentinel-2{scene_id[2].lower()}" if scene_id else None
+        platform = "landsat-8" if scene_id == "LC8" else platform
         at_place = {"longitude": place["longitude"], "latitude": place["latitude"], "observed_on": date}
         known = {"case_id": name, "platform": platform, "tile": None, "relative_orbit": None}
         return replace(first, **at_place, **known, **values)
@@ -45,7 +46,7 @@ def cases(world: Any, monkeypatch: pytest.MonkeyPatch) -> list[PublishedCase]:
         case("shown", planted, day, planted["scene_id"], area="case_one", metered_kg_h=planted["emission_kg_h"]),
         case("silent", silent, day, planted["scene_id"], area="case_one", metered_kg_h=0.0),
         case("cut_off", beside, bad["date"], bad["scene_id"], area="case_two", metered_kg_h=1000.0),
-        case("landsat", planted, day, None, area="case_one", sensor="landsat"),
+        case("landsat", planted, day, "LC8", area="case_one_landsat", sensor="landsat"),
     ]
     for module in (published_cases, case_scenes, case_validation):
         monkeypatch.setattr(module, "read_cases", lambda: tuple(found))
@@ -78,7 +79,7 @@ def test_offline_every_case_says_what_is_missing_and_the_run_is_green(
     assert states["fetch_scene"] == states["write_pixels"] == states["detect_plumes"] == ["skipped"]
     rows = validation(world)
     assert set(rows) == {case.case_id for case in read_cases()}
-    assert {row["outcome"] for row in rows.values()} == {"no_input", "not_sentinel2"}
+    assert {row["outcome"] for row in rows.values()} == {"no_input"}
     assert all(row["missing"] and row["source"] and row["emission_kg_h"] is None for row in rows.values())
     assert rows[ARIZONA]["metered_kg_h"] == 7175.7 and "nothing is fetched" in rows[ARIZONA]["missing"]
     assert "no_input" in storage.read_bytes(f"{world.storage_root}/{PAGE}").decode()
@@ -115,7 +116,7 @@ def test_scenes_of_a_catalogue_are_fetched_searched_and_set_beside_the_metered_r
     assert states["fetch_scene"].count("failed") == 1 and len(set(states["detect_plumes"])) == 1
     rows, shown = validation(world), cases[0]
     assert {name: rows[name]["outcome"] for name in ("shown", "silent", "cut_off", "landsat")} == {
-        "shown": "detected", "silent": "not_detected", "cut_off": "failed", "landsat": "not_sentinel2",
+        "shown": "detected", "silent": "not_detected", "cut_off": "failed", "landsat": "no_input",
     }  # fmt: skip
     assert rows["shown"]["area"] == "case_one" and rows["shown"]["distance_km"] < 0.5
     assert rows["shown"]["emission_kg_h_low"] < rows["shown"]["emission_kg_h"] < rows["shown"]["emission_kg_h_high"]

@@ -19,7 +19,7 @@ MAX_MODULES = 26  # of one level of a folder of the library, its __init__ includ
 # is a room of its own; a folder's flat files are one, and so is each folder in it.
 ROOMS = (
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "table", "tables", "gases", "reference",
-    "sun", "orbits", "limit_check", "zonal_names", "meanwhile", "progress", "netcdf", "storage", "settings",
+    "sun", "orbits", "sensors", "limit_check", "zonal_names", "meanwhile", "progress", "netcdf", "storage", "settings",
     "slow_answers", "http", "failures", "missing_settings", "hand_offs", "observations",
     "reviews", "told", "silence", "jobs",
     "area_files", "area_names", "area_geometry", "areas", "spark_runtime", "spark_session", "rasters", "catalogues",
@@ -32,7 +32,7 @@ ROOMS = (
 FLOOR = set(ROOMS[: ROOMS.index("storage")])
 PURE = {
     "__init__", "constants", "keys", "errors", "geodesy", "statuses", "models", "table", "tables", "gases", "reference",
-    "sun", "orbits", "limit_check", "zonal_names", "netcdf", "pages", "methane", "methane.blocks",
+    "sun", "orbits", "sensors", "limit_check", "zonal_names", "netcdf", "pages", "methane", "methane.blocks",
     "methane.evaluation", "oco2",
     "oco2.evaluation", "matching", "matching.evaluation", "sentinel2",
 }  # fmt: skip

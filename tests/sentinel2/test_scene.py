@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plumewatch.catalogues.stac import read_item
 from plumewatch.errors import InputError
+from plumewatch.sensors.sentinel2 import SENTINEL2
 from plumewatch.sentinel2.scene import SceneRef, scene_ref, select_newest
 from sentinel2_scenes import source_item
 
@@ -170,7 +171,9 @@ def test_what_is_missing_is_named() -> None:
     properties = {"datetime": "2025-08-21T00:00:00Z", "platform": "landsat-8"}
     for name in ("landsat", "S2A_like_it"):
         with pytest.raises(InputError, match=f"{name}: platform 'landsat-8'"):
-            scene_ref({"id": name, "geometry": shapely.geometry.mapping(TILE), "properties": properties}, "href")
+            scene_ref(
+                {"id": name, "geometry": shapely.geometry.mapping(TILE), "properties": properties}, "href", SENTINEL2
+            )
 
 
 TIMES = {

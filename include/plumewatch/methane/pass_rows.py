@@ -19,7 +19,7 @@ from plumewatch.errors import InputError
 from plumewatch.geodesy import TRUE_GRID, compute_distortion
 from plumewatch.methane.grid_place import GridPlace, distance_deg, find_grid_place, median_distance_deg
 from plumewatch.methane.passes import DEFAULT_PIXEL_SIZE_M, OTHER_BANDS, Pass
-from plumewatch.methane.retrieval import check_platform, compute_air_mass_factor
+from plumewatch.methane.retrieval import air_mass_factors, check_platform, compute_air_mass_factor
 from plumewatch.methane.smoothing import Mask
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.models import Grid
@@ -27,7 +27,6 @@ from plumewatch.orbits import orbit_of_pass
 
 REFLECTANCES = (1e-4, 6.5535)  # one step of the stored integers, and the largest of 16 bits
 SCL_WATER = 6  # scene classification of Sen2Cor
-AIR_MASS_FACTORS = (2.0, 5.0)  # of the transmittance table: the sun up to 70 degrees from the zenith
 MOST_CELLS_A_ROW, MOST_EMPTY_CELLS = 50, 16_000_000  # a window mostly empty is a wrong row or column index
 EMPTY_CELLS_A_ROW = 5_000  # fewer empty ones around few pixels
 
@@ -135,7 +134,7 @@ def read_facts(
         raise InputError(source, f"null in {', '.join(empty)}", "pixels with their place, scene and platform")
     _check_values(rows, source)
     solar, view = (_median(rows[name]) for name in ("solar_zenith_deg", "view_zenith_deg"))
-    air_mass_factor = _checked_air_mass_factor(solar, view, source)
+    air_mass_factor = _checked_air_mass_factor(str(_first(rows["platform"])), solar, view, source)
     row, col = (rows[name].to_numpy().astype(np.int64) for name in ("row", "col"))
     place = find_grid_place(row, col, rows["longitude"].to_numpy(), rows["latitude"].to_numpy(), grid)
     _check_extent(rows.num_rows if n_pixels is None else n_pixels, place, source)
@@ -215,7 +214,7 @@ def _shown(rows: pa.Table, cell: NDArray[np.int64], source: str) -> NDArray[np.i
 
 
 def _check_values(rows: pa.Table, source: str) -> None:
-    """Refuse what no pass of Sentinel-2 can have; the message says what was found and what is allowed."""
+    """Refuse what no pass can have; the message says what was found and what is allowed."""
     check_platform(str(_first(rows["platform"])), source)
     longitude, latitude = (rows[name].to_numpy() for name in ("longitude", "latitude"))
     for name, values, most in (("longitude", longitude, 360.0), ("latitude", latitude, 90.0)):
@@ -237,12 +236,13 @@ def _check_values(rows: pa.Table, source: str) -> None:
         raise InputError(source, f"pixel_size_m {size:g}", f"{least:g} to {most:g} m, what the detection is tuned for")
 
 
-def _checked_air_mass_factor(solar_zenith_deg: float, view_zenith_deg: float, source: str) -> float:
+def _checked_air_mass_factor(platform: str, solar_zenith_deg: float, view_zenith_deg: float, source: str) -> float:
     """Return the air mass factor of a pass; one that the table of transmittance doesn't hold, NaN too, is refused."""
     factor = float(compute_air_mass_factor(solar_zenith_deg, view_zenith_deg))
-    if not AIR_MASS_FACTORS[0] <= factor <= AIR_MASS_FACTORS[1]:
+    least, most = air_mass_factors(platform)  # 5 and 3.92: the sun up to 70 degrees from the zenith
+    if not least <= factor <= most:
         found = f"solar_zenith_deg {solar_zenith_deg:.1f}, view_zenith_deg {view_zenith_deg:.1f}"
-        raise InputError(source, found, f"an air mass factor from {AIR_MASS_FACTORS[0]:g} to {AIR_MASS_FACTORS[1]:g}")
+        raise InputError(source, found, f"an air mass factor from {least:g} to {most:g} of {platform}")
     return factor
 
 

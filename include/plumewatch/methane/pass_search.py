@@ -19,9 +19,11 @@ from plumewatch.methane.grid_place import GridPlace
 from plumewatch.methane.pass_rows import PassFacts
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import Plume, WindOf, describe_plumes, refuse_downwind_pieces
+from plumewatch.methane.probability import is_calibrated
 from plumewatch.methane.quantification import detection_limit_kg_h
 from plumewatch.methane.smoothing import OWN, Mask, SceneNumbers, robust_sigma, sampled
 from plumewatch.methane.thresholds import PlumeThresholds
+from plumewatch.sensors.known import sensor_of_platform
 from plumewatch.statuses import ACCEPTED, DETECTION_STAGE, NO_INPUT, NO_REFERENCE, SEARCHED, SKIPPED_CLOUD
 from plumewatch.wind.at_point import WindAtPoint
 
@@ -59,12 +61,12 @@ class PassResult:
 def choose_references(target: Pass, earlier: Iterable[Pass], limits: PlumeThresholds) -> list[Pass]:
     """Return the `earlier` passes (nearest in time first) that see enough of the target's ground, in their order.
 
-    Of more than `max_count` those of the same satellite and relative orbit are preferred, then those of the same orbit,
-    then the nearest.
+    They are of the same sensor, those of Landsat of the same path. Of more than `max_count` those of the same satellite
+    and relative orbit are preferred, then those of the same orbit, then the nearest.
     """
     rule = limits.references
     ground = comparable_ground(target)
-    fit = [candidate for candidate in earlier if _is_fit(target, ground, candidate, limits)]
+    fit = [one for one in earlier if is_comparable(target, one) and _is_fit(target, ground, one, limits)]
 
     def difference(index: int) -> tuple[bool, bool, int]:
         orbit_differs = fit[index].relative_orbit != target.relative_orbit
@@ -72,6 +74,14 @@ def choose_references(target: Pass, earlier: Iterable[Pass], limits: PlumeThresh
 
     kept = sorted(sorted(range(len(fit)), key=difference)[: rule.max_count])
     return [fit[index] for index in kept]
+
+
+def is_comparable(target: Pass | PassFacts, earlier: Pass | PassFacts) -> bool:
+    """Whether two passes are of the same sensor, and of the same track where that is asked of its images."""
+    sensor = sensor_of_platform(target.platform)
+    if sensor is not sensor_of_platform(earlier.platform):
+        return False
+    return not sensor.is_compared_along_track or target.relative_orbit == earlier.relative_orbit
 
 
 def _is_fit(target: Pass, ground: Mask, candidate: Pass, limits: PlumeThresholds) -> bool:
@@ -117,7 +127,7 @@ def search_pass(
     plumes = describe_plumes(area, target, references, detection, wind_of, limits)
     plumes = refuse_downwind_pieces(plumes, target.pixel_size_m, limits)
     observation = observation_of(area, target, SEARCHED, wind) | {
-        "detection_limit": detection_limit(detection, wind, limits),
+        "detection_limit": detection_limit(detection, target.platform, wind, limits),
         "detected": any(plume.candidate.status == ACCEPTED for plume in plumes),
     }
     return PassResult(target, tuple(references), detection, tuple(plumes), anomalies, observation)
@@ -161,9 +171,14 @@ def detect(
     return replace(detection, enhancement_mol_m2=unbiased_enhancement(detection, target, limits, numbers))
 
 
-def detection_limit(detection: Detection, wind: WindAtPoint | None, limits: PlumeThresholds) -> float | None:
-    """Return the rate (kg/h) at which half of the plumes are found; None where no wind or no noise tells it."""
-    if wind is None or detection.method == ISOLATION_FOREST:
+def detection_limit(
+    detection: Detection, platform: str, wind: WindAtPoint | None, limits: PlumeThresholds
+) -> float | None:
+    """Return the rate (kg/h) at which half of the plumes are found; None where no wind or no noise tells it.
+
+    Or where it wasn't measured for the sensor of the `platform`.
+    """
+    if wind is None or not is_calibrated(detection.method, sensor_of_platform(platform).name, limits):
         return None
     half_found = limits.probability.limit_significance[detection.method]
     limit = detection_limit_kg_h(detection.significance_per_mol_m, wind.speed_m_s, half_found, limits)

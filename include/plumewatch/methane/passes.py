@@ -36,7 +36,7 @@ class Pass:
     """One satellite's pass over an area on one date; all arrays are height x width of the window."""
 
     platform: str
-    """`sentinel-2a`, `sentinel-2b` or `sentinel-2c`."""
+    """`sentinel-2a`, `landsat-8` ..."""
     relative_orbit: int | None
     """Relative orbit number, None where the table doesn't say."""
     observed_at_utc: datetime | None

@@ -1,18 +1,20 @@
 """From reflectance to methane column enhancement by the ratio of two shortwave-infrared bands.
 
-Methane absorbs in band 12 (2.2 um) and hardly in band 11 (1.6 um). With R = (B12 / B11) / median and a reference R_ref
-of the same ground without plume, M = R / R_ref is the transmittance T12 / T11 of the additional methane, and y = 1 - M
-the signal that is turned into a column enhancement by a radiative table per satellite and air mass factor. References:
-Varon et al. 2021, doi:10.5194/amt-14-2771-2021 (band-pass retrieval); Irakulis-Loitxate et al. 2022,
-doi:10.1021/acs.est.1c04873 (ratio form). `fractional_change` has the other forms: MBSP and MBMP.
+Methane absorbs in band 12 (2.2 um) and hardly in band 11 (1.6 um); Landsat's bands 7 and 6 stand as those. With
+R = (B12 / B11) / median and a reference R_ref of the same ground without plume, M = R / R_ref is the transmittance
+T12 / T11 of the additional methane, and y = 1 - M the signal that is turned into a column enhancement by a radiative
+table per satellite and air mass factor. References: Varon et al. 2021, doi:10.5194/amt-14-2771-2021 (band-pass
+retrieval); Irakulis-Loitxate et al. 2022, doi:10.1021/acs.est.1c04873 (ratio form). `fractional_change` has the other
+forms: MBSP and MBMP.
 
 The inverse is convex, so noise doesn't average out of it altogether: see `compute_noise_bias`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,8 +26,12 @@ from plumewatch.reference.loading import read_reference
 
 Floats = NDArray[np.float64]
 
-TABLE_FILE = "sentinel2_ch4_transmittance.json"
+TABLE_FILE, LANDSAT_TABLE_FILE = "sentinel2_ch4_transmittance.json", "landsat_ch4_transmittance.json"
 PLATFORMS = {"sentinel-2a": "S2A", "sentinel-2b": "S2B", "sentinel-2c": "S2C"}
+LANDSAT_PLATFORMS = {"landsat-8": "LC08", "landsat-9": "LC09"}
+LARGEST_COLUMN_MOL_M2 = (
+    10.0  # the last column of Sentinel-2's table; that of Landsat's is 2.31, and its last slope goes on
+)
 
 # Straight lines in ln T between the table's own nodes are off by up to 1.1 % of the column (at 2.4 mol/m2), cubic
 # splines by 0.1 %: the spline is followed with so many straight pieces between two nodes.
@@ -33,6 +39,24 @@ PIECES_PER_NODE = 8
 QUADRATURE_POINTS = 31  # of the Gauss-Hermite rule over the noise
 CURVATURE_MOL_M2 = (0.05, 0.15)  # columns that tell the curvature at zero
 FINEST_NOISE = 1e-6  # relative noise below which the bias is nothing
+
+
+@dataclass(frozen=True, eq=False)
+class RadiativeTable:
+    """A file of transmittances, amf x omega for each unit and band, and what it calls them."""
+
+    file: str
+    """In `reference/`."""
+    units: Mapping[str, str]
+    """By platform."""
+    bands: tuple[str, str]
+    """Of 1.6 and of 2.2 um."""
+
+
+TABLES = (
+    RadiativeTable(TABLE_FILE, PLATFORMS, ("B11", "B12")),
+    RadiativeTable(LANDSAT_TABLE_FILE, LANDSAT_PLATFORMS, ("SWIR1", "SWIR2")),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +74,12 @@ class TransmittanceCurve:
     def log_ratio(self) -> Floats:
         """ln(T12 / T11) at the nodes."""
         return self.log_b12 - self.log_b11
+
+    @property
+    def largest_absorption(self) -> float:
+        """-ln(T12 / T11) of LARGEST_COLUMN_MOL_M2."""
+        largest = _interpolate(np.asarray(LARGEST_COLUMN_MOL_M2), self.omega_mol_m2, self.log_ratio)
+        return -float(largest)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,46 +102,62 @@ def compute_air_mass_factor(solar_zenith_deg: ArrayLike, view_zenith_deg: ArrayL
     return 1.0 / solar + 1.0 / view
 
 
-@lru_cache(maxsize=1)
-def _table() -> dict[str, Floats]:
-    """Return the nodes (`omega_mol_m2`, refined, and `amf`) and ln T of each unit and band, amf x omega."""
-    raw = read_reference(TABLE_FILE)
+@cache
+def _nodes(table: RadiativeTable) -> dict[str, Floats]:
+    """Return the nodes (`omega_mol_m2`, refined, from 0, and `amf`) and ln T of each unit and band, amf x omega."""
+    raw = read_reference(table.file)
     given, amf = (np.asarray(raw[name], dtype=float) for name in ("omega_mol_m2", "amf"))
     steps = np.arange(PIECES_PER_NODE * (len(given) - 1) + 1) / PIECES_PER_NODE
     omega = np.interp(steps, np.arange(len(given)), given)
-    bands = [f"{unit}_{band}" for unit in PLATFORMS.values() for band in ("B11", "B12")]
-    logs = {band: CubicSpline(given, np.log(np.asarray(raw[band], dtype=float)), axis=1)(omega) for band in bands}
-    return {"omega_mol_m2": omega, "amf": amf} | logs
+    omega = np.append(0.0, omega[omega > 0])
+    nodes = {"omega_mol_m2": omega, "amf": amf}
+    for name in (f"{unit}_{band}" for unit in table.units.values() for band in table.bands):
+        logs = CubicSpline(given, np.log(np.asarray(raw[name], dtype=float)), axis=1)(omega)
+        nodes[name] = logs - logs[:, :1]  # a table that has no column 0 is off there by its rounding
+    return nodes
 
 
-def check_platform(platform: str, source: str) -> None:
-    """Raise InputError, naming `source`, where the methane in what a platform saw can't be told."""
-    if platform in PLATFORMS:
-        return
-    allowed = ", ".join(PLATFORMS)
-    if platform.lower().startswith("landsat"):
-        allowed += "; Landsat is not served yet: methane absorbs otherwise in its bands 6 and 7 than in bands 11 and 12"
-    raise InputError(source, f"platform {platform!r}", allowed)
+def check_platform(platform: str, source: str) -> RadiativeTable:
+    """Return the table of a platform; InputError, naming `source`, where the methane that it saw can't be told."""
+    for table in TABLES:
+        if platform in table.units:
+            return table
+    raise InputError(source, f"platform {platform!r}", ", ".join(name for table in TABLES for name in table.units))
+
+
+def units_of(platform: str) -> Mapping[str, str]:
+    """Return the platforms of the same sensor, and what their table calls them."""
+    return check_platform(platform, TABLE_FILE).units
+
+
+def air_mass_factors(platform: str) -> tuple[float, float]:
+    """Return the least and the largest air mass factor that the table of a platform holds.
+
+    >>> air_mass_factors("landsat-8")
+    (2.0, 3.9238)
+    """
+    amf = _nodes(check_platform(platform, TABLE_FILE))["amf"]
+    return float(amf[0]), float(amf[-1])
 
 
 def transmittance_curve(platform: str, air_mass_factor: float) -> TransmittanceCurve:
-    """Return the curve of a satellite (`sentinel-2a` ...) at an air mass factor.
+    """Return the curve of a satellite (`sentinel-2a`, `landsat-8` ...) at an air mass factor.
 
     ln T goes by cubic splines along the column and by straight lines along the air mass factor, where it is nearly
     straight (0.1 % of the column at most between 2 and 4).
 
     Raises InputError for another platform and for an air mass factor outside the table.
     """
-    check_platform(platform, TABLE_FILE)
-    table = _table()
-    amf = table["amf"]
+    table = check_platform(platform, TABLE_FILE)
+    nodes = _nodes(table)
+    amf = nodes["amf"]
     if not amf[0] - 1e-6 <= air_mass_factor <= amf[-1] + 1e-6:
-        raise InputError(TABLE_FILE, f"air mass factor {air_mass_factor:.3f}", f"{amf[0]} to {amf[-1]}")
+        raise InputError(table.file, f"air mass factor {air_mass_factor:.3f}", f"{amf[0]} to {amf[-1]}")
     upper = int(np.clip(np.searchsorted(amf, air_mass_factor), 1, len(amf) - 1))
     share = (air_mass_factor - amf[upper - 1]) / (amf[upper] - amf[upper - 1])
-    b11, b12 = (table[f"{PLATFORMS[platform]}_{band}"] for band in ("B11", "B12"))
+    b11, b12 = (nodes[f"{table.units[platform]}_{band}"] for band in table.bands)
     b11, b12 = ((1.0 - share) * logs[upper - 1] + share * logs[upper] for logs in (b11, b12))
-    return TransmittanceCurve(table["omega_mol_m2"], b11, b12)
+    return TransmittanceCurve(nodes["omega_mol_m2"], b11, b12)
 
 
 def compute_transmittance(omega_mol_m2: ArrayLike, platform: str, air_mass_factor: float) -> BandTransmittance:

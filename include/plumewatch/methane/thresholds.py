@@ -100,6 +100,8 @@ class ProbabilityModel:
     """Coefficients by name of the feature, and the intercept."""
     single_pass: Mapping[str, float]
     """The same, without references."""
+    multi_pass_offset: Mapping[str, float]
+    """Log odds that are added for candidates of a sensor that `multi_pass` wasn't fitted on, by its name."""
     refused: Mapping[str, float]
     """The most that a candidate has, by the status that refuses it."""
     limit_significance: Mapping[str, float]

@@ -17,12 +17,13 @@ from plumewatch.methane.likeness import compare_shapes
 from plumewatch.methane.mask_window import window_around
 from plumewatch.methane.matched_filter import Matches
 from plumewatch.methane.passes import Pass
-from plumewatch.methane.probability import probability_of
+from plumewatch.methane.probability import is_calibrated, probability_of
 from plumewatch.methane.references import Comparison
 from plumewatch.methane.retrieval import transmittance_curve
 from plumewatch.methane.smoothing import TINY, Array, Mask
 from plumewatch.methane.thresholds import PlumeThresholds
-from plumewatch.statuses import ACCEPTED, MASKED_EDGE, NOT_SIGNIFICANT, SURFACE_CHANGE, TOO_SMALL
+from plumewatch.sensors.known import sensor_of_platform
+from plumewatch.statuses import ACCEPTED, MASKED_EDGE, NOT_SIGNIFICANT, SURFACE_CHANGE, TOO_SMALL, UNRATED
 
 BAND_11 = "band_11"
 CORE_SHARE = 0.8  # of a region's absorption: the fewest pixels that hold it are its core
@@ -39,7 +40,7 @@ class Candidate:
     scale_m: float | None
     """Standard deviation of the template where it is a round one."""
     probability: float | None
-    """Of methane from a source; None for isolation_forest."""
+    """Of methane from a source; None for isolation_forest, and where it wasn't measured for the sensor."""
     status: str
     """`accepted`, or the first reason against it."""
     tests: Mapping[str, float] = field(default_factory=dict)
@@ -78,19 +79,22 @@ def judge_region(
     """Return the region with what the tests say of it."""
     levels, mask = limits.candidates, region.mask
     tests = run_tests(region, target, search, limits)
-    probability = probability_of(method, region.significance, tests, limits)
+    sensor = sensor_of_platform(target.platform).name
+    probability = probability_of(method, region.significance, tests, limits, sensor)
     reasons = (
         (SURFACE_CHANGE, is_surface_change(tests, limits)),
         (SURFACE_CHANGE, tests["share_beyond_table"] >= levels.beyond_table_share),
         (TOO_SMALL, tests["n_pixels"] * target.pixel_size_m**2 < levels.min_area_m2),
         (TOO_SMALL, tests["n_core_pixels"] * target.pixel_size_m**2 <= levels.largest_object_area_m2),
         (MASKED_EDGE, tests["masked_edge_share"] > levels.masked_edge_share),
+        (UNRATED, not is_calibrated(method, sensor, limits)),
         (NOT_SIGNIFICANT, tests["mean_significance"] <= 0 or not probability >= limits.probability.accepted),
     )
     status = next((name for name, holds in reasons if holds), ACCEPTED)
-    probability = min(probability, limits.probability.refused.get(status, probability))
+    stated = min(probability, limits.probability.refused.get(status, probability))
+    stated_if_known = stated if is_calibrated(method, sensor, limits) else None
     scale_m = region.template.length_m if region.template.towards_deg is None else None
-    return Candidate(mask, region.significance, scale_m, probability, status, tests)
+    return Candidate(mask, region.significance, scale_m, stated_if_known, status, tests)
 
 
 def shape_tests(mask: Mask, target: Pass, search: SearchEvidence, limits: PlumeThresholds) -> dict[str, float]:
@@ -136,7 +140,7 @@ def run_tests(region: Region, target: Pass, search: SearchEvidence, limits: Plum
     falling = np.sort(absorbing)[::-1]
     held = np.cumsum(falling)
     core = falling[: np.searchsorted(held, CORE_SHARE * held[-1]) + 1]
-    largest = -transmittance_curve(target.platform, target.air_mass_factor).log_ratio[-1]
+    largest = transmittance_curve(target.platform, target.air_mass_factor).largest_absorption
     boundary = mask & ~ndimage.binary_erosion(mask)
     off = 0.0
     if template.towards_deg is not None and search.wind_towards_deg is not None:

@@ -23,14 +23,17 @@ from plumewatch.http import download_existing, http_session
 from plumewatch.models import Area, Grid
 from plumewatch.progress import watched
 from plumewatch.rasters.access import AS_IS, Access
-from plumewatch.rasters.plain_numbers import checked_plain
+from plumewatch.rasters.plain_numbers import NO_PACKING, checked_plain
 from plumewatch.rasters.reading import is_http, read_raster
 from plumewatch.rasters.regrid import pixel_size_m, read_on_grid
+from plumewatch.sensors import landsat
+from plumewatch.sensors.known import sensor_of_collection
+from plumewatch.sensors.landsat import LANDSAT
+from plumewatch.sensors.sensor import BAND_LISTS, METHANE_BANDS, ReflectanceRule, Sensor, stated_names
+from plumewatch.sensors.sentinel2 import SENTINEL2, processing_baseline
 from plumewatch.sentinel2.bands import (
-    BAND_LISTS,
     CLOUD_PROBABILITY,
     LAST_CLASS,
-    METHANE_BANDS,
     MOST_PERCENT,
     NO_CLOUD_DATA,
     NO_DATA_CLASS,
@@ -38,23 +41,15 @@ from plumewatch.sentinel2.bands import (
     QA60_BITS,
     QA60_UNTIL,
     S2CLOUDLESS_BANDS,
-    SCENE_CLASSIFICATION,
     SURROUNDINGS_M,
-    asset_keys,
-    band_of,
-    find_asset,
     find_cloud_asset,
-    stated_band,
-    stated_names,
 )
 from plumewatch.sentinel2.granule_angles import GRANULE, GRANULE_ASSETS, GranuleAngles, lacks_angles, read_angles
 from plumewatch.sentinel2.reflectance import (
     NODATA,
-    ReflectanceRule,
     compute_reflectance_rule,
     decide_offset,
     normalise,
-    processing_baseline,
 )
 from plumewatch.sentinel2.s2cloudless_mask import ON_SURFACE_REFLECTANCE, compute_cloud_probability
 from plumewatch.sentinel2.scene import is_level_1c
@@ -66,6 +61,8 @@ UNSIGNED = ("uint8", "uint16")
 PAYS = "storage:requester_pays"  # of the storage extension of STAC
 PAID_BUCKETS = ("s3://sentinel-s2-l2a/", "s3://sentinel-s2-l1c/")  # registry.opendata.aws/sentinel-2: requester pays
 
+RULES = {SENTINEL2.name: compute_reflectance_rule, LANDSAT.name: landsat.compute_rule}
+"""How numbers of a sensor's products become reflectance."""
 log = logging.getLogger(__name__)
 
 
@@ -116,18 +113,19 @@ def read_bands(item: pystac.Item, area: Area, grid: Grid, access: Access = AS_IS
     Raises ServiceError where a service doesn't deliver a file, InputError where an asset is missing, cut off or
     contradicts what the item says.
     """
-    name = name_of_item(item)
+    name, sensor = name_of_item(item), sensor_of_collection(area.collection)
+    sensor.platform(item.id, item.properties)  # another satellite's bands have the same names
     for_cloud = _bands_for_cloud(item, area)
-    assets = {band: _asset(item, band) for band in (*area.bands, *for_cloud, SCENE_CLASSIFICATION)}
-    stated = {band: _stated(item, asset, band) for band, asset in assets.items()}
-    classification = _href(assets.pop(SCENE_CLASSIFICATION))
+    assets = {band: _asset(item, band, sensor) for band in (*area.bands, *for_cloud, sensor.mask)}
+    stated = {band: _stated(item, asset, band, sensor) for band, asset in assets.items()}
+    mask = _href(assets.pop(sensor.mask))
     reads: list[Callable[[], Any]] = [
         partial(_read, _href(asset), grid, access, Resampling.bilinear) for asset in assets.values()
     ]
-    reads.append(partial(_read_plain, classification, with_surroundings(grid), access, LAST_CLASS))
-    reads.append(partial(_qa60 if area.cloud_mask == "qa60" else _cloud, item, grid, access))
+    reads.append(partial(_read_classes, mask, with_surroundings(grid), access, sensor))
+    reads.append(partial(_qa60 if area.cloud_mask == "qa60" else _cloud, item, grid, access, sensor))
     reads.append(partial(_fetch_angles, item, area.bands, access) if lacks_angles(item.properties) else lambda: None)
-    at_once = min(access.connections(href) for href in (*map(_href, assets.values()), classification))
+    at_once = min(access.connections(href) for href in (*map(_href, assets.values()), mask))
     with ThreadPoolExecutor(at_once) as pool:
         done = [pool.submit(read) for read in reads]
         with watched(name, len(done), "files", lambda: sum(one.done() for one in done)):
@@ -138,7 +136,7 @@ def read_bands(item: pystac.Item, area: Area, grid: Grid, access: Access = AS_IS
         if values.dtype != np.uint16:
             raise InputError(redact(_href(asset)), f"reflectance of type {values.dtype}", "uint16")
         said = {"href": asset.href, "raster:bands": [stated[band]]}
-        rules.add(compute_reflectance_rule(name, item.collection_id, item.properties, said, tags))
+        rules.add(RULES[sensor.name](name, item.collection_id, item.properties, said, tags))
         numbers[band] = values
     if len({(rule.scale, rule.offset, rule.is_certain) for rule in rules}) > 1:
         found = "; ".join(sorted(f"scale {r.scale}, offset {r.offset}: {r.reason}" for r in rules))
@@ -166,6 +164,7 @@ def read_bands(item: pystac.Item, area: Area, grid: Grid, access: Access = AS_IS
         source_pixel_m={band: sizes_m[band] for band in area.bands},
         cloud_from=cloud_from,
         angles=angles,
+        properties={} if sensor.mask_told is None else {"plumewatch:classification": sensor.mask_told},
     )
 
 
@@ -173,7 +172,7 @@ def _bands_for_cloud(item: pystac.Item, area: Area) -> list[str]:
     """Return the bands that the area's cloud mask needs beside the area's own; InputError where the item lacks one."""
     if area.cloud_mask != S2CLOUDLESS:
         return []
-    missing = [band for band in S2CLOUDLESS_BANDS if find_asset(item.assets, band) is None]
+    missing = [band for band in S2CLOUDLESS_BANDS if SENTINEL2.find_asset(item.assets, band) is None]
     if missing:
         found = f"no asset for {', '.join(missing)}, which s2cloudless needs (Level-2A products have no B10)"
         allowed = f"items with {', '.join(S2CLOUDLESS_BANDS)}, or another cloud_mask of area {area.name}"
@@ -190,7 +189,9 @@ def warn_of_copies(name: str, sizes_m: Mapping[str, float], grid: Grid) -> None:
         log.warning("%s: %s; no methane is looked for in copies of B11 and B12", name, cells)
 
 
-def _cloud(item: pystac.Item, grid: Grid, access: Access) -> NDArray[np.uint8] | None:
+def _cloud(item: pystac.Item, grid: Grid, access: Access, sensor: Sensor) -> NDArray[np.uint8] | None:
+    if CLOUD_PROBABILITY not in sensor.assets:
+        return None
     key = find_cloud_asset({key: asset.href for key, asset in item.assets.items() if not STORE.search(_kind(asset))})
     if key is None:
         return None
@@ -201,7 +202,7 @@ def _cloud(item: pystac.Item, grid: Grid, access: Access) -> NDArray[np.uint8] |
     return _read_plain(_href(asset), grid, access, MOST_PERCENT, NO_CLOUD_DATA)
 
 
-def _qa60(item: pystac.Item, grid: Grid, access: Access) -> NDArray[np.uint8]:
+def _qa60(item: pystac.Item, grid: Grid, access: Access, sensor: Sensor) -> NDArray[np.uint8]:
     """Return 100 percent where QA60 says cloud or cirrus, else 0; InputError where it can't be relied on."""
     baseline = processing_baseline(item.properties)
     if baseline is None or baseline >= QA60_UNTIL:
@@ -210,7 +211,7 @@ def _qa60(item: pystac.Item, grid: Grid, access: Access) -> NDArray[np.uint8]:
             f"one before {QA60_UNTIL[0]:02d}.{QA60_UNTIL[1]:02d}: products since have another mask; or cloud_mask scl"
         )
         raise InputError(name_of_item(item), f"QA60 of processing baseline {stated}", allowed)
-    href = _href(_asset(item, QA60))
+    href = _href(_asset(item, QA60, sensor))
     numbers, _, _ = _read(href, grid, access, Resampling.nearest)
     if (others := numbers & ~np.uint16(QA60_BITS)).any():
         raise InputError(
@@ -263,14 +264,26 @@ def _read(
     return read_raster(href, read, access)
 
 
-def _stated(item: pystac.Item, asset: pystac.Asset, band: str) -> dict[str, Any]:
-    """Return what the item states of a band; InputError where that is another number of no data than 0."""
+def _stated(item: pystac.Item, asset: pystac.Asset, band: str, sensor: Sensor) -> dict[str, Any]:
+    """Return what the item states of a band; InputError where that is another number of no data than the products'."""
+    wanted = sensor.mask_fill if band == sensor.mask else NODATA
     with reading(redact(_href(asset)), "bands of an asset or an item as a list of objects"):
-        stated = stated_band(asset.extra_fields, item.properties, band)
+        stated = sensor.stated_band(asset.extra_fields, item.properties, band)
         nodata = stated.get("nodata", item.properties.get("nodata"))
-        if nodata is not None and float(nodata) != NODATA:
-            raise InputError(redact(_href(asset)), f"no-data value {nodata} in the item", str(NODATA))
+        if nodata is not None and float(nodata) != wanted:
+            raise InputError(redact(_href(asset)), f"no-data value {nodata} in the item", str(wanted))
     return stated
+
+
+def _read_classes(href: str, grid: Grid, access: Access, sensor: Sensor) -> NDArray[np.uint8]:
+    """Return the scene classification on the grid, translated where the sensor's mask is something else."""
+    if sensor.translation is None:
+        return _read_plain(href, grid, access, LAST_CLASS)
+    numbers, tags, _ = _read(href, grid, access, Resampling.nearest, sensor.mask_fill)
+    if tuple(tags) != NO_PACKING or numbers.dtype != np.uint16:
+        found = f"{numbers.dtype} with scale {tags[0]:g} and offset {tags[1]:g}"
+        raise InputError(redact(href), found, f"plain numbers of uint16: {sensor.mask}")
+    return sensor.translation[numbers]
 
 
 def _read_plain(href: str, grid: Grid, access: Access, last: int, fill: int = NODATA) -> NDArray[np.uint8]:
@@ -279,21 +292,25 @@ def _read_plain(href: str, grid: Grid, access: Access, last: int, fill: int = NO
     return checked_plain(redact(href), numbers, last, fill=fill, tags=tags)
 
 
-def _asset(item: pystac.Item, band: str) -> pystac.Asset:
+def _asset(item: pystac.Item, band: str, sensor: Sensor) -> pystac.Asset:
     rasters = {key: asset for key, asset in item.assets.items() if not STORE.search(_kind(asset))}
-    key = find_asset(rasters, band)
+    key = sensor.find_asset(rasters, band)
     if key is None:
-        if (key := find_asset(item.assets, band)) is not None:
+        if (key := sensor.find_asset(item.assets, band)) is not None:
             asset = item.assets[key]
             found = f"asset {key} as {asset.media_type or 'a store'}: {redact(_href(asset))}"
             raise InputError(name_of_item(item), found, "a GeoTIFF or another raster in one file")
         has = ", ".join(sorted(item.assets)) or "nothing"
-        raise InputError(name_of_item(item), f"no asset for {band} (it has {has})", " or ".join(asset_keys(band)))
+        raise InputError(
+            name_of_item(item), f"no asset for {band} (it has {has})", " or ".join(sensor.asset_keys(band))
+        )
     asset = item.assets[key]
+    if (href := _href(asset)).startswith(sensor.paid_buckets):
+        raise InputError(name_of_item(item), f"asset {key} in a bucket whose readers pay: {href}", "another catalogue")
     with reading(name_of_item(item), "bands of an asset as a list of objects"):
         stated = [one for lists in BAND_LISTS for one in asset.extra_fields.get(lists) or ()]
         names = list(dict.fromkeys(name for one in stated for name in stated_names(one)))
-        if {band_of(name) for name in names} - {None, band}:
+        if {sensor.band_of(name) for name in names} - {None, band}:
             raise InputError(name_of_item(item), f"asset {key} with bands {', '.join(names)}", f"{band} alone")
     return asset
 

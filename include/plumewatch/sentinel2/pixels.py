@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from plumewatch.geodesy import degrees_of, wrap_longitude
 from plumewatch.models import Grid
-from plumewatch.sentinel2.bands import METHANE_BANDS
+from plumewatch.sensors.sensor import METHANE_BANDS
 from plumewatch.tables import PIXELS
 
 LATTICE_M = 1280.0  # 64 pixels of 20 m: filling in between is right to 0.04 m at 45 degrees, 0.2 m at 80 degrees

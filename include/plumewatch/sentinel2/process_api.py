@@ -36,13 +36,14 @@ from plumewatch.models import Area, Grid
 from plumewatch.progress import followed
 from plumewatch.rasters.plain_numbers import checked_plain
 from plumewatch.rasters.regrid import ALIGNED_PX, cells_in_pixel
+from plumewatch.sensors.sensor import ReflectanceRule
+from plumewatch.sensors.sentinel2 import SENTINEL2
 from plumewatch.sentinel2.bands import (
     CLOUD_PROBABILITY,
     LAST_CLASS,
     MOST_PERCENT,
     NO_CLOUD_DATA,
     NO_DATA_CLASS,
-    product_pixel_m,
 )
 from plumewatch.sentinel2.evalscript import (
     ANGLES,
@@ -57,7 +58,7 @@ from plumewatch.sentinel2.evalscript import (
     write_classes_script,
 )
 from plumewatch.sentinel2.item_bands import StackedBands, surroundings_px, warn_of_copies, with_surroundings
-from plumewatch.sentinel2.reflectance import NODATA, SCALE, ReflectanceRule, check_numbers
+from plumewatch.sentinel2.reflectance import NODATA, SCALE, check_numbers
 from plumewatch.sentinel2.scene import observed_at_utc
 
 MOST_PX = 2500  # a side, docs.sentinel-hub.com/api/latest/reference
@@ -167,7 +168,7 @@ class ProcessApi:
         checked_plain(name, cloud, MOST_PERCENT, fill=NO_CLOUD_DATA)
         numbers = {band: bands[BANDS][i] for i, band in enumerate(self.area.bands)}
         check_numbers(name, [values[is_valid] for values in numbers.values()])
-        sizes_m = {band: product_pixel_m(band) for band in self.area.bands}
+        sizes_m = {band: SENTINEL2.product_pixel_m(band) for band in self.area.bands}
         warn_of_copies(name, sizes_m, grid)
         return StackedBands(
             bands={band: np.where(is_valid, np.maximum(values, 1), NODATA) for band, values in numbers.items()},
@@ -257,7 +258,7 @@ def _lies_in_pixels(item: pystac.Item, bands: Sequence[str], grid: Grid) -> bool
     if (tile := own_tile(item)) is None or tile[1] != grid.epsg:
         return False
     west, _, _, north = tile[0].bounds
-    return all(cells_in_pixel(grid, product_pixel_m(band), west, north) for band in bands)
+    return all(cells_in_pixel(grid, SENTINEL2.product_pixel_m(band), west, north) for band in bands)
 
 
 def _mean_angles(rasters: Mapping[str, NDArray[Any]]) -> dict[str, Any]:

@@ -9,9 +9,7 @@ with an offset of 0 is what writers of items copy from a GeoTIFF without tags: i
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,8 @@ from numpy.typing import NDArray
 from plumewatch.constants import MOST_USUAL_REFLECTANCE
 from plumewatch.errors import InputError
 from plumewatch.rasters.plain_numbers import NO_PACKING
+from plumewatch.sensors.sensor import ReflectanceRule
+from plumewatch.sensors.sentinel2 import processing_baseline, stated_baselines
 from plumewatch.sentinel2.bands import (
     IMPOSSIBLE_FRACTION,
     IMPOSSIBLE_REFLECTANCE,
@@ -38,48 +38,6 @@ SCALE = 1.0 / QUANTIFICATION
 SAME = 1e-6  # relative: 32-bit numbers are written with seven digits
 ALLOWED_SCALE = f"scale {SCALE:g}, or none stated"
 ALLOWED_OFFSET = f"offset 0 or {OFFSET:g} ({OFFSET * QUANTIFICATION:g} digital numbers), or none stated"
-
-
-@dataclass(frozen=True)
-class ReflectanceRule:
-    """reflectance = digital number x scale + offset, and why."""
-
-    scale: float
-    """Reflectance of one digital number."""
-    offset: float
-    """Reflectance of digital number 0."""
-    reason: str
-    """What the offset was decided by."""
-    is_certain: bool = True
-    """False where the item contradicts itself and only the pixels can show that nothing is left to take off."""
-
-
-def processing_baseline(properties: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Return the processing baseline of an item's properties as (major, minor), None where it isn't stated.
-
-    A JSON number has lost the zero at its end: 5.1 is 05.10, as 05.01 is 5.01.
-
-    >>> processing_baseline({"s2:processing_baseline": "05.11"})
-    (5, 11)
-    """
-    return next(iter(_stated_baselines(properties)), None)
-
-
-def _stated_baselines(properties: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """All baselines that properties and names of products state, the one that is believed first."""
-    found: list[tuple[int, int]] = []
-    for name in ("s2:processing_baseline", "sentinel:processing_baseline", "processing:version"):
-        if found and name == "processing:version":
-            continue  # of other software, where the baseline has a property of its own
-        value = properties.get(name, "")
-        if isinstance(value, int | float):
-            value = f"{value:.2f}"
-        if match := re.fullmatch(r"(\d+)\.(\d+)|N(\d\d)(\d\d)", str(value)):
-            found.append((int(match[1] or match[3]), int(match[2].ljust(2, "0") if match[2] else match[4])))
-    for name in ("s2:product_uri", "sentinel:product_id"):
-        if match := re.search(r"_N(\d\d)(\d\d)_", str(properties.get(name, ""))):
-            found.append((int(match[1]), int(match[2])))
-    return found
 
 
 def compute_reflectance_rule(
@@ -128,12 +86,13 @@ def compute_reflectance_rule(
 def decide_offset(item_name: str, rule: ReflectanceRule, numbers: Sequence[NDArray[np.uint16]]) -> ReflectanceRule:
     """Return the rule that holds, given the digital numbers (0: no data) of all bands of the scene.
 
-    Pixels that would come out below any possible reflectance had their offset taken off before.
+    Pixels that would come out below any possible reflectance had their offset taken off before. That happens to the one
+    of Sentinel-2 alone.
 
     Raises InputError where the item says that the offset is still to be taken off and the pixels say it isn't, and
     where the item contradicts itself and the pixels settle nothing.
     """
-    if rule.is_certain and rule.offset == 0.0:
+    if rule.is_certain and rule.offset != OFFSET:
         return rule
     was_applied = any(_is_impossible_with_offset(band, rule.scale) for band in numbers)
     if rule.is_certain and not was_applied:
@@ -197,7 +156,7 @@ def check_numbers(name: str, numbers: Sequence[NDArray[np.uint16]]) -> None:
 
 def _check_baselines(item_name: str, properties: Mapping[str, Any], *, is_settled: bool) -> None:
     """Raise InputError where baselines are stated of which some have an offset and some not, and nothing settles it."""
-    baselines = _stated_baselines(properties)
+    baselines = stated_baselines(properties)
     if not is_settled and len({baseline >= OFFSET_FROM_BASELINE for baseline in baselines}) > 1:
         found = " and ".join(dict.fromkeys(_text(baseline) for baseline in baselines))
         raise InputError(item_name, f"baselines {found}, of which one has an offset", "baselines that agree")

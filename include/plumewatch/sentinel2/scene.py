@@ -17,18 +17,17 @@ from plumewatch.constants import LISTED, SENTINEL2_HALF_ORBIT_S
 from plumewatch.errors import InputError, reading
 from plumewatch.geodesy import split_at_180
 from plumewatch.keys import is_file_name
-from plumewatch.sentinel2.reflectance import processing_baseline
+from plumewatch.sensors.known import sensor_of_item, sensor_of_platform
+from plumewatch.sensors.sensor import Sensor
 
 OWN_SHARE = 0.05  # an item that shows less than this share of its ground alone adds nothing but another processing
 HALF_ORBIT = timedelta(seconds=SENTINEL2_HALF_ORBIT_S)
-ORBITS = range(1, 144)  # relative ones of a cycle of ten days
 MADE = ("s2:generation_time", "processing:datetime")
 CHANGED = ("updated", "published", "created")
 NO_CONTENT = ("updated", "datetime")
 """Properties that may be others though nothing has changed: some catalogues state as `updated` when they were asked."""
 OF_FILE = ("file:checksum", "checksum:multihash", "checksum", "file:size")
-PLATFORM = re.compile(r"sentinel-2[a-z]")
-ZONE_DEG, FIRST_MERIDIAN_DEG, DEGREES_PER_HOUR = 6, -183, 15.0  # of UTM: zone 1 has its meridian at 177 W
+DEGREES_PER_HOUR = 15.0
 
 Newness = tuple[bool, tuple[int, int], int, str, str]
 
@@ -44,15 +43,15 @@ class SceneRef:
     observed_at_utc: datetime
     """Time of acquisition."""
     platform: str
-    """sentinel-2a, sentinel-2b ..."""
+    """sentinel-2a, landsat-8 ..."""
     relative_orbit: int | None
-    """1 to 143, None where the item doesn't say."""
+    """1 to 143, of Landsat the path (1 to 233); None where the item doesn't say."""
     tile: str
-    """MGRS tile, like 29RKH."""
+    """MGRS tile, like 29RKH, of Landsat path and row, like 038037."""
     cloud_cover: float | None
     """Percent of the tile, None where the item doesn't say."""
     baseline: tuple[int, int] | None
-    """Processing baseline."""
+    """Processing baseline; of Landsat collection and tier."""
     sequence: int
     """Counts the products of one acquisition of a tile."""
     updated: str
@@ -71,7 +70,7 @@ class SceneRef:
         Not the time: processing again moves it by milliseconds or minutes, and on one relative orbit a satellite comes
         by once in ten days. The day is that of the tile's meridian, as a pass at 10:30 solar time may be at 0:00 UTC.
         """
-        meridian_deg = FIRST_MERIDIAN_DEG + ZONE_DEG * int(self.tile[:2])
+        meridian_deg = sensor_of_platform(self.platform).meridian_deg(self.tile, self.footprint)
         solar_day = (self.observed_at_utc + timedelta(hours=meridian_deg / DEGREES_PER_HOUR)).date()
         return self.tile, solar_day, self.platform, self.relative_orbit
 
@@ -81,22 +80,26 @@ class SceneRef:
         return not self.is_deprecated, self.baseline or (0, 0), self.sequence, self.updated, self.scene_id
 
 
-def scene_ref(item: Mapping[str, Any], href: str) -> SceneRef:
-    """Return what a STAC item (as a dict) says; InputError names the item and what it lacks."""
+def scene_ref(item: Mapping[str, Any], href: str, sensor: Sensor | None = None) -> SceneRef:
+    """Return what a STAC item (as a dict) of a sensor says, of the one that it names where None.
+
+    InputError names the item and what it lacks.
+    """
     name, properties = str(item.get("id") or href), item.get("properties") or {}
-    with reading(name, "a Sentinel-2 item"):
+    with reading(name, f"an item of {sensor.title if sensor else 'a sensor'}"):
+        sensor = sensor or sensor_of_item(name, properties)
         if not is_file_name(name):
             raise InputError(href, f"id {name!r}", "an id that files can be named by")
         return SceneRef(
             scene_id=name,
             item_href=href,
             observed_at_utc=observed_at_utc(name, properties),
-            platform=platform_of(name, properties),
-            relative_orbit=relative_orbit(properties),
-            tile=tile_of(name, properties),
+            platform=sensor.platform(name, properties),
+            relative_orbit=sensor.relative_orbit(properties),
+            tile=sensor.tile(name, properties),
             cloud_cover=_percent(name, properties.get("eo:cloud_cover")),
-            baseline=processing_baseline(properties),
-            sequence=sequence_of(name, properties),
+            baseline=sensor.baseline(properties),
+            sequence=sensor.sequence(name, properties),
             updated=updated_of(properties),
             footprint=split_at_180(shape(item["geometry"])),
             is_deprecated=is_deprecated(name, properties),
@@ -162,47 +165,12 @@ def observed_at_utc(name: str, properties: Mapping[str, Any]) -> datetime:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
-def platform_of(name: str, properties: Mapping[str, Any]) -> str:
-    """Return `sentinel-2a`, `sentinel-2b` ..., from the property or else from the scene's name (S2A_...)."""
-    platform = str(properties.get("platform") or "").lower()
-    if PLATFORM.fullmatch(platform):
-        return platform
-    if not platform.startswith("landsat") and (match := re.match(r"S2([A-Z])_", name)):
-        return f"sentinel-2{match[1].lower()}"
-    raise InputError(name, f"platform {properties.get('platform')!r}", "sentinel-2a, sentinel-2b, sentinel-2c")
-
-
-def relative_orbit(properties: Mapping[str, Any]) -> int | None:
-    """Return the relative orbit, from the property or else from the product's name (..._R037_...)."""
-    if (orbit := properties.get("sat:relative_orbit")) is not None:
-        if int(orbit) not in ORBITS:
-            raise ValueError(f"sat:relative_orbit {orbit}, none from {ORBITS[0]} to {ORBITS[-1]}")
-        return int(orbit)
-    for name in ("s2:product_uri", "sentinel:product_id"):
-        if match := re.search(r"_R(\d{3})_", str(properties.get(name, ""))):
-            return int(match[1])
-    return None
-
-
 def is_deprecated(name: str, properties: Mapping[str, Any]) -> bool:
     """Return what the STAC version extension says: that another product is to be used in its place."""
     stated = properties.get("deprecated")
     if stated is not None and str(stated).lower() not in ("true", "false"):
         raise InputError(name, f"deprecated {stated!r}", "true or false")
     return str(stated).lower() == "true"
-
-
-def tile_of(name: str, properties: Mapping[str, Any]) -> str:
-    """Return the MGRS tile (29RKH), from the properties or else from the scene's name."""
-    stated = [str(properties.get("grid:code", "")).removeprefix("MGRS-"), str(properties.get("s2:mgrs_tile", ""))]
-    for prefix, zone in (("mgrs", "utm_zone"), ("sentinel", "utm_zone")):
-        parts = [properties.get(f"{prefix}:{part}", "") for part in (zone, "latitude_band", "grid_square")]
-        stated.append("".join(str(part) for part in parts))
-    stated += re.findall(r"_T?(\d{1,2}[C-X][A-Z]{2})_", name)
-    for text in stated:
-        if match := re.fullmatch(r"(\d{1,2})([C-X][A-Z]{2})", text):
-            return f"{int(match[1]):02d}{match[2]}"
-    raise InputError(name, "no MGRS tile in grid:code, s2:mgrs_tile, mgrs:* or the id", "grid:code MGRS-29RKH")
 
 
 def updated_of(properties: Mapping[str, Any]) -> str:
@@ -244,11 +212,3 @@ def _as_utc(text: Any) -> str:
     except ValueError:
         return ""
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def sequence_of(name: str, properties: Mapping[str, Any]) -> int:
-    """Return the number of a product among those of its acquisition, from the property or else from the id."""
-    stated = properties.get("s2:sequence", properties.get("sentinel:sequence"))
-    if stated is None and (match := re.search(r"_(\d+)_L2A$", name)):
-        stated = match[1]
-    return int(stated or 0)

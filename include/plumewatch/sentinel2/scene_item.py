@@ -17,10 +17,12 @@ from plumewatch.errors import reading, redact
 from plumewatch.geodesy import degrees_of
 from plumewatch.models import Area, Grid
 from plumewatch.rasters.regrid import lonlat_bounds
-from plumewatch.sentinel2.bands import QUANTIFICATION, SURROUNDINGS_M, eo_band
+from plumewatch.sensors.known import sensor_of_collection
+from plumewatch.sensors.sensor import ReflectanceRule, Sensor
+from plumewatch.sentinel2.bands import QUANTIFICATION, SURROUNDINGS_M
 from plumewatch.sentinel2.granule_angles import GranuleAngles
-from plumewatch.sentinel2.reflectance import NODATA, ReflectanceRule
-from plumewatch.sentinel2.scene import is_level_1c, observed_at_utc, platform_of, relative_orbit
+from plumewatch.sentinel2.reflectance import NODATA
+from plumewatch.sentinel2.scene import is_level_1c, observed_at_utc
 from plumewatch.sun import solar_angles_deg
 
 COG = pystac.MediaType.COG
@@ -34,12 +36,8 @@ EXTENSIONS = {
     "sat": "https://stac-extensions.github.io/sat/v1.0.0/schema.json",
     "view": "https://stac-extensions.github.io/view/v1.0.0/schema.json",
 }
-COPIED = (
-    "grid:code", "s2:mgrs_tile", "s2:processing_baseline", "s2:product_uri", "s2:sequence", "s2:generation_time",
-    "sentinel:processing_baseline", "sentinel:product_id", "sentinel:sequence", "processing:datetime", "published",
-    "created", "updated", "deprecated",
-)  # fmt: skip
-"""By these products of one acquisition are known, and which of them is the newest."""
+COPIED = ("processing:datetime", "published", "created", "updated", "deprecated")
+"""By these, and those of the sensor, products of one acquisition are known, and which of them is the newest."""
 FOOTPRINT = "plumewatch:source_footprint"
 """Property with the geometry of the source item: what the product shows, wherever the area is."""
 RECIPE = "plumewatch:recipe"
@@ -89,9 +87,9 @@ class SceneFacts:
 def build_item(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
     """Return the STAC item of a stacked scene as a dict, without any time of its own making."""
     west, south, east, north = lonlat_bounds(facts.grid)
-    made_from = redact(source.get_self_href() or source.id)
-    with reading(made_from, "a Sentinel-2 item"):
-        properties = _properties(source, facts)
+    made_from, sensor = redact(source.get_self_href() or source.id), sensor_of_collection(facts.area.collection)
+    with reading(made_from, f"an item of {sensor.title}"):
+        properties = _properties(source, facts, sensor)
         observed_at = observed_at_utc(source.id, source.properties)
     item = pystac.Item(
         id=source.id,
@@ -101,7 +99,7 @@ def build_item(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
         properties=properties,
         stac_extensions=[url for prefix, url in sorted(EXTENSIONS.items()) if _is_used(prefix, properties)],
         collection=None,
-        assets=_assets(source.id, facts),
+        assets=_assets(source.id, facts, sensor),
     )
     item.add_link(pystac.Link(pystac.RelType.DERIVED_FROM, made_from, pystac.MediaType.GEOJSON))
     # Without resolving links: looking for the root of the source's catalogue would be a request.
@@ -122,11 +120,11 @@ def _is_used(prefix: str, properties: dict[str, Any]) -> bool:
     return prefix in ("eo", "file", "raster") or any(name.startswith(f"{prefix}:") for name in properties)
 
 
-def _properties(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
+def _properties(source: pystac.Item, facts: SceneFacts, sensor: Sensor) -> dict[str, Any]:
     stated = source.properties
     grid = facts.grid
     is_l1c = is_level_1c(source.collection_id)
-    kind = "L1C top-of-atmosphere reflectance" if is_l1c else "L2A surface reflectance"
+    kind = "L1C top-of-atmosphere reflectance" if is_l1c else sensor.level
     incidence, view_from = stated.get("view:incidence_angle"), "as stated"
     if incidence is None and facts.angles is not None:
         incidence, view_from = facts.angles.view_zenith_deg, BY_GRANULE
@@ -134,12 +132,12 @@ def _properties(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
         view_from = "not stated by the source, 0 is used"
     elevation, azimuth, sun_from = _sun(source, grid, facts.angles)
     properties = {
-        "platform": platform_of(source.id, stated),
-        "constellation": "sentinel-2",
-        "instruments": ["msi"],
+        "platform": sensor.platform(source.id, stated),
+        "constellation": sensor.name,
+        "instruments": list(sensor.instruments),
         **grid_properties(grid),
         "eo:cloud_cover": facts.cloud_cover_percent,
-        "sat:relative_orbit": relative_orbit(stated),
+        "sat:relative_orbit": sensor.relative_orbit(stated),
         "view:sun_elevation": elevation,
         "view:sun_azimuth": azimuth,
         "view:incidence_angle": incidence,
@@ -163,7 +161,7 @@ def _properties(source: pystac.Item, facts: SceneFacts) -> dict[str, Any]:
         FOOTPRINT: source.geometry,
         RECIPE: facts.recipe,
         SOURCE_CONTENT: facts.source_content,
-        **{name: stated.get(name) for name in COPIED},
+        **{name: stated.get(name) for name in (*sensor.copied, *COPIED)},
         **facts.properties,
     }
     return {name: value for name, value in properties.items() if value is not None}
@@ -191,14 +189,14 @@ def _sun(source: pystac.Item, grid: Grid, angles: GranuleAngles | None) -> tuple
     return round(RIGHT_ANGLE_DEG - computed, 2), azimuth, "not stated by the source, computed from time and place"
 
 
-def _assets(scene_id: str, facts: SceneFacts) -> dict[str, pystac.Asset]:
+def _assets(scene_id: str, facts: SceneFacts, sensor: Sensor) -> dict[str, pystac.Asset]:
     resolution = {"spatial_resolution": facts.grid.resolution_m}
     reflectance = {"data_type": "uint16", "nodata": NODATA, "scale": 1.0 / QUANTIFICATION, "offset": 0.0, **resolution}
     described: dict[str, tuple[str, str, dict[str, Any]]] = {
         "data": (
             f"{scene_id}.tif",
             "Reflectance x 10000: " + ", ".join(facts.bands),
-            {"eo:bands": [eo_band(b) for b in facts.bands], "raster:bands": [reflectance] * len(facts.bands)},
+            {"eo:bands": [sensor.eo_band(b) for b in facts.bands], "raster:bands": [reflectance] * len(facts.bands)},
         ),
         "scl": (
             f"{scene_id}_scl.tif",

@@ -18,7 +18,8 @@ from plumewatch.models import Grid
 from plumewatch.rasters.plain_numbers import checked_plain
 from plumewatch.rasters.reading import open_raster
 from plumewatch.rasters.scene_store import AROUND, RASTERS
-from plumewatch.sentinel2.bands import LAST_CLASS, METHANE_BANDS, MOST_PERCENT, NO_CLOUD_DATA, NO_DATA_CLASS
+from plumewatch.sensors.sensor import METHANE_BANDS
+from plumewatch.sentinel2.bands import LAST_CLASS, MOST_PERCENT, NO_CLOUD_DATA, NO_DATA_CLASS
 from plumewatch.sentinel2.clouds import PixelSettings, compute_clear_mask, is_probable
 from plumewatch.sentinel2.pixel_plan import is_same_grid, is_same_lattice, offset_px
 from plumewatch.sentinel2.pixels import CellWindow, SceneCells

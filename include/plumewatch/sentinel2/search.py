@@ -14,6 +14,7 @@ from plumewatch.catalogues.stac import check_version
 from plumewatch.errors import InputError
 from plumewatch.keys import DAY, is_key
 from plumewatch.models import Area, FailedScene
+from plumewatch.sensors.known import sensor_of_collection
 from plumewatch.sentinel2.scene import SceneRef, scene_ref, select_newest
 from plumewatch.statuses import SEARCH_STAGE, SKIPPED_CLOUD, SKIPPED_DUPLICATE
 
@@ -68,11 +69,15 @@ def search_scenes(area: Area, start: date, end: date, catalogue: Catalogue, newe
     failed = []
     days_of_failed = {}
     others: Counter[str] = Counter()
+    sensor = sensor_of_collection(catalogue.collection)
     for item in catalogue.search_items(area.geometry, start, end):
         try:
             href = catalogue.item_href(item)
             check_version(item, href)
-            ref = scene_ref(item, href)
+            if not sensor.is_served(item.get("properties") or {}):
+                others[str(item["properties"]["platform"])] += 1
+                continue
+            ref = scene_ref(item, href, sensor)
         except InputError as error:
             name = str(item.get("id") or error.file)
             failed.append(FailedScene.from_exception(error, scene_id=name, stage=SEARCH_STAGE, area=area.name))

@@ -16,16 +16,13 @@ from plumewatch.errors import InputError, reading
 from plumewatch.models import Grid
 from plumewatch.rasters.reading import open_raster
 from plumewatch.rasters.scene_store import STORED_ITEM, ScenePaths, read_item
-from plumewatch.sentinel2.bands import METHANE_BANDS, band_of
-from plumewatch.sentinel2.reflectance import NODATA, processing_baseline
+from plumewatch.sensors.known import sensor_of_item
+from plumewatch.sensors.sensor import METHANE_BANDS, Sensor
+from plumewatch.sentinel2.reflectance import NODATA
 from plumewatch.sentinel2.scene import (
     Newness,
     is_deprecated,
     observed_at_utc,
-    platform_of,
-    relative_orbit,
-    sequence_of,
-    tile_of,
     updated_of,
 )
 from plumewatch.sentinel2.scene_item import SOURCE_PIXEL_M
@@ -43,11 +40,11 @@ class StoredScene:
     paths: ScenePaths
     """Its files, area and date."""
     platform: str
-    """sentinel-2a, sentinel-2b ..."""
+    """sentinel-2a, landsat-8 ..."""
     observed_at_utc: str | None
     """ISO 8601, None where the item has no time."""
     relative_orbit: int | None
-    """1 to 143, None where unknown."""
+    """1 to 143, of Landsat the path (1 to 233); None where unknown."""
     solar_zenith_deg: float | None
     """None where unknown."""
     view_zenith_deg: float
@@ -63,7 +60,7 @@ class StoredScene:
     nodata: float
     """Number that means no data."""
     tile: str
-    """MGRS tile, empty where unknown."""
+    """MGRS tile, of Landsat path and row; empty where unknown."""
     newness: Newness
     """Orders the products of one acquisition of a tile: the greatest is the newest."""
     item_sha256: str
@@ -106,7 +103,7 @@ def read_scene(paths: ScenePaths) -> StoredScene:
     """Return what the item and the raster's header say; InputError names the file that cannot be used."""
     item = read_item(paths)
     with open_raster(paths.raster("data")) as source:
-        bands = _bands(source, paths)
+        bands = _bands(source, paths, item)
         scales, offsets = _scales(source, item, paths)
         grid = raster_grid(source, paths.raster("data"))
         nodata = NODATA if source.nodata is None else source.nodata
@@ -118,18 +115,19 @@ def item_facts(paths: ScenePaths, item: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the item of a stacked scene says of it, by fields of StoredScene; InputError where that can't be."""
     properties = item["properties"]
     with reading(paths.item, STORED_ITEM):
+        sensor = sensor_of_item(paths.scene_id, properties)
         elevation, incidence = (_angle(properties, name) for name in ("view:sun_elevation", "view:incidence_angle"))
         return {
-            "platform": platform_of(paths.scene_id, properties),
+            "platform": sensor.platform(paths.scene_id, properties),
             "observed_at_utc": _observed(paths, properties),
-            "relative_orbit": relative_orbit(properties),
+            "relative_orbit": sensor.relative_orbit(properties),
             "solar_zenith_deg": None if elevation is None else RIGHT_ANGLE_DEG - elevation,
             "view_zenith_deg": UNKNOWN_VIEW_ZENITH_DEG if incidence is None else incidence,
-            "tile": _tile(paths, properties),
+            "tile": _tile(paths, properties, sensor),
             "newness": (
                 not is_deprecated(paths.item, properties),
-                processing_baseline(properties) or (0, 0),
-                sequence_of(paths.scene_id, properties),
+                sensor.baseline(properties) or (0, 0),
+                sensor.sequence(paths.scene_id, properties),
                 updated_of(properties),
                 paths.scene_id,
             ),
@@ -185,15 +183,16 @@ def _observed(paths: ScenePaths, properties: Mapping[str, Any]) -> str | None:
     return time.isoformat()
 
 
-def _tile(paths: ScenePaths, properties: Mapping[str, Any]) -> str:
+def _tile(paths: ScenePaths, properties: Mapping[str, Any], sensor: Sensor) -> str:
     try:
-        return tile_of(paths.scene_id, properties)
+        return sensor.tile(paths.scene_id, properties)
     except InputError:
         return ""  # a scene of one's own need not be of a tile
 
 
-def _bands(source: DatasetReader, paths: ScenePaths) -> tuple[str | None, ...]:
-    bands = tuple(band_of(description) for description in source.descriptions)
+def _bands(source: DatasetReader, paths: ScenePaths, item: Mapping[str, Any]) -> tuple[str | None, ...]:
+    sensor = sensor_of_item(paths.scene_id, item["properties"])
+    bands = tuple(sensor.band_of(description) for description in source.descriptions)
     known = [band for band in bands if band]
     if not known or len(set(known)) != len(known):
         raise InputError(paths.raster("data"), f"bands described as {source.descriptions}", "B01 to B12, each once")

@@ -23,7 +23,8 @@ from plumewatch.models import FailedScene
 from plumewatch.rasters.cog import cog_bytes
 from plumewatch.rasters.regrid import lonlat_bounds
 from plumewatch.rasters.scene_store import checksum
-from plumewatch.sentinel2.bands import QUANTIFICATION, eo_band
+from plumewatch.sensors.known import sensor_of_platform
+from plumewatch.sentinel2.bands import QUANTIFICATION
 from plumewatch.sentinel2.pixels import CellWindow, best_scene
 from plumewatch.sentinel2.reflectance import NODATA
 from plumewatch.sentinel2.scene_item import EXTENSIONS, grid_properties
@@ -188,8 +189,9 @@ def _item(
         },
         stac_extensions=[EXTENSIONS[name] for name in ("eo", "file", "processing", "proj", "raster")],
     )
+    sensor = sensor_of_platform(month.scenes[0].platform)
     of_bands: dict[str, Any] = {
-        "eo:bands": [eo_band(band) for band in bands],
+        "eo:bands": [sensor.eo_band(band) for band in bands],
         "raster:bands": [{"data_type": "uint16", "nodata": NODATA, "scale": 1.0 / QUANTIFICATION, "offset": 0.0}]
         * len(bands),
     }

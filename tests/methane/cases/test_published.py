@@ -84,6 +84,10 @@ def test_a_pass_that_was_not_searched_says_nothing_of_a_plume(outcome: str) -> N
     assert row["outcome"] == outcome and "status" not in row
 
 
-def test_landsat_stays_in_with_an_outcome_of_its_own() -> None:
-    row = compare_case(case_of("ehrenberg_20211021T181037"), None, [])
-    assert row["outcome"] == "not_sentinel2" and "landsat-8" in row["missing"]
+def test_landsat_s_passes_are_cases_like_the_others() -> None:
+    case = case_of("ehrenberg_20211021T181037")
+    assert (case.platform, case.tile, case.relative_orbit) == ("landsat-8", "038037", 38)
+    assert case.area == "case_ehrenberg_landsat" and compare_case(case, None, [])["outcome"] == "no_input"
+    assert {c.area for c in read_cases() if c.area.endswith("_landsat")} == {
+        c.area for c in read_cases() if not c.is_sentinel2
+    }

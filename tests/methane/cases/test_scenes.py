@@ -35,7 +35,7 @@ def test_an_area_is_500_cells_a_side_around_its_site_in_the_zone_of_its_tile(nam
         round(span / grid.resolution_m)
         for span in (outline.bounds[2] - outline.bounds[0], outline.bounds[3] - outline.bounds[1])
     ]
-    assert inside == [500, 500] and grid.resolution_m == 20.0
+    assert (inside, grid.resolution_m) == (([500, 500], 20.0) if first.is_sentinel2 else ([334, 334], 30.0))
     tiles = {case.tile[:2] for case in read_cases() if case.area == name and case.is_sentinel2 and case.tile}
     assert not tiles or f"{grid.epsg - 32600:02d}" in tiles
     for case in (case for case in read_cases() if case.area == name):
@@ -70,11 +70,13 @@ def test_scenes_of_the_pass_and_of_the_days_before_are_asked_for(monkeypatch: py
     settings = Settings("/nowhere", stac_api="http://catalogue")
     landsat = "ehrenberg_20211021T181037"
     found = search_cases(settings, [], [EHRENBERG, landsat, "ehrenberg_20211022T182419"], None, True)
-    assert asked[0] == ("case_ehrenberg", "2021-09-19", "2021-10-19", "http://catalogue") and len(asked) == 2
+    assert asked[0] == ("case_ehrenberg", "2021-09-19", "2021-10-19", "http://catalogue") and len(asked) == 3
+    assert asked[1] == ("case_ehrenberg_landsat", "2021-09-21", "2021-10-21", "http://catalogue")
     assert {s.scene_id: bool(s.wind_at_utc) for s in found.scenes.values()} == {
         "before": False, "other_orbit": False, "the_pass": True,
     }  # fmt: skip
-    assert found.notes[EHRENBERG] == CaseNote(("the_pass",)) and found.notes[landsat] == CaseNote()
+    assert found.notes[EHRENBERG] == CaseNote(("the_pass",))
+    assert "no scene of landsat-8 on 2021-10-21" in str(found.notes[landsat].missing)
     assert "no scene of sentinel-2b on 2021-10-22 (it has none of that day)" in str(
         found.notes["ehrenberg_20211022T182419"].missing
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from plumewatch.methane.evaluation.train import Example, examples_of, fit_coefficients, plume_share
+from plumewatch.methane.evaluation.train import Example, examples_of, fit_coefficients, fit_offset, plume_share
+from plumewatch.methane.retrieval import PLATFORMS
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import NOT_SIGNIFICANT
 
@@ -32,6 +35,14 @@ def test_a_prior_moves_the_intercept_by_its_odds() -> None:
     assert rarer["x"] == pytest.approx(SLOPE, abs=0.15)
 
 
+def test_the_planted_offset_comes_back() -> None:
+    """Of candidates whose odds are 0.7 above those of the model."""
+    limits = plume_thresholds()
+    model = {"intercept": INTERCEPT - 0.7, "x": SLOPE}
+    with_model = replace(limits, probability=replace(limits.probability, multi_pass=model, prior=0.5))
+    assert fit_offset(examples(), with_model) == pytest.approx(0.7, abs=0.08)
+
+
 def test_share_at_a_prior() -> None:
     planted, empty = (Example({}, "", is_plume, is_plume) for is_plume in (True, False))
     assert plume_share([planted, empty], 0.67) == pytest.approx(0.67)
@@ -39,6 +50,6 @@ def test_share_at_a_prior() -> None:
 
 
 def test_features_of_a_training_scene_are_those_of_the_model() -> None:
-    found = next(filter(None, map(examples_of, range(6))))
+    found = next(filter(None, (examples_of(number, tuple(PLATFORMS), (2,)) for number in range(6))))
     model = plume_thresholds().probability.multi_pass
     assert {"intercept", *found[0].features} == set(model)

@@ -13,6 +13,10 @@ from plumewatch.gases import CH4
 from plumewatch.methane.cases.published import ALL_TEAMS, DETECTED, NOT_DETECTED, NOTHING_RELEASED_KG_H, error_percent
 from plumewatch.pages.page import render_head
 from plumewatch.pages.wording import chance_text, interval_text, platform_text
+from plumewatch.sensors.known import sensor_of_platform
+from plumewatch.sensors.landsat import LANDSAT
+from plumewatch.sensors.sensor import Sensor
+from plumewatch.sensors.sentinel2 import SENTINEL2
 from plumewatch.statuses import ACCEPTED
 
 US = "Plumewatch"
@@ -52,13 +56,15 @@ class Score:
     """Of these: something was seen."""
 
 
-def compute_scores(rows: Sequence[Row]) -> list[Score]:
+def compute_scores(rows: Sequence[Row], sensor: Sensor = SENTINEL2) -> list[Score]:
     """Return the scores of Plumewatch and of each team on the metered passes among rows of the table `validation`.
 
     A pass counts for those who judged it: a team whose retrieval failed, or an outcome that is neither detected nor not
-    detected, leaves it out. Landsat's passes are left out for all.
+    detected, leaves it out. Passes of other sensors are left out for all.
     """
-    metered = [row for row in rows if row["metered_kg_h"] is not None and _is_sentinel2(row)]
+    metered = [
+        row for row in rows if row["metered_kg_h"] is not None and sensor_of_platform(row["platform"] or "") is sensor
+    ]
     ours = [(row["metered_kg_h"], _our_rate(row)) for row in metered if row["outcome"] in JUDGED]
     by_team: dict[str, list[tuple[float, float]]] = {}
     for row in metered:
@@ -73,19 +79,19 @@ def render_cases(rows: Sequence[Row]) -> str:
     rows = sorted(rows, key=lambda row: (row["metered_kg_h"] is None, row["observed_on"], row["case"]))
     judged = [row for row in rows if row["outcome"] in JUDGED]
     sources = dict.fromkeys((row["set"], row["source"], row["licence"]) for row in rows)
-    parts = {"Metered releases, Sentinel-2 passes that Plumewatch judged": _scores(judged)} if judged else {}
+    parts: dict[str, str] = {}
+    for sensor in (SENTINEL2, LANDSAT):
+        if judged:
+            name = f"Metered releases, {sensor.title} passes that Plumewatch judged"
+            parts[name] = _scores(judged, sensor)
+        parts[f"Metered releases, all {sensor.title} passes of the table"] = _scores(rows, sensor)
     parts |= {
-        "Metered releases, all Sentinel-2 passes of the table": _scores(rows),
         "Cases (rates in kg/h)": _table(CASE_COLUMNS, [_cells(row) for row in rows]),
         "Sources": _table(("set", "source", "licence"), list(sources)),
     }
     head = render_head(TITLE, _sentence(rows), STYLE, POLICY)
     tables = (f"<h2>{title}</h2>\n{table}" for title, table in parts.items())
     return "\n".join([head, *tables, "</body>", "</html>", ""])
-
-
-def _is_sentinel2(row: Row) -> bool:
-    return not str(row["platform"] or "").startswith("landsat")
 
 
 def _our_rate(row: Row) -> float:
@@ -124,9 +130,9 @@ def _sentence(rows: Sequence[Row]) -> str:
     )
 
 
-def _scores(rows: Sequence[Row]) -> str:
+def _scores(rows: Sequence[Row], sensor: Sensor) -> str:
     cells = []
-    for score in compute_scores(rows):
+    for score in compute_scores(rows, sensor):
         errors = map(_percent, (score.median_error_percent, score.mean_error_percent))
         seen, alarms = f"{score.detected} of {score.released}", f"{score.false_alarms} of {score.empty}"
         cells.append((score.team, seen, *errors, alarms))

@@ -20,15 +20,17 @@ import shapely
 from plumewatch.errors import ConfigurationError, InputError
 from plumewatch.geodesy import great_circle_distance_km
 from plumewatch.reference.loading import read_reference
-from plumewatch.statuses import ACCEPTED, DETECTED, NO_INPUT, NOT_DETECTED, NOT_SENTINEL2, SEARCHED
+from plumewatch.sensors.landsat import LANDSAT
+from plumewatch.sensors.sentinel2 import SENTINEL2
+from plumewatch.statuses import ACCEPTED, DETECTED, NO_INPUT, NOT_DETECTED, SEARCHED
 
 FILE = "methane_published_cases.csv"
-SENTINEL2 = "sentinel-2"
 MARSS2L = "MARS-S2L"
 ALL_TEAMS = "all teams"
 """Stands for every team that took part, where the publication doesn't name those that saw nothing."""
 NOTHING_RELEASED_KG_H = 10.0  # metered rates up to this count as none: a hundredth of what Sentinel-2 ever saw
 SITE_RADIUS_KM = 1.0  # chosen: 1 t/h plumes are 0.5 km long, and where a faint one begins is not seen
+WRS_PATH_DIGITS = 3  # of path and row, 038037
 ESTIMATE = re.compile(r"(?P<team>[^:]+):(?P<rate>failed|[\d.]+)(?:\[(?P<low>[\d.]+)-(?P<high>[\d.]+)\])?")
 
 Row = Mapping[str, Any]
@@ -73,7 +75,7 @@ class PublishedCase:
     tile: str | None
     """MGRS tile, or path and row of Landsat."""
     relative_orbit: int | None
-    """Of Sentinel-2."""
+    """Of Landsat the path."""
     observed_on: str
     """UTC date, YYYY-MM-DD."""
     observed_at_utc: datetime | None
@@ -97,8 +99,8 @@ class PublishedCase:
 
     @property
     def is_sentinel2(self) -> bool:
-        """Whether the detector can be run on it."""
-        return self.sensor == SENTINEL2
+        """Whether Sentinel-2 saw it, and not Landsat."""
+        return self.sensor == SENTINEL2.name
 
 
 @lru_cache(maxsize=1)
@@ -144,8 +146,6 @@ def compare_case(case: PublishedCase, observation: Row | None, plumes: Sequence[
     """
     own, elsewhere = _at_site(case, plumes)
     row = _published_columns(case) | {"outcome": NO_INPUT, "n_plumes_elsewhere": elsewhere}
-    if not case.is_sentinel2:
-        return row | {"outcome": NOT_SENTINEL2, "missing": f"a detector for {case.platform}: this one reads Sentinel-2"}
     if observation is None:
         return row
     row |= {name: observation[name] for name in ("outcome", "scene_id", "observed_at_utc", "clear_fraction")}
@@ -214,9 +214,11 @@ def _case(row: Mapping[str, Any]) -> PublishedCase:
     values: dict[str, Any] = {name: row[name] for name in texts}
     values |= {name: row[name] or None for name in ("platform", "tile", "l1c_product", "note")}
     values |= {name: _number(row[name]) for name in ("longitude", "latitude", "metered_kg_h", "wind_speed_10m_m_s")}
+    path = row["tile"][:WRS_PATH_DIGITS] if row["sensor"] == LANDSAT.name else None
+    orbit = row["relative_orbit"] or path
     return PublishedCase(
         **values,
-        relative_orbit=int(row["relative_orbit"]) if row["relative_orbit"] else None,
+        relative_orbit=int(orbit) if orbit else None,
         observed_at_utc=datetime.fromisoformat(at) if at else None,
         estimates=estimates,
     )

@@ -17,6 +17,7 @@ from pyproj import Transformer
 from shapely.geometry import mapping
 
 from plumewatch import storage
+from plumewatch.catalogues.catalogue import Catalogue
 from plumewatch.catalogues.services import catalogue_of
 from plumewatch.catalogues.stac import StacApi
 from plumewatch.errors import PlumewatchError, ServiceError, redact
@@ -27,7 +28,10 @@ from plumewatch.methane.cases.published import FILE, PublishedCase, read_cases, 
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.models import STAC, Area, FailedScene
 from plumewatch.progress import followed
-from plumewatch.sentinel2.bands import METHANE_BANDS, find_asset
+from plumewatch.sensors.known import sensor_of_collection
+from plumewatch.sensors.landsat import LANDSAT
+from plumewatch.sensors.sensor import METHANE_BANDS
+from plumewatch.sensors.sentinel2 import SENTINEL2
 from plumewatch.sentinel2.ingest import SCENES
 from plumewatch.sentinel2.scene import SceneRef
 from plumewatch.sentinel2.search import FoundScenes, search_scenes
@@ -39,9 +43,12 @@ from plumewatch.wind.providers import fetch_wind
 
 CASE_AREAS = "case_areas"
 """Folder of the areas around the sites below the storage root."""
-SIDE_PX = 500  # what the published false alarm rates are given for
-PIXEL_M = 20.0  # of bands 11 and 12, Sentinel-2 User Handbook
-UNTOUCHED_BANDS = ("B02", "B04", "B8A")  # haze, plants and brightness: what changes in them too is no plume
+SIDE_M = 10_000.0  # what the published false alarm rates are given for
+LANDSAT_COLLECTION = "landsat-c2-l2"  # the name that all catalogues have for it
+LANDSAT_API = "https://planetarycomputer.microsoft.com/api/stac/v1"
+"""Asked for Landsat where no other catalogue is set: what Earth Search has lies in a bucket whose readers pay."""
+UNTOUCHED_BANDS = {SENTINEL2.name: ("B02", "B04", "B8A"), LANDSAT.name: ("B02", "B04", "B08")}
+"""Haze, plants and brightness: what changes in them too is no plume."""
 MAX_SCENES = 1000  # of a run: Airflow maps a task over at most 1,024 (core.max_map_length)
 
 log = logging.getLogger(__name__)
@@ -90,7 +97,7 @@ class CaseSearch:
 
 
 def case_area(name: str) -> Area:
-    """Return the area of that name: SIDE_PX cells of PIXEL_M a side around its first case, in the zone of its tile.
+    """Return the area of that name: SIDE_M a side around its first case, in the zone of its tile, of its sensor.
 
     It depends on the name alone, so that all dates share a grid whichever cases a run is for.
     """
@@ -99,11 +106,15 @@ def case_area(name: str) -> Area:
     zones = [int(case.tile[:2]) for case in cases if case.is_sentinel2 and case.tile]
     epsg = utm_epsg(first.longitude, first.latitude, zones[0] if zones else None)
     to_utm = Transformer.from_crs("EPSG:4326", f"EPSG:{epsg}", always_xy=True)
-    half = SIDE_PX * PIXEL_M / 2
-    x, y = (round(metres / PIXEL_M) * PIXEL_M for metres in to_utm.transform(first.longitude, first.latitude))
+    collection = None if first.is_sentinel2 else LANDSAT_COLLECTION
+    sensor = sensor_of_collection(collection)
+    size, edge = sensor.pixel_m, sensor.edge_m
+    half = round(SIDE_M / 2 / size) * size
+    place = to_utm.transform(first.longitude, first.latitude)
+    x, y = (round((metres - edge) / size) * size + edge for metres in place)
     square = shapely.box(x - half, y - half, x + half, y + half)
     outline = shapely.transform(square, lambda e, n: to_utm.transform(e, n, direction="INVERSE"), interleaved=False)
-    return Area(name, outline, crs=f"EPSG:{epsg}", resolution_m=PIXEL_M, file=FILE)
+    return Area(name, outline, collection=collection, crs=f"EPSG:{epsg}", resolution_m=size, file=FILE)
 
 
 def write_case_areas(settings: Settings, names: Sequence[str]) -> str:
@@ -111,7 +122,13 @@ def write_case_areas(settings: Settings, names: Sequence[str]) -> str:
     features = [
         {
             "type": "Feature",
-            "properties": {"name": area.name, "catalogue": STAC, "crs": area.crs, "resolution_m": area.resolution_m},
+            "properties": {
+                "name": area.name,
+                "catalogue": STAC,
+                "crs": area.crs,
+                "resolution_m": area.resolution_m,
+                **({"collection": area.collection} if area.collection else {}),
+            },
             "geometry": mapping(area.geometry),
         }
         for area in map(case_area, sorted(set(names)))
@@ -134,8 +151,8 @@ def search_cases(
     found, apis = CaseSearch(), dict[str, StacApi]()
     silent = "" if fetch else "nothing is fetched, as asked"
     for case in followed(select_cases(sets or (), cases or (), max_cases), "search", "cases"):
-        if silent or not case.is_sentinel2:
-            found.notes[case.case_id] = CaseNote(missing=silent or None)
+        if silent:
+            found.notes[case.case_id] = CaseNote(missing=silent)
             continue
         try:
             found.notes[case.case_id] = _search_case(settings, case, found, apis)
@@ -151,11 +168,18 @@ def search_cases(
     return found
 
 
+def _catalogue(area: Area, settings: Settings, apis: dict[str, StacApi] | None = None) -> Catalogue:
+    """Return where a site's scenes are: the settings' catalogue; of Landsat another one where that is the default."""
+    if area.collection == LANDSAT_COLLECTION and settings.stac_api == Settings.stac_api:
+        area = replace(area, stac_api=LANDSAT_API)
+    return catalogue_of(area, settings, apis)
+
+
 def _search_case(settings: Settings, case: PublishedCase, found: CaseSearch, apis: dict[str, StacApi]) -> CaseNote:
     """Add the scenes of a case to those `found`."""
     area, day = case_area(case.area), date.fromisoformat(case.observed_on)
     first = day - timedelta(days=plume_thresholds().references.max_days_back)
-    result = search_scenes(area, first, day, catalogue_of(area, settings, apis))
+    result = search_scenes(area, first, day, _catalogue(area, settings, apis))
     found.failed += [failure for failure in result.failed if failure not in found.failed]
     shown = [ref for ref in result.scenes if ref.observed_at_utc.date() == day and _is_pass(case, ref)]
     if not shown:
@@ -182,7 +206,7 @@ def _case_scene(case: PublishedCase, ref: SceneRef, is_shown: bool) -> CaseScene
 def _what_there_is(case: PublishedCase, result: FoundScenes, day: date) -> str:
     of_day = sorted(ref.scene_id for ref in result.scenes if ref.observed_at_utc.date() == day)
     there = ", ".join(of_day) if of_day else "none of that day"
-    return f"the catalogue has no scene of {case.platform or 'Sentinel-2'} on {day} (it has {there})"
+    return f"the catalogue has no scene of {case.platform or case.sensor} on {day} (it has {there})"
 
 
 def fetch_case_scene(settings: Settings, area_name: str, item_href: str) -> str:
@@ -191,9 +215,11 @@ def fetch_case_scene(settings: Settings, area_name: str, item_href: str) -> str:
     Of the bands that methane leaves as they are those are taken that the item has.
     """
     area = case_area(area_name)
-    catalogue = catalogue_of(area, settings)
+    catalogue = _catalogue(area, settings)
     item = catalogue.read_item(item_href)
-    bands = tuple(band for band in UNTOUCHED_BANDS if find_asset(item.assets, band)) + METHANE_BANDS
+    sensor = sensor_of_collection(area.collection)
+    untouched = (band for band in UNTOUCHED_BANDS[sensor.name] if sensor.find_asset(item.assets, band))
+    bands = (*untouched, *METHANE_BANDS)
     return fetch_scene(item, replace(area, bands=bands), settings.table_root(SCENES), catalogue.access)
 
 

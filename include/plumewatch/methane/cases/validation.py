@@ -70,7 +70,7 @@ class StoredPixels:
     @classmethod
     def of_cases(cls, storage_root: str, cases: Sequence[PublishedCase]) -> StoredPixels:
         """List them, the storage once; rows outside of partition folders are named in the log and left out."""
-        dates = {case.observed_on for case in cases if case.is_sentinel2}
+        dates = {case.observed_on for case in cases}
         root = storage.join(storage_root, PIXELS.name)
         found: dict[str, list[Partition]] = {day: [] for day in dates}
         on_stray = partial(log.warning, "left out: %s")
@@ -84,7 +84,7 @@ class StoredPixels:
         Areas are tried in order, the case's own first.
         """
         unreadable: list[str] = []
-        stored = self.by_date.get(case.observed_on, ()) if case.is_sentinel2 else ()
+        stored = self.by_date.get(case.observed_on, ())
         for partition in sorted(stored, key=lambda p: p.keys["area"] != case.area):
             try:
                 if found := _pixels_in(partition, case):
@@ -212,13 +212,11 @@ def _reason(
     failed: Sequence[str],
 ) -> dict[str, Any]:  # fmt: skip
     """Outcome and what is missing, where the comparison alone doesn't say it."""
-    if not case.is_sentinel2:
-        return {}
     if failed:
         return {"outcome": FAILED, "missing": "; ".join(failed)}
     days_back = plume_thresholds().references.max_days_back
     if found is None:
-        wanted = f"pixels of {case.platform or 'Sentinel-2'} on {case.observed_on} in an area that holds the site, "
+        wanted = f"pixels of {case.platform or case.sensor} on {case.observed_on} in an area that holds the site, "
         wanted += f"and of earlier dates, at most {days_back} days before"
         return {"outcome": NO_INPUT, "missing": f"{wanted}; {missing}" if missing else wanted}
     if "scene_id" not in row:

@@ -42,6 +42,7 @@ from plumewatch.methane.pass_search import (
     PassResult,
     choose_references,
     detection_limit,
+    is_comparable,
     not_searched,
     nothing_to_search,
     observation_of,
@@ -177,7 +178,7 @@ def _plan_pass(
     towards_deg = wind_towards_deg(wind)
     numbers, detection = find_numbers(task.method, target, references, limits, towards_deg, sample)
     observation = observation_of(task.area, whole, SEARCHED, wind)
-    observation["detection_limit"] = detection_limit(detection, wind, limits)
+    observation["detection_limit"] = detection_limit(detection, facts.platform, wind, limits)
     return LargePass(
         stored=stored,
         references=tuple(its for _, its in kept),
@@ -225,6 +226,8 @@ def _earlier(work: Work, target: StoredPass, sample: Sample) -> Iterator[tuple[P
                     check_sources(facts, sizes_m, source)
                     found.append((replace(facts, scene_ids=_scene_ids(scenes)), its, scenes if n_passes > 1 else ()))
         for facts, its, scenes in found:
+            if not is_comparable(target.facts, facts):
+                continue
             with work.noting(day, part_name(facts, n_passes, work.task.method)):
                 check_size(facts, target.facts.pixel_size_m, source)
                 row, col = (its[name].to_numpy().astype(np.int64) for name in ("row", "col"))

@@ -20,7 +20,7 @@ from plumewatch.methane.dates.stored_passes import StoredDay, StoredPasses, on_w
 from plumewatch.methane.dates.task import AreaDates
 from plumewatch.methane.dates.window_tasks import publish_found, windows_of
 from plumewatch.methane.dates.work import Work, part_name, read_wind
-from plumewatch.methane.pass_search import PassResult, nothing_to_search, observation_of, search_pass
+from plumewatch.methane.pass_search import PassResult, is_comparable, nothing_to_search, observation_of, search_pass
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import FAILED
@@ -149,7 +149,7 @@ def _earlier_passes(target: Pass, work: Work) -> Iterator[Pass]:
             work.inputs.add(source)
         for refused in stored.refused:
             work.note(refused, day)
-        for one in stored.passes:
+        for one in (one for one in stored.passes if is_comparable(target, one)):
             laid = None
             with work.noting(day, part_name(one, stored.n_passes, work.task.method)):
                 laid = on_window(one, target.place, source, target.pixel_size_m)

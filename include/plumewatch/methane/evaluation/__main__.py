@@ -20,6 +20,8 @@ from plumewatch.methane.anomalies import ForestSettings
 from plumewatch.methane.evaluation.calibration import calibration_bins, calibration_lines, rate_at_half
 from plumewatch.methane.evaluation.control import scene_noise_mol_m2
 from plumewatch.methane.evaluation.ground import DENSE_FIELDS, DESERT, FIELDS
+from plumewatch.methane.evaluation.landsat import WATCHERS, SensorTrials, scene_settings, sensor_checks, sensor_lines
+from plumewatch.methane.evaluation.landsat import empty_settings as sensor_empty_settings
 from plumewatch.methane.evaluation.limits import (
     HALF_FOUND,
     LARGE_KG_H,
@@ -59,14 +61,15 @@ from plumewatch.methane.evaluation.references_seen import (
 )
 from plumewatch.methane.evaluation.round_trip import round_trip_lines, worst_round_trip_bias
 from plumewatch.methane.evaluation.sahara import pass_of_sahara, texture_of_sahara
-from plumewatch.methane.evaluation.train import training_lines
+from plumewatch.methane.evaluation.train import landsat_lines, training_lines
 from plumewatch.methane.pass_search import search_pass
 from plumewatch.methane.thresholds import PlumeThresholds, plume_thresholds
+from plumewatch.sensors.landsat import LANDSAT
 from plumewatch.statuses import ACCEPTED
 from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M, WindAtPoint
 
 WIND_ALONE = WindAtPoint(3.0, 1.0, SURFACE_WIND_HEIGHT_M)  # the real scene's own is not known
-PARTS = ("scenes", "recall", "ranking", "rates", "references")
+PARTS = ("scenes", "recall", "ranking", "rates", "references", "landsat")
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,13 @@ class Sizes:
     """Plumes with and without plumes on earlier dates."""
     counted: tuple[int, int] = (6, 20)
     """Areas without and with a plume for each number of references."""
+    sensors: tuple[int, int] = (20, 160)
+    """Areas without a plume, and scenes, for each sensor."""
 
 
-QUICK = Sizes(empty=6, planted=4, scenes=160, more_plumes=24, forest=40, rates=24, shared=9, counted=(1, 3))
+QUICK = Sizes(
+    empty=6, planted=4, scenes=160, more_plumes=24, forest=40, rates=24, shared=9, counted=(1, 3), sensors=(3, 24)
+)
 
 
 @dataclass(frozen=True)
@@ -124,10 +131,16 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2, help="trials that run at a time (%(default)s)")
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS, help="parts (default: all)")
     parser.add_argument("--train", type=int, metavar="SCENES", help="fit the probability anew instead, and print it")
+    parser.add_argument(
+        "--train-landsat", type=int, metavar="SCENES", help="fit Landsat's offset instead, and print it"
+    )
     arguments = parser.parse_args()
     progress.shown()
     if arguments.train:
         print("\n".join(training_lines(arguments.train, arguments.processes)))
+        return
+    if arguments.train_landsat:
+        print("\n".join(landsat_lines(arguments.train_landsat, arguments.processes)))
         return
     sizes = QUICK if arguments.quick else Sizes()
     if arguments.scenes:
@@ -224,12 +237,28 @@ def _measure_references(measurement: Measurement) -> list[Check]:
     return [at_most("recall lost to plumes on earlier dates", lost, MOST_LOST)]
 
 
+def _measure_landsat(measurement: Measurement) -> list[Check]:
+    """Landsat beside Sentinel-2."""
+    n_empty, n_scenes = measurement.sizes.sensors
+    tried = {
+        watcher.name: SensorTrials(
+            measurement.run(sensor_empty_settings(watcher, n_empty)),
+            measurement.run(scene_settings(watcher, n_scenes)),
+        )
+        for watcher in WATCHERS
+    }
+    prior = measurement.limits.probability.prior
+    print("\n".join(sensor_lines(tried, prior)))
+    return list(sensor_checks(tried[LANDSAT.title], prior))
+
+
 MEASURED = {
     "scenes": _measure_scenes,
     "recall": _measure_recall,
     "ranking": _measure_ranking,
     "rates": _measure_rates,
     "references": _measure_references,
+    "landsat": _measure_landsat,
 }
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from plumewatch.methane.plumes import Plume
 from plumewatch.methane.retrieval import PLATFORMS
 from plumewatch.methane.thresholds import PlumeThresholds
 from plumewatch.progress import followed
+from plumewatch.sensors.known import sensor_of_platform
 from plumewatch.statuses import ACCEPTED
 from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M, WindAtPoint
 
@@ -64,6 +65,13 @@ class Setting:
     """Whether Isolation Forest and DBSCAN are tried as well."""
     test_data: str = ""
     """Folder of the real data, for the ground sahara."""
+    units: tuple[str, ...] = tuple(PLATFORMS)
+    """Satellites of one sensor, of which the seed takes one."""
+
+    @property
+    def pixel_m(self) -> float:
+        """Size of the cells."""
+        return sensor_of_platform(self.units[0]).pixel_m
 
 
 @dataclass(frozen=True)
@@ -163,7 +171,7 @@ def run_trial(setting: Setting, limits: PlumeThresholds) -> Trial:
 def simulate_setting(setting: Setting) -> tuple[SimulatedArea, WindAtPoint]:
     """Return the area of a setting and the wind that the detector is told."""
     rng = np.random.default_rng([setting.seed, 1])
-    platform = list(PLATFORMS)[setting.seed % len(PLATFORMS)]
+    platform = setting.units[setting.seed % len(setting.units)]
     speed, towards = rng.uniform(*WIND_M_S), rng.uniform(0.0, 2.0 * np.pi)
     row, col = rng.uniform(SOURCE_PLACE[0] * setting.size, SOURCE_PLACE[1] * setting.size, 2)
     u, v = float(speed * np.sin(towards)), float(speed * np.cos(towards))

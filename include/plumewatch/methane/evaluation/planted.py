@@ -13,7 +13,7 @@ from plumewatch.constants import MOLAR_MASS_CH4_KG_MOL, SECONDS_PER_HOUR
 
 Floats = NDArray[np.float64]
 
-PIXEL_M = 20.0
+PIXEL_M = 20.0  # of Sentinel-2
 
 PUFF_INTERVAL_S = 5.0
 SOURCE_WIDTH_M = 8.0
@@ -40,23 +40,23 @@ class PlantedPlume:
     """Wind towards north at 10 m."""
 
 
-def plume_column(rng: np.random.Generator, size: int, plume: PlantedPlume) -> Floats:
-    """Return the column enhancement (mol/m2) of a meandering train of puffs, size x size cells of 20 m.
+def plume_column(rng: np.random.Generator, size: int, plume: PlantedPlume, pixel_m: float = PIXEL_M) -> Floats:
+    """Return the column enhancement (mol/m2) of a meandering train of puffs, size x size cells of `pixel_m`.
 
     Puffs leave every few seconds with a mass that varies by a third, drift with the wind and with gusts that keep their
     direction for minutes, and grow by Taylor's law from a source of a few metres.
     """
     speed = float(np.hypot(plume.wind_u_m_s, plume.wind_v_m_s))
-    age_s = np.arange(0.5, SCENES_LONG * size * PIXEL_M / speed / PUFF_INTERVAL_S) * PUFF_INTERVAL_S
+    age_s = np.arange(0.5, SCENES_LONG * size * pixel_m / speed / PUFF_INTERVAL_S) * PUFF_INTERVAL_S
     gust_east, gust_north = (GUST * speed * _slow_noise(rng, len(age_s), GUST_MEMORY_S) for _ in range(2))
     puffing = np.exp(PUFFING * _slow_noise(rng, len(age_s), PUFFING_S) - PUFFING**2 / 2)
     mass = plume.emission_kg_h / SECONDS_PER_HOUR * PUFF_INTERVAL_S * puffing
     reach = age_s / np.sqrt(1 + age_s / (2 * GUST_MEMORY_S))
-    row = plume.row - (plume.wind_v_m_s * age_s + gust_north * reach) / PIXEL_M
-    col = plume.col + (plume.wind_u_m_s * age_s + gust_east * reach) / PIXEL_M
-    width = (SOURCE_WIDTH_M + GROWTH * speed * age_s / np.sqrt(1 + age_s / GROWTH_MEMORY_S)) / PIXEL_M
+    row = plume.row - (plume.wind_v_m_s * age_s + gust_north * reach) / pixel_m
+    col = plume.col + (plume.wind_u_m_s * age_s + gust_east * reach) / pixel_m
+    width = (SOURCE_WIDTH_M + GROWTH * speed * age_s / np.sqrt(1 + age_s / GROWTH_MEMORY_S)) / pixel_m
     in_rows, in_cols = (_cell_shares(size, centre, width) for centre in (row, col))
-    return (in_rows * mass[:, None]).T @ in_cols / PIXEL_M**2 / MOLAR_MASS_CH4_KG_MOL
+    return (in_rows * mass[:, None]).T @ in_cols / pixel_m**2 / MOLAR_MASS_CH4_KG_MOL
 
 
 def _cell_shares(size: int, centre: Floats, sigma: Floats) -> Floats:

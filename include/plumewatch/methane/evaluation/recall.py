@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from plumewatch.methane.evaluation.measure import UNIT_AREA_PX, Setting, Trial
+from plumewatch.methane.evaluation.planted import PIXEL_M
 from plumewatch.methane.evaluation.seeds import judging_seed
 from plumewatch.statuses import ACCEPTED, NOT_SIGNIFICANT
 
@@ -35,8 +36,8 @@ def planted_settings(ground: str, count: int, test_data: str = "") -> Iterator[S
 
 
 def units_of(trials: Sequence[Trial]) -> float:
-    """Return the searched area in units of 500 x 500 pixels."""
-    return sum(trial.setting.size**2 for trial in trials) / UNIT_AREA_PX
+    """Return the searched area in units of 500 x 500 pixels of 20 m, which are 10 x 10 km."""
+    return sum((trial.setting.size * trial.setting.pixel_m / PIXEL_M) ** 2 for trial in trials) / UNIT_AREA_PX
 
 
 def false_rate(trials: Sequence[Trial]) -> float:

@@ -30,8 +30,9 @@ from plumewatch.methane.evaluation.ground import (
 from plumewatch.methane.evaluation.planted import PIXEL_M, PlantedPlume, plume_column
 from plumewatch.methane.grid_place import FittedPlace, GridPlace
 from plumewatch.methane.passes import Pass
-from plumewatch.methane.retrieval import PLATFORMS, compute_air_mass_factor, compute_transmittance
+from plumewatch.methane.retrieval import compute_air_mass_factor, compute_transmittance, units_of
 from plumewatch.methane.smoothing import Mask
+from plumewatch.sensors.known import sensor_of_platform
 
 __all__ = ["DESERT", "FIELDS", "PlantedPlume", "SimulatedArea", "correlated_field", "plume_column", "simulate_area"]
 
@@ -39,6 +40,7 @@ Floats = NDArray[np.float64]
 
 FIRST_DAY = datetime(2025, 8, 1, 7, 15, tzinfo=UTC)
 DAYS_APART = (2, 3)  # of a place that two orbits see
+LANDSAT_DAYS_APART = 8  # of two satellites on one path
 RELATIVE_ORBIT, EPSG = 63, 32640
 LONGITUDE, LATITUDE = 54.2, 38.5  # of the middle; the cells are laid out in degrees
 SOLAR_ZENITH_DEG, SOLAR_CHANGE_DEG, VIEW_ZENITH_DEG = (20.0, 45.0), 1.0, (2.0, 9.0)
@@ -56,6 +58,7 @@ WATERED, WET_BRIGHTNESS = 0.3, 0.15  # share of the irrigated fields whose water
 OPTICS_PX = 0.5  # blur of the instrument; Sentinel-2's modulation transfer is 0.15 to 0.3 at the Nyquist frequency
 REGISTRATION_PX = 0.3  # either way on each axis: multi-temporal registration of Sentinel-2 L1C, ESA data quality report
 BAND_REGISTRATION_PX = 0.03  # standard deviation of B12 against B11; the requirement is 0.3 px at 3 sigma
+HALF_CELL_M, CELL_IN_HALVES = 10.0, 2  # the ground is simulated in cells of 20 m; of their halves others are made
 BORDER_PX = 4  # simulated beyond the area, so that shifted images have no edge of their own
 STEP = 1e-4  # of the stored reflectance
 
@@ -110,16 +113,17 @@ def simulate_area(
 ) -> SimulatedArea:
     """Return passes over one simulated area: `n_references` every 2 or 3 days, then the target of `platform`.
 
-    The ground is of the kind `ground`, or a piece of the real `texture`. A source that is planted in the target also
-    emits in `reference_plume_share` of the references, into another wind. `other_bands` (`b04` ...) go into
-    `Pass.other_bands`. The same seed gives the same pixels.
+    Landsat's cells are of 30 m and its dates 8 days apart. The ground is of the kind `ground`, or a piece of the real
+    `texture`. A source that is planted in the target also emits in `reference_plume_share` of the references, into
+    another wind. `other_bands` (`b04` ...) go into `Pass.other_bands`. The same seed gives the same pixels.
     """
     rng = np.random.default_rng(seed)
-    wide = size + 2 * BORDER_PX
+    pixel_m = sensor_of_platform(platform).pixel_m
+    wide = fine_size(size, pixel_m) + 2 * BORDER_PX
     land = (
         ground_of_texture(rng, wide, texture, other_bands) if texture else make_ground(rng, wide, ground, other_bands)
     )
-    partners = [unit for unit in PLATFORMS if unit != platform]
+    partners = [unit for unit in units_of(platform) if unit != platform]
     in_service = [platform, *rng.choice(partners, UNITS_IN_SERVICE - 1, replace=False)]
     responses = {unit: UNIT_RESPONSE * correlated_field(rng, wide, UNIT_SLOPE) for unit in in_service}
     sun, wet = rng.uniform(*SOLAR_ZENITH_DEG), rng.uniform(-1, 1, len(land.wet_ratio))
@@ -127,17 +131,38 @@ def simulate_area(
     for index in range(n_references + 1):
         is_target = index == n_references
         unit = platform if is_target else str(rng.choice(in_service))
-        day += int(rng.integers(DAYS_APART[0], DAYS_APART[1] + 1))
+        day += int(rng.integers(DAYS_APART[0], DAYS_APART[1] + 1)) if pixel_m == PIXEL_M else LANDSAT_DAYS_APART
         wet = np.where(rng.random(len(wet)) < WATERED, rng.uniform(-1, 1, len(wet)), wet)
         solar, view = float(sun + SOLAR_CHANGE_DEG * rng.standard_normal()), float(rng.uniform(*VIEW_ZENITH_DEG))
-        date = _Date(unit, day, solar, view, _seen(rng, land, responses[unit], wet))
+        seen = {name: in_cells(band, size, pixel_m) for name, band in _seen(rng, land, responses[unit], wet).items()}
+        date = _Date(unit, day, solar, view, seen)
         emitting = plumes if is_target else _emitting_earlier(rng, plumes, reference_plume_share)
-        column = sum((plume_column(rng, size, plume) for plume in emitting), np.zeros((size, size)))
+        column = sum((plume_column(rng, size, plume, pixel_m) for plume in emitting), np.zeros((size, size)))
         gas = compute_transmittance(column, unit, date.air_mass_factor)
         bands = date.bands | {"b11": date.bands["b11"] * gas.b11, "b12": date.bands["b12"] * gas.b12}
         bands, clear = _under_clouds(rng, bands, clouds and rng.random() < CLOUDY_DATES)
-        passes.append(_as_pass(replace(date, bands=_with_noise(rng, bands)), clear))
+        passes.append(_as_pass(replace(date, bands=_with_noise(rng, bands)), clear, pixel_m))
     return SimulatedArea(tuple(passes), plumes, column)
+
+
+def fine_size(size: int, pixel_m: float) -> int:
+    """Return how many cells of 20 m hold so many of `pixel_m` along a side.
+
+    >>> fine_size(100, 20.0), fine_size(101, 30.0)
+    (100, 153)
+    """
+    step = int(pixel_m // HALF_CELL_M)
+    return size if step == CELL_IN_HALVES else step * -(-size // CELL_IN_HALVES)
+
+
+def in_cells(band: Floats, size: int, pixel_m: float) -> Floats:
+    """Return size x size cells of `pixel_m`, means of the light of cells of 20 m (`fine_size` of them a side)."""
+    step = int(pixel_m // HALF_CELL_M)
+    if step == CELL_IN_HALVES:
+        return band
+    halves = band.repeat(CELL_IN_HALVES, 0).repeat(CELL_IN_HALVES, 1)
+    cells = len(halves) // step
+    return halves.reshape(cells, step, cells, step).mean(axis=(1, 3))[:size, :size]
 
 
 def _seen(rng: np.random.Generator, land: Ground, response: Floats, wet: Floats) -> dict[str, Floats]:
@@ -204,7 +229,7 @@ def _with_noise(rng: np.random.Generator, bands: dict[str, Floats]) -> dict[str,
     return noisy
 
 
-def _as_pass(date: _Date, clear: Mask) -> Pass:
+def _as_pass(date: _Date, clear: Mask, pixel_m: float) -> Pass:
     at = FIRST_DAY + timedelta(days=date.day)
     b11, b12 = date.bands["b11"], date.bands["b12"]
     return Pass(
@@ -220,15 +245,15 @@ def _as_pass(date: _Date, clear: Mask) -> Pass:
         view_zenith_deg=date.view_zenith_deg,
         n_pixels=b11.size,
         epsg=EPSG,
-        pixel_size_m=PIXEL_M,
-        place=grid_place(*b11.shape),
+        pixel_size_m=pixel_m,
+        place=grid_place(b11.shape[0], b11.shape[1], pixel_m),
         other_bands={n: band.astype(np.float32) for n, band in date.bands.items() if n not in ("b11", "b12")},
     )
 
 
-def grid_place(height: int, width: int) -> GridPlace:
-    """Return where cells of 20 m lie, as far as a polynomial's first terms: rows and columns count in half sizes."""
-    half_deg = max(height, width) / 2 * PIXEL_M / (KM_PER_DEGREE * METRES_PER_KM)
+def grid_place(height: int, width: int, pixel_m: float = PIXEL_M) -> GridPlace:
+    """Return where cells lie, as far as a polynomial's first terms: rows and columns count in half sizes."""
+    half_deg = max(height, width) / 2 * pixel_m / (KM_PER_DEGREE * METRES_PER_KM)
     coefficients = np.zeros((10, 2))
     coefficients[0] = 0.0, LATITUDE
     coefficients[1, 1] = -half_deg

@@ -5,7 +5,7 @@ from __future__ import annotations
 JUDGING = range(1_000_000)
 TRAINING = range(1_000_000, 10_000_000)
 BLOCK = 100_000  # seeds of one figure
-FIGURES = ("control", "false plumes", "recall", "ranking", "rates", "reference plumes", "fewer references")
+FIGURES = ("control", "false plumes", "recall", "ranking", "rates", "reference plumes", "fewer references", "landsat")
 
 
 def judging_seed(figure: str, number: int) -> int:

@@ -20,7 +20,7 @@ from plumewatch.http import side_by_side
 from plumewatch.models import Area
 from plumewatch.observations import read_observations
 from plumewatch.rasters.scene_store import ScenePaths, list_scenes
-from plumewatch.sentinel2.bands import METHANE_BANDS
+from plumewatch.sensors.sensor import METHANE_BANDS
 from plumewatch.sentinel2.day_search import DaySearch, FoundScene
 from plumewatch.sentinel2.ingest import SCENES
 from plumewatch.sentinel2.presence import AreaDay, find_flaws, find_pixels, known_areas
