@@ -1,4 +1,4 @@
-"""`make evaluate [ONLY=oco2|methane]`: the quality figures in full size, as tables with their number of trials."""
+"""`make evaluate [ONLY=oco2|methane|learning]`: quality figures in full size, as tables with the number of trials."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tools.checkout import CHECKOUT
 EVALUATIONS: dict[str, list[str]] = {
     "oco2": ["plumewatch.oco2.evaluation", "--test-data", "{test_data}", "--pictures", "{pictures}"],
     "methane": ["plumewatch.methane.evaluation", "--test-data", "{test_data}", "--pictures", "{pictures}"],
+    "learning": ["plumewatch.learning", "--test-data", "{test_data}"],
 }
 """Name of each and its module with arguments."""
 PICTURES = CHECKOUT / "build" / "evaluation"
