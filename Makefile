@@ -41,10 +41,10 @@ repeat: .venv/installed  ## the last demonstration twice more: the tables stay e
 faults: .venv/installed  ## kill processes while Airflow works, and see that nothing is lost
 	@$(TOOL).faults
 
-evaluate: .venv/installed  ## quality in full size: recall, errors, calibration [ONLY=oco2|methane]
+evaluate: .venv/installed  ## quality in full size: recall, errors, calibration [ONLY=oco2|methane|learning]
 	@$(TOOL).run python -m tools.evaluate $(if $(ONLY),--only "$(ONLY)")
 
-bench: .venv/installed  ## speed against baselines of the same run, a JSON line each [ONLY=oco2|methane]
+bench: .venv/installed  ## speed against baselines of the same run, a JSON line each [ONLY=oco2|methane|learning]
 	@$(TOOL).bench $(if $(ONLY),--only "$(ONLY)")
 
 containers: .venv/installed  ## image and compose files: lint, build, the demonstration inside, and down [ONLY=lint]

@@ -1,4 +1,4 @@
-"""`make evaluate [ONLY=oco2|matching|methane]`: the quality figures in full size, as tables with numbers of trials."""
+"""`make evaluate [ONLY=oco2|methane|matching|learning]`: quality figures in full size, with their numbers of trials."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ EVALUATIONS: dict[str, list[str]] = {
     "oco2": ["plumewatch.oco2.evaluation", "--test-data", "{test_data}", "--pictures", "{pictures}"],
     "matching": ["plumewatch.matching.evaluation", "--test-data", "{test_data}", "--pictures", "{pictures}"],
     "methane": ["plumewatch.methane.evaluation", "--test-data", "{test_data}", "--pictures", "{pictures}"],
+    "learning": ["plumewatch.learning", "--test-data", "{test_data}"],
 }
 """Name of each and its module with arguments."""
 PICTURES = CHECKOUT / "build" / "evaluation"

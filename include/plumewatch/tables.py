@@ -200,9 +200,11 @@ SOURCE_PASSES = Table(
             "visible_fraction": F8, "detection_limit": F8, "wind_speed_m_s": F8, "wind_from_deg": F8,
             "detection_id": S, "rank": I2, "probability": F8, "emission": F8, "emission_low": F8, "emission_high": F8,
             "status": S,
+            "learnt_emission": F8,  # what the model of source_model_training says of a peak's source
         }
     ),
     sort_by=("source_id", "observed_at_utc", "area", "orbit", "detection_id"),
+    optional=frozenset({"learnt_emission"}),
 )  # fmt: skip
 
 SOURCE_ESTIMATES = Table(

@@ -36,7 +36,7 @@ def test_files_that_are_named_exist(name: str) -> None:
     assert sorted(file for file in named if not any((root / file).exists() for root in ROOTS)) == []
 
 
-WRITTEN = {"_manifest.json", "composite.json"}
+WRITTEN = {"_manifest.json", "composite.json", "card.json", "current.json"}
 OLD_TOOLS = {
     "01_extract_nc4_to_csv.py",
     "02_find_peak_in_all_files.py",

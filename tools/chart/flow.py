@@ -14,7 +14,7 @@ from plumewatch.settings import Settings
 from plumewatch.tables import TABLES
 from plumewatch.wind.providers import PRODUCTS
 
-FOLDERS = ("composites", "scenes", "maps", *sorted(gas.details for gas in GASES.values()))
+FOLDERS = ("composites", "scenes", "maps", "models", *sorted(gas.details for gas in GASES.values()))
 """What is stored beside the tables, and named like them in the docs of DAGs."""
 TITLE_OF_PRODUCT = {"geos_fp": "GEOS-FP", "era5": "ERA5"}
 

@@ -14,7 +14,8 @@ from plumewatch import storage
 from plumewatch.evidence.passes import passes_of_key
 from plumewatch.evidence.rule import evidence_rule
 from plumewatch.evidence.sights import orbit_cells, sights_of_areas, sights_of_orbit, source_tree, sources_of
-from plumewatch.gases import CH4, Gas
+from plumewatch.gases import CH4, CO2, Gas
+from plumewatch.learning.training import learnt_emissions
 from plumewatch.models import Area
 from plumewatch.observations import stated_observations
 from plumewatch.orbits import OCO2, sensors_of
@@ -54,6 +55,9 @@ def write_source_passes(storage_root: str, gas: Gas, key: str, areas: Sequence[A
     else:
         sights = _sights_of_orbits(storage_root, key, observations, sources)
     passes = passes_of_key(gas, sights, observations, matches, detections)
+    if gas is CO2 and (learnt := learnt_emissions(storage_root, detections)):
+        values = pa.array([learnt.get(name) for name in passes["detection_id"].to_pylist()], pa.float64())
+        passes = passes.set_column(passes.column_names.index("learnt_emission"), "learnt_emission", values)
     storage.write_partition(
         SOURCE_PASSES,
         root(SOURCE_PASSES.name),
