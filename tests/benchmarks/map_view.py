@@ -1,7 +1,7 @@
 """What the map of very many detections costs the browser, beside a bare page of MapLibre with the same points.
 
-Both pages are served on loopback and shown by headless Chromium, in turns. The figure is what the main thread of the
-page was at work (TaskDuration of its DevTools), for the first view until nothing moves any more, and for a pan.
+Both pages are served on loopback and shown by headless Chromium, in turns. The figure is the processor time of
+the page's main thread (TaskDuration of its DevTools), for the first view until nothing moves any more, and for pans.
 """
 
 from __future__ import annotations
