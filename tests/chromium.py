@@ -23,6 +23,7 @@ FLAGS = (
 )  # fmt: skip
 TIMEOUT_S = 60.0
 POLL_S = 0.05
+PATIENT: dict[str, Any] = {"proxy": None, "open_timeout": TIMEOUT_S, "ping_interval": None}  # on a busy machine too
 
 
 def find_chromium() -> str | None:
@@ -34,7 +35,7 @@ class Tab:
     """One page of the browser."""
 
     def __init__(self, address: str) -> None:
-        self._socket = connect(address, max_size=None, proxy=None)
+        self._socket = connect(address, max_size=None, **PATIENT)
         self._n = 0
         self.requested: list[str] = []
         """URLs that were asked for, whoever in the page asked."""
@@ -149,7 +150,7 @@ def browser(folder: Path) -> Iterator[Callable[[], Tab]]:
         origin = line.split(" on ", 1)[1].strip()
 
         def new_tab() -> Tab:
-            with connect(origin, proxy=None) as whole:
+            with connect(origin, **PATIENT) as whole:
 
                 def ask(method: str, **params: Any) -> dict[str, Any]:
                     whole.send(json.dumps({"id": 1, "method": method, "params": params}))

@@ -131,7 +131,7 @@ async function showMap() {
   await page.feed.loadMapLibre();
   const world = await page.feed.world();
   const style = mapStyle(world.now);
-  const map = new maplibregl.Map({ container: "map", style, ...viewOf(page.content), attributionControl: false, maxZoom: 17, dragRotate: false, pitchWithRotate: false, locale: { "Map.Title": "Map of the detections" } });
+  const map = new maplibregl.Map({ container: "map", style, ...viewOf(page.content), attributionControl: false, fadeDuration: 0, maxZoom: 17, dragRotate: false, pitchWithRotate: false, locale: { "Map.Title": "Map of the detections" } });
   page.map = map;
   map.on("styleimagemissing", addIcon);
   map.touchZoomRotate.disableRotation();
