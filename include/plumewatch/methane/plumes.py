@@ -144,6 +144,8 @@ def _is_downwind_piece(piece: Plume, plume: Plume, pixel_size_m: float, limits: 
     if plume.wind is None or not plume.wind.speed_m_s or piece.mass.ime_kg >= plume.mass.ime_kg:
         return False
     levels = limits.candidates
+    if _least_gap_px(piece, plume) * pixel_size_m > levels.downwind_gap_m:
+        return False
     offset = local_offset_km(plume.longitude, plume.latitude, piece.longitude, piece.latitude)
     east_m, north_m = (METRES_PER_KM * float(part) for part in offset)
     u, v = (part / plume.wind.speed_m_s for part in (plume.wind.wind_u_m_s, plume.wind.wind_v_m_s))
@@ -151,6 +153,15 @@ def _is_downwind_piece(piece: Plume, plume: Plume, pixel_size_m: float, limits: 
     within = levels.downwind_width_m + np.tan(np.radians(levels.downwind_angle_deg)) * along
     is_behind = along > 0.0 and across <= within
     return bool(is_behind and _gap_px(piece, plume) * pixel_size_m <= levels.downwind_gap_m)
+
+
+def _least_gap_px(one: Plume, other: Plume) -> int:
+    """Return what the distance of two plumes is at least, by where their masks end: of a basin's most are far apart."""
+    first, last = [one.corner, other.corner], [p.candidate.mask.shape for p in (one, other)]
+    ends = [
+        [at + n - 1 for at, n in zip(corner, shape, strict=True)] for corner, shape in zip(first, last, strict=True)
+    ]
+    return max(max(first[0][axis] - ends[1][axis], first[1][axis] - ends[0][axis]) for axis in (0, 1))
 
 
 def _gap_px(one: Plume, other: Plume) -> float:

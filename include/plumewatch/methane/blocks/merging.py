@@ -19,9 +19,14 @@ def merge_found(found: Iterable[Found]) -> list[Found]:
         found, key=lambda one: (not one.is_own, -(one.plume.candidate.significance or 0.0), one.plume.plume_id)
     )
     kept: list[Found] = []
+    nearby: dict[object, list[Found]] = {}  # by the square of an origin, and by id: a tile has thousands
     for one in order:
-        if not any(is_same(one, other) for other in kept):
+        row, col = (at // SAME_ORIGIN_PX for at in _origin(one))
+        squares = [(row + down, col + right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
+        if not any(is_same(one, other) for key in (one.plume.plume_id, *squares) for other in nearby.get(key, ())):
             kept.append(one)
+            for key in (one.plume.plume_id, (row, col)):
+                nearby.setdefault(key, []).append(one)
     return sorted(kept, key=lambda one: (-(one.plume.candidate.significance or 0.0), one.plume.plume_id))
 
 
@@ -31,8 +36,11 @@ def is_same(one: Found, other: Found) -> bool:
         return False
     if one.plume.plume_id == other.plume.plume_id:
         return True
-    origins = [(a.plume.corner[0] + a.plume.row, a.plume.corner[1] + a.plume.col) for a in (one, other)]
-    if max(abs(a - b) for a, b in zip(*origins, strict=True)) > SAME_ORIGIN_PX:
+    if max(abs(a - b) for a, b in zip(_origin(one), _origin(other), strict=True)) > SAME_ORIGIN_PX:
         return False
     smaller = min(a.plume.table_row["n_pixels"] for a in (one, other))
     return shared_pixels(one.plume, other.plume) > SAME_SHARE * smaller
+
+
+def _origin(one: Found) -> tuple[int, int]:
+    return one.plume.corner[0] + one.plume.row, one.plume.corner[1] + one.plume.col
