@@ -1,7 +1,7 @@
 """# Sentinel-2: each day, each area
 
 Scenes of the day are searched in each area's catalogue, stacked to Cloud-Optimized GeoTIFFs on the area's grid,
-screened for cloud and turned into the pixel table, beside the wind of the day.
+screened for cloud and turned into the pixel table, beside the wind of the day. Areas of Landsat go the same way.
 
 * **Schedule**: each midnight UTC, for the day that has just ended: its scenes come in from then on, and what comes
   later lands in its own day when the key runs again.

@@ -44,7 +44,7 @@ METHOD_TEXTS = {
 }
 STATUS_TEXTS = {
     ACCEPTED: "accepted",
-    UNRATED: "not rated: this method doesn't know methane",
+    UNRATED: "not rated: how probable it is was never measured",
     SURFACE_CHANGE: "refused: it changed as ground or cloud do, not as gas does",
     TOO_SMALL: "refused: smaller than the plumes that this satellite can tell, or one small object",
     MASKED_EDGE: "refused: it lies at the edge of cloud, shadow or water",
