@@ -9,7 +9,7 @@ NO_INPUT = "no_input"  # nothing came in: the satellite has nothing of it, or no
 NO_REFERENCE = "no_reference"  # no earlier clear date to compare with
 FAILED = "failed"  # could not be used; failed_scenes says why
 
-# validation.outcome of a published case that was searched, or can't be
+# validation.outcome of a published case that was searched, or can't be; status in source_estimates of what nobody saw
 DETECTED = "detected"
 NOT_DETECTED = "not_detected"
 
@@ -42,7 +42,7 @@ COMPOSITE_STAGE = "composite"
 # plumes.status and peaks.status: accepted, or the first reason against it
 ACCEPTED = "accepted"
 NOT_SIGNIFICANT = "not_significant"  # noise makes as strong ones too often
-UNRATED = "unrated"  # isolation_forest knows no methane; single_pass was never measured for Landsat
+UNRATED = "unrated"  # isolation_forest knows no methane; an inventory that states no rate, in source_estimates; single_pass was never measured for Landsat
 SURFACE_CHANGE = "surface_change"
 TOO_SMALL = "too_small"
 MASKED_EDGE = "masked_edge"

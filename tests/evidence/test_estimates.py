@@ -64,7 +64,7 @@ def test_days_in_any_order_give_the_same_and_a_day_anew_replaces_its_own(tmp_pat
     a, b = (found[0][name] for name in "ab")
     assert (a["times_observed"], a["times_seen"], a["status"]) == (3, 2, "confirmed")
     assert (a["first_seen"].day, a["last_seen"].day, a["inventory_emission"]) == (1, 3, pytest.approx(1000.0))
-    assert (b["times_observed"], b["times_seen"], b["status"], b["first_seen"]) == (3, 0, None, None)
+    assert (b["times_observed"], b["times_seen"], b["status"], b["first_seen"]) == (3, 0, "not_detected", None)
     assert b["emission"] < 700.0 < 1000.0 < a["emission"] and b["emission"] == pytest.approx(1000 * b["ratio"])
     assert a["emission_low"] < a["emission"] < a["emission_high"]
 

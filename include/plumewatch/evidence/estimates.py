@@ -21,7 +21,15 @@ from plumewatch.evidence.rule import evidence_rule
 from plumewatch.gases import Gas
 from plumewatch.http import side_by_side
 from plumewatch.reviews import last_words, read_reviews
-from plumewatch.statuses import AMBIGUOUS, CONFIRMED, INCONSISTENT_RATE, REJECT, UNKNOWN_SOURCE
+from plumewatch.statuses import (
+    AMBIGUOUS,
+    CONFIRMED,
+    INCONSISTENT_RATE,
+    NOT_DETECTED,
+    REJECT,
+    UNKNOWN_SOURCE,
+    UNRATED,
+)
 from plumewatch.tables import SOURCE_ESTIMATES, SOURCE_PASSES
 
 OF_PASS = (
@@ -57,8 +65,8 @@ def estimate_sources(gas: Gas, passes: pa.Table, sources: pa.Table, rejected: fr
     `times_seen` counts the passes with a detection of which this source is the most probable one. `status` compares the
     emission with the inventory's: `confirmed` where the source was seen and the inventory's emission lies in the
     interval of 95 % (twice as wide, in logs, as that of 68 %), `inconsistent_rate` where it was seen and it doesn't,
-    `ambiguous` where no detection is its own but some may be; null where nothing was ever seen of it, or no inventory
-    states how much it emits. Sources that `sources` no longer hold have no row.
+    `ambiguous` where no detection is its own but some may be, `not_detected` where nothing was ever seen of it, `unrated`
+    where no inventory states how much it emits. Sources that `sources` no longer hold have no row.
     """
     listed = sources.sort_by("source_id")
     known = pc.is_in(passes["source_id"], value_set=listed["source_id"].combine_chunks())
@@ -85,7 +93,9 @@ def estimate_sources(gas: Gas, passes: pa.Table, sources: pa.Table, rejected: fr
         below = 2.0 * np.log(posterior.median / posterior.low)
         is_off = (np.log(ratio) > below) | (-np.log(ratio) > above)
     status = np.select(
-        [~np.isfinite(ratio) | (may_be == 0), seen == 0, is_off], ["", AMBIGUOUS, INCONSISTENT_RATE], CONFIRMED
+        [may_be == 0, ~np.isfinite(ratio), seen == 0, is_off],
+        [NOT_DETECTED, UNRATED, AMBIGUOUS, INCONSISTENT_RATE],
+        CONFIRMED,
     )
     columns: dict[str, Any] = {
         "source_id": pa.array(ids, pa.string()),
@@ -98,7 +108,7 @@ def estimate_sources(gas: Gas, passes: pa.Table, sources: pa.Table, rejected: fr
         "ratio": pa.array(ratio, from_pandas=True),
         "first_seen": first,
         "last_seen": last,
-        "status": pa.array([text or None for text in status.tolist()], pa.string()),
+        "status": pa.array(status.tolist(), pa.string()),
     }
     return SOURCE_ESTIMATES.from_columns(columns)
 
@@ -106,7 +116,7 @@ def estimate_sources(gas: Gas, passes: pa.Table, sources: pa.Table, rejected: fr
 def write_source_estimates(storage_root: str, gas: Gas, passes: pa.Table, sources: pa.Table) -> pa.Table:
     """Write `source_estimates` of a gas from all that is stored of its passes, and return it."""
     estimates = estimate_sources(gas, passes, sources, rejected_by_people(storage_root, gas))
-    counts = {c["values"]: c["counts"] for c in estimates["status"].drop_null().value_counts().to_pylist()}
+    counts = {c["values"]: c["counts"] for c in estimates["status"].value_counts().to_pylist()}
     storage.write_partition(
         SOURCE_ESTIMATES,
         storage.join(storage_root, SOURCE_ESTIMATES.name),

@@ -15,6 +15,7 @@ from plumewatch.pages.outcomes import limit_text, share_text
 from plumewatch.pages.page import render_head
 from plumewatch.pages.wording import (
     ATTRIBUTIONS,
+    MATCH_TEXTS,
     digits_text,
     interval_text,
     match_text,
@@ -147,7 +148,7 @@ def _summary(gas: Gas, rows: SourceRows) -> str:
             listed = rate_text(gas, estimate["inventory_emission"])
             text += f", {digits_text(estimate['ratio'])} times the {listed} of the inventory"
         text += "."
-    if estimate["status"]:
+    if estimate["status"] in MATCH_TEXTS:
         text += f" {match_text(estimate['status']).capitalize()}."
     n = len(rows.reports)
     return text + (f" Apart from that, others reported {n} plume{'s' * (n > 1)} within 2 km." if n else "")
