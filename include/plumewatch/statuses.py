@@ -42,7 +42,8 @@ COMPOSITE_STAGE = "composite"
 # plumes.status and peaks.status: accepted, or the first reason against it
 ACCEPTED = "accepted"
 NOT_SIGNIFICANT = "not_significant"  # noise makes as strong ones too often
-UNRATED = "unrated"  # isolation_forest knows no methane; an inventory that states no rate, in source_estimates; single_pass was never measured for Landsat
+UNRATED = "unrated"  # isolation_forest knows no methane, single_pass was never measured for Landsat; of an estimate: the
+# inventory states no rate
 SURFACE_CHANGE = "surface_change"
 TOO_SMALL = "too_small"
 MASKED_EDGE = "masked_edge"

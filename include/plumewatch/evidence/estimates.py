@@ -65,8 +65,8 @@ def estimate_sources(gas: Gas, passes: pa.Table, sources: pa.Table, rejected: fr
     `times_seen` counts the passes with a detection of which this source is the most probable one. `status` compares the
     emission with the inventory's: `confirmed` where the source was seen and the inventory's emission lies in the
     interval of 95 % (twice as wide, in logs, as that of 68 %), `inconsistent_rate` where it was seen and it doesn't,
-    `ambiguous` where no detection is its own but some may be, `not_detected` where nothing was ever seen of it, `unrated`
-    where no inventory states how much it emits. Sources that `sources` no longer hold have no row.
+    `ambiguous` where no detection is its own but some may be, `not_detected` where nothing was ever seen of it,
+    `unrated` where no inventory states how much it emits. Sources that `sources` no longer hold have no row.
     """
     listed = sources.sort_by("source_id")
     known = pc.is_in(passes["source_id"], value_set=listed["source_id"].combine_chunks())
