@@ -42,8 +42,8 @@ COMPOSITE_STAGE = "composite"
 # plumes.status and peaks.status: accepted, or the first reason against it
 ACCEPTED = "accepted"
 NOT_SIGNIFICANT = "not_significant"  # noise makes as strong ones too often
-UNRATED = "unrated"  # isolation_forest knows no methane, single_pass was never measured for Landsat; of an estimate: the
-# inventory states no rate
+# isolation_forest knows no methane, single_pass was never measured for Landsat; of an estimate: no inventory has a rate
+UNRATED = "unrated"
 SURFACE_CHANGE = "surface_change"
 TOO_SMALL = "too_small"
 MASKED_EDGE = "masked_edge"
