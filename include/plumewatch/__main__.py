@@ -112,9 +112,9 @@ def _clean(asked: argparse.Namespace, root: str) -> int:
     if not asked.yes:
         print("Nothing was removed; --yes removes it.")
         return DONE
-    remove_old(root, old)
-    for path in left:
+    for path in left:  # first: a writer may publish one of them meanwhile
         storage.delete(path)
+    remove_old(root, old)
     print("Removed.")
     return DONE
 
