@@ -182,3 +182,19 @@ def test_every_answer_says_what_it_may_do(client: Callable[..., Any], view_stora
     assert "'unsafe-inline'" not in page.headers["content-security-policy"].split("style-src")[0]
     for name in ASSETS:
         assert admin.get(f"/assets/{name}").headers["content-type"].startswith(ASSETS[name][1])
+
+
+def test_a_bucket_out_of_reach_is_told(
+    client: Callable[..., Any], view_storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stated = {
+        "PLUMEWATCH_STORAGE_ROOT": "s3://far/x",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_MAX_ATTEMPTS": "1",
+    }
+    for name, value in {**stated, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}.items():
+        monkeypatch.setenv(name, value)
+    assert client("admin").get("/").status_code == 200
+    answer = client("admin").get("/data/start")
+    assert answer.status_code == 503 and "Could not connect to the endpoint URL" in answer.json()["detail"]
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")

@@ -18,7 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from plumewatch import storage
 from plumewatch.areas import log_unreadable, read_areas
-from plumewatch.errors import ParameterError, PlumewatchError, redact
+from plumewatch.errors import ParameterError, PlumewatchError, is_trouble, redact
 from plumewatch.evidence.page_files import pages_there, source_page_path
 from plumewatch.evidence.source_page import POLICY as SOURCE_POLICY
 from plumewatch.gases import CH4, Gas
@@ -232,7 +232,12 @@ def _json(content: Any) -> Response:
 
 
 async def _with_headers(request: Request, call_next: Any) -> Response:
-    answer = cast(Response, await call_next(request))
+    try:
+        answer = cast(Response, await call_next(request))
+    except Exception as error:
+        if not is_trouble(error):
+            raise
+        answer = await _not_read(request, error)  # a bucket out of reach
     for name, value in HEADERS.items():
         answer.headers.setdefault(name, value)
     return answer
