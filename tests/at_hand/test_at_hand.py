@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -214,3 +215,18 @@ def test_put_takes_files_of_folders_above_and_no_way_round_to_a_table(
         code, _, err = run("--root", str(root), "put", file, "--to", where)
         assert code == 1 and "which only jobs write" in err
     assert sorted(p.name for p in root.rglob("*") if p.is_file()) == ["dune.geojson"] * 2
+
+
+def test_a_folder_that_may_not_be_read_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    with tempfile.TemporaryDirectory() as root:  # a folder that somebody else may enter
+        Path(root).chmod(0o755)
+        (closed := Path(root, "closed")).mkdir(0o000)
+        Path(root, "a.txt").touch()
+        somebody = os.geteuid()
+        try:
+            if somebody == 0:
+                os.seteuid(65534)  # nobody
+            assert run("ls", root, "--urls")[1].split() == [f"{root}/a.txt"]
+        finally:
+            os.seteuid(somebody)
+        assert f"not read: {closed}: not to be listed (Permission denied)" in caplog.text
