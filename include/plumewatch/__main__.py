@@ -26,7 +26,7 @@ from plumewatch.at_hand.cleaning import LARGE, find_left, find_old, remove_old
 from plumewatch.at_hand.described import describe_storage, find_table, preview_rows
 from plumewatch.at_hand.listing import list_stored, place, web_address
 from plumewatch.at_hand.transfer import Transferred, get_files, put_files
-from plumewatch.errors import InputError, PlumewatchError, redact
+from plumewatch.errors import InputError, PlumewatchError, is_trouble, redact
 from plumewatch.settings import Settings, export_aws_settings
 
 DONE, FAILED, BAD_ARGUMENTS, SOME_FAILED = 0, 1, 2, 3  # as the Spark jobs'
@@ -41,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         export_aws_settings()
         root = storage.absolute(storage.stated_path(asked.root)) if asked.root else Settings.load().storage_root
         return int(asked.do(asked, root))
-    except (OSError, PlumewatchError) as error:
+    except Exception as error:
+        if not (isinstance(error, OSError | PlumewatchError) or is_trouble(error)):  # a bucket may be out of reach
+            raise
         print(redact(str(error)), file=sys.stderr)
         return FAILED
 
@@ -112,9 +114,9 @@ def _clean(asked: argparse.Namespace, root: str) -> int:
     if not asked.yes:
         print("Nothing was removed; --yes removes it.")
         return DONE
-    remove_old(root, old)
-    for path in left:
+    for path in left:  # first: a writer may publish one of them meanwhile
         storage.delete(path)
+    remove_old(root, old)
     print("Removed.")
     return DONE
 

@@ -7,6 +7,8 @@ import io
 import json
 import os
 import re
+import tempfile
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -98,11 +100,13 @@ def test_one_file_that_cannot_be_brought_is_told_and_the_others_are(stored: str,
 def test_a_key_that_leads_out_of_the_folder_is_not_followed(s3_root: str, tmp_path: Path) -> None:
     fs, inner = storage.filesystem(s3_root)
     fs.call_s3("put_object", Bucket=inner.split("/")[0], Key=f"{inner.split('/', 1)[1]}/x/good", Body=b"1")
-    entry = storage.StoredFile(f"{s3_root}/x/../../evil", 1, storage.stored_files(s3_root)[0].modified_at)
+    at = storage.stored_files(s3_root)[0].modified_at
     from plumewatch.at_hand import transfer
 
-    came = transfer._bring([transfer._Way(entry, str(tmp_path / "a" / "../../evil"))], "get")
-    assert came.brought == [] and "a name that leads out of its folder" in came.errors[0]
+    for below in ("../../evil", f"/{tmp_path}/evil"):  # S3 itself keeps both as they are, unlike the server here
+        way = transfer._Way(storage.StoredFile(f"{s3_root}/x/{below}", 1, at), str(tmp_path / "a" / below), below)
+        came = transfer._bring([way], "get")
+        assert came.brought == [] and "a name that leads out of its folder" in came.errors[0]
 
 
 def test_put_brings_files_with_their_content_type(root: str, tmp_path: Path) -> None:
@@ -110,6 +114,7 @@ def test_put_brings_files_with_their_content_type(root: str, tmp_path: Path) -> 
     own.mkdir()
     for name in ("dune.geojson", "coast.gpkg", "a.nc4", "notes.txt", "odd.zzz"):
         (own / name).write_bytes(name.encode())
+        os.utime(own / name, (time.time() - 10,) * 2)  # S3 tells whole seconds
     code, out, _ = run(
         "--root", root, "put", str(own), str(own / "dune.geojson"), "--to", "areas", "--match", "*.[gnz]*"
     )
@@ -192,3 +197,36 @@ def test_bad_arguments_are_named(stored: str) -> None:
 def test_manifests_are_brought_too(stored: str, tmp_path: Path) -> None:
     run("--root", stored, "get", "anomalies/area=dune", "--to", str(tmp_path / "t"))
     assert json.loads((tmp_path / f"t/date={DAY}/_manifest.json").read_text())["rows"] == 3
+
+
+def test_put_takes_files_of_folders_above_and_no_way_round_to_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "maps"  # called as a folder that jobs write
+    for path in ("dune.geojson", "own/plumes/method=x/data.parquet", "at/x"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(b"{}")
+    (root / "areas").mkdir(parents=True)
+    (root / "aside").symlink_to(root / "scenes")
+    monkeypatch.chdir(tmp_path / "at")
+    assert run("--root", str(root), "put", "../dune.geojson", "--to", "areas")[0] == 0
+    assert run("--root", str(root), "put", "../dune.geojson", "--to", ".")[0] == 0
+    for file, where in (("../own", "."), ("../dune.geojson", "areas/../scenes"), ("../dune.geojson", "aside")):
+        code, _, err = run("--root", str(root), "put", file, "--to", where)
+        assert code == 1 and "which only jobs write" in err
+    assert sorted(p.name for p in root.rglob("*") if p.is_file()) == ["dune.geojson"] * 2
+
+
+def test_a_folder_that_may_not_be_read_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    with tempfile.TemporaryDirectory() as root:  # a folder that somebody else may enter
+        Path(root).chmod(0o755)
+        (closed := Path(root, "closed")).mkdir(0o000)
+        Path(root, "a.txt").touch()
+        somebody = os.geteuid()
+        try:
+            if somebody == 0:
+                os.seteuid(65534)  # nobody
+            assert run("ls", root, "--urls")[1].split() == [f"{root}/a.txt"]
+        finally:
+            os.seteuid(somebody)
+        assert f"not read: {closed}: not to be listed (Permission denied)" in caplog.text

@@ -92,3 +92,32 @@ def test_a_day_is_a_day(stored: str) -> None:
     with pytest.raises(SystemExit), contextlib.redirect_stderr(io.StringIO()) as told:
         main(["--root", stored, "clean", "--before", "March"])
     assert "allowed: a day, YYYY-MM-DD" in told.getvalue()
+
+
+def test_only_what_is_called_as_a_day_goes(tmp_path: Path) -> None:
+    kept = (
+        "anomalies/area=dune/date=2024-02-29 (copy)/data.parquet",
+        "anomalies/area=dune/date=2024-02/data.parquet",
+        "scenes/area=dune/notes_of_date=2024-02-29/notes.txt",
+        "scenes/area=update=2020-01-01/date=2024-03-01/S2A.tif",
+        "scenes_xy/area=dune/date=2024-02-29/S2A.tif",
+        "soundings/month=2024-02.bak/data.parquet",
+    )
+    root = f"{tmp_path}/date=2020-01-01/month=2020-01"
+    for path in (*kept, "scenes/area=update=2020-01-01/date=2024-02-29/S2A.tif"):
+        storage.write_bytes(storage.join(root, path), b"x")
+    code, out = run("--root", root, "clean", "--before", "2024-03-01", "--yes")
+    assert code == 0 and "scenes: 1 days or months, 1 B, 2024-02-29 to 2024-02-29" in out
+    assert sorted(
+        path.removeprefix(f"{root}/") for path in storage.list_files(root) if not path.endswith(".lock")
+    ) == sorted(kept)
+
+
+def test_of_a_link_to_a_day_the_link_goes(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "archive" / "2024-02-29"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "S2A.tif").write_bytes(b"x")
+    (area := tmp_path / "root" / "scenes" / "area=dune").mkdir(parents=True)
+    (area / "date=2024-02-29").symlink_to(elsewhere)
+    assert run("--root", str(tmp_path / "root"), "clean", "--before", "2024-03-01", "--yes")[0] == 0
+    assert not (area / "date=2024-02-29").is_symlink() and (elsewhere / "S2A.tif").exists()

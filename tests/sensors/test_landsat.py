@@ -65,11 +65,12 @@ def test_numbers_are_reflectance_of_collection_2() -> None:
         ({"landsat:correction": None}, {}, (1.0, 0.0), "Level 2"),
         ({}, {"scale": 2e-5, "offset": -0.1}, (1.0, 0.0), "scale 2.75e-05 with offset -0.2"),
         ({}, {}, (1e-4, 0.0), "scale 2.75e-05 with offset -0.2"),
+        ({}, {"scale": "x"}, (1.0, 0.0), "scale 2.75e-05 with offset -0.2"),
     ],
-    ids=["level 1", "no level", "level 1 by its packing", "another packing in the file"],
+    ids=["level 1", "no level", "level 1 by its packing", "another packing in the file", "no number"],
 )
 def test_other_numbers_are_refused(
-    changed: dict[str, Any], bands: dict[str, float], tags: tuple[float, float], allowed: str
+    changed: dict[str, Any], bands: dict[str, Any], tags: tuple[float, float], allowed: str
 ) -> None:
     properties = {**landsat_item({}, DAY)["properties"], **changed}
     with pytest.raises(InputError, match=f"^a: .*; allowed: .*{allowed}"):

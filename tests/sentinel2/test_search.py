@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import shapely
+from landsat_scenes import landsat_item
 from plumewatch import http
 from plumewatch.catalogues.services import catalogue_of
 from plumewatch.catalogues.stac import read_item
@@ -302,3 +304,11 @@ def test_an_item_without_collection_is_taken_and_those_of_others_are_named(
     StacApi.items = [bare, *(item(f"S2A_40RDN_20250821_{n}_L2A", collection="S2_L2A") for n in (1, 2))]
     assert [ref.scene_id for ref in search_scenes(AREA, DAY, DAY, api).scenes] == [SCENE_ID]
     assert "dune: left out: 2 items of S2_L2A; allowed: items of sentinel-2-l2a" in caplog.text
+
+
+def test_of_landsat_an_item_of_another_form_is_told_and_the_search_goes_on(api: str) -> None:
+    good = landsat_item({}, str(DAY)) | {"geometry": shapely.geometry.mapping(AREA.geometry)}
+    StacApi.items = [{**good, "id": "odd", "properties": "x"}, good]
+    found = search_scenes(replace(AREA, collection="landsat-c2-l2"), DAY, DAY, api)
+    assert [ref.scene_id for ref in found.scenes] == [good["id"]]
+    assert [one.scene_id for one in found.failed] == ["odd"]

@@ -109,10 +109,22 @@ def test_a_verdict_of_another_form_is_refused(
     answer = client("admin").post(REVIEW, json=VERDICT | change)
     assert answer.status_code == status and len(answer.text) < 1000
     assert read_reviews(view_storage, "ch4").num_rows == 0
-    assert (
-        client("admin").post(REVIEW, content=b"[" * 15_000, headers={"content-type": "application/json"}).status_code
-        == 422
-    )
+    for body in (b"[" * 15_000, b'{"key": "%s", "id": "\\ud800"}' % DAY.encode()):
+        answer = client("admin").post(REVIEW, content=body, headers={"content-type": "application/json"})
+        assert answer.status_code == 422
+
+
+def test_the_page_of_a_source_is_served_where_there_is_one(client: Callable[..., Any], view_storage: str) -> None:
+    admin = client("admin")
+    [link] = admin.get("/data/ch4/history", params={"source_id": "well"}).json()["links"]
+    page = admin.get(f"/{link['href']}")
+    assert page.status_code == 200 and "<title>well</title>" in page.text
+    assert page.headers["content-type"].startswith("text/html")
+    policy = page.headers["content-security-policy"]
+    assert "script-src" not in policy and policy.endswith("frame-ancestors 'self'; sandbox")
+    storage.delete(storage.join(view_storage, "evidence"))
+    assert admin.get("/data/ch4/history", params={"source_id": "well"}).json()["links"] == []
+    assert admin.get("/data/ch4/source", params={"source_id": "well"}).status_code == 404
 
 
 TRAVERSALS = (
@@ -132,6 +144,7 @@ def test_no_text_of_a_request_leads_to_a_path(client: Callable[..., Any], view_s
         (f"/data/{written}/{DAY}/picture", {"id": "a1"}),
         ("/data/ch4/content", {"first": text[:10], "last": DAY}),
         ("/data/ch4/history", {"source_id": text}),
+        ("/data/ch4/source", {"source_id": text}),
         (f"/assets/{written}", {}),
         ("/data/run", {"dag_id": "methane_detection_and_matching", "run_id": text}),
     ):
@@ -169,3 +182,19 @@ def test_every_answer_says_what_it_may_do(client: Callable[..., Any], view_stora
     assert "'unsafe-inline'" not in page.headers["content-security-policy"].split("style-src")[0]
     for name in ASSETS:
         assert admin.get(f"/assets/{name}").headers["content-type"].startswith(ASSETS[name][1])
+
+
+def test_a_bucket_out_of_reach_is_told(
+    client: Callable[..., Any], view_storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stated = {
+        "PLUMEWATCH_STORAGE_ROOT": "s3://far/x",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_MAX_ATTEMPTS": "1",
+    }
+    for name, value in {**stated, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}.items():
+        monkeypatch.setenv(name, value)
+    assert client("admin").get("/").status_code == 200
+    answer = client("admin").get("/data/start")
+    assert answer.status_code == 503 and "Could not connect to the endpoint URL" in answer.json()["detail"]
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")

@@ -36,4 +36,5 @@ def fill_storage(root: str) -> None:
     details = storage.join(root, "plume_details", "method=multi_pass", "area=oman", f"date={DAY}")
     picture = Path(__file__).parents[2] / "docs" / "plume.png"
     storage.write_bytes(storage.join(details, "a1.png"), picture.read_bytes())
+    storage.write_bytes(storage.join(root, "evidence", "ch4", "well.html"), b"<html><title>well</title></html>")
     storage.write_bytes(storage.join(root, "secret.json"), b'{"secret": true}')

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import mimetypes
+import os
+import posixpath
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -52,6 +54,8 @@ class _Way:
 
     source: StoredFile
     target: str
+    below: str
+    """Its path below the folder that is brought."""
 
 
 def get_files(path: str, folder: Path, masks: Sequence[str] = ()) -> Transferred:
@@ -60,27 +64,37 @@ def get_files(path: str, folder: Path, masks: Sequence[str] = ()) -> Transferred
     What is there already isn't fetched again, so that a run that was interrupted goes on. A file that can't be brought
     is told, and the others are. InputError where nothing fits.
     """
-    return _bring([_Way(f, str(folder / path_below(path, f.path))) for f in _fitting(path, masks)], "get")
+    named = [(file, path_below(path, file.path)) for file in _fitting(path, masks)]
+    return _bring([_Way(file, str(folder / below), below) for file, below in named], "get")
 
 
 def put_files(sources: Sequence[str], path: str, masks: Sequence[str] = (), storage_root: str = "") -> Transferred:
     """Bring local files, and what fits the masks of local folders, into the folder or prefix `path`, as get_files does.
 
     A bucket is told the content type of each. InputError where nothing fits, where two files would have one name, or
-    where `path` is in a folder of `storage_root` that only jobs write.
+    where one would come into a folder of `storage_root` that only jobs write.
     """
-    top = path_below(storage_root, path).partition("/")[0] if storage_root else ""
-    if top in MADE_BY_JOBS:
-        found = f"in {top}/ of the storage, which only jobs write"
-        raise InputError(path, found, "another folder, such as areas/ or granules/")
     storage.require_folder(path, "files that are brought")
     ways: dict[str, _Way] = {}
     for source in sources:
         for file in _fitting(source, masks):
-            way = _Way(file, storage.join(path, path_below(source, file.path)))
+            below = path_below(source, file.path)
+            way = _Way(file, storage.join(path, below), below)
+            if storage_root and (top := _top_folder(storage_root, way.target)) in MADE_BY_JOBS:
+                found = f"in {top}/ of the storage, which only jobs write"
+                raise InputError(way.target, found, "another folder, such as areas/ or granules/")
             if (other := ways.setdefault(way.target, way)).source.path != file.path:
                 raise InputError(file.path, f"the name of {other.source.path} too", "one file a name, or two runs")
     return _bring(list(ways.values()), "put")
+
+
+def _top_folder(storage_root: str, path: str) -> str | None:
+    """The folder of the storage root in which `path` would lie, by whatever links and dots; None where in none."""
+    if storage.is_local(storage_root) != storage.is_local(path):
+        return None
+    lie_at = os.path.realpath if storage.is_local(path) else posixpath.normpath
+    root, at = lie_at(storage.inner_path(storage_root)), lie_at(storage.inner_path(path))
+    return at.removeprefix(f"{root}/").partition("/")[0] if at.startswith(f"{root}/") else None
 
 
 def _fitting(path: str, masks: Sequence[str]) -> list[StoredFile]:
@@ -97,8 +111,8 @@ def _bring(ways: Sequence[_Way], what: str) -> Transferred:
         file = way.source
         counted = _Counted(bar, file.n_bytes)
         try:
-            if ".." in file.path.split("/"):
-                raise InputError(file.path, "a name that leads out of its folder", "names without '..'")
+            if {"", ".."} & set(way.below.split("/")):
+                raise InputError(file.path, "a name that leads out of its folder", "names without '..' or //")
             if _is_there(way.target, file):
                 came.there.append(way.target)
             else:

@@ -132,10 +132,17 @@ def compute_rule(
     by_file = tags if tags != (1.0, 0.0) else (None, None)
     for where, numbers in (("the item", by_item), ("the GeoTIFF", by_file)):
         for known, number in zip((SCALE, OFFSET), numbers, strict=True):
-            if number is not None and not math.isclose(float(number), known, rel_tol=SAME):
+            if number is not None and not _is_same(number, known):
                 found = f"scale {numbers[0]} with offset {numbers[1]} in {where}"
                 raise InputError(item_name, found, f"scale {SCALE:g} with offset {OFFSET:g}, or none stated")
     return ReflectanceRule(SCALE, OFFSET, f"pixels of {levels[0]}, Collection 2")
+
+
+def _is_same(stated: Any, known: float) -> bool:
+    try:
+        return math.isclose(float(stated), known, rel_tol=SAME)
+    except (TypeError, ValueError):
+        return False
 
 
 LANDSAT = Landsat(

@@ -74,8 +74,9 @@ def search_scenes(area: Area, start: date, end: date, catalogue: Catalogue, newe
         try:
             href = catalogue.item_href(item)
             check_version(item, href)
-            if not sensor.is_served(item.get("properties") or {}):
-                others[str(item["properties"]["platform"])] += 1
+            stated = item.get("properties")
+            if isinstance(stated, dict) and not sensor.is_served(stated):
+                others[str(stated["platform"])] += 1
                 continue
             ref = scene_ref(item, href, sensor)
         except InputError as error:

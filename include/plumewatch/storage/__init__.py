@@ -12,6 +12,7 @@ from plumewatch.storage.files import (
     filesystem,
     inner_path,
     is_file,
+    is_link,
     is_local,
     join,
     json_bytes,
@@ -65,9 +66,9 @@ from plumewatch.storage.partitions import (
 
 __all__ = [
     "LOCK", "MANIFEST", "PARQUET_SUFFIXES", "Partition", "StoredFile", "Where", "absolute", "change_rows", "delete",
-    "exists", "filesystem", "folder_content", "folder_keys", "inner_path", "is_file", "is_local", "is_parquet",
-    "is_partition_value", "iter_partition", "join", "json_bytes", "keys_in_path", "left_behind", "list_files",
-    "list_partitions",
+    "exists", "filesystem", "folder_content", "folder_keys", "inner_path", "is_file", "is_link", "is_local",
+    "is_parquet", "is_partition_value", "iter_partition", "join", "json_bytes", "keys_in_path", "left_behind",
+    "list_files", "list_partitions",
     "local_copy", "lock", "modified_at", "modified_times", "name_other_files", "name_unread", "parent", "parquet_bytes",
     "partition_files", "partition_path", "partition_ranges", "publish_partition", "read_bytes", "read_json",
     "read_manifest", "read_parquet", "read_table", "replace_rows", "require_folder", "stated_path", "stored_files",

@@ -217,10 +217,17 @@ def _stat(file: str) -> os.stat_result | None:
     return None
 
 
+def is_link(path: str) -> bool:
+    """Whether `path` is a link on this machine's disk, to whatever."""
+    return is_local(path) and Path(inner_path(path)).is_symlink()
+
+
 def delete(path: str) -> None:
-    """Remove a file or a folder with all it holds; nothing there is fine."""
+    """Remove a file, a link, or a folder with all it holds; nothing there is fine."""
     fs, inner = filesystem(path)
-    if fs.exists(inner):
+    if is_link(path):
+        Path(inner).unlink()
+    elif fs.exists(inner):
         fs.rm(inner, recursive=True)
 
 

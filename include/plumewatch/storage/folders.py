@@ -112,7 +112,7 @@ def walk_files(folder: str) -> Iterator[str]:
     walked = {Path(folder).resolve()}
     later = [folder]
     while later:
-        for at, folders, files in os.walk(later.pop(0), followlinks=True):
+        for at, folders, files in os.walk(later.pop(0), onerror=_name_unlisted, followlinks=True):
             yield from (f"{at.rstrip('/')}/{name}" for name in files)
             for name in sorted(folders):
                 path = Path(at, name)
@@ -125,6 +125,12 @@ def walk_files(folder: str) -> Iterator[str]:
                 else:
                     walked.add(target)
                     later.append(str(path))
+
+
+def _name_unlisted(error: OSError) -> None:
+    """Name in the log a folder that can't be listed, unless it has gone meanwhile."""
+    if not isinstance(error, FileNotFoundError):
+        name_unread(str(error.filename), f"not to be listed ({error.strerror})", "a folder that may be read")
 
 
 @lru_cache(maxsize=10_000)

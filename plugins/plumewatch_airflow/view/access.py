@@ -95,6 +95,7 @@ async def own_json(request: Request) -> dict[str, Any]:
         raise HTTPException(403, "a request of another site")
     try:
         content = json.loads(await _body(request))
+        json.dumps(content, ensure_ascii=False).encode()  # half of a pair of UTF-16 (\ud800) is no text
     except (ValueError, RecursionError):
         raise HTTPException(422, "no JSON") from None
     if not isinstance(content, dict):

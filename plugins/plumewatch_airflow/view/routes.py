@@ -11,13 +11,16 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, cast
+from urllib.parse import urlencode
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from plumewatch import storage
 from plumewatch.areas import log_unreadable, read_areas
-from plumewatch.errors import ParameterError, PlumewatchError, redact
+from plumewatch.errors import ParameterError, PlumewatchError, is_trouble, redact
+from plumewatch.evidence.page_files import pages_there, source_page_path
+from plumewatch.evidence.source_page import POLICY as SOURCE_POLICY
 from plumewatch.gases import CH4, Gas
 from plumewatch.maps.content import period_content
 from plumewatch.maps.map_page import ASSETS, read_asset, render_served_map
@@ -126,7 +129,17 @@ def history(gas: ReadableGas, source_id: Name, settings: View) -> Response:
     found = read_source_history(gas, source_id, settings.storage_root, _areas(gas, settings))
     if found is None:
         raise HTTPException(404, "no such source")
-    return _json({**found, "links": []})
+    link = {"text": "All passes over it", "href": f"data/{gas.name}/source?{urlencode({'source_id': source_id})}"}
+    return _json({**found, "links": [link] if _source_page(gas, source_id, settings) else []})
+
+
+def source(gas: ReadableGas, source_id: Name, settings: View) -> Response:
+    """The page of a source: all that speaks for what it emits."""
+    path = _source_page(gas, source_id, settings)
+    if path is None:
+        raise HTTPException(404, "no page of such a source")
+    headers = {CSP: f"{SOURCE_POLICY}; frame-ancestors 'self'; sandbox"}
+    return Response(storage.read_bytes(path), media_type="text/html", headers=headers)
 
 
 def detection(gas: ReadableGas, key: str, id: Name, settings: View, request: Request, user: User) -> Response:
@@ -203,6 +216,12 @@ def _found(gas: Gas, key: str, name: str, settings: Settings) -> StoredDetection
     return found
 
 
+def _source_page(gas: Gas, source_id: str, settings: Settings) -> str | None:
+    """Return where the page of a source is, if the storage lists it: no other text leads to a path."""
+    path = source_page_path(gas, source_id)
+    return storage.join(settings.storage_root, path) if path in pages_there(settings.storage_root, gas) else None
+
+
 def _areas(gas: Gas, settings: Settings) -> list[Area]:
     return read_areas(*settings.area_folders, on_failure=log_unreadable) if gas is CH4 else []
 
@@ -213,7 +232,12 @@ def _json(content: Any) -> Response:
 
 
 async def _with_headers(request: Request, call_next: Any) -> Response:
-    answer = cast(Response, await call_next(request))
+    try:
+        answer = cast(Response, await call_next(request))
+    except Exception as error:
+        if not is_trouble(error):
+            raise
+        answer = await _not_read(request, error)  # a bucket out of reach
     for name, value in HEADERS.items():
         answer.headers.setdefault(name, value)
     return answer
@@ -238,6 +262,7 @@ PAGES: dict[str, Callable[..., Response]] = {
 DATA: dict[str, Callable[..., Response]] = {
     "/data/{gas}/content": content,
     "/data/{gas}/history": history,
+    "/data/{gas}/source": source,
     "/data/{gas}/{key}/detection": detection,
     "/data/{gas}/{key}/picture": picture,
     "/data/{gas}/{key}/scene": scene,
