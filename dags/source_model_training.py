@@ -18,7 +18,6 @@ import logging
 
 from airflow.sdk import Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
-from plumewatch.errors import InputError
 from plumewatch.keys import MONTH
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failures import report_failures
@@ -31,13 +30,14 @@ log = logging.getLogger("plumewatch.task")
 @task
 def train_emission() -> None:
     """Learn the emission of a peak's source from what an inventory lists upwind."""
+    from plumewatch.learning.emission_model import NothingToLearnFrom
     from plumewatch.learning.training import train_emission as train
 
     settings, known = load_settings(), get_current_context()["params"]["known"]
     with summarised() as summary:
         try:
             summary.path, lines = train(settings.storage_root, known)
-        except InputError as error:
+        except NothingToLearnFrom as error:
             raise AirflowSkipException(f"nothing is learnt: {error}") from error
         for line in lines:
             log.info("%s", line)

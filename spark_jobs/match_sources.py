@@ -58,10 +58,6 @@ SLICE, SLICE_WITH_SOUNDINGS = 20_000, 200  # detections of a task; with sounding
 
 log = logging.getLogger("match_sources")
 
-
-DATA_FILE = "data.parquet"
-MAX_SPARK_TASKS = 64
-
 Failures = Mapping[str, list[FailedScene]]
 """What failed, by key."""
 

@@ -17,7 +17,7 @@ from plumewatch.geodesy import great_circle_distance_km
 from plumewatch.pages.wording import chance_text, emission_text, place_text, probability_text, time_text
 from plumewatch.reviews import heeded, read_reviews
 from plumewatch.settings import NEW_SOURCE, NEWS_KINDS, RATE
-from plumewatch.statuses import ACCEPTED
+from plumewatch.statuses import ACCEPTED, UNKNOWN_SOURCE
 from plumewatch.tables import COMBINED, MATCHES, SOURCE_ESTIMATES, SOURCES
 
 LEAST_PROBABILITY = 0.5  # news is more probable than not
@@ -120,7 +120,7 @@ def _accepted(detections: pa.Table) -> pa.Table:
 def _first_ranked(storage_root: str, gas: Gas, key: str) -> dict[str, dict[str, Any]]:
     """The first-ranked match of each detection of a key, with the source's `name` and when it was `first_seen`."""
     where = {"gas": gas.name, "period": key}
-    columns = ["detection_id", "source_id", "probability", "rank"]
+    columns = ["detection_id", "source_id", "probability", "rank", "status"]
     rows = storage.read_table(MATCHES, storage.join(storage_root, MATCHES.name), columns, where=where)
     first = rows.filter(pc.equal(rows["rank"], 1)).to_pylist()
     ids = pa.array(sorted({row["source_id"] for row in first if row["source_id"]}), pa.string())
@@ -141,7 +141,7 @@ def _by_id(storage_root: str, table: Any, where: dict[str, str], column: str, id
 def _is_first(row: dict[str, Any], match: dict[str, Any], stored: pa.Table, gas: Gas) -> bool:
     """Whether no earlier pass saw its source or, where it has none, anything at its place."""
     at = row["observed_at_utc"]
-    if match.get("source_id"):
+    if match.get("source_id") and match["status"] != UNKNOWN_SOURCE:  # of others no estimate says when they were seen
         return at is None or match["first_seen"] is None or match["first_seen"] >= at
     earlier = (
         stored

@@ -91,6 +91,15 @@ def test_a_source_is_new_by_all_passes_that_saw_it(storage_root: str) -> None:
     assert old.picture.endswith(f"plume_details/method=multi_pass/area=oman/date={DAY}/seen before.png")
 
 
+def test_over_a_source_that_is_not_taken_for_it_the_place_says_what_is_new(storage_root: str) -> None:
+    plumes(storage_root, "2025-08-26", on(plume("old", 56.0, 22.0), -5))
+    plumes(storage_root, DAY, plume("again", 56.0, 22.0), plume("first", 57.0, 22.0))
+    write(storage_root, SOURCES, {"inventory": "combined"}, source("cell", 56.0, 22.0, "ch4", "A cell"))
+    matches = [match(name, "cell", 1, 0.5) | {"status": "unknown_source"} for name in ("again", "first")]
+    write(storage_root, MATCHES, {"gas": "ch4", "period": DAY}, *matches)
+    assert found(storage_root, ["new_source"]) == {"first": ("new_source",)}
+
+
 @pytest.mark.parametrize(("verdict", "is_news"), [("confirm", True), ("reject", False)])
 def test_people_have_the_last_word(storage_root: str, verdict: str, is_news: bool) -> None:
     plumes(storage_root, DAY, plume("a1", 56.0, 22.0, "surface_change" if is_news else "accepted"))

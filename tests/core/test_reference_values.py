@@ -10,6 +10,7 @@ from typing import Any
 import plumewatch.reference
 import pytest
 from plumewatch.errors import InputError
+from plumewatch.evidence.rule import evidence_rule
 from plumewatch.inventory.rows.factors import inventory_factors
 from plumewatch.inventory.rows.power_plants import power_plant_factors
 from plumewatch.matching.rule import matching_rule
@@ -119,7 +120,7 @@ def test_the_shipped_files_are_of_their_dataclasses() -> None:
         plume_thresholds().version, peak_thresholds().version, plume_constants().version, null_distribution().version,
         matching_rule("co2").version, matching_rule("ch4").version, power_plant_factors().version,
         inventory_factors().version,
-        index_constants().version,
+        index_constants().version, evidence_rule().version,
     }  # fmt: skip
     shipped = {read_reference(file).get("version") for file in FILES}
     assert exponent() == 0.08 and versions | {"wind-profile-2", None} == shipped

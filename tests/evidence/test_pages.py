@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -144,3 +145,21 @@ def test_a_source_whose_passes_have_no_time_has_a_page() -> None:
     [source] = sources({"source_id": "a", "emission_t_y": None}).to_pylist()
     seen = empty | {"detection_id": "p", "probability": 0.5, "area": "field", "status": "ambiguous"}
     assert "time unknown" in render_source(CH4, SourceRows(source, estimate, [seen, empty | {"area": "field"}]))
+
+
+def test_a_source_whose_only_detection_is_rejected_loses_its_page(root: str, tmp_path: Path) -> None:
+    copy = shutil.copytree(root, tmp_path / "storage")
+    shutil.rmtree(copy / "reported_plumes")
+    place = {"longitude": 54.2, "latitude": 38.5, "observed_at_utc": SEEN}
+    append_review(str(copy), "ch4", "p", **place, verdict="reject", by="ann", at=SEEN + timedelta(1))
+    update_evidence(str(copy), CH4, f"{SEEN:%Y-%m-%d}", [FIELD])
+    assert pages_there(str(copy), CH4) == set()
+
+
+def test_an_emission_that_no_list_states_is_not_nothing(root: str, tmp_path: Path) -> None:
+    copy = shutil.copytree(root, tmp_path / "storage")
+    listed = sources({"source_id": ODD, "emission_t_y": None, "name": "Well"})
+    storage.write_partition(SOURCES, f"{copy}/sources", {"inventory": "combined"}, listed)
+    update_evidence(str(copy), CH4, f"{SEEN:%Y-%m-%d}", [FIELD])
+    _, read = page(str(copy), source_page_path(CH4, ODD))
+    assert "no emission" in read.texts and "0 t a year" not in " ".join(read.texts)

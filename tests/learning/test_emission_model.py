@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,15 @@ from learnt_world import SEEN, world
 from plumewatch import storage
 from plumewatch.errors import InputError
 from plumewatch.gases import CO2
-from plumewatch.learning.emission_model import ALL_FEATURES, FLUX_ALONE, from_json, judge_model, to_json, train_model
+from plumewatch.learning.emission_model import (
+    ALL_FEATURES,
+    FLUX_ALONE,
+    NothingToLearnFrom,
+    from_json,
+    judge_model,
+    to_json,
+    train_model,
+)
 from plumewatch.learning.features import examples_of, known_emission_kt_h, upwind_pairs
 from plumewatch.learning.published_peaks import read_published_peaks
 from plumewatch.learning.training import learnt_emissions, read_emission_model, train_emission
@@ -48,7 +57,7 @@ def test_a_place_is_not_learnt_by_heart() -> None:
 
 def test_too_few_are_refused_by_number() -> None:
     peaks, known, other = world(4, 20, 0.3)
-    with pytest.raises(InputError, match="20 peaks with a known emission"):
+    with pytest.raises(NothingToLearnFrom, match="20 peaks with a known emission"):
         judge_model(examples_of(peaks, known, {"b": other}))
 
 
@@ -95,8 +104,29 @@ def _true(root: str) -> list[float]:
 
 
 def test_an_inventory_that_is_not_there_is_named(root: str) -> None:
-    with pytest.raises(InputError, match=r"no inventory edgar \(there are coco2, gppd\)"):
+    with pytest.raises(NothingToLearnFrom, match=r"no inventory edgar \(there are coco2, gppd\)"):
         train_emission(root, "edgar")
+
+
+def test_a_model_that_cannot_be_used_is_told_and_nothing_is_shown(root: str, caplog: pytest.LogCaptureFixture) -> None:
+    path, _ = train_emission(root)
+    peaks = storage.read_table(PEAKS, f"{root}/peaks")
+    card = storage.read_json(path)
+    storage.write_json(path, card | {"model": card["model"] | {"names": [f"old {n}" for n in card["model"]["names"]]}})
+    assert learnt_emissions(root, peaks) == {} and "other features" in caplog.text
+    storage.write_json(path, card | {"model": {}})
+    assert learnt_emissions(root, peaks) == {} and "card.json" in caplog.text
+    storage.write_json(path, card)
+    shutil.rmtree(f"{root}/sources/inventory=gppd")
+    assert learnt_emissions(root, peaks) == {} and "['gppd'] too" in caplog.text
+
+
+def test_a_file_that_cannot_be_read_is_not_too_few_peaks(root: str) -> None:
+    [file] = Path(root, "peaks").rglob("*.parquet")
+    file.write_bytes(b"no Parquet")
+    with pytest.raises(InputError) as raised:
+        train_emission(root)
+    assert not isinstance(raised.value, NothingToLearnFrom) and file.name in str(raised.value)
 
 
 def test_published_peaks_are_one_a_plume(tmp_path: Path) -> None:

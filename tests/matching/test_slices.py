@@ -7,12 +7,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from detections_and_sources import peak, source
 from plumewatch import storage
 from plumewatch.geodesy import destination
+from plumewatch.matching.candidates import ListedSources
+from plumewatch.matching.detections import DETECTIONS
+from plumewatch.matching.periods.emissions import EmissionReader, orbit_files
+from plumewatch.models import FailedScene
 from plumewatch.oco2.gaussian_plume import PlumeSource, compute_plume_ppm
-from plumewatch.tables import FAILED_SCENES, PEAKS, SOUNDINGS, SOURCES
+from plumewatch.oco2.granules.soundings import list_orbits
+from plumewatch.tables import FAILED_SCENES, MATCHES, PEAKS, SOUNDINGS, SOURCES
 
 FIRST = 2025083112000011
 MONTH = {"method": "scan", "month": "2025-08"}
@@ -128,13 +134,9 @@ def test_rates_of_the_hour_where_the_profiles_of_coco2_are(job, world, spark, tm
     assert world.matches("co2", "2025-08")[0]["expected_emission"] == pytest.approx(mean)
 
 
-def test_the_plume_of_the_first_source_is_inverted_where_its_soundings_are(job, world, spark) -> None:
-    plant = source("plant", 10.0, 40.0, 3e7)
-    rate, u = 3e7 / 8760 / 1000, 6.0
-    lat = np.repeat(np.linspace(39.0, 41.0, 400), 4)
-    lon = 10.25 + np.tile([-0.03, -0.01, 0.01, 0.03], 400)
+def soundings(lon: np.ndarray, lat: np.ndarray, plume: np.ndarray, u: float) -> pa.Table:
+    """An orbit that sees a plume on 410 ppm, with noise of 0.3 ppm and the wind u towards east."""
     rng = np.random.default_rng(1)
-    plume = compute_plume_ppm(lon, lat, PlumeSource(10.0, 40.0, 1.3 * rate), u, 0.0, 980.0, 20.0, "B")
     start = datetime(2025, 8, 31, 12, tzinfo=UTC)
     rows = [
         dict.fromkeys(SOUNDINGS.schema.names)
@@ -147,8 +149,17 @@ def test_the_plume_of_the_first_source_is_inverted_where_its_soundings_are(job, 
         }
         for i, (x, y, p) in enumerate(zip(lon, lat, plume + rng.normal(0, 0.3, len(lat)), strict=True))
     ]  # fmt: skip
+    return SOUNDINGS.from_pylist(rows)
+
+
+def test_the_plume_of_the_first_source_is_inverted_where_its_soundings_are(job, world, spark) -> None:
+    plant = source("plant", 10.0, 40.0, 3e7)
+    rate, u = 3e7 / 8760 / 1000, 6.0
+    lat = np.repeat(np.linspace(39.0, 41.0, 400), 4)
+    lon = 10.25 + np.tile([-0.03, -0.01, 0.01, 0.03], 400)
+    plume = compute_plume_ppm(lon, lat, PlumeSource(10.0, 40.0, 1.3 * rate), u, 0.0, 980.0, 20.0, "B")
     folder = storage.write_partition(
-        SOUNDINGS, world.path("soundings"), {"month": "2025-08"}, SOUNDINGS.from_pylist(rows)
+        SOUNDINGS, world.path("soundings"), {"month": "2025-08"}, soundings(lon, lat, plume, u)
     )
     others = peak(FIRST + 5000, 100.0, 50.0, 5.0, 0.0)
     world.write(PEAKS, MONTH, [peak(FIRST + 800, 10.25, 40.0, u, 0.0, kt_h=1.3 * rate), others])
@@ -165,3 +176,34 @@ def test_the_plume_of_the_first_source_is_inverted_where_its_soundings_are(job, 
     shutil.copy(__file__, Path(storage.inner_path(folder)) / "data.parquet")  # no Parquet
     assert world.run(job, "co2", "peaks", "--soundings-path", world.path("soundings")).failed == 1
     assert world.matches("co2", "2025-08")[0]["source_id"] == "plant"
+
+
+def test_neighbours_of_an_inverted_plume_are_held_at_their_rate_of_the_hour_and_cells_are_none(tmp_path: Path) -> None:
+    rate, u, hour = 5.0, 6.0, 3.0
+    lat = np.repeat(np.linspace(39.0, 41.0, 400), 4)
+    lon = 10.25 + np.tile([-0.03, -0.01, 0.01, 0.03], 400)
+    beside = PlumeSource(10.0, 40.05, hour)
+    plume = compute_plume_ppm(lon, lat, PlumeSource(10.0, 40.0, rate), u, 0.0, 980.0, 20.0, "B")
+    plume = plume + compute_plume_ppm(lon, lat, beside, u, 0.0, 980.0, 20.0, "B")
+    storage.write_partition(SOUNDINGS, f"{tmp_path}", {"month": "2025-08"}, soundings(lon, lat, plume, u))
+    # the neighbour is listed with a third of what it emits at that hour
+    places = {"longitude": [10.0, 10.0, 10.0], "latitude": [40.0, 40.05, 40.0]}
+    listed = ListedSources.of(pa.table(places | {
+        "source_id": ["plant", "neighbour", "cell"], "inventory": ["own"] * 3,
+        "kind": ["power_plant"] * 2 + ["grid_cell"],
+        "emission_t_y": [rate * 8.76e6, hour / 3 * 8.76e6, rate * 8.76e6],
+    }))  # fmt: skip
+    seen = pa.Table.from_pylist(
+        [dict.fromkeys(DETECTIONS.names) | {"detection_id": "d", "orbit": 1, "wind_u_m_s": u, "wind_v_m_s": 0.0}],
+        schema=DETECTIONS,
+    )
+    usual = dict.fromkeys(MATCHES.schema.names) | {"detection_id": "d", "status": "confirmed"}
+    expected = {"plant": rate, "neighbour": hour, "cell": rate}
+    rows = [
+        usual | {"source_id": name, "rank": n + 1, "probability": p, "expected_emission": expected[name]}
+        for n, (name, p) in enumerate([("plant", 0.6), ("neighbour", 0.2), ("cell", 0.2)])
+    ]
+    failures: list[FailedScene] = []
+    reader = EmissionReader(orbit_files(list_orbits(f"{tmp_path}")))
+    found = reader.added(MATCHES.from_pylist(rows), seen, listed, failures.append)
+    assert failures == [] and found["plume_model_emission"][0].as_py() == pytest.approx(rate, rel=0.15)

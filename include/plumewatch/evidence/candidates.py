@@ -17,6 +17,7 @@ by the density of the other unexplained detections within 300 km, each as likely
 from __future__ import annotations
 
 import hashlib
+import heapq
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -142,18 +143,29 @@ def _clusters(pairs: _Pairs, weights: Floats, names: Indices, n: int) -> list[tu
     its = np.searchsorted(pairs.detection[by_detection], np.arange(len(weights) + 1))
     left = np.ones(len(weights), bool)
     found = []
-    while (best := int(np.argmax(score))) >= 0 and score[best] > 0.0:
+    is_close = pairs.kernel >= LEAST_KERNEL
+    of_passes = np.unique(pairs.place[is_close] * (names.max() + 1) + names[pairs.detection[is_close]])
+    enough = np.bincount(of_passes // (names.max() + 1), minlength=n) >= MIN_PASSES
+    queue = [(-float(score[place]), int(place)) for place in np.flatnonzero(enough)]
+    heapq.heapify(queue)
+    while queue:
+        negative, best = heapq.heappop(queue)
+        if -negative != score[best]:  # it has lost detections since: a score only falls
+            if score[best] > 0.0:
+                heapq.heappush(queue, (-float(score[best]), best))
+            continue
         stretch = slice(begins[best], begins[best + 1])
         members = pairs.detection[stretch][(pairs.kernel[stretch] >= LEAST_KERNEL) & left[pairs.detection[stretch]]]
         if len(np.unique(names[members])) < MIN_PASSES:
-            score[best] = 0.0
             continue
         found.append((best, np.sort(members)))
         left[members] = False
         for one in members:
             gone = by_detection[its[one] : its[one + 1]]
-            score[pairs.place[gone]] = score[pairs.place[gone]] - value[gone]
-        score[score < NEGLIGIBLE] = 0.0
+            rest = score[pairs.place[gone]] - value[gone]
+            score[pairs.place[gone]] = np.where(rest < NEGLIGIBLE, 0.0, rest)
+        if score[best] > 0.0:
+            heapq.heappush(queue, (-float(score[best]), best))
     return found
 
 

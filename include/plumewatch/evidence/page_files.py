@@ -50,14 +50,19 @@ def write_source_pages(
 ) -> int:
     """Write the pages of those `touched` sources that were seen or reported at least once, and that of all reports.
 
-    `passes` and `estimates` are those of all keys. Returns the number of pages.
+    `passes` and `estimates` are those of all keys. A listed source of which nothing is seen or reported any more, as
+    when a person has rejected its only detection, loses its page. Returns the number of pages.
     """
     reports = _reports(storage_root, gas)
     all_sources = read_sources(storage_root, gas, SOURCES.schema.names)
     lon, lat = (all_sources[name].to_numpy() for name in ("longitude", "latitude"))
     near = dict(zip(all_sources["source_id"].to_pylist(), reports_at(lon, lat, reports), strict=True))
     seen = set(pc.unique(passes.filter(passes["detection_id"].is_valid())["source_id"]).to_pylist()) - {None}
-    wanted = {name for name in touched if name in near and (name in seen or near[name])}
+    with_page = {name for name, its in near.items() if name in seen or its}
+    left = {source_page_path(gas, name) for name in near.keys() - with_page}
+    for path in sorted(left & pages_there(storage_root, gas)):
+        storage.delete(storage.join(storage_root, path))
+    wanted = with_page & set(touched)
     rows = _rows_of(passes, wanted)
     rivals = _rivals_of(passes, wanted, rows)
     names = wanted | {r["source_id"] for own in rivals.values() for r in own if r["source_id"]}

@@ -194,10 +194,10 @@ def _rivals(gas: Gas, rows: SourceRows) -> str:
     table = []
     for name in order:
         known = rows.sources.get(name)
-        rate = (known["emission_t_y"] or 0.0) * gas.units_per_t_y if known else None
+        stated = known["emission_t_y"] if known else None
         table.append([
             str(known["name"]) if known else name or "in no inventory", (known or {}).get("owner") or "",
-            rate_text(gas, rate) if known else "", str(len(by_source[name])),
+            "" if stated is None else rate_text(gas, stated * gas.units_per_t_y), str(len(by_source[name])),
             probability_text(sum(by_source[name]) / len(by_source[name])),
         ])  # fmt: skip
     return _table(("name", "owner", "listed", "detections", "mean probability"), table, "None.")
@@ -215,7 +215,8 @@ def _reports(gas: Gas, reports: Sequence[Row], seen: Sequence[Row]) -> str:
 
 
 def _facts(gas: Gas, source: Row) -> str:
-    listed = f"{digits_text(source['emission_t_y'] or 0.0)} t a year ({source['year']})"
+    stated = source["emission_t_y"]
+    listed = "no emission" if stated is None else f"{digits_text(stated)} t a year ({source['year']})"
     facts = [
         ("owner", source["owner"]), ("kind", str(source["kind"]).replace("_", " ")), ("fuel", source["fuel"]),
         ("listed", listed), ("from", source["provenance"]), ("other lists say", source["alternatives"]),

@@ -13,7 +13,7 @@ from plumewatch.evidence.page_files import write_source_pages
 from plumewatch.evidence.rule import evidence_rule
 from plumewatch.gases import Gas
 from plumewatch.models import Area
-from plumewatch.tables import SOURCE_CANDIDATES
+from plumewatch.tables import SOURCE_CANDIDATES, SOURCE_PASSES
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ def update_evidence(storage_root: str, gas: Gas, key: str, areas: Sequence[Area]
     `areas` are the outlines of methane's areas. The tables of all keys are computed from what is stored of each, so
     that the order in which keys come makes no difference.
     """
+    where, root = {"gas": gas.name, "key": key}, storage.join(storage_root, SOURCE_PASSES.name)
+    before = storage.read_table(SOURCE_PASSES, root, ["source_id"], where=where)
     of_key = write_source_passes(storage_root, gas, key, areas)
     passes = read_source_passes(storage_root, gas, None)
     estimates = write_source_estimates(storage_root, gas, passes, read_sources(storage_root, gas))
@@ -47,6 +49,6 @@ def update_evidence(storage_root: str, gas: Gas, key: str, areas: Sequence[Area]
         candidates,
         settings={"calibration": evidence_rule().version},
     )
-    touched = set(of_key["source_id"].to_pylist()) - {None}
+    touched = {*of_key["source_id"].to_pylist(), *before["source_id"].to_pylist()} - {None}
     n_pages = write_source_pages(storage_root, gas, passes, estimates, touched, areas)
     return Updated(passes.num_rows, estimates.num_rows, candidates.num_rows, n_pages)

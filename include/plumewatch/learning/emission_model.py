@@ -38,6 +38,10 @@ PUBLISHED_R2 = 1 / 3
 """Chevallier et al. 2022, doi:10.1029/2021GL097540: cross-sectional fluxes explain about a third of the variance."""
 
 
+class NothingToLearnFrom(InputError):
+    """What is stored is readable, but too little to learn from."""
+
+
 @dataclass(frozen=True)
 class EmissionModel:
     """log(emission / (kt/h)) = intercept + sum of coefficient x (feature - mean) / scale."""
@@ -88,13 +92,13 @@ def usable(examples: Examples) -> Indices:
 def judge_model(examples: Examples, seed: int = 0) -> Judged:
     """Return R2 in cross-validation grouped by cells, and how it grows with the number of examples.
 
-    Raises InputError with fewer than 30 usable examples, or in fewer than 5 cells.
+    Raises NothingToLearnFrom with fewer than 30 usable examples, or in fewer than 5 cells.
     """
     at = usable(examples)
     n_cells = len(np.unique(examples.cell[at]))
     if len(at) < LEAST_EXAMPLES or n_cells < FOLDS:
         found = f"{len(at)} peaks with a known emission in {n_cells} cells of 2 degrees"
-        raise InputError("the training", found, f"at least {LEAST_EXAMPLES} in {FOLDS}")
+        raise NothingToLearnFrom("the training", found, f"at least {LEAST_EXAMPLES} in {FOLDS}")
     x, y, cell = examples.values[at], examples.log_known[at], examples.cell[at]
     folds = list(GroupKFold(FOLDS, shuffle=True, random_state=seed).split(x, y, cell))
     base = sum(float(((y[test] - y[train].mean()) ** 2).sum()) for train, test in folds)

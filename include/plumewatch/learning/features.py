@@ -109,7 +109,7 @@ def examples_of(peaks: pa.Table, known: pa.Table | None, others: Mapping[str, pa
         columns = {
             "log_flux": log_flux, "log_height": np.log(height), "log_sigma": np.log(sigma), "log_wind": np.log(speed),
             "log_wind_across": np.log(np.maximum(across, 0.1)), "pressure": pressure / 1000.0, "water": water / 10.0,
-            "north": np.abs(lat) / 90.0, "summer": np.cos(season) * np.sign(lat),
+            "north": np.abs(lat) / 90.0, "winter": np.cos(season) * np.sign(lat),
             "spring": np.sin(season) * np.sign(lat),
         }  # fmt: skip
         log_known = np.full(len(lon), np.nan)

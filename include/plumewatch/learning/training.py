@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -22,6 +23,7 @@ from plumewatch.gases import CO2
 from plumewatch.learning.emission_model import (
     LEAST_KNOWN_KT_H,
     EmissionModel,
+    NothingToLearnFrom,
     from_json,
     judge_model,
     judged_lines,
@@ -38,17 +40,19 @@ PEAK_EMISSION = "peak_emission"
 KNOWN = "coco2"  # the inventory that emissions are learnt from: plants of the year 2018, each with its own figure
 OF_SOURCE = ("source_id", "gas", "longitude", "latitude", "emission_t_y")
 
+log = logging.getLogger(__name__)
+
 
 def train_emission(storage_root: str, known: str = KNOWN) -> tuple[str, list[str]]:
     """Learn emissions from all stored peaks; return the path of the card, and the figures for people.
 
-    Peaks that a person has rejected, and those in weaker winds than 2 m/s, are left out. Raises InputError where too
-    few peaks have a known emission upwind, or the inventory `known` isn't there.
+    Peaks that a person has rejected, and those in weaker winds than 2 m/s, are left out. Raises NothingToLearnFrom
+    where too few peaks have a known emission upwind, or the inventory `known` isn't there.
     """
     inventories = _inventories(storage_root)
     if known not in inventories:
         found = f"no inventory {known} (there are {', '.join(sorted(inventories)) or 'none'})"
-        raise InputError(
+        raise NothingToLearnFrom(
             storage.join(storage_root, SOURCES.name), found, "the inventory that emissions are learnt from"
         )
     peaks = _peaks(storage_root)
@@ -89,16 +93,29 @@ def read_emission_model(storage_root: str) -> tuple[EmissionModel, Mapping[str, 
 def learnt_emissions(storage_root: str, peaks: pa.Table) -> dict[str, float]:
     """Return what the model in use says each peak's source emits, in kt/h, by peak id as text; nothing without one.
 
-    It knows what inventories list upwind, so it is no evidence of its own for what they state: it is shown beside.
+    It knows what inventories list upwind, so it is no evidence of its own for what they state: it is shown beside. So a
+    model that can't be used, or that learnt from an inventory that isn't there any more, is told in the log, and
+    nothing is shown.
     """
-    found = read_emission_model(storage_root)
+    try:
+        found = read_emission_model(storage_root)
+    except InputError as error:
+        log.warning("no learnt emissions: %s", error)
+        return {}
     if found is None or not peaks.num_rows:
         return {}
     model, card = found
     inventories = _inventories(storage_root)
     wanted = card["learnt_from"]["upwind_sums_of"]
-    others = {name: inventories.get(name, SOURCES.empty()) for name in wanted}
-    log_emission = model.predict(examples_of(peaks, None, others))
+    if missing := sorted(set(wanted) - inventories.keys()):
+        log.warning("no learnt emissions: the model learnt from %s too, of which no source is stored", missing)
+        return {}
+    examples = examples_of(peaks, None, {name: inventories[name] for name in wanted})
+    try:
+        log_emission = model.predict(examples)
+    except InputError as error:
+        log.warning("no learnt emissions: %s; source_model_training learns anew", error)
+        return {}
     ids = peaks["peak_id"].cast(pa.string()).to_pylist()
     return {name: float(np.exp(v)) for name, v in zip(ids, log_emission.tolist(), strict=True) if np.isfinite(v)}
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from plumewatch.errors import InputError
-from plumewatch.gases import CO2, GASES
-from plumewatch.matching.candidates import CITY, ListedSources
+from plumewatch.gases import CO2
+from plumewatch.matching.candidates import CELL, CITY, ListedSources
 from plumewatch.matching.rule import matching_rule
 from plumewatch.models import FailedScene
 from plumewatch.oco2.gaussian_plume import PlumeSource
@@ -50,19 +50,21 @@ class EmissionReader:
         """
         rule = matching_rule(CO2.name)
         place_of = {id_: at for at, id_ in enumerate(listed.ids.to_pylist())}
+        no_point = {None, *listed.ids.filter(pa.array(listed.kind == CELL)).to_pylist()}
         seen = {row["detection_id"]: row for row in detections.to_pylist()}
         values = {end: np.full(len(matches), np.nan) for end in ("", "_low", "_high")}
         rows = matches.select(["detection_id", "source_id", "rank", "probability", "expected_emission", "status"])
         by_detection: dict[str, list[tuple[int, dict[str, Any]]]] = {}
         for at, row in enumerate(rows.to_pylist()):
             likely = row["rank"] == 1 or row["probability"] >= rule.min_shared_probability
-            if row["source_id"] is not None and likely and row["status"] != UNKNOWN_SOURCE:
+            if row["source_id"] not in no_point and likely and row["status"] != UNKNOWN_SOURCE:
                 by_detection.setdefault(row["detection_id"], []).append((at, row))
         for id_, ((at, first), *others) in by_detection.items():
             soundings = self._soundings(seen[id_], on_failure) if first["rank"] == 1 else None
             if soundings is None:
                 continue
-            own, *further = (_plume_source(listed, place_of[r["source_id"]]) for r in (first, *(r for _, r in others)))
+            taking_part = (first, *(row for _, row in others))
+            own, *further = (_plume_source(listed, place_of[r["source_id"]], r) for r in taking_part)
             u, v = seen[id_]["wind_u_m_s"], seen[id_]["wind_v_m_s"]
             wind = None if u is None or v is None else (u, v)
             try:
@@ -92,8 +94,8 @@ class EmissionReader:
         return soundings.filter(pc.fill_null(pc.equal(soundings[QUALITY], GOOD_QUALITY), False))
 
 
-def _plume_source(listed: ListedSources, at: int) -> PlumeSource:
+def _plume_source(listed: ListedSources, at: int, match: Mapping[str, Any]) -> PlumeSource:
     rule = matching_rule(CO2.name)
-    emission = float(np.nan_to_num(listed.emission_t_y[at])) * GASES[CO2.name].units_per_t_y
+    emission = match["expected_emission"]  # at that hour, kt/h
     width = rule.city_width_km if listed.kind[at] == CITY else 0.0
     return PlumeSource(float(listed.longitude[at]), float(listed.latitude[at]), emission, width)
