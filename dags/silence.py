@@ -4,7 +4,8 @@ Tells the alert channels where nothing comes any more, once, until it has healed
 
 * **Schedule**: 07:00 UTC, after the night's ingest.
 * **Told**: an area without a clear scene in `PLUMEWATCH_SILENT_DAYS` days, with what came of those that there were; a
-  month whose soundings are due and that has none; runs that wait as they did a day ago, as of a backfill that is stuck.
+  month whose soundings are due and that has none; a DAG with runs of which none has ended for a day, as of a backfill
+  that is stuck.
   Of an ingest that is paused nothing is expected.
 * **Reads**: `observations`, areas, how many runs wait.
 * **Writes**: nothing.
@@ -16,7 +17,7 @@ from airflow.sdk import dag, task
 from plumewatch.keys import DAY
 from plumewatch_airflow.assets import MORNING
 from plumewatch_airflow.failures import report_failures
-from plumewatch_airflow.hand_offs import count_unended, is_paused
+from plumewatch_airflow.hand_offs import count_ended, count_unended, is_paused
 from plumewatch_airflow.news import tell_silence
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc
 from plumewatch_airflow.summary import summarised
@@ -26,7 +27,7 @@ from plumewatch_airflow.summary import summarised
 def listen() -> None:
     """Look for places and runs of which nothing has come for too long."""
     with summarised() as summary:
-        summary.read = tell_silence(is_paused, count_unended)
+        summary.read = tell_silence(is_paused, count_unended, count_ended)
 
 
 @dag(schedule=MORNING, default_args=DEFAULT_ARGS, tags=TAGS, max_active_runs=1, **doc(__doc__))

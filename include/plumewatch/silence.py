@@ -37,14 +37,18 @@ def silent_areas(storage_root: str, names: Iterable[str], days: int, today: date
 
 
 def silent_months(storage_root: str, today: date) -> dict[str, str]:
-    """Return why each month whose soundings are due has none, by its key; others aren't there."""
+    """Return why each month whose soundings are due has none, by its key; others aren't there.
+
+    Nothing is due of months before the first that was looked at.
+    """
     first = today.year * 12 + today.month - 1 - MONTHS_LATE
     due = [f"{n // 12}-{n % 12 + 1:02d}" for n in range(first, first - MONTHS_WATCHED, -1)]
     assert all(date.fromisoformat(f"{month}-01").strftime(MONTH) == month for month in due)
-    found = {month: Counter[str]() for month in due}
-    for partition in _partitions(storage_root, CO2, set(due)):
-        rows = storage.read_table(OBSERVATIONS, partition.path, ["outcome"])
-        found[partition.keys["key"]].update(rows["outcome"].to_pylist())
+    stored = {partition.keys["key"]: partition for partition in _partitions(storage_root, CO2)}
+    found = {month: Counter[str]() for month in due if stored and month >= min(stored)}
+    for month in found.keys() & stored.keys():
+        rows = storage.read_table(OBSERVATIONS, stored[month].path, ["outcome"])
+        found[month].update(rows["outcome"].to_pylist())
     return {
         month: f"no soundings: {_counted(counts) or 'no run has looked'}"
         for month, counts in found.items()
@@ -52,10 +56,9 @@ def silent_months(storage_root: str, today: date) -> dict[str, str]:
     }
 
 
-def _partitions(storage_root: str, gas: Gas, keys: set[str]) -> list[Partition]:
-    return storage.list_partitions(
-        OBSERVATIONS, storage.join(storage_root, OBSERVATIONS.name), {"gas": gas.name, "key": keys}
-    )
+def _partitions(storage_root: str, gas: Gas, keys: set[str] | None = None) -> list[Partition]:
+    where: dict[str, str | set[str]] = {"gas": gas.name} | ({} if keys is None else {"key": keys})
+    return storage.list_partitions(OBSERVATIONS, storage.join(storage_root, OBSERVATIONS.name), where)
 
 
 def _counted(outcomes: Mapping[str, int]) -> str:

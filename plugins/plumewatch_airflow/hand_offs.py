@@ -80,6 +80,11 @@ def count_unended(dag_id: str) -> int:
     return int(get_current_context()["ti"].get_dr_count(dag_id, states=["queued", "running"]))
 
 
+def count_ended(dag_id: str) -> int:
+    """Return how many runs of a DAG have ended."""
+    return int(get_current_context()["ti"].get_dr_count(dag_id, states=["success", "failed"]))
+
+
 def _overdue(waiting: Mapping[str, datetime]) -> list[str]:
     """The keys that wait for longer than a run needs to be made of an event."""
     return [key for key, at in waiting.items() if at < datetime.now(UTC) - GRACE]

@@ -72,11 +72,11 @@ def tell_news(gas: Gas, key: str, map_path: str) -> int:
     return len(found)
 
 
-def tell_silence(is_paused: Callable[[str], bool], waiting_runs: Callable[[str], int]) -> int:
+def tell_silence(is_paused: Callable[[str], bool], unended: Callable[[str], int], ended: Callable[[str], int]) -> int:
     """Tell the channels where nothing comes any more, and return how many places and runs that is.
 
-    `is_paused` says whether a DAG is; of one that is nothing is expected. `waiting_runs` counts a DAG's runs that have
-    not ended. What was told is told again only when it has healed in between.
+    `is_paused` says whether a DAG is; of one that is nothing is expected. `unended` counts a DAG's runs that wait or are
+    at work, `ended` the others. What was told is told again only when it has healed in between.
     """
     settings, today = load_settings(), datetime.now(UTC).date()
     root, silent = settings.storage_root, dict[str, str]()
@@ -85,7 +85,7 @@ def tell_silence(is_paused: Callable[[str], bool], waiting_runs: Callable[[str],
         silent |= {f"area {name}": why for name, why in areas.items()}
     if not is_paused(INGESTS[CO2.name]):
         silent |= {f"month {month}": why for month, why in silent_months(root, today).items()}
-    silent |= _stuck(root, waiting_runs)
+    silent |= _stuck(root, unended, ended)
 
     def message(names: Sequence[str]) -> Message:
         title = f"Plumewatch: silence of {len(names)}, {today}"
@@ -95,17 +95,16 @@ def tell_silence(is_paused: Callable[[str], bool], waiting_runs: Callable[[str],
     return len(silent)
 
 
-def _stuck(root: str, waiting_runs: Callable[[str], int]) -> dict[str, str]:
-    """DAGs whose runs wait as they did when this was last asked, at least a day ago: backfills that are stuck."""
+def _stuck(root: str, unended: Callable[[str], int], ended: Callable[[str], int]) -> dict[str, str]:
+    """DAGs with runs that have not ended, and of which none has for a day: backfills that are stuck."""
     before, now = read_told(root, "waiting_runs"), datetime.now(UTC)
-    counts = {dag_id: waiting_runs(dag_id) for dag_id in (*INGESTS.values(), *DETECTION.values())}
     stuck, noted = dict[str, str](), dict[str, Any]()
-    for dag_id, n in counts.items():
-        was = before.get(dag_id, {})
-        since = datetime.fromisoformat(was["since"]) if was.get("n") == n else now
-        noted[dag_id] = {"n": n, "since": since.isoformat(timespec="seconds")}
-        if n > 0 and now - since >= STUCK_AFTER:
-            stuck[f"runs of {dag_id}"] = f"{n} wait, as many as on {since:%Y-%m-%d %H:%M} UTC"
+    for dag_id in (*INGESTS.values(), *DETECTION.values()):
+        n, n_ended, was = unended(dag_id), ended(dag_id), before.get(dag_id, {})
+        since = datetime.fromisoformat(was["since"]) if n and was.get("ended") == n_ended else now
+        noted[dag_id] = {"ended": n_ended, "since": since.isoformat(timespec="seconds")}
+        if now - since >= STUCK_AFTER:
+            stuck[f"runs of {dag_id}"] = f"{n} wait or are at work, none has ended since {since:%Y-%m-%d %H:%M} UTC"
     note_told(root, "waiting_runs", told=noted)
     return stuck
 

@@ -10,7 +10,7 @@ import logging
 import socketserver
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -181,10 +181,11 @@ def test_a_mail_has_the_picture_attached(root: str, monkeypatch: pytest.MonkeyPa
     assert picture.get_payload(decode=True) == PNG
 
 
-def silence(monkeypatch: pytest.MonkeyPatch, paused: set[str] = frozenset(), runs: dict[str, int] | None = None) -> int:  # type: ignore[assignment]
+def silence(paused: Collection[str] = (), unended: int = 0, ended: int = 0) -> int:
+    """How much is silent, where each DAG has so many runs."""
     from plumewatch_airflow.news import tell_silence
 
-    return int(tell_silence(lambda dag_id: dag_id in paused, lambda dag_id: (runs or {}).get(dag_id, 0)))
+    return int(tell_silence(lambda dag_id: dag_id in paused, lambda _: unended, lambda _: ended))
 
 
 def told_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -205,29 +206,29 @@ def test_silence_is_told_once_until_it_heals(
     monkeypatch.setenv("PLUMEWATCH_AREAS", f"{root}/none")
     paused = {"oco2_monthly_extraction"}
     with caplog.at_level(logging.INFO, logger="plumewatch.alert"):
-        assert silence(monkeypatch, paused | {"sentinel2_daily_ingest"}) == 0 and told_lines(caplog) == []
-        assert silence(monkeypatch, paused) == 1
+        assert silence(paused | {"sentinel2_daily_ingest"}) == 0 and told_lines(caplog) == []
+        assert silence(paused) == 1
         assert told_lines(caplog) == ["- area dune: no clear scene in 15 days: no run has looked"]
-        assert silence(monkeypatch, paused) == 1 and told_lines(caplog) == []
+        assert silence(paused) == 1 and told_lines(caplog) == []
         storage.delete(f"{root}/areas/dune.geojson")
-        assert silence(monkeypatch, paused) == 0
+        assert silence(paused) == 0
         storage.write_json(f"{root}/areas/dune.geojson", {"type": "FeatureCollection", "features": [area]})
-        assert silence(monkeypatch, paused) == 1 and len(told_lines(caplog)) == 1
-        assert silence(monkeypatch) == 1 + 4  # four months of soundings are due
+        assert silence(paused) == 1 and len(told_lines(caplog)) == 1
+        assert silence() == 1  # no month of soundings was ever looked at
 
 
-def test_runs_that_wait_as_they_did_a_day_ago_are_told(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_of_which_none_has_ended_for_a_day_are_told(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from plumewatch_airflow import news
 
     paused = {"sentinel2_daily_ingest", "oco2_monthly_extraction"}
-    runs = {"sentinel2_daily_ingest": 30}
-    assert silence(monkeypatch, paused, runs) == 0
+    assert silence(paused, 30, 5) == 0
     later = datetime.now(UTC) + timedelta(days=1)
     monkeypatch.setattr(news, "datetime", type("Later", (datetime,), {"now": classmethod(lambda cls, tz: later)}))
-    assert silence(monkeypatch, paused, {"sentinel2_daily_ingest": 29}) == 0  # it goes on
-    assert silence(monkeypatch, paused, runs) == 0
+    assert silence(paused, 30, 6) == 0  # it goes on, though as many wait
     later += timedelta(days=1)
-    assert silence(monkeypatch, paused, runs) == 1
+    assert silence(paused, 30, 6) == 4  # of each of the DAGs that are watched
+    later += timedelta(days=1)
+    assert silence(paused, 0, 6) == 0  # there is nothing that could end
 
 
 @pytest.mark.airflow

@@ -38,15 +38,18 @@ def test_an_area_is_silent_from_the_day_on_that_its_last_clear_scene_is_too_old(
     ("today", "due"), [(TODAY, ("2025-12", "2025-09")), (date(2026, 12, 1), ("2026-09", "2026-06"))]
 )
 def test_four_months_are_due_three_months_after_their_end(storage_root: str, today: date, due: tuple[str, str]) -> None:
+    assert silent_months(storage_root, today) == {}  # nobody has begun to look
+    observe(storage_root, "co2", "2020-01", (None, "searched"))
     silent = silent_months(storage_root, today)
     assert (max(silent), min(silent), len(silent)) == (*due, 4)
 
 
 def test_a_month_is_silent_where_no_granule_came(storage_root: str) -> None:
+    observe(storage_root, "co2", "2025-09", (None, "no_input"))
     observe(storage_root, "co2", "2025-12", (None, "searched"))
     observe(storage_root, "co2", "2025-11", (None, "no_input"))
     observe(storage_root, "co2", "2025-10", (None, "failed"))  # that was told as a failure
     assert silent_months(storage_root, TODAY) == {
         "2025-11": "no soundings: 1 no input",
-        "2025-09": "no soundings: no run has looked",
+        "2025-09": "no soundings: 1 no input",
     }
