@@ -104,7 +104,7 @@ def _stuck(root: str, unended: Callable[[str], int], ended: Callable[[str], int]
         since = datetime.fromisoformat(was["since"]) if n and was.get("ended") == n_ended else now
         noted[dag_id] = {"ended": n_ended, "since": since.isoformat(timespec="seconds")}
         if now - since >= STUCK_AFTER:
-            stuck[f"runs of {dag_id}"] = f"{n} wait or are at work, none has ended since {since:%Y-%m-%d %H:%M} UTC"
+            stuck[f"runs of {dag_id}"] = f"{n} wait or run, none has ended since {since:%Y-%m-%d %H:%M} UTC"
     note_told(root, "waiting_runs", told=noted)
     return stuck
 

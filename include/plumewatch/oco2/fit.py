@@ -1,8 +1,7 @@
 """The fit of one plume: its line integral above the background, and the 68 % interval of that.
 
-A plume is a Gaussian in each quarter of the strip's width, farther ahead from one to the next and with a tail downwind
-where the strip cuts it at an angle (`plume_shape.py`), of which the rows' means show what their soundings see; and what
-it differs from that: rows y have the covariance
+A plume is a Gaussian in each quarter of the strip's width, farther ahead from one to the next where the strip cuts it
+at an angle, and what it differs from that: rows y have the covariance
 
     C = noise and background + (delta h)^2 e(x) e(x') exp(-(x - x')^2 / 2 sigma^2),
 
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from plumewatch.oco2.plume_shape import SPREAD_OF_QUARTERS, PlumeShape, gaussians_of_quarters, skewed_area
+from plumewatch.oco2.plume_shape import SPREAD_OF_QUARTERS, PlumeShape, gaussians_of_quarters
 from plumewatch.oco2.rows import Rows
 from plumewatch.oco2.scan import Scan, inverted, known_covariance
 from plumewatch.oco2.templates import gaussian
@@ -38,7 +37,6 @@ SMALL = 1e-9  # keeps what is divided by above 0
 SLOPE_KM = 20.0  # on both sides of a centre: the slope that its background has over a plume's length
 LEVELS: Floats = ndtr(np.array([-1.0, 0.0, 1.0]))
 FAR_ERRORS, BISECTIONS = 3.0, 40
-SKEW_DECIMALS = 2
 CORE_SHARE, LEAST_CORE = 0.5, 3  # of the largest enhancement; rows
 
 
@@ -128,15 +126,11 @@ class _Window:
     """What quarters differ by, ppm, shape (quarters, rows)."""
     weight: Floats
     """One over its variance, same shape."""
-    share: Floats
-    """Share of a row's soundings in each quarter, same shape."""
-    skew: float
-    """Of the plume."""
 
     def fit(self, inverse: Floats, centre: Floats, sigma: Floats, slant: Floats) -> _Grid:
         """Fit Gaussians of these centres, widths and slants (rows), shape (points,) each."""
-        t = gaussians_of_quarters(self.row, centre, sigma, slant, self.skew)
-        g = np.einsum("pqr,qr->pr", t, self.share)
+        t = gaussians_of_quarters(self.row, centre, sigma, slant)
+        g = t.mean(axis=1)
         total = self.weight.sum(axis=0)
         share = self.weight / np.where(total > 0, total, 1.0)
         weighted = self.weight * (t - (share * t).sum(axis=1, keepdims=True))
@@ -144,7 +138,7 @@ class _Window:
         information = np.einsum("pr,pr->p", filtered, g) + np.einsum("pqr,pqr->p", weighted, t)
         information = np.maximum(information, SMALL)
         height = (filtered @ self.value + np.einsum("pqr,qr->p", weighted, self.quarter)) / information
-        return _Grid(centre, sigma, slant, g, t.mean(axis=1), height, 1.0 / information, height * np.sqrt(information))
+        return _Grid(centre, sigma, slant, g, height, 1.0 / information, height * np.sqrt(information))
 
 
 @dataclass(frozen=True)
@@ -155,9 +149,6 @@ class _Grid:
     sigma: Floats
     slant: Floats
     g: Floats
-    """What the rows' soundings see of it."""
-    whole: Floats
-    """What all of the strip's width would."""
     height: Floats
     variance: Floats
     z: Floats
@@ -174,9 +165,7 @@ def fit_plume(
     value = rows.value_ppm[at]
     known = np.sum([other.of_quarters(row) for other in others], axis=0) if others else 0.0
     weight = rows.quarter_weight[:, at]
-    skew = _skew(float(rows.downwind[int(np.clip(round(centre_row), 0, len(rows) - 1))]))
-    seen_of = rows.quarter_ppm[:, at], weight / (1.0 + weight * known), rows.quarter_share[:, at]
-    window = _Window(row, value, *seen_of, skew)
+    window = _Window(row, value, rows.quarter_ppm[:, at], weight / (1.0 + weight * known))
     first = window.fit(inverted(covariance), *_slanted_grid(centre_row, sigma_km / rows.km_per_row))
     k = int(np.argmax(first.z))
     if first.height[k] <= 0:
@@ -184,7 +173,7 @@ def fit_plume(
     slant = float(first.slant[k])
     first = window.fit(inverted(covariance), *_grid(rows, first.centre[k], first.sigma[k], slant))
     k = int(np.argmax(first.z))
-    shape = PlumeShape(float(first.centre[k]), float(first.sigma[k]), float(first.height[k]), slant, skew)
+    shape = PlumeShape(float(first.centre[k]), float(first.sigma[k]), float(first.height[k]), slant)
     difference = shape.difference(row)
     inverse = inverted(covariance + difference)
     window = replace(window, weight=window.weight / (1.0 + window.weight * shape.differing_quarters(row)))
@@ -198,26 +187,20 @@ def fit_plume(
     km = rows.km_per_row
     along = difference.sum(axis=0) * km
     weights = along @ inverse
-    area = grid.sigma * km * SQRT_2_PI * skewed_area(skew) - grid.g @ weights
+    area = grid.sigma * km * SQRT_2_PI - grid.g @ weights
     amplitude = area * grid.height + value @ weights
     rest = max(float(difference.sum()) * km**2 - float(weights @ along), 0.0)
     variance = area**2 * grid.variance + rest
     quantiles = positive_quantiles(amplitude, np.sqrt(variance), likely)
-    heights = likely * grid.height
-    explained = inverse @ (value - heights @ grid.g)
-    profile = heights @ grid.whole + difference @ explained
+    mean = (likely * grid.height) @ grid.g
+    explained = inverse @ (value - mean)
+    profile = mean + difference @ explained
     background = value - profile - rows.variance_ppm2[at] * explained
     if profile.max() <= 0:
         return None
     centre_km = float(np.interp(likely @ grid.centre, row, rows.distance_km[at]))
     seen = seen_share_of(rows, at, shape, profile)
     return peak_fit(rows, at, shape, statistic, centre_km, quantiles, seen, background, profile)
-
-
-def _skew(downwind: float) -> float:
-    """How skewed a plume is, whose wind blows so far along the track for each kilometre across."""
-    rule = peak_thresholds().fit
-    return round(float(np.clip(rule.skew * downwind, -rule.most_skew, rule.most_skew)), SKEW_DECIMALS)
 
 
 def peak_fit(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +18,6 @@ Floats = NDArray[np.float64]
 FREE_HEIGHTS = 10.0  # standard deviation of a plume's height beside its neighbour, in heights: free
 FROM_MIDDLE: Floats = np.arange(float(QUARTERS)) - (QUARTERS - 1) / 2  # quarters
 SPREAD_OF_QUARTERS = float(FROM_MIDDLE.std())
-WIDENING, LEAST_WIDTH = 0.8, 0.02  # power of the distance from the source as which a plume widens; at its source
-SKEWED_REACH, SKEWED_STEP = 20.0, 0.02  # sigmas
 QUARTERS_HEIGHT, QUARTERS_REACH = 3.0, 1.5  # heights, sigmas: beyond, quarters see nothing of a plume
 
 
@@ -36,8 +33,6 @@ class PlumeShape(Disturbance):
     """Height of that."""
     slant: float = 0.0
     """Rows that it lies ahead in a quarter, over where it lies in the last one."""
-    skew: float = 0.0
-    """How much wider and lower it gets along the track, a sigma: above 0 its tail lies ahead."""
 
     @property
     def wide(self) -> float:
@@ -46,7 +41,7 @@ class PlumeShape(Disturbance):
 
     def covariance(self, row: Floats, *, is_part: bool = False) -> Floats:
         """Return that of the plume with a free height (ppm^2) between rows of these numbers, shape (rows, rows)."""
-        g = gaussians_of_quarters(row, self.centre, self.sigma, self.slant, self.skew).mean(axis=-2)
+        g = gaussians_of_quarters(row, self.centre, self.sigma, self.slant).mean(axis=-2)
         return (FREE_HEIGHTS * self.height_ppm) ** 2 * np.outer(g, g) + self.difference(row, is_part=is_part)
 
     def is_beside(self, other: PlumeShape) -> bool:
@@ -59,19 +54,19 @@ class PlumeShape(Disturbance):
         share, reach = (
             (rule.parts_share, rule.parts_reach) if is_part else (rule.difference_share, rule.difference_reach)
         )
-        g = gaussians_of_quarters(row, self.centre, reach * self.sigma, self.slant, self.skew).mean(axis=-2)
+        g = gaussians_of_quarters(row, self.centre, reach * self.sigma, self.slant).mean(axis=-2)
         alike = gaussian(row[:, None] - row, rule.difference_length * self.wide)
         return np.asarray((share * self.height_ppm) ** 2 * np.outer(g, g) * alike)
 
     def of_quarters(self, row: Floats) -> Floats:
         """Return the variance (ppm^2) that leaves what quarters of the strip see of it free, shape (rows,)."""
-        g = gaussians_of_quarters(row, self.centre, QUARTERS_REACH * self.sigma, self.slant, self.skew).max(axis=-2)
+        g = gaussians_of_quarters(row, self.centre, QUARTERS_REACH * self.sigma, self.slant).max(axis=-2)
         return np.asarray((QUARTERS_HEIGHT * self.height_ppm * g) ** 2)
 
     def differing_quarters(self, row: Floats) -> Floats:
         """Return the variance (ppm^2) of what they differ by from the Gaussian, shape (quarters, rows)."""
         rule = peak_thresholds().fit
-        g = gaussians_of_quarters(row, self.centre, rule.difference_reach * self.sigma, self.slant, self.skew)
+        g = gaussians_of_quarters(row, self.centre, rule.difference_reach * self.sigma, self.slant)
         return np.asarray((rule.difference_share * self.height_ppm * g) ** 2)
 
     def reach(self) -> tuple[float, float]:
@@ -80,25 +75,7 @@ class PlumeShape(Disturbance):
         return self.centre - wide, self.centre + wide
 
 
-def gaussians_of_quarters(
-    row: Floats, centre: Floats | float, sigma: Floats | float, slant: Floats | float, skew: float = 0.0
-) -> Floats:
-    """Return Gaussians of height 1 in each quarter of the strip's width, shape (..., quarters, rows).
-
-    With a skew k they are those of a plume that is cut at an angle, which gets wider and lower downwind: at x sigmas
-    from the middle its width is 1 + k x times that in the middle, and nothing is upwind of its source.
-    """
+def gaussians_of_quarters(row: Floats, centre: Floats | float, sigma: Floats | float, slant: Floats | float) -> Floats:
+    """Return Gaussians of height 1 in each quarter of the strip's width, shape (..., quarters, rows)."""
     at = np.asarray(centre)[..., None] + np.asarray(slant)[..., None] * FROM_MIDDLE
-    apart, sigmas = row - at[..., None], np.asarray(sigma)[..., None, None]
-    if not skew:
-        return gaussian(apart, sigmas)
-    wider = np.maximum(1.0 + skew * apart / sigmas, LEAST_WIDTH) ** WIDENING
-    return np.asarray(gaussian(apart, wider * sigmas) / wider)
-
-
-@lru_cache(maxsize=64)
-def skewed_area(skew: float) -> float:
-    """Return the integral of a Gaussian with a skew over that without."""
-    x = np.arange(-SKEWED_REACH, SKEWED_REACH, SKEWED_STEP)
-    g = gaussians_of_quarters(x, 0.0, 1.0, 0.0, skew)[0]
-    return float(g.sum() * SKEWED_STEP / math.sqrt(2.0 * math.pi))
+    return gaussian(row - at[..., None], np.asarray(sigma)[..., None, None])

@@ -23,7 +23,6 @@ Bools = NDArray[np.bool_]
 
 ROWS_A_SECOND = 3.0  # OCO-2 and OCO-3
 QUARTERS = 4  # of the strip's width, of two footprints each
-WEAK_M_S = 0.5  # wind across the track: of less the angle to the track is chance
 MIN_OWN = 10  # differences of neighbours: with fewer, the stated error of a sounding has to do
 UNSEEN_PPM2 = 1e6  # variance of a row without soundings
 MIXED = 0.01  # share of water, or of land, from which the quarters of a row may differ by the coast
@@ -53,12 +52,9 @@ class Rows:
     quarter_weight: Floats
     """One over the variance of a quarter's mean (ppm^-2), 0 where it can't be compared with others; same shape."""
     quarter_share: Floats
-    """Share of a row's soundings that are in each quarter, from the left on; all alike where nothing is seen; same
-    shape."""
+    """Share of the soundings that are in each quarter, from the left on, shape (quarters,)."""
     origin_ppm: float
     """Median xco2 of the track."""
-    downwind: Floats
-    """Wind along the track over wind across it, 0 where none is known."""
     is_place: bool
     """Whether the track is the axis of sweeps over a place, and so as short as a plume."""
 
@@ -74,9 +70,9 @@ class Rows:
     def of(cls, track: Track) -> Rows:
         """Put the soundings of a track, at least one, into rows: by time, over a place by the distance on its axis."""
         rule = peak_thresholds().rows
-        number = _row_numbers(track, rule.km_per_row, rule.longest_gap)
-        order = np.lexsort((track.across_km, number))
-        row, origin = number[order], float(np.median(track.xco2_ppm))
+        row = _row_numbers(track, rule.km_per_row, rule.longest_gap)
+        order = np.lexsort((track.across_km, row))
+        row, origin = row[order], float(np.median(track.xco2_ppm))
         count = np.bincount(row)
         seen = np.flatnonzero(count)
         along = np.bincount(row, track.distance_km[order])[seen] / count[seen]
@@ -101,25 +97,8 @@ class Rows:
             quarters.weight,
             quarters.share,
             origin,
-            _downwind(track, number, len(count)),
             track.is_place,
         )
-
-
-def _downwind(track: Track, row: NDArray[np.intp], n_rows: int) -> Floats:
-    """Wind along over wind across of each row, the nearest known ones' where none is, from the track's soundings."""
-    u, v, heading = track.wind_u_m_s, track.wind_v_m_s, np.radians(track.heading_deg)
-    along, across = u * np.sin(heading) + v * np.cos(heading), u * np.cos(heading) - v * np.sin(heading)
-    is_known = np.isfinite(along) & np.isfinite(across)
-    count = np.bincount(row[is_known], minlength=n_rows)
-    known = np.flatnonzero(count)
-    if not len(known):
-        return np.zeros(n_rows)
-    along, across = (
-        np.interp(np.arange(n_rows), known, np.bincount(row[is_known], a[is_known], n_rows)[known] / count[known])
-        for a in (along, across)
-    )
-    return np.asarray(along * np.abs(across) / (across**2 + WEAK_M_S**2))
 
 
 def _row_numbers(track: Track, km_per_row: float, longest_gap: int) -> NDArray[np.intp]:
@@ -196,7 +175,7 @@ class _Quarters:
             usual = np.ones(n_rows)
             usual[is_told] = np.maximum(median_filter(excess, rule.quarters_alike_over, mode="nearest"), 1.0)
             weight = np.where(weight > 0, 1.0 / (usual / np.maximum(weight, 1e-9) + rule.quarter_error_ppm**2), 0.0)
-        return cls(difference, weight, np.where(n.sum(axis=0) > 0, n / np.maximum(n.sum(axis=0), 1), 1.0 / QUARTERS))
+        return cls(difference, weight, n.sum(axis=1) / max(n.sum(), 1))
 
 
 def compute_row_means(values: Floats, weight: Floats) -> Floats:

@@ -91,8 +91,6 @@ class CandidateRule:
 class FitRule:
     """The fit of a plume on its background, and its interval."""
 
-    skew: float
-    most_skew: float
     difference_share: float
     difference_reach: float
     difference_length: float
