@@ -75,8 +75,8 @@ def tell_news(gas: Gas, key: str, map_path: str) -> int:
 def tell_silence(is_paused: Callable[[str], bool], unended: Callable[[str], int], ended: Callable[[str], int]) -> int:
     """Tell the channels where nothing comes any more, and return how many places and runs that is.
 
-    `is_paused` says whether a DAG is; of one that is nothing is expected. `unended` counts a DAG's runs that wait or are
-    at work, `ended` the others. What was told is told again only when it has healed in between.
+    `is_paused` says whether a DAG is; of one that is nothing is expected. `unended` counts a DAG's runs that wait or
+    are at work, `ended` the others. What was told is told again only when it has healed in between.
     """
     settings, today = load_settings(), datetime.now(UTC).date()
     root, silent = settings.storage_root, dict[str, str]()
