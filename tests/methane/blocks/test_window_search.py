@@ -11,12 +11,13 @@ import pytest
 from plumewatch.methane.blocks.merging import merge_found
 from plumewatch.methane.blocks.sample import find_numbers
 from plumewatch.methane.blocks.window_search import Found, SceneSearch, part_of, search_window
-from plumewatch.methane.blocks.windows import MARGIN_PX, SearchWindow, cut
+from plumewatch.methane.blocks.windows import MARGIN_PX, RIM_PX, SearchWindow, cut
 from plumewatch.methane.evaluation.scenes import PlantedPlume, simulate_area
 from plumewatch.methane.mask_window import window_around
 from plumewatch.methane.pass_rows import PassFacts
-from plumewatch.methane.pass_search import wind_towards_deg
+from plumewatch.methane.pass_search import detect, wind_towards_deg
 from plumewatch.methane.passes import Pass
+from plumewatch.methane.smoothing import Array, SceneNumbers, robust_sigma
 from plumewatch.methane.thresholds import plume_thresholds
 from plumewatch.statuses import ACCEPTED
 from plumewatch.wind.at_point import WindAtPoint
@@ -107,6 +108,21 @@ def test_a_plume_is_found_once_wherever_it_lies(cut_up: list[Found], name: str) 
         assert cols[1] - cols[0] > MARGIN_PX and cols[0] < 240 < cols[1]
     if name == "on the cut":
         assert cols[0] < 240 < cols[1]
+
+
+def test_inside_the_rim_of_a_window_the_enhancement_is_that_of_the_whole(
+    scene: SceneSearch, passes: list[Pass]
+) -> None:
+    def enhancement(cols: tuple[int, int]) -> Array:
+        target, *references = [part_of(one, np.s_[0:HEIGHT, slice(*cols)]) for one in passes]
+        numbers = SceneNumbers(dict(scene.numbers), is_told=True)
+        return detect("multi_pass", target, references, LIMITS, scene.towards_deg, numbers).enhancement_mol_m2
+
+    whole = enhancement((0, WIDTH))
+    for first, end in ((60, WIDTH), (120, WIDTH), (0, 360)):
+        rim = np.s_[:, RIM_PX:-2] if first else np.s_[:, 2:-RIM_PX]
+        off = np.abs(enhancement((first, end)) - whole[:, first:end])[rim]
+        assert np.nanmax(off) < 0.01 * robust_sigma(whole[np.isfinite(whole)])
 
 
 def test_counts_of_the_cores_are_those_of_the_pass(scene: SceneSearch, passes: list[Pass]) -> None:

@@ -25,14 +25,19 @@ def test_every_cell_is_in_one_core_and_no_window_is_larger_than_a_block_and_its_
     assert (cores == 1).all()
 
 
-def test_a_window_around_a_plume_holds_it_in_its_middle_and_stays_on_the_pass() -> None:
+def test_a_window_around_a_plume_is_told_by_the_plume_and_not_by_how_the_pass_is_cut() -> None:
     window = around((2000, 2300), (10, 90), 5490, 5490, 840)
-    assert window.rows[0] <= 2000 - RIM_PX and window.rows[1] >= 2300 + RIM_PX and window.cols == (0, 1080)
+    assert (window.rows, window.cols) == ((1800, 2520), (0, 300))
     assert not is_in_rim((2000, 2300), (10, 90), window, 5490, 5490)
+    assert window == around((2000, 2300), (10, 90), 5490, 5490, 600)
     last = around((5400, 5490), (5400, 5490), 5490, 5490, 840)
-    assert last.rows[1] == 5490 and last.rows[0] % ALIGNED_PX == 0 and last.rows[1] - last.rows[0] <= 1080
-    small = around((0, 10), (0, 10), 300, 2000, 840)
-    assert small.rows == (0, 300) and small.core_rows == small.rows
+    assert last.rows == last.cols == (5220, 5490)
+    assert around((0, 10), (0, 10), 100, 2000, 840).rows == (0, 100)
+
+
+def test_a_window_around_a_long_plume_is_no_larger_than_others_and_has_it_in_its_middle() -> None:
+    window = around((2000, 3000), (10, 90), 5490, 5490, 840)
+    assert window.rows == (1980, 3060) and window.core_rows == window.rows
 
 
 def test_the_rim_is_beside_other_windows_and_not_at_the_end_of_the_pass() -> None:
@@ -41,7 +46,7 @@ def test_the_rim_is_beside_other_windows_and_not_at_the_end_of_the_pass() -> Non
     assert not is_in_rim((0, 5), (0, 5), first, 800, 1600)
     assert is_in_rim((0, 5), (960 - RIM_PX, 961 - RIM_PX), first, 800, 1600)
     assert not is_in_rim((0, 5), (800, 960 - RIM_PX), first, 800, 1600)
-    assert is_in_rim((0, 5), (720, 810), second, 800, 1600)
+    assert is_in_rim((0, 5), (720, 720 + RIM_PX), second, 800, 1600)
 
 
 def test_an_origin_beside_a_core_is_told() -> None:

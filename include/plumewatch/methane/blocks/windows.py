@@ -14,8 +14,11 @@ import numpy as np
 from plumewatch.methane.mask_window import Window
 
 ALIGNED_PX = 60  # a multiple of 2, 3, 4, 5 and 6
-MARGIN_PX = 120  # two of the longest templates; the background of its inner 36 pixels is that of the whole scene
-RIM_PX = 84  # the background there isn't: its Gaussian, of 25 pixels of 20 m, reaches 78 pixels, and a block
+MARGIN_PX = 120  # two of the longest templates
+RIM_PX = 156  # two reaches (of 78 pixels of 20 m) of the background's Gaussian: what it takes is taken again, and again
+AROUND_PX = (
+    180  # on each side of a plume that is looked at again: the rim, and a little that it may turn out to be larger
+)
 BLOCK_PX = 840  # chosen: with its margin 1080 x 1080 cells, a seventh of a Sentinel-2 tile in rows and columns
 
 
@@ -81,17 +84,30 @@ def _with_margin(core: tuple[int, int], length: int) -> tuple[int, int]:
 
 
 def around(rows: tuple[int, int], cols: tuple[int, int], height: int, width: int, block_px: int) -> SearchWindow:
-    """Return a window as large as others with these rows and columns in its middle; all of it is its core."""
-    size = block_px + 2 * MARGIN_PX
+    """Return a window with these rows and columns and AROUND_PX on each side, no larger than others; all is its core.
+
+    It is told by the plume alone, and not by how the pass is cut, unless the plume is as long as a block.
+
+    >>> around((2000, 2090), (10, 90), 5490, 5490, 840).rows
+    (1800, 2280)
+    """
+    most = block_px + 2 * MARGIN_PX
     sides = []
     for (first, end), length in ((rows, height), (cols, width)):
-        start = max(0, min(_up((first + end - size) // 2), _up(length - size)))
-        sides.append((start, min(start + size, length)))
+        start, stop = max(0, _down(first - AROUND_PX)), min(_up(end + AROUND_PX), length)
+        if stop - start > most:
+            start = max(0, min(_up((first + end - most) // 2), _up(length - most)))
+            stop = min(start + most, length)
+        sides.append((start, stop))
     return SearchWindow(sides[0], sides[1], sides[0], sides[1])
 
 
 def _up(length: int) -> int:
     return -(-length // ALIGNED_PX) * ALIGNED_PX
+
+
+def _down(length: int) -> int:
+    return length // ALIGNED_PX * ALIGNED_PX
 
 
 def is_in_rim(rows: tuple[int, int], cols: tuple[int, int], window: SearchWindow, height: int, width: int) -> bool:
