@@ -58,6 +58,7 @@ REFUSED = {
     "waiting_detections": "hands on what waits now, whatever the date: trigger it once",
     "sentinel2_late_scenes": "looks for what came late until now: trigger it once, with look_back_days",
     "source_model_training": "learns from all that is stored, whatever the date: trigger it once",
+    "silence": "listens to what has come until now, whatever the date: trigger it once",
     "inventory_refresh": "reads the inventories as they are now, whatever the date: trigger it once",
 }
 EXAMPLES = {

@@ -16,8 +16,8 @@ from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
 MODULES = (
-    "plumewatch.areas", "plumewatch.catalogues.sentinel_hub", "plumewatch.inventory.refresh",
-    "plumewatch.maps.map_file", "plumewatch.methane.dates.due", "plumewatch.oco2.granules.soundings",
+    "plumewatch.areas", "plumewatch.catalogues.sentinel_hub", "plumewatch.evidence.update",
+    "plumewatch.inventory.refresh", "plumewatch.maps.map_file", "plumewatch.maps.site", "plumewatch.methane.dates.due", "plumewatch.oco2.granules.soundings",
     "plumewatch.oco2.granules.staging", "plumewatch.oco2.orbits.peak_wind", "plumewatch.sentinel2.day_search",
     "plumewatch.sentinel2.ingest", "plumewatch.sentinel2.process_api",
 )  # fmt: skip

@@ -22,6 +22,7 @@ READERS = (
     "pixels.parquet", "soundings.parquet", "peaks.parquet", "wind.parquet", "plumes.parquet", "anomalies.parquet",
     "observations.parquet", "sources.parquet", "matches.parquet", "failed_scenes.parquet", "validation.parquet",
     "scene_gaps.parquet", "processing_units.parquet", "zonal_statistics.parquet",
+    "reviews.parquet", "source_passes.parquet", "source_estimates.parquet", "source_candidates.parquet",
     "manifest", "item", "source tif", "stored item", "stored tif", "stored scl", "granule",
     "CoCO2", "CoCO2 profiles", "GPPD", "own sources", "own GeoJSON", "Climate TRACE", "EU-ETS",
     "EU-ETS places", "cities", "places of cities", "EDGAR", "ODIAC", "IMEO MARS", "Carbon Mapper", "own plumes",

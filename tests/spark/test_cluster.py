@@ -203,8 +203,13 @@ def test_a_task_that_is_done_twice_leaves_each_file_once(jobs: Jobs, spark: obje
     root, victim = jobs.root, "worker-1"
     storage.delete(f"{root}/pixels")
     jobs.begin(RASTERS, **STEPS[RASTERS])
-    jobs.cluster.wait_for(has_begun(jobs, RASTERS, victim), RASTERS, jobs.process)
-    stopped = [p for p in jobs.cluster.processes_of(victim) if "python" in p.name()]
+
+    def pythons() -> list[psutil.Process]:
+        return [p for p in jobs.cluster.processes_of(victim) if "python" in p.name()]
+
+    begun = has_begun(jobs, RASTERS, victim)
+    jobs.cluster.wait_for(lambda: begun() and bool(pythons()), RASTERS, jobs.process)
+    stopped = pythons()
     for process in stopped:
         process.send_signal(signal.SIGSTOP)
     try:
