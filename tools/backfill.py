@@ -57,7 +57,7 @@ REFUSED = {
     "sentinel2_gap_fill": "takes the range itself: trigger it with from and to",
     "waiting_detections": "hands on what waits now, whatever the date: trigger it once",
     "sentinel2_late_scenes": "looks for what came late until now: trigger it once, with look_back_days",
-    **dict.fromkeys(("source_model_training", "silence"), "takes all that is there, whatever the date: trigger it once"),
+    **dict.fromkeys(("source_model_training", "silence"), "takes what is there, whatever the date: trigger it once"),
     "inventory_refresh": "reads the inventories as they are now, whatever the date: trigger it once",
 }
 EXAMPLES = {
