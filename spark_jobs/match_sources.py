@@ -47,12 +47,12 @@ from plumewatch.models import FailedScene
 from plumewatch.oco2.granules.soundings import list_orbits
 from plumewatch.progress import followed
 from plumewatch.spark_session import get_spark, progress_logged
+from plumewatch.storage.partitions import DATA_FILE
 from plumewatch.tables import MATCHES
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-DATA_FILE = "data.parquet"
 MAX_SPARK_TASKS = 64
 SLICE, SLICE_WITH_SOUNDINGS = 20_000, 200  # detections of a task; with soundings each takes a tenth of a second
 

@@ -5,7 +5,9 @@ A further gas, or another default method, is an entry here; nobody else spells t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from plumewatch.constants import HOURS_PER_YEAR
 from plumewatch.keys import DAY, MONTH
@@ -59,6 +61,15 @@ class Gas:
     def key_column(self) -> str:
         """Partition column of the table that is the key: `date` or `month`."""
         return self.table.partitions[-1]
+
+    def picture_of(self, detection: Mapping[str, Any]) -> str:
+        """Return where the picture of a detection, a row with its partitions, is below the storage root, if anywhere.
+
+        >>> CO2.picture_of({"method": "scan", "month": "2016-08", "peak_id": 7})
+        'peak_details/method=scan/month=2016-08/7.png'
+        """
+        folders = "/".join(f"{name}={detection[name]}" for name in self.table.partitions)
+        return f"{self.details}/{folders}/{detection[self.id_column]}.png"
 
     @property
     def emission_column(self) -> str:

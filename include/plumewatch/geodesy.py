@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -73,6 +73,25 @@ def local_offset_km(lon0: ArrayLike, lat0: ArrayLike, lon: ArrayLike, lat: Array
     distance = great_circle_distance_km(lon0, lat0, lon, lat)
     bearing = np.radians(initial_bearing_deg(lon0, lat0, lon, lat))
     return distance * np.sin(bearing), distance * np.cos(bearing)
+
+
+def along_and_across(east: Floats, north: Floats, to_east: Floats, to_north: Floats) -> tuple[Floats, Floats]:
+    """Return how far an offset lies along a direction, and to the left of it; the direction is a unit vector.
+
+    >>> along_and_across(np.array([3.0]), np.array([4.0]), np.array([1.0]), np.array([0.0]))
+    (array([3.]), array([4.]))
+    """
+    return east * to_east + north * to_north, north * to_east - east * to_north
+
+
+def index_pairs(near: Collection[Collection[int]]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return what a tree found near each of some points (`query_ball_point`) as pairs: the point, what is near it.
+
+    >>> [one.tolist() for one in index_pairs([[4], [], [0, 7]])]
+    [[0, 2, 2], [4, 0, 7]]
+    """
+    point = np.repeat(np.arange(len(near)), [len(found) for found in near])
+    return point, np.array([index for found in near for index in found], dtype=np.intp)
 
 
 def angle_between_deg(first_deg: ArrayLike, second_deg: ArrayLike) -> Floats:

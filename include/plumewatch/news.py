@@ -15,10 +15,10 @@ from plumewatch import storage
 from plumewatch.gases import CH4, CO2, Gas
 from plumewatch.geodesy import great_circle_distance_km
 from plumewatch.pages.wording import chance_text, emission_text, place_text, probability_text, time_text
-from plumewatch.reviews import heeded, read_reviews
+from plumewatch.reviews import read_detections
 from plumewatch.settings import NEW_SOURCE, NEWS_KINDS, RATE
 from plumewatch.statuses import ACCEPTED, UNKNOWN_SOURCE
-from plumewatch.tables import COMBINED, MATCHES, SOURCE_ESTIMATES, SOURCES
+from plumewatch.tables import COMBINED, MATCHES, SOURCE_ESTIMATES, SOURCES, TIME
 
 LEAST_PROBABILITY = 0.5  # news is more probable than not
 KIND_TEXTS = {NEW_SOURCE: "the first here", RATE: "strong"}
@@ -68,14 +68,11 @@ def find_news(
     `kinds` are those of NEWS_KINDS that count, and from `least_rate` on (in the unit of the gas; None: from any) a rate
     does. What was observed before `since` is no news, nor is what people have rejected.
     """
-    reviews = read_reviews(storage_root, gas.name)
     columns = [
         gas.id_column, "longitude", "latitude", "observed_at_utc", "status", "probability", gas.emission_column,
         f"{gas.emission_column}_low", f"{gas.emission_column}_high", *gas.table.partitions,
     ]  # fmt: skip
-    root = storage.join(storage_root, gas.table.name)
-    stored = storage.read_table(gas.table, root, columns, where={"method": gas.method})
-    stored = _accepted(heeded(gas, stored, reviews))
+    stored = _accepted(read_detections(storage_root, gas, columns=columns))
     of_key = stored.filter(pc.equal(stored[gas.key_column], key))
     matched = _first_ranked(storage_root, gas, key)
     found = []
@@ -83,15 +80,13 @@ def find_news(
         detection_id = str(row[gas.id_column])
         match = matched.get(detection_id, {})
         rate, at = row[gas.emission_column], row["observed_at_utc"]
+        if at is not None and at < since:
+            continue
         is_told = {
-            NEW_SOURCE: _is_first(row, match, stored, gas),
-            RATE: rate is not None and rate >= (least_rate or 0.0),
+            NEW_SOURCE: NEW_SOURCE in kinds and _is_first(row, match, stored, gas),
+            RATE: RATE in kinds and rate is not None and rate >= (least_rate or 0.0),
         }
-        why = tuple(kind for kind in NEWS_KINDS if kind in kinds and is_told[kind])
-        if why and (at is None or at >= since):
-            folder = storage.partition_path(
-                storage.join(storage_root, gas.details), {name: row[name] for name in gas.table.partitions}
-            )
+        if why := tuple(kind for kind in NEWS_KINDS if is_told[kind]):
             found.append(
                 News(
                     detection_id,
@@ -105,7 +100,7 @@ def find_news(
                     match.get("name"),
                     match.get("probability"),
                     why,
-                    storage.join(folder, f"{detection_id}.png"),
+                    storage.join(storage_root, gas.picture_of(row)),
                 )
             )
     return sorted(found, key=lambda news: (-(news.emission or 0.0), news.detection_id))
@@ -143,14 +138,8 @@ def _is_first(row: dict[str, Any], match: dict[str, Any], stored: pa.Table, gas:
     at = row["observed_at_utc"]
     if match.get("source_id") and match["status"] != UNKNOWN_SOURCE:  # of others no estimate says when they were seen
         return at is None or match["first_seen"] is None or match["first_seen"] >= at
-    earlier = (
-        stored
-        if at is None
-        else stored.filter(
-            pc.less(stored["observed_at_utc"], pa.scalar(at, stored.schema.field("observed_at_utc").type))
-        )
-    )
-    earlier = earlier.filter(pc.not_equal(earlier[gas.id_column].cast(pa.string()), str(row[gas.id_column])))
+    others = stored.filter(pc.not_equal(stored[gas.id_column].cast(pa.string()), str(row[gas.id_column])))
+    earlier = others if at is None else others.filter(pc.less(others["observed_at_utc"], pa.scalar(at, TIME)))
     distance = great_circle_distance_km(
         row["longitude"], row["latitude"], *(earlier[name].to_numpy() for name in ("longitude", "latitude"))
     )

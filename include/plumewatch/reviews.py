@@ -8,6 +8,7 @@ a later run finds again under another id, as when its references changed, is kno
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -19,6 +20,7 @@ from plumewatch.errors import ParameterError
 from plumewatch.gases import CH4, CO2, GASES, Gas
 from plumewatch.geodesy import great_circle_distance_km, wrap_longitude
 from plumewatch.statuses import ACCEPTED, CONFIRM, REJECT, REJECTED, VERDICTS
+from plumewatch.table import floats
 from plumewatch.tables import MATCHES, REVIEWS
 
 SAME_WITHIN_KM = {CH4.name: 1.0, CO2.name: 10.0}  # a plume's length; the width of a peak
@@ -106,7 +108,7 @@ def verdicts_of(gas: Gas, detections: pa.Table, reviews: pa.Table) -> pa.Array:
         others = at_of.setdefault(ids[at], [])
         if is_accepted is None or is_accepted[at] or not others or not is_accepted[others[0]]:
             others.append(at)
-    lon, lat = (detections[name].to_numpy(zero_copy_only=False).astype(float) for name in ("longitude", "latitude"))
+    lon, lat = (floats(detections[name]) for name in ("longitude", "latitude"))
     seconds = _seconds(detections["observed_at_utc"])
     strays = []
     for row, time_s in zip(said.to_pylist(), _seconds(said["observed_at_utc"]), strict=True):
@@ -138,6 +140,18 @@ def heeded(gas: Gas, detections: pa.Table, reviews: pa.Table) -> pa.Table:
                 column = pc.if_else(is_said, pa.scalar(value, kind), detections[name])
                 detections = detections.set_column(at, detections.schema.field(name), column)
     return detections
+
+
+def read_detections(
+    storage_root: str, gas: Gas, keys: str | Collection[str] | None = None, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Return the stored detections of a gas's default method as people have judged them: of a key, of some, of all.
+
+    `columns` narrows to some; those by which a detection is known have to be among them (`verdicts_of`).
+    """
+    where = {"method": gas.method} | ({} if keys is None else {gas.key_column: keys})
+    rows = storage.read_table(gas.table, storage.join(storage_root, gas.table.name), columns, where=where)
+    return heeded(gas, rows, read_reviews(storage_root, gas.name))
 
 
 def heed_in_matches(storage_root: str, gas: Gas, key: str) -> int:

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from plumewatch.errors import InputError
 
@@ -94,6 +96,11 @@ class Table:
         if self.is_small and self.sort_by and table.num_rows > 1:
             table = table.sort_by([(name, "ascending") for name in self.sort_by])
         return table
+
+
+def floats(column: pa.ChunkedArray | pa.Array) -> NDArray[np.float64]:
+    """Return a column as f64, null as NaN."""
+    return column.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(float)
 
 
 def _is_dictionary_of(wanted: pa.DataType, found: pa.DataType) -> bool:

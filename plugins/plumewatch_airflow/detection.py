@@ -15,6 +15,7 @@ from plumewatch.models import Area
 from plumewatch.observations import write_detection_observations
 from plumewatch.progress import followed
 from plumewatch.reviews import heed_in_matches
+from plumewatch.settings import Settings
 from plumewatch.tables import COMBINED, SOURCES
 
 from plumewatch_airflow.assets import partition_key
@@ -67,7 +68,7 @@ def estimate_sources(gas_name: str) -> None:
     key = partition_key(get_current_context(), gas.key_format)
     with summarised() as summary:
         summary.path = settings.table_root("source_estimates")
-        updated = update_evidence(settings.storage_root, gas, key, _areas_of(gas))
+        updated = update_evidence(settings.storage_root, gas, key, areas_of(gas, settings))
         summary.read, summary.written = updated.passes, updated.estimates + updated.candidates + updated.pages
 
 
@@ -95,17 +96,18 @@ def draw_maps(gas: Gas, keys: Iterable[str]) -> list[str]:
     from plumewatch.maps.map_file import write_map
     from plumewatch.maps.site import refresh_site
 
-    settings, areas, keys = load_settings(), _areas_of(gas), sorted(keys)
+    settings, keys = load_settings(), sorted(keys)
+    areas = areas_of(gas, settings)
     paths = [write_map(gas, key, settings.storage_root, areas) for key in followed(keys, "maps drawn", "maps")]
     refresh_site(gas, keys, settings.storage_root, areas)
     return paths
 
 
-def _areas_of(gas: Gas) -> Sequence[Area]:
-    """The outlines of the areas in which a gas is looked for; CO2 is looked for along orbits."""
+def areas_of(gas: Gas, settings: Settings) -> Sequence[Area]:
+    """Return the outlines of the areas in which a gas is looked for; CO2 is looked for along orbits."""
     from plumewatch.areas import log_unreadable, read_areas
 
-    return read_areas(*load_settings().area_folders, on_failure=log_unreadable) if gas is CH4 else ()
+    return read_areas(*settings.area_folders, on_failure=log_unreadable) if gas is CH4 else ()
 
 
 def map_times(gas: Gas) -> dict[str, datetime]:

@@ -26,9 +26,10 @@ from jobs import load_job
 from plumewatch import storage
 from plumewatch.geodesy import distance_to_chord, great_circle_distance_km, unit_vectors
 from plumewatch.matching.candidates import ListedSources
-from plumewatch.matching.detections import DETECTIONS, floats
+from plumewatch.matching.detections import DETECTIONS
 from plumewatch.matching.periods.worker import PeriodMatcher, slice_bytes
 from plumewatch.spark_session import get_spark
+from plumewatch.table import floats
 from pyspark.sql import SparkSession
 from scipy.spatial import cKDTree
 

@@ -11,7 +11,12 @@ import pytest
 import shapely
 from evidence_rows import SEEN, match, matches, observation, passes, peak, plume, sources
 from plumewatch import storage
-from plumewatch.evidence.estimates import estimate_sources, read_source_passes, write_source_estimates
+from plumewatch.evidence.estimates import (
+    estimate_sources,
+    read_source_passes,
+    rejected_by_people,
+    write_source_estimates,
+)
 from plumewatch.evidence.keys import read_sources, write_source_passes
 from plumewatch.evidence.passes import passes_of_key
 from plumewatch.gases import CH4, CO2
@@ -45,7 +50,9 @@ def write_sources(root: str, *rows: dict[str, Any]) -> None:
 
 
 def estimates(root: str) -> dict[str, dict[str, Any]]:
-    table = write_source_estimates(root, CH4, read_source_passes(root, CH4), read_sources(root, CH4))
+    table = write_source_estimates(
+        root, CH4, read_source_passes(root, CH4), read_sources(root, CH4), rejected_by_people(root, CH4)
+    )
     return {row["source_id"]: row for row in table.to_pylist()}
 
 

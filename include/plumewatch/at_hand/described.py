@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from plumewatch import storage
+from plumewatch.at_hand.listing import path_below
 from plumewatch.errors import InputError, reading
 from plumewatch.http import side_by_side
 from plumewatch.storage import StoredFile
@@ -48,7 +49,7 @@ def describe_storage(root: str) -> list[Described]:
     """Return what each folder of a storage root holds, sorted by name; hidden names are left out."""
     folders: dict[str, list[StoredFile]] = {}
     for file in storage.stored_files(root):
-        top, slash, _ = storage.inner_path(file.path).removeprefix(f"{storage.inner_path(root)}/").partition("/")
+        top, slash, _ = path_below(root, file.path).partition("/")
         if slash and not top.startswith((".", "_")):
             folders.setdefault(top, []).append(file)
     return [_described(root, name, files) for name, files in sorted(folders.items())]

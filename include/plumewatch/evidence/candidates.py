@@ -33,7 +33,15 @@ from plumewatch.evidence.passes import numbers_of
 from plumewatch.evidence.posterior import Passes, compute_posterior, prior_of
 from plumewatch.evidence.rule import GasRule, evidence_rule
 from plumewatch.gases import CH4, Gas
-from plumewatch.geodesy import destination, distance_to_chord, local_offset_km, unit_vectors
+from plumewatch.geodesy import (
+    along_and_across,
+    destination,
+    distance_to_chord,
+    index_pairs,
+    local_offset_km,
+    unit_vectors,
+)
+from plumewatch.table import floats
 from plumewatch.tables import SOURCE_CANDIDATES
 
 Floats = NDArray[np.float64]
@@ -69,7 +77,7 @@ def find_candidates(gas: Gas, passes: pa.Table, rejected: frozenset[str] = froze
     rows = rows.sort_by([("observed_at_utc", "ascending"), ("detection_id", "ascending")])
     if rows.num_rows < MIN_PASSES:
         return SOURCE_CANDIDATES.empty()
-    lon, lat, weights = (rows[n].to_numpy(zero_copy_only=False).astype(float) for n in _PLACE)
+    lon, lat, weights = (floats(rows[n]) for n in _PLACE)
     place_lon, place_lat = _places(gas, rule, rows, lon, lat)
     pairs = _pairs(gas, rule, rows, (lon, lat), (place_lon, place_lat))
     names = _pass_numbers(gas, rows)
@@ -94,7 +102,7 @@ def _places(gas: Gas, rule: GasRule, rows: pa.Table, lon: Floats, lat: Floats) -
     """Places that are looked into: origins of plumes; of peaks steps upwind, or, without a wind, their own."""
     if gas is CH4:
         return lon, lat
-    origin = rows["wind_from_deg"].to_numpy(zero_copy_only=False).astype(float)
+    origin = floats(rows["wind_from_deg"])
     steps = np.arange(0.0, rule.reach_km + STEP_KM, STEP_KM)
     known = np.isfinite(origin)
     far = np.broadcast_to(steps, (len(lon), len(steps)))[known]
@@ -108,15 +116,13 @@ def _pairs(
     reach_km = 3.0 * rule.cluster_km if gas is CH4 else rule.reach_km
     tree = cKDTree(unit_vectors(*seen))
     near = tree.query_ball_point(unit_vectors(*places), distance_to_chord(reach_km))
-    place = np.repeat(np.arange(len(near)), [len(found) for found in near])
-    detection = np.array([index for found in near for index in found], dtype=np.intp)
+    place, detection = index_pairs(near)
     east, north = local_offset_km(*(a[detection] for a in seen), *(a[place] for a in places))
     distance = np.hypot(east, north)
     kernel = np.exp(-0.5 * (distance / rule.cluster_km) ** 2)
     if gas is not CH4:
-        origin = np.radians(rows["wind_from_deg"].to_numpy(zero_copy_only=False).astype(float))[detection]
-        upwind = east * np.sin(origin) + north * np.cos(origin)
-        across = east * np.cos(origin) - north * np.sin(origin)
+        origin = np.radians(floats(rows["wind_from_deg"]))[detection]
+        upwind, across = along_and_across(east, north, np.sin(origin), np.cos(origin))
         ahead = np.maximum(upwind, 0.0)
         sigma = np.hypot(rule.position_sigma_km, ahead * np.tan(np.radians(rule.direction_sigma_deg)))
         behind = np.minimum(upwind, 0.0) / rule.position_sigma_km

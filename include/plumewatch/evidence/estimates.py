@@ -30,6 +30,7 @@ from plumewatch.statuses import (
     UNKNOWN_SOURCE,
     UNRATED,
 )
+from plumewatch.table import floats
 from plumewatch.tables import SOURCE_ESTIMATES, SOURCE_PASSES
 
 OF_PASS = (
@@ -73,10 +74,7 @@ def estimate_sources(gas: Gas, passes: pa.Table, sources: pa.Table, rejected: fr
     passes = passes.filter(known)
     ids = pc.unique(passes["source_id"]).sort().to_pylist()
     listed = listed.filter(pc.is_in(listed["source_id"], value_set=pa.array(ids, pa.string())))
-    inventory, sigma = (
-        listed[name].cast(pa.float64()).to_numpy(zero_copy_only=False).astype(float) * gas.units_per_t_y
-        for name in ("emission_t_y", "emission_t_y_sigma")
-    )
+    inventory, sigma = (floats(listed[name]) * gas.units_per_t_y for name in ("emission_t_y", "emission_t_y_sigma"))
     prior = prior_of(gas.name, inventory, sigma)
     numbers = numbers_of(passes, ids, rejected)
     posterior = compute_posterior(gas.name, prior, numbers)
@@ -113,9 +111,11 @@ def estimate_sources(gas: Gas, passes: pa.Table, sources: pa.Table, rejected: fr
     return SOURCE_ESTIMATES.from_columns(columns)
 
 
-def write_source_estimates(storage_root: str, gas: Gas, passes: pa.Table, sources: pa.Table) -> pa.Table:
+def write_source_estimates(
+    storage_root: str, gas: Gas, passes: pa.Table, sources: pa.Table, rejected: frozenset[str]
+) -> pa.Table:
     """Write `source_estimates` of a gas from all that is stored of its passes, and return it."""
-    estimates = estimate_sources(gas, passes, sources, rejected_by_people(storage_root, gas))
+    estimates = estimate_sources(gas, passes, sources, rejected)
     counts = {c["values"]: c["counts"] for c in estimates["status"].value_counts().to_pylist()}
     storage.write_partition(
         SOURCE_ESTIMATES,

@@ -20,7 +20,7 @@ from plumewatch.models import Area
 from plumewatch.observations import stated_observations
 from plumewatch.orbits import OCO2, sensors_of
 from plumewatch.progress import followed
-from plumewatch.reviews import heeded, read_reviews
+from plumewatch.reviews import read_detections
 from plumewatch.statuses import SEARCHED
 from plumewatch.tables import COMBINED, MATCHES, OBSERVATIONS, SOUNDINGS, SOURCE_PASSES, SOURCES
 
@@ -44,9 +44,7 @@ def write_source_passes(storage_root: str, gas: Gas, key: str, areas: Sequence[A
     partitions = storage.list_partitions(gas.table, root(gas.table.name), where)
     stated = [row for partition in partitions for row in stated_observations(partition.path)]
     observations = OBSERVATIONS.from_pylist(stated)
-    detections = heeded(
-        gas, storage.read_table(gas.table, root(gas.table.name), where=where), read_reviews(storage_root, gas.name)
-    )
+    detections = read_detections(storage_root, gas, key)
     of_key = {"gas": gas.name, "period": key}
     matches = storage.read_table(MATCHES, root(MATCHES.name), MATCHES.schema.names, where=of_key)
     sources = read_sources(storage_root, gas)

@@ -187,11 +187,8 @@ def _pictures(storage_root: str, gas: Gas, passes: Sequence[Row]) -> dict[str, b
         if row["detection_id"] is None or row["observed_at_utc"] is None or len(pictures) == MAX_PICTURES:
             continue
         key = row["observed_at_utc"].strftime(gas.key_format)
-        keys = {"method": gas.method, "area": row["area"], gas.key_column: key}
-        folder = storage.partition_path(
-            storage.join(storage_root, gas.details), {name: keys[name] for name in gas.table.partitions}
-        )
-        file = storage.join(folder, f"{row['detection_id']}.png")
+        of_pass = {"method": gas.method, "area": row["area"], gas.key_column: key, gas.id_column: row["detection_id"]}
+        file = storage.join(storage_root, gas.picture_of(of_pass))
         picture = storage.read_bytes(file) if storage.exists(file) else b""
         if 0 < len(picture) <= MAX_PICTURE_BYTES:
             pictures[row["detection_id"]] = picture

@@ -13,6 +13,7 @@ from plumewatch.evidence.posterior import Passes
 from plumewatch.gases import CH4, CO2, Gas
 from plumewatch.orbits import OCO2
 from plumewatch.statuses import ACCEPTED, SEARCHED
+from plumewatch.table import floats
 from plumewatch.tables import SOURCE_PASSES
 
 LEAST_PROBABILITY = 0.01  # of coming from a source; below, the detection says nothing of it
@@ -65,7 +66,7 @@ def numbers_of(passes: pa.Table, ids: Sequence[str], rejected: frozenset[str] = 
     """
     index = pc.index_in(passes["source_id"], value_set=pa.array(ids, pa.string()))
     values = {
-        name: passes[name].cast(pa.float64()).to_numpy(zero_copy_only=False).astype(float)
+        name: floats(passes[name])
         for name in ("visible_fraction", "detection_limit", "probability", "emission", "emission_low", "emission_high")
     }
     is_out = pc.is_in(passes["detection_id"], value_set=pa.array(sorted(rejected), pa.string())).to_numpy()

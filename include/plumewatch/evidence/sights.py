@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from plumewatch.evidence.rule import GasRule, evidence_rule
-from plumewatch.geodesy import distance_to_chord, local_offset_km, unit_vectors
+from plumewatch.geodesy import along_and_across, distance_to_chord, index_pairs, local_offset_km, unit_vectors
 from plumewatch.statuses import SEARCHED
+from plumewatch.table import floats
 from plumewatch.tables import SOURCE_PASSES
 
 Row = Mapping[str, Any]
@@ -83,8 +84,7 @@ def sights_of_orbit(observation: Row, cells: OrbitCells, sources: pa.Table, tree
     """
     rule = evidence_rule().co2
     near = tree.query_ball_point(unit_vectors(cells.longitude, cells.latitude), distance_to_chord(rule.reach_km))
-    cell = np.repeat(np.arange(len(near)), [len(found) for found in near])
-    source = np.array([index for found in near for index in found], dtype=np.intp)
+    cell, source = index_pairs(near)
     is_point = ~np.isin(_texts(sources["kind"]), NOT_LOOKED_FOR)
     cell, source = cell[is_point[source]], source[is_point[source]]
     if not len(source):
@@ -97,7 +97,7 @@ def sights_of_orbit(observation: Row, cells: OrbitCells, sources: pa.Table, tree
     east, north = local_offset_km(lon[source], lat[source], cells.longitude[cell], cells.latitude[cell])
     with np.errstate(invalid="ignore", divide="ignore"):
         to_east, to_north = (u / speed)[own], (v / speed)[own]
-    along, across = east * to_east + north * to_north, north * to_east - east * to_north
+    along, across = along_and_across(east, north, to_east, to_north)
     visible, distance = _visible(rule, own, len(unique), along, across)
     kept = np.flatnonzero((visible >= rule.least_visible) & (speed >= CALM_M_S))
     ids = _texts(sources["source_id"])[unique[kept]]
@@ -147,8 +147,7 @@ def _rows(
 
 
 def _places(sources: pa.Table) -> tuple[Floats, Floats]:
-    lon, lat = (sources[name].to_numpy(zero_copy_only=False).astype(float) for name in ("longitude", "latitude"))
-    return lon, lat
+    return floats(sources["longitude"]), floats(sources["latitude"])
 
 
 def _texts(column: pa.ChunkedArray) -> NDArray[np.str_]:

@@ -40,8 +40,9 @@ def update_evidence(storage_root: str, gas: Gas, key: str, areas: Sequence[Area]
     before = storage.read_table(SOURCE_PASSES, root, ["source_id"], where=where)
     of_key = write_source_passes(storage_root, gas, key, areas)
     passes = read_source_passes(storage_root, gas, None)
-    estimates = write_source_estimates(storage_root, gas, passes, read_sources(storage_root, gas))
-    candidates = find_candidates(gas, passes, rejected_by_people(storage_root, gas))
+    rejected = rejected_by_people(storage_root, gas)
+    estimates = write_source_estimates(storage_root, gas, passes, read_sources(storage_root, gas), rejected)
+    candidates = find_candidates(gas, passes, rejected)
     storage.write_partition(
         SOURCE_CANDIDATES,
         storage.join(storage_root, SOURCE_CANDIDATES.name),

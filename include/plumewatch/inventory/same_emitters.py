@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.spatial import cKDTree
 
-from plumewatch.geodesy import chord_to_distance_km, distance_to_chord, unit_vectors
+from plumewatch.geodesy import chord_to_distance_km, distance_to_chord, index_pairs, unit_vectors
 from plumewatch.inventory.rows.factors import inventory_factors
 from plumewatch.inventory.rows.power_plants import fuel_name, power_plant_factors
 
@@ -68,8 +68,7 @@ def replaced(sources: pa.Table, column: str, values: list[str | None]) -> pa.Tab
 def pairs_within(one: pa.Table, other: pa.Table, limit_km: float) -> Pairs:
     """Return distance (km) and rows of all pairs of two tables no farther apart than the limit."""
     near = cKDTree(points(other)).query_ball_point(points(one), distance_to_chord(limit_km))
-    first = np.repeat(np.arange(one.num_rows), [len(found) for found in near])
-    second = np.array([index for found in near for index in sorted(found)], dtype=np.intp)
+    first, second = index_pairs([sorted(found) for found in near])
     chord = np.linalg.norm(points(one)[first] - points(other)[second], axis=-1)
     return chord_to_distance_km(chord), first, second
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.spatial import cKDTree
 
-from plumewatch.geodesy import distance_to_chord
+from plumewatch.geodesy import distance_to_chord, index_pairs
 from plumewatch.inventory.grid_cells import KIND, TURN_DEG
 from plumewatch.inventory.rows.factors import inventory_factors
 from plumewatch.inventory.same_emitters import points
@@ -36,8 +36,7 @@ def unexplained_cities(listed: pa.Table) -> pa.Table:
         return listed
     radius = distance_to_chord(inventory_factors().combined.city_radius_km)
     near = cKDTree(points(others)).query_ball_point(points(towns), radius)
-    town = np.repeat(np.arange(towns.num_rows), [len(found) for found in near])
-    other = np.array([index for found in near for index in found], dtype=np.intp)
+    town, other = index_pairs(near)
     gas = towns["gas"].to_numpy(zero_copy_only=False), others["gas"].to_numpy(zero_copy_only=False)
     is_of_gas = gas[0][town] == gas[1][other]
     left = _less(towns, others, town[is_of_gas], other[is_of_gas])

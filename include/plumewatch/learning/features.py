@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from plumewatch.gases import CO2
-from plumewatch.geodesy import distance_to_chord, local_offset_km, unit_vectors
+from plumewatch.geodesy import along_and_across, distance_to_chord, index_pairs, local_offset_km, unit_vectors
+from plumewatch.table import floats
 
 Floats = NDArray[np.float64]
 
@@ -60,20 +61,19 @@ class Pairs:
 
 def upwind_pairs(peaks: pa.Table, sources: pa.Table) -> Pairs:
     """Return the pairs of peaks (columns of `peaks`) and sources at most 65 km apart, seen along the peak's wind."""
-    lon, lat, u, v = (_floats(peaks[n]) for n in ("longitude", "latitude", "wind_u_m_s", "wind_v_m_s"))
-    x, y, emission = (_floats(sources[n]) for n in ("longitude", "latitude", "emission_t_y"))
+    lon, lat, u, v = (floats(peaks[n]) for n in ("longitude", "latitude", "wind_u_m_s", "wind_v_m_s"))
+    x, y, emission = (floats(sources[n]) for n in ("longitude", "latitude", "emission_t_y"))
     if not len(lon) or not len(x):
         return Pairs(np.empty(0, np.intp), *(np.empty(0) for _ in range(3)))
     within = distance_to_chord(float(np.hypot(ALONG_KM[-1], ACROSS_KM[-1])))
     near = cKDTree(unit_vectors(x, y)).query_ball_point(unit_vectors(lon, lat), within)
-    peak = np.repeat(np.arange(len(near)), [len(found) for found in near])
-    source = np.array([index for found in near for index in found], dtype=np.intp)
+    peak, source = index_pairs(near)
     east, north = local_offset_km(lon[peak], lat[peak], x[source], y[source])
     speed = np.hypot(u, v)
     with np.errstate(invalid="ignore", divide="ignore"):
         to_east, to_north = (u / speed)[peak], (v / speed)[peak]
-    upwind, across = -(east * to_east + north * to_north), north * to_east - east * to_north
-    return Pairs(peak, emission[source] * CO2.units_per_t_y, upwind, across)
+    downwind, across = along_and_across(east, north, to_east, to_north)
+    return Pairs(peak, emission[source] * CO2.units_per_t_y, -downwind, across)
 
 
 def known_emission_kt_h(pairs: Pairs, n_peaks: int) -> Floats:
@@ -96,11 +96,11 @@ def examples_of(peaks: pa.Table, known: pa.Table | None, others: Mapping[str, pa
     `others` are the inventories whose upwind sums are features, by name. A peak without wind, pressure or height has
     features that are NaN.
     """
-    lon, lat, u, v, height, sigma, pressure, water = (_floats(peaks[name]) for name in (
+    lon, lat, u, v, height, sigma, pressure, water = (floats(peaks[name]) for name in (
         "longitude", "latitude", "wind_u_m_s", "wind_v_m_s", "height_ppm", "sigma_km", "surface_pressure_hpa",
         "tcwv_kg_m2",
     ))  # fmt: skip
-    flux, across = _floats(peaks["emission_kt_h"]), np.abs(_floats(peaks["wind_across_track_m_s"]))
+    flux, across = floats(peaks["emission_kt_h"]), np.abs(floats(peaks["wind_across_track_m_s"]))
     seconds = peaks["observed_at_utc"].cast(pa.int64()).to_numpy().astype(float) / 1e6
     season = 2 * np.pi * ((seconds / 86_400.0 / DAYS_PER_YEAR) % 1.0)
     speed = np.hypot(u, v)
@@ -135,7 +135,3 @@ def _upwind_sums(name: str, pairs: Pairs, n: int) -> dict[str, Floats]:
                 np.log(total + FLOOR_KT_H) - np.log(FLOOR_KT_H)
             )
     return sums
-
-
-def _floats(column: pa.ChunkedArray) -> Floats:
-    return column.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(float)

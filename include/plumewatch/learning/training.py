@@ -31,9 +31,9 @@ from plumewatch.learning.emission_model import (
     train_model,
 )
 from plumewatch.learning.features import LEAST_WIND_M_S, examples_of
-from plumewatch.reviews import heeded, read_reviews
+from plumewatch.reviews import read_detections
 from plumewatch.statuses import ACCEPTED
-from plumewatch.tables import COMBINED, PEAKS, SOURCES
+from plumewatch.tables import COMBINED, SOURCES
 
 MODELS, CARD, CURRENT = "models", "card.json", "current.json"
 PEAK_EMISSION = "peak_emission"
@@ -122,8 +122,7 @@ def learnt_emissions(storage_root: str, peaks: pa.Table) -> dict[str, float]:
 
 def _peaks(storage_root: str) -> pa.Table:
     """The accepted peaks of the default method as people have judged them, with wind, and their month."""
-    rows = storage.read_table(PEAKS, storage.join(storage_root, PEAKS.name), where={"method": CO2.method})
-    rows = heeded(CO2, rows, read_reviews(storage_root, CO2.name))
+    rows = read_detections(storage_root, CO2)
     speed = pc.sqrt(pc.add(pc.power(rows["wind_u_m_s"], 2), pc.power(rows["wind_v_m_s"], 2)))
     is_usable = pc.and_kleene(pc.equal(rows["status"], ACCEPTED), pc.greater_equal(speed, LEAST_WIND_M_S))
     return rows.filter(pc.fill_null(is_usable, False)).sort_by("peak_id")

@@ -72,9 +72,7 @@ def _pictures(gas: Gas, detections: pa.Table, storage_root: str) -> dict[str, st
     pictures: dict[str, str] = {}
     total = 0
     for row in sorted(accepted, key=lambda row: (-(row[gas.emission_column] or 0.0), str(row[gas.id_column]))):
-        keys = {column: row[column] for column in gas.table.partitions}
-        folder = storage.partition_path(storage.join(storage_root, gas.details), keys)
-        file = storage.join(folder, f"{row[gas.id_column]}.png")
+        file = storage.join(storage_root, gas.picture_of(row))
         picture = storage.read_bytes(file) if storage.exists(file) else b""
         if 0 < len(picture) <= MAX_PICTURE_BYTES and total + len(picture) <= MAX_PICTURES_BYTES:
             pictures[str(row[gas.id_column])] = base64.b64encode(picture).decode()

@@ -18,7 +18,7 @@ from plumewatch.errors import PlumewatchError
 from plumewatch.gases import CH4, GASES, Gas
 from plumewatch.maps.content import MapRows, detection_told, period_content
 from plumewatch.maps.map_page import ASSETS, read_asset, render_served_map
-from plumewatch.maps.stored_rows import picture_path, read_map_rows, stored_keys
+from plumewatch.maps.stored_rows import read_map_rows, stored_keys, stored_picture
 from plumewatch.models import Area
 from plumewatch.pages.outcomes import FAILED_WHY_TEXT
 from plumewatch.progress import followed
@@ -76,7 +76,7 @@ def _details(gas: Gas, key: str, rows: MapRows, folder: str, storage_root: str) 
         is_accepted, name = row["status"] == ACCEPTED, str(row[gas.id_column])
         own = {column: None if value != value else value for column, value in row.items()}
         details = detection_told(gas, own, rows.matches, rows.sources)
-        picture = picture_path(gas, row, storage_root) if is_accepted else None
+        picture = stored_picture(gas, row, storage_root) if is_accepted else None
         if picture:
             storage.write_bytes(storage.join(folder, key, f"{name}.png"), storage.read_bytes(picture))
         told[name if is_accepted else f"{name} {row['status']}"] = {

@@ -16,12 +16,10 @@ from plumewatch.keys import is_file_name, is_key
 from plumewatch.maps.content import MapRows, detection_told
 from plumewatch.models import Area
 from plumewatch.pages.wording import time_text
-from plumewatch.reviews import heeded, read_reviews
+from plumewatch.reviews import read_detections, read_reviews
 from plumewatch.statuses import ACCEPTED, CONFIRM, REJECT
 from plumewatch.tables import COMBINED, MATCHES, OBSERVATIONS, REPORTED_PLUMES, SOURCES
 
-PICTURE = ".png"
-"""End of the name of a detection's picture among its details."""
 VERDICT_TEXTS = {CONFIRM: "confirmed", REJECT: "rejected"}
 
 
@@ -36,12 +34,9 @@ def stored_keys(gas: Gas, storage_root: str) -> list[str]:
 
 def read_map_rows(gas: Gas, keys: Sequence[str], storage_root: str, areas: Sequence[Area] = ()) -> MapRows:
     """Return what is stored of a gas's keys; pictures and pages are left to whom they concern."""
-    where = {"method": gas.method, gas.key_column: keys}
-    detections = storage.read_table(gas.table, storage.join(storage_root, gas.table.name), where=where)
-    detections = heeded(gas, detections, read_reviews(storage_root, gas.name))
     waiting = waiting_keys(storage_root, gas)
     return MapRows(
-        detections=detections,
+        detections=read_detections(storage_root, gas, keys),
         matches=_matches(gas, keys, storage_root),
         sources=read_sources(storage_root),
         observations=storage.read_table(
@@ -85,10 +80,7 @@ def find_detection(gas: Gas, key: str, name: str, storage_root: str) -> StoredDe
     `name` is compared with what is stored, and leads to no path unless it is there.
     """
     detection_id, _, status = name.partition(" ")
-    where = {"method": gas.method, gas.key_column: key}
-    rows = storage.read_table(gas.table, storage.join(storage_root, gas.table.name), where=where)
-    reviews = read_reviews(storage_root, gas.name)
-    rows = heeded(gas, rows, reviews)
+    rows = read_detections(storage_root, gas, key)
     same_id = rows.filter(pc.equal(pc.cast(rows[gas.id_column], pa.string()), detection_id)).to_pylist()
     if not same_id:
         return None
@@ -98,15 +90,13 @@ def find_detection(gas: Gas, key: str, name: str, storage_root: str) -> StoredDe
     matches = _matches(gas, [key], storage_root)
     matches = matches.filter(pc.equal(matches["detection_id"], detection_id))
     told = detection_told(gas, row, matches, read_sources(storage_root))
-    said = review_texts(reviews, detection_id)
-    return StoredDetection(row, told, picture_path(gas, row, storage_root), _item(row, storage_root), said)
+    said = review_texts(read_reviews(storage_root, gas.name), detection_id)
+    return StoredDetection(row, told, stored_picture(gas, row, storage_root), _item(row, storage_root), said)
 
 
-def picture_path(gas: Gas, row: Mapping[str, Any], storage_root: str) -> str | None:
+def stored_picture(gas: Gas, row: Mapping[str, Any], storage_root: str) -> str | None:
     """Return where the picture of a detection (a row with its partitions) is, None where there is none."""
-    keys = {column: str(row[column]) for column in gas.table.partitions}
-    folder = storage.partition_path(storage.join(storage_root, gas.details), keys)
-    return _there(folder, f"{row[gas.id_column]}{PICTURE}")
+    return _there(storage.join(storage_root, gas.picture_of(row)), str(row[gas.id_column]))
 
 
 def review_texts(reviews: pa.Table, detection_id: str) -> list[str]:
@@ -124,10 +114,9 @@ def _item(row: Mapping[str, Any], storage_root: str) -> str | None:
     if not row.get("scene_id"):
         return None
     folder = storage.partition_path(storage.join(storage_root, "scenes"), {"area": row["area"], "date": row["date"]})
-    return _there(folder, f"{row['scene_id']}.json")
+    return _there(storage.join(folder, f"{row['scene_id']}.json"), row["scene_id"])
 
 
-def _there(folder: str, name: str) -> str | None:
-    """The path of a file, if it is one of the folder's own and there."""
-    path = storage.join(folder, name)
+def _there(path: str, name: str) -> str | None:
+    """The path of a file that is called by a name, if that leads nowhere else and the file is there."""
     return path if is_file_name(name) and storage.is_file(path) else None

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from plumewatch.constants import EARTH_RADIUS_KM
 from plumewatch.geodesy import distance_to_chord, unit_vectors
-from plumewatch.matching.detections import floats
+from plumewatch.table import floats
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]

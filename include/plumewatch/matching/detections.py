@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.statuses import ACCEPTED
+from plumewatch.table import floats
 from plumewatch.tables import TIME
 from plumewatch.wind.at_point import components_m_s
 from plumewatch.wind.profile import is_plausible
@@ -113,11 +114,6 @@ def once_each(detections: pa.Table) -> pa.Table:
         known = pc.if_else(is_wind, rows[name], pa.scalar(None, pa.float64()))
         rows = rows.set_column(rows.column_names.index(name), name, known)
     return rows
-
-
-def floats(column: pa.ChunkedArray | pa.Array) -> Floats:
-    """Return a column as f64, null as NaN."""
-    return column.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(float)
 
 
 def _conform(columns: dict[str, Any]) -> pa.Table:

@@ -34,11 +34,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from plumewatch.matching.candidates import Candidates, candidates_of
-from plumewatch.matching.detections import floats
 from plumewatch.matching.rule import MatchingRule, matching_rule
 from plumewatch.matching.sharing import plume_shares
 from plumewatch.matching.weights import Weights, compute_weights
 from plumewatch.statuses import AMBIGUOUS, CONFIRMED, INCONSISTENT_RATE, UNKNOWN_SOURCE
+from plumewatch.table import floats
 from plumewatch.tables import MATCHES
 
 Floats = NDArray[np.float64]

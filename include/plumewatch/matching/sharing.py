@@ -14,9 +14,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from plumewatch.matching.detections import floats
 from plumewatch.matching.rule import MatchingRule, PeakRule
 from plumewatch.matching.weights import Weights
+from plumewatch.table import floats
 
 Floats = NDArray[np.float64]
 

@@ -9,10 +9,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from plumewatch.gases import GASES
-from plumewatch.geodesy import great_circle_distance_km, local_offset_km
+from plumewatch.geodesy import along_and_across, great_circle_distance_km, local_offset_km
 from plumewatch.matching.candidates import CELL, CITY, Candidates
-from plumewatch.matching.detections import floats
 from plumewatch.matching.rule import MatchingRule, PeakRule, PlumeRule, Positions, Reported, matching_rule
+from plumewatch.table import floats
 
 Floats = NDArray[np.float64]
 
@@ -103,7 +103,8 @@ def _positions(detections: pa.Table, pairs: Candidates, rule: MatchingRule) -> t
     speed = np.where(speed >= CALM_M_S, speed, np.nan)
     east, north = local_offset_km(lon0[owner], lat0[owner], lon, lat)
     to_east, to_north = (u / speed)[owner], (v / speed)[owner]
-    along, across = -(east * to_east + north * to_north), north * to_east - east * to_north
+    along, across = along_and_across(east, north, to_east, to_north)
+    along = -along  # upwind
     distance = great_circle_distance_km(lon0[owner], lat0[owner], lon, lat)
     kind, width = pairs.listed.kind[pairs.source], pairs.of_source(pairs.listed.width_km)
     cell = np.where(np.isfinite(width), width, rule.cell_width_km)

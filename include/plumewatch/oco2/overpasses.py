@@ -18,7 +18,8 @@ from plumewatch.constants import EARTH_RADIUS_KM
 from plumewatch.geodesy import distance_to_chord, unit_vectors
 from plumewatch.oco2.plume_wind import surface_to_plume_height
 from plumewatch.oco2.thresholds import peak_thresholds
-from plumewatch.oco2.track import Floats, Track, compute_track, east_and_north, floats, normalised
+from plumewatch.oco2.track import Floats, Track, compute_track, east_and_north, normalised
+from plumewatch.table import floats
 
 MODE = "operation_mode"
 LINE_MODES = (0, 1, 3)  # nadir, glint, and the transition between them; 2 is target, others sweep too

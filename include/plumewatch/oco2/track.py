@@ -15,6 +15,7 @@ from plumewatch.errors import InputError
 from plumewatch.geodesy import unit_vectors, wrap_longitude
 from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.orbits import OCO2
+from plumewatch.table import floats
 from plumewatch.wind.profile import is_plausible
 
 Floats = NDArray[np.float64]
@@ -215,11 +216,6 @@ def _nothing_usable(soundings: pa.Table) -> InputError:
 def _is_within(values: Floats, name: str) -> NDArray[np.bool_]:
     low, high = peak_thresholds().plausible[name]
     return (values >= low) & (values <= high)
-
-
-def floats(column: pa.ChunkedArray) -> Floats:
-    """Return a column as f64, null as NaN."""
-    return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
 
 
 def _water(rows: pa.Table) -> Floats:

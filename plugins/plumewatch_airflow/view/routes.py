@@ -17,20 +17,18 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from plumewatch import storage
-from plumewatch.areas import log_unreadable, read_areas
 from plumewatch.errors import ParameterError, PlumewatchError, is_trouble, redact
 from plumewatch.evidence.page_files import pages_there, source_page_path
 from plumewatch.evidence.source_page import POLICY as SOURCE_POLICY
-from plumewatch.gases import CH4, Gas
+from plumewatch.gases import Gas
 from plumewatch.maps.content import period_content
 from plumewatch.maps.map_page import ASSETS, read_asset, render_served_map
 from plumewatch.maps.source_history import read_source_history
 from plumewatch.maps.stored_rows import StoredDetection, find_detection, read_map_rows, review_texts, stored_keys
-from plumewatch.models import Area
 from plumewatch.reviews import append_review, heed_in_matches, read_reviews
 from plumewatch.settings import Settings
 
-from plumewatch_airflow.detection import draw_maps
+from plumewatch_airflow.detection import areas_of, draw_maps
 from plumewatch_airflow.view.access import (
     LoggedIn,
     MaySeePages,
@@ -121,12 +119,12 @@ def content(gas: ReadableGas, first: Key, last: Key, settings: View) -> Response
     if first not in listed or last not in listed or first > last:
         raise HTTPException(404, f"nothing is stored under these keys of {gas.name}")
     keys = listed[listed.index(first) : listed.index(last) + 1]
-    return _json(period_content(gas, keys, read_map_rows(gas, keys, settings.storage_root, _areas(gas, settings))))
+    return _json(period_content(gas, keys, read_map_rows(gas, keys, settings.storage_root, areas_of(gas, settings))))
 
 
 def history(gas: ReadableGas, source_id: Name, settings: View) -> Response:
     """What is known of a source."""
-    found = read_source_history(gas, source_id, settings.storage_root, _areas(gas, settings))
+    found = read_source_history(gas, source_id, settings.storage_root, areas_of(gas, settings))
     if found is None:
         raise HTTPException(404, "no such source")
     link = {"text": "All passes over it", "href": f"data/{gas.name}/source?{urlencode({'source_id': source_id})}"}
@@ -220,10 +218,6 @@ def _source_page(gas: Gas, source_id: str, settings: Settings) -> str | None:
     """Return where the page of a source is, if the storage lists it: no other text leads to a path."""
     path = source_page_path(gas, source_id)
     return storage.join(settings.storage_root, path) if path in pages_there(settings.storage_root, gas) else None
-
-
-def _areas(gas: Gas, settings: Settings) -> list[Area]:
-    return read_areas(*settings.area_folders, on_failure=log_unreadable) if gas is CH4 else []
 
 
 def _json(content: Any) -> Response:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.special import ndtr
 
-from plumewatch.geodesy import chord_to_distance_km, destination, distance_to_chord, unit_vectors
+from plumewatch.geodesy import chord_to_distance_km, destination, distance_to_chord, index_pairs, unit_vectors
 from plumewatch.oco2.gaussian_plume import column_to_ppm, compute_plume_kg_m2, compute_spread_km
 
 Floats = NDArray[np.float64]
@@ -200,9 +200,7 @@ def near_pairs(detections: Detections, plants: Plants, within_km: float) -> tupl
     found = plants.tree().query_ball_point(
         unit_vectors(detections.longitude, detections.latitude), distance_to_chord(within_km)
     )
-    sizes = np.array([len(one) for one in found])
-    plant = np.concatenate([np.asarray(one, dtype=np.intp) for one in found]) if sizes.sum() else np.zeros(0, np.intp)
-    return np.repeat(np.arange(len(found)), sizes), plant
+    return index_pairs(found)
 
 
 JUDGED = World("a judged world")

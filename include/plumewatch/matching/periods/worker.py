@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 
 from plumewatch import storage
 from plumewatch.matching.candidates import Candidates, ListedSources, find_candidates
-from plumewatch.matching.detections import floats
 from plumewatch.matching.hourly import HourlyRates
 from plumewatch.matching.match import match_candidates, seen_of_sources
 from plumewatch.matching.periods.emissions import EmissionReader, OrbitFilesByKey
 from plumewatch.models import FailedScene
 from plumewatch.storage.parquet import ROW_GROUP_ROWS, encoding
+from plumewatch.table import floats
 from plumewatch.tables import MATCHES
 
 ROWS_AT_ONCE = 2_000  # detections whose pairs are held in memory
