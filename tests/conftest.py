@@ -75,11 +75,9 @@ def s3_root(s3_server: dict[str, str], monkeypatch: pytest.MonkeyPatch, request:
     import re
 
     import fsspec
-    from plumewatch.storage.buckets import Buckets
 
     for name, value in s3_server.items():
         monkeypatch.setenv(name, value)
-    Buckets.clear_instance_cache()  # another test may have had another server
     fs = fsspec.filesystem("s3", skip_instance_cache=True)
     if not fs.exists("tests"):
         fs.mkdir("tests")

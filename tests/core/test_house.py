@@ -71,7 +71,7 @@ REACHES_OUT = {
     "random",
     "pystac_client",
 }
-MAY_READ_ENVIRONMENT = {"settings", "spark_session", "spark_runtime", "simulation.serve"}
+MAY_READ_ENVIRONMENT = {"settings", "spark_session", "spark_runtime", "simulation.serve", "storage.buckets"}
 PLUGIN_KNOWS = {
     "settings", "keys", "tables", "gases", "statuses", "storage", "errors", "models", "failures", "observations",
     "reviews", "evidence", "jobs", "maps", "hand_offs", "news", "silence", "told", "area_names", "areas", "http",

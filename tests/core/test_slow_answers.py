@@ -257,7 +257,6 @@ def test_an_object_that_drips_out_of_a_bucket_is_given_up(service: str, monkeypa
     for name, value in keys.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setattr(buckets, "SILENCE_S", SILENCE_S)
-    buckets.Buckets.clear_instance_cache()
     started = time.monotonic()
     with pytest.raises(ServiceError, match="slower than 1000 bytes/s") as caught:
         read_raster("s3://scene/body", lambda source: source.read())

@@ -281,7 +281,6 @@ def test_a_bucket_that_is_busy_in_the_middle_of_a_read_is_no_damaged_file(
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setattr(Buckets, "retries", 1)
     monkeypatch.setattr(Buckets, "default_block_size", 2**16)  # bytes of a request
-    Buckets.clear_instance_cache()
     np.testing.assert_array_equal(read("s3://scene/whole/B11.tif"), NUMBERS)
     monkeypatch.setattr(Files, "fault", SLOW_DOWN)
     Files.good_first, Files.faults = good_first, [503] * 200

@@ -13,7 +13,6 @@ import pytest
 from plumewatch import storage
 from plumewatch.errors import InputError, may_heal
 from plumewatch.oco2.archive.listing import read_listing
-from plumewatch.storage.buckets import Buckets
 from plumewatch.tables import SOURCES
 from plumewatch.wind.layouts import list_wind_files
 from stored_rows import sources
@@ -51,7 +50,6 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, str], Non
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_MAX_ATTEMPTS": "1"}
     for name, value in (settings | keys).items():
         monkeypatch.setenv(name, value)
-    Buckets.clear_instance_cache()
 
     def answer(status: int, code: str) -> None:
         monkeypatch.setattr(Refusing, "status", status)
@@ -60,7 +58,6 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, str], Non
     yield answer
     server.shutdown()
     server.server_close()
-    Buckets.clear_instance_cache()
 
 
 def _upload(path: str, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 from fsspec.asyn import sync_wrapper
@@ -55,14 +56,22 @@ class _InTime:
         return getattr(self._body, name)
 
 
+def aws_settings() -> int:
+    """Return a number that is another one where the environment's AWS_ settings are."""
+    return hash(frozenset(setting for setting in os.environ.items() if setting[0].startswith("AWS_")))
+
+
 class Buckets(S3FileSystem):
     """S3 as s3fs has it, with messages of ours; the kinds of errors stay, but a bucket that isn't there is bad input.
 
     So no bucket is never taken for an empty one, or for a file that is missing in it.
     """
 
-    def __init__(self, *options: Any, keys_told: str = KEYS, **named: Any) -> None:
-        """`keys_told` says which keys it is that may be refused."""
+    def __init__(self, *options: Any, keys_told: str = KEYS, stated: int = 0, **named: Any) -> None:
+        """`keys_told` says which keys it is that may be refused.
+
+        fsspec keeps one instance for equal arguments: `stated` (aws_settings) makes another for other settings.
+        """
         super().__init__(*options, **named)
         self.keys_told = keys_told
 

@@ -24,9 +24,9 @@ def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """Return the file system of `path` and the path inside it; local folders and `s3://` are allowed."""
     inner = inner_path(path)
     if split_scheme(path)[0] in S3_SCHEMES:
-        from plumewatch.storage.buckets import Buckets  # slow to import, and needed for S3 alone
+        from plumewatch.storage.buckets import Buckets, aws_settings  # slow to import, and needed for S3 alone
 
-        return Buckets(use_listings_cache=False, default_fill_cache=False), inner
+        return Buckets(use_listings_cache=False, default_fill_cache=False, stated=aws_settings()), inner
     return fsspec.filesystem("file", auto_mkdir=True), inner
 
 
