@@ -6,6 +6,7 @@ BASIN_CUTTINGS=1 it is cut in one way alone. Each run's seconds and memory are t
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import sys
@@ -27,13 +28,14 @@ from plumewatch.methane.evaluation.planted import PlantedPlume, plume_column
 from plumewatch.methane.evaluation.scenes import FIRST_DAY, grid_place, simulate_area
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.retrieval import compute_transmittance
+from plumewatch.sentinel2.pixel_plan import WINDOW_PX, WINDOWS_IN_TASK
 from plumewatch.tables import PIXELS, PLUMES
 
 SIDE = int(os.environ.get("BASIN_SIDE", "1830"))
 PIECE, DATES, SEED = 915, 6, 11  # a basin is put together of pieces that mirror each other: no seam
 SMALL = 1000
 PLUME_SIDE, PLUMES_APART, RATES_KG_H = 250, 230, (3_000.0, 15_000.0)
-BAND = 183  # rows of a file: a million cells of a whole tile
+FILE_ROWS, FILE_COLS = WINDOW_PX, WINDOW_PX * WINDOWS_IN_TASK  # as the raster job writes them
 CUTTINGS = (840, 600, 720)[: int(os.environ.get("BASIN_CUTTINGS", "3"))]  # the first is the job's own
 LIMITS = {"memory": "<= 6", "time": "<= 1.3", "ids": ">= 1", "rates": "<= 0.01"}
 GB = 1e9
@@ -108,35 +110,33 @@ def _write(root: Path, passes: tuple[Pass, ...], side: int) -> str:
         keys = {"area": "basin", "date": day}
         path = storage.partition_path(f"{root}/pixels", keys)
         files = []
-        for top in range(0, side, BAND):
-            rows = np.arange(top, min(top + BAND, side))
-            bands = {"b11": _mirrored(one.b11, rows, side), "b12": _mirrored(one.b12, rows, side)}
+        for top, left in itertools.product(range(0, side, FILE_ROWS), range(0, side, FILE_COLS)):
+            rows, cols = (np.arange(first, min(first + n, side)) for first, n in ((top, FILE_ROWS), (left, FILE_COLS)))
+            bands = {"b11": _mirrored(one.b11, rows, cols), "b12": _mirrored(one.b12, rows, cols)}
             if column is not None:
-                gas = compute_transmittance(column[rows], one.platform, one.air_mass_factor)
+                gas = compute_transmittance(column[np.ix_(rows, cols)], one.platform, one.air_mass_factor)
                 bands = {"b11": bands["b11"] * gas.b11, "b12": bands["b12"] * gas.b12}
-            shape = (len(rows), side)
+            shape = (len(rows), len(cols))
             part = replace(
                 one,
                 observed_at_utc=at,
                 scene_index=np.zeros(shape, np.int16),
                 is_usable=np.ones(shape, bool),
-                n_pixels=shape[0] * side,
-                place=place.part(top, 0, *shape),
+                n_pixels=shape[0] * shape[1],
+                place=place.part(top, left, *shape),
                 **{name: band.astype(np.float32) for name, band in bands.items()},
             )
-            files.append(f"{top:05d}.parquet")
+            files.append(f"{top:05d}-{left:05d}.parquet")
             storage.write_part(path, files[-1], storage.parquet_bytes(PIXELS, pixel_rows(part)))
         storage.publish_partition(PIXELS, f"{root}/pixels", keys, files, side**2)
     write_wind(root, day, np.array([[place.longitude0, place.longitude_latitude(side / 2, side / 2)[1].item()]]))
     return day
 
 
-def _mirrored(band: NDArray[np.float32], rows: NDArray[np.int64], side: int) -> NDArray[np.float32]:
-    """Return rows of the piece repeated, each repetition the mirror image of the one beside it."""
+def _mirrored(band: NDArray[np.float32], rows: NDArray[np.int64], cols: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return a part of the piece repeated, each repetition the mirror image of the one beside it."""
     piece = len(band)
-    at_rows, at_cols = (
-        np.minimum(at % (2 * piece), 2 * piece - 1 - at % (2 * piece)) for at in (rows, np.arange(side))
-    )
+    at_rows, at_cols = (np.minimum(at % (2 * piece), 2 * piece - 1 - at % (2 * piece)) for at in (rows, cols))
     return band[np.ix_(at_rows, at_cols)]
 
 

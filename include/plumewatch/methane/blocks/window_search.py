@@ -15,7 +15,7 @@ from plumewatch.methane.pass_rows import PassFacts
 from plumewatch.methane.pass_search import detect
 from plumewatch.methane.passes import Pass
 from plumewatch.methane.plumes import Plume, WindOf, describe_plumes
-from plumewatch.methane.smoothing import SceneNumbers
+from plumewatch.methane.smoothing import Mask, SceneNumbers
 from plumewatch.methane.thresholds import PlumeThresholds
 from plumewatch.statuses import ACCEPTED
 
@@ -105,9 +105,9 @@ def search_window(search: SceneSearch, window: SearchWindow, passes_on: PassesOn
     target, references = passes_on(window)
     if not target.is_usable.any():
         return WindowFound((), 0, 0)
-    detection, plumes = _search(search, target, references)
+    detection = _detect(search, target, references)
     found = []
-    for plume in plumes:
+    for plume in _described(search, target, references, detection):
         row, col = window.rows[0] + plume.row, window.cols[0] + plume.col
         if not window.holds(row, col, BESIDE_PX):
             continue
@@ -120,11 +120,14 @@ def search_window(search: SceneSearch, window: SearchWindow, passes_on: PassesOn
     return WindowFound(tuple(_with_less_around(found, most_shown)), int(usable.sum()), int(compared.sum()))
 
 
-def _search(search: SceneSearch, target: Pass, references: Sequence[Pass]) -> tuple[Detection, list[Plume]]:
+def _detect(search: SceneSearch, target: Pass, references: Sequence[Pass]) -> Detection:
     numbers = SceneNumbers(dict(search.numbers), is_told=True)
-    detection = detect(search.method, target, references, search.limits, search.towards_deg, numbers)
-    plumes = describe_plumes(search.area, target, references, detection, search.wind_of, search.limits, numbers)
-    return detection, plumes
+    return detect(search.method, target, references, search.limits, search.towards_deg, numbers)
+
+
+def _described(search: SceneSearch, target: Pass, references: Sequence[Pass], detection: Detection) -> list[Plume]:
+    numbers = SceneNumbers(dict(search.numbers), is_told=True)
+    return describe_plumes(search.area, target, references, detection, search.wind_of, search.limits, numbers)
 
 
 def _runs_out(search: SceneSearch, found: Found, window: SearchWindow) -> bool:
@@ -150,11 +153,14 @@ def _seen_whole(search: SceneSearch, found: Found, passes_on: PassesOn) -> Found
             break
         seen = window
         target, references = passes_on(window)
-        detection, plumes = _search(search, target, references)
-        shared = [shared_pixels(found.plume, plume) for plume in plumes]
+        detection = _detect(search, target, references)
+        known, corner = (found.plume.corner, found.plume.candidate.mask), (target.place.row0, target.place.col0)
+        shared = [_shared(known, (corner, candidate.mask)) for candidate in detection.candidates]
         if not any(shared):
             break
-        found = _cut_out(found.window, plumes[int(np.argmax(shared))], found.is_own, target, detection)
+        detection = replace(detection, candidates=(detection.candidates[int(np.argmax(shared))],))
+        [plume] = _described(search, target, references, detection)
+        found = _cut_out(found.window, plume, found.is_own, target, detection)
         if not _runs_out(search, found, window):
             break
     return found
@@ -162,18 +168,20 @@ def _seen_whole(search: SceneSearch, found: Found, passes_on: PassesOn) -> Found
 
 def shared_pixels(one: Plume, other: Plume) -> int:
     """Return how many pixels two plumes, each on a window of its own, share."""
-    corner = [max(a, b) for a, b in zip(one.corner, other.corner, strict=True)]
-    ends = [min(a.corner[axis] + a.candidate.mask.shape[axis] for a in (one, other)) for axis in (0, 1)]
-    if ends[0] <= corner[0] or ends[1] <= corner[1]:
+    return _shared((one.corner, one.candidate.mask), (other.corner, other.candidate.mask))
+
+
+def _shared(*both: tuple[tuple[int, int], Mask]) -> int:
+    """Return how many pixels two masks share, each with its corner on the area's grid."""
+    first = [max(corner[axis] for corner, _ in both) for axis in (0, 1)]
+    ends = [min(corner[axis] + mask.shape[axis] for corner, mask in both) for axis in (0, 1)]
+    if ends[0] <= first[0] or ends[1] <= first[1]:
         return 0
-    parts = [
-        plume.candidate.mask[
-            corner[0] - plume.corner[0] : ends[0] - plume.corner[0],
-            corner[1] - plume.corner[1] : ends[1] - plume.corner[1],
-        ]
-        for plume in (one, other)
-    ]
-    return int((parts[0] & parts[1]).sum())
+    one, other = (
+        mask[first[0] - corner[0] : ends[0] - corner[0], first[1] - corner[1] : ends[1] - corner[1]]
+        for corner, mask in both
+    )
+    return int((one & other).sum())
 
 
 def _cut_out(window: SearchWindow, plume: Plume, is_own: bool, target: Pass, detection: Detection) -> Found:

@@ -14,12 +14,10 @@ import numpy as np
 from plumewatch.methane.mask_window import Window
 
 ALIGNED_PX = 60  # a multiple of 2, 3, 4, 5 and 6
-MARGIN_PX = 120  # two of the longest templates
 RIM_PX = 156  # two reaches (of 78 pixels of 20 m) of the background's Gaussian: what it takes is taken again, and again
-AROUND_PX = (
-    180  # on each side of a plume that is looked at again: the rim, and a little that it may turn out to be larger
-)
-BLOCK_PX = 840  # chosen: with its margin 1080 x 1080 cells, a seventh of a Sentinel-2 tile in rows and columns
+MARGIN_PX = 180  # the rim, so that few plumes of a core reach into it and are looked at again, and a little
+AROUND_PX = MARGIN_PX  # on each side of a plume that is looked at again: it may turn out to be a little larger
+BLOCK_PX = 840  # chosen: with its margin 1200 x 1200 cells, a seventh of a Sentinel-2 tile in rows and columns
 
 
 @dataclass(frozen=True)
