@@ -38,8 +38,8 @@ backfill: .venv/installed  ## process a range of dates: DAG= FROM= TO= [DRY=1] [
 repeat: .venv/installed  ## the last demonstration twice more: the tables stay equal
 	@$(TOOL).repeat
 
-faults: .venv/installed  ## kill processes while Airflow works, and see that nothing is lost
-	@$(TOOL).faults
+faults: .venv/installed  ## strike Airflow while it works: kills, S3 out of order [SEED=1] [FULL=1: 60 times]
+	@$(TOOL).faults --seed "$(or $(SEED),1)" $(if $(FULL),--full)
 
 evaluate: .venv/installed  ## quality in full size: recall, errors, calibration [ONLY=oco2|methane|learning]
 	@$(TOOL).run python -m tools.evaluate $(if $(ONLY),--only "$(ONLY)")

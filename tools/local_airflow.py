@@ -43,7 +43,7 @@ class LocalAirflow:
         self, home: Path, port: int, environment: Mapping[str, str], *, reparse_s: int, dags: Path = CHECKOUT / "dags"
     ) -> None:
         """`environment` is what DAGs and tasks see; `reparse_s`: how often DAG files are read anew."""
-        self.home = home
+        self.home, self.port = home, port
         self.url = f"http://127.0.0.1:{port}"
         self.password = secrets_of(home)["password"]
         self.client = AirflowClient(self.url, USER, self.password)
@@ -54,7 +54,7 @@ class LocalAirflow:
         passwords = self.home / "passwords.json"
         write_privately(passwords, json.dumps({USER: self.password}))
         settings = {
-            "CORE__EXECUTOR": "LocalExecutor",
+            "CORE__EXECUTOR": "plumewatch_airflow.executor.MendedLocalExecutor",
             "CORE__PARALLELISM": str(PARALLELISM),
             "CORE__LOAD_EXAMPLES": "False",
             # A task is mapped over the scenes of a day: of 10,000 areas all over the world some 4,500, and Airflow's
@@ -81,6 +81,8 @@ class LocalAirflow:
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
             # A killed worker sends no more heartbeats (every 5 s): its task is tried again after a minute, not five.
             "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+            # One whose worker was killed before it began is queued anew after so long (default 600 s).
+            "SCHEDULER__TASK_QUEUED_TIMEOUT": "300",
             # A worker that misses the end of its task looks again after this many seconds (default 5).
             "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         }

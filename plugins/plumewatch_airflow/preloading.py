@@ -52,7 +52,7 @@ def tasks_are_forks(argv: list[str]) -> bool:
     """
     from airflow.configuration import conf
 
-    is_local = conf.get("core", "executor").rsplit(".", 1)[-1] == "LocalExecutor"
+    is_local = conf.get("core", "executor").endswith("LocalExecutor")
     return argv[1:2] == ["scheduler"] and is_local and multiprocessing.get_start_method() == "fork"
 
 

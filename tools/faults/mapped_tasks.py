@@ -1,4 +1,4 @@
-"""`make faults`: processes are killed while Airflow works, and nothing is lost in silence.
+"""Every try of a mapped task is killed, and an executor's worker: the scene is named, or fetched again.
 
 1. Every try of one mapped task is killed (kill -9), and then the first try of the task that reports it: the scene is in
    failed_scenes, with its alert, the run is red, and the other scenes went through. Airflow calls no callback for a
@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import psutil
 from plumewatch import storage
@@ -17,31 +18,21 @@ from plumewatch.failures import FailureBook
 from plumewatch.tables import PIXELS
 
 from tools.airflow_client import AirflowClient, TaskRun
-from tools.checkout import DEMO
-from tools.demo import INGEST, Clock, DemoFailed, boot, end_with, prepare_place, wipe
-from tools.supervisor import Supervisor
+from tools.demo import INGEST, Clock, DemoFailed
 
 MAPPED, REPORT = "fetch_scene", "report_failures"
 TIMEOUT_S = 600.0
 POLL_S = 0.1
 
 
-def run_faults() -> int:
-    """Run both faults and return the exit code."""
-    clock = Clock()
-    with Supervisor(DEMO, say=clock.say) as supervisor:
-        wipe(DEMO)
-        place, airflow = prepare_place("file")
-        truth = boot(place, airflow, supervisor, 1, clock)
-        root = place.environment["PLUMEWATCH_STORAGE_ROOT"]
-        airflow.client.pause(INGEST, False)
-        areas = [area["name"] for area in truth["areas"]]
-        problems = [
-            *_kill_every_try(airflow.client, truth["dates"][0], areas, root, clock),
-            *_kill_the_worker(airflow.client, truth["dates"][1], areas, root, clock),
-        ]
-    print("\nFAILED:\n" + "\n".join(f"  - {p}" for p in problems) if problems else "\nNothing was lost.")
-    return 1 if problems else 0
+def kill_mapped_tasks(client: AirflowClient, truth: Mapping[str, Any], root: str, clock: Clock) -> list[str]:
+    """Do both on the first two days of the world; return what is wrong."""
+    client.pause(INGEST, False)
+    areas = [area["name"] for area in truth["areas"]]
+    return [
+        *_kill_every_try(client, truth["dates"][0], areas, root, clock),
+        *_kill_the_worker(client, truth["dates"][1], areas, root, clock),
+    ]
 
 
 def _kill_every_try(client: AirflowClient, day: str, areas: list[str], root: str, clock: Clock) -> Iterator[str]:
@@ -120,7 +111,3 @@ def _running_until_end(client: AirflowClient, run_id: str, *task_ids: str) -> It
 def _end_of(client: AirflowClient, run_id: str) -> tuple[str, list[TaskRun]]:
     state = next(run.state for run in client.runs(INGEST) if run.run_id == run_id)
     return state, client.task_runs(INGEST, run_id)
-
-
-if __name__ == "__main__":
-    end_with(run_faults)

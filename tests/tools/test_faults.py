@@ -1,0 +1,90 @@
+"""The bucket in trouble that `make faults` makes, and its readers, over servers and tables that are real."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import requests
+from plumewatch import storage
+from plumewatch.failures import FailureBook
+from plumewatch.models import FailedScene
+from plumewatch.tables import FAILED_SCENES
+
+from tools.checkout import CHECKOUT
+from tools.faults.reading import read_all
+from tools.faults.spoiled_s3 import ANSWERS, Trouble
+from tools.ports import choose_ports
+
+BODY = b"x" * 200_000
+
+
+class _Object(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(BODY)))
+        self.end_headers()
+        self.wfile.write(BODY)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Its URL, and the file that says what is wrong."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Object)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    [port] = choose_ports(24311)
+    trouble = tmp_path_factory.mktemp("proxy") / "trouble.json"
+    command = [sys.executable, "-m", "tools.faults.spoiled_s3", str(port), str(server.server_port), str(trouble)]
+    with subprocess.Popen(command, cwd=CHECKOUT) as process:
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            try:
+                requests.get(f"http://127.0.0.1:{port}", timeout=5)
+                break
+            except requests.RequestException:
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}", trouble
+        process.kill()
+    server.shutdown()
+
+
+def test_what_passes_is_whole_over_one_connection(proxy: tuple[str, Path]) -> None:
+    with requests.Session() as session:
+        assert [session.get(proxy[0], timeout=5).content for _ in range(3)] == [BODY] * 3
+
+
+@pytest.mark.parametrize("kind", [*ANSWERS, "reset", "truncated"])
+def test_each_trouble_is_seen_and_ends(proxy: tuple[str, Path], kind: str) -> None:
+    url, file = proxy
+    Trouble((kind,), 1.0).begin(file)
+    if kind in ANSWERS:
+        answer = requests.get(url, timeout=5)
+        assert answer.status_code == int(kind) and f"<Code>{ANSWERS[kind]}</Code>" in answer.text
+        assert requests.put(url, data=BODY, timeout=5).status_code == int(kind)
+    else:
+        with pytest.raises(requests.RequestException):
+            requests.get(url, timeout=5)
+    Trouble.end(file)
+    assert requests.get(url, timeout=5).content == BODY
+
+
+def test_readers_name_what_is_not_whole(tmp_path: Path) -> None:
+    root = str(tmp_path)
+    FailureBook(root, "sentinel2_daily_ingest", "r").settle("2025-08-01", [FailedScene("s", "search", "E", "m", "a")])
+    n_read, problems = read_all(root)
+    assert n_read == 1 and not problems
+    [partition] = storage.list_partitions(FAILED_SCENES, storage.join(root, FAILED_SCENES.name))
+    [file] = Path(partition.path).glob("*.parquet")
+    file.write_bytes(file.read_bytes()[:-100])
+    assert any(str(file) in problem for problem in read_all(root)[1])

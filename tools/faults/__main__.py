@@ -1,0 +1,133 @@
+"""`make faults [SEED=1] [FULL=1]`: 12 faults, with FULL=1 60, in rounds of the whole demonstration on S3.
+
+Exit code 0 only if each round's tables are equal to those of an undisturbed run, or what differs is named and healed by
+a second run; no reader saw anything half-written; nothing is left running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from tools.checkout import DEMO
+from tools.demo import Clock, boot, end_with, prepare_place, wipe
+from tools.faults.mapped_tasks import kill_mapped_tasks
+from tools.faults.rounds import Result, Rounds
+from tools.faults.strikes import Field, Strike, strikes
+from tools.places import Place
+from tools.ports import choose_ports
+from tools.processes import marked_processes
+from tools.s3_server import find_versitygw
+from tools.supervisor import Service, Supervisor
+from tools.up import prepare_spark
+
+FEW, FULL, A_ROUND = 12, 60, 4
+DISK = "1g"  # some ten times what the demonstration stores
+PROXY_PORT = 7071
+READERS = "readers.txt"
+
+
+def run_faults(seed: int, n: int) -> int:
+    """Strike `n` times and return the exit code."""
+    clock = Clock()
+    find_versitygw()
+    prepare_spark()
+    results: list[Result] = []
+    with Supervisor(DEMO, say=clock.say) as supervisor:
+        wipe(DEMO)
+        with _small_disk(DEMO / "s3") as disk:
+            place, first = prepare_place("s3")
+            place, direct = _spoiled(place)
+            root = place.environment["PLUMEWATCH_STORAGE_ROOT"]
+            airflow = place.airflow(first.port)
+            truth = boot(place, airflow, supervisor, seed, clock)
+            reading = [sys.executable, "-m", "tools.faults.reading", root, str(DEMO / READERS)]
+            supervisor.start(Service("readers", reading, direct))
+            clock.say("The undisturbed run ...")
+            rounds = Rounds(airflow.client, truth, root, supervisor.check, clock)
+            undisturbed = rounds.undisturbed()
+            field = Field(airflow.client, truth["dates"], DEMO / "trouble.json", disk, random.Random(seed))
+            for number, chosen in enumerate(_draw(strikes(disk is not None), n, field.random), 1):
+                clock.say(f"Round {number}: {', '.join(strike.name for strike in chosen)}")
+                results.append(rounds.struck(undisturbed, field, chosen))
+                clock.say(f"Round {number}: {results[-1].ended}")
+            clock.say("Each try of one scene is killed, and the worker of another ...")
+            problems = kill_mapped_tasks(airflow.client, truth, root, clock)
+    problems += [f"left running: {process}" for process in marked_processes(str(DEMO))]
+    *seen, read = (DEMO / READERS).read_text().splitlines()
+    problems += [f"a reader saw {line}" for line in seen]
+    _report(results, clock)
+    print(f"Readers: {read}")
+    problems += [f"{', '.join(r.strikes)}: {r.ended}" for r in results if r.ended.isupper()]
+    print("\nFAILED:\n" + "\n".join(f"  - {problem}" for problem in problems) if problems else "\nNothing was lost.")
+    return int(bool(problems))
+
+
+def _draw(kinds: list[Strike], n: int, chance: random.Random) -> Iterator[list[Strike]]:
+    """Yield the strikes of each round: all kinds in a random order, then all in another."""
+    drawn: list[Strike] = []
+    while len(drawn) < n:
+        drawn += chance.sample(kinds, len(kinds))
+    for first in range(0, n, A_ROUND):
+        yield drawn[first : min(first + A_ROUND, n)]
+
+
+def _spoiled(place: Place) -> tuple[Place, dict[str, str]]:
+    """Put the proxy between the S3 server and its clients; return the environment of who goes past it, too."""
+    direct = dict(place.environment)
+    [port] = choose_ports(PROXY_PORT)
+    url = f"http://127.0.0.1:{port}"
+    server_port = direct["AWS_ENDPOINT_URL"].rpartition(":")[2]
+    command = [sys.executable, "-m", "tools.faults.spoiled_s3", str(port), server_port, str(DEMO / "trouble.json")]
+    services = (Service("s3-proxy", command, direct), *(
+        replace(service, environment={**service.environment, "AWS_ENDPOINT_URL": url})
+        if "AWS_ENDPOINT_URL" in service.environment else service
+        for service in place.services
+    ))  # fmt: skip
+    return replace(place, environment={**direct, "AWS_ENDPOINT_URL": url}, services=services), direct
+
+
+@contextmanager
+def _small_disk(folder: Path) -> Iterator[Path | None]:
+    """A disk of its own for the S3 server, so that it can be filled; None where none may be mounted.
+
+    Its server may still be at work when it goes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(folder)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        print(f"No disk is filled, as none may be mounted here: {mounted.stderr.strip()}")
+        yield None
+        return
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def _report(results: list[Result], clock: Clock) -> None:
+    print(f"\n{sum(len(result.strikes) for result in results)} faults in {clock.total_s / 60:.0f} minutes")
+    for number, result in enumerate(results):
+        print(f"  {number + 1:2} {result.ended:8} {result.seconds:4.0f} s  {'; '.join(result.strikes)}")
+        for line in result.details:
+            print(f"       {line}")
+
+
+def main() -> None:
+    """`--seed N --full`."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--full", action="store_true")
+    arguments = parser.parse_args()
+    end_with(lambda: run_faults(arguments.seed, FULL if arguments.full else FEW))
+
+
+if __name__ == "__main__":
+    main()

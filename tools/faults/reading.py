@@ -1,0 +1,65 @@
+"""Reads every table again and again: `python -m tools.faults.reading ROOT FILE` until it is ended.
+
+What a reader mustn't see is a line of FILE: an error, rows that aren't as many as the partition's manifest says, a key
+that stands twice. The last line counts what was read.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from pathlib import Path
+
+from plumewatch import storage
+from plumewatch.table import Table
+from plumewatch.tables import TABLES
+
+PAUSE_S = 0.2
+
+
+def read_all(root: str) -> tuple[int, list[str]]:
+    """Read all tables of a storage root once; return how many partitions, and what is wrong with them."""
+    n_read, problems = 0, []
+    for table in TABLES.values():
+        path = storage.join(root, table.name)
+        try:
+            for partition in storage.list_partitions(table, path):
+                problems += _read(table, partition.path)
+                n_read += 1
+        except Exception as error:  # noqa: BLE001 - whatever a reader gets is what this is about
+            problems.append(f"{path}: {type(error).__name__}: {error}")
+    return n_read, problems
+
+
+def _read(table: Table, path: str) -> list[str]:
+    before = storage.read_manifest(path)
+    rows = storage.read_table(table, path)
+    if before is None or storage.read_manifest(path) != before:
+        return []  # written meanwhile: which of the two was read can't be told
+    problems = []
+    if rows.num_rows != before["rows"]:
+        problems.append(f"{path}: {rows.num_rows} rows where its manifest says {before['rows']}")
+    if table.is_small and rows.group_by(list(table.sort_by)).aggregate([]).num_rows != rows.num_rows:
+        problems.append(f"{path}: a row stands twice")
+    return problems
+
+
+def main() -> None:
+    """Read until SIGTERM."""
+    root, file = sys.argv[1], Path(sys.argv[2])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    n_rounds = n_read = 0
+    with file.open("a", buffering=1) as out:
+        try:
+            while True:
+                n, problems = read_all(root)
+                n_rounds, n_read = n_rounds + 1, n_read + n
+                out.writelines(f"{problem}\n" for problem in problems)
+                time.sleep(PAUSE_S)
+        finally:
+            out.write(f"{n_rounds} times all tables, {n_read} partitions\n")
+
+
+if __name__ == "__main__":
+    main()
