@@ -2,15 +2,52 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import multiprocessing
+import os
+from multiprocessing.connection import Connection
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.reduction import ForkingPickler
+from typing import TYPE_CHECKING, Any
 
 from airflow.executors.local_executor import LocalExecutor
 
 if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance
 
-PATIENCE_S = 1.0
-"""A worker that lives takes what waits for it within milliseconds."""
+
+class _TellingQueue(SimpleQueue[Any]):
+    """A queue that tells which process waits for what comes next: it does so inside the lock of the reading end."""
+
+    _reader: Connection
+    _rlock: Any
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context()
+        super().__init__(ctx=context)
+        self._reading_pid = context.RawValue("i", 0)
+
+    def get(self) -> Any:
+        """Return the next item, and wait for it."""
+        with self._rlock:
+            self._reading_pid.value = os.getpid()
+            content = self._reader.recv_bytes()
+            self._reading_pid.value = 0
+        return ForkingPickler.loads(content)
+
+    def free_of(self, living: set[int]) -> int | None:
+        """Free the lock where its holder isn't among the living; return which process that was."""
+        if not (pid := self._reading_pid.value) or pid in living:
+            return None
+        self._reading_pid.value = 0
+        self._rlock.release()  # a lock of multiprocessing, not a recursive one: whoever may free it
+        return int(pid)
+
+    def __getstate__(self) -> Any:
+        return super().__getstate__(), self._reading_pid
+
+    def __setstate__(self, state: Any) -> None:
+        queue, self._reading_pid = state
+        super().__setstate__(queue)
 
 
 class MendedLocalExecutor(LocalExecutor):
@@ -22,14 +59,21 @@ class MendedLocalExecutor(LocalExecutor):
     the scheduler can't take it back from an executor without `revoke_task`.
     """
 
+    @property  # type: ignore[override]  # an attribute there
+    def activity_queue(self) -> _TellingQueue:
+        """What workers read; whatever queue Airflow's own would make, it is one that tells."""
+        return self._queue
+
+    @activity_queue.setter
+    def activity_queue(self, _: Any) -> None:
+        self._queue = _TellingQueue()
+
     def sync(self) -> None:
         """Do what Airflow's own does, and free the queue of a dead reader. The scheduler calls it each second or so."""
         super().sync()
-        lock = self.activity_queue._rlock  # type: ignore[attr-defined]  # nothing public tells of it
-        if not self.activity_queue.empty():
-            if not lock.acquire(timeout=PATIENCE_S):
-                self.log.warning("a worker was killed while it waited for work: what it held is free again")
-            lock.release()  # a lock of multiprocessing, not a recursive one: whoever may free it
+        living = {pid for pid, process in self.workers.items() if process.is_alive()}
+        if (pid := self.activity_queue.free_of(living)) is not None:
+            self.log.warning("worker %s was killed while it waited for work: the others read on", pid)
 
     def revoke_task(self, *, ti: TaskInstance) -> None:
         """Forget a task that was queued for longer than `scheduler.task_queued_timeout`; the scheduler queues it anew.

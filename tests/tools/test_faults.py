@@ -18,6 +18,7 @@ from plumewatch.models import FailedScene
 from plumewatch.tables import FAILED_SCENES
 
 from tools.checkout import CHECKOUT
+from tools.faults.left_secrets import find_secrets, secrets_in
 from tools.faults.reading import read_all
 from tools.faults.spoiled_s3 import ANSWERS, Trouble
 from tools.ports import choose_ports
@@ -88,3 +89,19 @@ def test_readers_name_what_is_not_whole(tmp_path: Path) -> None:
     [file] = Path(partition.path).glob("*.parquet")
     file.write_bytes(file.read_bytes()[:-100])
     assert any(str(file) in problem for problem in read_all(root)[1])
+
+
+def test_a_secret_is_found_wherever_it_stands(tmp_path: Path) -> None:
+    settings = {"SH_CLIENT_SECRET": "s3cr3t-s3cr3t", "SH_TOKEN_URL": "http://x/token", "AWS_REGION": "us-east-1"}
+    planted = secrets_in(settings)
+    assert planted == {"SH_CLIENT_SECRET": b"s3cr3t-s3cr3t"}
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "secrets.json").write_text(settings["SH_CLIENT_SECRET"])
+    assert not find_secrets(tmp_path, planted)
+    (tmp_path / "a" / "task.log").write_text(f"refused: client_secret={settings['SH_CLIENT_SECRET']}")
+    (tmp_path / "item.json").write_text('{"href": "https://x/B11.tif?X-Amz-Signature=1"}')
+    found = find_secrets(tmp_path, planted)
+    assert [line.partition(": ")[0] for line in found] == [
+        str(tmp_path / "a" / "task.log"),
+        str(tmp_path / "item.json"),
+    ]

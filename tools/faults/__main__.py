@@ -1,13 +1,14 @@
 """`make faults [SEED=1] [FULL=1]`: 12 faults, with FULL=1 60, in rounds of the whole demonstration on S3.
 
 Exit code 0 only if each round's tables are equal to those of an undisturbed run, or what differs is named and healed by
-a second run; no reader saw anything half-written; nothing is left running.
+a second run; no reader saw anything half-written; no secret stands in what is left; nothing is left running.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from tools.checkout import DEMO
 from tools.demo import Clock, boot, end_with, prepare_place, wipe
+from tools.faults.left_secrets import find_secrets, secrets_in
 from tools.faults.mapped_tasks import kill_mapped_tasks
 from tools.faults.rounds import Result, Rounds
 from tools.faults.strikes import Field, Strike, strikes
@@ -43,7 +45,7 @@ def run_faults(seed: int, n: int) -> int:
         wipe(DEMO)
         with _small_disk(DEMO / "s3") as disk:
             place, first = prepare_place("s3")
-            place, direct = _spoiled(place)
+            place, direct = _spoiled(replace(place, environment={**place.environment, **_planted_secrets()}))
             root = place.environment["PLUMEWATCH_STORAGE_ROOT"]
             airflow = place.airflow(first.port)
             truth = boot(place, airflow, supervisor, seed, clock)
@@ -59,11 +61,14 @@ def run_faults(seed: int, n: int) -> int:
                 clock.say(f"Round {number}: {results[-1].ended}")
             clock.say("Each try of one scene is killed, and the worker of another ...")
             problems = kill_mapped_tasks(airflow.client, truth, root, clock)
+            planted = secrets_in(airflow.environment)
+            problems += [f"a secret stands in {line}" for line in find_secrets(DEMO, planted)]
     problems += [f"left running: {process}" for process in marked_processes(str(DEMO))]
     *seen, read = (DEMO / READERS).read_text().splitlines()
     problems += [f"a reader saw {line}" for line in seen]
     _report(results, clock)
     print(f"Readers: {read}")
+    print(f"Looked for in all that was left: {', '.join(sorted(planted))}, and signed URLs")
     problems += [f"{', '.join(r.strikes)}: {r.ended}" for r in results if r.ended.isupper()]
     print("\nFAILED:\n" + "\n".join(f"  - {problem}" for problem in problems) if problems else "\nNothing was lost.")
     return int(bool(problems))
@@ -76,6 +81,20 @@ def _draw(kinds: list[Strike], n: int, chance: random.Random) -> Iterator[list[S
         drawn += chance.sample(kinds, len(kinds))
     for first in range(0, n, A_ROUND):
         yield drawn[first : min(first + A_ROUND, n)]
+
+
+def _planted_secrets() -> dict[str, str]:
+    """Settings and connections that hold a secret, those of a demonstration aside; the hook is one that refuses."""
+    names = ("EARTHDATA_TOKEN", "PC_SDK_SUBSCRIPTION_KEY", "CDSE_S3_SECRET_KEY", "HOOK_SECRET")
+    values = {name: secrets.token_urlsafe(24) for name in names}
+    hook = f"http://127.0.0.1:9/{values['HOOK_SECRET']}"
+    connection = f"earthdata://user:{values['EARTHDATA_TOKEN']}@"
+    return {
+        **values,
+        "PLUMEWATCH_ALERTS": "log,webhook",
+        "PLUMEWATCH_ALERT_TO": hook,
+        "AIRFLOW_CONN_EARTHDATA": connection,
+    }
 
 
 def _spoiled(place: Place) -> tuple[Place, dict[str, str]]:
