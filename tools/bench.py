@@ -1,7 +1,8 @@
 """`make bench`: one JSON line a figure, with its baseline of the same run, their ratio, and whether that is ok.
 
 A benchmark is a function in tests/benchmarks/ that yields figures, and a line in BENCHMARKS. Each runs in a process of
-its own, its numerical libraries on one thread. The exit code is 1 where a limit is missed or a benchmark fails.
+its own, its numerical libraries on one thread. In the end all lines are a table in build/bench.md, with the machine.
+The exit code is 1 where a limit is missed or a benchmark fails.
 """
 
 from __future__ import annotations
@@ -10,9 +11,15 @@ import argparse
 import importlib
 import json
 import os
+import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
 
 from tools.checkout import CHECKOUT, project_environment
 from tools.java import JavaNotFound, find_java
@@ -41,6 +48,7 @@ BY_NAME_ALONE = ("airflow.overhead", "storage.requests", "spark.cluster", "maps.
 """Those that need a demonstration to have been run, an S3 server, Chromium, or many minutes: without ONLY= they are
 left out."""
 FOLDER = CHECKOUT / "tests" / "benchmarks"
+TABLE = CHECKOUT / "build" / "bench.md"
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "BLIS_NUM_THREADS"), "1"
 )
@@ -53,16 +61,29 @@ def chosen(only: str | None) -> list[str]:
     return [name for name in BENCHMARKS if only in (name, name.split(".")[0])]
 
 
-def run_benchmark(name: str) -> bool:
-    """Run a benchmark in a process of its own, print its lines, and return whether all is well."""
+def run_benchmark(name: str) -> list[dict[str, Any]]:
+    """Run a benchmark in a process of its own, print its lines, and return them; the last says so where it failed."""
     environment = project_environment(find_java()) | ONE_THREAD | {"PLUMEWATCH_SPARK": "local[2]"}
     command = [sys.executable, "-m", "tools.bench", "--here", name]
     done = subprocess.run(command, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     print(done.stdout, end="", flush=True)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
     if done.returncode:
-        print(json.dumps({"name": name, "error": f"ended with code {done.returncode}", "ok": False}), flush=True)
-        return False
-    return all(json.loads(line)["ok"] for line in done.stdout.splitlines())
+        lines.append({"name": name, "error": f"ended with code {done.returncode}", "ok": False})
+        print(json.dumps(lines[-1]), flush=True)
+    return lines
+
+
+def write_table(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write lines as a table in Markdown, below what the machine is."""
+    columns = ("name", "value", "unit", "baseline", "baseline_is", "ratio", "limit", "ok", "note")
+    rows = [[str(line.get(c, line.get("error", "") if c == "note" else "")) for c in columns] for line in lines]
+    cells = [columns, ["---"] * len(columns), *([cell.replace("|", "/") for cell in row] for row in rows)]
+    memory_gb = psutil.virtual_memory().total / 1e9
+    machine = f"{os.cpu_count()} processors ({platform.processor() or platform.machine()}), {memory_gb:.0f} GB"
+    head = f"# Figures of {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n\n{machine}, {platform.platform()}\n\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(head + "".join(f"| {' | '.join(row)} |\n" for row in cells))
 
 
 def run_here(name: str) -> None:
@@ -86,9 +107,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not names:
         parser.error(f"ONLY={arguments.only}; allowed: {', '.join(BENCHMARKS)}, or what begins one")
     try:
-        return 0 if all(list(map(run_benchmark, names))) else 1
+        lines = [line for name in names for line in run_benchmark(name)]
     except JavaNotFound as error:
         sys.exit(str(error))
+    write_table(lines, TABLE)
+    print(f"As a table: {TABLE.relative_to(CHECKOUT)}", file=sys.stderr)
+    return int(not all(line["ok"] for line in lines))
 
 
 if __name__ == "__main__":

@@ -57,15 +57,23 @@ def test_every_benchmark_is_a_function_of_its_module() -> None:
     [('{"ok": true}', 0, True), ('{"ok": false}', 0, False), ('{"ok": true}', 1, False)],
 )
 def test_a_missed_limit_and_a_crash_are_no_success(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, code: int, ok: bool
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    line: str,
+    code: int,
+    ok: bool,
 ) -> None:
     def run(command: Any, **_: Any) -> Any:
         return bench.subprocess.CompletedProcess(command, code, stdout=line + "\n")
 
     monkeypatch.setattr(bench.subprocess, "run", run)
     monkeypatch.setattr(bench, "find_java", lambda: None)
+    monkeypatch.setattr(bench, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(bench, "TABLE", tmp_path / "build" / "bench.md")
     assert bench.main(["--only", "oco2.scan"]) == (0 if ok else 1)
     assert line in capsys.readouterr().out
+    assert ("| False |" in bench.TABLE.read_text()) is not ok
 
 
 def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from plumewatch import storage
 from plumewatch.table import Table
 from plumewatch.tables import TABLES
 
-PAUSE_S = 0.2
+PAUSE_S = 2.0  # readers take a share of the machine, not all that is left
 
 
 def read_all(root: str) -> tuple[int, list[str]]:
