@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -152,11 +152,15 @@ def boot(place: Place, airflow: LocalAirflow, supervisor: Supervisor, seed: int,
 def process(
     client: AirflowClient, check: Callable[[], None], truth: Row, clock: Clock, reprocess: str = "none"
 ) -> tuple[dict[str, list[str]], list[TaskRun], list[Run]]:
-    """Run the DAGs over the world's dates; return the keys of red runs by DAG, the task instances and the runs."""
+    """Run the DAGs over the world's dates; return the keys of red runs by DAG, the task instances and the runs.
+
+    Runs that had ended before are no part of it.
+    """
+    before = {(run.dag_id, run.run_id) for run in client.runs() if run.is_finished}
     for dag_id in DAG_IDS:
         client.pause(dag_id, False)
     client.trigger(INVENTORIES)
-    _wait(client, check, clock, truth["red_keys"], backfills=[])
+    before |= {(run.dag_id, run.run_id) for run in _wait(client, check, clock, truth["red_keys"], [], before)}
     clock.lap(INVENTORIES)
     dates, months = truth["dates"], truth["months"]
     clock.say(f"Backfill of {EXTRACTION} for {', '.join(months)} and of {INGEST} from {dates[0]} to {dates[-1]}")
@@ -164,7 +168,7 @@ def process(
         client.backfill(EXTRACTION, f"{months[0]}-01", f"{months[-1]}-01", max_active_runs=1, reprocess=reprocess),
         client.backfill(INGEST, dates[0], dates[-1], max_active_runs=MAX_ACTIVE_RUNS, reprocess=reprocess),
     ]
-    runs = _wait(client, check, clock, truth["red_keys"], backfills)
+    runs = _wait(client, check, clock, truth["red_keys"], backfills, before)
     clock.lap("the runs")
     for dag_id in DAG_IDS:
         client.pause(dag_id)  # so that `make up DEMO=1` shows these runs and starts none for today
@@ -181,10 +185,14 @@ def _wait(
     clock: Clock,
     red_keys: Mapping[str, Sequence[str]],
     backfills: Sequence[int],
+    before: Collection[tuple[str, str]],
 ) -> list[Run]:
-    """Wait until all runs have ended and none is to come; tell of each that ends, and which of `red_keys` must fail."""
+    """Wait until all runs have ended and none is to come; tell of each that ends, and which of `red_keys` must fail.
+
+    Returns those that aren't of `before` (DAG and run ids).
+    """
     deadline = time.monotonic() + TIMEOUT_S
-    told: set[tuple[str, str]] = set()
+    told = set(before)
     quiet = 0
     while True:
         check()
@@ -197,7 +205,7 @@ def _wait(
         is_open = is_open or not all(client.is_backfill_complete(b) for b in backfills)
         quiet = 0 if is_open else quiet + 1
         if quiet >= QUIET_POLLS:
-            return runs
+            return [run for run in runs if (run.dag_id, run.run_id) not in before]
         if time.monotonic() > deadline:
             open_tasks = [t for t in client.task_runs() if t.state not in (*FINISHED, "skipped", None)]
             waiting = "\n".join(f"  {t.dag_id} {t.run_id} {t.task_id}: {t.state}" for t in open_tasks)
