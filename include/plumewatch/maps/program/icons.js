@@ -11,10 +11,11 @@ const SHAPES = {
   wind: [[-2, 0], [-2, -38], [-9, -38], [0, -56], [9, -38], [2, -38], [2, 0]],
 };
 const SOURCE = "source-", COUNTRY = "country-";
+const READ = { willReadFrequently: true }; // in memory: to read it back from a graphics card takes longer than to draw
 
 function draw(name, width, height, originX, originY, fill, scale = 2) {
   const canvas = make("canvas", { width: width * scale, height: height * scale });
-  const pen = canvas.getContext("2d");
+  const pen = canvas.getContext("2d", READ);
   pen.scale(scale, scale);
   pen.translate(originX, originY);
   pen.beginPath();
@@ -31,7 +32,7 @@ function draw(name, width, height, originX, originY, fill, scale = 2) {
 /* A name as a picture: letters on the map would need a font of their own. */
 function write(name, scale = 2) {
   const height = 16, width = Math.ceil(name.length * 8.5) + 6, canvas = make("canvas", { width: width * scale, height: height * scale });
-  const pen = canvas.getContext("2d");
+  const pen = canvas.getContext("2d", READ);
   pen.scale(scale, scale);
   Object.assign(pen, { font: "12px system-ui, sans-serif", letterSpacing: "0.06em", textAlign: "center", textBaseline: "middle", fillStyle: colour("country"), strokeStyle: colour("halo"), lineWidth: 2.5, lineJoin: "round" });
   pen.strokeText(name, width / 2, height / 2);

@@ -4,10 +4,10 @@ const LISTED = 200; // entries at once: more are shown if asked for
 
 const byText = new Intl.Collator("en").compare, byCode = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 const ORDERS = {
-  rate: (a, b) => (b.rate ?? -1) - (a.rate ?? -1),
-  probability: (a, b) => (b.probability ?? -1) - (a.probability ?? -1) || (b.rarity ?? -1) - (a.rarity ?? -1),
-  time: (a, b) => byCode(a.time, b.time),
-  source: (a, b) => byText(a.source_text, b.source_text),
+  rate: { of: (d) => d.rate ?? -1, compare: (a, b) => b - a },
+  probability: { of: (d) => [d.probability ?? -1, d.rarity ?? -1], compare: (a, b) => b[0] - a[0] || b[1] - a[1] },
+  time: { of: (d) => d.time, compare: byCode },
+  source: { of: (d) => d.source_text, compare: byText },
 };
 
 const isShown = (d) => (d.state === "refused" ? page.showsRefused : page.showsLessProbable || !d.is_less_probable);
@@ -28,11 +28,17 @@ function isInView(d) {
 
 const shown = () => page.content.detections.filter((d) => isShown(d) && isWanted(d) && isInView(d));
 
+/* What is compared is read once of each, not at each comparison; refused ones come last. */
+function inOrder(detections, { of, compare }) {
+  const keyed = detections.map((d) => ({ d, id: d.id, isRefused: d.state === "refused", of: of(d) }));
+  return keyed.sort((a, b) => a.isRefused - b.isRefused || compare(a.of, b.of) || byCode(a.id, b.id)).map(({ d }) => d);
+}
+
 function fillList() {
   const { content } = page, shownText = content.shown_texts[Number(page.showsLessProbable)], order = ORDERS[element("sort").value];
   element("shown-text").textContent = shownText;
   element("shown-text").hidden = !shownText;
-  const all = shown().sort((a, b) => (a.state === "refused") - (b.state === "refused") || order(a, b) || byCode(a.id, b.id));
+  const all = inOrder(shown(), order);
   page.nListed = Math.max(page.nListed, LISTED);
   const items = all.slice(0, page.nListed).map((d) => make("li", {}, entryOf(d)));
   if (all.length > page.nListed) items.push(make("li", {}, button(`Show more (${all.length - page.nListed} below)`, () => { page.nListed += LISTED; fillList(); }, { className: "more-entries" })));
@@ -43,7 +49,7 @@ function fillList() {
 
 function entryOf(d) {
   const dot = make("span", { className: "dot" });
-  dot.style.background = colour(d.state);
+  dot.style.background = `var(--${d.state})`;
   const reason = d.state === "refused" ? d.state_text : "";
   const node = make("button", { type: "button", className: "detection" }, dot,
     make("span", { className: "where", textContent: d.title }),
@@ -79,7 +85,7 @@ page.filter = { where: "", state: "", rate: null, probability: null, in_view: fa
 
 function refresh() {
   fillList();
-  if (page.map) for (const [id, data] of Object.entries(ofShown())) page.map.getSource(id).setData(data);
+  if (page.map) giveAll(ofShown());
 }
 
 function fillFilters() {

@@ -25,7 +25,7 @@ function drawGraticule() {
     lines.push([[west - step, lat], [east + step, lat]]);
     label(text(lat, "NS"), 4, map.project([west, lat]).y + 3);
   }
-  map.getSource("graticule").setData(feature({ type: "MultiLineString", coordinates: lines }, {}));
+  give("graticule", collection([feature({ type: "MultiLineString", coordinates: lines }, {})]));
   element("edge-labels").replaceChildren(...labels);
 }
 
@@ -73,17 +73,19 @@ function listen() {
     map.on("mouseenter", layer, () => { map.getCanvas().style.cursor = "pointer"; });
     map.on("mouseleave", layer, () => { map.getCanvas().style.cursor = ""; });
   };
+  const isTaken = ({ point }, ...layers) => {
+    const there = layers.filter((id) => map.getLayer(id));
+    return there.length > 0 && map.queryRenderedFeatures(point, { layers: there }).length > 0;
+  };
   open("sources", (event) => {
     const { sources } = page.content, s = sources[event.features[0].properties.n];
     tellSources(sources.filter((other) => isAt(other, s)));
   });
   open("reports", (event) => {
-    const isTaken = map.queryRenderedFeatures(event.point, { layers: ["sources", "detections"] }).length > 0;
-    if (!isTaken) openPanel(reportInfo(page.content.reports[event.features[0].properties.n]));
+    if (!isTaken(event, "sources", "detections")) openPanel(reportInfo(page.content.reports[event.features[0].properties.n]));
   });
   for (const layer of ["detections", "refused", "plumes"]) open(layer, (event) => {
-    const isTaken = map.queryRenderedFeatures(event.point, { layers: ["sources"] }).length > 0;
-    if (!isTaken) tellDetection(page.byId.get(event.features[0].properties.id));
+    if (!isTaken(event, "sources")) tellDetection(page.byId.get(event.features[0].properties.id));
   });
   map.on("moveend", () => { drawGraticule(); if (page.filter.in_view) fillList(); });
   map.on("resize", drawGraticule);
@@ -144,7 +146,7 @@ async function showMap() {
   if (isNarrow() || map.getContainer().clientHeight < LEGEND_PX) element("legend").open = false;
   nameAll();
   fillLookedAt();
-  if (world.later) world.later.then((parts) => { for (const [id, part] of Object.entries(parts)) map.getSource(id).setData(part); document.documentElement.dataset.world = "ready"; });
+  if (world.later) world.later.then((parts) => { map.getSource("world").setData(parts.world); give("countries", parts.countries); document.documentElement.dataset.world = "ready"; });
   document.documentElement.dataset.map = "ready";
 }
 
@@ -177,7 +179,7 @@ function showContent(content, { isMoved = false, keepsPanel = false } = {}) {
   element("sort").value = content.sort;
   fillPage();
   if (!page.map) return;
-  for (const [id, data] of Object.entries(ofContent())) page.map.getSource(id).setData(data);
+  giveAll(ofContent());
   nameAll();
   const { bounds, fitBoundsOptions } = viewOf(content);
   if (isMoved && bounds) page.map.fitBounds(bounds, { ...fitBoundsOptions, animate: false });
@@ -189,7 +191,7 @@ function listenToPage() {
   element("less-probable").addEventListener("change", () => { page.showsLessProbable = element("less-probable").checked; refresh(); });
   element("refused").addEventListener("change", () => {
     page.showsRefused = element("refused").checked;
-    if (page.map) page.map.setLayoutProperty("refused", "visibility", page.showsRefused ? "visible" : "none");
+    if (page.map?.getLayer("refused")) page.map.setLayoutProperty("refused", "visibility", page.showsRefused ? "visible" : "none");
     fillList();
   });
   for (const kind of ["geojson", "csv"]) element("export-" + kind).addEventListener("click", () => exportShown(kind));

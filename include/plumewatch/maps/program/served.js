@@ -23,7 +23,9 @@ function contentPath() {
 
 async function readContent() {
   if (!shownNow.keys.length) throw new Error("Nothing is stored yet: no day or month has been looked at.");
-  return read(contentPath());
+  const content = await read(contentPath());
+  content.detections = rowsOf(content.detections);
+  return content;
 }
 
 /* --- which keys */
@@ -128,7 +130,7 @@ start({
   review: isSite ? null : review,
   loadMapLibre: () => Promise.all([add("link", { rel: "stylesheet", href: "assets/maplibre-gl.css" }), add("script", { src: "assets/maplibre-gl.js" })]),
   world: async () => ({
-    now: { land: empty, borders: empty, coast: empty, countries: empty },
+    now: { world: empty, countries: empty },
     later: world,
   }),
 }, served.licences);

@@ -23,15 +23,17 @@ function countryName({ geometry, properties }) {
 }
 
 function worldOf(atlas, topojson) {
-  const land = topojson.feature(atlas, atlas.objects.countries);
-  for (const { geometry } of land.features) {
+  const land = topojson.feature(atlas, atlas.objects.countries).features;
+  for (const { geometry } of land) {
     const polygons = geometry.type === "Polygon" ? [geometry.coordinates] : geometry.coordinates;
     Object.assign(geometry, { type: "MultiPolygon", coordinates: polygons.map((rings) => rings.map(unwrap)) });
   }
-  const mesh = (keep) => {
+  const mesh = (part, keep) => {
     const lines = topojson.mesh(atlas, atlas.objects.countries, keep);
-    return { ...lines, coordinates: lines.coordinates.map(unwrap) };
+    return { type: "Feature", properties: { part }, geometry: { ...lines, coordinates: lines.coordinates.map(unwrap) } };
   };
-  const countries = { type: "FeatureCollection", features: land.features.map(countryName) };
-  return { land, borders: mesh((a, b) => a !== b), coast: mesh((a, b) => a === b), countries };
+  const countries = { type: "FeatureCollection", features: land.map(countryName) };
+  const parts = land.map(({ geometry }) => ({ type: "Feature", properties: { part: "land" }, geometry }));
+  parts.push(mesh("borders", (a, b) => a !== b), mesh("coast", (a, b) => a === b));
+  return { world: { type: "FeatureCollection", features: parts }, countries };
 }
