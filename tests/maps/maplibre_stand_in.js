@@ -34,8 +34,9 @@ globalThis.maplibregl = (() => {
     getSource(id) { return id in this.options.style.sources ? { setData: (data) => { this.data[id] = data; } } : undefined; }
     getBounds() { const { west, east, south, north } = this.box; return { getWest: () => west, getEast: () => east, getSouth: () => south, getNorth: () => north }; }
     project([lon, lat]) { return { x: lon, y: lat }; }
+    getCenter() { const { west, east, south, north } = this.box; return { lng: (west + east) / 2, lat: (south + north) / 2 }; }
     getZoom() { return this.zoom; }
-    getContainer() { return { clientHeight: 600 }; }
+    getContainer() { return { clientWidth: 900, clientHeight: 600 }; }
     getCanvas() { return { style: {} }; }
     queryRenderedFeatures() { return this.below; }
     flyTo(to) { this.moves.push(to); }

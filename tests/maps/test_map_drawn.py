@@ -86,8 +86,7 @@ def test_names_of_sources_appear_from_their_zoom_on_and_areas_are_gone_to(run: C
           return own.map((one) => one.element.style.display);
         };
         const zooms = [shown(9.9), shown(10), shown(1)];
-        const named = theMap.options.style.sources.countries.data.features;
-        const zoomOf = (name) => named.find((one) => one.properties.name === name).properties.zoom;
+        const zoomOf = (name) => page.names.find((one) => one.name === name).zoom;
         const countries = ["Oman", "Russia"].map(zoomOf);
         const area = theMap.markers.find((one) => one.element.textContent === "oman: searched");
         click(area.element);
@@ -127,11 +126,11 @@ def test_the_edges_say_degrees(run: Callable[..., Any], box: tuple, expected: st
     west, east, south, north = box
     steps = f"""
         theMap.box = {{ west: {west}, east: {east}, south: {south}, north: {north} }};
-        theMap.tell("moveend");
+        theMap.tell("resize");
         return [texts("#edge-labels span"), theMap.data.graticule.features[0].geometry.coordinates];
     """
     labels, lines = run(steps, with_map=True)
-    assert labels == expected.split() and len(lines) == len(labels)
+    assert labels == expected.split() and len(lines) > len(labels)  # a view farther than is seen
     assert all(abs(lat) <= 85 for line in lines for _, lat in line)
 
 

@@ -32,7 +32,7 @@ ASSETS = {
     "topojson-client.min.js": ("vendor/topojson-client.min.js", SCRIPT),
     "countries-50m.json": ("vendor/countries-50m.json", JSON),
     "world.js": ("program/world.js", SCRIPT),
-    "world_worker.js": ("program/world_worker.js", SCRIPT),
+    "map_worker.js": ("program/map_worker.js", SCRIPT),
 }
 """What lies in `assets/` beside a page that reads its content: file and media type by name."""
 LEVEL = 7  # of zlib: 9 takes three times as long, 0.4 s for each process that draws a map, and saves 1 % of the page

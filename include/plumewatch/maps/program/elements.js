@@ -1,6 +1,6 @@
 "use strict";
 /* What all parts of the program share. Names come from files of strangers: they enter the page as text nodes only. */
-const page = { content: null, feed: null, map: null, byId: new Map(), showsRefused: false, showsLessProbable: false, chosen: null, nListed: 0, handed: {} };
+const page = { content: null, feed: null, map: null, byId: new Map(), showsRefused: false, showsLessProbable: false, chosen: null, nListed: 0, nLeft: 0, seen: "" };
 
 const element = (id) => document.getElementById(id);
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();

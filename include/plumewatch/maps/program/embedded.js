@@ -28,5 +28,8 @@ start({
     await runScript("packed-maplibre-js");
     await runScript("packed-topojson-js");
   },
-  world: async () => ({ now: worldOf(JSON.parse(await unpack("packed-countries")), topojson) }),
+  async world() {
+    const { world, names } = worldOf(JSON.parse(await unpack("packed-countries")), topojson);
+    return { world, names: Promise.resolve(names) };
+  },
 }, given.licences);

@@ -6,13 +6,20 @@ const MANY = 500; // detections: arrows of all their winds would hide them from 
 function ofShown() {
   const seen = page.content.detections.filter((d) => isWanted(d) && (d.state === "refused" || isShown(d)));
   const { features } = page.content.lines, ids = features.length ? new Set(seen.map((d) => d.id)) : null;
-  return {
-    detections: collection(seen.map((d) => {
-      const { id, state, radius, wind_to } = d;
-      return point(d, wind_to === null ? { id, state, radius } : { id, state, radius, to: wind_to, size: d.wind_size });
-    })),
-    lines: collection(features.filter((line) => ids.has(line.properties.id))),
-  };
+  return { detections: points(seen), lines: collection(features.filter((line) => ids.has(line.properties.id))) };
+}
+
+/* Of many the map's worker is told where they are read from, and which of them are seen: to hand them over one by one
+   takes this page longer. */
+function points(seen) {
+  if (!page.feed.points || seen.length <= MANY) return collection(seen.map((d) => {
+    const { id, state, radius, wind_to } = d;
+    return point(d, wind_to === null ? { id, state, radius } : { id, state, radius, to: wind_to, size: d.wind_size });
+  }));
+  if (seen.length === page.content.detections.length) return page.feed.points(page.content.address);
+  URL.revokeObjectURL(page.seen);
+  page.seen = URL.createObjectURL(new Blob([JSON.stringify(seen.map((d) => d.at))], { type: "application/json" }));
+  return page.feed.points(page.content.address, page.seen);
 }
 
 function ofContent() {
@@ -33,8 +40,7 @@ function paints() {
     land: { "fill-color": colour("land"), "fill-antialias": false },
     graticule: { "line-color": colour("graticule"), "line-opacity": 0.35, "line-width": 0.7 },
     coast: { "line-color": colour("coast"), "line-width": 0.9 },
-    borders: { "line-color": colour("border"), "line-width": 0.9, "line-dasharray": [3, 2] },
-    countries: {},
+    borders: { "line-color": colour("border"), "line-width": 0.8, "line-opacity": 0.6 },
     areas: { "line-color": colour("area"), "line-width": 1.6 },
     sector: { "fill-color": colour("wind"), "fill-opacity": 0.14 },
     "sector-edge": { "line-color": colour("wind"), "line-width": 1.2 },
@@ -61,7 +67,6 @@ function layers() {
   return [
     { id: "water", type: "background", paint: paint.water },
     ofWorld("land", "fill"), layer("graticule", "line"), ofWorld("coast", "line"), ofWorld("borders", "line"),
-    layer("countries", "symbol", "countries", { filter: ["<=", ["get", "zoom"], ["zoom"]], layout: { "icon-image": ["concat", COUNTRY, ["get", "name"]] } }),
     layer("areas", "line", "areas", { filter: ["get", "is_searched"] }),
     layer("areas-not-searched", "line", "areas", { filter: ["!", ["get", "is_searched"]] }),
     layer("sector", "fill"), layer("sector-edge", "line", "sector"),
@@ -78,26 +83,19 @@ function layers() {
 
 /* A source costs in each frame, however little is in it: what is empty has none until something comes. */
 function mapStyle(world) {
-  const given = Object.entries({ ...world, ...ofContent() }).filter(([id, data]) => id === "world" || isThere(data));
-  const sources = Object.fromEntries(given.map(([id, data]) => [id, { type: "geojson", data: handed(id, data) }]));
+  const given = Object.entries({ world, ...ofContent() }).filter(([, data]) => isThere(data));
+  const sources = Object.fromEntries(given.map(([id, data]) => [id, { type: "geojson", data }]));
   return { version: 8, sources, layers: layers().filter(({ source }) => !source || sources[source]) };
 }
 
 const isThere = (data) => typeof data === "string" || data.features.length > 0;
 
-/* Much goes to the map's worker as a text that it reads itself: to hand it over piece by piece takes this page longer. */
-function handed(id, data) {
-  if (typeof data === "string" || data.features.length <= MANY) return data;
-  URL.revokeObjectURL(page.handed[id]);
-  return (page.handed[id] = URL.createObjectURL(new Blob([JSON.stringify(data)], { type: "application/geo+json" })));
-}
-
 /* Shows other data in a source of the map, which is added with its layers where it isn't there yet. */
 function give(id, data) {
   const { map } = page, source = map.getSource(id);
-  if (source) { source.setData(handed(id, data)); return; }
+  if (source) { source.setData(data); return; }
   if (!isThere(data)) return;
-  map.addSource(id, { type: "geojson", data: handed(id, data) });
+  map.addSource(id, { type: "geojson", data });
   const all = layers();
   all.forEach((layer, n) => { if (layer.source === id) map.addLayer(layer, all.slice(n + 1).find((above) => map.getLayer(above.id))?.id); });
 }
