@@ -88,17 +88,20 @@ def write_observations_and_map(gas_name: str) -> None:
 
 
 def draw_maps(gas: Gas, keys: Iterable[str]) -> list[str]:
-    """Draw the maps of keys from what is stored, and return their paths; the site, where there is one, follows.
+    """Draw the maps of keys from what is stored, and return their paths; the reports of their months follow, and the
+    site, where there is one.
 
     An ingest calls it for keys of which it hands nothing on, or whose detection waits: no detection follows, or not
     soon, that would say that nobody looked.
     """
     from plumewatch.maps.map_file import write_map
+    from plumewatch.maps.report import refresh_reports
     from plumewatch.maps.site import refresh_site
 
     settings, keys = load_settings(), sorted(keys)
     areas = areas_of(gas, settings)
     paths = [write_map(gas, key, settings.storage_root, areas) for key in followed(keys, "maps drawn", "maps")]
+    refresh_reports(gas, keys, settings.storage_root, areas)
     refresh_site(gas, keys, settings.storage_root, areas)
     return paths
 

@@ -1,4 +1,5 @@
-"""Airflow's UI has the map of all keys: an entry of its menu, and a tab on each run, which opens at the run's key.
+"""Airflow's UI has the map of all keys: an entry of its menu, and a tab on each run, which opens at the run's key; and
+an entry for who runs it: what failed, what was looked at, what is spent.
 
 The app behind it is made when it is first asked for: only the API server is, and other processes load plugins too.
 """
@@ -28,8 +29,8 @@ async def _app(scope: Any, receive: Any, send: Any) -> None:
     await view_app()(scope, receive, send)
 
 
-def _href(query: str = "") -> str:
-    return f"{urlsplit(conf.get('api', 'base_url', fallback='')).path.rstrip('/')}{PREFIX}/{query}"
+def _href(below: str = "") -> str:
+    return f"{urlsplit(conf.get('api', 'base_url', fallback='')).path.rstrip('/')}{PREFIX}/{below}"
 
 
 class PlumewatchEmissions(AirflowPlugin):
@@ -39,6 +40,13 @@ class PlumewatchEmissions(AirflowPlugin):
     fastapi_apps: list[Any] = [{"app": _app, "name": "Plumewatch emissions", "url_prefix": PREFIX}]  # noqa: RUF012
     external_views: list[Any] = [  # noqa: RUF012 - as Airflow declares them
         {"name": "Emissions", "href": _href(), "destination": "nav", "url_route": "emissions", "nav_top_level": True},
+        {
+            "name": "Operations",
+            "href": _href("operations"),
+            "destination": "nav",
+            "url_route": "operations",
+            "nav_top_level": True,
+        },
         {
             "name": "Emissions",
             "href": _href("?dag={DAG_ID}&run={RUN_ID}"),

@@ -22,6 +22,7 @@ import pyarrow as pa
 from chromium import Tab, browser
 from figures import Figure
 from plumewatch.gases import CH4
+from plumewatch.maps.columns import rows_of
 from plumewatch.maps.content import MapRows, period_content
 from plumewatch.maps.map_page import ASSETS, read_asset, render_served_map
 from plumewatch.tables import MATCHES, PLUMES, SOURCES
@@ -92,7 +93,7 @@ class _served:
         points = [
             {"type": "Feature", "geometry": {"type": "Point", "coordinates": [d["lon"], d["lat"]]},
              "properties": {"radius": d["radius"]}}
-            for d in content["detections"]
+            for d in rows_of(content["detections"])
         ]  # fmt: skip
         files: dict[str, Any] = {
             "index.html": render_served_map(page),

@@ -28,11 +28,15 @@ globalThis.maplibregl = (() => {
     setPaintProperty(id, name, value) { this.paint = { ...this.paint, [id + " " + name]: value }; }
     addImage(id, image) { this.images[id] = image; }
     setLayoutProperty(id, name, value) { this.layout[id][name] = value; }
-    getSource(id) { return { setData: (data) => { this.data[id] = data; } }; }
+    getLayer(id) { return this.layout[id]; }
+    addSource(id, { data }) { this.options.style.sources[id] = { data }; this.data[id] = data; }
+    addLayer({ id, layout }, below) { this.layout[id] = { ...layout }; this.added = { ...this.added, [id]: below }; }
+    getSource(id) { return id in this.options.style.sources ? { setData: (data) => { this.data[id] = data; } } : undefined; }
     getBounds() { const { west, east, south, north } = this.box; return { getWest: () => west, getEast: () => east, getSouth: () => south, getNorth: () => north }; }
     project([lon, lat]) { return { x: lon, y: lat }; }
+    getCenter() { const { west, east, south, north } = this.box; return { lng: (west + east) / 2, lat: (south + north) / 2 }; }
     getZoom() { return this.zoom; }
-    getContainer() { return { clientHeight: 600 }; }
+    getContainer() { return { clientWidth: 900, clientHeight: 600 }; }
     getCanvas() { return { style: {} }; }
     queryRenderedFeatures() { return this.below; }
     flyTo(to) { this.moves.push(to); }

@@ -57,7 +57,9 @@ def test_the_map_is_given_what_the_content_holds(run: Callable[..., Any]) -> Non
         """
         const { sources, layers } = theMap.options.style, { bounds } = theMap.options;
         const features = (id) => sources[id].data.features;
-        return { bounds, wind: features("wind").map((f) => [f.geometry.coordinates[0], f.properties.to]),
+        const wind = layers.find((layer) => layer.id === "wind");
+        const ofWind = features("detections").filter((f) => f.properties.to !== undefined);
+        return { bounds, wind: ofWind.map((f) => [f.geometry.coordinates[0], f.properties.to]), filter: wind.filter,
           circles: features("detections").map((f) => [f.properties.id, f.properties.state, f.properties.radius]),
           sources: features("sources").map((f) => [f.properties.n, f.properties.kind, f.properties.rank]),
           missing: layers.filter((l) => l.source && !sources[l.source]).length };
@@ -69,7 +71,8 @@ def test_the_map_is_given_what_the_content_holds(run: Callable[..., Any]) -> Non
         "large": ["ambiguous", 24.3], "small": ["confirmed", 6], "none": ["unmatched", 6],
         "weak too_small": ["refused", 6], "cloud surface_change": ["refused", 30],
     }  # fmt: skip
-    assert sorted(seen["wind"]) == [[56.01, 90], [56.03, 90], [56.04, 90]]  # refused ones have none
+    assert sorted(seen["wind"]) == [[lon, 90] for lon in (56.01, 56.03, 56.04, 56.05, 56.06)]
+    assert seen["filter"] == ["all", ["has", "to"], ["!", ["==", ["get", "state"], "refused"]]]
     assert seen["sources"] == [[0, "city", 1], [1, "oil_and_gas", 1]] and seen["missing"] == 0
 
 
@@ -83,8 +86,7 @@ def test_names_of_sources_appear_from_their_zoom_on_and_areas_are_gone_to(run: C
           return own.map((one) => one.element.style.display);
         };
         const zooms = [shown(9.9), shown(10), shown(1)];
-        const named = theMap.options.style.sources.countries.data.features;
-        const zoomOf = (name) => named.find((one) => one.properties.name === name).properties.zoom;
+        const zoomOf = (name) => page.names.find((one) => one.name === name).zoom;
         const countries = ["Oman", "Russia"].map(zoomOf);
         const area = theMap.markers.find((one) => one.element.textContent === "oman: searched");
         click(area.element);
@@ -101,9 +103,9 @@ def test_names_of_sources_appear_from_their_zoom_on_and_areas_are_gone_to(run: C
 
 def test_coasts_and_borders_step_over_the_antimeridian_instead_of_running_back(run: Callable[..., Any]) -> None:
     steps = """
-        const { land, borders, coast } = theMap.options.style.sources;
-        const rings = land.data.features.flatMap((f) => f.geometry.coordinates.flat());
-        const lines = [...rings, ...borders.data.coordinates, ...coast.data.coordinates];
+        const { features } = theMap.options.style.sources.world.data;
+        const of = (part) => features.filter((f) => f.properties.part === part).map((f) => f.geometry.coordinates);
+        const lines = [...of("land").flat(2), ...of("borders").flat(), ...of("coast").flat()];
         const steps = lines.flatMap((line) => line.slice(1).map(([lon], n) => Math.abs(lon - line[n][0])));
         const beyond = lines.flat().filter(([lon]) => Math.abs(lon) > 180).length;
         return [lines.length, beyond, steps.reduce((a, b) => Math.max(a, b))];
@@ -124,11 +126,11 @@ def test_the_edges_say_degrees(run: Callable[..., Any], box: tuple, expected: st
     west, east, south, north = box
     steps = f"""
         theMap.box = {{ west: {west}, east: {east}, south: {south}, north: {north} }};
-        theMap.tell("moveend");
-        return [texts("#edge-labels span"), theMap.data.graticule.geometry.coordinates];
+        theMap.tell("resize");
+        return [texts("#edge-labels span"), theMap.data.graticule.features[0].geometry.coordinates];
     """
     labels, lines = run(steps, with_map=True)
-    assert labels == expected.split() and len(lines) == len(labels)
+    assert labels == expected.split() and len(lines) > len(labels)  # a view farther than is seen
     assert all(abs(lat) <= 85 for line in lines for _, lat in line)
 
 
@@ -138,3 +140,17 @@ def test_every_kind_of_source_has_a_shape_and_so_has_the_wind(run: Callable[...,
     images = run(steps, with_map=True)
     assert images.pop("wind") == {"width": 44, "height": 116}
     assert images == {name: {"width": 44, "height": 44} for name in icons[1:]}
+
+
+def test_what_is_empty_has_no_source_until_something_comes(run: Callable[..., Any]) -> None:
+    seen = run(
+        """
+        const { sources } = theMap.options.style, before = Object.keys(sources);
+        click(all(".detection")[0]);
+        const layers = Object.keys(theMap.layout);
+        return { before, chosen: theMap.added, isThere: "chosen" in sources, layers };
+    """,
+        with_map=True,
+    )
+    assert "chosen" not in seen["before"] and seen["isThere"]
+    assert seen["chosen"]["chosen"] == "reports"  # below what lies above it

@@ -83,14 +83,16 @@ def test_less_probable_ones_are_hidden_until_asked_and_what_is_shown_is_counted(
 def test_circles_winds_and_lines_of_hidden_ones_are_hidden_with_them() -> None:
     page = render_map(map_content(CO2, MONTH, rows()))
     steps = """
-        const told = (data) => Object.fromEntries(["detections", "lines", "wind"].map((id) => [id, data(id).features]));
+        const told = (data) => Object.fromEntries(["detections", "lines"].map((id) => [id, data(id).features]));
         const states = [told((id) => theMap.options.style.sources[id].data)];
         for (const checked of [true, false]) {
           change(element("less-probable"), { checked });
           states.push(told((id) => theMap.data[id]));
         }
+        const isWindy = ({ properties }) => properties.to !== undefined && properties.state !== "refused";
         const ids = (features) => features.map((f) => f.properties.id);
-        return states.map((s) => ({ circles: ids(s.detections), lines: ids(s.lines), wind: s.wind.length }));
+        const winds = (s) => s.detections.filter(isWindy).length;
+        return states.map((s) => ({ circles: ids(s.detections), lines: ids(s.lines), wind: winds(s) }));
     """
     first, every, again = run_page(page, steps, maplibre=MAPLIBRE)
     refused = "4 curved_background"  # a layer of its own that is switched

@@ -13,6 +13,7 @@ from map_rows import DAY, NASTY, observation
 from plumewatch import storage
 from plumewatch.gases import CH4
 from plumewatch.hand_offs import record_hand_offs
+from plumewatch.maps.columns import rows_of
 from plumewatch.maps.map_page import ASSETS
 from plumewatch.maps.site import main, refresh_site, write_site
 from plumewatch.pages.outcomes import FAILED_WHY_TEXT
@@ -34,10 +35,11 @@ def test_a_site_holds_all_keys_their_details_and_pictures(plumes_stored: str) ->
     page = content_of(storage.read_bytes(index).decode())
     assert [gas["keys"] for gas in page["gases"]] == [[DAY, "2025-09-01"], []] and page["feed"] == "site"
     every = at(plumes_stored, "data/ch4/all.json")
-    assert {d["id"] for d in every["detections"]} == {"a1", "a2 too_small", "a3", "b1"}
-    assert at(plumes_stored, "data/ch4/2025-09-01.json")["detections"] == []
+    detections = rows_of(every["detections"])
+    assert {d["id"] for d in detections} == {"a1", "a2 too_small", "a3", "b1"}
+    assert at(plumes_stored, "data/ch4/2025-09-01.json")["detections"]["n"] == 0
     details = at(plumes_stored, f"data/ch4/{DAY}.details.json")
-    assert details.keys() == {d["id"] for d in every["detections"]}
+    assert details.keys() == {d["id"] for d in detections}
     assert details["a1"]["matches"][0]["name"] == NASTY and details["a1"]["links"] == []
     assert storage.read_bytes(storage.join(plumes_stored, "site", details["a1"]["picture"])) == b"\x89PNG small"
     files = storage.list_files(storage.join(plumes_stored, "site"))
@@ -55,7 +57,7 @@ def test_it_follows_what_is_drawn_and_what_people_reject(plumes_stored: str) -> 
     append_review(plumes_stored, "ch4", "a1", **place, **said)
     assert refresh_site(CH4, [DAY], plumes_stored)
     for name in ("all", DAY):
-        states = {d["id"]: d["state"] for d in at(plumes_stored, f"data/ch4/{name}.json")["detections"]}
+        states = {d["id"]: d["state"] for d in rows_of(at(plumes_stored, f"data/ch4/{name}.json")["detections"])}
         assert states["a1 rejected"] == "refused" and "a1" not in states
 
 

@@ -9,6 +9,7 @@ import pytest
 from map_rows import DAY, NASTY
 from plumewatch import storage
 from plumewatch.gases import CH4
+from plumewatch.maps.columns import rows_of
 from plumewatch.maps.map_page import ASSETS
 from plumewatch.reviews import read_reviews
 
@@ -36,7 +37,12 @@ def filled(path: str) -> str:
 
 def test_nobody_is_answered_without_a_login(client: Callable[..., Any], view_storage: str) -> None:
     nobody, found = client(), routes()
-    assert len(found) >= 10 and ("POST", "/data/{gas}/review") in found and ("GET", "/assets/{name}") in found
+    assert (
+        len(found) >= 15
+        and ("GET", "/data/operations/failures") in found
+        and ("POST", "/data/{gas}/review") in found
+        and ("GET", "/assets/{name}") in found
+    )
     for method, path in found:
         for body in (None, b"{", b"x" * 100_000):
             answer = nobody.request(method, filled(path), content=body)
@@ -67,7 +73,7 @@ def test_a_verdict_is_kept_and_heeded(client: Callable[..., Any], view_storage: 
     [row] = read_reviews(view_storage, "ch4").to_pylist()
     assert (row["detection_id"], row["verdict"], row["by"], row["longitude"]) == ("a1", "reject", "the user", 56.0)
     content = user.get("/data/ch4/content", params={"first": DAY, "last": DAY}).json()
-    assert {d["id"]: d["state"] for d in content["detections"]}["a1 rejected"] == "refused"
+    assert {d["id"]: d["state"] for d in rows_of(content["detections"])}["a1 rejected"] == "refused"
     assert storage.exists(storage.join(view_storage, "maps", CH4.name, f"{DAY}.html"))
     again = user.post(REVIEW, json=VERDICT | {"verdict": "confirm"}).json()["reviews"]  # by the id that the map had
     assert [one.split()[0] for one in again] == ["rejected", "confirmed"]
@@ -146,6 +152,9 @@ def test_no_text_of_a_request_leads_to_a_path(client: Callable[..., Any], view_s
         ("/data/ch4/history", {"source_id": text}),
         ("/data/ch4/source", {"source_id": text}),
         (f"/assets/{written}", {}),
+        ("/data/ch4/calendar", {"first": text[:10], "last": DAY}),
+        (f"/data/{written}/calendar", {"first": DAY, "last": DAY}),
+        ("/data/operations/failures", {"days": text}),
         ("/data/run", {"dag_id": "methane_detection_and_matching", "run_id": text}),
     ):
         answer = admin.get(path, params=params)
@@ -177,9 +186,11 @@ def test_every_answer_says_what_it_may_do(client: Callable[..., Any], view_stora
             assert policy.startswith("default-src 'none'") and "frame-ancestors 'self'" in policy
             assert answer.headers["x-content-type-options"] == "nosniff"
             assert "private" in answer.headers["cache-control"]
-    page = admin.get("/")
-    assert "script-src 'sha256-" in page.headers["content-security-policy"] and "unsafe-eval" not in page.text[:2000]
-    assert "'unsafe-inline'" not in page.headers["content-security-policy"].split("style-src")[0]
+    for path in ("/", "/operations"):
+        page = admin.get(path)
+        policy = page.headers["content-security-policy"]
+        assert "script-src 'sha256-" in policy and "unsafe-eval" not in page.text[:2000]
+        assert "'unsafe-inline'" not in policy.split("style-src")[0]
     for name in ASSETS:
         assert admin.get(f"/assets/{name}").headers["content-type"].startswith(ASSETS[name][1])
 

@@ -17,12 +17,15 @@ import requests
 from airflow_fixtures import HOME, free_port
 from chromium import Tab, browser
 from map_rows import DAY, NASTY
+from operations_rows import days_ago, fill_operations
 from plumewatch.reviews import read_reviews
 from view_rows import fill_storage
 
 BOOT_S = 240.0
+LAST = days_ago(2)  # day of which anything is on record
 FRAME = "document.querySelector('iframe').contentDocument"
 ENTRY = "document.querySelector('a[href=\"/plugin/emissions\"]')"
+OPERATIONS = ENTRY.replace("emissions", "operations")
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +34,7 @@ def airflow(chromium: str, dagbag: Any, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("view")
     root = f"file://{folder / 'storage'}"
     fill_storage(root)
+    fill_operations(root)
     (folder / "areas").mkdir()
     (folder / "passwords.json").write_text(json.dumps({"operator": "operator pw", "viewer": "viewer pw"}))
     url = f"http://127.0.0.1:{(port := free_port())}"
@@ -103,7 +107,7 @@ def test_an_operator_sees_filters_opens_exports_and_reviews(
     tab = new_tab()
     log_in(tab, url, "operator")
     open_view(tab)
-    assert tab.run(f"{FRAME}.querySelector('#period-text').textContent") == f"{DAY} to 2025-09-02"
+    assert tab.run(f"{FRAME}.querySelector('#period-text').textContent") == f"{DAY} to {LAST}"
     tab.listen(1.0)
     first = colours_of_map(tab)
     assert len(first) > 100 and first[0][0] < 0.98 * 450 * 450  # circles and outlines, not one colour
@@ -157,7 +161,7 @@ def exported(tab: Tab, kind: str, folder: Path) -> str:
     """What a click on the button saves."""
     tab.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
     tab.run(f"{FRAME}.getElementById('export-{kind}').click()")
-    file = folder / f"plumewatch_ch4_{DAY}_to_2025-09-02.{kind}"
+    file = folder / f"plumewatch_ch4_{DAY}_to_{LAST}.{kind}"
     deadline = time.monotonic() + 30
     while not file.exists():
         assert time.monotonic() < deadline, list(folder.iterdir())
@@ -180,9 +184,72 @@ def test_a_viewer_sees_the_same_and_may_not_review(airflow: tuple[str, str], new
     assert read_reviews(root, "ch4").num_rows == before
 
 
+def open_operations(tab: Tab) -> None:
+    """By the entry of Airflow's menu."""
+    tab.run(f"{OPERATIONS}.click()")
+    tab.wait(f"{FRAME}.documentElement.dataset.content === 'ready' && {FRAME}.querySelector('#failed tbody td')")
+
+
+def started(url: str, tab: Tab) -> list[dict[str, Any]]:
+    """The runs of the gap fill that Airflow knows of."""
+    asked = "fetch('/api/v2/dags/sentinel2_gap_fill/dagRuns').then((answer) => answer.json())"
+    return list(tab.run(asked)["dag_runs"])
+
+
+def test_an_operator_sees_what_failed_and_has_it_tried_again(
+    airflow: tuple[str, str], new_tab: Callable[[], Tab]
+) -> None:
+    url, _ = airflow
+    tab = new_tab()
+    log_in(tab, url, "operator")
+    open_operations(tab)
+    rows = f"[...{FRAME}.querySelectorAll('#failed tbody tr')]"
+    told = tab.run(f"{rows}.map((row) => row.textContent)")
+    assert len(told) == 3 and f"{days_ago(3)}omanS2_1fetch_sceneHTTPError 503the service is down3" in told[0] + told[1]
+    assert any(NASTY in one for one in told) and tab.run(f"{FRAME}.querySelectorAll('img, main script').length") == 0
+    boxes = tab.run(f"{rows}.map((row) => row.querySelector('input').disabled)")
+    assert sorted(boxes) == [False, True, True]  # what failed for good, and a granule, aren't filled
+    cells = f"[...{FRAME}.querySelectorAll('#calendar td[data-state]')].map((one) => one.dataset.state)"
+    assert tab.run(cells) == ["searched", "skipped_cloud", "failed", "missing", "missing"]
+    tab.run(f"{FRAME}.querySelector('#calendar td[data-open]').click()")
+    told = tab.run(f"{FRAME}.querySelector('#cell-text').textContent")
+    assert told == f"oman, {days_ago(5)}: searched; missing: 1. Its map"
+    assert tab.run(f"{FRAME}.querySelector('#units tbody').textContent").count("aabbccddeeff") == 2
+    assert tab.run(f"{FRAME}.querySelector('#tables tbody').textContent").startswith("failed_scenes")
+
+    assert started(url, tab) == [] and tab.run(f"{FRAME}.querySelector('#fill').disabled")
+    tab.run(f"{rows}.map((row) => row.querySelector('input')).find((box) => !box.disabled).click()")
+    said = tab.run(f"{FRAME}.querySelector('#fill-text').textContent")
+    assert said.startswith(f"All that is missing of oman, {days_ago(3)}, is fetched.")
+    tab.run(f"{FRAME}.querySelector('#fill').click()")
+    run_id = tab.wait(f"{FRAME}.querySelector('#fill-text a')?.textContent")
+    [run] = started(url, tab)
+    assert run["dag_run_id"] == run_id and run["triggering_user_name"] == "operator"
+    assert run["conf"] == {"from": days_ago(3), "to": days_ago(3), "areas": ["oman"]}
+    assert tab.errors == [] and {urlsplit(one).hostname for one in tab.requested if one.startswith("http")} == {
+        "127.0.0.1"
+    }
+
+
+def test_a_viewer_sees_what_failed_and_starts_nothing(airflow: tuple[str, str], new_tab: Callable[[], Tab]) -> None:
+    url, _ = airflow
+    tab = new_tab()
+    log_in(tab, url, "viewer")
+    open_operations(tab)
+    before = len(started(url, tab))
+    assert tab.run(f"[...{FRAME}.querySelectorAll('#failed input')].every((box) => box.disabled)")
+    assert tab.run(f"{FRAME}.querySelector('#fill').disabled")
+    assert tab.run(f"{FRAME}.querySelector('#fill-text').textContent") == "Your role may start no runs."
+    body = json.dumps({"logical_date": None, "conf": {}})
+    options = f"{{ method: 'POST', headers: {{ 'Content-Type': 'application/json' }}, body: {json.dumps(body)} }}"
+    path = "/api/v2/dags/sentinel2_gap_fill/dagRuns"
+    assert tab.run(f"fetch('{path}', {options}).then((answer) => answer.status)") == 403
+    assert len(started(url, tab)) == before
+
+
 def test_the_server_refuses_what_is_too_long_and_whoever_is_not_logged_in(airflow: tuple[str, str]) -> None:
     url, _ = airflow
-    for path in ("", "assets/maplibre-gl.js", "data/start", f"data/ch4/{DAY}/picture?id=a1"):
+    for path in ("", "assets/maplibre-gl.js", "data/start", f"data/ch4/{DAY}/picture?id=a1", "operations"):
         assert requests.get(f"{url}/plumewatch/{path}", timeout=30, allow_redirects=False).status_code == 401
     try:
         status = requests.get(f"{url}/plumewatch/data/start?filter={'x' * 10_000_000}", timeout=30).status_code

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from map_rows import DAY, NASTY, match, observation, plume, source
 from plumewatch import storage
-from plumewatch.tables import MATCHES, OBSERVATIONS, PLUMES, SOURCES
+from plumewatch.tables import MATCHES, OBSERVATIONS, PLUMES, SOURCE_ESTIMATES, SOURCE_PASSES, SOURCES
 
 AREA = (
     '{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"name": "oman"}, "geometry": '
@@ -28,13 +29,42 @@ def fill_storage(root: str) -> None:
     write(PLUMES, {**of_area, "date": LATER}, [])
     matches = [match("a1", "well", 1, 0.9), match("a1", None, 2, 0.1), match("a3", None, 1, 1.0, "unknown_source")]
     write(MATCHES, {"gas": "ch4", "period": DAY}, matches)
-    write(SOURCES, {"inventory": "combined"}, [source("well", 56.003, 22.0, "ch4", NASTY)])
+    sources = [
+        source("well", 56.003, 22.0, "ch4", NASTY), source("plant", 56.1, 22.0, "co2"), source("new", 56, 21, "ch4"),
+    ]  # fmt: skip
+    write(SOURCES, {"inventory": "combined"}, sources)
     write(OBSERVATIONS, {"gas": "ch4", "key": DAY}, [observation("oman", "searched", detected=True)])
     nothing = observation("oman", "searched", detection_limit=2066.0, clear_fraction=0.8)
     write(OBSERVATIONS, {"gas": "ch4", "key": LATER}, [nothing])
+    fill_passes(root)
     storage.write_bytes(storage.join(root, "areas", "oman.geojson"), AREA.encode())
     details = storage.join(root, "plume_details", "method=multi_pass", "area=oman", f"date={DAY}")
     picture = Path(__file__).parents[2] / "docs" / "plume.png"
     storage.write_bytes(storage.join(details, "a1.png"), picture.read_bytes())
     storage.write_bytes(storage.join(root, "evidence", "ch4", "well.html"), b"<html><title>well</title></html>")
     storage.write_bytes(storage.join(root, "secret.json"), b'{"secret": true}')
+
+
+def passed(day: str, **more: Any) -> dict[str, Any]:
+    """A row of `source_passes` of the source `well`."""
+    at = datetime.fromisoformat(f"{day}T07:12:00+00:00")
+    row = {"source_id": "well", "observed_at_utc": at, "visible_fraction": 0.8}
+    return dict.fromkeys(SOURCE_PASSES.schema.names) | row | more
+
+
+def fill_passes(root: str) -> None:
+    """Write what the passes of both days saw of the source `well`, and of a plant that two orbits of a month passed."""
+
+    def write(table: Any, keys: dict, rows: list[dict]) -> None:
+        storage.write_partition(table, storage.join(root, table.name), keys, table.from_pylist(rows))
+
+    seen = {"detection_id": "a1", "rank": 1, "probability": 0.9, "status": "confirmed", "emission": 5200.0}
+    seen |= {"emission_low": 3100.0, "emission_high": 7800.0}
+    write(SOURCE_PASSES, {"gas": "ch4", "key": DAY}, [passed(DAY, visible_fraction=None, **seen)])
+    write(SOURCE_PASSES, {"gas": "ch4", "key": LATER}, [passed(LATER, detection_limit=2066.0)])
+    estimate = {"source_id": "well", "emission": 2600.0, "emission_low": 1400.0, "emission_high": 4700.0}
+    estimate |= {"inventory_emission": 4566.2, "ratio": 0.57, "status": "confirmed"}
+    estimate |= {"times_observed": 2, "times_seen": 1, "first_seen": datetime(2025, 8, 31, tzinfo=UTC)}
+    write(SOURCE_ESTIMATES, {"gas": "ch4"}, [dict.fromkeys(SOURCE_ESTIMATES.schema.names) | estimate])
+    orbits = [passed(f"2025-08-{day}", source_id="plant", orbit=day, detection_limit=day / 4) for day in (12, 28)]
+    write(SOURCE_PASSES, {"gas": "co2", "key": "2025-08"}, orbits)

@@ -40,15 +40,18 @@ OF_PASS = (
 THREADS = 8  # that wait for a bucket; on a disk reading is short
 
 
-def read_source_passes(storage_root: str, gas: Gas, columns: Collection[str] | None = OF_PASS) -> pa.Table:
-    """Return what passes saw of the sources of a gas, of all keys (columns of `source_passes`)."""
+def read_source_passes(
+    storage_root: str, gas: Gas, columns: Collection[str] | None = OF_PASS, source_id: str | None = None
+) -> pa.Table:
+    """Return what passes saw of the sources of a gas, of all keys (columns of `source_passes`): of all, or of one."""
     partitions = storage.list_partitions(
         SOURCE_PASSES, storage.join(storage_root, SOURCE_PASSES.name), {"gas": gas.name}
     )
     wanted = list(SOURCE_PASSES.schema.names if columns is None else columns)
+    of_source = None if source_id is None else pc.field("source_id") == source_id
 
     def read(partition: storage.Partition) -> pa.Table:
-        return storage.read_table(SOURCE_PASSES, partition.path, wanted)
+        return storage.read_table(SOURCE_PASSES, partition.path, wanted, filter=of_source)
 
     found = side_by_side(read, partitions, "passes over sources read", "days or months", threads=THREADS)
     return pa.concat_tables([SOURCE_PASSES.empty().select(wanted), *found])
@@ -58,6 +61,18 @@ def rejected_by_people(storage_root: str, gas: Gas) -> frozenset[str]:
     """Return the ids of detections that people have rejected."""
     said = last_words(read_reviews(storage_root, gas.name))
     return frozenset(said.filter(pc.equal(said["verdict"], REJECT))["detection_id"].to_pylist())
+
+
+def passes_that_saw(passes: pa.Table, rejected: frozenset[str] = frozenset()) -> NDArray[np.bool_]:
+    """Return which rows of SOURCE_PASSES saw their source: it is the most probable one of their detection. Pure.
+
+    Detections that people have `rejected`, or that are rather of a source in no inventory, saw none.
+    """
+    is_out = pc.is_in(passes["detection_id"], value_set=pa.array(sorted(rejected), pa.string()))
+    is_unknown = pc.fill_null(pc.equal(passes["status"], UNKNOWN_SOURCE), True)
+    is_first = pc.and_(pc.equal(passes["rank"], 1), pc.greater(passes["probability"], 0.0))
+    is_seen = pc.and_(pc.fill_null(is_first, False), pc.invert(pc.or_(is_out, is_unknown)))
+    return np.asarray(is_seen.to_numpy(), dtype=bool)
 
 
 def estimate_sources(gas: Gas, passes: pa.Table, sources: pa.Table, rejected: frozenset[str] = frozenset()) -> pa.Table:
@@ -79,9 +94,7 @@ def estimate_sources(gas: Gas, passes: pa.Table, sources: pa.Table, rejected: fr
     numbers = numbers_of(passes, ids, rejected)
     posterior = compute_posterior(gas.name, prior, numbers)
     n, source = len(ids), numbers.source
-    rank = passes["rank"].fill_null(0).to_numpy()
-    is_unknown = pc.fill_null(pc.equal(passes["status"], UNKNOWN_SOURCE), True).to_numpy(zero_copy_only=False)
-    is_seen = (numbers.probability > 0) & (rank == 1) & ~is_unknown
+    is_seen = passes_that_saw(passes, rejected)
     seen = np.bincount(source[is_seen], minlength=n)
     may_be = np.bincount(source[numbers.probability > 0], minlength=n)
     first, last = _first_and_last(passes["observed_at_utc"], source, is_seen, n)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from plumewatch.evidence.time_series import draw_time_series
 from plumewatch.gases import Gas
 from plumewatch.pages.outcomes import limit_text, share_text
 from plumewatch.pages.page import render_head
+from plumewatch.pages.parts import Link, render_list, render_table
 from plumewatch.pages.wording import (
     ATTRIBUTIONS,
     MATCH_TEXTS,
@@ -88,7 +89,7 @@ def render_source(gas: Gas, rows: SourceRows) -> str:
         "<h2>Looked at, nothing seen</h2>", _unseen(gas, unseen),
         "<h2>What others saw within 2 km</h2>", _reports(gas, reports, seen),
         "<h2>The source</h2>", _facts(gas, source),
-        "<h2>To cite</h2>", _list(_licences(gas, rows)),
+        "<h2>To cite</h2>", render_list(_licences(gas, rows)),
         "</body>\n</html>\n",
     ]  # fmt: skip
     return "\n".join(parts)
@@ -108,7 +109,7 @@ def render_reports(gas: Gas, compared: Sequence[Compared], pages: Mapping[str, s
             limit_text(gas, one.lowest_limit) if one.lowest_limit else "",
             f"{rate_text(gas, one.nearest['emission'])} on {one.nearest['observed_at_utc']:%Y-%m-%d}"
             if one.nearest else "",
-            _Link(pages.get(one.report["report_id"])),
+            Link(pages.get(one.report["report_id"])),
         ]
         for one in compared
     ]  # fmt: skip
@@ -117,18 +118,11 @@ def render_reports(gas: Gas, compared: Sequence[Compared], pages: Mapping[str, s
     )  # fmt: skip
     licences = sorted({f"{one.report['provider']}: {one.report['licence'] or 'no licence stated'}" for one in compared})
     parts = [
-        render_head(title, summary, STYLE, POLICY), _table(columns, table),
-        _list(f"{outcome}: {meaning}" for outcome, meaning in OUTCOMES.items()), "<h2>To cite</h2>",
-        _list([*licences, ATTRIBUTIONS[gas.name]]), "</body>\n</html>\n",
+        render_head(title, summary, STYLE, POLICY), render_table(columns, table),
+        render_list(f"{outcome}: {meaning}" for outcome, meaning in OUTCOMES.items()), "<h2>To cite</h2>",
+        render_list([*licences, ATTRIBUTIONS[gas.name]]), "</body>\n</html>\n",
     ]  # fmt: skip
     return "\n".join(parts)
-
-
-@dataclass(frozen=True)
-class _Link:
-    """A cell that leads to a page, empty where there is none."""
-
-    href: str | None
 
 
 def _summary(gas: Gas, rows: SourceRows) -> str:
@@ -171,7 +165,7 @@ def _seen(gas: Gas, seen: Sequence[Row], rows: SourceRows, reports: Sequence[Row
         "time", "rate", "of this source", "outcome", "distance", "wind", "scene or orbit", "learnt rate",
         "reports in 30 days", "a person's word", "detection",
     )  # fmt: skip
-    return _table(columns, table, "No pass has seen it.")
+    return render_table(columns, table, "No pass has seen it.")
 
 
 def _unseen(gas: Gas, unseen: Sequence[Row]) -> str:
@@ -183,7 +177,7 @@ def _unseen(gas: Gas, unseen: Sequence[Row]) -> str:
         for p in list(reversed(unseen))[:MAX_UNSEEN]
     ]  # fmt: skip
     left = f"<p>And {len(unseen) - MAX_UNSEEN} earlier passes.</p>" if len(unseen) > MAX_UNSEEN else ""
-    return _table(("time", "detection limit", "chance to see its place", "wind", "scene or orbit"), table) + left
+    return render_table(("time", "detection limit", "chance to see its place", "wind", "scene or orbit"), table) + left
 
 
 def _rivals(gas: Gas, rows: SourceRows) -> str:
@@ -200,7 +194,7 @@ def _rivals(gas: Gas, rows: SourceRows) -> str:
             "" if stated is None else rate_text(gas, stated * gas.units_per_t_y), str(len(by_source[name])),
             probability_text(sum(by_source[name]) / len(by_source[name])),
         ])  # fmt: skip
-    return _table(("name", "owner", "listed", "detections", "mean probability"), table, "None.")
+    return render_table(("name", "owner", "listed", "detections", "mean probability"), table, "None.")
 
 
 def _reports(gas: Gas, reports: Sequence[Row], seen: Sequence[Row]) -> str:
@@ -211,7 +205,9 @@ def _reports(gas: Gas, reports: Sequence[Row], seen: Sequence[Row]) -> str:
             time_text(r["observed_at_utc"]), r["provider"], r["platform"], rate_text(gas, _rate(gas, r)), r["sector"],
             f"{len(ours)} within 30 days" if ours else "none within 30 days", r["report_id"],
         ])  # fmt: skip
-    return _table(("time", "by", "with", "rate", "sector", "our detections", "report"), table, "Nothing is reported.")
+    return render_table(
+        ("time", "by", "with", "rate", "sector", "our detections", "report"), table, "Nothing is reported."
+    )
 
 
 def _facts(gas: Gas, source: Row) -> str:
@@ -222,7 +218,7 @@ def _facts(gas: Gas, source: Row) -> str:
         ("listed", listed), ("from", source["provenance"]), ("other lists say", source["alternatives"]),
         ("id", source["source_id"]),
     ]  # fmt: skip
-    return _table(("", ""), [[name, str(value)] for name, value in facts if value])
+    return render_table(("", ""), [[name, str(value)] for name, value in facts if value])
 
 
 def _licences(gas: Gas, rows: SourceRows) -> list[str]:
@@ -253,21 +249,3 @@ def _of_what(row: Row) -> str:
     if row["orbit"] is None:
         return f"{row['scene_id'] or ''} ({row['area']})"
     return f"{(row['sensor'] or 'oco2').upper().replace('OCO', 'OCO-')} orbit {row['orbit']}"
-
-
-def _list(texts: Iterable[str]) -> str:
-    return "<ul>" + "".join(f"<li>{html.escape(text)}</li>" for text in texts) + "</ul>"
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], without: str = "None.") -> str:
-    if not rows:
-        return f"<p>{html.escape(without)}</p>"
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in columns)
-    body = "\n".join("<tr>" + "".join(f"<td>{_cell(value)}</td>" for value in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, _Link):
-        return f'<a href="{html.escape(value.href)}">its page</a>' if value.href else ""
-    return html.escape(str(value or ""))

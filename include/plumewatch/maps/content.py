@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from plumewatch.gases import DETECTION, Gas
+from plumewatch.maps.columns import in_columns
 from plumewatch.maps.detections_shown import (
     MAX_REFUSED,
     REFUSED,
@@ -20,6 +21,7 @@ from plumewatch.maps.detections_shown import (
     detection_shown,
     known_rows,
     matches_by_detection,
+    sector_shown,
     state_text,
     wanted_rows,
 )
@@ -71,12 +73,14 @@ class MapRows:
 def map_content(gas: Gas, key: str, rows: MapRows) -> dict[str, Any]:
     """Return what the page of a gas and key shows; the same rows give the same content, whatever their order."""
     told = looked_at(gas, rows.observations.to_pylist(), [area.name for area in rows.areas])
-    return _content(gas, [key], rows, told)
+    sectors = {str(row[gas.id_column]): sector_shown(gas, row) for row in wanted_rows(gas, rows.detections)}
+    shown = {name: sector for name, sector in sectors.items() if sector}
+    return {**_content(gas, [key], rows, told), "sectors": shown}
 
 
 def period_content(gas: Gas, keys: Sequence[str], rows: MapRows) -> dict[str, Any]:
     """Return what is shown of several keys in their order: as `map_content`, without what only one detection's panel
-    tells (`detection_told`), and without outlines where there are too many to be seen.
+    tells (`detection_told`), and without outlines where there are too many to be seen. `detections` are columns.
     """
     told = looked_at(gas, rows.observations.to_pylist(), [area.name for area in rows.areas])
     if len(keys) > 1:
@@ -84,15 +88,16 @@ def period_content(gas: Gas, keys: Sequence[str], rows: MapRows) -> dict[str, An
     content = _content(gas, keys, rows, told)
     if len(content["plumes"]["features"]) > MAX_OUTLINES:
         content["plumes"] = collection([])
-    content["detections"] = [{k: v for k, v in d.items() if k not in TOLD} for d in content["detections"]]
+    listed = [{k: v for k, v in d.items() if k not in TOLD} for d in content["detections"]]
+    content["detections"] = in_columns(listed)
     return content
 
 
 def detection_told(gas: Gas, row: Row, matches: pa.Table, sources: pa.Table) -> dict[str, Any]:
-    """Return what the panel of one detection tells beside what the list does: facts, sources ranked, outline."""
+    """Return what the panel of one detection tells beside what the list does: facts, sources, outline, sector."""
     of_gas = {s["source_id"]: s for s in known_rows(sources) if s["gas"] == gas.name}
     shown = detection_shown(gas, row, matches_by_detection(matches), of_gas)
-    return {name: shown[name] for name in (*TOLD, "geometry")}
+    return {name: shown[name] for name in (*TOLD, "geometry")} | {"sector": sector_shown(gas, row)}
 
 
 def _content(gas: Gas, keys: Sequence[str], rows: MapRows, told: Sequence[LookedAt]) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from typing import Any
 import pyarrow as pa
 import shapely
 
-from plumewatch.gases import Gas
+from plumewatch.gases import CO2, Gas
 from plumewatch.maps.geojson import mapping, rounded
 from plumewatch.maps.map_style import STYLES
 from plumewatch.matching.rule import matching_rule
+from plumewatch.matching.sector import upwind_sector
 from plumewatch.pages.wording import (
     area_text,
     chance_beside_text,
@@ -140,6 +141,18 @@ def detection_shown(
         "source_text": _sources_text(first, sources),
         "geometry": mapping(shapely.from_wkb(outline)) if outline else None,
     }
+
+
+def sector_shown(gas: Gas, row: Row) -> dict[str, Any] | None:
+    """Return where the source of an accepted peak was looked for: the sector upwind; None of others, and without wind.
+
+    A plume begins at its source.
+    """
+    u, v = row.get("wind_u_m_s"), row.get("wind_v_m_s")
+    if gas is not CO2 or row["status"] != ACCEPTED or u is None or v is None:
+        return None
+    sector = upwind_sector(row["longitude"], row["latitude"], u, v)
+    return None if sector is None else mapping(sector)
 
 
 def state_text(state: str) -> str:

@@ -32,7 +32,7 @@ ASSETS = {
     "topojson-client.min.js": ("vendor/topojson-client.min.js", SCRIPT),
     "countries-50m.json": ("vendor/countries-50m.json", JSON),
     "world.js": ("program/world.js", SCRIPT),
-    "world_worker.js": ("program/world_worker.js", SCRIPT),
+    "map_worker.js": ("program/map_worker.js", SCRIPT),
 }
 """What lies in `assets/` beside a page that reads its content: file and media type by name."""
 LEVEL = 7  # of zlib: 9 takes three times as long, 0.4 s for each process that draws a map, and saves 1 % of the page
@@ -42,6 +42,11 @@ SERVED_POLICY = (
     _ALL
     + "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; worker-src 'self' blob:; "
     + "connect-src 'self' blob: data:"
+)
+
+OPERATIONS_POLICY = (
+    "default-src 'none'; script-src 'sha256-{}'; style-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'"
 )
 
 
@@ -59,6 +64,12 @@ def render_served_map(content: Mapping[str, Any]) -> str:
     """Return the HTML of a page that reads what it shows: `feed` of the content says from whom (`airflow`, `site`)."""
     parts = [f"program/{part}.js" for part in (*PROGRAM, "served")]
     return render_page(PACKAGE, "map", SERVED_POLICY, {**content, "licences": _licences()}, parts=parts, packed="")
+
+
+def render_operations(content: Mapping[str, Any]) -> str:
+    """Return the HTML of the operations page, which reads what it shows from where it lies."""
+    parts = [f"program/{part}.js" for part in ("elements", "operations")]
+    return render_page(PACKAGE, "operations", OPERATIONS_POLICY, content, parts=parts)
 
 
 @lru_cache

@@ -83,6 +83,7 @@ def _details(gas: Gas, key: str, rows: MapRows, folder: str, storage_root: str) 
             "facts": details["facts"],
             "matches": details["matches"],
             "outline": details["geometry"],
+            "sector": details["sector"],
             "picture": f"{DATA}/{gas.name}/{key}/{name}.png" if picture else None,
             "links": [],
         }

@@ -1,4 +1,7 @@
-"""What is known of one source: how often it was looked at, how often it was seen, how much it emitted, since when."""
+"""What is known of one source: how often it was looked at, how often it was seen, how much it emitted, since when.
+
+All of it is what the detections have written of the source: its rows of `source_passes`, and of `source_estimates`.
+"""
 
 from __future__ import annotations
 
@@ -7,78 +10,106 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import shapely
 
 from plumewatch import storage
-from plumewatch.gases import CH4, Gas
+from plumewatch.evidence.estimates import passes_that_saw, read_source_passes, rejected_by_people
+from plumewatch.gases import CH4, DETECTION, Gas
 from plumewatch.maps.detections_shown import known_rows
 from plumewatch.maps.stored_rows import read_sources
-from plumewatch.models import Area
-from plumewatch.pages.outcomes import limit_text, range_text
-from plumewatch.pages.wording import chance_text, rate_text
-from plumewatch.statuses import SEARCHED
-from plumewatch.tables import MATCHES, OBSERVATIONS
+from plumewatch.pages.outcomes import limit_text, range_text, share_text
+from plumewatch.pages.wording import chance_text, digits_text, emission_text, match_text, rate_text, time_text
+from plumewatch.tables import SOURCE_ESTIMATES, SOURCE_PASSES
 
 Row = Mapping[str, Any]
 
-NOT_ON_RECORD = "Which orbits passed so near that they would have seen it isn't on record."
+NOT_LOOKED_AT = {
+    "ch4": "No pass that was searched has looked at it.",
+    "co2": "No orbit that was searched has passed it so that it would have seen its plume.",
+}
+"""By the name of the gas."""
+MAX_SEEN = 200  # detections in the table, the newest ones; the page of the source has all
 
 
 def source_history(
-    gas: Gas, source: Row, observations: pa.Table, matches: pa.Table, areas: Sequence[Area]
+    gas: Gas, passes: pa.Table, estimate: Row | None, rejected: frozenset[str] = frozenset()
 ) -> dict[str, Any]:
-    """Return what is told of a source (a row of `sources`), as texts: `lines`, and `seen`, the newest first.
+    """Return what is told of a source, as texts: `lines`, and `seen`, its detections, the newest first.
 
-    `observations` (with `key`) and `matches` (with `period`) are those of the gas. Methane is looked for wherever an
-    area that holds the source was searched; of CO2 an orbit's rows say which sources it passed (`source_id`).
+    `passes` are its rows of `source_passes`, `estimate` is its row of `source_estimates`; detections that people have
+    `rejected` since are none.
     """
-    looked = _looked(gas, source, observations, areas)
-    first_rank = pc.and_(pc.equal(matches["source_id"], source["source_id"]), pc.equal(matches["rank"], 1))
-    seen = sorted(known_rows(matches.filter(first_rank)), key=lambda row: (row["period"], row["detection_id"]))
-    keys, seen_keys = sorted({row["key"] for row in looked}), sorted({row["period"] for row in seen})
-    lines = [_looked_text(keys)] if keys or gas is CH4 else [NOT_ON_RECORD]
-    lines.append(_seen_text(gas, keys, seen_keys, [row["detected_emission"] for row in seen]))
-    limits = [row["detection_limit"] for row in looked if row["key"] not in seen_keys]
-    if limit := range_text(limits, lambda value: limit_text(gas, value)):
+    order = pc.sort_indices(passes, [("observed_at_utc", "ascending"), ("detection_id", "ascending")])
+    passes = passes.take(order)
+    is_seen = passes_that_saw(passes, rejected)
+    rows = known_rows(passes)
+    seen = [row for row, was in zip(rows, is_seen, strict=True) if was]
+    unseen = [row for row, was in zip(rows, is_seen, strict=True) if not was]
+    lines = [_looked_text(gas, rows)]
+    if rows:
+        lines.append(_seen_text(len(rows), seen))
+    if estimate and estimate["emission"] is not None:
+        lines.append(_emission_text(gas, estimate))
+    if limit := range_text([row["detection_limit"] for row in unseen], lambda value: limit_text(gas, value)):
         lines.append(f"Detection limit when it was looked at and not seen: {limit}.")
-    table = [[r["period"], rate_text(gas, r["detected_emission"]), chance_text(r["probability"])] for r in seen]
+    table = [
+        [
+            time_text(row["observed_at_utc"]),
+            emission_text(gas, row["emission"], row["emission_low"], row["emission_high"]),
+            chance_text(row["probability"]),
+        ]
+        for row in seen[-MAX_SEEN:]
+    ]
     return {"lines": lines, "seen": table[::-1]}
 
 
-def _looked(gas: Gas, source: Row, observations: pa.Table, areas: Sequence[Area]) -> list[Row]:
-    rows = [row for row in known_rows(observations) if row["outcome"] == SEARCHED]
-    if gas is not CH4:
-        return [row for row in rows if row["source_id"] == source["source_id"]]
-    place = shapely.Point(source["longitude"], source["latitude"])
-    holding = {area.name for area in areas if area.geometry.covers(place)}
-    return [row for row in rows if row["area"] in holding]
+def _looked_text(gas: Gas, rows: Sequence[Row]) -> str:
+    if not rows:
+        return NOT_LOOKED_AT[gas.name]
+    what = "Looked at by" if gas is CH4 else "Passed, so that its plume would have been seen, by"
+    noun = "pass" if gas is CH4 else "orbit"
+    plural = ("es" if gas is CH4 else "s") if len(rows) > 1 else ""
+    text = f"{what} {len(rows)} {noun}{plural}, {_days(rows)}"
+    chances = range_text([row["visible_fraction"] for row in rows], share_text)
+    return f"{text}; the chance that it was not hidden: {chances}." if chances else f"{text}."
 
 
-def _looked_text(keys: Sequence[str]) -> str:
-    if not keys:
-        return "No area that holds it was searched."
-    if len(keys) == 1:
-        return f"Looked at once, {keys[0]}."
-    return f"Looked at {len(keys)} times, {keys[0]} to {keys[-1]}."
+def _seen_text(n_looked: int, seen: Sequence[Row]) -> str:
+    return f"Seen by {len(seen)} of {n_looked}, {_days(seen)}." if seen else "Not seen so far."
 
 
-def _seen_text(gas: Gas, looked: Sequence[str], seen: Sequence[str], rates: Sequence[float | None]) -> str:
-    if not seen:
-        return "Not seen so far."
-    often = f"Seen on {len(seen)} of {len(looked)}" if looked else f"Seen {len(seen)} times"
-    known = [rate for rate in rates if rate is not None]
-    much = f"; {rate_text(gas, sum(known) / len(known))} on average when it was seen" if known else ""
-    return f"{often}, {' to '.join(dict.fromkeys((seen[0], seen[-1])))}{much}."
+def _days(rows: Sequence[Row]) -> str:
+    """The first and the last day of rows in the order of time."""
+    days = [f"{row['observed_at_utc']:%Y-%m-%d}" for row in rows if row["observed_at_utc"] is not None]
+    return " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "at unknown times"
 
 
-def read_source_history(gas: Gas, source_id: str, storage_root: str, areas: Sequence[Area]) -> dict[str, Any] | None:
+def _emission_text(gas: Gas, estimate: Row) -> str:
+    much = emission_text(gas, estimate["emission"], estimate["emission_low"], estimate["emission_high"])
+    text = f"All passes together: {much}"
+    if estimate["ratio"] is not None:
+        listed = rate_text(gas, estimate["inventory_emission"])
+        text += f", {digits_text(estimate['ratio'])} times the {listed} of the inventory"
+    return f"{text} ({match_text(estimate['status'])})." if estimate["status"] else f"{text}."
+
+
+def read_source_history(gas: Gas, source_id: str, storage_root: str) -> dict[str, Any] | None:
     """Return the history of a source (`source_history`) from what is stored; None where no source has that id."""
     sources = read_sources(storage_root)
     wanted = pc.and_(pc.equal(sources["source_id"], source_id), pc.equal(sources["gas"], gas.name))
-    found = known_rows(sources.filter(wanted))
-    if not found:
+    if not pc.any(wanted).as_py():
         return None
-    of_gas = {"gas": gas.name}
-    observations = storage.read_table(OBSERVATIONS, storage.join(storage_root, OBSERVATIONS.name), where=of_gas)
-    matches = storage.read_table(MATCHES, storage.join(storage_root, MATCHES.name), where=of_gas)
-    return source_history(gas, found[0], observations, matches, areas)
+    root = storage.join(storage_root, SOURCE_PASSES.name)
+    if not storage.list_partitions(SOURCE_PASSES, root, {"gas": gas.name}):
+        return {"lines": [f"No pass is on record: {DETECTION[gas.name]} hasn't written any yet."], "seen": []}
+    estimates = storage.read_table(
+        SOURCE_ESTIMATES,
+        storage.join(storage_root, SOURCE_ESTIMATES.name),
+        where={"gas": gas.name},
+        filter=pc.field("source_id") == source_id,
+    )
+    return source_history(
+        gas,
+        read_source_passes(storage_root, gas, source_id=source_id),
+        next(iter(known_rows(estimates)), None),
+        rejected_by_people(storage_root, gas),
+    )

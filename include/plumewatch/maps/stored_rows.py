@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +23,16 @@ from plumewatch.tables import COMBINED, MATCHES, OBSERVATIONS, REPORTED_PLUMES, 
 VERDICT_TEXTS = {CONFIRM: "confirmed", REJECT: "rejected"}
 
 
-def stored_keys(gas: Gas, storage_root: str) -> list[str]:
-    """Return the keys of which the storage says something, in their order: those looked at, and those matched."""
+def stored_keys(gas: Gas, storage_root: str, among: Collection[str] | None = None) -> list[str]:
+    """Return the keys of which the storage says something, in their order: those looked at, and those matched.
+
+    `among` narrows what is looked for; None: all.
+    """
     found = set()
     for table, column in ((OBSERVATIONS, "key"), (MATCHES, "period")):
         root = storage.join(storage_root, table.name)
-        found |= {p.keys[column] for p in storage.list_partitions(table, root, {"gas": gas.name})}
+        where: dict[str, Any] = {"gas": gas.name} | ({} if among is None else {column: among})
+        found |= {p.keys[column] for p in storage.list_partitions(table, root, where)}
     return sorted(key for key in found if is_key(key, gas.key_format))
 
 

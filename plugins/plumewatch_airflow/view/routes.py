@@ -1,4 +1,4 @@
-"""The routes of the view: page, vendored files, content of keys, details, history, verdicts.
+"""The routes of the view: page, vendored files, content of keys, details, history, verdicts; operations.py has more.
 
 Every route wants a login (`access.LoggedIn`, of the whole app), files too; what is read of a gas wants the right to
 read the DAG that detects it. A request names keys and detections, never paths: both are looked up first.
@@ -6,7 +6,6 @@ read the DAG that detects it. A request names keys and detections, never paths: 
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -29,6 +28,7 @@ from plumewatch.reviews import append_review, heed_in_matches, read_reviews
 from plumewatch.settings import Settings
 
 from plumewatch_airflow.detection import areas_of, draw_maps
+from plumewatch_airflow.view import operations
 from plumewatch_airflow.view.access import (
     LoggedIn,
     MaySeePages,
@@ -42,19 +42,12 @@ from plumewatch_airflow.view.access import (
     readable_gases,
     reviewed_gas,
 )
+from plumewatch_airflow.view.answers import CSP, HEADERS, html_page, json_answer
 from plumewatch_airflow.view.runs import key_of_run, run_links
 
 WIDTHS = (1, 7, 30)  # keys that are shown at a time, if asked for
 MAX_KEYS_AT_FIRST = 60  # so many are all shown when the page opens, of more the last ones
 PAGE = {"feed": "airflow", "title": "Emissions", "summary": "Reading what is stored ..."}
-CSP = "Content-Security-Policy"
-HEADERS = {
-    CSP: "default-src 'none'; frame-ancestors 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cache-Control": "private, no-store",
-}
-"""Of every answer; the page and its files have their own instead of some."""
 ASSET_HEADERS = {
     CSP: "default-src 'none'; script-src 'self'; connect-src 'self'; frame-ancestors 'self'",  # of the world's worker
     "Cache-Control": "private, max-age=3600",
@@ -73,9 +66,9 @@ def make_app() -> FastAPI:
     app.add_exception_handler(OSError, _not_read)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.middleware("http")(_with_headers)
-    for path, route in PAGES.items():
+    for path, route in (PAGES | operations.PAGES).items():
         app.get(path, dependencies=[MaySeePages], response_model=None)(route)
-    for path, route in DATA.items():
+    for path, route in (DATA | operations.DATA).items():
         app.get(path, response_model=None)(route)
     app.post("/data/{gas}/review", response_model=None)(review)
     return app
@@ -83,14 +76,7 @@ def make_app() -> FastAPI:
 
 def page() -> Response:
     """The page itself; all that it shows it reads from the other routes."""
-    text = render_served_map(PAGE)
-    # The page states its own policy, by which its program runs; who may frame it only a header can say.
-    return Response(text, media_type="text/html", headers={CSP: f"{policy_of(text)}; frame-ancestors 'self'"})
-
-
-def policy_of(page_text: str) -> str:
-    """Return the policy that a page states of itself."""
-    return page_text.split('http-equiv="Content-Security-Policy" content="', 1)[1].split('"', 1)[0]
+    return html_page(render_served_map(PAGE))
 
 
 def asset(name: str) -> Response:
@@ -105,12 +91,12 @@ def begin(gases: Annotated[list[Gas], Depends(readable_gases)], settings: View) 
     listed = [{"name": g.name, "title": g.title, "keys": stored_keys(g, settings.storage_root)} for g in gases]
     if not listed:
         raise HTTPException(403, "your role may read no detections")
-    return _json({"gases": listed, "widths": WIDTHS, "max_keys": MAX_KEYS_AT_FIRST})
+    return json_answer({"gases": listed, "widths": WIDTHS, "max_keys": MAX_KEYS_AT_FIRST})
 
 
 def run(dag_id: Name, run_id: Name, request: Request, user: User) -> Response:
     """Which gas and key a run of Airflow is of."""
-    return _json(key_of_run(dag_id, run_id, request, user))
+    return json_answer(key_of_run(dag_id, run_id, request, user))
 
 
 def content(gas: ReadableGas, first: Key, last: Key, settings: View) -> Response:
@@ -119,16 +105,18 @@ def content(gas: ReadableGas, first: Key, last: Key, settings: View) -> Response
     if first not in listed or last not in listed or first > last:
         raise HTTPException(404, f"nothing is stored under these keys of {gas.name}")
     keys = listed[listed.index(first) : listed.index(last) + 1]
-    return _json(period_content(gas, keys, read_map_rows(gas, keys, settings.storage_root, areas_of(gas, settings))))
+    return json_answer(
+        period_content(gas, keys, read_map_rows(gas, keys, settings.storage_root, areas_of(gas, settings)))
+    )
 
 
 def history(gas: ReadableGas, source_id: Name, settings: View) -> Response:
     """What is known of a source."""
-    found = read_source_history(gas, source_id, settings.storage_root, areas_of(gas, settings))
+    found = read_source_history(gas, source_id, settings.storage_root)
     if found is None:
         raise HTTPException(404, "no such source")
     link = {"text": "All passes over it", "href": f"data/{gas.name}/source?{urlencode({'source_id': source_id})}"}
-    return _json({**found, "links": [link] if _source_page(gas, source_id, settings) else []})
+    return json_answer({**found, "links": [link] if _source_page(gas, source_id, settings) else []})
 
 
 def source(gas: ReadableGas, source_id: Name, settings: View) -> Response:
@@ -145,10 +133,11 @@ def detection(gas: ReadableGas, key: str, id: Name, settings: View, request: Req
     found = _found(gas, key, id, settings)
     query = str(request.url.include_query_params()).partition("?")[2]
     links = [{"text": "Scene (STAC item)", "href": f"data/{gas.name}/{key}/scene?{query}"}] if found.item else []
-    return _json(
+    return json_answer(
         {
             **{name: found.told[name] for name in ("facts", "matches")},
             "outline": found.told["geometry"],
+            "sector": found.told["sector"],
             "picture": f"data/{gas.name}/{key}/picture?{query}" if found.picture else None,
             "links": [*run_links(gas, key), *links],
             "reviews": found.reviews,
@@ -182,7 +171,7 @@ async def review(gas: Annotated[Gas, Depends(reviewed_gas)], request: Request, s
     if unknown := [name for name, text in texts.items() if not isinstance(text, str)]:
         raise HTTPException(422, f"{unknown[0]}: allowed: a text")
     reviews = await run_in_threadpool(_keep, gas, settings, name_of(user), **texts)
-    return _json({"reviews": reviews})
+    return json_answer({"reviews": reviews})
 
 
 def _keep(gas: Gas, settings: Settings, by: str, key: str, id: str, verdict: str, comment: str) -> list[str]:
@@ -218,11 +207,6 @@ def _source_page(gas: Gas, source_id: str, settings: Settings) -> str | None:
     """Return where the page of a source is, if the storage lists it: no other text leads to a path."""
     path = source_page_path(gas, source_id)
     return storage.join(settings.storage_root, path) if path in pages_there(settings.storage_root, gas) else None
-
-
-def _json(content: Any) -> Response:
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Response(text, media_type="application/json")
 
 
 async def _with_headers(request: Request, call_next: Any) -> Response:

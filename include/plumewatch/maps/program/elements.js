@@ -1,6 +1,6 @@
 "use strict";
 /* What all parts of the program share. Names come from files of strangers: they enter the page as text nodes only. */
-const page = { content: null, feed: null, map: null, byId: new Map(), showsRefused: false, showsLessProbable: false, chosen: null, nListed: 0 };
+const page = { content: null, feed: null, map: null, byId: new Map(), showsRefused: false, showsLessProbable: false, chosen: null, nListed: 0, nLeft: 0, seen: "" };
 
 const element = (id) => document.getElementById(id);
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
@@ -45,3 +45,12 @@ const feature = (geometry, properties) => ({ type: "Feature", geometry, properti
 const point = (thing, properties) => feature({ type: "Point", coordinates: [thing.lon, thing.lat] }, properties);
 const collection = (features) => ({ type: "FeatureCollection", features });
 const empty = collection([]);
+
+/* Rows that are read from columns (columns.py) when they are asked for something. */
+function rowsOf({ n, columns }) {
+  class Row { constructor(n) { this.at = n; } }
+  for (const [name, { each, of, at }] of Object.entries(columns)) {
+    Object.defineProperty(Row.prototype, name, { get: each ? function () { return each[this.at]; } : function () { return of[at[this.at]]; } });
+  }
+  return Array.from({ length: n }, (_, n) => new Row(n));
+}

@@ -19,7 +19,7 @@ const given = JSON.parse(element("content").textContent);
 start({
   content: () => given,
   told: (d) => ({
-    facts: d.facts, matches: d.matches,
+    facts: d.facts, matches: d.matches, sector: given.sectors[d.id],
     picture: given.pictures[d.id] && "data:image/png;base64," + given.pictures[d.id],
     links: [...sourcePages(d.first_sources), ...(given.scene_pages[d.id] ? [{ text: "What each method says of this scene", href: given.scene_pages[d.id] }] : [])],
   }),
@@ -28,5 +28,8 @@ start({
     await runScript("packed-maplibre-js");
     await runScript("packed-topojson-js");
   },
-  world: async () => ({ now: worldOf(JSON.parse(await unpack("packed-countries")), topojson) }),
+  async world() {
+    const { world, names } = worldOf(JSON.parse(await unpack("packed-countries")), topojson);
+    return { world, names: Promise.resolve(names) };
+  },
 }, given.licences);

@@ -1,5 +1,5 @@
 "use strict";
-/* Icons are drawn here: one shape a kind of source, so that colour isn't all that tells them apart; names too. */
+/* Icons are drawn here: one shape a kind of source, so that colour isn't all that tells them apart. */
 const SHAPES = {
   power_plant: [[-7, -7], [7, -7], [7, 7], [-7, 7]],
   industry: [[-4, -8], [4, -8], [8, 0], [4, 8], [-4, 8], [-8, 0]],
@@ -10,11 +10,12 @@ const SHAPES = {
   grid_cell: [[-9, -9], [9, -9], [9, 9], [-9, 9], [-9, -9], [-6, -6], [-6, 6], [6, 6], [6, -6], [-6, -6]],
   wind: [[-2, 0], [-2, -38], [-9, -38], [0, -56], [9, -38], [2, -38], [2, 0]],
 };
-const SOURCE = "source-", COUNTRY = "country-";
+const SOURCE = "source-";
+const READ = { willReadFrequently: true }; // in memory: to read it back from a graphics card takes longer than to draw
 
 function draw(name, width, height, originX, originY, fill, scale = 2) {
   const canvas = make("canvas", { width: width * scale, height: height * scale });
-  const pen = canvas.getContext("2d");
+  const pen = canvas.getContext("2d", READ);
   pen.scale(scale, scale);
   pen.translate(originX, originY);
   pen.beginPath();
@@ -28,22 +29,19 @@ function draw(name, width, height, originX, originY, fill, scale = 2) {
   return canvas;
 }
 
-/* A name as a picture: letters on the map would need a font of their own. */
-function write(name, scale = 2) {
-  const height = 16, width = Math.ceil(name.length * 8.5) + 6, canvas = make("canvas", { width: width * scale, height: height * scale });
-  const pen = canvas.getContext("2d");
-  pen.scale(scale, scale);
-  Object.assign(pen, { font: "12px system-ui, sans-serif", letterSpacing: "0.06em", textAlign: "center", textBaseline: "middle", fillStyle: colour("country"), strokeStyle: colour("halo"), lineWidth: 2.5, lineJoin: "round" });
-  pen.strokeText(name, width / 2, height / 2);
-  pen.fillText(name, width / 2, height / 2);
-  return canvas;
+/* The same shape beside a text: a piece of the page, as a canvas for it costs more than all the rest of a legend. */
+function iconBeside(name, width, height, originX, originY, fill, scale = 1) {
+  const node = make("span", { className: "icon" }), corners = SHAPES[name].map(([x, y]) => `${x * scale + originX}px ${y * scale + originY}px`);
+  Object.assign(node.style, { width: width + "px", height: height + "px", background: fill, clipPath: `polygon(evenodd, ${corners.join(", ")})` });
+  return node;
 }
 
 const sourceIcon = (kind) => draw(SHAPES[kind] ? kind : "industry", 22, 22, 11, 11, colour("source"));
 const windIcon = () => draw("wind", 22, 58, 11, 57, colour("wind"));
+const sourceBeside = (kind) => iconBeside(kind, 22, 22, 11, 11, "var(--source)");
+const windBeside = () => iconBeside("wind", 10, 20, 5, 20, "var(--wind)", 0.36);
 
 function iconOf(id) {
-  if (id.startsWith(COUNTRY)) return write(id.slice(COUNTRY.length));
   return id === "wind" ? windIcon() : sourceIcon(id.replace(SOURCE, ""));
 }
 

@@ -1,13 +1,14 @@
 "use strict";
 /* The list beside the map, its filters, and what was looked at. */
-const LISTED = 200; // entries at once: more are shown if asked for
+const LISTED = 30; // entries at once: more come when the last of them are reached, or if asked for
 
-const byText = new Intl.Collator("en").compare, byCode = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+let collator = null; // made when a text is first compared: it takes longer than the rest of this page's beginning
+const byText = (a, b) => (collator ??= new Intl.Collator("en")).compare(a, b), byCode = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 const ORDERS = {
-  rate: (a, b) => (b.rate ?? -1) - (a.rate ?? -1),
-  probability: (a, b) => (b.probability ?? -1) - (a.probability ?? -1) || (b.rarity ?? -1) - (a.rarity ?? -1),
-  time: (a, b) => byCode(a.time, b.time),
-  source: (a, b) => byText(a.source_text, b.source_text),
+  rate: { of: (d) => d.rate ?? -1, compare: (a, b) => b - a, first: (d) => d.rate ?? -1 },
+  probability: { of: (d) => [d.probability ?? -1, d.rarity ?? -1], compare: (a, b) => b[0] - a[0] || b[1] - a[1], first: (d) => d.probability ?? -1 },
+  time: { of: (d) => d.time, compare: byCode },
+  source: { of: (d) => d.source_text, compare: byText },
 };
 
 const isShown = (d) => (d.state === "refused" ? page.showsRefused : page.showsLessProbable || !d.is_less_probable);
@@ -28,22 +29,49 @@ function isInView(d) {
 
 const shown = () => page.content.detections.filter((d) => isShown(d) && isWanted(d) && isInView(d));
 
+/* The first so many in an order; refused ones come last. What is compared is read once of each, and where a number
+   comes first, only those are put in order that are among the largest. */
+function inOrder(all, n, { of, compare, first }) {
+  let detections = all;
+  if (first && all.length > 2 * n) {
+    const numbers = Float64Array.from(all, (d) => (d.state === "refused" ? first(d) - 1e12 : first(d)));
+    const least = numbers.slice().sort()[all.length - n];
+    detections = all.filter((_, at) => numbers[at] >= least);
+  }
+  const keyed = detections.map((d) => ({ d, id: d.id, isRefused: d.state === "refused", of: of(d) }));
+  return keyed.sort((a, b) => a.isRefused - b.isRefused || compare(a.of, b.of) || byCode(a.id, b.id)).slice(0, n).map(({ d }) => d);
+}
+
 function fillList() {
   const { content } = page, shownText = content.shown_texts[Number(page.showsLessProbable)], order = ORDERS[element("sort").value];
   element("shown-text").textContent = shownText;
   element("shown-text").hidden = !shownText;
-  const all = shown().sort((a, b) => (a.state === "refused") - (b.state === "refused") || order(a, b) || byCode(a.id, b.id));
+  const all = shown();
   page.nListed = Math.max(page.nListed, LISTED);
-  const items = all.slice(0, page.nListed).map((d) => make("li", {}, entryOf(d)));
-  if (all.length > page.nListed) items.push(make("li", {}, button(`Show more (${all.length - page.nListed} below)`, () => { page.nListed += LISTED; fillList(); }, { className: "more-entries" })));
+  const items = inOrder(all, page.nListed, order).map((d) => make("li", {}, entryOf(d)));
+  page.nLeft = all.length - items.length;
+  if (page.nLeft) items.push(make("li", {}, button(`Show more (${page.nLeft} below)`, listMore, { className: "more-entries" })));
   if (!all.length) items.push(make("li", { className: "nothing", textContent: isFiltered() ? "The filters let none through." : content.summary }));
   element("list").replaceChildren(...items);
   element("n-shown").textContent = all.length === content.detections.length ? "" : `${all.length} of ${content.detections.length}`;
 }
 
+function listMore() {
+  page.nListed += LISTED;
+  fillList();
+}
+
+/* Whoever scrolls to the last entries has the next ones before they are reached. */
+function listenToScrolling() {
+  const lists = element("lists");
+  lists.addEventListener("scroll", () => {
+    if (page.nLeft && element("list").getBoundingClientRect().bottom < lists.getBoundingClientRect().bottom + lists.clientHeight) listMore();
+  });
+}
+
 function entryOf(d) {
   const dot = make("span", { className: "dot" });
-  dot.style.background = colour(d.state);
+  dot.style.background = `var(--${d.state})`;
   const reason = d.state === "refused" ? d.state_text : "";
   const node = make("button", { type: "button", className: "detection" }, dot,
     make("span", { className: "where", textContent: d.title }),
@@ -79,10 +107,13 @@ page.filter = { where: "", state: "", rate: null, probability: null, in_view: fa
 
 function refresh() {
   fillList();
-  if (page.map) for (const [id, data] of Object.entries(ofShown())) page.map.getSource(id).setData(data);
+  if (page.map) giveAll(ofShown());
 }
 
+/* Choices that nobody sees are made when they are opened, unless one of them is in force. */
 function fillFilters() {
+  if (element("filters").open === false && !isFiltered()) { page.areFiltersOld = true; return; }
+  page.areFiltersOld = false;
   const { detections, states, unit } = page.content;
   const options = (pairs, all) => [make("option", { value: "", textContent: all }), ...pairs.map(([value, textContent]) => make("option", { value, textContent }))];
   const present = new Set(detections.map((d) => d.state)), places = [...new Set(detections.map((d) => d.where))].sort(byText);
@@ -93,6 +124,7 @@ function fillFilters() {
 }
 
 function listenToFilters() {
+  element("filters").addEventListener("toggle", () => { if (page.areFiltersOld) fillFilters(); });
   const number = (text) => (text === "" || !Number.isFinite(Number(text)) ? null : Number(text));
   const act = (id, value) => element(id).addEventListener("change", () => { page.filter[id.replace("filter-", "").replace("-", "_")] = value(element(id)); page.nListed = 0; refresh(); });
   for (const id of ["filter-where", "filter-state"]) act(id, (node) => node.value);

@@ -1,9 +1,22 @@
 "use strict";
 /* The map, its names and its legend; and how the page begins. */
 
+const REST_MS = 100; // without a movement: then all that stands over the map is placed anew
 const LEGEND_PX = 520; // height of a map that an open legend leaves free
 
-/* Lines of longitude and latitude with their degrees at the edges: near the ground there is nothing else to hold on to. */
+/* Texts over the map, each at its place. One that only moves is the same piece of the page: it isn't set anew. */
+function placeTexts(id, texts) {
+  const node = element(id), before = [...node.children];
+  for (const [textContent, transform] of texts) {
+    const at = before.findIndex((one) => one.textContent === textContent), span = at < 0 ? make("span", { textContent }) : before.splice(at, 1)[0];
+    span.style.transform = transform;
+    if (at < 0) node.append(span);
+  }
+  for (const one of before) one.remove();
+}
+
+/* Lines of longitude and latitude with their degrees at the edges: near the ground there is nothing else to hold on to.
+   They are drawn a view farther than is seen, and anew when one comes to where there are none. */
 function drawGraticule() {
   const { map } = page;
   const bounds = map.getBounds(), west = bounds.getWest(), east = bounds.getEast(), south = bounds.getSouth(), north = bounds.getNorth();
@@ -11,22 +24,47 @@ function drawGraticule() {
   const step = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30].find((s) => s >= wanted) ?? 45;
   const digits = Math.max(0, -Math.floor(Math.log10(step)));
   const text = (value, letters) => Math.abs(value).toFixed(digits) + "°" + (Number(value.toFixed(digits)) === 0 ? "" : letters[value < 0 ? 1 : 0]);
-  const lines = [], labels = [];
-  const label = (content, x, y) => {
-    const span = make("span", { textContent: content });
-    Object.assign(span.style, { left: x + "px", top: y + "px" });
-    labels.push(span);
-  };
-  for (let lon = Math.ceil(west / step) * step; lon <= east; lon += step) {
-    lines.push([[lon, Math.max(-85, south - step)], [lon, Math.min(85, north + step)]]);
-    label(text(((lon + 540) % 360) - 180, "EW"), map.project([lon, south]).x + 3, 4);
+  const labels = [], label = (content, x, y) => labels.push([content, `translate(${x}px, ${y}px)`]);
+  const multiples = (from, to) => Array.from({ length: Math.max(0, Math.floor(to / step) - Math.ceil(from / step) + 1) }, (_, n) => (Math.ceil(from / step) + n) * step);
+  for (const lon of multiples(west, east)) label(text(((lon + 540) % 360) - 180, "EW"), map.project([lon, south]).x + 3, 4);
+  for (const lat of multiples(Math.max(-85, south), Math.min(85, north))) label(text(lat, "NS"), 4, map.project([west, lat]).y + 3);
+  placeTexts("edge-labels", labels);
+  const drawn = page.graticule;
+  if (drawn && drawn.step === step && west >= drawn.west && east <= drawn.east && south >= drawn.south && north <= drawn.north) return;
+  const wide = east - west, high = north - south;
+  const all = { step, west: west - wide, east: east + wide, south: Math.max(-85, south - high), north: Math.min(85, north + high) };
+  page.graticule = { ...all, south: all.south === -85 ? -90 : all.south, north: all.north === 85 ? 90 : all.north };
+  const lines = [...multiples(all.west, all.east).map((lon) => [[lon, all.south], [lon, all.north]]), ...multiples(all.south, all.north).map((lat) => [[all.west, lat], [all.east, lat]])];
+  give("graticule", collection([feature({ type: "MultiLineString", coordinates: lines }, {})]));
+}
+
+/* How long a hundred pixels or so are in the middle of the map. */
+function drawScale() {
+  const { map } = page, perPixel = (40075016.7 * Math.cos((map.getCenter().lat * Math.PI) / 180)) / (512 * 2 ** map.getZoom());
+  const most = 140 * perPixel, power = 10 ** Math.floor(Math.log10(most)), metres = [5, 2, 1].find((n) => n * power <= most) * power;
+  const textContent = metres >= 1000 ? `${metres / 1000} km` : `${metres} m`, width = `${Math.round(metres / perPixel)}px`;
+  const scale = element("scale");
+  if (scale.textContent !== textContent) scale.textContent = textContent;
+  if (scale.style.width !== width) scale.style.width = width;
+}
+
+/* Countries have their names where there is room, the widest first. They are pieces of the page: letters on the map
+   would need a font of their own. While the map moves they are hidden, and placed anew when it rests. */
+function nameCountries() {
+  const { map, names } = page, { lng, lat } = map.getCenter(), zoom = map.getZoom(), { clientWidth: width, clientHeight: height } = map.getContainer();
+  const placed = [];
+  for (const { name, lon, lat: at, zoom: from } of names ?? []) {
+    if (from > zoom) continue;
+    const { x, y } = map.project([lon + 360 * Math.round((lng - lon) / 360), at]), half = name.length * 4.25 + 3;
+    if (x < -half || x > width + half || y < 0 || y > height) continue;
+    if (!placed.some((other) => Math.abs(other.x - x) < other.half + half && Math.abs(other.y - y) < 16)) placed.push({ name, x, y, half });
   }
-  for (let lat = Math.ceil(Math.max(-85, south) / step) * step; lat <= Math.min(85, north); lat += step) {
-    lines.push([[west - step, lat], [east + step, lat]]);
-    label(text(lat, "NS"), 4, map.project([west, lat]).y + 3);
-  }
-  map.getSource("graticule").setData(feature({ type: "MultiLineString", coordinates: lines }, {}));
-  element("edge-labels").replaceChildren(...labels);
+  placeTexts("country-names", placed.map(({ name, x, y }) => [name, `translate(${x}px, ${y}px) translate(-50%, -50%)`]));
+}
+
+function moveNames(isMoving) {
+  if (page.areNamesHidden !== isMoving) element("country-names").style.opacity = isMoving ? 0 : 1;
+  page.areNamesHidden = isMoving;
 }
 
 /* Icons at one place hide each other: what is told of one is told of all. */
@@ -73,20 +111,25 @@ function listen() {
     map.on("mouseenter", layer, () => { map.getCanvas().style.cursor = "pointer"; });
     map.on("mouseleave", layer, () => { map.getCanvas().style.cursor = ""; });
   };
+  const isTaken = ({ point }, ...layers) => {
+    const there = layers.filter((id) => map.getLayer(id));
+    return there.length > 0 && map.queryRenderedFeatures(point, { layers: there }).length > 0;
+  };
   open("sources", (event) => {
     const { sources } = page.content, s = sources[event.features[0].properties.n];
     tellSources(sources.filter((other) => isAt(other, s)));
   });
   open("reports", (event) => {
-    const isTaken = map.queryRenderedFeatures(event.point, { layers: ["sources", "detections"] }).length > 0;
-    if (!isTaken) openPanel(reportInfo(page.content.reports[event.features[0].properties.n]));
+    if (!isTaken(event, "sources", "detections")) openPanel(reportInfo(page.content.reports[event.features[0].properties.n]));
   });
   for (const layer of ["detections", "refused", "plumes"]) open(layer, (event) => {
-    const isTaken = map.queryRenderedFeatures(event.point, { layers: ["sources"] }).length > 0;
-    if (!isTaken) tellDetection(page.byId.get(event.features[0].properties.id));
+    if (!isTaken(event, "sources")) tellDetection(page.byId.get(event.features[0].properties.id));
   });
-  map.on("moveend", () => { drawGraticule(); if (page.filter.in_view) fillList(); });
-  map.on("resize", drawGraticule);
+  const rest = () => { drawGraticule(); drawScale(); nameCountries(); moveNames(false); };
+  let resting = null;
+  map.on("movestart", () => { clearTimeout(resting); moveNames(true); });
+  map.on("moveend", () => { clearTimeout(resting); resting = setTimeout(rest, REST_MS); if (page.filter.in_view) fillList(); });
+  map.on("resize", rest);
   map.on("zoom", () => page.showNames());
 }
 
@@ -107,7 +150,7 @@ function fillLegend(sourceNames, areaNames) {
   if (states.has("refused")) key(swatch("refused"), "not accepted (see the list)");
   body.append(make("h3", { textContent: "Layers" }));
   if (content.plumes.features.length) layer("plume outlines", "", true, show("plumes", "plume-edges"));
-  if (content.detections.some((d) => d.wind_to !== null)) { const icon = windIcon(); icon.style.height = "20px"; icon.style.width = "8px"; layer("wind", icon, true, show("wind")); }
+  if (content.detections.some((d) => d.wind_to !== null)) layer("wind", windBeside(), true, show("wind"));
   if (content.lines.features.length) layer("to the most probable source", "", true, show("lines"));
   const hide = (nodes, isOn) => nodes.forEach((node) => { node.style.visibility = isOn ? "" : "hidden"; });
   for (const [id, text, isSearched] of [["areas", "areas that were searched", true], ["areas-not-searched", "areas that were not searched", false]]) {
@@ -117,7 +160,7 @@ function fillLegend(sourceNames, areaNames) {
   }
   if (content.sources.length) {
     layer("sources in inventories", "", true, (isOn) => { show("sources")(isOn); hide(sourceNames, isOn); });
-    for (const [kind, text] of Object.entries(content.kinds)) if (SHAPES[kind]) key(sourceIcon(kind), text);
+    for (const [kind, text] of Object.entries(content.kinds)) if (SHAPES[kind]) key(sourceBeside(kind), text);
   }
   if (content.reports.length) layer("reported by others within 30 days", make("span", { className: "ring" }), true, show("reports"));
   element("legend").hidden = !body.querySelectorAll("input").length;
@@ -130,21 +173,22 @@ async function showMap() {
   if (!document.createElement("canvas").getContext("webgl2")) throw new Error("this browser has no WebGL 2");
   await page.feed.loadMapLibre();
   const world = await page.feed.world();
-  const style = mapStyle(world.now);
+  page.graticule = null;
+  const style = mapStyle(world.world);
   const map = new maplibregl.Map({ container: "map", style, ...viewOf(page.content), attributionControl: false, fadeDuration: 0, maxZoom: 17, dragRotate: false, pitchWithRotate: false, locale: { "Map.Title": "Map of the detections" } });
   page.map = map;
   map.on("styleimagemissing", addIcon);
   map.touchZoomRotate.disableRotation();
   map.addControl(new maplibregl.NavigationControl({ showCompass: false }), "top-right");
   map.addControl(new maplibregl.FullscreenControl(), "top-right");
-  map.addControl(new maplibregl.ScaleControl({ maxWidth: 140, unit: "metric" }), "bottom-left");
   await new Promise((resolve, reject) => { map.once("load", resolve); map.once("error", (event) => reject(event.error)); });
   drawGraticule();
+  drawScale();
   listen();
   if (isNarrow() || map.getContainer().clientHeight < LEGEND_PX) element("legend").open = false;
   nameAll();
   fillLookedAt();
-  if (world.later) world.later.then((parts) => { for (const [id, part] of Object.entries(parts)) map.getSource(id).setData(part); document.documentElement.dataset.world = "ready"; });
+  world.names.then((names) => { page.names = names; nameCountries(); document.documentElement.dataset.world = "ready"; });
   document.documentElement.dataset.map = "ready";
 }
 
@@ -177,19 +221,19 @@ function showContent(content, { isMoved = false, keepsPanel = false } = {}) {
   element("sort").value = content.sort;
   fillPage();
   if (!page.map) return;
-  for (const [id, data] of Object.entries(ofContent())) page.map.getSource(id).setData(data);
+  giveAll(ofContent());
   nameAll();
   const { bounds, fitBoundsOptions } = viewOf(content);
   if (isMoved && bounds) page.map.fitBounds(bounds, { ...fitBoundsOptions, animate: false });
 }
 
-function listenToPage() {
-  element("show-licences").addEventListener("click", () => element("licences").showModal());
+function listenToPage(licences) {
+  element("show-licences").addEventListener("click", () => { element("licence-text").textContent = licences; element("licences").showModal(); });
   element("sort").addEventListener("change", fillList);
   element("less-probable").addEventListener("change", () => { page.showsLessProbable = element("less-probable").checked; refresh(); });
   element("refused").addEventListener("change", () => {
     page.showsRefused = element("refused").checked;
-    if (page.map) page.map.setLayoutProperty("refused", "visibility", page.showsRefused ? "visible" : "none");
+    if (page.map?.getLayer("refused")) page.map.setLayoutProperty("refused", "visibility", page.showsRefused ? "visible" : "none");
     fillList();
   });
   for (const kind of ["geojson", "csv"]) element("export-" + kind).addEventListener("click", () => exportShown(kind));
@@ -197,13 +241,13 @@ function listenToPage() {
   document.addEventListener("keydown", (event) => { if (event.key === "Escape" && ![...document.querySelectorAll("dialog")].some((one) => one.open)) closePanel(); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
   listenToFilters();
+  listenToScrolling();
 }
 
 async function start(feed, licences) {
   setTheme();
   page.feed = feed;
-  listenToPage();
-  element("licence-text").textContent = licences;
+  listenToPage(licences);
   try {
     page.content = await feed.content();
   } catch (error) {

@@ -4,13 +4,14 @@ const served = JSON.parse(element("content").textContent), asked = new URLSearch
 const isSite = served.feed === "site", ALL = "all";
 const shownNow = { gas: null, keys: [], at: 0, width: ALL };
 
-async function read(path, options) {
+async function ask(path, options) {
   const answer = await fetch(path, options);
-  if (answer.ok) return answer.json();
+  if (answer.ok) return answer;
   const { detail } = await answer.json().catch(() => ({}));
   throw new Error(typeof detail === "string" ? detail : `${answer.status} ${answer.statusText}`);
 }
 
+const read = async (path, options) => (await ask(path, options)).json();
 const part = (text) => encodeURIComponent(text);
 const ofKey = (d) => `data/${part(shownNow.gas)}/${part(d.key)}`;
 const chosenKeys = () => (shownNow.width === ALL ? shownNow.keys : shownNow.keys.slice(Math.max(0, shownNow.at + 1 - Number(shownNow.width)), shownNow.at + 1));
@@ -23,7 +24,9 @@ function contentPath() {
 
 async function readContent() {
   if (!shownNow.keys.length) throw new Error("Nothing is stored yet: no day or month has been looked at.");
-  return read(contentPath());
+  const blob = await (await ask(contentPath())).blob(), content = JSON.parse(await blob.text());
+  if (page.content) URL.revokeObjectURL(page.content.address);
+  return { ...content, detections: rowsOf(content.detections), address: URL.createObjectURL(blob) };
 }
 
 /* --- which keys */
@@ -116,9 +119,20 @@ const add = (tag, properties) => new Promise((resolve, reject) => {
   document.head.append(make(tag, { ...properties, onload: resolve, onerror: () => reject(new Error("the map's program did not load")) }));
 });
 
-/* Kept, as what it made goes with it; asked at once, so that it works while the page reads. */
-const worker = new Worker("assets/world_worker.js");
-const world = new Promise((resolve, reject) => { worker.onmessage = ({ data }) => resolve(data); worker.onerror = () => reject(new Error("no world")); });
+/* What the map's workers are told to make: see map_worker.js. */
+const address = (part, ...given) => `plumewatch://make?${new URLSearchParams([["part", part], ...given.map((one) => ["given", one])])}`;
+const asset = (name) => new URL(`assets/${name}`, location.href).href;
+
+async function loadMapLibre() {
+  await Promise.all([add("link", { rel: "stylesheet", href: "assets/maplibre-gl.css" }), add("script", { src: "assets/maplibre-gl.js" })]);
+  await Promise.all(["topojson-client.min.js", "world.js", "map_worker.js"].map((name) => maplibregl.importScriptInWorkers(asset(name))));
+}
+
+function world() {
+  const channel = crypto.randomUUID(), heard = new BroadcastChannel(channel);
+  const names = new Promise((resolve) => { heard.onmessage = ({ data }) => { heard.close(); resolve(data); }; });
+  return { world: address("world", asset("countries-50m.json"), channel), names };
+}
 
 start({
   content: begin,
@@ -126,9 +140,6 @@ start({
   told,
   history: isSite ? null : (s) => read(`data/${part(shownNow.gas)}/history?source_id=${part(s.id)}`),
   review: isSite ? null : review,
-  loadMapLibre: () => Promise.all([add("link", { rel: "stylesheet", href: "assets/maplibre-gl.css" }), add("script", { src: "assets/maplibre-gl.js" })]),
-  world: async () => ({
-    now: { land: empty, borders: empty, coast: empty, countries: empty },
-    later: world,
-  }),
+  loadMapLibre, world,
+  points: (content, ...places) => address("points", content, ...places),
 }, served.licences);

@@ -28,18 +28,25 @@ function mark(d) {
     if (d && one.dataset.id === d.id) one.setAttribute("aria-current", "true");
     else one.removeAttribute("aria-current");
   }
-  if (page.map) page.map.getSource("chosen").setData(collection(d ? [point(d, { radius: d.radius })] : []));
+  if (page.map) give("chosen", collection(d ? [point(d, { radius: d.radius })] : []));
+  showSector(null);
+}
+
+/* Where upwind of a peak its source was looked for. */
+function showSector(sector) {
+  if (page.map) give("sector", collection(sector ? [feature(sector, {})] : []));
 }
 
 async function tellDetection(d) {
   mark(d);
   const given = page.feed.told(d);
-  if (!(given instanceof Promise)) { openPanel(detectionInfo(d, given)); return; }
+  if (!(given instanceof Promise)) { openPanel(detectionInfo(d, given)); showSector(given.sector); return; }
   openPanel(detectionInfo(d, { facts: [], matches: [], links: [] }), make("p", { className: "waiting", textContent: "Reading the details ..." }));
   const told = await given.catch((error) => ({ facts: [], matches: [], links: [], problem: error.message }));
   if (page.chosen !== d.id || element("told").hidden) return;
   element("told-body").replaceChildren(detectionInfo(d, told));
-  if (told.outline && page.map && !page.content.plumes.features.length) page.map.getSource("plumes").setData(collection([feature(told.outline, { id: d.id, state: d.state })]));
+  showSector(told.sector);
+  if (told.outline && page.map && !page.content.plumes.features.length) give("plumes", collection([feature(told.outline, { id: d.id, state: d.state })]));
 }
 
 async function tellSources(sources) {

@@ -19,19 +19,21 @@ function countryName({ geometry, properties }) {
   });
   const [west, south, east, north] = boxes.reduce((a, b) => ((b[2] - b[0]) * (b[3] - b[1]) > (a[2] - a[0]) * (a[3] - a[1]) ? b : a));
   const zoom = Math.log2((properties.name.length * 9 * 360) / (512 * (east - west)));
-  return { type: "Feature", geometry: { type: "Point", coordinates: [(west + east) / 2, (south + north) / 2] }, properties: { name: properties.name, zoom } };
+  return { name: properties.name, lon: (west + east) / 2, lat: (south + north) / 2, zoom };
 }
 
 function worldOf(atlas, topojson) {
-  const land = topojson.feature(atlas, atlas.objects.countries);
-  for (const { geometry } of land.features) {
+  const land = topojson.feature(atlas, atlas.objects.countries).features;
+  for (const { geometry } of land) {
     const polygons = geometry.type === "Polygon" ? [geometry.coordinates] : geometry.coordinates;
     Object.assign(geometry, { type: "MultiPolygon", coordinates: polygons.map((rings) => rings.map(unwrap)) });
   }
-  const mesh = (keep) => {
+  const mesh = (part, keep) => {
     const lines = topojson.mesh(atlas, atlas.objects.countries, keep);
-    return { ...lines, coordinates: lines.coordinates.map(unwrap) };
+    return { type: "Feature", properties: { part }, geometry: { ...lines, coordinates: lines.coordinates.map(unwrap) } };
   };
-  const countries = { type: "FeatureCollection", features: land.features.map(countryName) };
-  return { land, borders: mesh((a, b) => a !== b), coast: mesh((a, b) => a === b), countries };
+  const names = land.map(countryName).sort((a, b) => a.zoom - b.zoom);
+  const parts = land.map(({ geometry }) => ({ type: "Feature", properties: { part: "land" }, geometry }));
+  parts.push(mesh("borders", (a, b) => a !== b), mesh("coast", (a, b) => a === b));
+  return { world: { type: "FeatureCollection", features: parts }, names };
 }

@@ -1,0 +1,73 @@
+"""More detections than are handed to the map one by one, in a real browser: drawn, filtered, listed, clicked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import pytest
+from chromium import Tab, browser
+from map_view import _served
+
+N = 800
+SEEN = """(async () => (await page.map.getSource("detections").getData()).features?.length ?? "in the worker")()"""
+DRAWN = 'new Set(page.map.queryRenderedFeatures({ layers: ["detections"] }).map((one) => one.properties.id)).size'
+
+
+@pytest.fixture(scope="module")
+def tab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    """A site with made-up plumes, of which the whole world is seen."""
+    folder = tmp_path_factory.mktemp("site")
+    with _served(folder, N) as url, browser(tmp_path_factory.mktemp("chromium")) as open_tab:
+        found = open_tab()
+        found.resize(1400, 850)
+        found.go(f"{url}/index.html")
+        found.wait("document.documentElement.dataset.world && page.map.loaded()")
+        found.run("void page.map.jumpTo({ center: [0, 0], zoom: 0 })")
+        yield found
+
+
+def test_all_are_drawn_and_named_countries_with_them(tab: Tab) -> None:
+    assert tab.run(SEEN) == "in the worker"
+    tab.wait(f"page.map.loaded() && {DRAWN} === {N}")
+    tab.run("void page.map.jumpTo({ center: [10, 48], zoom: 4 })")
+    tab.wait("[...document.querySelectorAll('#country-names span')].some((one) => one.textContent === 'Poland')")
+    assert len(tab.screenshot().crop((300, 150, 900, 700)).getcolors(maxcolors=1 << 20)) > 50  # land, sea, circles
+    tab.run("void page.map.jumpTo({ center: [0, 0], zoom: 0 })")
+
+
+def test_a_filter_leaves_the_others(tab: Tab) -> None:
+    kept = tab.run("page.content.detections.filter((d) => d.rate >= 20000).length")
+    assert 0 < kept < N
+    change = "element('filter-rate').value = '{}', element('filter-rate').dispatchEvent(new Event('change'))"
+    tab.run(change.format(20000))
+    tab.wait(f"page.map.loaded() && {DRAWN} === {kept}")
+    assert tab.run("element('n-shown').textContent") == f"{kept} of {N}"
+    tab.run(change.format(""))
+    tab.wait(f"page.map.loaded() && {DRAWN} === {N}")
+
+
+def test_the_list_goes_on_where_somebody_scrolls(tab: Tab) -> None:
+    listed = "document.querySelectorAll('.detection').length"
+    before = tab.run(listed)
+    assert before < N
+    tab.run("element('lists').scrollTop = 1e6")
+    assert tab.wait(f"{listed} > {before}")
+    order = tab.run(
+        "[...document.querySelectorAll('.detection')].map((one) => page.byId.get(one.dataset.id).probability)"
+    )
+    every = tab.run("page.content.detections.map((d) => d.probability).sort((a, b) => b - a)")
+    assert order == every[: len(order)]
+
+
+def test_a_circle_is_still_the_detection_that_it_shows(tab: Tab) -> None:
+    tab.run("void page.map.jumpTo({ center: (([d]) => [d.lon, d.lat])(page.content.detections), zoom: 9 })")
+    tab.wait("page.map.loaded() && page.map.queryRenderedFeatures({ layers: ['detections'] }).length > 0")
+    x, y = tab.run("(({ left, top, width, height }) => [left + width / 2, top + height / 2])"
+                   "(document.querySelector('#map').getBoundingClientRect())")  # fmt: skip
+    tab.click(x, y)
+    tab.wait("!document.querySelector('#told').hidden")
+    assert tab.run("page.chosen === page.content.detections[0].id")
