@@ -18,7 +18,6 @@ from plumewatch.catalogues.services import catalogue_of
 from plumewatch.errors import InputError
 from plumewatch.models import Area
 from plumewatch.sensors.known import sensor_of_collection
-from plumewatch.sentinel2.item_bands import RULES
 from plumewatch.sentinel2.search import search_scenes
 from plumewatch.settings import Settings
 from shapely.geometry import box, shape
@@ -125,7 +124,7 @@ def test_an_item_is_read_or_refused_with_the_reason(recorded: dict[str, Any], ap
         return
     asset = read.assets[str(keys[0])]
     stated = {"href": asset.href, "raster:bands": [sensor.stated_band(asset.extra_fields, read.properties, "B11")]}
-    rule = RULES[sensor.name](ref.scene_id, read.collection_id, read.properties, stated, (1.0, 0.0))
+    rule = sensor.rule(ref.scene_id, read.collection_id, read.properties, stated, (1.0, 0.0))
     assert (ref.tile, ref.platform, ref.relative_orbit, ref.baseline, keys, rule.offset) == expected
     assert ref.cloud_cover == item["properties"]["eo:cloud_cover"]
     assert all(isinstance(a, pystac.Asset) and "://" in a.href for a in read.assets.values())

@@ -18,6 +18,8 @@ from plumewatch.geodesy import utm_epsg
 METHANE_BANDS = ("B11", "B12")
 """The two of the shortwave infrared: at 1.6 and 2.2 micrometres."""
 BAND_LISTS = ("eo:bands", "bands", "raster:bands")
+NO_PACKING = (1.0, 0.0)
+"""Scale and offset of a GeoTIFF without tags."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,18 @@ class ReflectanceRule:
     """What the offset was decided by."""
     is_certain: bool = True
     """False where the item contradicts itself and only the pixels can show that nothing is left to take off."""
+
+
+@dataclass(frozen=True, eq=False)
+class RadiativeTable:
+    """A file of transmittances of methane, amf x omega for each unit and band, and what it calls them."""
+
+    file: str
+    """In `reference/`."""
+    units: Mapping[str, str]
+    """By platform."""
+    bands: tuple[str, str]
+    """Of 1.6 and of 2.2 um."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +90,8 @@ class Sensor(ABC):
     """Number of the mask where nothing was seen."""
     mask_told: str | None = None
     """How the classification was made of the mask, None where it is the service's own."""
+    radiative_table: RadiativeTable | None = None
+    """By which methane is told from its images, None where nothing is."""
 
     def asset_keys(self, band: str) -> tuple[str, ...]:
         """Return the keys under which catalogues keep a band (`B11`) or a mask."""
@@ -151,6 +167,22 @@ class Sensor(ABC):
     @abstractmethod
     def sequence(self, name: str, properties: Mapping[str, Any]) -> int:
         """Return the number of a product among those of its acquisition, a greater one is newer."""
+
+    @abstractmethod
+    def rule(
+        self,
+        item_name: str,
+        collection: str | None,
+        properties: Mapping[str, Any],
+        asset: Mapping[str, Any],
+        tags: tuple[float, float] = NO_PACKING,
+    ) -> ReflectanceRule:
+        """Return how the pixels of one band become reflectance.
+
+        Arguments: `item_name` for messages; `properties` of the item; `asset` as in the item, with `href` and, where
+        stated, `raster:bands`; `tags`, scale and offset as the GeoTIFF itself says. InputError where what is stated
+        cannot be true of the sensor's products.
+        """
 
 
 def stated_names(band: Mapping[str, Any]) -> list[str]:

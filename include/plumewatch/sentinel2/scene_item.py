@@ -19,7 +19,8 @@ from plumewatch.models import Area, Grid
 from plumewatch.rasters.regrid import lonlat_bounds
 from plumewatch.sensors.known import sensor_of_collection
 from plumewatch.sensors.sensor import ReflectanceRule, Sensor
-from plumewatch.sentinel2.bands import QUANTIFICATION, SURROUNDINGS_M
+from plumewatch.sensors.sentinel2 import QUANTIFICATION
+from plumewatch.sentinel2.bands import SURROUNDINGS_M
 from plumewatch.sentinel2.granule_angles import GranuleAngles
 from plumewatch.sentinel2.reflectance import NODATA
 from plumewatch.sentinel2.scene import is_level_1c, observed_at_utc

@@ -31,11 +31,11 @@ from plumewatch.rasters.scene_store import (
     read_skip_note,
     scene_paths,
 )
+from plumewatch.sensors.sentinel2 import QUANTIFICATION
 from plumewatch.sentinel2.bands import (
     CLOUD_PROBABILITY,
     NO_CLOUD_DATA,
     NO_DATA_CLASS,
-    QUANTIFICATION,
     SCENE_CLASSIFICATION,
     SURROUNDINGS_M,
 )
