@@ -30,7 +30,7 @@ LEFT_OUT = "of a satellite that is not served"
 NO_STAC = r"not a STAC API|isn't STAC|stac_version None"
 ITEMS: dict[str, tuple[str, str, int, tuple[int, int], tuple[str, ...], float] | str] = {
     "S2A_31NBJ_20190524_0_L2A.json": ("31NBJ", "sentinel-2a", 22, (2, 12), V0, 0.0),
-    "earth-search.aws.element84.com_sentinel-1-grd.json": OTHER_SATELLITE,
+    "earth-search.aws.element84.com_sentinel-1-grd.json": "no asset for B11",
     "earth-search.aws.element84.com_sentinel-2-c1-l2a.json": (
         "20EPT", "sentinel-2b", 95, (5, 11), EARTH_SEARCH, -0.1,
     ),

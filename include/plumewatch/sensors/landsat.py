@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from plumewatch.errors import InputError
 from plumewatch.geodesy import utm_epsg
 from plumewatch.reference.loading import read_reference
-from plumewatch.sensors.sensor import NO_PACKING, RadiativeTable, ReflectanceRule, Sensor
+from plumewatch.sensors.sensor import NO_PACKING, RadiativeTable, ReflectanceRule, Sensor, Source
 
 _REFERENCE: dict[str, Any] = read_reference("landsat.json")
 _QA: dict[str, Any] = _REFERENCE["qa_pixel"]
@@ -168,7 +168,11 @@ LANDSAT = Landsat(
     },
     assets={band: tuple(keys) for band, keys in _REFERENCE["assets"].items() if isinstance(keys, list)},
     described={band: facts for band, facts in _REFERENCE["band"].items() if isinstance(facts, dict)},
+    collected=("B02", "B03", "B04", "B08", "B11", "B12"),
+    shown=("B04", "B03", "B02"),
+    sources=(Source("pc_stac_api", "landsat-c2-l2"),),
     mask="QA_PIXEL",
+    mask_meanings={"classification:bitfields": _QA["bitfields"]},
     cloud_masks=("scl",),
     copied=(
         "landsat:wrs_path", "landsat:wrs_row", "landsat:correction", "landsat:collection_number",

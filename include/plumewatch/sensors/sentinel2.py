@@ -16,7 +16,7 @@ from typing import Any
 
 from plumewatch.errors import InputError
 from plumewatch.reference.loading import read_reference
-from plumewatch.sensors.sensor import NO_PACKING, RadiativeTable, ReflectanceRule, Sensor
+from plumewatch.sensors.sensor import NO_PACKING, RadiativeTable, ReflectanceRule, Sensor, Source
 
 _REFERENCE: dict[str, Any] = read_reference("sentinel2.json")
 _REFLECTANCE: dict[str, Any] = _REFERENCE["reflectance"]
@@ -274,11 +274,10 @@ def _text(baseline: tuple[int, int] | None) -> str:
 SENTINEL2 = Sentinel2(
     name="sentinel-2",
     title="Sentinel-2",
-    marks=r"sentinel|(^|[^a-z])s2[a-z]_",
+    marks=r"sentinel(?!-?1)|(^|[^a-z])s2[a-z]_",
     instruments=("msi",),
     level="L2A surface reflectance",
     pixel_m=SWIR_M,
-    edge_m=0.0,
     bands=("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12"),
     aliases={
         "swir16": "B11",
@@ -293,7 +292,11 @@ SENTINEL2 = Sentinel2(
     },
     assets={band: tuple(keys) for band, keys in _REFERENCE["assets"].items() if isinstance(keys, list)},
     described={band: facts for band, facts in _REFERENCE["band"].items() if isinstance(facts, dict)},
+    collected=("B02", "B03", "B04", "B08", "B11", "B12"),
+    shown=("B04", "B03", "B02"),
+    sources=(Source("stac_api", "sentinel-2-l2a"),),
     mask="SCL",
+    mask_meanings={"classification:classes": _REFERENCE["scene_classification"]["classes"]},
     cloud_masks=("scl", "s2cloudless", "qa60"),
     copied=(
         "grid:code", "s2:mgrs_tile", "s2:processing_baseline", "s2:product_uri", "s2:sequence", "s2:generation_time",
