@@ -3,8 +3,8 @@
 Stacked scenes of the month become one picture an area, and statistics of bands and indices over your zones.
 
 * **Schedule**: the first of each month, midnight UTC, for the month just ended; for late scenes run its key again.
-* **Reads**: `scenes`; zones: each GeoPackage, Shapefile or GeoJSON (polygons, points) in `<storage root>/zones/`, one
-  layer a file, each of a name of its own; areas, for what counts as clear.
+* **Reads**: `scenes`, or with `engine` `sentinel_hub` that service's Statistical API; zones: each GeoPackage, Shapefile
+  or GeoJSON in `<storage root>/zones/`, one layer a file, each of a name of its own; areas, for what counts as clear.
 * **Writes**: `composites`, `zonal_statistics`, `failed_scenes`.
 * **A month**: trigger with the key YYYY-MM (form: Advanced Options), or a logical date in it. **A range**: backfill.
 
@@ -23,6 +23,7 @@ from plumewatch_airflow.assets import MONTHLY, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.emr import spark_task
 from plumewatch_airflow.failures import failure_recorded, report_failures
+from plumewatch_airflow.ingest import count_by_service
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc, zone_params
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import summarised
@@ -63,10 +64,11 @@ def list_zones() -> list[dict[str, Any]]:
 
     settings, params = load_settings(), get_current_context()["params"]
     with summarised() as summary:
-        _skip_without_scenes(settings)
+        if params["engine"] == "spark":
+            _skip_without_scenes(settings)
         summary.path = settings.table_root("zones")
         found: list[dict[str, Any]] = list_zone_files(summary.path)
-        if params["h3_resolution"] is not None:
+        if params["h3_resolution"] is not None and params["engine"] == "spark":
             found.append({"h3_resolution": params["h3_resolution"]})
         summary.read = summary.written = len(found)
         if not found:
@@ -87,6 +89,8 @@ def count_zones(zones: dict[str, Any]) -> None:
         summary.path = settings.table_root("zonal_statistics")
         if "zones_path" in zones:
             require_own_name(zones["zones_path"])
+        if params["engine"] == "sentinel_hub":
+            return count_by_service(key, zones["zones_path"], params, summary)
         summary.add(
             run_spark_job(
                 "zonal_statistics",
@@ -97,6 +101,7 @@ def count_zones(zones: dict[str, Any]) -> None:
                 areas_path=list(settings.area_folders),
                 index=params["index"] or None,
                 statistics=",".join(params["statistics"]) or None,
+                start_from=params["start_from"] or None,
                 **zones,
             )
         )

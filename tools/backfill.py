@@ -41,8 +41,8 @@ from tools.scene_cost import bytes_of_scene, hub_line, quota_line
 from tools.supervisor import is_supervised
 from tools.up import PORT, read_state
 
-INGEST, EXTRACTION, ZONES = "sentinel2_daily_ingest", "oco2_monthly_extraction", "zonal_statistics_monthly"
-BY_MONTH = (EXTRACTION, ZONES)
+INGEST = "sentinel2_daily_ingest"
+BY_MONTH = EXTRACTION, ZONES = "oco2_monthly_extraction", "zonal_statistics_monthly"
 DETECTIONS = {INGEST: "methane_detection_and_matching", EXTRACTION: "co2_detection_and_matching"}
 MAX_ACTIVE_RUNS = {INGEST: 2, EXTRACTION: 1, ZONES: 1}
 BY_ITSELF = (
@@ -53,6 +53,7 @@ REFUSED = {
     DETECTIONS[INGEST]: BY_ITSELF.format(asset="the pixels of a day", feeder=INGEST),
     DETECTIONS[EXTRACTION]: BY_ITSELF.format(asset="the peaks of a month", feeder=EXTRACTION),
     "redetect": "is started by hand and takes the range itself: trigger it with from, to and gas",
+    "multi_sensor_collection": "takes the event itself: trigger it with area and event",
     "published_cases_validation": "is started by hand and has no range: trigger it with sets or case ids",
     "sentinel2_gap_fill": "takes the range itself: trigger it with from and to",
     "waiting_detections": "hands on what waits now, whatever the date: trigger it once",
@@ -64,8 +65,7 @@ EXAMPLES = {
     INGEST: f"make backfill DAG={INGEST} FROM=2025-08-20 TO=2025-09-06 DRY=1",
     **{dag_id: f"make backfill DAG={dag_id} FROM=2025-07-01 TO=2025-08-01 DRY=1" for dag_id in BY_MONTH},
 }
-DRY_RUN = "Runs to be attempted:"
-"""What Airflow's command says before the runs, one a line."""
+DRY_RUN = "Runs to be attempted:"  # what Airflow's command says before the runs, one a line
 KEYS_SHOWN = 10
 
 LEFT, FAILED, COMPLETED = "none", "failed", "completed"

@@ -99,6 +99,10 @@ class Settings:
     """PLUMEWATCH_AREAS: folder of areas of interest beside `<storage root>/areas/`; None: include/areas."""
     stac_api: str = "https://earth-search.aws.element84.com/v1"
     """PLUMEWATCH_STAC_API: catalogue of areas that name none (Earth Search by Element 84, no account)."""
+    pc_stac_api: str = "https://planetarycomputer.microsoft.com/api/stac/v1"
+    """PLUMEWATCH_PC_STAC_API: where multi_sensor_collection finds Landsat and Sentinel-1 (Planetary Computer)."""
+    maxar_catalogue: str = "https://maxar-opendata.s3.amazonaws.com/events/catalog.json"
+    """PLUMEWATCH_MAXAR_CATALOGUE: static catalogue of WorldView's open images (Maxar Open Data, no account)."""
     sh_client_id: str | None = None
     """SH_CLIENT_ID, or SENTINEL_CLIENT_ID: OAuth client of a Sentinel Hub account, for areas of that catalogue."""
     sh_client_secret: str | None = None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 
 from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
+from plumewatch.errors import QuotaUsedUp
 from plumewatch.gases import CH4
 
 from plumewatch_airflow.assets import PIXELS
@@ -14,7 +16,8 @@ from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failures import failure_book, failure_recorded, quota_awaited
 from plumewatch_airflow.hand_offs import hand_on
 from plumewatch_airflow.methane import lost_scenes_told, make_pixels, tell_missing_wind
-from plumewatch_airflow.summary import summarised
+from plumewatch_airflow.missing import skip_without
+from plumewatch_airflow.summary import Summary, summarised
 
 
 @task(map_index_template="{{ scene_label }}", max_active_tis_per_dagrun=4)
@@ -31,6 +34,28 @@ def fetch_scene(scene: dict[str, Any]) -> None:
         item, older, stored = scene["item_href"], scene["older"], scene.get("stored")
         fetched = fetch_area_scene(load_settings(), scene["area"], item, older, stored)
         summary.path, summary.read, summary.written, summary.skipped = fetched.path, 1, fetched.written, fetched.skipped
+
+
+def count_by_service(key: str, zones_path: str, params: Mapping[str, Any], summary: Summary) -> None:
+    """Have Sentinel Hub count a file of zones; where its month is used up the task is skipped and says how to go on."""
+    from plumewatch.missing_settings import missing_hub_account
+    from plumewatch.zones.hub_month import count_by_hub
+
+    settings = load_settings()
+    skip_without("sentinel_hub", key, missing_hub_account(settings))
+    try:
+        found = count_by_hub(
+            settings,
+            zones_path,
+            key,
+            params["index"] or (),
+            params["statistics"],
+            start_from=params["start_from"] or None,
+        )
+    except QuotaUsedUp as error:
+        raise AirflowSkipException(str(error)) from error
+    failure_book().settle(key, found.failed, found.is_over)
+    summary.read, summary.written, summary.failed, summary.path = found.zones, found.rows, len(found.failed), found.path
 
 
 @task(trigger_rule="all_done_min_one_success")

@@ -28,6 +28,7 @@ WHICH_DAY = f"The day: {WHERE_THE_KEY_IS}{OF_A_RANGE}, {AS_DAY}"
 WHICH_MONTH = f"The month: {WHERE_THE_KEY_IS}{OF_A_RANGE}, {AS_MONTH}"
 LOOK_BACK_DAYS = 15  # three revisits of one satellite pair
 REFERENCE_DAYS = 30  # so far back references of a day may be: an older scene changes no day that is detected now
+SENSOR_DAYS = 30  # around an event: two or three passes of Landsat
 MAX_GAP_DAYS = 366  # of one search
 MAX_LISTED = 20  # names in a sentence of a form
 NAMES: dict[str, Any] = {"type": ["array", "null"], "items": {"type": "string"}}
@@ -184,6 +185,31 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>#])", r"\\\1", redact(text))
 
 
+def sensor_params() -> dict[str, Param]:
+    """Which area and event several sensors are collected for."""
+    from plumewatch.sensors.known import SENSORS
+
+    day: dict[str, Any] = {"type": ["string", "null"], "format": "date"}
+    names = [sensor.name for sensor in SENSORS]
+    cell: dict[str, Any] = {"type": ["number", "null"], "exclusiveMinimum": 0}
+    return {
+        "area": Param(None, type=["string", "null"], title="Area", description_md="Its name, as in its file."),
+        "event": Param(None, **day, title="Event", description_md="Its day, or its first; empty: item_urls say all."),
+        "event_end": Param(None, **day, title="Event's end", description_md="Its last day; empty: the same day."),
+        "days_before": look_back_param(SENSOR_DAYS, "Days before the event in which scenes are looked for."),
+        "days_after": look_back_param(SENSOR_DAYS, "Days after it."),
+        "sensors": Param(
+            [], **NAMES | {"items": {"type": "string", "enum": names}}, examples=names, title="Sensors",
+            description_md="Only these; empty: all.",
+        ),
+        "passes": Param(1, type="integer", minimum=1, maximum=20, title="Passes", description_md="Each way, a sensor."),
+        "item_urls": Param(
+            [], **NAMES, title="Item URLs", description_md="STAC items in place of a search, one address a line."
+        ),
+        "resolution_m": Param(None, **cell, title="Cells", description_md="Metres; empty: those of the area."),
+    }  # fmt: skip
+
+
 def zone_params() -> dict[str, Param]:
     """What is counted in zones."""
     return {
@@ -196,6 +222,17 @@ def zone_params() -> dict[str, Param]:
         ),
         "statistics": Param(
             list(DEFAULT_STATISTICS), **NAMES, title="Statistics", description_md=f"Allowed: {ALLOWED_STATISTICS}."
+        ),
+        "engine": Param(
+            "spark",
+            type="string",
+            enum=["spark", "sentinel_hub"],
+            title="Engine",
+            description_md="`spark` counts stored scenes, `sentinel_hub` has its Statistical API count: an account, no "
+            "scenes.",
+        ),
+        "start_from": Param(
+            None, type=["string", "null"], title="Start from", description_md="Id of a zone; those before it are kept."
         ),
         "h3_resolution": Param(
             None,

@@ -14,12 +14,12 @@ TABLES = {
     "scenes", "pixels", "wind", "observations", "failed_scenes", "soundings", "peaks", "peak_details", "plumes",
     "plume_details", "anomalies", "matches", "maps", "sources", "validation",
     "scene_gaps", "zonal_statistics", "composites", "reported_plumes", "source_passes", "source_estimates",
-    "source_candidates", "models",
+    "source_candidates", "models", "sensor_scenes",
 }  # fmt: skip
 DAG_IDS = (
     "sentinel2_daily_ingest", "oco2_monthly_extraction", "methane_detection_and_matching", "co2_detection_and_matching",
     "redetect", "inventory_refresh", "published_cases_validation", "sentinel2_gap_fill", "sentinel2_late_scenes",
-    "zonal_statistics_monthly", "source_model_training",
+    "zonal_statistics_monthly", "source_model_training", "multi_sensor_collection",
 )  # fmt: skip
 
 

@@ -19,7 +19,8 @@ from list_readers import LIST_READERS
 from lite_granules import NAME, northward_track, write_lite
 from plumewatch import storage
 from plumewatch.areas import read_areas
-from plumewatch.catalogues.stac import item_href, read_item
+from plumewatch.catalogues.stac import item_href, read_item, read_json
+from plumewatch.catalogues.static import StaticCatalogue
 from plumewatch.errors import ServiceError
 from plumewatch.methane.dates.stored_passes import StoredPasses, stated_grid, stated_sources
 from plumewatch.models import Area
@@ -39,6 +40,7 @@ from plumewatch.tables import OBSERVATIONS, PIXELS, TABLES
 from plumewatch.wind import era5, geos_fp
 from plumewatch.wind.files import read_wind_files
 from plumewatch.wind.grids import CutOut
+from plumewatch.zones.service_statistics import pool_days, read_days
 from plumewatch.zones.zone_files import read_zones
 from sentinel2_scenes import SCENE_ID, source_item, write_raster, write_stacked
 from trials import Reader
@@ -224,6 +226,47 @@ def _zones(ending: str) -> Reader:
     return Reader(write, lambda path: read_zones(str(path), None, "id", lambda where, error: None))
 
 
+def _statistics() -> Reader:
+    """An answer of the Statistical API with a day of values, one of nothing and one of an error."""
+    stats = {"min": 0.1, "max": 0.9, "mean": 0.5, "stDev": 0.1, "sampleCount": 9, "noDataCount": 1}
+    bins = [{"lowEdge": n / 4, "highEdge": (n + 1) / 4, "count": 2} for n in range(4)]
+    nothing = {**stats, **dict.fromkeys(("min", "max", "mean", "stDev"), "NaN"), "noDataCount": 9}
+    outputs = [
+        {"ndvi": {"bands": {"B0": {"stats": {**one, "percentiles": {"50.0": 0.5}}, "histogram": {"bins": bins}}}}}
+        for one in (stats, nothing)
+    ]
+    days = [{"interval": {"from": f"{DAY}T00:00:00Z"}, "outputs": one} for one in outputs]
+    answer = {"data": [*days, {"interval": {"from": f"{DAY}T00:00:00Z"}, "error": {"type": "TIMEOUT"}}], "status": "OK"}
+
+    def write(folder: Path) -> Path:
+        (folder / "answer.json").write_text(json.dumps(answer))
+        return folder / "answer.json"
+
+    def read(path: Path) -> None:
+        found = read_days(path.name, read_json(str(path)))
+        for of_day in found.days.values():
+            pool_days(list(of_day.values()), [50.0]).value("median")
+
+    return Reader(write, read)
+
+
+def _static_catalogue() -> Reader:
+    """A branch of a static catalogue, with its extent and an item."""
+    extent = {"spatial": {"bbox": [[56, 24, 58, 25]]}, "temporal": {"interval": [[f"{DAY}T00:00:00Z", None]]}}
+    links = [{"rel": "item", "href": "./item.json"}, {"rel": "child", "href": "./branch.json"}]
+    branch = {"type": "Collection", "stac_version": "1.0.0", "id": "a", "extent": extent, "links": links}
+
+    def write(folder: Path) -> Path:
+        (folder / "item.json").write_text(json.dumps(source_item({})))
+        (folder / "branch.json").write_text(json.dumps(branch))
+        return folder / "branch.json"
+
+    def read(path: Path) -> None:
+        list(StaticCatalogue(str(path), "a").search_items(AREA.geometry, OBSERVED_AT.date(), OBSERVED_AT.date()))
+
+    return Reader(write, read, called=lambda path: str(path.parent))
+
+
 # --- answers of wind services: one of the answers that a reader asks for is a changed file
 
 BLOCK = CutOut(500, 503, 700, 703)
@@ -279,6 +322,8 @@ READERS = {
     "area": _area(),
     **{f"zones.{ending}": _zones(ending) for ending in ("geojson", "gpkg", "shp")},
     "settings": _dotenv(),
+    "statistics of zones": _statistics(),
+    "static catalogue": _static_catalogue(),
     "GEOS-FP attributes": _service(geos_fp, wind_services.geos_fp(NOON), ".das", MIDDLE),
     "GEOS-FP values": _service(geos_fp, wind_services.geos_fp(NOON), "u10m[", MIDDLE),
     "ERA5 attributes": _service(era5, _calm_era5(), "store/.zattrs", NOON),

@@ -18,7 +18,6 @@ from plumewatch.catalogues.services import catalogue_of
 from plumewatch.errors import InputError
 from plumewatch.models import Area
 from plumewatch.sensors.known import sensor_of_collection
-from plumewatch.sentinel2.item_bands import RULES
 from plumewatch.sentinel2.search import search_scenes
 from plumewatch.settings import Settings
 from shapely.geometry import box, shape
@@ -31,7 +30,7 @@ LEFT_OUT = "of a satellite that is not served"
 NO_STAC = r"not a STAC API|isn't STAC|stac_version None"
 ITEMS: dict[str, tuple[str, str, int, tuple[int, int], tuple[str, ...], float] | str] = {
     "S2A_31NBJ_20190524_0_L2A.json": ("31NBJ", "sentinel-2a", 22, (2, 12), V0, 0.0),
-    "earth-search.aws.element84.com_sentinel-1-grd.json": OTHER_SATELLITE,
+    "earth-search.aws.element84.com_sentinel-1-grd.json": "no asset for B11",
     "earth-search.aws.element84.com_sentinel-2-c1-l2a.json": (
         "20EPT", "sentinel-2b", 95, (5, 11), EARTH_SEARCH, -0.1,
     ),
@@ -125,7 +124,7 @@ def test_an_item_is_read_or_refused_with_the_reason(recorded: dict[str, Any], ap
         return
     asset = read.assets[str(keys[0])]
     stated = {"href": asset.href, "raster:bands": [sensor.stated_band(asset.extra_fields, read.properties, "B11")]}
-    rule = RULES[sensor.name](ref.scene_id, read.collection_id, read.properties, stated, (1.0, 0.0))
+    rule = sensor.rule(ref.scene_id, read.collection_id, read.properties, stated, (1.0, 0.0))
     assert (ref.tile, ref.platform, ref.relative_orbit, ref.baseline, keys, rule.offset) == expected
     assert ref.cloud_cover == item["properties"]["eo:cloud_cover"]
     assert all(isinstance(a, pystac.Asset) and "://" in a.href for a in read.assets.values())

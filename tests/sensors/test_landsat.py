@@ -24,7 +24,7 @@ from landsat_scenes import (
 from plumewatch.errors import InputError
 from plumewatch.models import Area
 from plumewatch.sensors.known import sensor_of_collection, sensor_of_item, sensor_of_platform
-from plumewatch.sensors.landsat import LANDSAT, compute_rule
+from plumewatch.sensors.landsat import LANDSAT
 from plumewatch.sensors.sentinel2 import SENTINEL2
 from plumewatch.sentinel2.reflectance import normalise
 from plumewatch.sentinel2.scene import scene_ref, select_newest
@@ -49,7 +49,7 @@ def test_bits_of_the_mask_are_classes(number: int, scene_class: int) -> None:
 
 def test_numbers_are_reflectance_of_collection_2() -> None:
     item = landsat_item({"B11": "x_SR_B6.TIF"}, DAY)
-    rule = compute_rule("a", "landsat-c2-l2", item["properties"], item["assets"]["swir16"])
+    rule = LANDSAT.rule("a", "landsat-c2-l2", item["properties"], item["assets"]["swir16"])
     reflectance = np.array([[0.0123, 0.25, 0.9, 1.2, np.nan]])
     found, n_clipped = normalise(landsat_numbers(reflectance), rule)
     np.testing.assert_allclose(found[0, :4], np.rint(reflectance[0, :4] * 1e4), atol=1)
@@ -74,13 +74,13 @@ def test_other_numbers_are_refused(
 ) -> None:
     properties = {**landsat_item({}, DAY)["properties"], **changed}
     with pytest.raises(InputError, match=f"^a: .*; allowed: .*{allowed}"):
-        compute_rule("a", "landsat-c2-l2", properties, {"href": "b.tif", "raster:bands": [bands]}, tags)
+        LANDSAT.rule("a", "landsat-c2-l2", properties, {"href": "b.tif", "raster:bands": [bands]}, tags)
 
 
 def test_the_level_may_stand_in_the_name_of_a_file() -> None:
     properties = {**landsat_item({}, DAY)["properties"], "landsat:correction": None}
     href = "https://a/LC08_L2SP_163033_20240503_20240511_02_T1_SR_B6.TIF?sig=x"
-    assert compute_rule("a", None, properties, {"href": href}).offset == -0.2
+    assert LANDSAT.rule("a", None, properties, {"href": href}).offset == -0.2
 
 
 def test_an_item_is_a_scene_of_a_path_and_row() -> None:

@@ -8,13 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plumewatch.errors import InputError
-from plumewatch.sentinel2.reflectance import (
-    ReflectanceRule,
-    compute_reflectance_rule,
-    decide_offset,
-    normalise,
-    processing_baseline,
-)
+from plumewatch.sensors.sensor import ReflectanceRule
+from plumewatch.sensors.sentinel2 import compute_reflectance_rule, processing_baseline
+from plumewatch.sentinel2.reflectance import decide_offset, normalise
 
 EARTH_SEARCH, C1 = "sentinel-2-l2a", "sentinel-2-c1-l2a"
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from plumewatch.errors import InputError
 from plumewatch.zonal_names import INDEX_BANDS
+from plumewatch.zones import statistics
 from plumewatch.zones.cells import find_zone_cells
 from plumewatch.zones.indices import compute_index, constants_with, index_constants, require_bands
 from plumewatch.zones.statistics import compute_statistics
@@ -35,7 +36,7 @@ def shapes(n: int, size: int) -> list[shapely.Geometry]:
 def test_statistics_are_those_of_numpy_zone_by_zone(zone: list[int], values: np.ndarray) -> None:
     of_zone = np.array(sorted(zone), np.int32)
     values = values[: len(zone)]
-    found = compute_statistics(values, of_zone, 6, NAMES)
+    found = compute_statistics(values, np.bincount(of_zone, minlength=6), NAMES)
     for number in range(6):
         own = values[of_zone == number].astype(np.float64)
         assert found["count"][number] == len(own)
@@ -51,11 +52,22 @@ def test_statistics_are_those_of_numpy_zone_by_zone(zone: list[int], values: np.
             assert found[name][number] == pytest.approx(value, rel=1e-9, abs=1e-9 * scale), name
 
 
+def test_large_zones_are_counted_as_small_ones_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = np.array([1, 0, 1501, 2, 4000, 0])
+    values = RNG.normal(size=counts.sum()).astype(np.float32)
+    found = []
+    for least in (0, 10**9):
+        monkeypatch.setattr(statistics, "LARGE", least)
+        found.append(compute_statistics(values, counts, NAMES))
+    for name in NAMES:
+        np.testing.assert_allclose(found[0][name], found[1][name], rtol=1e-12, atol=1e-12, err_msg=name)
+
+
 def test_zones_and_their_statistics_agree_with_rasterstats() -> None:
     raster = RNG.uniform(0.01, 1.0, (70, 90)).astype(np.float32)
     zones = shapes(25, 80)
     cells = find_zone_cells(zones, CORNER, raster.shape)
-    found = compute_statistics(raster.ravel()[cells.cell], cells.zone, len(zones), ("mean", "median", "std", "count"))
+    found = compute_statistics(raster.ravel()[cells.cell], cells.sizes, ("mean", "median", "std", "count"))
     expected = rasterstats.zonal_stats(
         zones, raster, affine=CORNER, nodata=-1.0, stats=["mean", "median", "std", "count"]
     )

@@ -34,7 +34,11 @@ class Service:
 
 SERVICES = (
     Service("Areas of interest", "areas", lines=("include/areas/", "<storage root>/areas/")),
-    Service("Sentinel-2 catalogues", "catalogues", ("stac_api", "pc_sas_url", "cdse_s3_endpoint", "sh_base_url")),
+    Service(
+        "Image catalogues",
+        "catalogues",
+        ("stac_api", "pc_stac_api", "pc_sas_url", "cdse_s3_endpoint", "sh_base_url", "maxar_catalogue"),
+    ),
     Service("Wind", "wind", ("geos_fp_url", "era5_url"), (" or ".join(TITLE_OF_PRODUCT.get(p, p) for p in PRODUCTS),)),
     Service("OCO-2, OCO-3 granules", "granules", ("cmr_url",), ("or a folder of Lite files",)),
     Service("Inventories", "inventory files", lines=(", ".join(inventory.name for inventory in INVENTORIES),)),

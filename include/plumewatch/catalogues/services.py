@@ -9,6 +9,7 @@ from plumewatch.catalogues.catalogue import Catalogue
 from plumewatch.catalogues.data_space import EodataAccess
 from plumewatch.catalogues.odata import COLLECTIONS, ODataCatalogue, is_odata
 from plumewatch.catalogues.stac import REQUESTS_PER_S, StacApi, StacCatalogue
+from plumewatch.catalogues.static import StaticCatalogue, is_static
 from plumewatch.errors import ConfigurationError, redact
 from plumewatch.models import DEFAULT_COLLECTION, SENTINEL_HUB, STAC, Area
 from plumewatch.rasters.access import Access
@@ -37,14 +38,19 @@ def catalogue_of(area: Area, settings: Settings, apis: dict[str, StacApi] | None
         if collection not in COLLECTIONS:
             allowed = f"{' or '.join(COLLECTIONS)} of {redact(url)}: products of level 2A"
             raise ConfigurationError(f"area {area.name}: collection {collection!r}; allowed: {allowed}")
-        return ODataCatalogue(url, collection, _access(url, settings))
+        return ODataCatalogue(url, collection, access_of(url, settings))
+    if is_static(url):
+        return StaticCatalogue(url, area.collection or DEFAULT_COLLECTION, access_of(url, settings))
     apis = {} if apis is None else apis
     api = apis.get(url) or apis.setdefault(url, StacApi(url, _requests_per_s(url)))
-    return StacCatalogue(api, area.collection or DEFAULT_COLLECTION, _access(url, settings))
+    return StacCatalogue(api, area.collection or DEFAULT_COLLECTION, access_of(url, settings))
 
 
-def _access(url: str, settings: Settings) -> Access:
-    """How the rasters of a STAC API are opened; those of the Data Space are known by their own addresses."""
+def access_of(url: str, settings: Settings) -> Access:
+    """Return how the rasters of a service, or of an item there, are opened.
+
+    Those of the Data Space are known by their own addresses.
+    """
     if _is_planetary_computer(url):
         return planetary_computer.SignedAccess(settings.pc_sas_url, settings.pc_subscription_key)
     return EodataAccess(settings.cdse_s3_endpoint, settings.cdse_s3_access_key, settings.cdse_s3_secret_key)

@@ -155,14 +155,23 @@ def read_item(href: str, named: str | None = None) -> pystac.Item:
     Raises ServiceError where a service doesn't deliver it or gives a page in its place (retryable), InputError where it
     is missing or isn't a STAC item.
     """
+    return item_of(read_json(href), href, named)
+
+
+def read_json(href: str) -> Any:
+    """Return the JSON at `href` (http, https, s3 or a file); raises as `read_item` does."""
     is_http = href.startswith(("http://", "https://"))
     text = _read_http(href) if is_http else _read_stored(href)
     try:
-        content = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         if is_http:  # a page of a proxy or of maintenance with status 200, as at the search, or half an item
             raise ServiceError(f"{redact(href)}: an answer that isn't JSON: {redact(str(error))[:200]}") from error
         raise InputError(redact(href), f"not JSON ({error})", ITEM) from error
+
+
+def item_of(content: Any, href: str, named: str | None = None) -> pystac.Item:
+    """Return the item that a JSON of `href` is; arguments and errors as those of `read_item`."""
     with reading(href, ITEM, "not a STAC item"):
         check_version(content, href)
         item = pystac.Item.from_dict(content, href=named or href, migrate=False)

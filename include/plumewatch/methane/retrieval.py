@@ -23,12 +23,16 @@ from scipy.interpolate import CubicSpline
 from plumewatch.errors import InputError
 from plumewatch.methane.smoothing import OWN, SceneNumbers, sampled
 from plumewatch.reference.loading import read_reference
+from plumewatch.sensors.known import SENSORS
+from plumewatch.sensors.landsat import LANDSAT
+from plumewatch.sensors.sensor import RadiativeTable
+from plumewatch.sensors.sentinel2 import SENTINEL2
 
 Floats = NDArray[np.float64]
 
-TABLE_FILE, LANDSAT_TABLE_FILE = "sentinel2_ch4_transmittance.json", "landsat_ch4_transmittance.json"
-PLATFORMS = {"sentinel-2a": "S2A", "sentinel-2b": "S2B", "sentinel-2c": "S2C"}
-LANDSAT_PLATFORMS = {"landsat-8": "LC08", "landsat-9": "LC09"}
+TABLES = {sensor.name: sensor.radiative_table for sensor in SENSORS if sensor.radiative_table}
+TABLE_FILE, LANDSAT_TABLE_FILE = (TABLES[sensor.name].file for sensor in (SENTINEL2, LANDSAT))
+PLATFORMS, LANDSAT_PLATFORMS = (TABLES[sensor.name].units for sensor in (SENTINEL2, LANDSAT))
 LARGEST_COLUMN_MOL_M2 = (
     10.0  # the last column of Sentinel-2's table; that of Landsat's is 2.31, and its last slope goes on
 )
@@ -39,24 +43,6 @@ PIECES_PER_NODE = 8
 QUADRATURE_POINTS = 31  # of the Gauss-Hermite rule over the noise
 CURVATURE_MOL_M2 = (0.05, 0.15)  # columns that tell the curvature at zero
 FINEST_NOISE = 1e-6  # relative noise below which the bias is nothing
-
-
-@dataclass(frozen=True, eq=False)
-class RadiativeTable:
-    """A file of transmittances, amf x omega for each unit and band, and what it calls them."""
-
-    file: str
-    """In `reference/`."""
-    units: Mapping[str, str]
-    """By platform."""
-    bands: tuple[str, str]
-    """Of 1.6 and of 2.2 um."""
-
-
-TABLES = (
-    RadiativeTable(TABLE_FILE, PLATFORMS, ("B11", "B12")),
-    RadiativeTable(LANDSAT_TABLE_FILE, LANDSAT_PLATFORMS, ("SWIR1", "SWIR2")),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,10 +105,12 @@ def _nodes(table: RadiativeTable) -> dict[str, Floats]:
 
 def check_platform(platform: str, source: str) -> RadiativeTable:
     """Return the table of a platform; InputError, naming `source`, where the methane that it saw can't be told."""
-    for table in TABLES:
+    for table in TABLES.values():
         if platform in table.units:
             return table
-    raise InputError(source, f"platform {platform!r}", ", ".join(name for table in TABLES for name in table.units))
+    raise InputError(
+        source, f"platform {platform!r}", ", ".join(name for table in TABLES.values() for name in table.units)
+    )
 
 
 def units_of(platform: str) -> Mapping[str, str]:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plumewatch.errors import InputError
+from plumewatch.sensors.sensor import NO_PACKING
 
-NO_PACKING = (1.0, 0.0)  # scale and offset of a GeoTIFF without tags
 REAL = "uif"  # kinds of numpy: whole and floating numbers
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
+import rasterio
+from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.enums import MaskFlags, Resampling
@@ -20,11 +23,14 @@ from plumewatch.models import Grid
 
 ALIGNED_PX = 1e-6  # georeferencing is given in metres with at most a few decimals
 WARP_MARGIN_PX = 4  # more than bilinear interpolation looks around itself
+LEAST_TIE_POINTS = 4  # that a plane needs, and one that shows an error
 BOUNDS_POINTS = 21  # along an edge, for the bounds of a rectangle in another projection
 
 
-def read_on_grid(source: DatasetReader, grid: Grid, resampling: Resampling, fill: int, name: str = "") -> NDArray[Any]:
-    """Return the first band of `source` on `grid` (height x width), `fill` where the source shows nothing.
+def read_on_grid(
+    source: DatasetReader, grid: Grid, resampling: Resampling, fill: float, name: str = "", band: int = 1
+) -> NDArray[Any]:
+    """Return a band of `source` on `grid` (height x width), `fill` where the source shows nothing.
 
     Where every cell lies in one source pixel (the same lattice, or a coarser one that the grid divides) the value is
     that pixel's, untouched. Otherwise it is resampled. `fill` is also the source's value of no data; what a mask within
@@ -39,12 +45,14 @@ def read_on_grid(source: DatasetReader, grid: Grid, resampling: Resampling, fill
         raise InputError(name or source.name, found, "pixels that have an area")
     target = np.full((grid.height, grid.width), fill, dtype=source.dtypes[0])
     if (cells := _cells_in_pixel(grid, source)) is not None:
-        _copy_pixels(source, grid, cells, fill, target)
+        _copy_pixels(source, grid, cells, fill, target, band)
     elif (window := _window_of(source, grid)) is not None:
+        shrunk = _shrunk(source, window, grid) if resampling == Resampling.average else (window.height, window.width)
+        scale = Affine.scale(window.width / shrunk[1], window.height / shrunk[0])
         reproject(
-            _read_window(source, window, fill),
+            _read_window(source, window, fill, band, shrunk),
             target,
-            src_transform=window_transform(window, source.transform),
+            src_transform=window_transform(window, source.transform) @ scale,
             src_crs=source.crs,
             src_nodata=fill,
             dst_transform=grid.transform,
@@ -55,7 +63,43 @@ def read_on_grid(source: DatasetReader, grid: Grid, resampling: Resampling, fill
     return target
 
 
-def _copy_pixels(source: DatasetReader, grid: Grid, cells: int, fill: int, target: NDArray[Any]) -> None:
+def read_by_tie_points(
+    source: DatasetReader, grid: Grid, resampling: Resampling, fill: float, name: str = "", band: int = 1
+) -> NDArray[Any]:
+    """As `read_on_grid` of a raster that has tie points (GCPs) in place of a projection.
+
+    Between them places are those of a thin plate spline. Raises InputError where it has fewer than LEAST_TIE_POINTS.
+    """
+    points, crs = source.gcps
+    if crs is None or len(points) < LEAST_TIE_POINTS:
+        found = f"{len(points)} tie points"
+        raise InputError(name or source.name, found, f"{LEAST_TIE_POINTS} tie points at least, with their projection")
+    target = np.full((grid.height, grid.width), fill, dtype=source.dtypes[0])
+    reproject(
+        rasterio.band(source, band),
+        target,
+        gcps=points,
+        src_crs=crs,
+        src_nodata=fill,
+        dst_transform=grid.transform,
+        dst_crs=CRS.from_epsg(grid.epsg),
+        dst_nodata=fill,
+        resampling=resampling,
+        SRC_METHOD="GCP_TPS",
+    )
+    return target
+
+
+def _shrunk(source: DatasetReader, window: Window, grid: Grid) -> tuple[int, int]:
+    """Height and width to read a window in: where several pixels fall on a cell their means over half a cell will do.
+
+    They are had from the overviews of a file, which spares most of its bytes.
+    """
+    finer = max(1, math.floor(grid.resolution_m / pixel_size_m(source, grid) / 2))
+    return max(1, window.height // finer), max(1, window.width // finer)
+
+
+def _copy_pixels(source: DatasetReader, grid: Grid, cells: int, fill: float, target: NDArray[Any], band: int) -> None:
     """Fill `target` with the source's pixels, each as often as it has `cells` on a side."""
     x, y = source.transform.c, source.transform.f
     first = round((grid.north - y) / grid.resolution_m), round((x - grid.west) / grid.resolution_m)  # its corner
@@ -68,16 +112,20 @@ def _copy_pixels(source: DatasetReader, grid: Grid, cells: int, fill: int, targe
         reached.append((start, end))
         place.append(slice(begin, stop))
         inner.append(slice(begin - corner - start * cells, stop - corner - start * cells))
-    numbers = _read_window(source, Window.from_slices(*reached), fill)
+    numbers = _read_window(source, Window.from_slices(*reached), fill, band)
     if cells > 1:
         numbers = numbers.repeat(cells, 0).repeat(cells, 1)
     target[tuple(place)] = numbers[tuple(inner)]
 
 
-def _read_window(source: DatasetReader, window: Window, fill: int) -> NDArray[Any]:
-    numbers: NDArray[Any] = source.read(1, window=window)
-    if MaskFlags.per_dataset in source.mask_flag_enums[0]:
-        numbers[source.read_masks(1, window=window) == 0] = fill
+def _read_window(
+    source: DatasetReader, window: Window, fill: float, band: int, shape: tuple[int, int] | None = None
+) -> NDArray[Any]:
+    """The pixels of a window, or their means in a smaller `shape`."""
+    asked: dict[str, Any] = {"window": window, "out_shape": shape}
+    numbers: NDArray[Any] = source.read(band, **asked, resampling=Resampling.average)
+    if MaskFlags.per_dataset in source.mask_flag_enums[band - 1]:
+        numbers[source.read_masks(band, **asked) == 0] = fill
     return numbers
 
 

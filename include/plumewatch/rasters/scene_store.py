@@ -61,9 +61,10 @@ class ScenePaths:
         return FailedScene.from_exception(error, scene_id=self.scene_id, stage=stage, area=self.area)
 
 
-def scene_paths(scenes_root: str, area: str, date: str, scene_id: str) -> ScenePaths:
-    """Return where a scene of an area and a date is kept below `scenes_root`."""
-    folder = storage.partition_path(scenes_root, {"area": area, "date": date})
+def scene_paths(scenes_root: str, area: str, date: str, scene_id: str, sensor: str | None = None) -> ScenePaths:
+    """Return where a scene of an area and a date is kept below `scenes_root`, which may part them by `sensor` too."""
+    of_sensor = {} if sensor is None else {"sensor": sensor}
+    folder = storage.partition_path(scenes_root, {"area": area, **of_sensor, "date": date})
     return ScenePaths(area, date, scene_id, folder)
 
 
@@ -181,22 +182,22 @@ def read_item(paths: ScenePaths) -> dict[str, Any]:
     return item
 
 
-def checksums_of(paths: ScenePaths, item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an item states of its rasters, by kind; nothing where it states none of those that each scene has."""
+def checksums_of(paths: ScenePaths, item: Mapping[str, Any], needed: Sequence[str] = NEEDED) -> dict[str, Any]:
+    """Return what an item states of its rasters, by kind; nothing where it states none of those that are `needed`."""
     with reading(paths.item, STORED_ITEM):
         assets = dict(item.get("assets") or {})
         stated = {kind: asset.get("file:checksum") for kind, asset in assets.items() if kind in RASTERS}
-    return stated if all(stated.get(kind) for kind in NEEDED) else {}
+    return stated if all(stated.get(kind) for kind in needed) else {}
 
 
-def find_damage(paths: ScenePaths, item: Mapping[str, Any]) -> str | None:
+def find_damage(paths: ScenePaths, item: Mapping[str, Any], needed: Sequence[str] = NEEDED) -> str | None:
     """Return what is wrong with the first file of a stacked scene that isn't whole, by its name; None where all are.
 
     Files are held against the checksums of their item. Where it states none, as that of another tool, they are read
     whole. A page (HTML, XML, JSON) that was saved as a raster is told as such, whatever the item says.
     """
-    stated = checksums_of(paths, item)
-    for kind in stated or NEEDED:
+    stated = checksums_of(paths, item, needed)
+    for kind in stated or needed:
         if damage := _damage(paths.raster(kind), stated.get(kind)):
             return damage
     return None

@@ -1,4 +1,4 @@
-"""All sensors whose scenes can be stacked, and which of them a collection, an item or a platform is of."""
+"""All sensors, and which of them a collection, an item or a platform is of."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 
 from plumewatch.sensors.landsat import LANDSAT
 from plumewatch.sensors.sensor import Sensor
+from plumewatch.sensors.sentinel1 import SENTINEL1
 from plumewatch.sensors.sentinel2 import SENTINEL2
+from plumewatch.sensors.worldview import WORLDVIEW
 
-SENSORS: tuple[Sensor, ...] = (LANDSAT, SENTINEL2)
+SENSORS: tuple[Sensor, ...] = (LANDSAT, SENTINEL2, SENTINEL1, WORLDVIEW)
 """A new one is a module and an entry here."""
 
 

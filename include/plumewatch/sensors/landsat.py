@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from plumewatch.errors import InputError
 from plumewatch.geodesy import utm_epsg
 from plumewatch.reference.loading import read_reference
-from plumewatch.sensors.sensor import ReflectanceRule, Sensor
+from plumewatch.sensors.sensor import NO_PACKING, RadiativeTable, ReflectanceRule, Sensor, Source
 
 _REFERENCE: dict[str, Any] = read_reference("landsat.json")
 _QA: dict[str, Any] = _REFERENCE["qa_pixel"]
@@ -108,34 +108,34 @@ class Landsat(Sensor):
                 return int(match[1])
         return 0
 
+    def rule(
+        self,
+        item_name: str,
+        collection: str | None,
+        properties: Mapping[str, Any],
+        asset: Mapping[str, Any],
+        tags: tuple[float, float] = NO_PACKING,
+    ) -> ReflectanceRule:
+        """Return how the pixels of one band become reflectance: number x 0.0000275 - 0.2.
 
-def compute_rule(
-    item_name: str,
-    collection: str | None,
-    properties: Mapping[str, Any],
-    asset: Mapping[str, Any],
-    tags: tuple[float, float] = (1.0, 0.0),
-) -> ReflectanceRule:
-    """Return how the pixels of one band become reflectance: number x 0.0000275 - 0.2.
-
-    Arguments as those of `sentinel2.reflectance.compute_reflectance_rule`.
-
-    Raises InputError where it isn't told that the product is of level 2, or another scale or offset is stated.
-    """
-    stated = properties.get("landsat:correction") or properties.get("landsat:processing_level")
-    file = str(asset.get("href", "")).split("?")[0].rsplit("/", 1)[-1]
-    levels = [str(stated)] if stated else [f"L{m[2]}{m[3]}" for text in (file, item_name) if (m := NAME.search(text))]
-    if not levels or levels[0] not in LEVELS:
-        raise InputError(item_name, f"processing level {levels[0] if levels else 'not stated'}", ALLOWED)
-    band: Mapping[str, Any] = next(iter(asset.get("raster:bands") or ()), {})
-    by_item = band.get("scale"), band.get("offset")
-    by_file = tags if tags != (1.0, 0.0) else (None, None)
-    for where, numbers in (("the item", by_item), ("the GeoTIFF", by_file)):
-        for known, number in zip((SCALE, OFFSET), numbers, strict=True):
-            if number is not None and not _is_same(number, known):
-                found = f"scale {numbers[0]} with offset {numbers[1]} in {where}"
-                raise InputError(item_name, found, f"scale {SCALE:g} with offset {OFFSET:g}, or none stated")
-    return ReflectanceRule(SCALE, OFFSET, f"pixels of {levels[0]}, Collection 2")
+        Raises InputError where it isn't told that the product is of level 2, or another scale or offset is stated.
+        """
+        stated = properties.get("landsat:correction") or properties.get("landsat:processing_level")
+        file = str(asset.get("href", "")).split("?")[0].rsplit("/", 1)[-1]
+        levels = (
+            [str(stated)] if stated else [f"L{m[2]}{m[3]}" for text in (file, item_name) if (m := NAME.search(text))]
+        )
+        if not levels or levels[0] not in LEVELS:
+            raise InputError(item_name, f"processing level {levels[0] if levels else 'not stated'}", ALLOWED)
+        band: Mapping[str, Any] = next(iter(asset.get("raster:bands") or ()), {})
+        by_item = band.get("scale"), band.get("offset")
+        by_file = tags if tags != NO_PACKING else (None, None)
+        for where, numbers in (("the item", by_item), ("the GeoTIFF", by_file)):
+            for known, number in zip((SCALE, OFFSET), numbers, strict=True):
+                if number is not None and not _is_same(number, known):
+                    found = f"scale {numbers[0]} with offset {numbers[1]} in {where}"
+                    raise InputError(item_name, found, f"scale {SCALE:g} with offset {OFFSET:g}, or none stated")
+        return ReflectanceRule(SCALE, OFFSET, f"pixels of {levels[0]}, Collection 2")
 
 
 def _is_same(stated: Any, known: float) -> bool:
@@ -168,7 +168,11 @@ LANDSAT = Landsat(
     },
     assets={band: tuple(keys) for band, keys in _REFERENCE["assets"].items() if isinstance(keys, list)},
     described={band: facts for band, facts in _REFERENCE["band"].items() if isinstance(facts, dict)},
+    collected=("B02", "B03", "B04", "B08", "B11", "B12"),
+    shown=("B04", "B03", "B02"),
+    sources=(Source("pc_stac_api", "landsat-c2-l2"),),
     mask="QA_PIXEL",
+    mask_meanings={"classification:bitfields": _QA["bitfields"]},
     cloud_masks=("scl",),
     copied=(
         "landsat:wrs_path", "landsat:wrs_row", "landsat:correction", "landsat:collection_number",
@@ -180,5 +184,8 @@ LANDSAT = Landsat(
     mask_fill=_QA["fill"],
     mask_told="QA_PIXEL translated: fill 0, cloud 9, dilated cloud 8, cirrus 10, cloud shadow 3, snow 11, water 6, "
     "other ground 7",
+    radiative_table=RadiativeTable(
+        "landsat_ch4_transmittance.json", {"landsat-8": "LC08", "landsat-9": "LC09"}, ("SWIR1", "SWIR2")
+    ),
 )  # fmt: skip
 """Collection 2 Level 2."""

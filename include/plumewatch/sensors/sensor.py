@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plumewatch.errors import InputError
 from plumewatch.geodesy import utm_epsg
 
 METHANE_BANDS = ("B11", "B12")
 """The two of the shortwave infrared: at 1.6 and 2.2 micrometres."""
 BAND_LISTS = ("eo:bands", "bands", "raster:bands")
+NO_PACKING = (1.0, 0.0)
+"""Scale and offset of a GeoTIFF without tags."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,47 @@ class ReflectanceRule:
 
 
 @dataclass(frozen=True, eq=False)
+class RadiativeTable:
+    """A file of transmittances of methane, amf x omega for each unit and band, and what it calls them."""
+
+    file: str
+    """In `reference/`."""
+    units: Mapping[str, str]
+    """By platform."""
+    bands: tuple[str, str]
+    """Of 1.6 and of 2.2 um."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A collection that a sensor's scenes are looked for in, where an area names none of it."""
+
+    setting: str
+    """Field of the settings that holds the address of the service."""
+    collection: str
+    """Of that service; of a static catalogue all that it has."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What the numbers of a raster are that is put on the grid as it is: neither reflectance nor classes."""
+
+    quantity: str
+    """What they measure, with unit and how they were made; the item says it."""
+    dtype: str
+    """Type of numpy."""
+    nodata: float
+    """Number of no data."""
+    is_power: bool = False
+    """Whether a picture shows their logarithm."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Sensor(ABC):
     """Facts of one sensor; what its items say is read by its own module."""
 
     name: str
-    """`sentinel-2` or `landsat`: items state it as their constellation."""
+    """`sentinel-2`, `landsat` ...: items state it as their constellation."""
     title: str
     """What a person reads."""
     marks: str
@@ -47,24 +86,34 @@ class Sensor(ABC):
     instruments: tuple[str, ...]
     """As items state them."""
     level: str
-    """Processing level and kind of the reflectance, unless the collection says otherwise."""
+    """Processing level and kind of what is seen, unless the collection says otherwise."""
     pixel_m: float
     """Size of the pixels of the methane bands: of an area's cells, where its file names none."""
-    edge_m: float
+    edge_m: float = 0.0
     """Where edges of pixels lie: at multiples of their size and so much more, in metres of UTM."""
     bands: tuple[str, ...]
     """What can be stacked."""
-    aliases: Mapping[str, str]
+    aliases: Mapping[str, str] = field(default_factory=dict)
     """Other names of bands in an area's file, in small letters."""
     assets: Mapping[str, tuple[str, ...]]
     """Keys of the assets of bands and masks in the catalogues; the first that an item has is taken."""
+    places: Mapping[str, int] = field(default_factory=dict)
+    """Number of a band in its asset's file, where that has several; 1 where it isn't stated."""
     described: Mapping[str, Mapping[str, Any]]
     """Common name and wavelengths (micrometres) of bands."""
-    mask: str
-    """The asset that tells cloud from ground, by its key in `assets`."""
-    cloud_masks: tuple[str, ...]
+    collected: tuple[str, ...]
+    """Bands that a collection of several sensors fetches, those of them that an item has."""
+    shown: tuple[str, ...]
+    """Of these what a picture shows as red, green and blue; one is grey."""
+    sources: tuple[Source, ...]
+    """Where scenes are looked for, the best first: the next one serves where nothing can be had of it."""
+    mask: str = ""
+    """The asset that tells cloud from ground, by its key in `assets`; empty where the images are no reflectance."""
+    mask_meanings: Mapping[str, Any] = field(default_factory=dict)
+    """The mask's own classes or bits, as STAC's classification extension writes them."""
+    cloud_masks: tuple[str, ...] = ()
     """What `cloud_mask` of an area can be."""
-    copied: tuple[str, ...]
+    copied: tuple[str, ...] = ()
     """Properties of the source item that the stacked one repeats: by them products of one acquisition are known."""
     is_compared_along_track: bool = False
     """Whether an image is compared with those of the same track alone."""
@@ -76,6 +125,8 @@ class Sensor(ABC):
     """Number of the mask where nothing was seen."""
     mask_told: str | None = None
     """How the classification was made of the mask, None where it is the service's own."""
+    radiative_table: RadiativeTable | None = None
+    """By which methane is told from its images, None where nothing is."""
 
     def asset_keys(self, band: str) -> tuple[str, ...]:
         """Return the keys under which catalogues keep a band (`B11`) or a mask."""
@@ -117,8 +168,8 @@ class Sensor(ABC):
         return utm_epsg(longitude, latitude)
 
     def flaw_of_collection(self, collection: str) -> str | None:
-        """Return which collections are allowed where this one can't be served, None where it can."""
-        return None
+        """Return which collections are allowed where an area can't have this one, None where it can."""
+        return None if self.mask else f"one of reflectance: {self.title} is fetched by multi_sensor_collection alone"
 
     def is_served(self, properties: Mapping[str, Any]) -> bool:
         """Whether the item is of one of its satellites that are served; others of a collection are left out by name."""
@@ -151,6 +202,30 @@ class Sensor(ABC):
     @abstractmethod
     def sequence(self, name: str, properties: Mapping[str, Any]) -> int:
         """Return the number of a product among those of its acquisition, a greater one is newer."""
+
+    def numbers(self, name: str, collection: str | None) -> Numbers | None:
+        """Return what the rasters of item `name` hold, None where that is reflectance (`rule`) and classes."""
+        return None
+
+    def stand_in(self, name: str) -> tuple[Source, str] | None:
+        """Return where an item is that serves in place of item `name`, which isn't granted, and its id; None: none."""
+        return None
+
+    def rule(
+        self,
+        item_name: str,
+        collection: str | None,
+        properties: Mapping[str, Any],
+        asset: Mapping[str, Any],
+        tags: tuple[float, float] = NO_PACKING,
+    ) -> ReflectanceRule:
+        """Return how the pixels of one band become reflectance.
+
+        Arguments: `item_name` for messages; `properties` of the item; `asset` as in the item, with `href` and, where
+        stated, `raster:bands`; `tags`, scale and offset as the GeoTIFF itself says. InputError where what is stated
+        cannot be true of the sensor's products.
+        """
+        raise InputError(item_name, f"images of {self.title}, which are no reflectance", "a sensor of reflectance")
 
 
 def stated_names(band: Mapping[str, Any]) -> list[str]:

@@ -30,9 +30,6 @@ QA60_UNTIL: tuple[int, int] = tuple(_REFERENCE["qa60"]["before_baseline"])
 CLOUD_DILATION_M: float = _REFERENCE["cloud_dilation_m"]["value"]
 SURROUNDINGS_M: float = _REFERENCE["surroundings_m"]["value"]
 
-QUANTIFICATION: int = _REFLECTANCE["quantification"]["value"]
-OFFSET: float = _REFLECTANCE["offset"]["value"]
-OFFSET_FROM_BASELINE: tuple[int, int] = tuple(_REFLECTANCE["offset_from_baseline"]["value"])
 IMPOSSIBLE_REFLECTANCE: float = _REFLECTANCE["impossible_reflectance"]["value"]
 IMPOSSIBLE_FRACTION: float = _REFLECTANCE["impossible_fraction"]["value"]
 

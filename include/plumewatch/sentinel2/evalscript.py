@@ -14,7 +14,8 @@ from itertools import accumulate
 from typing import Any
 
 from plumewatch.errors import InputError, redact
-from plumewatch.sentinel2.bands import CLOUD_PROBABILITY, QUANTIFICATION, SCENE_CLASSIFICATION
+from plumewatch.sensors.sentinel2 import QUANTIFICATION
+from plumewatch.sentinel2.bands import CLOUD_PROBABILITY, SCENE_CLASSIFICATION
 
 DATA_MASK = "dataMask"
 """Band, and output, that is 1 where there are data; it costs nothing."""

@@ -26,9 +26,7 @@ from plumewatch.rasters.access import AS_IS, Access
 from plumewatch.rasters.plain_numbers import NO_PACKING, checked_plain
 from plumewatch.rasters.reading import is_http, read_raster
 from plumewatch.rasters.regrid import pixel_size_m, read_on_grid
-from plumewatch.sensors import landsat
 from plumewatch.sensors.known import sensor_of_collection
-from plumewatch.sensors.landsat import LANDSAT
 from plumewatch.sensors.sensor import BAND_LISTS, METHANE_BANDS, ReflectanceRule, Sensor, stated_names
 from plumewatch.sensors.sentinel2 import SENTINEL2, processing_baseline
 from plumewatch.sentinel2.bands import (
@@ -45,12 +43,7 @@ from plumewatch.sentinel2.bands import (
     find_cloud_asset,
 )
 from plumewatch.sentinel2.granule_angles import GRANULE, GRANULE_ASSETS, GranuleAngles, lacks_angles, read_angles
-from plumewatch.sentinel2.reflectance import (
-    NODATA,
-    compute_reflectance_rule,
-    decide_offset,
-    normalise,
-)
+from plumewatch.sentinel2.reflectance import NODATA, decide_offset, normalise
 from plumewatch.sentinel2.s2cloudless_mask import ON_SURFACE_REFLECTANCE, compute_cloud_probability
 from plumewatch.sentinel2.scene import is_level_1c
 
@@ -60,9 +53,6 @@ S2CLOUDLESS = "s2cloudless"
 UNSIGNED = ("uint8", "uint16")
 PAYS = "storage:requester_pays"  # of the storage extension of STAC
 PAID_BUCKETS = ("s3://sentinel-s2-l2a/", "s3://sentinel-s2-l1c/")  # registry.opendata.aws/sentinel-2: requester pays
-
-RULES = {SENTINEL2.name: compute_reflectance_rule, LANDSAT.name: landsat.compute_rule}
-"""How numbers of a sensor's products become reflectance."""
 log = logging.getLogger(__name__)
 
 
@@ -136,7 +126,7 @@ def read_bands(item: pystac.Item, area: Area, grid: Grid, access: Access = AS_IS
         if values.dtype != np.uint16:
             raise InputError(redact(_href(asset)), f"reflectance of type {values.dtype}", "uint16")
         said = {"href": asset.href, "raster:bands": [stated[band]]}
-        rules.add(RULES[sensor.name](name, item.collection_id, item.properties, said, tags))
+        rules.add(sensor.rule(name, item.collection_id, item.properties, said, tags))
         numbers[band] = values
     if len({(rule.scale, rule.offset, rule.is_certain) for rule in rules}) > 1:
         found = "; ".join(sorted(f"scale {r.scale}, offset {r.offset}: {r.reason}" for r in rules))

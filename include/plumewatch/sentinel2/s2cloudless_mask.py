@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plumewatch.sentinel2.bands import MOST_PERCENT, NO_CLOUD_DATA, QUANTIFICATION, S2CLOUDLESS_BANDS
+from plumewatch.sensors.sentinel2 import QUANTIFICATION
+from plumewatch.sentinel2.bands import MOST_PERCENT, NO_CLOUD_DATA, S2CLOUDLESS_BANDS
 from plumewatch.sentinel2.reflectance import NODATA
 
 ROWS_AT_ONCE = 256  # of the features of some hundred thousand pixels, each 10 numbers of 64 bits

@@ -19,7 +19,8 @@ from plumewatch.models import Area, Grid
 from plumewatch.rasters.regrid import lonlat_bounds
 from plumewatch.sensors.known import sensor_of_collection
 from plumewatch.sensors.sensor import ReflectanceRule, Sensor
-from plumewatch.sentinel2.bands import QUANTIFICATION, SURROUNDINGS_M
+from plumewatch.sensors.sentinel2 import QUANTIFICATION, SENTINEL2
+from plumewatch.sentinel2.bands import SURROUNDINGS_M
 from plumewatch.sentinel2.granule_angles import GranuleAngles
 from plumewatch.sentinel2.reflectance import NODATA
 from plumewatch.sentinel2.scene import is_level_1c, observed_at_utc
@@ -27,6 +28,7 @@ from plumewatch.sun import solar_angles_deg
 
 COG = pystac.MediaType.COG
 EXTENSIONS = {
+    "classification": "https://stac-extensions.github.io/classification/v1.1.0/schema.json",
     "eo": "https://stac-extensions.github.io/eo/v1.1.0/schema.json",
     "file": "https://stac-extensions.github.io/file/v2.1.0/schema.json",
     "grid": "https://stac-extensions.github.io/grid/v1.1.0/schema.json",
@@ -72,6 +74,8 @@ class SceneFacts:
     """What is seen of the area."""
     cloud_from: str | None
     """Where the cloud probability comes from, None where there is none."""
+    class_percent: Mapping[str, float]
+    """How much of what is seen of the area is of each class of the classification, by name."""
     angles: GranuleAngles | None
     """Of the granule, where the source item doesn't state its own."""
     recipe: str
@@ -117,7 +121,9 @@ def grid_properties(grid: Grid) -> dict[str, Any]:
 
 
 def _is_used(prefix: str, properties: dict[str, Any]) -> bool:
-    return prefix in ("eo", "file", "raster") or any(name.startswith(f"{prefix}:") for name in properties)
+    return prefix in ("classification", "eo", "file", "raster") or any(
+        name.startswith(f"{prefix}:") for name in properties
+    )
 
 
 def _properties(source: pystac.Item, facts: SceneFacts, sensor: Sensor) -> dict[str, Any]:
@@ -147,6 +153,8 @@ def _properties(source: pystac.Item, facts: SceneFacts, sensor: Sensor) -> dict[
         "plumewatch:area": facts.area.name,
         "plumewatch:covered_fraction": facts.covered_fraction,
         "plumewatch:cloud_probability": facts.cloud_from,
+        "plumewatch:source_mask": {"name": sensor.mask, **sensor.mask_meanings},
+        "plumewatch:class_percent": dict(facts.class_percent),
         "plumewatch:tile_cloud_cover": stated.get("eo:cloud_cover"),
         "plumewatch:reflectance": {
             "kind": kind,
@@ -192,6 +200,7 @@ def _sun(source: pystac.Item, grid: Grid, angles: GranuleAngles | None) -> tuple
 def _assets(scene_id: str, facts: SceneFacts, sensor: Sensor) -> dict[str, pystac.Asset]:
     resolution = {"spatial_resolution": facts.grid.resolution_m}
     reflectance = {"data_type": "uint16", "nodata": NODATA, "scale": 1.0 / QUANTIFICATION, "offset": 0.0, **resolution}
+    classes = {"raster:bands": [{"data_type": "uint8", "nodata": 0, **resolution}], **SENTINEL2.mask_meanings}
     described: dict[str, tuple[str, str, dict[str, Any]]] = {
         "data": (
             f"{scene_id}.tif",
@@ -201,12 +210,12 @@ def _assets(scene_id: str, facts: SceneFacts, sensor: Sensor) -> dict[str, pysta
         "scl": (
             f"{scene_id}_scl.tif",
             "Scene classification",
-            {"raster:bands": [{"data_type": "uint8", "nodata": 0, **resolution}]},
+            classes,
         ),
         "around": (
             f"{scene_id}_around.tif",
             f"Scene classification, and that of the surroundings (up to {SURROUNDINGS_M:g} m) of the grid",
-            {"raster:bands": [{"data_type": "uint8", "nodata": 0, **resolution}]},
+            classes,
         ),
         "cloud": (
             f"{scene_id}_cloud.tif",

@@ -31,11 +31,13 @@ from plumewatch.rasters.scene_store import (
     read_skip_note,
     scene_paths,
 )
+from plumewatch.sensors.known import sensor_of_collection
+from plumewatch.sensors.sentinel2 import QUANTIFICATION, SENTINEL2
 from plumewatch.sentinel2.bands import (
     CLOUD_PROBABILITY,
+    LAST_CLASS,
     NO_CLOUD_DATA,
     NO_DATA_CLASS,
-    QUANTIFICATION,
     SCENE_CLASSIFICATION,
     SURROUNDINGS_M,
 )
@@ -58,11 +60,17 @@ log = logging.getLogger(__name__)
 
 
 def fetch_scene(
-    item: pystac.Item, area: Area, scenes_root: str, access: Access = AS_IS, reader: BandReader | None = None
+    item: pystac.Item,
+    area: Area,
+    scenes_root: str,
+    access: Access = AS_IS,
+    reader: BandReader | None = None,
+    grid: Grid | None = None,
 ) -> str:
     """Stack a scene on the area's grid and return the path of the STAC item that was written, or of a skip's note.
 
-    Its files are opened as `access` says, or its bands are had from a `reader`.
+    Its files are opened as `access` says, or its bands are had from a `reader`. On a `grid` that several sensors share
+    it is kept by sensor too, below `area=A/sensor=S/`.
 
     Written are `<scene_id>.tif` (the area's bands, reflectance x 10000, 0 is no data), `_scl.tif`, `_around.tif` (the
     classification with what lies around the grid), where the catalogue has it `_cloud.tif`, and last the
@@ -75,11 +83,12 @@ def fetch_scene(
     Raises ServiceError where a service doesn't deliver a file, InputError where an asset is missing, cut off or
     contradicts what the item says.
     """
-    grid = grid_of(area)
-    content = content_of(_as_dict(item))
+    by_sensor = None if grid is None else sensor_of_collection(area.collection).name
+    grid = grid or grid_of(area)
+    content = content_of(item_dict(item))
     recipe = _recipe(content, area, grid, reader.recipe if reader else ())
     observed_at = observed_at_utc(name_of_item(item), item.properties)
-    paths = scene_paths(scenes_root, area.name, observed_at.date().isoformat(), item.id)
+    paths = scene_paths(scenes_root, area.name, observed_at.date().isoformat(), item.id, by_sensor)
     if is_made_by(recipe, paths):
         if not _is_too_cloudy(area, storage.read_json(paths.item)["properties"].get("eo:cloud_cover")):
             log.info("%s: already stacked", paths.item)
@@ -90,7 +99,7 @@ def fetch_scene(
             return paths.skip_note
         storage.delete(paths.skip_note)
     stacked = reader.read(item, grid) if reader else read_bands(item, area, grid, access)
-    inside = _inside(area, grid)
+    inside = cells_inside(area, grid)
     seen = inside & (stacked.scl != NO_DATA_CLASS)
     cloud = is_cloud(stacked.scl, stacked.cloud, pixel_settings(area).max_cloud_probability)[seen]
     cloud_percent = round(100.0 * float(cloud.mean()), 4) if cloud.size else None
@@ -123,6 +132,7 @@ def fetch_scene(
         cloud_cover_percent=cloud_percent,
         covered_fraction=covered,
         cloud_from=stacked.cloud_from,
+        class_percent=_class_percent(stacked.scl[seen]),
         angles=stacked.angles,
         recipe=recipe,
         source_content=content,
@@ -133,8 +143,8 @@ def fetch_scene(
     return paths.item
 
 
-def _as_dict(item: pystac.Item) -> dict[str, Any]:
-    """What an item says of its product, as it was read: pystac's own would write its time into its properties."""
+def item_dict(item: pystac.Item) -> dict[str, Any]:
+    """Return what an item says of its product, as it was read: pystac's own writes its time into its properties."""
     assets = {key: asset.to_dict() for key, asset in item.assets.items()}
     said = {"id": item.id, "collection": item.collection_id, "geometry": item.geometry}
     return {**said, "properties": item.properties, "assets": assets}
@@ -158,13 +168,20 @@ def _cogs(stacked: StackedBands, grid: Grid) -> dict[str, bytes]:
         return dict(zip(makes, pool.map(lambda make: make(), makes.values()), strict=True))
 
 
-def _inside(area: Area, grid: Grid) -> NDArray[np.bool_]:
-    """True in the cells of the grid whose centres lie in the area."""
+def cells_inside(area: Area, grid: Grid) -> NDArray[np.bool_]:
+    """Return where the centres of the grid's cells lie in the area."""
     project = Transformer.from_crs("EPSG:4326", f"EPSG:{grid.epsg}", always_xy=True)
     outline = shapely.transform(area.geometry, project.transform, interleaved=False)
     shape = grid.height, grid.width
     inside: NDArray[np.bool_] = geometry_mask([outline], out_shape=shape, transform=grid.transform, invert=True)
     return inside
+
+
+def _class_percent(classes: NDArray[np.uint8]) -> dict[str, float]:
+    """Return how much of what is seen is of each class, in percent, by the names of those there are."""
+    counts = np.bincount(classes, minlength=LAST_CLASS + 1)
+    names = {one["value"]: one["name"] for one in SENTINEL2.mask_meanings["classification:classes"]}
+    return {names[one]: round(100.0 * int(n) / classes.size, 4) for one, n in enumerate(counts) if n}
 
 
 def _is_too_cloudy(area: Area, cloud_percent: float | None) -> bool:

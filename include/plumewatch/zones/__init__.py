@@ -1,5 +1,5 @@
 """Statistics of bands and indices over zones, polygons of a file or hexagons, and composites of a month.
 
-Builds on: the floor, storage, area_files, areas, rasters, sentinel2. Start reading: months.py, which a worker runs;
-statistics.py is the arithmetic.
+Builds on: the floor, storage, settings, area_files, areas, rasters, catalogues, sentinel2. Start reading: months.py,
+which a worker runs; statistics.py is the arithmetic. hub_month.py has Sentinel Hub count instead.
 """

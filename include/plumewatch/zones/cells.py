@@ -34,6 +34,13 @@ class ZoneCells:
         """The number of the zone that each entry of `cell` belongs to, ascending."""
         return np.repeat(np.arange(len(self.starts) - 1, dtype=np.int32), self.sizes)
 
+    def sum(self, numbers: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Return the sum over each zone's cells of whole numbers, one of each entry of `cell`."""
+        found = np.zeros(len(self.starts) - 1, np.int64)
+        if (has := self.sizes > 0).any():
+            found[has] = np.add.reduceat(numbers, self.starts[:-1][has], dtype=np.int64)
+        return found
+
 
 def find_zone_cells(shapes: Sequence[Any], transform: Affine, shape: tuple[int, int]) -> ZoneCells:
     """Return the cells whose centre is in each of the `shapes` (shapely, in the raster's system).

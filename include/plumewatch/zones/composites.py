@@ -24,7 +24,7 @@ from plumewatch.rasters.cog import cog_bytes
 from plumewatch.rasters.regrid import lonlat_bounds
 from plumewatch.rasters.scene_store import checksum
 from plumewatch.sensors.known import sensor_of_platform
-from plumewatch.sentinel2.bands import QUANTIFICATION
+from plumewatch.sensors.sentinel2 import QUANTIFICATION
 from plumewatch.sentinel2.pixels import CellWindow, best_scene
 from plumewatch.sentinel2.reflectance import NODATA
 from plumewatch.sentinel2.scene_item import EXTENSIONS, grid_properties

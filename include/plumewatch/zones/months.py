@@ -128,8 +128,8 @@ def _read_date(
     task: ZoneTask, scenes: Sequence[StoredScene], name: str, cells: ZoneCells, failures: dict[str, FailedScene]
 ) -> list[_Seen]:
     """Return what each scene of a date shows in the zones' cells, and at last what they show together."""
-    n = len(cells.cell)
-    all_seen = [_Seen(np.full(n, np.nan, np.float32), np.zeros(n, bool)) for _ in range(len(scenes) + 1)]
+    n, n_kept = len(cells.cell), len(scenes) + (len(scenes) > 1)
+    all_seen = [_Seen(np.full(n, np.nan, np.float32), np.zeros(n, bool)) for _ in range(n_kept)]
     for strip, here in _strips(task.window, cells):
         shown: list[tuple[SceneCells, int]] = []
         for i, scene in enumerate(scenes):
@@ -140,14 +140,17 @@ def _read_date(
         place = cells.cell[here] - (strip.row - task.window.row) * task.window.width
         constants = constants_with(task.constants)
         for found, i in shown:
-            value = np.where(found.is_clear, compute_index(name, found.reflectance, constants), np.float32(np.nan))
-            all_seen[i].value[here] = value.ravel()[place]
-            all_seen[i].is_present[here] = found.is_present.ravel()[place]
+            of_cells = {band: np.take(found.reflectance[band], place) for band in bands_of(name)}
+            value = compute_index(name, of_cells, constants)
+            all_seen[i].value[here] = np.where(np.take(found.is_clear, place), value, np.float32(np.nan))
+            all_seen[i].is_present[here] = True if found.is_present.all() else np.take(found.is_present, place)
+        if len(scenes) == 1:
+            continue  # what they show together is what the one shows
         together = np.stack([all_seen[i].value[here] for _, i in shown])
-        best = best_scene([found for found, _ in shown]).ravel()[place]
+        best = np.take(best_scene([found for found, _ in shown]), place)
         all_seen[-1].value[here] = np.take_along_axis(together, best[None], 0)[0]
         all_seen[-1].is_present[here] = np.logical_or.reduce([all_seen[i].is_present[here] for _, i in shown])
-    return all_seen
+    return all_seen if len(scenes) > 1 else all_seen * 2
 
 
 def _strips(window: CellWindow, cells: ZoneCells) -> Iterator[tuple[CellWindow, NDArray[np.intp]]]:
@@ -164,15 +167,12 @@ def _rows(task: ZoneTask, name: int, scene: int, cells: ZoneCells, seen: Sequenc
 
     Cell by cell and in it date by date, so that the values of a zone stand side by side.
     """
-    n_zones, n_dates = len(task.zones), len(seen)
-    nothing = np.empty((len(cells.cell), 0), np.float32)
-    values = (np.stack([one.value for one in seen], axis=1) if seen else nothing).ravel()
-    zone = np.repeat(cells.zone, n_dates)
+    n_cells = len(cells.cell)
+    values = np.stack([one.value for one in seen], axis=1) if seen else np.empty((n_cells, 0), np.float32)
     is_seen = np.isfinite(values)
-    present = sum((one.is_present.astype(np.int64) for one in seen), np.zeros(len(cells.cell), np.int64))
-    total = np.bincount(cells.zone, weights=present, minlength=n_zones).astype(np.int64)
-    clear = np.bincount(zone[is_seen], minlength=n_zones)
-    found = compute_statistics(values[is_seen], zone[is_seen], n_zones, task.statistics)
+    present = sum((one.is_present.astype(np.uint16) for one in seen), np.zeros(n_cells, np.uint16))
+    total, clear = cells.sum(present), cells.sum(np.count_nonzero(is_seen, axis=1))
+    found = compute_statistics(values[is_seen], clear, task.statistics)
     told = np.flatnonzero((total > 0) | (scene == MONTH))
     n, k = len(told), len(task.statistics)
     numbers = np.array([number for number, _ in task.zones], np.int32)

@@ -14,6 +14,10 @@ from plumewatch.sentinel2.pixels import CellWindow
 from plumewatch.zones.area_months import AreaMonth
 from plumewatch.zones.months import ZoneTask
 
+BLOCK_PX = (
+    WINDOW_PX,
+    2 * WINDOW_PX,
+)  # rows, columns: two tiles of the rasters, as each task reads those at its edges too
 WAVE_CELLS = 200_000_000  # of all dates and indices: half a minute of two cores, after which is published
 
 
@@ -70,7 +74,7 @@ def plan_zone_tasks(
 ) -> list[ZoneTask]:
     """Return the tasks of zones (by number, `shapes` in the grid's system) that are counted on a month's grid.
 
-    Those whose centre is in one block of 512 x 512 cells, as the rasters are tiled, are one task.
+    Those whose centre is in one block of BLOCK_PX cells are one task.
     """
     grid, size = month.grid, month.grid.resolution_m
     blocks: dict[tuple[int, int], list[tuple[int, CellWindow]]] = {}
@@ -79,7 +83,7 @@ def plan_zone_tasks(
         row, bottom = _cells(grid.north - north, grid.north - south, size, grid.height)
         col, right = _cells(west - grid.west, east - grid.west, size, grid.width)
         if row < bottom and col < right:
-            block = (row + bottom) // 2 // WINDOW_PX, (col + right) // 2 // WINDOW_PX
+            block = (row + bottom) // 2 // BLOCK_PX[0], (col + right) // 2 // BLOCK_PX[1]
             blocks.setdefault(block, []).append((number, CellWindow(row, col, bottom - row, right - col)))
     return [
         ZoneTask(
