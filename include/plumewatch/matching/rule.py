@@ -25,13 +25,22 @@ class Positions:
     """Where the sources of the pairs lie, seen from their detections; one value a pair."""
 
     distance_km: Floats
+    """The shortest."""
     along_km: Floats
-    """Upwind positive; NaN without wind."""
+    """Upwind positive, along the way that the air came where that is known; NaN without wind."""
     across_km: Floats
     speed_m_s: Floats
     """NaN without wind."""
     width_km: Floats
     """Extent of an area source: a cell, a city; 0 of others."""
+    reach_km: Floats
+    """How far upwind a source may lie."""
+
+    @property
+    def travelled_km(self) -> Floats:
+        """How far a plume came: along the air's way and across it; the shortest distance without wind."""
+        travelled = np.hypot(self.along_km, self.across_km)
+        return np.where(np.isfinite(travelled), travelled, self.distance_km)
 
 
 @dataclass(frozen=True)
@@ -103,14 +112,15 @@ class PeakRule:
         The distance across the wind is the arc from the axis, so that a wind that is off by some degrees puts a source
         off by as many, near and far; within the error of the place itself every side is as good.
         """
-        sigma = self.across_sigma_km(at.distance_km, at.speed_m_s, at.width_km)
-        arc_km = at.distance_km * np.abs(np.arctan2(at.across_km, at.along_km))
-        is_in_reach = at.distance_km <= self.reach_km(at.speed_m_s)
-        decay = np.exp(-at.distance_km / self.decay_km)
+        travelled = at.travelled_km
+        sigma = self.across_sigma_km(travelled, at.speed_m_s, at.width_km)
+        arc_km = travelled * np.abs(np.arctan2(at.across_km, at.along_km))
+        is_in_reach = travelled <= at.reach_km
+        decay = np.exp(-travelled / self.decay_km)
         closeness = np.exp(-0.5 * (arc_km / sigma) ** 2) * is_in_reach
         density = closeness * decay / (np.sqrt(2 * np.pi) * sigma)
         # Without wind every direction is as likely: the same plume, spread over the circle.
-        ring_km = 2 * np.pi * np.hypot(at.distance_km, self.position_sigma_km)
+        ring_km = 2 * np.pi * np.hypot(travelled, self.position_sigma_km)
         has_wind = np.isfinite(at.speed_m_s)
         return np.where(has_wind, density, decay / ring_km), np.where(has_wind, closeness, decay)
 
@@ -128,13 +138,13 @@ class PeakRule:
         odd = self.odd_rate_share
         return (1.0 - odd) * _gauss(off, sigma) + odd * _gauss(off, self.odd_rate_sigma)
 
-    def unlisted_weights(self, speed_m_s: Floats, of: Reported) -> Floats:
+    def unlisted_weights(self, reach_km: Floats, of: Reported) -> Floats:
         """Weight of what no inventory lists: the integral, over all places upwind and all rates, of what sources weigh.
 
         As many a km2 as stated, their rates log-normal.
         """
         distance = np.arange(DISTANCE_STEP_KM / 2, self.max_distance_km, DISTANCE_STEP_KM)[None]
-        along = np.exp(-distance / self.decay_km) * (distance <= self.reach_km(speed_m_s)[:, None])
+        along = np.exp(-distance / self.decay_km) * (distance <= reach_km[:, None])
         along = along * self.width_likelihood(of.sigma_km[:, None], of.crossing[:, None], distance, np.zeros(1))
         sigma = np.hypot(self.unlisted_rate_sigma, of.rate_sigma)
         rated = of.rate**self.rated_emission_power * _gauss(np.log(of.rate / self.unlisted_rate), sigma)
@@ -179,9 +189,9 @@ class PlumeRule:
         closeness = np.exp(-0.5 * at.distance_km**2 / variance)
         return closeness / (2 * np.pi * variance), closeness
 
-    def unlisted_weights(self, speed_m_s: Floats) -> Floats:
-        """Weight of what no inventory lists: its density, as the position's density integrates to 1."""
-        return np.full(speed_m_s.shape, self.unlisted_density)
+    def unlisted_weights(self, n: int) -> Floats:
+        """Weight of what no inventory lists, of so many plumes: its density, as the position's integrates to 1."""
+        return np.full(n, self.unlisted_density)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import shapely
 
 from plumewatch.gases import CO2
 from plumewatch.geodesy import destination
+from plumewatch.matching.paths import CALM_M_S
 from plumewatch.matching.rule import PeakRule, matching_rule
-from plumewatch.matching.weights import CALM_M_S
 
 SIGMAS = 2.0  # half the angle of the sector: 95 of 100 sources lie in it
 ARC_POINTS = 13
