@@ -67,7 +67,7 @@ def test_a_peak_is_matched_with_the_plant_upwind_and_not_with_the_one_downwind(j
     assert rows[0]["ratio"] == pytest.approx(2.0 / (2e7 / 8760 / 1000))
     manifest = storage.read_manifest(world.path("matches", "gas=co2", "period=2025-08"))
     assert manifest["counts"] == {"confirmed": 1}
-    assert manifest["versions"]["calibration"] == "matching-4"
+    assert manifest["versions"]["calibration"] == "matching-5"
 
 
 def test_a_date_is_rebuilt_from_all_its_areas_and_only_from_accepted_multi_pass_plumes(job, spark, world) -> None:

@@ -171,10 +171,9 @@ def _way(rule: PeakRule, u: Floats, v: Floats) -> tuple[tuple[Floats, Floats], F
 
 
 def _reach(rule: PeakRule, ages_h: Floats) -> Floats:
-    """How far along its way the air was after the rule's hours, at most the rule's distance."""
+    """How far along its way the air was after the rule's hours; at the pace of the last step beyond its end."""
     late = ages_h >= rule.max_travel_hours
     after = np.where(late.any(axis=1), late.argmax(axis=1), ages_h.shape[1] - 1)
     row = np.arange(len(ages_h))
     before, then = ages_h[row, after - 1], ages_h[row, after]
-    share = np.minimum((rule.max_travel_hours - before) / (then - before), 1.0)
-    return np.asarray(np.minimum((after - 1 + share) * STEP_KM, rule.max_distance_km))
+    return np.asarray((after - 1 + (rule.max_travel_hours - before) / (then - before)) * STEP_KM)

@@ -36,6 +36,8 @@ class Weights:
     """Whether the source is a grid cell, which says where something emits, but not what."""
     unlisted: Floats
     """One a detection."""
+    usual: Floats
+    """What all sources weigh on average over the land; one a detection."""
 
 
 def compute_weights(detections: pa.Table, pairs: Candidates, gas: str, hour_factor: Floats | None = None) -> Weights:
@@ -51,15 +53,17 @@ def compute_weights(detections: pa.Table, pairs: Candidates, gas: str, hour_fact
     kind = pairs.listed.kind[pairs.source]
     with np.errstate(divide="ignore", invalid="ignore"):  # emissions of 0, rates that aren't known
         if isinstance(rule.position, PeakRule):
-            weight, closeness, unlisted = _of_peaks(detections, pairs, rule.position, at, reach, expected, kind)
+            weight, closeness, (unlisted, usual) = _of_peaks(
+                detections, pairs, rule.position, at, reach, expected, kind
+            )
         else:
-            weight, closeness, unlisted = _of_plumes(rule.position, at, len(reach), expected, kind)
-    return Weights(at, expected, np.where(np.isfinite(weight), weight, 0.0), closeness, kind == CELL, unlisted)
+            weight, closeness, (unlisted, usual) = _of_plumes(rule.position, at, len(reach), expected, kind)
+    return Weights(at, expected, np.where(np.isfinite(weight), weight, 0.0), closeness, kind == CELL, unlisted, usual)
 
 
 def _of_plumes(
     rule: PlumeRule, at: Positions, n: int, expected: Floats, kind: NDArray[np.str_]
-) -> tuple[Floats, Floats, Floats]:
+) -> tuple[Floats, Floats, tuple[Floats, Floats]]:
     weight, spread = rule.of_kinds(kind)
     density, closeness = rule.densities(at, spread)
     return weight * expected**rule.emission_power * density, closeness, rule.unlisted_weights(n)
@@ -73,7 +77,7 @@ def _of_peaks(
     reach: Floats,
     expected: Floats,
     kind: NDArray[np.str_],
-) -> tuple[Floats, Floats, Floats]:
+) -> tuple[Floats, Floats, tuple[Floats, Floats]]:
     owner, n = pairs.detection, detections.num_rows
     reported = _reported(detections, rule)
     of_pair = reported.take(owner)
@@ -90,12 +94,13 @@ def _of_peaks(
     likelihood = (1.0 - share) * alone + share * together
     has_rate = np.isfinite(of_pair.rate)
     rated = expected**rule.rated_emission_power * np.where(expected > 0, likelihood, 0.0)
-    weight = density * np.where(has_rate, rated, expected**rule.emission_power)
-    return weight, closeness, rule.unlisted_weights(reach, reported)
+    wherever = np.where(has_rate, rated, expected**rule.emission_power)
+    around = np.bincount(owner, np.where((kind == CELL) | ~np.isfinite(wherever), 0.0, wherever), n).astype(float)
+    return density * wherever, closeness, rule.unlisted_weights(reach, reported, around)
 
 
 def _positions(detections: pa.Table, pairs: Candidates, rule: MatchingRule) -> tuple[Positions, Floats]:
-    """Positions of the pairs, and how far upwind of each detection sources may lie."""
+    """Positions of the pairs, and how far the air of each detection came in the rule's hours."""
     owner = pairs.detection
     lon0, lat0, u, v = (floats(detections[n]) for n in ("longitude", "latitude", "wind_u_m_s", "wind_v_m_s"))
     lon, lat = pairs.of_source(pairs.listed.longitude), pairs.of_source(pairs.listed.latitude)
@@ -105,7 +110,7 @@ def _positions(detections: pa.Table, pairs: Candidates, rule: MatchingRule) -> t
     to_east, to_north = (u / speed)[owner], (v / speed)[owner]
     along, across = along_and_across(east, north, to_east, to_north)
     along = -along  # upwind
-    reach = np.full(len(speed), rule.position.max_distance_km)
+    reach = np.full(len(speed), np.inf)
     if isinstance(rule.position, PeakRule):
         reach = rule.position.reach_km(speed)
         if paths := paths_of(detections):
