@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -12,7 +14,7 @@ import pyarrow.compute as pc
 import shapely
 
 from plumewatch import storage
-from plumewatch.evidence.keys import read_sources
+from plumewatch.evidence.estimates import read_source_passes
 from plumewatch.evidence.reported import compare_reports, reports_at
 from plumewatch.evidence.rule import evidence_rule
 from plumewatch.evidence.source_page import SourceRows, render_reports, render_source
@@ -20,8 +22,8 @@ from plumewatch.gases import CH4, Gas
 from plumewatch.models import Area
 from plumewatch.progress import followed
 from plumewatch.reviews import last_words, read_reviews
-from plumewatch.statuses import SEARCHED
-from plumewatch.tables import OBSERVATIONS, REPORTED_PLUMES, SOURCES
+from plumewatch.statuses import NOT_DETECTED, SEARCHED
+from plumewatch.tables import OBSERVATIONS, REPORTED_PLUMES, SOURCE_PASSES
 
 PAGES = "evidence"
 MAX_PICTURES, MAX_PICTURE_BYTES = 6, 200_000
@@ -45,26 +47,54 @@ def pages_there(storage_root: str, gas: Gas) -> set[str]:
     return {f"{PAGES}/{gas.name}/{path.rsplit('/', 1)[-1]}" for path in storage.list_files(folder, ".html")}
 
 
+@dataclass(frozen=True)
+class Reports:
+    """What others saw of a gas."""
+
+    rows: Sequence[Row]
+    """All of `reported_plumes`."""
+    near: Mapping[str, Sequence[Row]]
+    """Those at each listed source, by its id; mostly none."""
+
+
+def read_reports(storage_root: str, gas: Gas, sources: pa.Table) -> Reports:
+    """Return what others saw, and at which of the sources."""
+    rows = storage.read_table(REPORTED_PLUMES, storage.join(storage_root, REPORTED_PLUMES.name))
+    reports = [row for row in rows.to_pylist() if row["gas"] == gas.name]
+    lon, lat = (sources[name].to_numpy() for name in ("longitude", "latitude"))
+    return Reports(reports, dict(zip(sources["source_id"].to_pylist(), reports_at(lon, lat, reports), strict=True)))
+
+
 def write_source_pages(
-    storage_root: str, gas: Gas, passes: pa.Table, estimates: pa.Table, touched: Collection[str], areas: Sequence[Area]
+    storage_root: str,
+    gas: Gas,
+    passes: pa.Table,
+    estimates: pa.Table,
+    touched: Collection[str],
+    areas: Sequence[Area],
+    all_sources: pa.Table,
+    reported: Reports,
 ) -> int:
     """Write the pages of those `touched` sources that were seen or reported at least once, and that of all reports.
 
-    `passes` and `estimates` are those of all keys. A listed source of which nothing is seen or reported any more, as
-    when a person has rejected its only detection, loses its page. Returns the number of pages.
+    `estimates` are those of all keys, `passes` all with a detection and, where others saw CO2, all over these sources.
+    A listed source of which nothing is seen or reported any more, as when a person has rejected its only detection,
+    loses its page. Returns the number of pages.
     """
-    reports = _reports(storage_root, gas)
-    all_sources = read_sources(storage_root, gas, SOURCES.schema.names)
-    lon, lat = (all_sources[name].to_numpy() for name in ("longitude", "latitude"))
-    near = dict(zip(all_sources["source_id"].to_pylist(), reports_at(lon, lat, reports), strict=True))
-    seen = set(pc.unique(passes.filter(passes["detection_id"].is_valid())["source_id"]).to_pylist()) - {None}
+    reports, near = reported.rows, reported.near
+    seen = set(estimates.filter(pc.not_equal(estimates["status"], NOT_DETECTED))["source_id"].to_pylist())
     with_page = {name for name, its in near.items() if name in seen or its}
     left = {source_page_path(gas, name) for name in near.keys() - with_page}
     for path in sorted(left & pages_there(storage_root, gas)):
         storage.delete(storage.join(storage_root, path))
     wanted = with_page & set(touched)
-    rows = _rows_of(passes, wanted)
-    rivals = _rivals_of(passes, wanted, rows)
+    shown = SOURCE_PASSES.empty()
+    if wanted:
+        shown = read_source_passes(
+            storage_root, gas, None, partial(_rows_around, pa.array(sorted(wanted), pa.string()))
+        )
+    rows = _rows_of(shown, wanted)
+    rivals = _rivals_of(shown, wanted, rows)
     names = wanted | {r["source_id"] for own in rivals.values() for r in own if r["source_id"]}
     sources = _by_id(all_sources, names)
     estimate = _by_id(estimates, wanted)
@@ -147,9 +177,11 @@ def _looks_at(passes: pa.Table, near: Mapping[str, Sequence[Row]]) -> dict[str, 
     return looked
 
 
-def _reports(storage_root: str, gas: Gas) -> list[Row]:
-    rows = storage.read_table(REPORTED_PLUMES, storage.join(storage_root, REPORTED_PLUMES.name))
-    return [row for row in rows.to_pylist() if row["gas"] == gas.name]
+def _rows_around(wanted: pa.Array, passes: pa.Table) -> pa.Table:
+    """Rows of some sources, and those of others for the same detections."""
+    is_own = pc.is_in(passes["source_id"], value_set=wanted)
+    ids = pc.drop_null(passes.filter(is_own)["detection_id"])
+    return passes.filter(pc.or_(is_own, pc.is_in(passes["detection_id"], value_set=ids.combine_chunks())))
 
 
 def _rows_of(passes: pa.Table, names: Collection[str]) -> dict[str, list[Row]]:
