@@ -93,20 +93,21 @@ def write_source_pages(
         shown = read_source_passes(
             storage_root, gas, None, partial(_rows_around, pa.array(sorted(wanted), pa.string()))
         )
-    rows = _rows_of(shown, wanted)
-    rivals = _rivals_of(shown, wanted, rows)
-    names = wanted | {r["source_id"] for own in rivals.values() for r in own if r["source_id"]}
+    shown = shown.sort_by("source_id")
+    by_detection = _by_detection(shown)
+    names = wanted | {r["source_id"] for rows in by_detection.values() for r in rows if r["source_id"]}
     sources = _by_id(all_sources, names)
     estimate = _by_id(estimates, wanted)
     reviews = {row["detection_id"]: row for row in last_words(read_reviews(storage_root, gas.name)).to_pylist()}
     n = 0
     for name in followed(sorted(wanted & set(estimate)), "pages of sources", "pages"):
-        own = rows[name]
-        others = {r["source_id"]: sources[r["source_id"]] for r in rivals[name] if r["source_id"] in sources}
+        own = _rows_of(shown, name)  # one page's at a time: years of passes aren't held as Python's objects
+        rivals = [r for p in own for r in by_detection.get(p["detection_id"], []) if r["source_id"] != name]
+        others = {r["source_id"]: sources[r["source_id"]] for r in rivals if r["source_id"] in sources}
         page = render_source(
             gas,
             SourceRows(
-                source=sources[name], estimate=estimate[name], passes=own, rivals=rivals[name], sources=others,
+                source=sources[name], estimate=estimate[name], passes=own, rivals=rivals, sources=others,
                 reports=near[name], reviews=reviews, pictures=_pictures(storage_root, gas, own),
             ),
         )  # fmt: skip
@@ -169,11 +170,13 @@ def _days(day: str) -> int:
 def _looks_at(passes: pa.Table, near: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:
     """Passes over the sources at most 2 km from each report; a report without source isn't watched."""
     wanted = {name for name, reports in near.items() if reports}
-    rows = _rows_of(passes, wanted)
+    of_wanted = passes.filter(pc.is_in(passes["source_id"], value_set=pa.array(sorted(wanted), pa.string())))
+    of_wanted = of_wanted.sort_by("source_id")
     looked: dict[str, list[Row]] = {}
     for name in sorted(wanted):
         for report in near[name]:
-            looked.setdefault(report["report_id"], []).extend({**row, "outcome": SEARCHED} for row in rows[name])
+            rows = _rows_of(of_wanted, name)
+            looked.setdefault(report["report_id"], []).extend({**row, "outcome": SEARCHED} for row in rows)
     return looked
 
 
@@ -184,27 +187,22 @@ def _rows_around(wanted: pa.Array, passes: pa.Table) -> pa.Table:
     return passes.filter(pc.or_(is_own, pc.is_in(passes["detection_id"], value_set=ids.combine_chunks())))
 
 
-def _rows_of(passes: pa.Table, names: Collection[str]) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = {name: [] for name in names}
-    is_wanted = pc.is_in(passes["source_id"], value_set=pa.array(sorted(names), pa.string()))
-    for row in passes.filter(is_wanted).to_pylist():
-        found[row["source_id"]].append(row)
+def _rows_of(passes: pa.Table, name: str) -> list[Row]:
+    """The rows of a source, of passes by source."""
+    first = pc.index(passes["source_id"], name).as_py()
+    if first < 0:
+        return []
+    ids = passes["source_id"]
+    n = pc.sum(pc.equal(ids.slice(first), name)).as_py()
+    return passes.slice(first, n).to_pylist()
+
+
+def _by_detection(passes: pa.Table) -> dict[str, list[Row]]:
+    """Rows of each detection: of the sources that it may come from, or none."""
+    found: dict[str, list[Row]] = {}
+    for row in passes.filter(passes["detection_id"].is_valid()).to_pylist():
+        found.setdefault(row["detection_id"], []).append(row)
     return found
-
-
-def _rivals_of(passes: pa.Table, names: Collection[str], rows: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:
-    """Rows of other sources, or of none, for the detections of each source."""
-    ids = {p["detection_id"] for name in names for p in rows[name]} - {None}
-    is_of = pc.is_in(passes["detection_id"], value_set=pa.array(sorted(ids), pa.string()))
-    by_detection: dict[str, list[Row]] = {}
-    for row in passes.filter(is_of).to_pylist():
-        by_detection.setdefault(row["detection_id"], []).append(row)
-    return {
-        name: [
-            other for p in rows[name] for other in by_detection.get(p["detection_id"], []) if other["source_id"] != name
-        ]
-        for name in names
-    }
 
 
 def _by_id(table: pa.Table, names: Collection[str]) -> dict[str, Row]:
