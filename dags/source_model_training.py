@@ -1,15 +1,16 @@
 """# Models learnt from inventories
 
-Learns from the stored CO2 peaks whose source an inventory knows how much the source of a peak emits, judges it where it
-hasn't learnt, and stores it with a card that says both.
+Learns how much the source of a CO2 peak emits, from the stored peaks whose source an inventory knows, and which windows
+of soundings hold a peak, where inventories are complete; judges both where they haven't learnt, and stores them with
+cards that say so.
 
 * **Schedule**: by hand, when months of peaks have come in; `known` is the inventory that emissions are learnt from.
-* **Reads**: `peaks`, `sources`, `reviews`.
+* **Reads**: `peaks`, `soundings`, `sources`, `reviews`.
 * **Writes**: `models`, `failed_scenes`.
 
-Nothing is overwritten: a version is a hash of what it was learnt from. Where the model explains more than the flux
-alone, by cells of 2 degrees that it hasn't seen, detections that follow show its emission beside their own on the pages
-of sources. Too few peaks with a known emission are a skip that says how many there are.
+Nothing is overwritten: a version is a hash of what it was learnt from. Where a model tells more than the flux alone, or
+the scan alone, by cells of 2 degrees that it hasn't seen, detections that follow show what it says beside their own on
+the pages of sources. Too few peaks with a known emission, or windows, are a skip that says how many there are.
 """
 
 from __future__ import annotations
@@ -44,6 +45,23 @@ def train_emission() -> None:
         summary.written = 1
 
 
+@task
+def train_windows() -> None:
+    """Learn which windows of soundings hold a peak, where inventories are complete."""
+    from plumewatch.learning.emission_model import NothingToLearnFrom
+    from plumewatch.learning.window_training import train_peak_windows as train
+
+    settings = load_settings()
+    with summarised() as summary:
+        try:
+            summary.path, lines = train(settings.storage_root)
+        except NothingToLearnFrom as error:
+            raise AirflowSkipException(f"nothing is learnt: {error}") from error
+        for line in lines:
+            log.info("%s", line)
+        summary.written = 1
+
+
 KNOWN = Param(
     "coco2",
     type="string",
@@ -55,7 +73,7 @@ KNOWN = Param(
 @dag(params={"known": KNOWN}, default_args=DEFAULT_ARGS, tags=[*TAGS, "co2"], max_active_runs=1, **doc(__doc__))
 def source_model_training() -> None:
     """Learn, report."""
-    train_emission() >> report_failures(MONTH)
+    [train_emission(), train_windows()] >> report_failures(MONTH)
 
 
 source_model_training()

@@ -3,7 +3,8 @@
 The workers hold the sources in a tree, find the pairs of a slice of detections, weigh them and write what came of it:
 pairs and matches don't pass through the driver. Each date (ch4) or month (co2) is rebuilt whole, from the accepted
 detections of all its areas, whatever partition the path points at; `multi_pass` plumes and `scan` peaks are matched,
-other methods are for comparison. A key that has partitions but no accepted detection gets an empty partition.
+other methods are for comparison, and what people say of a detection (`reviews`) is heeded. A key that has partitions
+but no accepted detection gets an empty partition.
 
     match_sources.py --detections-path storage/plumes --gas ch4 --sources-path storage/sources/inventory=combined \
         --wind-path storage/wind --matches-path storage/matches --date 2025-08-31
@@ -46,9 +47,10 @@ from plumewatch.matching.rule import matching_rule
 from plumewatch.models import FailedScene
 from plumewatch.oco2.granules.soundings import list_orbits
 from plumewatch.progress import followed
+from plumewatch.reviews import read_reviews_at
 from plumewatch.spark_session import get_spark, progress_logged
 from plumewatch.storage.partitions import DATA_FILE
-from plumewatch.tables import MATCHES
+from plumewatch.tables import MATCHES, REVIEWS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -75,6 +77,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--profiles-path", help="folder with CoCO2's files, for the rate at the hour of a detection")
     parser.add_argument("--soundings-path", help="table soundings, for the emission by the plume's model (co2)")
     parser.add_argument("--wind-path", help="wind files; the wind columns of the detections where absent or empty")
+    parser.add_argument("--reviews-path", help="table reviews, a person's word (default: beside the detections' table)")
     parser.add_argument("--matches-path", required=True, help="root of the table matches")
     period = parser.add_mutually_exclusive_group()
     period.add_argument("--date", type=jobs.day, help="only this date, YYYY-MM-DD (ch4)")
@@ -105,7 +108,8 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
     max_distance_km = arguments.max_distance_km or matching_rule(gas.name).position.max_distance_km
     partitions = partitions_by_key(gas, path, arguments.date or arguments.month or "")
     found = followed(partitions.items(), "detections read", "days or months")
-    periods = [read_period(gas, *of_key) for of_key in found]
+    reviews = read_reviews_at(_reviews_path(arguments, gas), gas.name)
+    periods = [read_period(gas, *of_key, reviews) for of_key in found]
     sources, bad_sources = None, list[FailedScene]()
     if any(period.detections.num_rows for period in periods):
         sources, bad_sources = read_sources(gas, arguments.sources_path)
@@ -123,6 +127,11 @@ def run(arguments: argparse.Namespace) -> jobs.JobResult:
         raise NothingDone([failure for period in periods for failure in period.failures])
     n_read = sum(p.rows_read for p in periods) + (sources.num_rows if sources else 0)
     return jobs.JobResult(n_read, written, sum(map(len, failures_of.values())))
+
+
+def _reviews_path(arguments: argparse.Namespace, gas: Gas) -> str:
+    beside = storage.parent(storage.table_root(gas.table, arguments.detections_path))
+    return str(arguments.reviews_path or storage.join(beside, REVIEWS.name))
 
 
 def _match(

@@ -71,9 +71,12 @@ def append_review(
 
 def read_reviews(storage_root: str, gas: str) -> pa.Table:
     """Return all that was ever said of a gas's detections, as rows of `reviews`, by detection and time."""
-    rows = storage.read_table(
-        REVIEWS, storage.join(storage_root, REVIEWS.name), REVIEWS.schema.names, where={"gas": gas}
-    )
+    return read_reviews_at(storage.join(storage_root, REVIEWS.name), gas)
+
+
+def read_reviews_at(path: str, gas: str) -> pa.Table:
+    """Return what `read_reviews` does of the table at `path`; no such path is nothing said."""
+    rows = storage.read_table(REVIEWS, path, REVIEWS.schema.names, where={"gas": gas})
     return rows.sort_by([("detection_id", "ascending"), ("at", "ascending"), ("by", "ascending")])
 
 

@@ -200,11 +200,12 @@ SOURCE_PASSES = Table(
             "visible_fraction": F8, "detection_limit": F8, "wind_speed_m_s": F8, "wind_from_deg": F8,
             "detection_id": S, "rank": I2, "probability": F8, "emission": F8, "emission_low": F8, "emission_high": F8,
             "status": S,
-            "learnt_emission": F8,  # what the model of source_model_training says of a peak's source
+            "learnt_emission": F8,  # what a model of source_model_training says of a peak's source
+            "window_probability": F8,  # and another one: that the soundings around a peak hold one
         }
     ),
     sort_by=("source_id", "observed_at_utc", "area", "orbit", "detection_id"),
-    optional=frozenset({"learnt_emission"}),
+    optional=frozenset({"learnt_emission", "window_probability"}),
 )  # fmt: skip
 
 SOURCE_ESTIMATES = Table(
@@ -228,11 +229,11 @@ SOURCE_CANDIDATES = Table(
         {
             "candidate_id": S, "longitude": F8, "latitude": F8, "times_seen": I4, "emission": F8, "emission_low": F8,
             "emission_high": F8, "probability": F8, "first_seen": TIME, "last_seen": TIME,
-            "detection_ids": pa.list_(S),
+            "detection_ids": pa.list_(S), "times_observed": I4,
         }
     ),
     sort_by=("candidate_id",),
-    optional=frozenset({"first_seen", "last_seen", "detection_ids"}),
+    optional=frozenset({"first_seen", "last_seen", "detection_ids", "times_observed"}),
 )  # fmt: skip
 
 COMBINED = "combined"

@@ -14,9 +14,8 @@ from plumewatch.gases import CH4, CO2, GASES, Gas
 from plumewatch.models import Area
 from plumewatch.observations import write_detection_observations
 from plumewatch.progress import followed
-from plumewatch.reviews import heed_in_matches
 from plumewatch.settings import Settings
-from plumewatch.tables import COMBINED, SOURCES
+from plumewatch.tables import COMBINED, REVIEWS, SOURCES
 
 from plumewatch_airflow.assets import partition_key
 from plumewatch_airflow.connections import load_settings
@@ -48,12 +47,11 @@ def match_sources(gas_name: str) -> None:
             wind_path=settings.table_root("wind"),
             profiles_path=settings.inventories,
             soundings_path=settings.table_root("soundings") if gas is CO2 else None,
+            reviews_path=settings.table_root(REVIEWS.name),
             matches_path=summary.path,
             **{gas.key_column: key},
         )
         summary.add(result)
-        if reviewed := heed_in_matches(settings.storage_root, gas, key):
-            log.info("%s %s: %d detections are matched as people have reviewed them", gas.name, key, reviewed)
 
 
 @task

@@ -24,6 +24,7 @@ def test_a_model_is_learnt_once_there_are_enough_peaks(
     monkeypatch.setenv("PLUMEWATCH_STORAGE_ROOT", f"file://{tmp_path}")
     nothing = run_dag("source_model_training")
     assert nothing.state == "success" and states_of(nothing)["train_emission"] == ["skipped"]
+    assert states_of(nothing)["train_windows"] == ["skipped"]
     peaks, known, other = world(2, 60, 0.5)
     storage.write_partition(PEAKS, f"{tmp_path}/peaks", {"method": "scan", "month": "2018-06"}, peaks)
     for name, rows in (("coco2", known), ("gppd", other)):

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from plumewatch.errors import InputError
-from plumewatch.learning.planted_windows import judge_planted
+from plumewatch.learning.planted_windows import judge_planted, planted_windows
 from plumewatch.learning.windows import (
     FEATURES,
     judge_windows,
@@ -21,7 +21,7 @@ from plumewatch.oco2.evaluation.planted import PlantedPeak
 
 
 def test_planted_peaks_are_told_from_noise_on_tracks_that_were_not_learnt() -> None:
-    judged = judge_planted(SimulatedNoise(), 3)
+    judged = judge_planted(planted_windows(SimulatedNoise(), 3))
     print(judged)
     assert judged.n_peaks == 72 and judged.learnt > 0.8 and judged.scan > 0.7 > 10 * judged.by_chance
 

@@ -6,6 +6,7 @@ import numpy as np
 from plumewatch.geodesy import great_circle_distance_km
 from plumewatch.matching.evaluation.bound import bayes_posterior
 from plumewatch.matching.evaluation.judge import answers_of_bound, answers_of_rule, score, score_lines
+from plumewatch.matching.evaluation.plain import PLAIN, make_plain_detections, plain_posterior, plants_of
 from plumewatch.matching.evaluation.worlds import JUDGED, made_up_plants, make_detections
 
 N = 600
@@ -38,3 +39,18 @@ def test_a_world_is_what_it_says() -> None:
     assert away.max() < JUDGED.longest_km + 10.0
     off = np.log(made.rate_kt_h[known] / plants.emission_kt_h[source])
     assert 0.3 < off.std() < 0.7
+
+
+def test_in_a_plain_world_the_unlisted_are_found_nearly_as_well_as_can_be() -> None:
+    """Neither rates nor widths help there: it is the prior, which follows what is listed around, and the wind."""
+    [world, _] = PLAIN
+    plants = plants_of(world, made_up_plants(seed=5))
+    detections = make_plain_detections(world, plants, 4 * N, seed=42)
+    unlisted = detections.source < 0
+    assert unlisted.mean() == 0.2 and detections.is_near.sum() * 2 == unlisted.sum()
+    assert set(plants.emission_kt_h) == {1.0} and not detections.is_near[~unlisted].any()
+    of_rule = score(answers_of_rule(detections, plants, has_intervals=False), detections, plants)
+    of_bound = score(answers_of_bound(plain_posterior(world, detections, plants)), detections, plants)
+    print("\n".join(score_lines([("rule", of_rule), ("bound", of_bound)])))
+    assert of_rule.known <= 0.05 and of_rule.unknown > of_bound.unknown - 0.08
+    assert of_bound.unknown_at[1] - 0.05 < of_rule.unknown_at[1] < of_bound.unknown_at[1] + 0.02

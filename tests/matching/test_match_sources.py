@@ -15,6 +15,7 @@ from detections_and_sources import JOB, peak, plume, source
 from plumewatch import storage
 from plumewatch.geodesy import destination, great_circle_distance_km
 from plumewatch.matching.candidates import ListedSources, find_candidates
+from plumewatch.reviews import append_review
 from plumewatch.tables import MATCHES, PEAKS, PLUMES, SOURCES, WIND
 from pyspark.sql.functions import expr
 
@@ -66,7 +67,7 @@ def test_a_peak_is_matched_with_the_plant_upwind_and_not_with_the_one_downwind(j
     assert rows[0]["ratio"] == pytest.approx(2.0 / (2e7 / 8760 / 1000))
     manifest = storage.read_manifest(world.path("matches", "gas=co2", "period=2025-08"))
     assert manifest["counts"] == {"confirmed": 1}
-    assert manifest["versions"]["calibration"] == "matching-4"
+    assert manifest["versions"]["calibration"] == "matching-5"
 
 
 def test_a_date_is_rebuilt_from_all_its_areas_and_only_from_accepted_multi_pass_plumes(job, spark, world) -> None:
@@ -199,3 +200,18 @@ def test_a_first_date_without_detections_takes_none_from_the_later_ones(job, wor
     world.run(job, "ch4", "plumes")
     [best] = [m for m in world.matches("ch4", "2025-08-30") if m["rank"] == 1]
     assert best["source_id"] == "well"
+
+
+def test_what_people_say_of_detections_is_heeded_by_hand_too(job, world, spark) -> None:
+    rows = [plume("no", 56.0, 22.0), plume("yes", 56.0, 22.1, status="not_significant"), plume("as it is", 56.0, 22.2)]
+    world.write(PLUMES, {"method": "multi_pass", "area": "a", "date": "2025-08-31"}, rows)
+    world.write(SOURCES, {"inventory": "combined"}, [source("well", 56.001, 22.0, 4e4, "ch4")])
+    for name, latitude, verdict in (("no", 22.0, "reject"), ("yes", 22.1, "confirm")):
+        place = {"longitude": 56.0, "latitude": latitude, "observed_at_utc": None}
+        said = {"verdict": verdict, "by": "ann", "at": datetime(2025, 9, 1, tzinfo=UTC)}
+        append_review(world.root, "ch4", name, **place, **said)
+    world.run(job, "ch4", "plumes")
+    rows = world.matches("ch4", "2025-08-31")
+    assert {r["detection_id"]: r["false_detection_probability"] for r in rows} == {"as it is": None, "yes": 0.0}
+    world.run(job, "ch4", "plumes", "--reviews-path", world.path("nobody has said anything"))
+    assert {r["detection_id"] for r in world.matches("ch4", "2025-08-31")} == {"as it is", "no"}

@@ -12,12 +12,16 @@ least 0.3; its detections are taken away, and the next place is looked for. How 
     P(at least two of its detections are plumes) / (1 + expected number of such clusters that chance makes around it)
 
 by the density of the other unexplained detections within 300 km, each as likely anywhere.
+
+Its emission is that of all passes that looked at the place, those that saw nothing too, as of a listed source
+(posterior.py); beforehand it is what is believed of sources in no inventory.
 """
 
 from __future__ import annotations
 
 import hashlib
 import heapq
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,7 +33,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.special import pdtrc
 
-from plumewatch.evidence.passes import numbers_of
+from plumewatch.evidence.passes import SAME_PASS_S, numbers_of
 from plumewatch.evidence.posterior import Passes, compute_posterior, prior_of
 from plumewatch.evidence.rule import GasRule, evidence_rule
 from plumewatch.gases import CH4, Gas
@@ -41,15 +45,19 @@ from plumewatch.geodesy import (
     local_offset_km,
     unit_vectors,
 )
+from plumewatch.orbits import OCO2
 from plumewatch.table import floats
-from plumewatch.tables import SOURCE_CANDIDATES
+from plumewatch.tables import SOURCE_CANDIDATES, SOURCE_PASSES
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
+LooksAt = Callable[[Sequence[str], Floats, Floats], pa.Table]
+"""From names and places (degrees) to what orbits looked at them, their names as `source_id` (SOURCE_PASSES)."""
 
 LEAST_KERNEL = 0.3  # of the detections of a candidate
 STEP_KM = 5.0  # between the places upwind that a peak speaks for
 MIN_PASSES = 2
+MICROSECONDS = 1e6
 NEGLIGIBLE = 1e-3
 
 
@@ -62,11 +70,14 @@ class _Pairs:
     kernel: Floats
 
 
-def find_candidates(gas: Gas, passes: pa.Table, rejected: frozenset[str] = frozenset()) -> pa.Table:
+def find_candidates(
+    gas: Gas, passes: pa.Table, rejected: frozenset[str] = frozenset(), looks_at: LooksAt | None = None
+) -> pa.Table:
     """Return SOURCE_CANDIDATES from the rows of SOURCE_PASSES that have no source, of all keys.
 
-    `candidate_id` follows from the first detection of a candidate, by time. Its emission is that of the passes that saw
-    it, in the gas's unit; what passes saw nothing is not counted. Detections that a person has `rejected` are none.
+    `candidate_id` follows from the first detection of a candidate, by time. Detections that a person has `rejected` are
+    none. The emission, in the gas's unit, is that of all passes that looked: of methane the passes over the areas of
+    the candidate's plumes (rows of `passes` without source and detection), of CO2 what `looks_at` says of the orbits.
     """
     rules = evidence_rule()
     rule = rules.of(gas.name)
@@ -83,7 +94,7 @@ def find_candidates(gas: Gas, passes: pa.Table, rejected: frozenset[str] = froze
     names = _pass_numbers(gas, rows)
     tree = cKDTree(unit_vectors(lon, lat))
     numbers = numbers_of(rows, [])
-    found = []
+    found: list[_Found] = []
     for chosen, members in _clusters(pairs, weights, names, len(place_lon)):
         n_passes = len(np.unique(names[members]))
         probability = _probability(gas, rule, tree, (place_lon[chosen], place_lat[chosen]), weights, members, n_passes)
@@ -91,11 +102,66 @@ def find_candidates(gas: Gas, passes: pa.Table, rejected: frozenset[str] = froze
             continue
         own = (pairs.place == chosen) & np.isin(pairs.detection, members)
         at = _centre(gas, rule, pairs.detection[own], (lon, lat), (place_lon[chosen], place_lat[chosen]), weights)
-        found.append(_row(gas, rows, members, at, n_passes, probability, numbers))
-    return SOURCE_CANDIDATES.from_pylist(found)
+        found.append(_Found(_name(gas, rows, members), at, members, n_passes, probability))
+    looks = _looks(gas, passes, rows, found, looks_at)
+    return SOURCE_CANDIDATES.from_pylist([_row(gas, rows, one, numbers, looks) for one in found])
 
 
 _PLACE = ("longitude", "latitude", "probability")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A candidate: where it is, and which rows are its detections."""
+
+    name: str
+    at: tuple[float, float]
+    members: Indices
+    n_passes: int
+    probability: float
+
+
+def _name(gas: Gas, rows: pa.Table, members: Indices) -> str:
+    first = rows["detection_id"][int(members[0])].as_py()
+    return "candidate-" + hashlib.sha256(f"{gas.name} {first}".encode()).hexdigest()[:12]
+
+
+def _looks(
+    gas: Gas, passes: pa.Table, rows: pa.Table, found: Sequence[_Found], looks_at: LooksAt | None
+) -> Mapping[str, pa.Table]:
+    """Passes that looked at each candidate and didn't see it, by its name (SOURCE_PASSES)."""
+    if not found:
+        return {}
+    if gas is CH4:
+        is_look = pc.and_(passes["source_id"].is_null(), passes["detection_id"].is_null())
+        looked = passes.filter(is_look)
+        by_name = {
+            one.name: looked.filter(pc.is_in(looked["area"], value_set=_of(rows, "area", one.members))) for one in found
+        }
+    else:
+        if looks_at is None:
+            return {}
+        looked = looks_at([one.name for one in found], *(np.array([one.at[i] for one in found]) for i in (0, 1)))
+        by_name = {one.name: looked.filter(pc.equal(looked["source_id"], one.name)) for one in found}
+    return {one.name: _unseen(gas, by_name[one.name], rows.take(pa.array(one.members))) for one in found}
+
+
+def _unseen(gas: Gas, looked: pa.Table, seen: pa.Table) -> pa.Table:
+    """Passes that looked, without those of the detections."""
+    if gas is CH4:  # tiles of one pass are some seconds apart
+        times, others = (t["observed_at_utc"].cast(pa.int64()).to_numpy(zero_copy_only=False) for t in (looked, seen))
+        apart = np.abs(times[:, None].astype(float) - others[None].astype(float)) / MICROSECONDS
+        areas, of_seen = (np.array(t["area"].to_pylist(), dtype=str) for t in (looked, seen))
+        is_seen = ((apart <= SAME_PASS_S) & (areas[:, None] == of_seen[None])).any(axis=1)
+        return looked.filter(pa.array(~is_seen))
+    sensor, orbit = (seen[name].to_pylist() for name in ("sensor", "orbit"))
+    own = set(zip(sensor, orbit, strict=True))
+    names = zip(looked["sensor"].to_pylist(), looked["orbit"].to_pylist(), strict=True)
+    return looked.filter(pa.array([(a or OCO2, b) not in own for a, b in names], pa.bool_()))
+
+
+def _of(rows: pa.Table, name: str, at: Indices) -> pa.Array:
+    return pc.drop_null(pc.unique(rows[name].take(pa.array(at))))
 
 
 def _places(gas: Gas, rule: GasRule, rows: pa.Table, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
@@ -216,34 +282,34 @@ def _centre(
     return float(lon), float(lat)
 
 
-def _row(
-    gas: Gas,
-    rows: pa.Table,
-    members: Indices,
-    at: tuple[float, float],
-    n_passes: int,
-    probability: float,
-    numbers: Passes,
-) -> dict[str, Any]:
+def _row(gas: Gas, rows: pa.Table, found: _Found, numbers: Passes, looks: Mapping[str, pa.Table]) -> dict[str, Any]:
+    members = found.members
     ids = [rows["detection_id"][int(one)].as_py() for one in members]
     times: list[datetime] = [t for one in members if (t := rows["observed_at_utc"][int(one)].as_py()) is not None]
-    seen = Passes(
-        np.zeros(len(members), np.intp),
-        *(a[members] for a in (numbers.visible, numbers.limit, numbers.probability, numbers.rate, numbers.rate_sigma)),
-    )
-    has_rate = np.isfinite(seen.rate).any()
+    unseen = looks.get(found.name, SOURCE_PASSES.empty())
+    both = [
+        np.concatenate([own[members], others])
+        for own, others in zip(_values(numbers), _values(numbers_of(unseen, [])), strict=True)
+    ]
+    passes = Passes(np.zeros(len(both[0]), np.intp), *both)
+    has_rate = np.isfinite(numbers.rate[members]).any()
     unlisted = prior_of(gas.name, np.array([np.nan]), np.array([np.nan]))
-    posterior = compute_posterior(gas.name, unlisted, seen)
+    posterior = compute_posterior(gas.name, unlisted, passes)
     return {
-        "candidate_id": "candidate-" + hashlib.sha256(f"{gas.name} {ids[0]}".encode()).hexdigest()[:12],
-        "longitude": round(at[0], 5),
-        "latitude": round(at[1], 5),
-        "times_seen": n_passes,
+        "candidate_id": found.name,
+        "longitude": round(found.at[0], 5),
+        "latitude": round(found.at[1], 5),
+        "times_observed": found.n_passes + unseen.num_rows,
+        "times_seen": found.n_passes,
         "emission": float(posterior.median[0]) if has_rate else None,
         "emission_low": float(posterior.low[0]) if has_rate else None,
         "emission_high": float(posterior.high[0]) if has_rate else None,
-        "probability": probability,
+        "probability": found.probability,
         "first_seen": min(times, default=None),
         "last_seen": max(times, default=None),
         "detection_ids": ids,
     }
+
+
+def _values(passes: Passes) -> tuple[Floats, ...]:
+    return passes.visible, passes.limit, passes.probability, passes.rate, passes.rate_sigma

@@ -1,12 +1,12 @@
 """The table `source_estimates`: times observed and seen, and the emission that all passes together speak for.
 
-It is computed anew from the stored `source_passes` of all keys of a gas, so that the order in which days came, or come
-again, makes no difference.
+It follows from the stored `source_passes` of all keys of a gas, so that the order in which days came, or come again,
+makes no difference. A source of which no pass has changed keeps its row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ from plumewatch.statuses import (
     UNKNOWN_SOURCE,
     UNRATED,
 )
+from plumewatch.storage.partitions import DATA_FILE
 from plumewatch.table import floats
 from plumewatch.tables import SOURCE_ESTIMATES, SOURCE_PASSES
 
@@ -41,20 +42,32 @@ THREADS = 8  # that wait for a bucket; on a disk reading is short
 
 
 def read_source_passes(
-    storage_root: str, gas: Gas, columns: Collection[str] | None = OF_PASS, source_id: str | None = None
+    storage_root: str,
+    gas: Gas,
+    columns: Collection[str] | None = OF_PASS,
+    keep: Callable[[pa.Table], pa.Table] | None = None,
+    source_id: str | None = None,
 ) -> pa.Table:
-    """Return what passes saw of the sources of a gas, of all keys (columns of `source_passes`): of all, or of one."""
-    partitions = storage.list_partitions(
-        SOURCE_PASSES, storage.join(storage_root, SOURCE_PASSES.name), {"gas": gas.name}
-    )
+    """Return what passes saw of the sources of a gas, of all keys (columns of `source_passes`): of all, or of one.
+
+    `keep` says of the rows of each key which ones; no others are held in memory.
+    """
     wanted = list(SOURCE_PASSES.schema.names if columns is None else columns)
     of_source = None if source_id is None else pc.field("source_id") == source_id
 
-    def read(partition: storage.Partition) -> pa.Table:
-        return storage.read_table(SOURCE_PASSES, partition.path, wanted, filter=of_source)
+    def read(file: str) -> pa.Table:
+        rows = storage.read_parquet(SOURCE_PASSES, file, wanted, of_source)
+        return rows if keep is None else keep(rows)
 
-    found = side_by_side(read, partitions, "passes over sources read", "days or months", threads=THREADS)
+    files = [file.path for file in files_of_passes(storage_root, gas)]
+    found = side_by_side(read, files, "passes over sources read", "days or months", threads=THREADS)
     return pa.concat_tables([SOURCE_PASSES.empty().select(wanted), *found])
+
+
+def files_of_passes(storage_root: str, gas: Gas) -> list[storage.StoredFile]:
+    """Return the file of each key of `source_passes` of a gas, in one listing, however many years there are."""
+    folder = storage.join(storage_root, SOURCE_PASSES.name, f"gas={gas.name}")
+    return [file for file in storage.stored_files(folder) if file.path.endswith(f"/{DATA_FILE}")]
 
 
 def rejected_by_people(storage_root: str, gas: Gas) -> frozenset[str]:
@@ -125,10 +138,20 @@ def estimate_sources(gas: Gas, passes: pa.Table, sources: pa.Table, rejected: fr
 
 
 def write_source_estimates(
-    storage_root: str, gas: Gas, passes: pa.Table, sources: pa.Table, rejected: frozenset[str]
+    storage_root: str,
+    gas: Gas,
+    passes: pa.Table,
+    sources: pa.Table,
+    rejected: frozenset[str],
+    kept: pa.Table | None = None,
 ) -> pa.Table:
-    """Write `source_estimates` of a gas from all that is stored of its passes, and return it."""
+    """Write `source_estimates` of a gas from what is stored of its passes, and return it.
+
+    `kept` are rows of sources of which no pass has changed; then `passes` are all those of the others.
+    """
     estimates = estimate_sources(gas, passes, sources, rejected)
+    if kept is not None:
+        estimates = SOURCE_ESTIMATES.conform(pa.concat_tables([kept, estimates]))
     counts = {c["values"]: c["counts"] for c in estimates["status"].value_counts().to_pylist()}
     storage.write_partition(
         SOURCE_ESTIMATES,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -12,7 +14,7 @@ import pyarrow.compute as pc
 import shapely
 
 from plumewatch import storage
-from plumewatch.evidence.keys import read_sources
+from plumewatch.evidence.estimates import read_source_passes
 from plumewatch.evidence.reported import compare_reports, reports_at
 from plumewatch.evidence.rule import evidence_rule
 from plumewatch.evidence.source_page import SourceRows, render_reports, render_source
@@ -20,8 +22,8 @@ from plumewatch.gases import CH4, Gas
 from plumewatch.models import Area
 from plumewatch.progress import followed
 from plumewatch.reviews import last_words, read_reviews
-from plumewatch.statuses import SEARCHED
-from plumewatch.tables import OBSERVATIONS, REPORTED_PLUMES, SOURCES
+from plumewatch.statuses import NOT_DETECTED, SEARCHED
+from plumewatch.tables import OBSERVATIONS, REPORTED_PLUMES, SOURCE_PASSES
 
 PAGES = "evidence"
 MAX_PICTURES, MAX_PICTURE_BYTES = 6, 200_000
@@ -45,38 +47,67 @@ def pages_there(storage_root: str, gas: Gas) -> set[str]:
     return {f"{PAGES}/{gas.name}/{path.rsplit('/', 1)[-1]}" for path in storage.list_files(folder, ".html")}
 
 
+@dataclass(frozen=True)
+class Reports:
+    """What others saw of a gas."""
+
+    rows: Sequence[Row]
+    """All of `reported_plumes`."""
+    near: Mapping[str, Sequence[Row]]
+    """Those at each listed source, by its id; mostly none."""
+
+
+def read_reports(storage_root: str, gas: Gas, sources: pa.Table) -> Reports:
+    """Return what others saw, and at which of the sources."""
+    rows = storage.read_table(REPORTED_PLUMES, storage.join(storage_root, REPORTED_PLUMES.name))
+    reports = [row for row in rows.to_pylist() if row["gas"] == gas.name]
+    lon, lat = (sources[name].to_numpy() for name in ("longitude", "latitude"))
+    return Reports(reports, dict(zip(sources["source_id"].to_pylist(), reports_at(lon, lat, reports), strict=True)))
+
+
 def write_source_pages(
-    storage_root: str, gas: Gas, passes: pa.Table, estimates: pa.Table, touched: Collection[str], areas: Sequence[Area]
+    storage_root: str,
+    gas: Gas,
+    passes: pa.Table,
+    estimates: pa.Table,
+    touched: Collection[str],
+    areas: Sequence[Area],
+    all_sources: pa.Table,
+    reported: Reports,
 ) -> int:
     """Write the pages of those `touched` sources that were seen or reported at least once, and that of all reports.
 
-    `passes` and `estimates` are those of all keys. A listed source of which nothing is seen or reported any more, as
-    when a person has rejected its only detection, loses its page. Returns the number of pages.
+    `estimates` are those of all keys, `passes` all with a detection and, where others saw CO2, all over these sources.
+    A listed source of which nothing is seen or reported any more, as when a person has rejected its only detection,
+    loses its page. Returns the number of pages.
     """
-    reports = _reports(storage_root, gas)
-    all_sources = read_sources(storage_root, gas, SOURCES.schema.names)
-    lon, lat = (all_sources[name].to_numpy() for name in ("longitude", "latitude"))
-    near = dict(zip(all_sources["source_id"].to_pylist(), reports_at(lon, lat, reports), strict=True))
-    seen = set(pc.unique(passes.filter(passes["detection_id"].is_valid())["source_id"]).to_pylist()) - {None}
+    reports, near = reported.rows, reported.near
+    seen = set(estimates.filter(pc.not_equal(estimates["status"], NOT_DETECTED))["source_id"].to_pylist())
     with_page = {name for name, its in near.items() if name in seen or its}
     left = {source_page_path(gas, name) for name in near.keys() - with_page}
     for path in sorted(left & pages_there(storage_root, gas)):
         storage.delete(storage.join(storage_root, path))
     wanted = with_page & set(touched)
-    rows = _rows_of(passes, wanted)
-    rivals = _rivals_of(passes, wanted, rows)
-    names = wanted | {r["source_id"] for own in rivals.values() for r in own if r["source_id"]}
+    shown = SOURCE_PASSES.empty()
+    if wanted:
+        shown = read_source_passes(
+            storage_root, gas, None, partial(_rows_around, pa.array(sorted(wanted), pa.string()))
+        )
+    shown = shown.sort_by("source_id")
+    by_detection = _by_detection(shown)
+    names = wanted | {r["source_id"] for rows in by_detection.values() for r in rows if r["source_id"]}
     sources = _by_id(all_sources, names)
     estimate = _by_id(estimates, wanted)
     reviews = {row["detection_id"]: row for row in last_words(read_reviews(storage_root, gas.name)).to_pylist()}
     n = 0
     for name in followed(sorted(wanted & set(estimate)), "pages of sources", "pages"):
-        own = rows[name]
-        others = {r["source_id"]: sources[r["source_id"]] for r in rivals[name] if r["source_id"] in sources}
+        own = _rows_of(shown, name)  # one page's at a time: years of passes aren't held as Python's objects
+        rivals = [r for p in own for r in by_detection.get(p["detection_id"], []) if r["source_id"] != name]
+        others = {r["source_id"]: sources[r["source_id"]] for r in rivals if r["source_id"] in sources}
         page = render_source(
             gas,
             SourceRows(
-                source=sources[name], estimate=estimate[name], passes=own, rivals=rivals[name], sources=others,
+                source=sources[name], estimate=estimate[name], passes=own, rivals=rivals, sources=others,
                 reports=near[name], reviews=reviews, pictures=_pictures(storage_root, gas, own),
             ),
         )  # fmt: skip
@@ -139,40 +170,39 @@ def _days(day: str) -> int:
 def _looks_at(passes: pa.Table, near: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:
     """Passes over the sources at most 2 km from each report; a report without source isn't watched."""
     wanted = {name for name, reports in near.items() if reports}
-    rows = _rows_of(passes, wanted)
+    of_wanted = passes.filter(pc.is_in(passes["source_id"], value_set=pa.array(sorted(wanted), pa.string())))
+    of_wanted = of_wanted.sort_by("source_id")
     looked: dict[str, list[Row]] = {}
     for name in sorted(wanted):
         for report in near[name]:
-            looked.setdefault(report["report_id"], []).extend({**row, "outcome": SEARCHED} for row in rows[name])
+            rows = _rows_of(of_wanted, name)
+            looked.setdefault(report["report_id"], []).extend({**row, "outcome": SEARCHED} for row in rows)
     return looked
 
 
-def _reports(storage_root: str, gas: Gas) -> list[Row]:
-    rows = storage.read_table(REPORTED_PLUMES, storage.join(storage_root, REPORTED_PLUMES.name))
-    return [row for row in rows.to_pylist() if row["gas"] == gas.name]
+def _rows_around(wanted: pa.Array, passes: pa.Table) -> pa.Table:
+    """Rows of some sources, and those of others for the same detections."""
+    is_own = pc.is_in(passes["source_id"], value_set=wanted)
+    ids = pc.drop_null(passes.filter(is_own)["detection_id"])
+    return passes.filter(pc.or_(is_own, pc.is_in(passes["detection_id"], value_set=ids.combine_chunks())))
 
 
-def _rows_of(passes: pa.Table, names: Collection[str]) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = {name: [] for name in names}
-    is_wanted = pc.is_in(passes["source_id"], value_set=pa.array(sorted(names), pa.string()))
-    for row in passes.filter(is_wanted).to_pylist():
-        found[row["source_id"]].append(row)
+def _rows_of(passes: pa.Table, name: str) -> list[Row]:
+    """The rows of a source, of passes by source."""
+    first = pc.index(passes["source_id"], name).as_py()
+    if first < 0:
+        return []
+    ids = passes["source_id"]
+    n = pc.sum(pc.equal(ids.slice(first), name)).as_py()
+    return passes.slice(first, n).to_pylist()
+
+
+def _by_detection(passes: pa.Table) -> dict[str, list[Row]]:
+    """Rows of each detection: of the sources that it may come from, or none."""
+    found: dict[str, list[Row]] = {}
+    for row in passes.filter(passes["detection_id"].is_valid()).to_pylist():
+        found.setdefault(row["detection_id"], []).append(row)
     return found
-
-
-def _rivals_of(passes: pa.Table, names: Collection[str], rows: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:
-    """Rows of other sources, or of none, for the detections of each source."""
-    ids = {p["detection_id"] for name in names for p in rows[name]} - {None}
-    is_of = pc.is_in(passes["detection_id"], value_set=pa.array(sorted(ids), pa.string()))
-    by_detection: dict[str, list[Row]] = {}
-    for row in passes.filter(is_of).to_pylist():
-        by_detection.setdefault(row["detection_id"], []).append(row)
-    return {
-        name: [
-            other for p in rows[name] for other in by_detection.get(p["detection_id"], []) if other["source_id"] != name
-        ]
-        for name in names
-    }
 
 
 def _by_id(table: pa.Table, names: Collection[str]) -> dict[str, Row]:

@@ -28,7 +28,7 @@ from plumewatch.evidence.rule import evidence_rule
 Floats = NDArray[np.float64]
 
 GRID_POINTS = 321  # over seven decades a step is 5 %, a third of the narrowest width (0.3 of a prior, 0.35 of a pass)
-ROWS_AT_A_TIME = 20_000  # of 321 numbers of 8 bytes: 50 MB
+ROWS_AT_A_TIME = 5_000  # of 321 numbers of 8 bytes: 13 MB, some eight times at once
 SAYS_NOTHING = 0.01  # a pass that sees even the 97.5 % point of what is believed no more often tells nothing
 HIGH_SIGMA = 2.0
 ENDS = (0.16, 0.5, 0.84)

@@ -56,7 +56,8 @@ def sights_of_areas(observations: Sequence[Row], areas: Mapping[str, Any], sourc
     """Return SOURCE_PASSES of the searched passes of a day over the sources in their areas.
 
     `observations` are rows of that table, `areas` the outline of each by name (shapely, degrees), `sources` those of
-    the gas. An area whose outline isn't known has no rows.
+    the gas. An area whose outline isn't known has no rows. One row of each pass has no source: for places that nobody
+    lists (candidates.py).
     """
     rule = evidence_rule().ch4
     lon, lat = _places(sources)
@@ -72,8 +73,9 @@ def sights_of_areas(observations: Sequence[Row], areas: Mapping[str, Any], sourc
             inside[area] = np.flatnonzero(is_point & shapely.contains_xy(areas[area], lon, lat))
         visible = _or(seen["clear_fraction"], 1.0) * _or(seen["covered_fraction"], 1.0)
         at = inside[area]
-        if visible >= rule.least_visible and len(at):
+        if visible >= rule.least_visible:
             rows.append(_rows(ids[at], seen, np.full(len(at), visible), np.full(len(at), np.nan)))
+            rows.append(_rows(None, seen, np.array([visible]), np.array([np.nan])))
     return pa.concat_tables([SOURCE_PASSES.empty(), *rows])
 
 
@@ -135,13 +137,15 @@ def source_tree(sources: pa.Table) -> cKDTree:
 
 
 def _rows(
-    ids: NDArray[np.str_], seen: Row, visible: Floats, distance: Floats, wind: Mapping[str, Floats] | None = None
+    ids: NDArray[np.str_] | None, seen: Row, visible: Floats, distance: Floats, wind: Mapping[str, Floats] | None = None
 ) -> pa.Table:
-    n = len(ids)
+    n = len(visible)
     columns: dict[str, Any] = {field.name: pa.nulls(n, field.type) for field in SOURCE_PASSES.schema}
     for name in ("area", "orbit", "sensor", "scene_id", "observed_at_utc", "detection_limit", "wind_speed_m_s"):
         columns[name] = pa.repeat(pa.scalar(seen.get(name), SOURCE_PASSES.schema.field(name).type), n)
-    columns |= {"source_id": pa.array(ids.tolist(), pa.string()), "visible_fraction": visible}
+    columns["visible_fraction"] = visible
+    if ids is not None:
+        columns["source_id"] = pa.array(ids.tolist(), pa.string())
     columns["distance_km"] = pa.array(distance, from_pandas=True)
     return SOURCE_PASSES.from_columns(columns | {name: pa.array(values) for name, values in (wind or {}).items()})
 

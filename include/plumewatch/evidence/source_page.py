@@ -158,12 +158,13 @@ def _seen(gas: Gas, seen: Sequence[Row], rows: SourceRows, reports: Sequence[Row
         table.append([
             time_text(p["observed_at_utc"]), rate, probability_text(p["probability"]), match_text(p["status"] or ""),
             f"{p['distance_km']:.1f} km" if p["distance_km"] is not None else "", _wind(p), _of_what(p),
-            rate_text(gas, p["learnt_emission"]) if p["learnt_emission"] else "", str(near or ""), word,
+            rate_text(gas, p["learnt_emission"]) if p["learnt_emission"] else "",
+            share_text(p["window_probability"]) if p["window_probability"] is not None else "", str(near or ""), word,
             p["detection_id"],
         ])  # fmt: skip
     columns = (
         "time", "rate", "of this source", "outcome", "distance", "wind", "scene or orbit", "learnt rate",
-        "reports in 30 days", "a person's word", "detection",
+        "a peak, as learnt", "reports in 30 days", "a person's word", "detection",
     )  # fmt: skip
     return render_table(columns, table, "No pass has seen it.")
 

@@ -17,7 +17,7 @@ from plumewatch.inventory.coco2 import read_coco2
 from plumewatch.inventory.gppd import read_gppd
 from plumewatch.learning.emission_model import judge_model, judged_lines
 from plumewatch.learning.features import examples_of
-from plumewatch.learning.planted_windows import judge_planted
+from plumewatch.learning.planted_windows import judge_in_other_noise, judge_planted, planted_windows
 from plumewatch.learning.published_peaks import read_published_peaks
 from plumewatch.learning.windows import window_lines
 from plumewatch.oco2.evaluation.noise import NoiseSource, RealNoise, SimulatedNoise
@@ -60,8 +60,12 @@ def _windows(folder: Path, per_cell: int) -> None:
         sources.insert(0, RealNoise.of("real noise (orbit 11522)", distance, xco2, PLUME_KM))
     else:
         print(f"left out: real noise, for lack of {SOUNDINGS} in {folder}")
-    for source in sources:
-        print(f"{source.name}: " + "\n".join(window_lines(judge_planted(source, per_cell))), flush=True)
+    planted = [planted_windows(source, per_cell) for source in sources]
+    for source, windows in zip(sources, planted, strict=True):
+        print(f"{source.name}: " + "\n".join(window_lines(judge_planted(windows))), flush=True)
+    if len(planted) > 1:
+        print("learnt in simulated noise, judged in real noise: ", end="")
+        print("\n".join(window_lines(judge_in_other_noise(planted[1], planted[0]))), flush=True)
 
 
 if __name__ == "__main__":

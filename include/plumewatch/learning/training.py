@@ -1,13 +1,7 @@
-"""Models learnt from what is stored, each with a card: `models/name=N/version=V/card.json`.
-
-A version is a hash of what was learnt from, so that the same data gives the same version; `models/name=N/current.json`
-names the one in use. A card says what it was learnt from, how it was judged, and holds the model's numbers.
-"""
+"""The model of emissions, learnt from what is stored, and used (its card: cards.py)."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -20,6 +14,7 @@ import pyarrow.compute as pc
 from plumewatch import storage
 from plumewatch.errors import InputError, reading
 from plumewatch.gases import CO2
+from plumewatch.learning.cards import read_card, write_card
 from plumewatch.learning.emission_model import (
     LEAST_KNOWN_KT_H,
     EmissionModel,
@@ -35,7 +30,6 @@ from plumewatch.reviews import read_detections
 from plumewatch.statuses import ACCEPTED
 from plumewatch.tables import COMBINED, SOURCES
 
-MODELS, CARD, CURRENT = "models", "card.json", "current.json"
 PEAK_EMISSION = "peak_emission"
 KNOWN = "coco2"  # the inventory that emissions are learnt from: plants of the year 2018, each with its own figure
 OF_SOURCE = ("source_id", "gas", "longitude", "latitude", "emission_t_y")
@@ -72,20 +66,16 @@ def train_emission(storage_root: str, known: str = KNOWN) -> tuple[str, list[str
         "is_better_than_flux": judged.is_better,
         "model": to_json(model),
     }  # fmt: skip
-    return _write_card(storage_root, PEAK_EMISSION, card), judged_lines(judged)
+    return write_card(storage_root, PEAK_EMISSION, card), judged_lines(judged)
 
 
 def read_emission_model(storage_root: str) -> tuple[EmissionModel, Mapping[str, Any]] | None:
     """Return the model of emissions in use and its card; None where none is stored, or the flux alone tells more."""
-    folder = storage.join(storage_root, MODELS, f"name={PEAK_EMISSION}")
-    current = storage.join(folder, CURRENT)
-    if not storage.exists(current):
+    found = read_card(storage_root, PEAK_EMISSION)
+    if found is None:
         return None
-    with reading(current, "JSON with a `version`"):
-        version = str(storage.read_json(current)["version"])
-    path = storage.join(folder, f"version={version}", CARD)
+    path, card = found
     with reading(path, "a card as source_model_training writes it"):
-        card = storage.read_json(path)
         model, is_better = from_json(path, card["model"]), bool(card["is_better_than_flux"])
     return (model, card) if is_better else None
 
@@ -136,12 +126,3 @@ def _inventories(storage_root: str) -> dict[str, pa.Table]:
     rows = rows.filter(is_co2)
     names: Sequence[str] = sorted(set(rows["inventory"].to_pylist()) - {COMBINED, None})
     return {name: rows.filter(pc.equal(rows["inventory"], name)).sort_by("source_id") for name in names}
-
-
-def _write_card(storage_root: str, name: str, card: Mapping[str, Any]) -> str:
-    version = hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()[:12]
-    folder = storage.join(storage_root, MODELS, f"name={name}")
-    path = storage.join(folder, f"version={version}", CARD)
-    storage.write_json(path, {**card, "version": version})
-    storage.write_json(storage.join(folder, CURRENT), {"version": version})
-    return path

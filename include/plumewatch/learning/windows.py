@@ -23,6 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from plumewatch.errors import InputError, reading
+from plumewatch.learning.emission_model import NothingToLearnFrom
 from plumewatch.oco2.peaks import PeakSearch
 from plumewatch.oco2.track import Track
 from plumewatch.statuses import ACCEPTED, NOT_SIGNIFICANT
@@ -46,6 +47,8 @@ class Windows:
     """Features, one row a window."""
     middle_km: Floats
     """Along the track."""
+    index: NDArray[np.intp]
+    """Which of the middles that were asked for each is of."""
 
 
 @dataclass(frozen=True)
@@ -78,24 +81,34 @@ class JudgedWindows:
     """The share of windows with a peak."""
 
 
-def windows_of(track: Track) -> Windows:
-    """Return the windows of a track of which at least half holds soundings."""
+def middles_of(track: Track) -> Floats:
+    """Return the middles of windows along a track, one each 10 km, as far as it is long enough."""
     if len(track) < 2 * HALF_BINS:
-        return Windows(np.empty((0, FEATURES)), np.empty(0))
+        return np.empty(0)
+    first = float(track.distance_km.min())
+    n_bins = int((float(track.distance_km.max()) - first) / BIN_KM) + 1
+    bins = np.arange(HALF_BINS, n_bins - HALF_BINS, round(STEP_KM / BIN_KM))
+    return np.asarray(first + (bins + 0.5) * BIN_KM, dtype=float)
+
+
+def windows_of(track: Track, middle_km: Floats | None = None) -> Windows:
+    """Return the windows around some places along a track (`middles_of` it) of which at least half holds soundings."""
+    middles = middles_of(track) if middle_km is None else middle_km
+    if not len(middles) or len(track) < 2 * HALF_BINS:
+        return Windows(np.empty((0, FEATURES)), np.empty(0), np.empty(0, np.intp))
     first = float(track.distance_km.min())
     index = ((track.distance_km - first) / BIN_KM).astype(int)
     count = np.bincount(index)
     mean = np.bincount(index, track.xco2_ppm) / np.maximum(count, 1)
-    step = round(STEP_KM / BIN_KM)
-    middles = np.arange(HALF_BINS, len(count) - HALF_BINS, step)
+    bins = np.floor((middles - first) / BIN_KM).astype(int)
     rows, kept = [], []
-    for middle in middles:
-        part = slice(middle - HALF_BINS, middle + HALF_BINS + 1)
+    for at in np.flatnonzero((bins >= HALF_BINS) & (bins < len(count) - HALF_BINS)):
+        part = slice(bins[at] - HALF_BINS, bins[at] + HALF_BINS + 1)
         is_seen = count[part] > 0
         if is_seen.mean() >= LEAST_SEEN:
             rows.append(_features(mean[part], is_seen))
-            kept.append(first + (middle + 0.5) * BIN_KM)
-    return Windows(np.array(rows).reshape(-1, FEATURES), np.array(kept))
+            kept.append(at)
+    return Windows(np.array(rows).reshape(-1, FEATURES), middles[kept], np.array(kept, np.intp))
 
 
 def _features(xco2_ppm: Floats, is_seen: NDArray[np.bool_]) -> Floats:
@@ -136,11 +149,11 @@ def scan_scores(windows: Windows, search: PeakSearch) -> Floats:
 def judge_windows(values: Floats, holds_peak: NDArray[np.bool_], scan: Floats, group: Sequence[int]) -> JudgedWindows:
     """Return the average precision of a model that never saw the group (track, or cell) of what it is judged on.
 
-    Raises InputError with fewer than 50 windows with a peak, or without one.
+    Raises NothingToLearnFrom with fewer than 50 windows with a peak, or without one.
     """
     if min(holds_peak.sum(), (~holds_peak).sum()) < LEAST_WINDOWS or len(set(group)) < FOLDS:
         found = f"{int(holds_peak.sum())} windows with a peak and {int((~holds_peak).sum())} without"
-        raise InputError("the training", found, f"at least {LEAST_WINDOWS} of each, in {FOLDS} groups")
+        raise NothingToLearnFrom("the training", found, f"at least {LEAST_WINDOWS} of each, in {FOLDS} groups")
     score = np.empty(len(values))
     for train, test in GroupKFold(FOLDS, shuffle=True, random_state=0).split(values, holds_peak, group):
         score[test] = _fitted(values[train], holds_peak[train]).decision_function(values[test])
@@ -179,6 +192,18 @@ def window_lines(judged: JudgedWindows) -> list[str]:
         f"{judged.n_windows} windows, {judged.n_peaks} with a peak",
         f"  average precision: learnt {judged.learnt:.2f}, scan {judged.scan:.2f}, by chance {judged.by_chance:.2f}",
     ]
+
+
+def judge_elsewhere(
+    learnt: tuple[Floats, NDArray[np.bool_]], judged: tuple[Floats, NDArray[np.bool_], Floats]
+) -> JudgedWindows:
+    """Return the average precision of what other windows teach: features and truth, then these and the scan's score."""
+    values, holds_peak, scan = judged
+    score = _fitted(*learnt).decision_function(values)
+    return JudgedWindows(
+        len(values), int(holds_peak.sum()), float(average_precision_score(holds_peak, score)),
+        float(average_precision_score(holds_peak, scan)), float(holds_peak.mean()),
+    )  # fmt: skip
 
 
 def _fitted(values: Floats, holds_peak: NDArray[np.bool_]) -> Any:

@@ -3,14 +3,15 @@
 A source's weight is how strongly sources like it make detections like this one here,
 
     weight of CO2 peaks = E^p x place x rate x width
-    place = N(arc; 0, s) x exp(-distance / decay), within the air's reach,
+    place = N(arc; 0, s) x exp(-distance / decay) x that the air came so far in some hours,
     s^2 = (place's error)^2 + (plume width)^2 + (distance x direction error)^2 + (extent of an area source)^2 / 12
     rate = N(ln D; ln E, ...), one in ten odd, one in four of all that lie as well together
     width = how well the peak's width agrees with a plume of that distance
     weight of CH4 plumes = kind x E^p x N2(distance; 0, place's error), as a plume's origin is its source,
 
 with E the expected and D the detected emission, and the arc that from the wind's axis to the source. What no inventory
-lists has the weight of a stated density of sources spread evenly: the integral of the same over all places and rates.
+lists has the weight of a stated density of sources spread evenly, and of a share of what is listed around, spread too:
+the integral of the same over all places.
 A probability is a weight over the sum of all. docs/matching.md says more; the numbers are in `reference/matching.yaml`.
 
 Several passes of one place are one question: what the other detections of a key say of a source, `elsewhere`, raises
@@ -60,7 +61,7 @@ def match_detections(detections: pa.Table, pairs: pa.Table, gas: str) -> pa.Tabl
     is expected reaches from the first alone to all of them. A detection without rate is judged by place alone.
 
     A plant of 1 kt/h on the axis 20 km upwind in 5 m/s, alone, with a rate of 1 kt/h: place 0.056 x 0.67 per km, rate
-    0.74, so 0.028, against 4e-5 x 0.49 x 43 = 0.0008 of what isn't listed: probability 0.97.
+    0.74, so 0.028, against (2e-5 x 0.49 + 0.1 x 0.74 / 31,400) x 43 = 0.0005 of what isn't listed: probability 0.98.
     """
     detections = detections.sort_by("detection_id")
     ids = detections["detection_id"].to_numpy(zero_copy_only=False).astype(str)
@@ -82,7 +83,7 @@ def match_candidates(
         alone, _ = _shares(weight, found.unlisted, owner)
         others = (elsewhere[pairs.source] - _in_units(alone)) / SEEN_UNITS
         weight = weight * (1.0 + np.maximum(others, 0.0) / rule.position.passes_worth)
-    is_false = _false_detections(detections, rule, found.weight, found.unlisted, owner)
+    is_false = _false_detections(detections, found, owner)
     probability, unlisted = _shares(weight, found.unlisted, owner)
     kept = np.flatnonzero((probability >= rule.min_probability) & (weight > 0))
     owner, expected = owner[kept], found.expected[kept]
@@ -127,14 +128,11 @@ def _in_units(probability: Floats) -> NDArray[np.int64]:
     return np.rint(probability * SEEN_UNITS).astype(np.int64)
 
 
-def _false_detections(
-    detections: pa.Table, rule: MatchingRule, weight: Floats, of_unlisted: Floats, owner: NDArray[np.intp]
-) -> Floats:
+def _false_detections(detections: pa.Table, found: Weights, owner: NDArray[np.intp]) -> Floats:
     """Probability that there is no plume, NaN where a detection has no probability of its own."""
     plume = floats(detections["probability"])
-    total = of_unlisted + np.bincount(owner, weights=weight, minlength=len(of_unlisted))
-    usual = of_unlisted * (1.0 + rule.position.listed_density / rule.position.unlisted_density)
-    return (1.0 - plume) / (1.0 - plume + plume * total / usual)
+    total = found.unlisted + np.bincount(owner, weights=found.weight, minlength=len(found.unlisted))
+    return (1.0 - plume) / (1.0 - plume + plume * total / found.usual)
 
 
 def _shares(weight: Floats, unlisted: Floats, owner: NDArray[np.intp]) -> tuple[Floats, Floats]:

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr
 
 from plumewatch.gases import CH4, CO2
 from plumewatch.reference.loading import load_values
@@ -25,13 +26,22 @@ class Positions:
     """Where the sources of the pairs lie, seen from their detections; one value a pair."""
 
     distance_km: Floats
+    """The shortest."""
     along_km: Floats
-    """Upwind positive; NaN without wind."""
+    """Upwind positive, along the way that the air came where that is known; NaN without wind."""
     across_km: Floats
     speed_m_s: Floats
     """NaN without wind."""
     width_km: Floats
     """Extent of an area source: a cell, a city; 0 of others."""
+    reach_km: Floats
+    """How far the air came in the rule's hours; infinite without wind."""
+
+    @property
+    def travelled_km(self) -> Floats:
+        """How far a plume came: along the air's way and across it; the shortest distance without wind."""
+        travelled = np.hypot(self.along_km, self.across_km)
+        return np.where(np.isfinite(travelled), travelled, self.distance_km)
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,7 @@ class PeakRule:
     max_distance_km: float
     max_travel_hours: float
     min_travel_speed_m_s: float
+    travel_error: float
     decay_km: float
     position_sigma_km: float
     plume_sigma_km: float
@@ -78,14 +89,19 @@ class PeakRule:
     unlisted_density: float
     unlisted_rate: float
     unlisted_rate_sigma: float
+    unlisted_share: float
     listed_density: float
     rate_factor: float
     passes_worth: float
 
     def reach_km(self, speed_m_s: Floats) -> Floats:
-        """How far upwind a source may lie: what the air travels in the stated hours; all round without wind."""
+        """How far upwind a source may lie: what the air travels in the stated hours; without wind there is no end."""
         travel = np.maximum(speed_m_s, self.min_travel_speed_m_s) * self.max_travel_hours * KM_PER_M_S_HOUR
-        return np.where(np.isfinite(speed_m_s), np.minimum(travel, self.max_distance_km), self.max_distance_km)
+        return np.where(np.isfinite(speed_m_s), travel, np.inf)
+
+    def in_reach(self, distance_km: Floats, reach_km: Floats) -> Floats:
+        """How probable a source so far away lies in reach, as the speed of the wind is known to some percent only."""
+        return np.asarray(ndtr((1.0 - distance_km / reach_km) / self.travel_error))
 
     def across_sigma_km(self, distance_km: Floats, speed_m_s: Floats, width_km: ArrayLike = 0.0) -> Floats:
         """Standard deviation, across the wind, of where the source of a plume lies at a distance."""
@@ -103,14 +119,14 @@ class PeakRule:
         The distance across the wind is the arc from the axis, so that a wind that is off by some degrees puts a source
         off by as many, near and far; within the error of the place itself every side is as good.
         """
-        sigma = self.across_sigma_km(at.distance_km, at.speed_m_s, at.width_km)
-        arc_km = at.distance_km * np.abs(np.arctan2(at.across_km, at.along_km))
-        is_in_reach = at.distance_km <= self.reach_km(at.speed_m_s)
-        decay = np.exp(-at.distance_km / self.decay_km)
-        closeness = np.exp(-0.5 * (arc_km / sigma) ** 2) * is_in_reach
+        travelled = at.travelled_km
+        sigma = self.across_sigma_km(travelled, at.speed_m_s, at.width_km)
+        arc_km = travelled * np.abs(np.arctan2(at.across_km, at.along_km))
+        decay = np.exp(-travelled / self.decay_km)
+        closeness = np.exp(-0.5 * (arc_km / sigma) ** 2) * self.in_reach(travelled, at.reach_km)
         density = closeness * decay / (np.sqrt(2 * np.pi) * sigma)
         # Without wind every direction is as likely: the same plume, spread over the circle.
-        ring_km = 2 * np.pi * np.hypot(at.distance_km, self.position_sigma_km)
+        ring_km = 2 * np.pi * np.hypot(travelled, self.position_sigma_km)
         has_wind = np.isfinite(at.speed_m_s)
         return np.where(has_wind, density, decay / ring_km), np.where(has_wind, closeness, decay)
 
@@ -128,18 +144,25 @@ class PeakRule:
         odd = self.odd_rate_share
         return (1.0 - odd) * _gauss(off, sigma) + odd * _gauss(off, self.odd_rate_sigma)
 
-    def unlisted_weights(self, speed_m_s: Floats, of: Reported) -> Floats:
-        """Weight of what no inventory lists: the integral, over all places upwind and all rates, of what sources weigh.
+    def unlisted_weights(self, reach_km: Floats, of: Reported, listed_around: Floats) -> tuple[Floats, Floats]:
+        """Weight of what no inventory lists, and of all there is on average over the land.
 
-        As many a km2 as stated, their rates log-normal.
+        The integral, over all places upwind, of what sources weigh: as many a km2 as stated, their rates log-normal;
+        and, for each source that is listed around, so many like it as stated, anywhere around. Where much is listed,
+        more isn't, and it emits about as much. `listed_around` is the sum of what the sources within the rule's
+        distance weigh, wherever they lie.
         """
         distance = np.arange(DISTANCE_STEP_KM / 2, self.max_distance_km, DISTANCE_STEP_KM)[None]
-        along = np.exp(-distance / self.decay_km) * (distance <= self.reach_km(speed_m_s)[:, None])
+        along = np.exp(-distance / self.decay_km) * self.in_reach(distance, reach_km[:, None])
         along = along * self.width_likelihood(of.sigma_km[:, None], of.crossing[:, None], distance, np.zeros(1))
         sigma = np.hypot(self.unlisted_rate_sigma, of.rate_sigma)
         rated = of.rate**self.rated_emission_power * _gauss(np.log(of.rate / self.unlisted_rate), sigma)
         rated = np.where(np.isfinite(rated), rated, self.unlisted_rate**self.emission_power)
-        return self.unlisted_density * rated * along.sum(axis=1) * DISTANCE_STEP_KM
+        integral = along.sum(axis=1) * DISTANCE_STEP_KM
+        around_km2 = np.pi * self.max_distance_km**2
+        unlisted = self.unlisted_density * rated + self.unlisted_share * listed_around / around_km2
+        usual = (self.unlisted_density + (1.0 + self.unlisted_share) * self.listed_density) * rated
+        return unlisted * integral, usual * integral
 
 
 @dataclass(frozen=True)
@@ -179,9 +202,12 @@ class PlumeRule:
         closeness = np.exp(-0.5 * at.distance_km**2 / variance)
         return closeness / (2 * np.pi * variance), closeness
 
-    def unlisted_weights(self, speed_m_s: Floats) -> Floats:
-        """Weight of what no inventory lists: its density, as the position's density integrates to 1."""
-        return np.full(speed_m_s.shape, self.unlisted_density)
+    def unlisted_weights(self, n: int) -> tuple[Floats, Floats]:
+        """Weight of what no inventory lists, and of all there is on average over the land, of so many plumes.
+
+        They are densities, as that of the position integrates to 1.
+        """
+        return np.full(n, self.unlisted_density), np.full(n, self.unlisted_density + self.listed_density)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import shapely
 
 from plumewatch.gases import CO2
 from plumewatch.geodesy import destination
+from plumewatch.matching.paths import CALM_M_S
 from plumewatch.matching.rule import PeakRule, matching_rule
-from plumewatch.matching.weights import CALM_M_S
 
 SIGMAS = 2.0  # half the angle of the sector: 95 of 100 sources lie in it
 ARC_POINTS = 13
@@ -34,7 +34,7 @@ def upwind_sector(longitude: float, latitude: float, wind_u_m_s: float, wind_v_m
     from_deg = math.degrees(math.atan2(-wind_u_m_s, -wind_v_m_s))
     half = math.degrees(math.hypot(math.radians(rule.direction_sigma_deg), rule.wind_component_sigma_m_s / speed))
     angles = np.linspace(-1.0, 1.0, ARC_POINTS) * min(SIGMAS * half, 180.0)
-    reach = float(rule.reach_km(np.array([speed]))[0])
+    reach = min(float(rule.reach_km(np.array([speed]))[0]), rule.max_distance_km)
     lon, lat = destination(longitude, latitude, from_deg + angles, reach)
     lon = longitude + (lon - longitude + 180.0) % 360.0 - 180.0
     return shapely.Polygon([(longitude, latitude), *zip(lon.tolist(), lat.tolist(), strict=True)])

@@ -61,7 +61,7 @@ def plume_shares(
 
 
 def _shares_of(rule: PeakRule, found: Weights, pair: NDArray[np.intp], rate: float, width_km: float) -> Floats:
-    distance, speed = found.at.distance_km[pair], found.at.speed_m_s[pair]
+    distance, speed = found.at.travelled_km[pair], found.at.speed_m_s[pair]
     angle = np.arctan2(found.at.across_km[pair], found.at.along_km[pair])
     turn = np.hypot(np.radians(rule.direction_sigma_deg), rule.wind_component_sigma_m_s / speed[0])
     spread = np.hypot(rule.plume_km(distance), np.hypot(rule.seen_width_km, found.at.width_km[pair] / 4.0))

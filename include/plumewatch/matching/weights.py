@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from plumewatch.gases import GASES
 from plumewatch.geodesy import along_and_across, great_circle_distance_km, local_offset_km
 from plumewatch.matching.candidates import CELL, CITY, Candidates
+from plumewatch.matching.paths import CALM_M_S, paths_of
 from plumewatch.matching.rule import MatchingRule, PeakRule, PlumeRule, Positions, Reported, matching_rule
 from plumewatch.table import floats
 
 Floats = NDArray[np.float64]
 
-CALM_M_S = 0.05  # half the last digit that weather models are stored with: below, the direction is rounding
 LEAST_RATE_SIGMA, MOST_RATE_SIGMA = 0.15, 1.0  # of the logarithm, whatever interval is stated
 LEAST_CROSSING = 0.3  # sine of 17 degrees: a track more along the wind says nothing of the width
 
@@ -36,6 +36,8 @@ class Weights:
     """Whether the source is a grid cell, which says where something emits, but not what."""
     unlisted: Floats
     """One a detection."""
+    usual: Floats
+    """What all sources weigh on average over the land; one a detection."""
 
 
 def compute_weights(detections: pa.Table, pairs: Candidates, gas: str, hour_factor: Floats | None = None) -> Weights:
@@ -44,25 +46,27 @@ def compute_weights(detections: pa.Table, pairs: Candidates, gas: str, hour_fact
     `hour_factor` is, of each pair, the source's rate at the hour over its mean of the year; 1 where None.
     """
     rule = matching_rule(gas)
-    at, speed = _positions(detections, pairs, rule)
+    at, reach = _positions(detections, pairs, rule)
     expected = pairs.of_source(pairs.listed.emission_t_y) * GASES[gas].units_per_t_y
     if hour_factor is not None:
         expected = expected * hour_factor
     kind = pairs.listed.kind[pairs.source]
     with np.errstate(divide="ignore", invalid="ignore"):  # emissions of 0, rates that aren't known
         if isinstance(rule.position, PeakRule):
-            weight, closeness, unlisted = _of_peaks(detections, pairs, rule.position, at, speed, expected, kind)
+            weight, closeness, (unlisted, usual) = _of_peaks(
+                detections, pairs, rule.position, at, reach, expected, kind
+            )
         else:
-            weight, closeness, unlisted = _of_plumes(rule.position, at, speed, expected, kind)
-    return Weights(at, expected, np.where(np.isfinite(weight), weight, 0.0), closeness, kind == CELL, unlisted)
+            weight, closeness, (unlisted, usual) = _of_plumes(rule.position, at, len(reach), expected, kind)
+    return Weights(at, expected, np.where(np.isfinite(weight), weight, 0.0), closeness, kind == CELL, unlisted, usual)
 
 
 def _of_plumes(
-    rule: PlumeRule, at: Positions, speed: Floats, expected: Floats, kind: NDArray[np.str_]
-) -> tuple[Floats, Floats, Floats]:
+    rule: PlumeRule, at: Positions, n: int, expected: Floats, kind: NDArray[np.str_]
+) -> tuple[Floats, Floats, tuple[Floats, Floats]]:
     weight, spread = rule.of_kinds(kind)
     density, closeness = rule.densities(at, spread)
-    return weight * expected**rule.emission_power * density, closeness, rule.unlisted_weights(speed)
+    return weight * expected**rule.emission_power * density, closeness, rule.unlisted_weights(n)
 
 
 def _of_peaks(
@@ -70,15 +74,15 @@ def _of_peaks(
     pairs: Candidates,
     rule: PeakRule,
     at: Positions,
-    speed: Floats,
+    reach: Floats,
     expected: Floats,
     kind: NDArray[np.str_],
-) -> tuple[Floats, Floats, Floats]:
+) -> tuple[Floats, Floats, tuple[Floats, Floats]]:
     owner, n = pairs.detection, detections.num_rows
     reported = _reported(detections, rule)
     of_pair = reported.take(owner)
     density, closeness = rule.densities(at)
-    density = density * rule.width_likelihood(of_pair.sigma_km, of_pair.crossing, at.distance_km, at.width_km)
+    density = density * rule.width_likelihood(of_pair.sigma_km, of_pair.crossing, at.travelled_km, at.width_km)
     stated = pairs.of_source(pairs.listed.sigma_t_y / pairs.listed.emission_t_y)
     source_sigma = np.where(np.isfinite(stated), np.sqrt(np.log1p(stated**2)), rule.source_sigma)
     alone = rule.rate_likelihood(of_pair.rate, of_pair.rate_sigma, expected, source_sigma)
@@ -90,12 +94,13 @@ def _of_peaks(
     likelihood = (1.0 - share) * alone + share * together
     has_rate = np.isfinite(of_pair.rate)
     rated = expected**rule.rated_emission_power * np.where(expected > 0, likelihood, 0.0)
-    weight = density * np.where(has_rate, rated, expected**rule.emission_power)
-    return weight, closeness, rule.unlisted_weights(speed, reported)
+    wherever = np.where(has_rate, rated, expected**rule.emission_power)
+    around = np.bincount(owner, np.where((kind == CELL) | ~np.isfinite(wherever), 0.0, wherever), n).astype(float)
+    return density * wherever, closeness, rule.unlisted_weights(reach, reported, around)
 
 
 def _positions(detections: pa.Table, pairs: Candidates, rule: MatchingRule) -> tuple[Positions, Floats]:
-    """Positions of the pairs, and the wind speed of each detection (NaN without wind or in a calm)."""
+    """Positions of the pairs, and how far the air of each detection came in the rule's hours."""
     owner = pairs.detection
     lon0, lat0, u, v = (floats(detections[n]) for n in ("longitude", "latitude", "wind_u_m_s", "wind_v_m_s"))
     lon, lat = pairs.of_source(pairs.listed.longitude), pairs.of_source(pairs.listed.latitude)
@@ -105,11 +110,18 @@ def _positions(detections: pa.Table, pairs: Candidates, rule: MatchingRule) -> t
     to_east, to_north = (u / speed)[owner], (v / speed)[owner]
     along, across = along_and_across(east, north, to_east, to_north)
     along = -along  # upwind
+    reach = np.full(len(speed), np.inf)
+    if isinstance(rule.position, PeakRule):
+        reach = rule.position.reach_km(speed)
+        if paths := paths_of(detections):
+            has_path = paths.has_path[owner]
+            along[has_path], across[has_path] = paths.along_and_across(owner[has_path], east[has_path], north[has_path])
+            reach = np.where(paths.has_path, paths.reach_km, reach)
     distance = great_circle_distance_km(lon0[owner], lat0[owner], lon, lat)
     kind, width = pairs.listed.kind[pairs.source], pairs.of_source(pairs.listed.width_km)
     cell = np.where(np.isfinite(width), width, rule.cell_width_km)
     width = np.select([kind == CITY, kind == CELL], [rule.city_width_km, cell], 0.0)
-    return Positions(distance, along, across, speed[owner], width), speed
+    return Positions(distance, along, across, speed[owner], width, reach[owner]), reach
 
 
 def _reported(detections: pa.Table, rule: PeakRule) -> Reported:

@@ -132,7 +132,7 @@ def wind_of_each_product(
 
 
 def winds_at(
-    wind: pa.Table,
+    wind: pa.Table | WindLookup,
     longitude: ArrayLike,
     latitude: ArrayLike,
     observed_at_utc: Sequence[datetime] | pa.Array | pa.ChunkedArray | NDArray[np.datetime64],
@@ -147,7 +147,7 @@ def winds_at(
     lon, lat, time = np.asarray(longitude, float), np.asarray(latitude, float), hours_since_1970(observed_at_utc)
     u, v = np.full(lon.shape, np.nan), np.full(lon.shape, np.nan)
     carried = np.full(lon.shape, np.inf)
-    products = WindLookup.of(wind).products
+    products = (wind if isinstance(wind, WindLookup) else WindLookup.of(wind)).products
     timed = np.flatnonzero(np.isfinite(time))
     for _, rows in products:
         levels = _levels(rows, lon[timed], lat[timed], time[timed], height_m)

@@ -1,8 +1,9 @@
 """Measure the matching rule: `python -m plumewatch.matching.evaluation [--test-data FOLDER] [--pictures FOLDER]`.
 
 Made-up detections on real plants, where the list of these is in the folder, else on plants of a made-up list; in two
-worlds that the rule wasn't set on, beside the bound of who knows how each was made. With the real peaks in the folder,
-their upwind sectors beside those of the older tool. Exit code 1 where the figures in the first world miss their limits.
+worlds that the rule wasn't set on, and in plain ones, beside the bound of who knows how each was made. With the real
+peaks in the folder, their upwind sectors beside those of the older tool. Exit code 1 where the figures in the first
+world miss their limits.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from plumewatch.constants import HOURS_PER_YEAR
 from plumewatch.inventory.gppd import read_gppd
 from plumewatch.matching.evaluation.bound import bayes_posterior
 from plumewatch.matching.evaluation.judge import TONNES_PER_KT, answers_of_bound, answers_of_rule, score, score_lines
+from plumewatch.matching.evaluation.plain import PLAIN, make_plain_detections, plain_posterior, plants_of
 from plumewatch.matching.evaluation.sectors import draw_sectors, read_seed_peaks, sector_lines
 from plumewatch.matching.evaluation.worlds import JUDGED, STRANGER, Plants, made_up_plants, make_detections
 
 PLANTS_FILE = "inventory/gppd_v130_rebuilt.csv"
 PEAKS_FOLDER = "oco2/peaks_and_invent"
-N, SEEDS = 5_000, (2026, 2027)  # the rule's numbers were picked with seeds below 100
+N, SEEDS, PLAIN_SEED = 5_000, (2026, 2027), 2028  # the rule's numbers were picked with seeds below 100
 MONTHS = 24  # keys over which detections are spread
 
 
@@ -51,10 +53,25 @@ def main() -> None:
         print("\n".join(score_lines(rows)), flush=True)
         if world is JUDGED:
             missed = of_rule.misses()
+    _plain(plants, arguments.detections)
     for limit in missed:
         print(f"MISSED: {limit}")
     _sectors(arguments.test_data, arguments.pictures)
     sys.exit(1 if missed else 0)
+
+
+def _plain(plants: Plants, n: int) -> None:
+    """Print how the rule does where nothing but place and wind tells sources apart."""
+    print("\nPlain worlds: sources all alike, no intervals, seen at any distance whatever the wind")
+    rows = []
+    for world in PLAIN:
+        listed = plants_of(world, plants)
+        detections = make_plain_detections(world, listed, n, PLAIN_SEED)
+        answers = answers_of_rule(detections, listed, MONTHS, has_intervals=False)
+        rows.append((world.name, score(answers, detections, listed)))
+        of_bound = answers_of_bound(plain_posterior(world, detections, listed))
+        rows.append(("  all distributions known", score(of_bound, detections, listed)))
+    print("\n".join(score_lines(rows)), flush=True)
 
 
 def _plants(folder: Path | None) -> Plants:

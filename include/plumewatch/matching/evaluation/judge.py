@@ -46,10 +46,10 @@ class Answers:
     """All plants that the answer names, -1 for none."""
 
 
-def table_of(detections: Detections) -> pa.Table:
+def table_of(detections: Detections, has_intervals: bool = True) -> pa.Table:
     """Return a world's detections as DETECTIONS, their ids their places in it."""
     n = len(detections)
-    interval = np.exp(0.35)  # what their makers think of the rate's error
+    interval = np.exp(0.35) if has_intervals else np.nan  # what their makers think of the rate's error
     columns = {
         "detection_id": [f"{i:08d}" for i in range(n)],
         "longitude": detections.longitude,
@@ -81,9 +81,9 @@ def sources_of(plants: Plants) -> ListedSources:
     )
 
 
-def answers_of_rule(detections: Detections, plants: Plants, months: int = 1) -> Answers:
-    """Return what the rule says, the detections spread over so many keys."""
-    seen, listed, n = table_of(detections), sources_of(plants), len(detections)
+def answers_of_rule(detections: Detections, plants: Plants, months: int = 1, *, has_intervals: bool = True) -> Answers:
+    """Return what the rule says, the detections spread over so many keys, their rates with or without an interval."""
+    seen, listed, n = table_of(detections, has_intervals), sources_of(plants), len(detections)
     key = np.arange(n) % months
     found = pa.concat_tables([_matched(seen.filter(pa.array(key == month)), listed) for month in range(months)])
     owner = np.array([int(one) for one in found["detection_id"].to_pylist()])

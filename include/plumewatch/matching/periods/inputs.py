@@ -12,11 +12,13 @@ from datetime import UTC, datetime, time, timedelta
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from plumewatch import storage
 from plumewatch.errors import InputError, some_of
 from plumewatch.failures import Condition, Scene, went_through
 from plumewatch.gases import CH4, CO2, Gas
+from plumewatch.geodesy import destination
 from plumewatch.matching.detections import (
     DETECTIONS,
     detections_of_peaks,
@@ -25,13 +27,16 @@ from plumewatch.matching.detections import (
     placed,
     with_wind,
 )
+from plumewatch.matching.paths import find_paths, with_paths
+from plumewatch.matching.rule import PeakRule, matching_rule
 from plumewatch.matching.sources import single_sources
 from plumewatch.models import FailedScene
 from plumewatch.oco2.thresholds import peak_thresholds
+from plumewatch.reviews import heeded
 from plumewatch.statuses import MATCHING_STAGE
 from plumewatch.storage import Partition
 from plumewatch.tables import COMBINED, SOURCES
-from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M, winds_at
+from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M, WindLookup, winds_at
 from plumewatch.wind.files import READ_AROUND, read_wind_files
 
 PLACE = "an id, longitude from -180 to 360, latitude from -90 to 90"
@@ -39,6 +44,8 @@ MAX_IDS = 10  # of sources, in a message
 SAID = ("longitude", "latitude", "emission_t_y")  # what rows of one source have to agree in
 FURTHER = ("emission_t_y_sigma", "kind", "cell_width_deg", "cell_height_deg")
 SOURCE_COLUMNS = ("source_id", "inventory", *SAID, *FURTHER)
+
+Floats = NDArray[np.float64]
 
 log = logging.getLogger("match_sources")
 
@@ -73,21 +80,22 @@ def partitions_by_key(gas: Gas, detections_path: str, wanted: str) -> dict[str, 
     return {key: [p for p in found if p.keys[gas.key_column] == key] for key in sorted(keys)}
 
 
-def read_period(gas: Gas, key: str, partitions: list[Partition]) -> Period:
-    """Return the detections of a key from its partitions, each once."""
+def read_period(gas: Gas, key: str, partitions: list[Partition], reviews: pa.Table | None = None) -> Period:
+    """Return the detections of a key from its partitions, each once, as people have judged them in `reviews`."""
     read, failures = [DETECTIONS.empty_table()], []
     rows_read = n_lost = 0
+    stored = []
     for partition in partitions:
         area, name = _name(gas, partition)
         try:
-            rows = storage.read_table(gas.table, partition.path, gas.table.schema.names)
-            found = READ[gas.name](rows)
+            stored.append((partition, storage.read_table(gas.table, partition.path, gas.table.schema.names)))
         except InputError as error:
             failures.append(FailedScene.from_exception(error, scene_id=name, stage=MATCHING_STAGE, area=area))
             n_lost += 1
-            continue
+    for partition, rows in _judged(gas, stored, reviews):
+        area, name = _name(gas, partition)
         rows_read += rows.num_rows
-        found, others = placed(found, "detection_id")
+        found, others = placed(READ[gas.name](rows), "detection_id")
         if others:
             misplaced = InputError(partition.path, others, PLACE)
             failures.append(FailedScene.from_exception(misplaced, scene_id=name, stage=MATCHING_STAGE, area=area))
@@ -98,6 +106,17 @@ def read_period(gas: Gas, key: str, partitions: list[Partition]) -> Period:
         log.warning("%s %s: %d rows of detections that are there twice; each is matched once", gas.name, key, twice)
     tables = went_through(MATCHING_STAGE, [_name(gas, partition) for partition in partitions])
     return Period(key, partitions, rows_read, detections, failures, tables, n_lost == len(partitions))
+
+
+def _judged(
+    gas: Gas, tables: list[tuple[Partition, pa.Table]], reviews: pa.Table | None
+) -> list[tuple[Partition, pa.Table]]:
+    """The rows of each partition as people have judged them: of all together, as one review is of one detection."""
+    if reviews is None or not reviews.num_rows or not tables:
+        return tables
+    rows = heeded(gas, pa.concat_tables([table for _, table in tables]), reviews)
+    starts = np.cumsum([0, *(table.num_rows for _, table in tables)])
+    return [(partition, rows.slice(start, len(of))) for (partition, of), start in zip(tables, starts, strict=False)]
 
 
 def _name(gas: Gas, partition: Partition) -> Scene:
@@ -163,8 +182,11 @@ def _failed_file(error: InputError, file: str, sources_path: str) -> FailedScene
 
 
 def with_wind_files(gas: Gas, detections: pa.Table, wind_path: str | None, failures: list[FailedScene]) -> pa.Table:
-    """Return DETECTIONS with the wind of the files where they know it; read by days, near their detections only."""
-    height_m = WIND_HEIGHT_M[gas.name]
+    """Return DETECTIONS with the wind of the files where they know it, and of peaks the way that their air came.
+
+    The files are read by days, near their detections only.
+    """
+    height_m, rule = WIND_HEIGHT_M[gas.name], matching_rule(gas.name).position
     observed = detections["observed_at_utc"].to_numpy().astype("datetime64[us]")
     if not wind_path or not detections.num_rows:
         return detections
@@ -172,17 +194,37 @@ def with_wind_files(gas: Gas, detections: pa.Table, wind_path: str | None, failu
     u, v = np.full(len(lon), np.nan), np.full(len(lon), np.nan)
     days = observed.astype("datetime64[D]")
     bad_files: list[FailedScene] = []
+    ways = []
     for day in np.unique(days[~np.isnat(days)]):
         of_day = np.flatnonzero(days == day)
         start = datetime.combine(day.item(), time(), UTC)
-        wind = read_wind_files(
-            wind_path,
-            start - READ_AROUND,
-            start + timedelta(days=1) + READ_AROUND,
-            points=(lon[of_day], lat[of_day]),
-            on_failure=bad_files.append,
+        points, before = (lon[of_day], lat[of_day]), READ_AROUND
+        if isinstance(rule, PeakRule):
+            points, before = (
+                _around(*points, rule.max_distance_km),
+                READ_AROUND + timedelta(hours=rule.max_travel_hours),
+            )
+        wind = WindLookup.of(
+            read_wind_files(
+                wind_path,
+                start - before,
+                start + timedelta(days=1) + READ_AROUND,
+                points=points,
+                on_failure=bad_files.append,
+            )
         )
         found = winds_at(wind, lon[of_day], lat[of_day], observed[of_day], height_m)
-        u[of_day], v[of_day] = found.wind_u_m_s, found.wind_v_m_s
+        u[of_day], v[of_day] = blowing = found.wind_u_m_s, found.wind_v_m_s
+        if isinstance(rule, PeakRule) and wind.products:
+            place = lon[of_day], lat[of_day]
+            ways.append((of_day, find_paths(wind, *place, observed[of_day], blowing, rule, height_m)))
     failures += {failure.asset or failure.scene_id: failure for failure in bad_files}.values()  # once each
-    return with_wind(detections, u, v)
+    detections = with_wind(detections, u, v)
+    return with_paths(detections, ways) if ways else detections
+
+
+def _around(lon: Floats, lat: Floats, distance_km: float) -> tuple[Floats, Floats]:
+    """The places, and eight around each at a distance."""
+    bearings = np.arange(0.0, 360.0, 45.0)
+    lons, lats = destination(lon[:, None], lat[:, None], bearings[None], distance_km)
+    return np.concatenate([lon, lons.ravel()]), np.concatenate([lat, lats.ravel()])
