@@ -104,7 +104,8 @@ class Rounds:
     def _open_failures(self) -> OpenFailures:
         rows = storage.read_table(FAILED_SCENES, storage.join(self._root, FAILED_SCENES.name))
         names = ("dag_id", "key", "area", "scene_id", "stage")
-        return set(zip(*(rows.filter(pc.is_null(rows["healed_at_utc"]))[n].to_pylist() for n in names), strict=True))
+        is_open = rows.filter(pc.is_null(rows["healed_at_utc"]))
+        return set(zip(*([str(value) for value in is_open[n].to_pylist()] for n in names), strict=True))
 
     def _judge(self, undisturbed: Outcome, outcome: Outcome) -> tuple[str, list[str]]:
         different = _differences(undisturbed, outcome)
