@@ -63,6 +63,12 @@ def _is_done(executor: LocalExecutor, file: Path, within_s: float = PATIENCE_S) 
     return file.exists()
 
 
+def _wait_until(is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while not is_so() and time.monotonic() < until:
+        time.sleep(0.01)
+
+
 def _kill_workers(executor: LocalExecutor) -> None:
     for process in executor.workers.values():
         process.kill()
@@ -83,17 +89,45 @@ def test_a_worker_killed_where_it_waits_leaves_the_others_at_work(
 
 
 def test_a_task_that_died_with_its_worker_is_given_back(
-    start: Callable[[type[LocalExecutor]], LocalExecutor], tmp_path: Path
+    start: Callable[[type[LocalExecutor]], Any], tmp_path: Path
 ) -> None:
     executor = start(MendedLocalExecutor)
     (tmp_path / "hold").touch()
     _queue(executor, "lost")
-    until = time.monotonic() + PATIENCE_S
-    while not executor.activity_queue.empty() and time.monotonic() < until:
-        time.sleep(0.01)
+    _wait_until(lambda: executor.activity_queue.count_at_work(executor.workers) == 1)
     _kill_workers(executor)
     (tmp_path / "hold").unlink()
     assert not _is_done(executor, tmp_path / "lost", 1.0)
     executor.revoke_task(ti=SimpleNamespace(key=_key("lost")))  # type: ignore[arg-type]  # as the scheduler does in time
     _queue(executor, "lost")
     assert _is_done(executor, tmp_path / "lost")
+
+
+def test_tasks_are_taken_for_idle_workers_alone_dead_ones_aside(
+    start: Callable[[type[LocalExecutor]], Any], tmp_path: Path
+) -> None:
+    executor = start(MendedLocalExecutor)
+    assert (executor.slots_available, executor.slots_occupied) == (2, 0)
+    (tmp_path / "hold").touch()
+    for name in ("a", "b", "c"):
+        _queue(executor, name)
+    _wait_until(lambda: executor.activity_queue.count_at_work(executor.workers) == 2)
+    assert (executor.slots_available, executor.slots_occupied) == (0, 3)  # c waits for a worker
+    _kill_workers(executor)
+    (tmp_path / "hold").unlink()
+    assert _is_done(executor, tmp_path / "c")
+    _wait_until(lambda: not executor.slots_occupied)
+    assert (executor.slots_available, executor.slots_occupied) == (2, 0)
+
+
+def test_a_worker_killed_while_it_takes_a_task_ends_the_scheduler(
+    start: Callable[[type[LocalExecutor]], Any], tmp_path: Path
+) -> None:
+    executor = start(MendedLocalExecutor)
+    _queue(executor, "first")
+    assert _is_done(executor, tmp_path / "first")
+    _wait_until(lambda: executor.activity_queue._waiting_pid.value in executor.workers)
+    executor.activity_queue._is_reading.value = 1  # it stands so for some microseconds
+    _kill_workers(executor)
+    with pytest.raises(RuntimeError, match="the scheduler has to start anew"):
+        _queue(executor, "second")

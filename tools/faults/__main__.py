@@ -32,7 +32,7 @@ from tools.up import prepare_spark
 FEW, FULL, A_ROUND = 12, 60, 4
 DISK = "1g"  # some ten times what the demonstration stores
 PROXY_PORT = 7071
-READERS = "readers.txt"
+READERS, WIPES = "readers.txt", "wipes.txt"
 
 
 def run_faults(seed: int, n: int) -> int:
@@ -49,10 +49,10 @@ def run_faults(seed: int, n: int) -> int:
             root = place.environment["PLUMEWATCH_STORAGE_ROOT"]
             airflow = place.airflow(first.port)
             truth = boot(place, airflow, supervisor, seed, clock)
-            reading = [sys.executable, "-m", "tools.faults.reading", root, str(DEMO / READERS)]
+            reading = [sys.executable, "-m", "tools.faults.reading", root, str(DEMO / READERS), str(DEMO / WIPES)]
             supervisor.start(Service("readers", reading, direct))
             clock.say("The undisturbed run ...")
-            rounds = Rounds(airflow.client, truth, root, supervisor.check, clock)
+            rounds = Rounds(airflow.client, truth, root, supervisor.check, clock, DEMO / WIPES)
             undisturbed = rounds.undisturbed()
             field = Field(airflow.client, truth["dates"], DEMO / "trouble.json", disk, random.Random(seed))
             for number, chosen in enumerate(_draw(strikes(disk is not None), n, field.random), 1):

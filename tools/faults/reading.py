@@ -1,7 +1,8 @@
-"""Reads every table again and again: `python -m tools.faults.reading ROOT FILE` until it is ended.
+"""Reads every table again and again: `python -m tools.faults.reading ROOT FILE WIPES` until it is ended.
 
 What a reader mustn't see is a line of FILE: an error, rows that aren't as many as the partition's manifest says, a key
-that stands twice. The last line counts what was read.
+that stands twice. The last line counts what was read. Nothing is said of what was read while the whole storage was
+emptied for the next round (`emptied`, by which WIPES grows).
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from plumewatch import storage
@@ -45,17 +48,32 @@ def _read(table: Table, path: str) -> list[str]:
     return problems
 
 
+@contextmanager
+def emptied(wipes: Path) -> Iterator[None]:
+    """The storage is being emptied."""
+    with wipes.open("a", buffering=1) as file:
+        file.write("begun\n")
+        yield
+        file.write("done\n")
+
+
+def _wipes(wipes: Path) -> str:
+    return wipes.read_text() if wipes.exists() else ""
+
+
 def main() -> None:
     """Read until SIGTERM."""
-    root, file = sys.argv[1], Path(sys.argv[2])
+    root, file, wipes = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     n_rounds = n_read = 0
     with file.open("a", buffering=1) as out:
         try:
             while True:
+                before = _wipes(wipes)
                 n, problems = read_all(root)
                 n_rounds, n_read = n_rounds + 1, n_read + n
-                out.writelines(f"{problem}\n" for problem in problems)
+                if _wipes(wipes) == before and not before.endswith("begun\n"):
+                    out.writelines(f"{problem}\n" for problem in problems)
                 time.sleep(PAUSE_S)
         finally:
             out.write(f"{n_rounds} times all tables, {n_read} partitions\n")

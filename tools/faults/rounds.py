@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
@@ -17,6 +18,7 @@ from plumewatch.tables import FAILED_SCENES, PROCESSING_UNITS
 from tools.airflow_client import AirflowClient
 from tools.demo import Clock, DemoFailed, process
 from tools.equality import Contents, differences, read_contents
+from tools.faults.reading import emptied
 from tools.faults.strikes import TROUBLE_S, Field, Strike
 
 EARLIEST, LATEST = 0.05, 0.8
@@ -54,20 +56,27 @@ class Rounds:
     """The pipeline of one world, again and again."""
 
     def __init__(
-        self, client: AirflowClient, truth: dict[str, Any], root: str, check: Callable[[], None], clock: Clock
+        self,
+        client: AirflowClient,
+        truth: dict[str, Any],
+        root: str,
+        check: Callable[[], None],
+        clock: Clock,
+        wipes: Path,
     ) -> None:
-        """`check` raises where the servers are given up."""
+        """`check` raises where the servers are given up; `wipes` is how readers know of an emptied storage."""
         self._client, self._truth, self._root, self._check, self._clock = client, truth, root, check, clock
+        self._wipes = wipes
 
     def undisturbed(self) -> Outcome:
         """Run the pipeline into an empty storage."""
-        storage.delete(self._root)
+        self._empty()
         return self._run(self._check)
 
     def struck(self, undisturbed: Outcome, field: Field, strikes: Sequence[Strike]) -> Result:
         """Run it again, struck at random moments."""
         started = time.monotonic()
-        storage.delete(self._root)
+        self._empty()
         volley = _Volley(field, strikes, undisturbed.seconds, self._check, self._clock.say)
         try:
             try:
@@ -80,6 +89,10 @@ class Rounds:
         details += [f"never struck: {strike.name}" for strike in volley.left]
         return Result([strike.name for strike in strikes], ended, details, time.monotonic() - started)
 
+    def _empty(self) -> None:
+        with emptied(self._wipes):
+            storage.delete(self._root)
+
     def _run(self, check: Callable[[], None]) -> Outcome:
         started = time.monotonic()
         red, _, _ = process(self._client, check, self._truth, self._clock, reprocess="completed")
@@ -91,7 +104,8 @@ class Rounds:
     def _open_failures(self) -> OpenFailures:
         rows = storage.read_table(FAILED_SCENES, storage.join(self._root, FAILED_SCENES.name))
         names = ("dag_id", "key", "area", "scene_id", "stage")
-        return set(zip(*(rows.filter(pc.is_null(rows["healed_at_utc"]))[n].to_pylist() for n in names), strict=True))
+        is_open = rows.filter(pc.is_null(rows["healed_at_utc"]))
+        return set(zip(*([str(value) for value in is_open[n].to_pylist()] for n in names), strict=True))
 
     def _judge(self, undisturbed: Outcome, outcome: Outcome) -> tuple[str, list[str]]:
         different = _differences(undisturbed, outcome)
