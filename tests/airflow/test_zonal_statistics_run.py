@@ -31,6 +31,8 @@ def test_a_month_of_scenes_is_composed_and_counted(
     geopandas.GeoDataFrame({"id": ["north"]}, geometry=[box], crs=EPSG).to_file(root / "zones" / "fields.gpkg")
     run = run_dag(DAG, "2019-01", h3_resolution=9, statistics=["mean", "count"])
     assert run.state == "success" and {s for of_task in states_of(run).values() for s in of_task} == {"success"}
+    of_service = run_dag(DAG, "2019-01", engine="sentinel_hub", index=["ndvi"])
+    assert of_service.state == "success" and states_of(of_service)["count_zones"] == ["skipped"]  # there is no account
     rows = storage.read_table(ZONAL_STATISTICS, str(root / "zonal_statistics")).to_pylist()
     [mean] = [
         r for r in rows
