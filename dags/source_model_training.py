@@ -1,8 +1,7 @@
 """# Models learnt from inventories
 
-Learns how much the source of a CO2 peak emits, from the stored peaks whose source an inventory knows, and which windows
-of soundings hold a peak, where inventories are complete; judges both where they haven't learnt, and stores them with
-cards that say so.
+Learns how much the source of a CO2 peak emits, from stored peaks of known sources, and which windows of soundings hold
+a peak, where inventories are complete; judges both where they haven't learnt, and stores them with cards.
 
 * **Schedule**: by hand, when months of peaks have come in; `known` is the inventory that emissions are learnt from.
 * **Reads**: `peaks`, `soundings`, `sources`, `reviews`.
