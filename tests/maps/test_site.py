@@ -55,7 +55,9 @@ def test_it_follows_what_is_drawn_and_what_people_reject(plumes_stored: str) -> 
     said = {"verdict": "reject", "by": "ann", "at": datetime(2025, 9, 3, tzinfo=UTC)}
     place = {"longitude": 56.0, "latitude": 22.0, "observed_at_utc": datetime(2025, 8, 31, 7, 12, tzinfo=UTC)}
     append_review(plumes_stored, "ch4", "a1", **place, **said)
+    storage.delete(storage.join(plumes_stored, "site", "assets", "map_worker.js"))  # as of an older program
     assert refresh_site(CH4, [DAY], plumes_stored)
+    assert storage.exists(storage.join(plumes_stored, "site", "assets", "map_worker.js"))
     for name in ("all", DAY):
         states = {d["id"]: d["state"] for d in rows_of(at(plumes_stored, f"data/ch4/{name}.json")["detections"])}
         assert states["a1 rejected"] == "refused" and "a1" not in states

@@ -24,7 +24,7 @@ from plumewatch.maps.looked_at import looked_at
 from plumewatch.pages.outcomes import NOT_LOOKED_AT_TEXT, OUTCOME_TEXTS, limit_text, range_text
 from plumewatch.pages.page import render_head
 from plumewatch.pages.parts import Link, render_list, render_table
-from plumewatch.pages.wording import ATTRIBUTIONS, MATCH_TEXTS, expected_false_text, rate_text
+from plumewatch.pages.wording import ATTRIBUTIONS, MATCH_TEXTS, false_number_text, rate_text
 from plumewatch.statuses import FAILED, SEARCHED, SKIPPED_CLOUD, WAITING_FOR_QUOTA
 
 Summary = Mapping[str, Any]
@@ -37,7 +37,7 @@ body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper)
 padding:0 1rem}h1{margin-bottom:0}h2{margin-top:2rem;font-size:1.1rem}#summary,.note{color:var(--soft);margin-top:.3rem}
 table{border-collapse:collapse;font-size:13px;width:100%;font-variant-numeric:tabular-nums}th,td{border-bottom:1px solid
 var(--rim);padding:.3em .6em;text-align:left;vertical-align:top}th{color:var(--soft);font-weight:500}
-td{overflow-wrap:anywhere;min-width:3.2em}.wide{overflow-x:auto}a{color:var(--link)}
+td{overflow-wrap:anywhere;min-width:3.2em}td:first-child{min-width:9em}.wide{overflow-x:auto}a{color:var(--link)}
 @media print{body{max-width:none;margin:0}a{color:inherit}}
 """
 MAX_LISTED = 50  # detections of a gas, the highest rates first; the maps have all
@@ -113,7 +113,8 @@ def _counted(gas: Gas, summaries: Sequence[Summary]) -> str:
             f" {_count(sum(p['n'] for one in summaries for p in one['places'] if p['is_searched']), 'orbit')} searched."
         )
     failed = sum(sum(one["failed"].values()) for one in summaries)
-    return text + (f" {failed} failed." if failed else "")
+    what = "scene" if gas is CH4 else "granule"
+    return text + (f" {_count(failed, what)} failed." if failed else "")
 
 
 def _areas(days: Sequence[Summary]) -> str:
@@ -131,7 +132,7 @@ def _areas(days: Sequence[Summary]) -> str:
         states = Counter(d["state"] for d in own)
         limits = [value for place in by_area.get(area, ()) for value in place["limits"]]
         others = ", ".join(f"{outcome} {n}" for outcome, n in sorted(outcomes.items()) if outcome not in _OWN_COLUMN)
-        rates = [d["rate"] for d in own if d["rate"] is not None]
+        rates, known = ([d[name] for d in own if d[name] is not None] for name in ("rate", "probability"))
         table.append(
             [
                 area,
@@ -142,12 +143,12 @@ def _areas(days: Sequence[Summary]) -> str:
                 len(own) or None,
                 *(states[state] or None for state in STATES),
                 rate_text(CH4, max(rates)) if rates else "",
-                expected_false_text(CH4.noun, [d["probability"] for d in own]) if own else "",
+                false_number_text(known) if known else "",
             ]
         )
     columns = (
         "area", "days searched", "too cloudy", "failed", "waiting for quota", "other days", "failed scenes",
-        "detection limit", "plumes", *(state_text(state) for state in STATES), "largest", "of these likely false",
+        "detection limit", "plumes", *(state_text(state) for state in STATES), "largest", "false, expected",
     )  # fmt: skip
     return render_table(columns, table, "No area was looked at.")
 

@@ -8,7 +8,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,8 +35,7 @@ log = logging.getLogger(__name__)
 
 def write_site(storage_root: str, areas: Sequence[Area] = ()) -> str:
     """Write the whole site from what is stored and return the path of its first page."""
-    for name in ASSETS:
-        storage.write_bytes(storage.join(storage_root, SITE, "assets", name), read_asset(name))
+    _write_assets(storage_root, ASSETS)
     for gas in GASES.values():
         keys = stored_keys(gas, storage_root)
         _write_gas(gas, list(followed(keys, "keys of the site", "keys")), keys, storage_root, _of(gas, areas))
@@ -47,10 +46,20 @@ def refresh_site(gas: Gas, keys: Sequence[str], storage_root: str, areas: Sequen
     """Bring some keys of a gas up to date and return whether there is a site; where there is none, none is made."""
     if not storage.exists(storage.join(storage_root, SITE, INDEX)):
         return False
+    _write_assets(storage_root, [name for name in ASSETS if not storage.exists(_asset(storage_root, name))])
     listed = stored_keys(gas, storage_root)
     _write_gas(gas, [key for key in keys if key in listed], listed, storage_root, _of(gas, areas))
     _write_index(storage_root)
     return True
+
+
+def _write_assets(storage_root: str, names: Iterable[str]) -> None:
+    for name in names:
+        storage.write_bytes(_asset(storage_root, name), read_asset(name))
+
+
+def _asset(storage_root: str, name: str) -> str:
+    return storage.join(storage_root, SITE, "assets", name)
 
 
 def _of(gas: Gas, areas: Sequence[Area]) -> Sequence[Area]:

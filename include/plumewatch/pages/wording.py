@@ -256,11 +256,20 @@ def expected_false_text(noun: str, probabilities: Sequence[float | None]) -> str
     if not probabilities:
         return f"No accepted {noun} is shown."
     known = [p for p in probabilities if p is not None]
-    n_unknown, expected = len(probabilities) - len(known), sum(1.0 - p for p in known)
+    n_unknown = len(probabilities) - len(known)
     shown = f"{len(probabilities)} accepted {noun}{'' if len(probabilities) == 1 else 's'} shown"
     without = f", without {n_unknown} of unknown probability" if n_unknown else ""
-    number = f"{expected:.1f}" if expected >= 0.05 else "below 0.1"
-    return f"Expected number of false ones among the {shown}{without}: {number}."
+    return f"Expected number of false ones among the {shown}{without}: {false_number_text(known)}."
+
+
+def false_number_text(probabilities: Sequence[float]) -> str:
+    """Return how many of detections with these probabilities are expected to be false.
+
+    >>> false_number_text([0.9, 0.5]), false_number_text([0.99])
+    ('0.6', 'below 0.1')
+    """
+    expected = sum(1.0 - p for p in probabilities)
+    return f"{expected:.1f}" if expected >= 0.05 else "below 0.1"
 
 
 def hidden_text(n_hidden: int) -> str:

@@ -12,7 +12,7 @@ function ofShown() {
 /* Of many the map's worker is told where they are read from, and which of them are seen: to hand them over one by one
    takes this page longer. */
 function points(seen) {
-  if (!page.feed.points || seen.length <= MANY) return collection(seen.map((d) => {
+  if (!page.content.address || seen.length <= MANY) return collection(seen.map((d) => {
     const { id, state, radius, wind_to } = d;
     return point(d, wind_to === null ? { id, state, radius } : { id, state, radius, to: wind_to, size: d.wind_size });
   }));

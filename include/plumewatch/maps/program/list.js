@@ -1,6 +1,6 @@
 "use strict";
 /* The list beside the map, its filters, and what was looked at. */
-const LISTED = 30; // entries at once: more come when the last of them are reached, or if asked for
+const LISTED = 20; // entries at once: more come when the last of them are reached, or if asked for
 
 let collator = null; // made when a text is first compared: it takes longer than the rest of this page's beginning
 const byText = (a, b) => (collator ??= new Intl.Collator("en")).compare(a, b), byCode = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
@@ -63,10 +63,8 @@ function listMore() {
 
 /* Whoever scrolls to the last entries has the next ones before they are reached. */
 function listenToScrolling() {
-  const lists = element("lists");
-  lists.addEventListener("scroll", () => {
-    if (page.nLeft && element("list").getBoundingClientRect().bottom < lists.getBoundingClientRect().bottom + lists.clientHeight) listMore();
-  });
+  const listed = () => { if (page.nLeft && element("list").getBoundingClientRect().bottom < 2 * window.innerHeight) listMore(); };
+  for (const node of [element("lists"), document]) node.addEventListener("scroll", listed); // on a phone the page scrolls
 }
 
 function entryOf(d) {

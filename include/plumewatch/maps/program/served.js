@@ -25,7 +25,8 @@ function contentPath() {
 async function readContent() {
   if (!shownNow.keys.length) throw new Error("Nothing is stored yet: no day or month has been looked at.");
   const blob = await (await ask(contentPath())).blob(), content = JSON.parse(await blob.text());
-  if (page.content) URL.revokeObjectURL(page.content.address);
+  if (page.content?.address) URL.revokeObjectURL(page.content.address);
+  if (Array.isArray(content.detections)) return content; // of a site whose key was written before there were columns
   return { ...content, detections: rowsOf(content.detections), address: URL.createObjectURL(blob) };
 }
 
