@@ -83,6 +83,9 @@ class LocalAirflow:
             "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
             # One whose worker was killed before it began is queued anew after so long (default 600 s).
             "SCHEDULER__TASK_QUEUED_TIMEOUT": "300",
+            # What a killed scheduler had queued is looked for when the next one starts, which doesn't think the first
+            # one dead yet (30 s), and then so often (default 300 s).
+            "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "60",
             # A worker that misses the end of its task looks again after this many seconds (default 5).
             "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         }
