@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 NO_CANDIDATE = "no candidate"
 ROW_OF_NEIGHBOUR = "row of a neighbour"
-AS_TOLD, AS_TOLD_ALARMS = 3, 0.02  # one strip of so many is judged in noise as the filter is told, too, at such an alarm rate
+AS_TOLD, AS_TOLD_ALARMS = 3, 0.02  # one strip of so many is judged in noise as the filter is told, too; a 600 km
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,8 @@ def judge_finder(world: World, sizes: Sizes, find: Finder = rows_of_scan) -> Ver
     alarms = max(alarms, 1.0 / sizes.empty)
     threshold = threshold_of(world.empty_strips(sizes.empty), shapes, alarms)
     of_ideal = ideal.threshold(followed(world.empty_strips(sizes.empty), "ideal scan", "strips", sizes.empty), alarms)
-    told = recalls_as_told(world, ideal, max(1, sizes.planted // AS_TOLD), max(1, sizes.empty // AS_TOLD), AS_TOLD_ALARMS)
+    n_planted, n_empty = (max(1, n // AS_TOLD) for n in (sizes.planted, sizes.empty))
+    told = recalls_as_told(world, ideal, n_planted, n_empty, AS_TOLD_ALARMS)
     pairs = tuple(
         _pair_rows(judged, find)
         for judged in followed(world.pairs(sizes.pairs), "pairs", "strips", sizes.pairs)
