@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from plumewatch.oco2.evaluation.hard_pictures import draw_hard_strips
+from plumewatch.oco2.evaluation.ideal_scan import IdealScan
 from plumewatch.oco2.evaluation.judge import (
     NO_CANDIDATE,
     ROW_OF_NEIGHBOUR,
@@ -22,7 +23,7 @@ from plumewatch.oco2.evaluation.surroundings import SimulatedStripNoise
 from plumewatch.oco2.track import Track
 from plumewatch.statuses import ACCEPTED, TOO_NARROW
 
-SMALL = Sizes(6, 15, 30, 6)
+SMALL = Sizes(6, 15, 30, 6, 8)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def test_who_knows_the_truth_passes(world: World) -> None:
 
 
 def test_who_finds_nothing_or_everything_does_not_pass(world: World) -> None:
-    few = Sizes(SMALL.fields, 15, 15, 3)
+    few = Sizes(SMALL.fields, 15, 15, 3, 8)
 
     def is_ok(find: Finder) -> dict[str, bool]:
         return {check.name: check.is_ok for check in judge_checks(judge_finder(world, few, find))}
@@ -77,18 +78,19 @@ def test_who_finds_nothing_or_everything_does_not_pass(world: World) -> None:
 def test_a_lost_plume_has_a_reason(world: World) -> None:
     judged = next(strip for strip in world.planted_strips(30) if len(strip.plumes) == 2)
     first, second = judged.plumes
+    ideal = IdealScan(world, 1)
 
     def row(at_km: float, status: str) -> FoundRow:
         return FoundRow(at_km, 10.0, 5.0, 15.0, status)
 
-    assert [v.reason for v in verdicts(judged, [])] == [NO_CANDIDATE] * 2
+    assert [v.reason for v in verdicts(judged, [], ideal)] == [NO_CANDIDATE] * 2
     rows = [row(first.centre_km, TOO_NARROW), row(first.centre_km + 14.0, "elsewhere"), row(second.centre_km, ACCEPTED)]
-    lost, found = verdicts(judged, rows)
+    lost, found = verdicts(judged, rows, ideal)
     assert (lost.reason, lost.n_rows, lost.is_found) == (TOO_NARROW, 0, False) and np.isnan(lost.ratio)
     assert (found.reason, found.n_rows) == (ACCEPTED, 1)
     assert found.ratio == pytest.approx(10.0 / second.amplitude_ppm_km)
     middle = row((first.centre_km + second.centre_km) / 2 + 0.1, ACCEPTED)
-    of_neighbour, _ = verdicts(judged, [middle])
+    of_neighbour, _ = verdicts(judged, [middle], ideal)
     assert of_neighbour.reason in (ROW_OF_NEIGHBOUR, NO_CANDIDATE)
 
 

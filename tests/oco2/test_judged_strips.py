@@ -74,10 +74,13 @@ def test_one_plume_or_two_by_the_valley() -> None:
     def hill(at_km: float, height: float = 1.0, sigma_km: float = 8.0) -> np.ndarray:
         return height * np.exp(-0.5 * ((x - at_km) / sigma_km) ** 2)
 
-    # equal ones meet in 2 exp(-d^2 / 8 sigma^2): half of the height where d = 3.33 sigma = 26.6 km
-    assert one_or_two([hill(100.0), hill(124.0)]) == [[0, 1]]
-    assert one_or_two([hill(100.0), hill(130.0)]) == [[0], [1]]
-    assert one_or_two([hill(130.0), hill(100.0)]) == [[1], [0]]
+    # equal ones meet in 2 exp(-d^2 / 8 sigma^2): 0.35 of the height where d = 3.73 sigma = 29.9 km
+    assert one_or_two([hill(100.0), hill(128.0)]) == [[0, 1]]
+    assert one_or_two([hill(100.0), hill(132.0)]) == [[0], [1]]
+    assert one_or_two([hill(132.0), hill(100.0)]) == [[1], [0]]
+    # tops of narrow ones have to be ten kilometres apart, as those of rows have
+    assert one_or_two([hill(100.0, sigma_km=1.0), hill(106.0, sigma_km=1.0)]) == [[0, 1]]
+    assert one_or_two([hill(100.0, sigma_km=1.0), hill(112.0, sigma_km=1.0)]) == [[0], [1]]
     assert one_or_two([hill(100.0), hill(126.0, 0.2)]) == [[0, 1]]  # on the flank of a stronger one
     assert one_or_two([hill(100.0), hill(140.0, 0.2)]) == [[0], [1]]
     assert one_or_two([hill(100.0), hill(115.0), hill(180.0)]) == [[0, 1], [2]]

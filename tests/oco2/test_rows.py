@@ -75,6 +75,18 @@ def test_the_quarters_of_a_row_tell_a_plume_of_one_side() -> None:
     assert (rows.quarter_weight > 0).mean() > 0.95
 
 
+def test_quarters_at_the_ends_of_a_track_differ_as_they_do_in_its_middle() -> None:
+    """What is alike over tens of rows ends there: it must not follow the last row, nor what that differs by."""
+    ends, middle, weights = [], [], []
+    for seed in range(20):
+        rows = Rows.of(noisy(seed, 300.0))
+        ends.append(rows.quarter_ppm[:, [0, 1, -2, -1]])
+        middle.append(rows.quarter_ppm[:, 40:-40])
+        weights.append(rows.quarter_weight[:, [0, -1]].mean() / rows.quarter_weight[:, 40:-40].mean())
+    assert np.std(ends) == pytest.approx(np.std(np.concatenate(middle, axis=1)), rel=0.15)
+    assert 0.8 < np.mean(weights) < 1.2
+
+
 def test_a_coast_within_a_row_tells_nothing_of_its_quarters() -> None:
     columns = planted_columns(np.random.default_rng(5), 300)
     track = compute_track(soundings_of(columns))

@@ -82,7 +82,7 @@ class PeakFit:
     n_soundings: int
     """In the window."""
     seen_share: float
-    """Share of the rows with at least half of the largest enhancement that have soundings."""
+    """Share of the rows with at least half of the largest enhancement that have soundings; NaN beyond the track."""
     along_km: Floats
     """Distance along the track."""
     background_along_ppm: Floats
@@ -182,7 +182,6 @@ def fit_plume(
     if not z.any():
         return None
     likely = np.where(z > 0, np.exp(0.5 * (z**2 - z.max() ** 2)), 0.0)
-    likely /= likely.sum()
     # given centre and width: the integral of the Gaussian, and the expected one of the difference
     km = rows.km_per_row
     along = difference.sum(axis=0) * km
@@ -190,17 +189,29 @@ def fit_plume(
     area = grid.sigma * km * SQRT_2_PI - grid.g @ weights
     amplitude = area * grid.height + value @ weights
     rest = max(float(difference.sum()) * km**2 - float(weights @ along), 0.0)
-    variance = area**2 * grid.variance + rest
-    quantiles = positive_quantiles(amplitude, np.sqrt(variance), likely)
-    mean = (likely * grid.height) @ grid.g
-    explained = inverse @ (value - mean)
-    profile = mean + difference @ explained
-    background = value - profile - rows.variance_ppm2[at] * explained
+    error = np.sqrt(area**2 * grid.variance + rest)
+    profile, background = _profile(likely, grid, inverse, difference, value, rows.variance_ppm2[at])
+    if seen_share_of(rows, at, shape, profile) < peak_thresholds().candidates.min_seen_share:
+        # what fits as well with a large plume in a gap as with a small one beside it is told by how strong plumes are
+        likely = likely * error * np.maximum(amplitude, error) ** -(1.0 + peak_thresholds().probability.exponent)
+        profile, background = _profile(likely, grid, inverse, difference, value, rows.variance_ppm2[at])
     if profile.max() <= 0:
         return None
+    likely = likely / likely.sum()
+    quantiles = positive_quantiles(amplitude, error, likely)
     centre_km = float(np.interp(likely @ grid.centre, row, rows.distance_km[at]))
     seen = seen_share_of(rows, at, shape, profile)
     return peak_fit(rows, at, shape, statistic, centre_km, quantiles, seen, background, profile)
+
+
+def _profile(
+    likely: Floats, grid: _Grid, inverse: Floats, difference: Floats, value: Floats, variance: Floats
+) -> tuple[Floats, Floats]:
+    """Return enhancement and background (ppm) that rows are to be expected to have, by how likely each point is."""
+    mean = (likely * grid.height) @ grid.g / likely.sum()
+    explained = inverse @ (value - mean)
+    profile = mean + difference @ explained
+    return profile, value - profile - variance * explained
 
 
 def peak_fit(
@@ -247,9 +258,9 @@ def positive_quantiles(mean: Floats, error: Floats, weight: Floats) -> tuple[flo
 
 
 def seen_share_of(rows: Rows, at: NDArray[np.intp], shape: PlumeShape, enhancement: Floats) -> float:
-    """Return the share of the core's rows that have soundings; 0 of a plume beyond the track."""
+    """Return the share of the core's rows that have soundings; NaN of a plume whose middle lies beyond the track."""
     if not 0 <= shape.centre < len(rows):
-        return 0.0
+        return math.nan
     core = enhancement >= CORE_SHARE * enhancement.max()
     if core.sum() < LEAST_CORE:  # a single empty row hides nothing of which both neighbours tell
         core = np.convolve(core, np.ones(3), "same") > 0

@@ -63,7 +63,7 @@ def fit_neighbours(scan: Scan, parts: Sequence[PeakFit], others: Sequence[PlumeS
         quantiles = positive_quantiles(np.array([amplitude]), np.array([error]), np.ones(1))
         positive = np.maximum(enhancement, 0.0)
         centre_km = float(positive @ rows.distance_km[at] / positive.sum())
-        seen = max(seen_share_of(rows, at, shapes[k], enhancement) for k in own)
+        seen = float(np.fmax.reduce([seen_share_of(rows, at, shapes[k], enhancement) for k in own]))
         plume = first_part.shape, first_part.statistic, centre_km, quantiles, seen
         plumes.append(peak_fit(rows, at, *plume, background, enhancement))
     return plumes

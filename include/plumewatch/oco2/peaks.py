@@ -8,6 +8,7 @@ Gaussian, and its surroundings are scanned again. Two that aren't parted by a va
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -154,7 +155,7 @@ def _reason(fit: PeakFit) -> str | None:
     """Why the soundings can't tell of a plume what it is, None where they can."""
     rule = peak_thresholds().candidates
     failed = {
-        SHOULDERS_EMPTY: fit.seen_share < rule.min_seen_share,
+        SHOULDERS_EMPTY: math.isnan(fit.seen_share),
         TOO_WIDE: fit.sigma_km > rule.max_sigma_km,
     }
     return next((reason for reason, is_so in failed.items() if is_so), None)

@@ -167,13 +167,13 @@ class _Quarters:
         difference = np.where(weight > 0, mean - compute_row_means(mean, weight), 0.0)
         for k, seen in enumerate(weight > 0):
             if seen.any():
-                difference[k, seen] -= median_filter(difference[k, seen], rule.quarters_alike_over, mode="nearest")
+                difference[k, seen] -= median_filter(difference[k, seen], rule.quarters_alike_over, mode="reflect")
         if is_told.any():
             # what they differ by beyond their own errors, over slopes and beside clouds, is told by the track
             among = (weight > 0).sum(axis=0)[is_told] - 1
             excess = (weight * difference**2).sum(axis=0)[is_told] / among / MEDIANS[among]
             usual = np.ones(n_rows)
-            usual[is_told] = np.maximum(median_filter(excess, rule.quarters_alike_over, mode="nearest"), 1.0)
+            usual[is_told] = np.maximum(median_filter(excess, rule.quarters_alike_over, mode="reflect"), 1.0)
             weight = np.where(weight > 0, 1.0 / (usual / np.maximum(weight, 1e-9) + rule.quarter_error_ppm**2), 0.0)
         return cls(difference, weight, n.sum(axis=1) / max(n.sum(), 1))
 

@@ -24,7 +24,7 @@ from plumewatch.oco2.scan import Scan
 Floats = NDArray[np.float64]
 
 STRIPS = 6000
-VERSION = "oco2-null-5"
+VERSION = "oco2-null-6"
 SCALED_AT = 0.98  # quantile of the largest z at which straight and slanted templates are made alike
 TAIL = (0.95, 0.998)  # quantiles of the largest statistic between which the Gumbel law is fitted
 TAIL_POINTS = 50

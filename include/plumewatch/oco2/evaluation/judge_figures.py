@@ -66,7 +66,8 @@ def alarm_lines(verdict: Verdict) -> list[str]:
 
 def recall_lines(verdict: Verdict) -> list[str]:
     """Return a table of recall beside that of the filter, rows a plume, bias and intervals, by class."""
-    lines = [f"{'class':28}  plumes  recall  filter  ratio  rows/plume  one row  median A  mean A  68 % interval holds"]
+    head = "plumes  recall  filter  ratio   scan  ratio  rows/plume  one row  median A  mean A  68 % interval holds"
+    lines = [f"{'class':28}  {head}"]
     for division, names in classes(verdict.plumes).items():
         for name in sorted(set(names), key=_order):
             some = [plume for plume, own in zip(verdict.plumes, names, strict=True) if own == name]
@@ -80,8 +81,11 @@ def _order(name: str) -> tuple[int, str]:
 
 def _figures(verdict: Verdict, plumes: Sequence[PlumeVerdict]) -> str:
     found = [plume for plume in plumes if plume.is_found]
-    recall, of_filter = len(found) / len(plumes), _filter_recall(verdict, plumes)
-    text = f"{len(plumes):6}  {recall:6.3f}  {of_filter:6.3f}  {recall / of_filter if of_filter else np.nan:5.2f}"
+    recall = len(found) / len(plumes)
+    of_filter, of_ideal = filter_recall(verdict, plumes), ideal_recall(verdict, plumes)
+    text = f"{len(plumes):6}  {recall:6.3f}"
+    for other in (of_filter, of_ideal):
+        text += f"  {other:6.3f}  {recall / other if other else np.nan:5.2f}"
     if not found:
         return text
     ratio = [plume.ratio for plume in found]
@@ -91,8 +95,32 @@ def _figures(verdict: Verdict, plumes: Sequence[PlumeVerdict]) -> str:
     )
 
 
-def _filter_recall(verdict: Verdict, plumes: Sequence[PlumeVerdict]) -> float:
+def filter_recall(verdict: Verdict, plumes: Sequence[PlumeVerdict]) -> float:
+    """Return the share of plumes that the filter finds which knows shape and noise."""
     return float(np.mean([verdict.is_found_by_filter(plume) for plume in plumes]))
+
+
+def ideal_recall(verdict: Verdict, plumes: Sequence[PlumeVerdict]) -> float:
+    """Return the share of plumes that an ideal scan finds, which knows the noise alone."""
+    return float(np.mean([verdict.is_found_by_ideal_scan(plume) for plume in plumes]))
+
+
+def bound_lines(verdict: Verdict) -> list[str]:
+    """Say what share of the filter's plumes one could find who has to look for them."""
+    recall = float(np.mean([plume.is_found for plume in verdict.plumes]))
+    of_filter, of_ideal = filter_recall(verdict, verdict.plumes), ideal_recall(verdict, verdict.plumes)
+    told_filter, told_ideal = verdict.as_told
+    ratio, of_finder, told = (
+        found / max(known, 1e-9)
+        for found, known in ((of_ideal, of_filter), (recall, of_ideal), (told_ideal, told_filter))
+    )
+    return [
+        "An ideal scan is told the noise as the filter is, and how plumes are drawn, but no plume's place and shape:",
+        f"it finds {ratio:.3f} of what the filter finds (L above {verdict.ideal_threshold:.2f}); the finder finds"
+        f" {of_finder:.3f} of what that scan finds.",
+        "Where noise is just as both are told, and no finder can find more than that scan, it finds"
+        f" {told_ideal:.3f}, the filter {told_filter:.3f}: {told:.3f} of these",
+    ]
 
 
 def _one_row(found: Sequence[PlumeVerdict]) -> float:
@@ -141,7 +169,7 @@ def judge_checks(verdict: Verdict) -> Iterator[Check]:
         alarms = float(np.mean([empty.n_alarms > 0 for empty in empty_ones])) if empty_ones else np.nan
         yield at_most(f"false alarms a 600 km, {name}", alarms, MOST_ALARMS)
     found = [plume for plume in verdict.plumes if plume.is_found]
-    of_filter = _filter_recall(verdict, verdict.plumes)
+    of_filter = filter_recall(verdict, verdict.plumes)
     yield at_least("recall over the filter's", len(found) / len(verdict.plumes) / max(of_filter, 1e-9), LEAST_RATIO)
     lost = [plume for plume in strong(verdict.plumes) if not plume.is_found]
     yield at_most("strong plumes lost", len(lost), 0)
@@ -169,6 +197,7 @@ def judge_lines(verdict: Verdict, checks: Sequence[Check]) -> list[str]:
         f"\nPlumes found, beside a filter that knows shape, noise and coasts (z above {verdict.filter_threshold:.2f}:"
         f" as many false alarms, {verdict.false_alarms:.1%}); {unrelated:.3f} unrelated rows a planted strip",
         *recall_lines(verdict),
+        *bound_lines(verdict),
         "\nStrong plumes that are lost, by the status of the nearest row",
         *lost_lines(verdict),
         f"\nTwo plants 30 km apart, {len(verdict.pairs)} strips: both found in {n_rows[2]}, one in {n_rows[1]}, none in"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from plumewatch.oco2.evaluation.clouds import FULL, GAP_CLASSES, GapClass, draw_seen
 from plumewatch.oco2.evaluation.particle_plume import PlumeField, Weather, simulate_plume
-from plumewatch.oco2.evaluation.strip import Crossing, Strip
+from plumewatch.oco2.evaluation.strip import ROW_KM, Crossing, Strip
 from plumewatch.oco2.evaluation.strip_truth import TruePlume, one_or_two
 from plumewatch.oco2.evaluation.surroundings import BACKGROUNDS, Covariance, StripNoise, draw_surroundings
 from plumewatch.oco2.track import Track
@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 TRAINING, JUDGING = 101, 102
-FIELD_STREAM, EMPTY_STREAM, PLANTED_STREAM, PAIR_STREAM, MONTH_STREAM = 11, 12, 13, 14, 15
+FIELD_STREAM, EMPTY_STREAM, PLANTED_STREAM, PAIR_STREAM, MONTH_STREAM, SHAPE_STREAM = 11, 12, 13, 14, 15, 16
 
 STRIP_KM = 600.0
 EDGE_KM = 120.0  # a plume's middle is so far from both ends
@@ -136,6 +136,16 @@ class World:
             gaps, background = GAP_CLASSES[rng.integers(len(GAP_CLASSES))], BACKGROUNDS[rng.integers(len(BACKGROUNDS))]
             made = self._strip(rng, strip, plants, gaps, background, self.noise[rng.integers(len(self.noise))])
             yield replace(made, track=replace(made.track, orbit=orbit))
+
+    def shapes(self, count: int, slant_deg: float) -> Iterator[Floats]:
+        """Single plants' plumes in the middle of strips of a slant, each as high as it can be: ppm, shape (rows, 8)."""
+        strip = Strip(round(STRIP_KM / ROW_KM), slant_deg)
+        rng = np.random.default_rng([self.purpose, SHAPE_STREAM])
+        for _ in range(count):
+            distance, angle = float(np.exp(rng.uniform(*np.log(DISTANCE_KM)))), rng.uniform(*ANGLE_DEG)
+            crossing = Crossing(STRIP_KM / 2, distance, angle, *self._quadrant(rng, strip))
+            plant = self._plant(rng, strip, crossing, (LARGEST_PPM[1], LARGEST_PPM[1]))
+            yield plant.emission_kt_h * crossing.enhancement(plant.field, strip)
 
     def _surroundings(self, number: int) -> tuple[GapClass, str, StripNoise]:
         gaps, rest = number % len(GAP_CLASSES), number // len(GAP_CLASSES)

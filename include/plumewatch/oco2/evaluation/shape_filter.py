@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from numpy.typing import NDArray
 
 from plumewatch.oco2.evaluation.judged_strips import JudgedStrip
@@ -66,20 +66,48 @@ class StripFilter:
 
     def at(self, plume: TruePlume, others: Sequence[TruePlume]) -> float:
         """Return z of a plume at its place, with the strip's other plumes taken away."""
+        return float(self._z(plume.enhancement_ppm[None], self._without(others))[0])
+
+    def _without(self, others: Sequence[TruePlume]) -> Floats:
+        """xco2 without some plumes, shape (rows, 8)."""
         rest = sum((other.enhancement_ppm for other in others), np.zeros_like(self._xco2))
-        xco2 = self._xco2 - np.where(self._is_seen, rest, 0.0)
-        return float(self._z(plume.enhancement_ppm[None], xco2)[0])
+        return np.asarray(self._xco2 - np.where(self._is_seen, rest, 0.0))
 
     def strongest(self, shape_ppm: Floats) -> float:
         """Return the largest z of a shape (rows, 8) that is moved along the strip row by row."""
         profile = shape_ppm.max(axis=1)
         first, last = np.flatnonzero(profile >= SMALLEST * profile.max())[[0, -1]]
-        shape, n_rows = shape_ppm[first : last + 1], len(self._xco2)
-        padded = np.zeros((2 * n_rows + len(shape) - 2, FOOTPRINTS))
-        padded[n_rows - 1 : n_rows - 1 + len(shape)] = shape
-        # windows of the padded shape: the shape from its last row at the strip's first, to its first at the last
-        windows = sliding_window_view(padded, n_rows, axis=0).transpose(0, 2, 1)
-        return float(self._z(windows, self._xco2).max())
+        overlap, information = self.moved(shape_ppm[first : last + 1][None])
+        is_told = information > MIN_INFORMATION
+        return float(np.where(is_told, overlap / np.sqrt(np.where(is_told, information, 1.0)), 0.0).max())
+
+    def moved(self, shapes: Floats, others: Sequence[TruePlume] = ()) -> tuple[Floats, Floats]:
+        """Return t' P y and t' P t of shapes t (n, length, 8), from their last row at the strip's first row on, until
+        their first is at its last: shape (n, rows + length - 1) each. The strip's `others` are taken away."""
+        length, xco2 = shapes.shape[1], self._without(others)
+        flat = np.ascontiguousarray(shapes.transpose(2, 1, 0)).reshape(-1, len(shapes))  # footprints, rows; shapes
+        weighted = self._basis * self._weight
+        of_basis = weighted - self._weight * (weighted.sum(axis=2) @ self._shared)[:, :, None]
+        known = self._products(self._basis, xco2[None])[:, 0] @ self._inverse
+        rest = (xco2 - np.tensordot(known, self._basis, axes=1)) * self._weight
+        rest = rest - self._weight * (self._shared @ rest.sum(axis=1))[:, None]
+        overlap, own, *products = (
+            _windows(values, length).reshape(-1, FOOTPRINTS * length) @ t
+            for values, t in [(rest, flat), (self._weight, flat**2), *((one, flat) for one in of_basis)]
+        )
+        of_rows = np.einsum("xfl,nlf->xnl", _windows(self._weight, length), shapes, optimize=True)
+        padded = np.pad(self._shared, length - 1)
+        down, right = padded.strides
+        shared = as_strided(padded, (len(overlap), length, length), (down + right, down, right), writeable=False)
+        information = own - np.einsum("xnl,xnl->xn", of_rows @ shared, of_rows)
+        of_background = np.stack(products)
+        information -= np.einsum("ixn,ij,jxn->xn", of_background, self._inverse, of_background, optimize=True)
+        return overlap.T, information.T
+
+
+def _windows(values: Floats, length: int) -> Floats:
+    """All stretches of so many rows (rows, 8), with nothing beyond the ends: shape (places, 8, length)."""
+    return sliding_window_view(np.pad(values, ((length - 1, length - 1), (0, 0))), length, axis=0)
 
 
 def threshold_of(empty: Iterable[JudgedStrip], shapes: Sequence[Floats], false_alarms: float) -> float:

@@ -2,8 +2,10 @@
 
 The profile of a plume is its mean over the footprints of each row, seen or not. Its amplitude is the integral of the
 profile along the track (ppm km): of the whole plume, also where clouds hide a part of it, and of what the strip gets,
-where only half of the strip sees it. Plumes of neighbouring plants are two where the sum of their profiles falls,
-between their highest places, below half of the lower one; otherwise they are one, with all that comes of both.
+where only half of the strip sees it. Plumes of neighbouring plants are two by the definition that is the finder's too
+(`candidates` in `reference/oco2_peaks.yaml`): where the sum of their profiles falls, between their highest places,
+which are ten kilometres apart at least, below 0.35 of the lower one. The real plumes of the Highveld, which fall to
+0.37, are published as one. Otherwise they are one, with all that comes of both.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plumewatch.oco2.evaluation.strip import ROW_KM, Crossing
+from plumewatch.oco2.thresholds import peak_thresholds
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -23,7 +26,6 @@ PRESENT = 0.2  # of its largest enhancement: a sounding with more is in the plum
 CORE = 0.5
 WHOLE = 0.8  # of the strip's width: less, and the plume begins or ends within the strip
 HIDDEN = 0.1  # where less than this share of the core's footprints is seen, nobody could tell
-VALLEY = 0.5  # of the lower of two maxima: a deeper valley parts two plumes
 NEAR_KM, NEAR_SPREADS, FAR_KM = 15.0, 2.0, 50.0  # a row so near the middle is that plume's; never one farther off
 
 
@@ -96,13 +98,14 @@ def one_or_two(profiles: Sequence[Floats]) -> list[list[int]]:
     >>> one_or_two([hill(40.0), hill(50.0)]), one_or_two([hill(40.0), hill(60.0)])
     ([[0, 1]], [[0], [1]])
     """
-    total = np.sum(profiles, axis=0)
+    rule = peak_thresholds().candidates
+    total, least_apart = np.sum(profiles, axis=0), round(rule.separation_km / ROW_KM)
     groups = [[k] for k in sorted(range(len(profiles)), key=lambda k: int(np.argmax(profiles[k])))]
     k = 0
     while k + 1 < len(groups):
         tops = [int(np.argmax(np.sum([profiles[i] for i in groups[j]], axis=0))) for j in (k, k + 1)]
         between = total[min(tops) : max(tops) + 1]
-        if between.min() < VALLEY * min(total[tops]):
+        if len(between) > least_apart and between.min() < rule.valley * min(total[tops]):
             k += 1
         else:
             groups[k] += groups.pop(k + 1)

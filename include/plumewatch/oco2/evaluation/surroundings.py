@@ -110,6 +110,15 @@ class SimulatedStripNoise:
 
     name: str = "simulated"
     """For the tables."""
+    outliers: float = OUTLIERS
+    """Share of soundings whose error is OUTLIER_FACTOR times as large."""
+    rough_every_km: float = ROUGH_EVERY_KM
+    """From one rough stretch to the next, in the mean."""
+
+    @classmethod
+    def as_told(cls) -> SimulatedStripNoise:
+        """Return noise that is Gaussian, with the covariance that a filter is told, and nothing else."""
+        return cls("as told", 0.0, np.inf)
 
     def draw(self, rng: np.random.Generator, strip: Strip) -> NoiseDraw:
         """Return noise of random strength."""
@@ -119,22 +128,22 @@ class SimulatedStripNoise:
             (rng.uniform(*MIDDLE_PPM), rng.uniform(*MIDDLE_LENGTH_KM)),
         )
         shape = strip.along_km.shape
-        error = _rough(rng, strip) + single * rng.standard_normal(shape) * np.where(
-            rng.random(shape) < OUTLIERS, OUTLIER_FACTOR, 1.0
+        error = _rough(rng, strip, self.rough_every_km) + single * rng.standard_normal(shape) * np.where(
+            rng.random(shape) < self.outliers, OUTLIER_FACTOR, 1.0
         )
         for sd, length_km in shared:
             a = np.exp(-ROW_KM / length_km)
             white = rng.standard_normal(strip.n_rows)
             white[0] /= np.sqrt(1.0 - a**2)
             error += sd * lfilter([np.sqrt(1.0 - a**2)], [1.0, -a], white)[:, None]
-        variance = single**2 * (1.0 + OUTLIERS * (OUTLIER_FACTOR**2 - 1.0))
+        variance = single**2 * (1.0 + self.outliers * (OUTLIER_FACTOR**2 - 1.0))
         return NoiseDraw(error, float(np.sqrt(variance)), shared)
 
 
-def _rough(rng: np.random.Generator, strip: Strip) -> Floats:
+def _rough(rng: np.random.Generator, strip: Strip, every_km: float) -> Floats:
     """Errors of some stretches of a strip, fading in and out, shape (rows, 8)."""
     error = np.zeros(strip.along_km.shape)
-    for _ in range(rng.poisson(strip.row_km[-1] / ROUGH_EVERY_KM)):
+    for _ in range(rng.poisson(strip.row_km[-1] / every_km)):
         middle, half = rng.uniform(0.0, strip.row_km[-1]), rng.uniform(*ROUGH_HALF_KM)
         fading = np.clip(1.0 - np.abs(strip.along_km - middle) / half, 0.0, 1.0)
         field = random_waves(rng, rng.uniform(*ROUGH_SIZE_KM), strip.along_km, strip.across_km)
