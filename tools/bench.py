@@ -67,7 +67,8 @@ def run_benchmark(name: str) -> list[dict[str, Any]]:
     command = [sys.executable, "-m", "tools.bench", "--here", name]
     done = subprocess.run(command, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     print(done.stdout, end="", flush=True)
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    whole = done.stdout.rpartition("\n")[0]  # one that was killed may have left half a line
+    lines = [json.loads(line) for line in whole.splitlines()]
     if done.returncode:
         lines.append({"name": name, "error": f"ended with code {done.returncode}", "ok": False})
         print(json.dumps(lines[-1]), flush=True)
