@@ -8,6 +8,7 @@ on at LOWEST_BYTES_S, and ends within MAX_BYTES, in each session that `make_pati
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -48,6 +49,16 @@ request's. One that breaks a connection may do so for a reason in the request.""
 
 _spent: ContextVar[dict[str, str | None] | None] = ContextVar("_spent", default=None)
 """Hosts that have cost their patience: why one is silent, None for one that answers and refuses."""
+
+
+def _without_paths(record: logging.LogRecord) -> bool:
+    """Take paths and queries out of what urllib3 says of tries: hooks and signed addresses have their secrets there."""
+    if isinstance(record.args, tuple):
+        record.args = tuple("/..." if isinstance(a, str) and a.startswith("/") else a for a in record.args)
+    return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_without_paths)
 
 
 class Patience(Retry):

@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import requests
 from plumewatch import http
 from plumewatch.errors import ServiceError
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 FAST_S = 0.1  # of a request that isn't sent
 
@@ -145,3 +148,11 @@ def test_hosts_are_told_apart_and_an_inner_block_goes_on(service: str, monkeypat
         assert failure_of("http://user:secret@127.0.0.1:9/other")[1] < FAST_S
         with http.http_session() as session:
             assert http.ask(session, service).status_code == 200
+
+
+def test_what_urllib3_says_of_its_tries_holds_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    with requests.Session() as session:
+        session.mount("http://", HTTPAdapter(max_retries=Retry(total=1, backoff_factor=0.0)))
+        with pytest.raises(requests.ConnectionError):
+            session.post("http://127.0.0.1:9/services/s3cr3t?sig=s3cr3t", timeout=5)
+    assert "Retrying" in caplog.text and "s3cr3t" not in caplog.text

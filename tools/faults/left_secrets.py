@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-NAMES = re.compile(r"SECRET|TOKEN|PASSWORD|_KEY$|FERNET")
+NAMES = re.compile(r"SECRET|TOKEN|PASSWORD$|_KEY$|FERNET")
 SHORTEST = 8  # of a value that is looked for: a shorter one stands anywhere
 SIGNED = (b"X-Amz-Signature=", b"X-Amz-Credential=")
 """What a signed URL bears."""
