@@ -48,7 +48,7 @@ def search_scenes() -> list[dict[str, Any]]:
             found = find_given(settings, area, hrefs, event)
         else:
             found = search_sensors(settings, area, cast(Any, event), params["sensors"] or (), params["passes"])
-        book.settle(key, found.failed, went_through("search", [(area.name, scene.item_href) for scene in found.scenes]))
+        book.settle(key, found.failed, went_through("search", [(area.name, name) for name in found.gone_well]))
         summary.read = len(found.scenes) + len(found.failed)
         summary.written, summary.failed = len(found.scenes), len(found.failed)
         summary.notes += found.notes
@@ -73,14 +73,20 @@ def fetch_scene(scene: dict[str, Any]) -> None:
 @task(trigger_rule="all_done")  # of what was stored, though a scene has failed
 def draw_picture(scenes: list[dict[str, Any]]) -> None:
     """Set the images of all sensors side by side."""
+    from plumewatch.failures import went_through
+    from plumewatch.sensor_scenes.fetch import shared_grid
+    from plumewatch.sensor_scenes.picture import STAGE
     from plumewatch.sensor_scenes.picture import draw_picture as draw
+    from plumewatch.sensor_scenes.search import area_named
 
-    settings, book = load_settings(), failure_book()
+    settings, book, cell = load_settings(), failure_book(), get_current_context()["params"]["resolution_m"]
     with summarised() as summary:
         if not scenes:
             raise AirflowSkipException("no scene was found")
-        path, failures = draw(settings.table_root("sensor_scenes"), scenes[0]["area"], scenes)
-        book.settle(scenes[0]["key"], failures)
+        area = area_named(settings, scenes[0]["area"])
+        grid = shared_grid(area, cell)
+        path, shown, failures = draw(settings.table_root("sensor_scenes"), area.name, grid, scenes)
+        book.settle(scenes[0]["key"], failures, went_through(STAGE, [(area.name, name) for name in shown]))
         summary.read, summary.written, summary.failed = len(scenes), int(path is not None), len(failures)
         summary.path = path or "-"
         if path is None:
@@ -92,7 +98,8 @@ def multi_sensor_collection() -> None:
     """Search, fetch each scene, draw, report."""
     scenes: Any = search_scenes()
     fetched = fetch_scene.expand(scene=scenes)
-    fetched >> draw_picture(scenes) >> report_failures(DAY, scenes=scenes, mapped_task="fetch_scene")
+    reported = report_failures(DAY, scenes=scenes, mapped_task="fetch_scene", is_of_range=True)
+    fetched >> draw_picture(scenes) >> reported
 
 
 multi_sensor_collection()

@@ -93,8 +93,8 @@ def report_failures(
 
     `scenes` are what `mapped_task` was expanded over: dicts with `key`, `scene_id` and `area`; `again` the same of
     `<mapped_task>_again`, for those that were found later. `detected` is the gas that the run detects: what its key was
-    handed on for is forgotten where all went well. `is_of_range`: the run is of the days that its params ask for, and
-    looks at some scenes of them, so that what it didn't find isn't over.
+    handed on for is forgotten where all went well. `is_of_range`: the run looks at some scenes alone, such as those of
+    the days that its params ask for, so that what it didn't find isn't over.
     """
     context, book = get_current_context(), failure_book()
     ti, dag_id = context["ti"], context["dag"].dag_id
@@ -128,7 +128,9 @@ def report_failures(
 
 
 def _days_of_range(context: Any) -> list[str]:
-    """The days that a run's params ask for; none where they ask for none that there are."""
+    """The days that a run's params ask for; none where they ask for none that there are, or have no such question."""
+    if "from" not in context["params"]:
+        return []
     try:
         first, last = gap_days(context["params"], partition_key(context, DAY))
         return keys_between(str(first), str(last), DAY)

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from plumewatch import http, storage
+from plumewatch.failures import FailureBook
+from plumewatch.models import FailedScene
 from plumewatch.tables import FAILED_SCENES
 from sensor_services import AREA, SensorServices
 
@@ -48,8 +50,14 @@ def test_a_run_with_a_bad_scene_and_one_that_heals_it(
     assert len(stored) == 6 and len(list((root / "sensor_scenes" / f"area={AREA}").glob("side_by_side_*.png"))) == 1
     sensor_services.rasters["10300100DD82D200-visual.tif"] = whole
     sensor_services.asked.clear()
-    run = run_dag(DAG, KEY, **EVENT)
-    assert run.state == "success" and list(failures(root).values()) == [True]
+    left_open = {"sentinel-2 search": "elsewhere", "landsat search": AREA, "worldview search": AREA}
+    left = [FailedScene(name, "search", "ServiceError", "busy", area=area) for name, area in left_open.items()]
+    FailureBook(str(root), DAG, "before").settle(KEY, left)
+    run = run_dag(DAG, KEY, **EVENT, sensors=["worldview"])
+    assert run.state == "success" and failures(root) == {
+        "40-031133012001-2025-08-28-10300100DD82D200": True, "worldview search": True,
+        "sentinel-2 search": False, "landsat search": False,
+    }  # fmt: skip
     assert {name for name in sensor_services.asked if name.endswith(".tif")} == {"10300100DD82D200-visual.tif"}
 
 

@@ -11,11 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from PIL import Image
 from plumewatch import http
-from plumewatch.errors import InputError, ParameterError, ServiceError
+from plumewatch.catalogues.data_space import EodataAccess
+from plumewatch.catalogues.static import StaticCatalogue
+from plumewatch.errors import ConfigurationError, InputError, ParameterError, ServiceError, redact
 from plumewatch.sensor_scenes.event import Event, event_of
-from plumewatch.sensor_scenes.fetch import fetch_sensor_scene
+from plumewatch.sensor_scenes.fetch import fetch_sensor_scene, shared_grid
+from plumewatch.sensor_scenes.given import GivenAccess
 from plumewatch.sensor_scenes.picture import draw_picture
 from plumewatch.sensor_scenes.search import area_named, find_given, search_sensors
 from sensor_services import AFTER, AREA, BEFORE, DURING, EPSG, LANDSAT_ID, RTC_ID, SensorServices, planted
@@ -131,6 +135,17 @@ def test_a_static_catalogue_is_walked_where_it_may_have_something(services: Sens
     assert [f.http_status for f in search(services.settings(tmp_path), sensors=["worldview"]).failed] == [500]
 
 
+def test_a_branch_over_180_degrees_is_walked_on_both_sides(sensor_services: SensorServices) -> None:
+    sensor_services.add_worldview()
+    branch = sensor_services.files["flood/ard/a_collection.json"]
+    branch["extent"]["spatial"]["bbox"] = [[170.0, -25.0, -170.0, -10.0]]
+    sensor_services.files["catalog.json"]["links"] = [{"rel": "child", "href": "./flood/ard/a_collection.json"}]
+    catalogue = StaticCatalogue(f"{sensor_services.url}/maxar/catalog.json", "maxar")
+    day = date.fromisoformat(AFTER)
+    found = {x: len(list(catalogue.search_items(shapely.Point(x, -20.5), day, day))) for x in (-175.4, 175.0, 0.0)}
+    assert found == {-175.4: 1, 175.0: 1, 0.0: 0}
+
+
 def test_what_wants_a_key_is_explained_and_replaced_by_what_it_was_made_of(
     services: SensorServices, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -216,22 +231,101 @@ def test_items_by_their_addresses(services: SensorServices, tmp_path: Path) -> N
     assert [s.role for s in find_given(settings, area, [landsat], EVENT).scenes] == ["before"]
 
 
+def test_what_has_gone_well_is_told_by_the_names_that_failures_have(services: SensorServices, tmp_path: Path) -> None:
+    settings = services.settings(tmp_path)
+    services.files["a.json?sig=secret"] = services.files["flood/tiles/a.json"]
+    signed = f"{services.url}/maxar/a.json?sig=secret"
+    given = find_given(settings, area_named(settings, AREA), [signed, f"{services.url}/maxar/missing.json"], None)
+    assert given.gone_well == [redact(signed)] and "secret" not in given.gone_well[0]
+    services.refused["catalog.json"] = 403
+    found = search(settings, sensors=["sentinel-1", "worldview"])
+    assert [f.scene_id for f in found.failed] == ["worldview search"]
+    assert found.gone_well == [*(scene.scene_id for scene in found.scenes), "sentinel-1 search"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/etc/item.json", "item.json", "file:///etc/item.json", "/vsicurl/http://host.org/item.json",
+        "s3://bucket/item.json", "http://169.254.169.254/latest", "http://127.1/a.json", "http://2130706433/a.json",
+        "http://10.0.0.1/a.json", "http://[::1]/a.json", "http://[::ffff:10.0.0.1]/a.json", "http://localhost/a.json",
+        "http://minio:9000/a.json", "http://metadata.google.internal/", "http://10.0.0.1\\@host.org/a.json",
+        "http://%31%30.0.0.1/a.json", "http://[::1/a.json", "ftp://host.org/a.json",
+    ],
+)  # fmt: skip
+def test_addresses_that_only_the_worker_reaches_are_refused_by_name(tmp_path: Path, address: str) -> None:
+    settings = SensorServices(url="https://catalogue.org").settings(tmp_path)
+    found = find_given(settings, area_named(settings, AREA), [address], None)
+    [failure] = found.failed
+    assert found.scenes == [] and (failure.error_class, failure.is_retryable) == ("InputError", False)
+    assert (
+        failure.message.startswith(redact(address)) and "allowed: http:// or https:// with a public" in failure.message
+    )
+    with pytest.raises(InputError, match="or s3://eodata/"):
+        GivenAccess(EodataAccess("", None, None), ()).filesystem(address)
+
+
+def test_rasters_of_given_items_are_held_to_the_same(services: SensorServices, tmp_path: Path) -> None:
+    settings = services.settings(tmp_path)
+    (tmp_path / "own.tif").write_bytes(services.rasters["10300100DD82D200-visual.tif"])
+    services.files["flood/tiles/a.json"]["assets"]["visual"]["href"] = f"file://{tmp_path}/own.tif"
+    [scene] = find_given(
+        settings, area_named(settings, AREA), [f"{services.url}/maxar/flood/tiles/a.json"], None
+    ).scenes
+    with pytest.raises(InputError, match=r"own.tif: an address that may not be given; allowed: .*s3://eodata/"):
+        fetch_sensor_scene(settings, scene)
+    access = GivenAccess(EodataAccess("", None, None), {"10.0.0.1"})
+    for href in ("https://host.org/a b.tif", "http://8.8.8.8/a.tif", "http://10.0.0.1:9000/a.tif"):
+        assert access.signed(href) == href
+    with pytest.raises(ConfigurationError, match="CDSE_S3_ACCESS_KEY"):  # it is asked for the Data Space's own keys
+        access.filesystem("s3://eodata/a.jp2")
+
+
+def test_a_picture_shows_the_cells_of_its_run(services: SensorServices, tmp_path: Path) -> None:
+    settings = services.settings(tmp_path)
+    area, root = area_named(settings, AREA), settings.table_root("sensor_scenes")
+    scenes = search(settings, sensors=["landsat"]).scenes
+    told = [vars(scene) for scene in scenes]
+    coarse, fine = shared_grid(area), shared_grid(area, 10.0)
+    fetch_all(settings, scenes)
+    all_coarse = draw_picture(root, AREA, coarse, told)
+    assert len(all_coarse.shown) == 3 and draw_picture(root, AREA, fine, told) == (None, [], [])
+    fetch_sensor_scene(settings, scenes[0], resolution_m=10.0)
+    [one_fine, two_coarse] = [draw_picture(root, AREA, grid, told) for grid in (fine, coarse)]
+    assert one_fine.shown == [scenes[0].scene_id] and two_coarse.shown == [scene.scene_id for scene in scenes[1:]]
+    assert len({one_fine.path, two_coarse.path, all_coarse.path}) == 3
+
+
+def test_scenes_of_two_bands_and_of_three_stand_side_by_side(services: SensorServices, tmp_path: Path) -> None:
+    settings = services.settings(tmp_path)
+    scenes = search(settings, sensors=["landsat"]).scenes
+    stored = fetch_all(settings, scenes)
+    path, _ = stored[scenes[0].scene_id]
+    with rasterio.open(path, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as target:
+        target.set_band_description(3, "B03")
+    root, grid = settings.table_root("sensor_scenes"), shared_grid(area_named(settings, AREA))
+    assert len(draw_picture(root, AREA, grid, [vars(scene) for scene in scenes]).shown) == 3
+
+
 def test_images_stand_side_by_side(services: SensorServices, tmp_path: Path) -> None:
     services.refused["rtc_vv"] = 403
     settings = services.settings(tmp_path)
     scenes = search(settings).scenes
-    root = settings.table_root("sensor_scenes")
-    assert draw_picture(root, AREA, [vars(scene) for scene in scenes]) == (None, [])
+    root, grid = settings.table_root("sensor_scenes"), shared_grid(area_named(settings, AREA))
+    assert draw_picture(root, AREA, grid, [vars(scene) for scene in scenes]) == (None, [], [])
     fetch_all(settings, scenes)
-    path, failures = draw_picture(root, AREA, [vars(scene) for scene in scenes])
-    assert failures == [] and path is not None and f"area={AREA}/side_by_side_" in path
+    path, shown, failures = draw_picture(root, AREA, grid, [vars(scene) for scene in scenes])
+    assert failures == [] and len(shown) == len(scenes) and path is not None and f"area={AREA}/side_by_side_" in path
     first = Path(path).read_bytes()
     with Image.open(path) as image:
         pixels = np.asarray(image.convert("RGB")).astype(int)
     assert pixels.shape[1] > 900 and pixels.shape[0] > 1200
     coloured = (np.ptp(pixels, axis=2) == 0) & (pixels[..., 0] < 250)
     assert coloured.mean() > 0.25  # nine images of planted greys
-    assert draw_picture(root, AREA, [vars(scene) for scene in scenes])[0] == path and Path(path).read_bytes() == first
+    assert (
+        draw_picture(root, AREA, grid, [vars(scene) for scene in scenes])[0] == path
+        and Path(path).read_bytes() == first
+    )
 
 
 def test_an_event_is_days_in_order() -> None:

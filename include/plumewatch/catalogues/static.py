@@ -121,10 +121,17 @@ def _may_meet(extent: Mapping[str, Any], geometry: Any, start: datetime, end: da
     """Whether what is in a branch may meet place and time, by its stated extent; one that states none may."""
     boxes = (extent.get("spatial") or {}).get("bbox") or []
     west_to_north = [box if len(box) == 4 else [*box[:2], *box[3:5]] for box in boxes]
-    if boxes and not any(shapely.box(*box).intersects(geometry) for box in west_to_north):
+    if boxes and not any(_box(*box).intersects(geometry) for box in west_to_north):
         return False
     spans = (extent.get("temporal") or {}).get("interval") or []
     return not spans or any((_time(a) or start) <= end and (_time(b) or end) >= start for a, b in spans)
+
+
+def _box(west: float, south: float, east: float, north: float) -> shapely.Geometry:
+    """A STAC bbox in degrees; its west is east of its east where it lies over 180 degrees (RFC 7946, 5.2)."""
+    if west <= east:
+        return shapely.box(west, south, east, north)
+    return shapely.union(shapely.box(west, south, 180.0, north), shapely.box(-180.0, south, east, north))
 
 
 def _time(text: Any) -> datetime | None:

@@ -15,8 +15,9 @@ from plumewatch.errors import InputError, PlumewatchError, ServiceError, redact
 from plumewatch.models import STAC, Area, Grid
 from plumewatch.rasters.access import Access
 from plumewatch.rasters.reading import MUST_BE_SIGNED
+from plumewatch.sensor_scenes.given import read_given
 from plumewatch.sensor_scenes.numbers_scene import fetch_numbers
-from plumewatch.sensor_scenes.search import WantedScene, area_named, read_given
+from plumewatch.sensor_scenes.search import WantedScene, area_named
 from plumewatch.sensors.known import sensor_of_collection, sensor_of_item
 from plumewatch.sensors.sensor import Sensor, Source
 from plumewatch.sentinel2.item_bands import name_of_item
@@ -65,7 +66,7 @@ def fetch_sensor_scene(
         catalogue = catalogue_of(asked, settings)
         item, access = catalogue.read_item(wanted.item_href), catalogue.access
     else:
-        item, access = read_given(settings, wanted.item_href)
+        item, access = read_given(settings, area, wanted.item_href)
     sensor = sensor_of_item(item.id, item.properties)
     try:
         return FetchedSensorScene(_put_on_grid(settings, item, sensor, area, grid, access, {}), "")

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from plumewatch import storage
 from plumewatch.errors import PlumewatchError
 from plumewatch.methane.details.figure_png import palette_png
-from plumewatch.models import FailedScene
+from plumewatch.models import FailedScene, Grid
 from plumewatch.rasters.reading import read_raster
 from plumewatch.rasters.scene_store import ScenePaths, read_item, scene_paths
 from plumewatch.sensor_scenes.event import ROLES
 from plumewatch.sensors.known import SENSORS
 from plumewatch.sensors.sensor import Sensor
+from plumewatch.sentinel2.scene_item import grid_properties
 
 MOST_PX = 500  # of a side of an image
 SIDE_INCHES, DPI = 3.2, 100
@@ -32,12 +33,25 @@ Image = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 
-def draw_picture(root: str, area: str, scenes: Sequence[Mapping[str, Any]]) -> tuple[str | None, list[FailedScene]]:
-    """Write the picture of scenes (`WantedScene` as dicts) that are stored below `root`, and return its path.
+class Drawn(NamedTuple):
+    """What came of a picture."""
 
-    None where none of them is stored. It is `area=A/side_by_side_<number>.png`, by what it shows: the same scenes give
-    the same file. A scene that cannot be read is left out, and is a failure.
+    path: str | None
+    """Where it is; None where no scene is stored."""
+    shown: list[str]
+    """Ids of the scenes in it."""
+    failures: list[FailedScene]
+    """Scenes that cannot be read."""
+
+
+def draw_picture(root: str, area: str, grid: Grid, scenes: Sequence[Mapping[str, Any]]) -> Drawn:
+    """Write the picture of scenes (`WantedScene` as dicts) that are stored below `root` on `grid`.
+
+    It is `area=A/side_by_side_<number>.png`, by what it shows: the same scenes on the same grid give the same file. A
+    scene on other cells, of an earlier run, is left out; one that cannot be read too, and is a failure.
     """
+    cells = grid_properties(grid)
+    ids: list[str] = []
     stored: dict[tuple[str, str, str], list[ScenePaths]] = {}
     failures: list[FailedScene] = []
     for scene in scenes:
@@ -49,17 +63,22 @@ def draw_picture(root: str, area: str, scenes: Sequence[Mapping[str, Any]]) -> t
         shown = []
         for paths in of_pass:
             try:
-                shown.append((_read(paths, sensors[key[0]]), read_item(paths)["properties"]))
+                properties = read_item(paths)["properties"]
+                if any(properties.get(name) != value for name, value in cells.items()):
+                    log.warning("%s: on other cells than those of the run: left out of the picture", paths.item)
+                    continue
+                shown.append((_read(paths, sensors[key[0]]), properties))
+                ids.append(paths.scene_id)
             except PlumewatchError as error:
                 failures.append(paths.failure(error, STAGE))
         if shown:
             images[key] = _joined([image for image, _ in shown]), _told(key, [told for _, told in shown])
     if not images:
-        return None, failures
-    number = hashlib.sha256(repr(sorted(images)).encode()).hexdigest()[:DIGITS]
+        return Drawn(None, [], failures)
+    number = hashlib.sha256(repr((sorted(images), sorted(ids), cells)).encode()).hexdigest()[:DIGITS]
     path = storage.join(root, f"area={area}", f"side_by_side_{number}.png")
     storage.write_bytes(path, palette_png(_figure(area, images, sensors)))
-    return path, failures
+    return Drawn(path, ids, failures)
 
 
 def _stored(root: str, area: str, scene: Mapping[str, Any]) -> list[ScenePaths]:
@@ -74,12 +93,16 @@ def _stored(root: str, area: str, scene: Mapping[str, Any]) -> list[ScenePaths]:
 
 
 def _read(paths: ScenePaths, sensor: Sensor) -> Image:
-    """What a picture shows of a scene (1 or 3 x height x width), coarser where it is large; NaN where nothing is."""
+    """What a picture shows of a scene (1 or 3 x height x width), coarser where it is large; NaN where nothing is.
+
+    It is grey, by the first of the bands that it has, where it lacks one of the three.
+    """
 
     def read(source: Any) -> Image:
         shape = [math.ceil(side / max(1.0, max(source.shape) / MOST_PX)) for side in source.shape]
         numbers = [source.descriptions.index(band) + 1 for band in sensor.shown if band in source.descriptions]
-        masked = source.read(numbers or [1], out_shape=(len(numbers or [1]), *shape), masked=True)
+        numbers = numbers if len(numbers) == 3 else numbers[:1] or [1]
+        masked = source.read(numbers, out_shape=(len(numbers), *shape), masked=True)
         return masked.astype(np.float64).filled(np.nan)
 
     image = read_raster(paths.raster("data"), read)

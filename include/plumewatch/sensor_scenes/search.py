@@ -5,20 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
-
-import pystac
 
 from plumewatch.areas import read_areas, select_areas
-from plumewatch.catalogues.services import access_of, catalogue_of
-from plumewatch.catalogues.stac import item_of, read_json
-from plumewatch.catalogues.static import with_file_name
-from plumewatch.errors import InputError, ParameterError, PlumewatchError, reading, redact
+from plumewatch.catalogues.services import catalogue_of
+from plumewatch.errors import InputError, ParameterError, PlumewatchError, redact
 from plumewatch.http import one_patience_per_host
 from plumewatch.models import STAC, Area, FailedScene
 from plumewatch.progress import followed
-from plumewatch.rasters.access import Access
 from plumewatch.sensor_scenes.event import GIVEN, Event, choose_passes
+from plumewatch.sensor_scenes.given import read_given
 from plumewatch.sensors.known import SENSORS, sensor_of_collection, sensor_of_item
 from plumewatch.sensors.sensor import Sensor
 from plumewatch.sentinel2.scene import scene_ref
@@ -28,7 +23,6 @@ from plumewatch.settings import Settings
 from plumewatch.statuses import SEARCH_STAGE
 
 SENSOR_NAMES = tuple(sensor.name for sensor in SENSORS)
-ITEM = f"a STAC item of {', '.join(sensor.title for sensor in SENSORS)}"
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +59,8 @@ class FoundSensorScenes:
     """Sensors whose search failed, and items that cannot be used."""
     notes: list[str] = field(default_factory=list)
     """What else there is to say of each sensor, such as that it has nothing there."""
+    gone_well: list[str] = field(default_factory=list)
+    """Of searches that were answered and items that can be used: the names that their failures would have."""
 
 
 def area_named(settings: Settings, name: str) -> Area:
@@ -98,6 +94,7 @@ def _search_sensor(
     settings: Settings, area: Area, event: Event, sensor: Sensor, passes: int, found: FoundSensorScenes
 ) -> None:
     """Search a sensor's collections, the best first, up to one that has something."""
+    name = f"{sensor.name} search"
     errors: list[PlumewatchError] = []
     for service, collection in _services(settings, area, sensor):
         asked = replace(
@@ -110,6 +107,7 @@ def _search_sensor(
             errors.append(error)
             continue
         found.failed += there.failed
+        found.gone_well += [ref.scene_id for ref in there.scenes]
         chosen = choose_passes(there.scenes, area.geometry, event, passes)
         scenes = [
             WantedScene(
@@ -124,12 +122,13 @@ def _search_sensor(
             roles = ", ".join(f"{len(of_role)} {role}" for role, of_role in chosen.items())
             found.notes.append(f"{sensor.title} of {collection}: passes {roles}")
             found.scenes += scenes
+            found.gone_well.append(name)
             return
     if errors:
-        name = f"{sensor.name} search"
         found.failed.append(FailedScene.from_exception(errors[-1], scene_id=name, stage=SEARCH_STAGE, area=area.name))
         found.notes.append(f"{sensor.title}: not answered")
     else:
+        found.gone_well.append(name)
         found.notes.append(f"{sensor.title}: nothing of {area.name} from {event.start} to {event.end}")
 
 
@@ -150,7 +149,7 @@ def find_given(settings: Settings, area: Area, hrefs: Sequence[str], event: Even
     with one_patience_per_host():
         for href in followed(list(dict.fromkeys(hrefs)), "items read", "items"):
             try:
-                item, _ = read_given(settings, href)
+                item, _ = read_given(settings, area, href)
                 sensor = sensor_of_item(item.id, item.properties)
                 ref = scene_ref(item_dict(item), href, sensor)
                 if not ref.footprint.intersects(area.geometry):
@@ -164,13 +163,5 @@ def find_given(settings: Settings, area: Area, hrefs: Sequence[str], event: Even
             role = GIVEN if event is None else event.role(day)
             wanted = WantedScene(area.name, sensor.name, ref.scene_id, href, "", "", role, day.isoformat())
             found.scenes.append(wanted)
+            found.gone_well.append(redact(href))
     return found
-
-
-def read_given(settings: Settings, href: str) -> tuple[pystac.Item, Access]:
-    """Return the item at a given address, and how its rasters are opened, by the host of that address."""
-    content: Any = read_json(href)
-    if not isinstance(content, dict):
-        raise InputError(redact(href), f"a {type(content).__name__}", ITEM)
-    with reading(redact(href), ITEM):
-        return item_of(with_file_name(content, href, None), href), access_of(href, settings)
