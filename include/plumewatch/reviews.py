@@ -160,7 +160,8 @@ def read_detections(
 def heed_in_matches(storage_root: str, gas: Gas, key: str) -> int:
     """Take what people rejected out of the `matches` of a key, and the doubt out of what they confirmed.
 
-    A confirmed detection is no false one (`false_detection_probability` 0). Returns how many detections that concerns.
+    A confirmed detection is no false one (`false_detection_probability` 0). Returns how many detections that
+    changes; where it is none, nothing is written.
     """
     reviews = read_reviews(storage_root, gas.name)
     root = storage.join(storage_root, MATCHES.name)
@@ -180,8 +181,9 @@ def heed_in_matches(storage_root: str, gas: Gas, key: str) -> int:
     is_sure = pc.is_in(rows["detection_id"], by_verdict[CONFIRM])
     name = "false_detection_probability"
     doubt = pc.if_else(is_sure, 0.0, rows[name])
+    is_made_sure = pc.and_(is_sure, pc.fill_null(pc.not_equal(rows[name], 0.0), True))
     n = n_before - pc.count_distinct(rows["detection_id"]).as_py()
-    n += pc.count_distinct(rows["detection_id"].filter(is_sure)).as_py()
+    n += pc.count_distinct(rows["detection_id"].filter(is_made_sure)).as_py()
     if n:
         manifest = storage.read_manifest(partition.path) or {}
         first = rows.filter(pc.equal(rows["rank"], 1))

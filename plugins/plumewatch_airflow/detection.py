@@ -31,6 +31,8 @@ log = logging.getLogger("plumewatch.task")
 @spark_task
 def match_sources(gas_name: str) -> None:
     """Name the likely sources of the key's detections by the combined inventory; skips without one."""
+    from plumewatch.reviews import heed_in_matches
+
     gas, settings = GASES[gas_name], load_settings()
     key = partition_key(get_current_context(), gas.key_format)
     sources = storage.partition_path(settings.table_root(SOURCES.name), {"inventory": COMBINED})
@@ -52,6 +54,7 @@ def match_sources(gas_name: str) -> None:
             **{gas.key_column: key},
         )
         summary.add(result)
+        heed_in_matches(settings.storage_root, gas, key)  # what people said while the job ran, which it hasn't read
 
 
 @task
@@ -85,21 +88,25 @@ def write_observations_and_map(gas_name: str) -> None:
             summary.notes.append(f"{n_news} {gas.noun}s are news")
 
 
-def draw_maps(gas: Gas, keys: Iterable[str]) -> list[str]:
-    """Draw the maps of keys from what is stored, and return their paths; the reports of their months follow, and the
-    site, where there is one.
+def draw_maps(gas: Gas, keys: Iterable[str], *, with_reports: bool = True) -> list[str]:
+    """Draw the maps of keys from what is stored, and return their paths; the site follows, where there is one, and the
+    reports of their months: without `with_reports` only what they tell of these keys, for whom somebody waits.
 
     An ingest calls it for keys of which it hands nothing on, or whose detection waits: no detection follows, or not
     soon, that would say that nobody looked.
     """
     from plumewatch.maps.map_file import write_map
-    from plumewatch.maps.report import refresh_reports
+    from plumewatch.maps.report import refresh_reports, write_parts
     from plumewatch.maps.site import refresh_site
 
     settings, keys = load_settings(), sorted(keys)
-    areas = areas_of(gas, settings)
-    paths = [write_map(gas, key, settings.storage_root, areas) for key in followed(keys, "maps drawn", "maps")]
-    refresh_reports(gas, keys, settings.storage_root, areas)
+    areas = areas_of(CH4, settings)  # a report, and a site that is written anew, tell of both gases
+    own = areas if gas is CH4 else ()
+    paths = [write_map(gas, key, settings.storage_root, own) for key in followed(keys, "maps drawn", "maps")]
+    if with_reports:
+        refresh_reports(gas, keys, settings.storage_root, areas)
+    else:
+        write_parts(gas, keys, settings.storage_root, areas)
     refresh_site(gas, keys, settings.storage_root, areas)
     return paths
 

@@ -101,6 +101,7 @@ def test_matches_heed_reviews_and_keep_the_rest(tmp_path: Path) -> None:
     review(str(tmp_path), "a", "reject")
     review(str(tmp_path), "b", "confirm", latitude=38.6)
     assert heed_in_matches(str(tmp_path), CH4, "2025-08-20") == 2
+    assert heed_in_matches(str(tmp_path), CH4, "2025-08-20") == 0  # all is heeded: nothing is written
     found = storage.read_table(MATCHES, path).to_pylist()
     assert {r["detection_id"]: r["false_detection_probability"] for r in found} == {"b": 0.0, "c": 0.3}
     manifest = storage.read_manifest(path) or {}

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from map_rows import DAY, NASTY, match, observation, peak, plume
 from plumewatch import storage
-from plumewatch.errors import InputError
-from plumewatch.gases import CH4
-from plumewatch.maps.report import main, refresh_reports, report_path, write_reports
+from plumewatch.gases import CH4, CO2
+from plumewatch.maps.report import main, refresh_reports, report_path, write_parts, write_reports
 from plumewatch.tables import MATCHES, OBSERVATIONS, PEAKS, PLUMES
 
 MONTH = "2025-08"
@@ -123,13 +122,24 @@ def test_it_follows_each_day_that_is_drawn_and_reads_no_other(month: str) -> Non
     assert next(row for row in read(month).tables[0] if row[0] == "oman")[1] == "1"
 
 
-def test_a_part_that_is_broken_is_named(month: str) -> None:
+@pytest.mark.parametrize("part", [b'{"gas": ', b'{"gas": "ch4", "key": "2025-08-12"}', b"[]", b"\xff"])
+def test_a_part_that_is_broken_or_of_another_version_is_remade(month: str, part: bytes) -> None:
     write_reports(month)
-    part = storage.join(month, "reports", "parts", "ch4", f"{EARLIER}.json")
-    storage.write_bytes(part, b'{"gas": ')
-    with pytest.raises(InputError, match=r"plumewatch\.maps\.report") as caught:
-        refresh_reports(CH4, [DAY], month)
-    assert EARLIER in str(caught.value)
+    path = storage.join(month, "reports", "parts", "ch4", f"{EARLIER}.json")
+    good, report = storage.read_bytes(path), storage.read_bytes(report_path(month, MONTH))
+    storage.write_bytes(path, part)
+    refresh_reports(CO2, [MONTH], month)
+    assert storage.read_bytes(path) == good and storage.read_bytes(report_path(month, MONTH)) == report
+
+
+def test_what_is_written_of_a_key_alone_is_in_the_next_report(month: str) -> None:
+    write_reports(month)
+    before = storage.read_bytes(report_path(month, MONTH))
+    write(month, OBSERVATIONS, {"gas": "ch4", "key": EARLIER}, [observation("oman", "no_input")])
+    write_parts(CH4, [EARLIER], month)
+    assert storage.read_bytes(report_path(month, MONTH)) == before
+    refresh_reports(CH4, [DAY], month)
+    assert next(row for row in read(month).tables[0] if row[0] == "oman")[1] == "1"
 
 
 def test_the_command_writes_the_reports_of_the_settings(

@@ -11,7 +11,7 @@ import pytest
 from browser import content_of
 from map_rows import DAY, NASTY, observation
 from plumewatch import storage
-from plumewatch.gases import CH4
+from plumewatch.gases import CH4, CO2
 from plumewatch.hand_offs import record_hand_offs
 from plumewatch.maps.columns import rows_of
 from plumewatch.maps.map_page import ASSETS
@@ -55,12 +55,26 @@ def test_it_follows_what_is_drawn_and_what_people_reject(plumes_stored: str) -> 
     said = {"verdict": "reject", "by": "ann", "at": datetime(2025, 9, 3, tzinfo=UTC)}
     place = {"longitude": 56.0, "latitude": 22.0, "observed_at_utc": datetime(2025, 8, 31, 7, 12, tzinfo=UTC)}
     append_review(plumes_stored, "ch4", "a1", **place, **said)
-    storage.delete(storage.join(plumes_stored, "site", "assets", "map_worker.js"))  # as of an older program
     assert refresh_site(CH4, [DAY], plumes_stored)
-    assert storage.exists(storage.join(plumes_stored, "site", "assets", "map_worker.js"))
     for name in ("all", DAY):
         states = {d["id"]: d["state"] for d in rows_of(at(plumes_stored, f"data/ch4/{name}.json")["detections"])}
         assert states["a1 rejected"] == "refused" and "a1" not in states
+
+
+@pytest.mark.parametrize("program", [None, b"another"])
+def test_a_site_of_another_program_is_written_anew(plumes_stored: str, program: bytes | None) -> None:
+    write_site(plumes_stored)
+    new = {file: storage.read_bytes(file) for file in storage.list_files(storage.join(plumes_stored, "site"))}
+    old = [file for file in new if file.endswith(("world.js", f"{DAY}.json", "all.json"))]
+    assert len(old) == 3
+    for file in old:
+        storage.write_bytes(file, b'{"detections": []}')
+    refresh_site(CO2, [], plumes_stored)
+    assert storage.read_bytes(old[0]) == b'{"detections": []}'  # of this program: left as it is
+    version = storage.join(plumes_stored, "site", "program.txt")
+    storage.delete(version) if program is None else storage.write_bytes(version, program)
+    assert refresh_site(CO2, [], plumes_stored)
+    assert {file: storage.read_bytes(file) for file in new} == new
 
 
 def test_the_command_writes_the_site_of_the_settings(

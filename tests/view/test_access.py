@@ -11,6 +11,7 @@ from plumewatch import storage
 from plumewatch.gases import CH4
 from plumewatch.maps.columns import rows_of
 from plumewatch.maps.map_page import ASSETS
+from plumewatch.maps.report import report_path
 from plumewatch.reviews import read_reviews
 
 DETECTION = f"/data/ch4/{DAY}/detection"
@@ -75,6 +76,7 @@ def test_a_verdict_is_kept_and_heeded(client: Callable[..., Any], view_storage: 
     content = user.get("/data/ch4/content", params={"first": DAY, "last": DAY}).json()
     assert {d["id"]: d["state"] for d in rows_of(content["detections"])}["a1 rejected"] == "refused"
     assert storage.exists(storage.join(view_storage, "maps", CH4.name, f"{DAY}.html"))
+    assert not storage.exists(report_path(view_storage, DAY[:7]))  # a whole month is nothing to wait for
     again = user.post(REVIEW, json=VERDICT | {"verdict": "confirm"}).json()["reviews"]  # by the id that the map had
     assert [one.split()[0] for one in again] == ["rejected", "confirmed"]
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from map_rows import NASTY
 from operations_rows import INGEST, days_ago, fill_operations
+from plumewatch.maps import operations
 
 GAP_FILL = "sentinel2_gap_fill"
 
@@ -106,6 +109,26 @@ def test_tables_say_how_new_they_are(get: Callable[..., Any]) -> None:
     written = datetime.fromisoformat(of_failures["written_at"])
     assert abs((datetime.now(UTC) - written).total_seconds()) < 300
     assert tables["plumes"]["last"] == "2025-09-02" and "soundings" not in tables and INGEST not in tables
+
+
+def test_tables_are_listed_once_for_all_who_ask(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed, release = [], threading.Event()
+
+    def slow(root: str) -> list[str]:
+        listed.append(root)
+        release.wait(10)
+        return [root]
+
+    monkeypatch.setattr(operations, "_list_tables", slow)
+    one, other = f"{tmp_path}/one", f"{tmp_path}/other"
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(operations.tables_written, one) for _ in range(4)]
+        release.set()
+        assert [done.result() for done in asked] == [[one]] * 4 and listed == [one]
+    assert operations.tables_written(other) == [other] and listed == [one, other]
+    monkeypatch.setattr(operations, "TABLES_TOLD_S", -1.0)
+    operations.tables_written(one)
+    assert listed == [one, other, one]
 
 
 def test_a_storage_with_nothing_in_it_is_told_as_that(

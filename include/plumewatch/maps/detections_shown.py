@@ -144,9 +144,10 @@ def detection_shown(
 
 
 def sector_shown(gas: Gas, row: Row) -> dict[str, Any] | None:
-    """Return where the source of an accepted peak was looked for: the sector upwind; None of others, and without wind.
+    """Return the sector upwind of an accepted peak by the wind at the peak; None of others, and without wind.
 
-    A plume begins at its source.
+    Its source was looked for along the way of the air, which may turn out of it where the field of wind is known. A
+    plume begins at its source.
     """
     u, v = row.get("wind_u_m_s"), row.get("wind_v_m_s")
     if gas is not CO2 or row["status"] != ACCEPTED or u is None or v is None:

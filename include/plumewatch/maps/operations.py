@@ -4,6 +4,8 @@ spent, and how new each table is. Each reads its own table alone, of it the colu
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
@@ -43,6 +45,9 @@ STATES = {
 """What a day of an area may be in the calendar, in words."""
 NOTHING_CAME = (NO_INPUT, SKIPPED_DUPLICATE)
 """Outcomes that an open gap contradicts: then the day is missing."""
+TABLES_TOLD_S = 300.0  # how long what was listed of all tables is told: each listing asks for every file's name
+_listed: dict[str, tuple[float, list[dict[str, Any]]]] = {}
+_listing = threading.Lock()
 
 
 def failed_dags(storage_root: str) -> list[str]:
@@ -170,15 +175,26 @@ def units_spent(storage_root: str, monthly_units: float, moment: datetime) -> li
 def tables_written(storage_root: str) -> list[dict[str, Any]]:
     """Return of each table that is stored how many partitions it has, of which keys, and when it was last written.
 
-    One listing a table; nothing is opened.
+    One listing a table; nothing is opened. What was listed is told for TABLES_TOLD_S; who asks while it is listed waits
+    for that listing.
     """
+    with _listing:
+        listed = _listed.get(storage_root)
+        if listed is None or time.monotonic() - listed[0] > TABLES_TOLD_S:
+            listed = time.monotonic(), _list_tables(storage_root)
+            _listed[storage_root] = listed
+        return listed[1]
 
+
+def _list_tables(storage_root: str) -> list[dict[str, Any]]:
     def describe(table: Table) -> dict[str, Any] | None:
-        root = storage.join(storage_root, table.name)
-        files = storage.stored_files(root)
-        if not files:
+        folders, n_bytes, written_at = set(), 0, datetime.min.replace(tzinfo=UTC)
+        for file in storage.each_stored_file(storage.join(storage_root, table.name)):
+            folders.add(storage.parent(file.path))
+            n_bytes += file.n_bytes
+            written_at = max(written_at, file.modified_at)
+        if not folders:
             return None
-        folders = {storage.parent(file.path) for file in files}
         found = [storage.keys_in_path(table, folder) for folder in folders]
         whole = [keys for keys in found if len(keys) == len(table.partitions)]
         last_column = [keys[table.partitions[-1]] for keys in whole]
@@ -187,8 +203,8 @@ def tables_written(storage_root: str) -> list[dict[str, Any]]:
             "n_partitions": len(whole),
             "first": min(last_column, default=""),
             "last": max(last_column, default=""),
-            "n_bytes": sum(file.n_bytes for file in files),
-            "written_at": max(file.modified_at for file in files).astimezone(UTC).isoformat(timespec="seconds"),
+            "n_bytes": n_bytes,
+            "written_at": written_at.astimezone(UTC).isoformat(timespec="seconds"),
         }
 
     described = side_by_side(describe, TABLES.values(), "tables listed", "tables")

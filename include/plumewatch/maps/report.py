@@ -17,7 +17,7 @@ from typing import Any
 
 from plumewatch import storage
 from plumewatch.areas import log_unreadable, read_areas
-from plumewatch.errors import PlumewatchError, reading
+from plumewatch.errors import PlumewatchError
 from plumewatch.gases import CH4, GASES, Gas
 from plumewatch.http import side_by_side
 from plumewatch.maps.report_page import key_summary, render_report
@@ -27,7 +27,7 @@ from plumewatch.progress import followed
 from plumewatch.settings import Settings, export_aws_settings
 
 REPORTS, PARTS = "reports", "parts"
-FORM = "what python -m plumewatch.maps.report writes of a day or month: remove the file and run that"
+VERSION = 1  # of the parts: counted up when `key_summary` tells anything else
 
 log = logging.getLogger(__name__)
 
@@ -35,17 +35,26 @@ log = logging.getLogger(__name__)
 def refresh_reports(gas: Gas, keys: Sequence[str], storage_root: str, areas: Sequence[Area] = ()) -> list[str]:
     """Bring the reports of the months of some keys up to date, and return their paths.
 
-    A month that has no report yet is read as a whole.
+    A month that has no report yet is read as a whole; parts that can't be read, or are of another version, are remade.
+    `areas` are those of methane, whichever the gas.
     """
     months = sorted({key[:7] for key in keys})
     wanted = {(gas.name, key) for key in keys}
     for month in months:
         if not storage.exists(report_path(storage_root, month)):
             wanted |= {(g.name, key) for g in GASES.values() for key in stored_keys(g, storage_root, _keys_of(month))}
-    for name, key in followed(sorted(wanted), "keys of reports", "keys"):
-        rows = read_map_rows(GASES[name], [key], storage_root, areas if name == CH4.name else ())
-        storage.write_json(_part(storage_root, name, key), key_summary(GASES[name], key, rows))
+        wanted |= {of for of, summary in _read_parts(storage_root, month).items() if summary is None}
+    for name in GASES:
+        write_parts(GASES[name], sorted(key for of, key in wanted if of == name), storage_root, areas)
     return [_write_report(storage_root, month) for month in months]
+
+
+def write_parts(gas: Gas, keys: Sequence[str], storage_root: str, areas: Sequence[Area] = ()) -> None:
+    """Write what reports tell of some keys; they themselves follow with the next `refresh_reports` of their months."""
+    for key in followed(keys, "keys of reports", "keys") if keys else ():
+        rows = read_map_rows(gas, [key], storage_root, areas if gas is CH4 else ())
+        part = {"version": VERSION, **key_summary(gas, key, rows)}
+        storage.write_json(_part(storage_root, gas.name, key), part)
 
 
 def write_reports(storage_root: str, areas: Sequence[Area] = ()) -> list[str]:
@@ -78,15 +87,28 @@ def _write_report(storage_root: str, month: str) -> str:
     """Put a month's parts together; of two that do so at once, the later has to see the part of the other."""
     path, folder = report_path(storage_root, month), storage.join(storage_root, REPORTS, PARTS)
     with storage.lock(folder):
-        files = [file for file in storage.list_files(folder) if file.rsplit("/", 1)[-1].startswith(month)]
-        summaries = side_by_side(_read_part, files, "parts of a report read", "parts")
+        # A part that an older program has put in meanwhile is left out until the next map: it remakes it.
+        summaries = [summary for summary in _read_parts(storage_root, month).values() if summary is not None]
         storage.write_bytes(path, render_report(month, summaries).encode())
     return path
 
 
+def _read_parts(storage_root: str, month: str) -> dict[tuple[str, str], Any]:
+    """What is told of a month's keys, by gas and key; None where it can't be read or is of another version."""
+    there = set(storage.list_files(storage.join(storage_root, REPORTS, PARTS)))
+    possible = {_part(storage_root, name, key): (name, key) for name in GASES for key in _keys_of(month)}
+    files = [path for path in possible if path in there]
+    read = side_by_side(_read_part, files, "parts of a report read", "parts") if files else []
+    return dict(zip((possible[path] for path in files), read, strict=True))
+
+
 def _read_part(path: str) -> Any:
-    with reading(path, FORM):
-        return json.loads(storage.read_bytes(path))
+    try:
+        part = json.loads(storage.read_bytes(path))
+    except ValueError as error:
+        log.warning("remade: %s: no JSON (%s)", path, error)
+        return None
+    return part if isinstance(part, dict) and part.get("version") == VERSION else None
 
 
 def main() -> int:

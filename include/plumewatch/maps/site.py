@@ -5,11 +5,13 @@ into the house. `python -m plumewatch.maps.site` writes it; from then on every m
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import logging
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from plumewatch import storage
@@ -26,6 +28,8 @@ from plumewatch.settings import Settings, export_aws_settings
 from plumewatch.statuses import ACCEPTED
 
 SITE, INDEX, DATA = "site", "index.html", "data"
+PROGRAM = "program.txt"
+"""Beside the first page: the digest of the program that all of the site was written for."""
 ALL = "all"
 MAX_KEYS = 366  # so many of the last keys are shown as one
 TITLE = "Emissions seen from space"
@@ -35,31 +39,38 @@ log = logging.getLogger(__name__)
 
 def write_site(storage_root: str, areas: Sequence[Area] = ()) -> str:
     """Write the whole site from what is stored and return the path of its first page."""
-    _write_assets(storage_root, ASSETS)
+    for name in ASSETS:
+        storage.write_bytes(storage.join(storage_root, SITE, "assets", name), read_asset(name))
     for gas in GASES.values():
         keys = stored_keys(gas, storage_root)
         _write_gas(gas, list(followed(keys, "keys of the site", "keys")), keys, storage_root, _of(gas, areas))
-    return _write_index(storage_root)
+    index = _write_index(storage_root)
+    storage.write_bytes(storage.join(storage_root, SITE, PROGRAM), _program().encode())  # last: all is of it now
+    return index
 
 
 def refresh_site(gas: Gas, keys: Sequence[str], storage_root: str, areas: Sequence[Area] = ()) -> bool:
-    """Bring some keys of a gas up to date and return whether there is a site; where there is none, none is made."""
+    """Bring some keys of a gas up to date and return whether there is a site; where there is none, none is made.
+
+    A site of another program is written anew as a whole: its files of other keys have another form.
+    """
     if not storage.exists(storage.join(storage_root, SITE, INDEX)):
         return False
-    _write_assets(storage_root, [name for name in ASSETS if not storage.exists(_asset(storage_root, name))])
+    program = storage.join(storage_root, SITE, PROGRAM)
+    if not storage.exists(program) or storage.read_bytes(program).decode() != _program():
+        write_site(storage_root, areas)
+        return True
     listed = stored_keys(gas, storage_root)
     _write_gas(gas, [key for key in keys if key in listed], listed, storage_root, _of(gas, areas))
     _write_index(storage_root)
     return True
 
 
-def _write_assets(storage_root: str, names: Iterable[str]) -> None:
-    for name in names:
-        storage.write_bytes(_asset(storage_root, name), read_asset(name))
-
-
-def _asset(storage_root: str, name: str) -> str:
-    return storage.join(storage_root, SITE, "assets", name)
+@lru_cache
+def _program() -> str:
+    """The digest of what reads a site: its assets and its page without content."""
+    page = render_served_map({"title": TITLE, "summary": ""}).encode()
+    return hashlib.sha256(b"".join([*map(read_asset, ASSETS), page])).hexdigest()
 
 
 def _of(gas: Gas, areas: Sequence[Area]) -> Sequence[Area]:

@@ -1,4 +1,4 @@
-"""Where the source of a peak may lie: the upwind sector, as a polygon to be shown."""
+"""The sector upwind of a peak, by the wind at the peak, as a polygon to be shown. The air may have come another way."""
 
 from __future__ import annotations
 

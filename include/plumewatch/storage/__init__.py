@@ -8,6 +8,7 @@ from plumewatch.storage.files import (
     StoredFile,
     absolute,
     delete,
+    each_stored_file,
     exists,
     filesystem,
     inner_path,
@@ -66,9 +67,9 @@ from plumewatch.storage.partitions import (
 
 __all__ = [
     "LOCK", "MANIFEST", "PARQUET_SUFFIXES", "Partition", "StoredFile", "Where", "absolute", "change_rows", "delete",
-    "exists", "filesystem", "folder_content", "folder_keys", "inner_path", "is_file", "is_link", "is_local",
-    "is_parquet", "is_partition_value", "iter_partition", "join", "json_bytes", "keys_in_path", "left_behind",
-    "list_files", "list_partitions",
+    "each_stored_file", "exists", "filesystem", "folder_content", "folder_keys", "inner_path", "is_file", "is_link",
+    "is_local", "is_parquet", "is_partition_value", "iter_partition", "join", "json_bytes", "keys_in_path",
+    "left_behind", "list_files", "list_partitions",
     "local_copy", "lock", "modified_at", "modified_times", "name_other_files", "name_unread", "parent", "parquet_bytes",
     "partition_files", "partition_path", "partition_ranges", "publish_partition", "read_bytes", "read_json",
     "read_manifest", "read_parquet", "read_table", "replace_rows", "require_folder", "stated_path", "stored_files",

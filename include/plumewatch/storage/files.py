@@ -167,7 +167,7 @@ def modified_at(path: str) -> datetime | None:
 
 def list_files(path: str, suffix: str = "") -> list[str]:
     """Return the files below `path` whose names end in `suffix`, sorted; a file itself is its own list."""
-    return sorted(file for file in _find(path) if file.endswith(suffix))
+    return sorted(file for file, _ in _find(path) if file.endswith(suffix))
 
 
 @dataclass(frozen=True)
@@ -183,13 +183,14 @@ class StoredFile:
 
 def stored_files(path: str) -> list[StoredFile]:
     """Return the files below `path`, sorted by path, in one listing; a file itself is its own list."""
-    found = []
-    for file, entry in sorted(_find(path).items()):
+    return sorted(each_stored_file(path), key=lambda file: file.path)
+
+
+def each_stored_file(path: str) -> Iterator[StoredFile]:
+    """Yield the files of `stored_files` in any order; of a disk they are asked for one by one."""
+    for file, entry in _find(path):
         at = entry.get("LastModified") or entry["mtime"]  # S3 tells a time, a local folder seconds since 1970
-        found.append(
-            StoredFile(file, entry["size"], at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC))
-        )
-    return found
+        yield StoredFile(file, entry["size"], at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC))
 
 
 def modified_times(path: str) -> dict[str, datetime]:
@@ -197,16 +198,17 @@ def modified_times(path: str) -> dict[str, datetime]:
     return {file.path: file.modified_at for file in stored_files(path)}
 
 
-def _find(path: str) -> dict[str, dict[str, Any]]:
+def _find(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The files below `path`, in the same scheme, and what the listing says of them."""
     fs, inner = filesystem(path)
     scheme = path.split("://", 1)[0] + "://" if "://" in path else ""
     if not is_there(fs, inner):
-        return {}
+        return
     if is_local(path) and fs.isdir(inner):  # its own find takes a link to a folder for a file
         stats = ((file, _stat(file)) for file in walk_files(inner))
-        return {scheme + file: {"mtime": stat.st_mtime, "size": stat.st_size} for file, stat in stats if stat}
-    return {scheme + file: entry for file, entry in fs.find(inner, detail=True).items()}
+        yield from ((scheme + file, {"mtime": stat.st_mtime, "size": stat.st_size}) for file, stat in stats if stat)
+    else:
+        yield from ((scheme + file, entry) for file, entry in fs.find(inner, detail=True).items())
 
 
 def _stat(file: str) -> os.stat_result | None:

@@ -163,7 +163,8 @@ def scene(gas: ReadableGas, key: str, id: Name, settings: View) -> Response:
 
 
 async def review(gas: Annotated[Gas, Depends(reviewed_gas)], request: Request, settings: View, user: User) -> Response:
-    """Keep a person's verdict on a detection; matches and the map of its key heed it at once."""
+    """Keep a person's verdict on a detection; matches and the map of its key heed it at once, the month's
+    report with the next map that a DAG draws."""
     from fastapi.concurrency import run_in_threadpool
 
     said = await own_json(request)
@@ -192,7 +193,7 @@ def _keep(gas: Gas, settings: Settings, by: str, key: str, id: str, verdict: str
     except ParameterError as error:
         raise HTTPException(422, str(error)) from error
     heed_in_matches(settings.storage_root, gas, key)
-    draw_maps(gas, [key])
+    draw_maps(gas, [key], with_reports=False)
     return review_texts(read_reviews(settings.storage_root, gas.name), str(found.row[gas.id_column]))
 
 

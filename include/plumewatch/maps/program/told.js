@@ -32,7 +32,7 @@ function mark(d) {
   showSector(null);
 }
 
-/* Where upwind of a peak its source was looked for. */
+/* The sector upwind of a peak, by the wind at the peak. */
 function showSector(sector) {
   if (page.map) give("sector", collection(sector ? [feature(sector, {})] : []));
 }
