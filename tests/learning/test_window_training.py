@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from plumewatch import storage
-from plumewatch.evidence.keys import looks_of_orbits, write_source_passes
+from plumewatch.evidence.keys import write_source_passes
+from plumewatch.evidence.looks import looks_of_orbits
 from plumewatch.gases import CO2
 from plumewatch.geodesy import destination
 from plumewatch.learning.emission_model import NothingToLearnFrom

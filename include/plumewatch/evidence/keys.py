@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from plumewatch import storage
+from plumewatch.evidence.looks import sights_of_files
 from plumewatch.evidence.passes import passes_of_key
 from plumewatch.evidence.rule import evidence_rule
-from plumewatch.evidence.sights import orbit_cells, sights_of_areas, sights_of_orbit, source_tree, sources_of
+from plumewatch.evidence.sights import sights_of_areas, sources_of
 from plumewatch.gases import CH4, CO2, Gas
-from plumewatch.geodesy import distance_to_chord, unit_vectors
 from plumewatch.learning.training import learnt_emissions
 from plumewatch.learning.window_training import window_probabilities
 from plumewatch.models import Area
 from plumewatch.observations import stated_observations
-from plumewatch.orbits import OCO2, sensors_of
-from plumewatch.progress import followed
 from plumewatch.reviews import read_detections
 from plumewatch.statuses import SEARCHED
 from plumewatch.tables import COMBINED, MATCHES, OBSERVATIONS, SOUNDINGS, SOURCE_PASSES, SOURCES
 
 OF_SOURCE = ("source_id", "kind", "gas", "longitude", "latitude", "emission_t_y", "emission_t_y_sigma")
-CELL_KM = 3.2  # the diagonal of a cell, so that what stands for one near a place is the same whatever is left out
-OF_SOUNDING = ("orbit", "sensor", "longitude", "latitude", "wind_u_m_s", "wind_v_m_s")
-
-Floats = NDArray[np.float64]
 
 log = logging.getLogger(__name__)
 
@@ -91,69 +81,14 @@ def read_sources(storage_root: str, gas: Gas, columns: Sequence[str] = OF_SOURCE
     return sources_of(gas.name, storage.read_table(SOURCES, path, columns, where={"inventory": COMBINED}))
 
 
-def looks_of_orbits(storage_root: str, names: Sequence[str], longitude: Floats, latitude: Floats) -> pa.Table:
-    """Return what all orbits whose soundings are stored saw of some places, their names as `source_id` (SOURCE_PASSES).
-
-    Months are read one after the other, and of each only the soundings near the places are held.
-    """
-    places = pa.table({"source_id": list(names), "longitude": longitude, "latitude": latitude})
-    places = places.append_column("kind", pa.array([""] * len(names)))
-    found = [SOURCE_PASSES.empty()]
-    months = storage.list_partitions(SOUNDINGS, storage.join(storage_root, SOUNDINGS.name))
-    for partition in followed(months, "soundings over candidates", "months"):
-        month = partition.keys["month"]
-        searched = OBSERVATIONS.from_pylist(_stated(storage_root, CO2, month))
-        found.append(_sights_of_orbits(storage_root, month, searched, places))
-    return pa.concat_tables(found)
-
-
-def _stated(storage_root: str, gas: Gas, key: str) -> list[dict[str, Any]]:
-    """What the detection of a key says of its passes."""
-    where = {"method": gas.method, gas.key_column: key}
-    partitions = storage.list_partitions(gas.table, storage.join(storage_root, gas.table.name), where)
-    return [row for partition in partitions for row in stated_observations(partition.path)]
-
-
 def _sights_of_orbits(storage_root: str, month: str, observations: pa.Table, sources: pa.Table) -> pa.Table:
-    """Sights of the orbits that were searched, one orbit after the other."""
-    searched = observations.filter(pc.equal(observations["outcome"], SEARCHED)).to_pylist()
-    found = [SOURCE_PASSES.empty()]
-    if not searched or not sources.num_rows:
-        return found[0]
-    by_orbit = {(row["sensor"] or OCO2, row["orbit"]): row for row in searched}
+    """Sights of the orbits that were searched."""
+    searched = observations.filter(pc.equal(observations["outcome"], SEARCHED))
+    if not searched.num_rows or not sources.num_rows:
+        return SOURCE_PASSES.empty()
     path = storage.join(storage_root, SOUNDINGS.name)
     partitions = storage.list_partitions(SOUNDINGS, path, {"month": month})
     if not partitions:
         log.warning("co2 %s: no soundings are stored: nobody knows which sources its orbits looked at", month)
-    tree = source_tree(sources)
-    for partition in partitions:
-        for orbit, cells in followed(_cells_by_orbit(partition, tree), "orbits over sources", "orbits", len(by_orbit)):
-            if orbit in by_orbit:
-                found.append(sights_of_orbit(by_orbit[orbit], orbit_cells(*cells), sources, tree))
-    return pa.concat_tables(found)
-
-
-def _cells_by_orbit(partition: storage.Partition, tree: cKDTree) -> Iterator[tuple[tuple[str, int], Any]]:
-    """Soundings of each orbit (longitude, latitude, wind) in reach of a place of the tree.
-
-    They are thinned piece by piece so that a month fits into memory.
-    """
-    reach = distance_to_chord(evidence_rule().co2.reach_km + CELL_KM)
-    kept: dict[tuple[str, int], list[np.ndarray]] = {}
-    for piece in storage.iter_partition(SOUNDINGS, partition, OF_SOUNDING):
-        sensor = np.array(sensors_of(piece).to_pylist(), dtype=str)
-        orbit = piece["orbit"].to_numpy()
-        values = np.stack([piece[name].cast(pa.float64()).to_numpy() for name in OF_SOUNDING[2:]])
-        usable = np.isfinite(values).all(axis=0)
-        at = np.flatnonzero(usable)
-        usable[at] = np.isfinite(tree.query(unit_vectors(*values[:2, at]), distance_upper_bound=reach)[0])
-        for name in np.unique(sensor):
-            of_sensor = np.flatnonzero(usable & (sensor == name))
-            of_sensor = of_sensor[np.argsort(orbit[of_sensor], kind="stable")]
-            numbers, begins = np.unique(orbit[of_sensor], return_index=True)
-            for number, at in zip(numbers, np.split(of_sensor, begins[1:]), strict=True):
-                cells = orbit_cells(*values[:, at])
-                thinned = np.stack([cells.longitude, cells.latitude, cells.wind_u_m_s, cells.wind_v_m_s])
-                kept.setdefault((str(name), int(number)), []).append(thinned)
-    for key in sorted(kept):
-        yield key, np.concatenate(kept.pop(key), axis=1)
+    files = [file for partition in partitions for file in storage.partition_files(partition)]
+    return sights_of_files(files, searched, sources)

@@ -25,7 +25,8 @@ from plumewatch.evidence.estimates import (
     rejected_by_people,
     write_source_estimates,
 )
-from plumewatch.evidence.keys import OF_SOURCE, looks_of_orbits, read_sources, write_source_passes
+from plumewatch.evidence.keys import OF_SOURCE, read_sources, write_source_passes
+from plumewatch.evidence.looks import looks_of_orbits
 from plumewatch.evidence.page_files import read_reports, write_source_pages
 from plumewatch.evidence.rule import evidence_rule
 from plumewatch.gases import CO2, Gas
