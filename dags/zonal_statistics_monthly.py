@@ -19,12 +19,11 @@ from typing import Any, cast
 from airflow.sdk import dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch.keys import MONTH
-from plumewatch.statuses import STATISTICS_STAGE
 from plumewatch_airflow.assets import MONTHLY, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.emr import spark_task
 from plumewatch_airflow.failures import failure_recorded, report_failures
-from plumewatch_airflow.ingest import count_by_service
+from plumewatch_airflow.ingest import ZONE_STAGES, count_by_service
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc, zone_params
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import summarised
@@ -119,7 +118,7 @@ def count_zones(zones: dict[str, Any]) -> None:
 def zonal_statistics_monthly() -> None:
     """Compose; list, count each; report."""
     counted = count_zones.expand(zones=list_zones())
-    [compose(), counted] >> report_failures(MONTH, stages={"count_zones": ["count_zones", STATISTICS_STAGE]})
+    [compose(), counted] >> report_failures(MONTH, stages=ZONE_STAGES)
 
 
 zonal_statistics_monthly()

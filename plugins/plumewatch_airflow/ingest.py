@@ -9,6 +9,7 @@ from typing import Any, cast
 from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from plumewatch.gases import CH4
+from plumewatch.statuses import STATISTICS_STAGE
 
 from plumewatch_airflow.assets import PIXELS
 from plumewatch_airflow.connections import load_settings
@@ -17,6 +18,9 @@ from plumewatch_airflow.hand_offs import hand_on
 from plumewatch_airflow.methane import lost_scenes_told, make_pixels, tell_missing_wind
 from plumewatch_airflow.missing import skip_without
 from plumewatch_airflow.summary import Summary, summarised
+
+ZONE_STAGES = {"count_zones": ["count_zones", STATISTICS_STAGE]}
+"""What the failures of zones are called, by the task that counts them."""
 
 
 @task(map_index_template="{{ scene_label }}", max_active_tis_per_dagrun=4)

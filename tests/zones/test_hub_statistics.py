@@ -21,8 +21,8 @@ from plumewatch.catalogues import hub_client
 from plumewatch.errors import InputError, ParameterError
 from plumewatch.settings import Settings
 from plumewatch.tables import PROCESSING_UNITS, ZONAL_STATISTICS
-from plumewatch.zones.hub_month import BINS, _calculations, _Question, count_by_hub
-from plumewatch.zones.service_statistics import DayStatistics, pool_days, read_days
+from plumewatch.zones.hub_month import BINS, count_by_hub
+from plumewatch.zones.service_statistics import pool_days, read_days
 
 EPSG, WEST, NORTH, CELL_M = 32640, 500_000.0, 2_700_000.0, 20.0
 DAYS = ("2025-08-03", "2025-08-08", "2025-08-13")
@@ -270,25 +270,6 @@ def test_a_zone_that_fails_keeps_its_stored_rows_and_only_what_was_counted_is_ov
     over = [name for name in names if found.is_over({"area": None, "scene_id": f"zones=fields/{name}"})]
     assert over == ["10", f"10/{DAYS[0]}", "gone"]
     assert all(before.is_over({"area": None, "scene_id": f"zones=fields/{name}"}) for name in names)
-
-
-def test_a_zone_over_180_degrees_is_asked_for_in_the_zone_of_its_largest_piece() -> None:
-    shape = shapely.union_all([shapely.box(179.99, 0.1, 180, 0.12), shapely.box(-180, 0.1, -179.995, 0.12)])
-    question = _Question(None, None, 0, shape, MONTH, ("ndvi",), CELL_M)  # type: ignore[arg-type]
-    _, box, width, _ = question.place()
-    assert box.crs.value == "32660" and 80 < width < 90
-
-
-def test_percentiles_beyond_the_histogram_are_null() -> None:
-    edges = np.linspace(-1.0, 1.0, 1001)
-    bins = np.histogram(np.full(90, 0.8), edges)[0].astype(float)
-    day = DayStatistics(100, 4.0, 1.0, 0.8, 40.0, {}, edges, bins, 0.0)
-    found = pool_days([day], [50.0, 95.0]).percentiles
-    assert found[50.0] == pytest.approx(0.8, abs=0.002) and np.isnan(found[95.0])
-    made = _calculations(["evi", "ndvi", "b04"], [50.0])
-    histograms = {name: one["histograms"]["default"] for name, one in made.items()}
-    assert histograms["evi"] == {"nBins": 3000, "lowEdge": -3.0, "highEdge": 3.0}
-    assert histograms["ndvi"] == {"nBins": 1000, "lowEdge": -1.0, "highEdge": 1.0}
 
 
 def test_zones_that_it_cannot_count_are_failures_by_name(
