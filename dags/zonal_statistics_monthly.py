@@ -23,7 +23,7 @@ from plumewatch_airflow.assets import MONTHLY, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.emr import spark_task
 from plumewatch_airflow.failures import failure_recorded, report_failures
-from plumewatch_airflow.ingest import count_by_service
+from plumewatch_airflow.ingest import ZONE_STAGES, count_by_service
 from plumewatch_airflow.params import DEFAULT_ARGS, TAGS, doc, zone_params
 from plumewatch_airflow.spark import run_spark_job
 from plumewatch_airflow.summary import summarised
@@ -60,7 +60,7 @@ def compose() -> None:
 @task
 def list_zones() -> list[dict[str, Any]]:
     """List what is counted: each file of zones, and the hexagons that are asked for, as arguments of the job."""
-    from plumewatch.zones.zone_files import list_zone_files
+    from plumewatch.zones.zone_files import list_zone_files, those_from
 
     settings, params = load_settings(), get_current_context()["params"]
     with summarised() as summary:
@@ -70,10 +70,11 @@ def list_zones() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = list_zone_files(summary.path)
         if params["h3_resolution"] is not None and params["engine"] == "spark":
             found.append({"h3_resolution": params["h3_resolution"]})
-        summary.read = summary.written = len(found)
         if not found:
             raise AirflowSkipException(f"no zones: no files in {summary.path}, and no h3_resolution")
-    return found
+        asked = those_from(found, params["start_from"])
+        summary.read, summary.written, summary.skipped = len(found), len(asked), len(found) - len(asked)
+    return asked
 
 
 @spark_task(map_index_template="{{ zones_label }}", max_active_tis_per_dagrun=1)
@@ -90,7 +91,7 @@ def count_zones(zones: dict[str, Any]) -> None:
         if "zones_path" in zones:
             require_own_name(zones["zones_path"])
         if params["engine"] == "sentinel_hub":
-            return count_by_service(key, zones["zones_path"], params, summary)
+            return count_by_service(key, zones, params, summary)
         summary.add(
             run_spark_job(
                 "zonal_statistics",
@@ -101,7 +102,6 @@ def count_zones(zones: dict[str, Any]) -> None:
                 areas_path=list(settings.area_folders),
                 index=params["index"] or None,
                 statistics=",".join(params["statistics"]) or None,
-                start_from=params["start_from"] or None,
                 **zones,
             )
         )
@@ -118,7 +118,7 @@ def count_zones(zones: dict[str, Any]) -> None:
 def zonal_statistics_monthly() -> None:
     """Compose; list, count each; report."""
     counted = count_zones.expand(zones=list_zones())
-    [compose(), counted] >> report_failures(MONTH)
+    [compose(), counted] >> report_failures(MONTH, stages=ZONE_STAGES)
 
 
 zonal_statistics_monthly()

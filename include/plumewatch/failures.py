@@ -82,16 +82,16 @@ def went_through(stage: str, scenes: Iterable[Scene]) -> Condition:
     return lambda row: identity_of(row) in done
 
 
-def not_seen_again(run_id: str, areas: Collection[str] | None, but_stage: str | None = None) -> Condition:
+def not_seen_again(run_id: str, areas: Collection[str] | None, but_stages: Collection[str] = ()) -> Condition:
     """Return the condition for what earlier runs left open, and `run_id`, which looked at all again, did not find.
 
-    `areas` narrows to what was looked at (None: all); rows without an area always count. `but_stage` is left alone: its
-    scenes are settled one by one.
+    `areas` narrows to what was looked at (None: all); rows without an area always count. `but_stages` are left alone:
+    their scenes are settled one by one, or not all of them were looked at.
     """
 
     def is_over(row: Row) -> bool:
         looked_at = areas is None or row["area"] is None or row["area"] in areas
-        return row["run_id"] != run_id and row["stage"] != but_stage and looked_at
+        return row["run_id"] != run_id and row["stage"] not in but_stages and looked_at
 
     return is_over
 

@@ -88,13 +88,15 @@ def report_failures(
     mapped_task: str | None = None,
     detected: str | None = None,
     is_of_range: bool = False,
+    stages: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Reconcile the states of the run with failed_scenes, send one digest, and turn the run red where anything failed.
 
     `scenes` are what `mapped_task` was expanded over: dicts with `key`, `scene_id` and `area`; `again` the same of
     `<mapped_task>_again`, for those that were found later. `detected` is the gas that the run detects: what its key was
     handed on for is forgotten where all went well. `is_of_range`: the run looks at some scenes alone, such as those of
-    the days that its params ask for, so that what it didn't find isn't over.
+    the days that its params ask for, so that what it didn't find isn't over. `stages`: of a task, by its name, those
+    whose earlier failures are over only where all of it was done: nothing skipped, and no `start_from` asked for.
     """
     context, book = get_current_context(), failure_book()
     ti, dag_id = context["ti"], context["dag"].dag_id
@@ -112,8 +114,13 @@ def report_failures(
         has_looked = not is_of_range and "success" in states.values()  # one of which all was skipped has at nothing
         if has_looked and not tasks:
             areas = {scene["area"] for scene in scenes if scene["area"]} or None
+            alone = [mapped_task] if mapped_task else []
+            for name, of_stages in (stages or {}).items():
+                instances = {each for each in states if each == name or _map_index(each, name) is not None}
+                if context["params"].get("start_from") or any(states[each] != "success" for each in instances):
+                    alone += of_stages
             for key in keys:
-                book.settle(key, is_over=not_seen_again(book.run_id, areas, but_stage=mapped_task))
+                book.settle(key, is_over=not_seen_again(book.run_id, areas, but_stages=alone))
         failures = [row for key in keys for row in book.open_rows_of_run(key)]
         digest = Digest(dag_id, book.run_id, some_of(keys, KEYS_SHOWN), failures, tasks, run_link(ti))
         summary.read, summary.failed = len(scenes), digest.n_failures + len(tasks)

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
-from plumewatch.errors import QuotaUsedUp
 from plumewatch.gases import CH4
+from plumewatch.statuses import STATISTICS_STAGE
 
 from plumewatch_airflow.assets import PIXELS
 from plumewatch_airflow.connections import load_settings
@@ -18,6 +18,9 @@ from plumewatch_airflow.hand_offs import hand_on
 from plumewatch_airflow.methane import lost_scenes_told, make_pixels, tell_missing_wind
 from plumewatch_airflow.missing import skip_without
 from plumewatch_airflow.summary import Summary, summarised
+
+ZONE_STAGES = {"count_zones": ["count_zones", STATISTICS_STAGE]}
+"""What the failures of zones are called, by the task that counts them."""
 
 
 @task(map_index_template="{{ scene_label }}", max_active_tis_per_dagrun=4)
@@ -36,26 +39,28 @@ def fetch_scene(scene: dict[str, Any]) -> None:
         summary.path, summary.read, summary.written, summary.skipped = fetched.path, 1, fetched.written, fetched.skipped
 
 
-def count_by_service(key: str, zones_path: str, params: Mapping[str, Any], summary: Summary) -> None:
-    """Have Sentinel Hub count a file of zones; where its month is used up the task is skipped and says how to go on."""
+def count_by_service(key: str, zones: Mapping[str, Any], params: Mapping[str, Any], summary: Summary) -> None:
+    """Have Sentinel Hub count a file of zones; where its month is used up the task is skipped and says how to go on.
+
+    What failed until then is recorded.
+    """
     from plumewatch.missing_settings import missing_hub_account
     from plumewatch.zones.hub_month import count_by_hub
 
     settings = load_settings()
     skip_without("sentinel_hub", key, missing_hub_account(settings))
-    try:
-        found = count_by_hub(
-            settings,
-            zones_path,
-            key,
-            params["index"] or (),
-            params["statistics"],
-            start_from=params["start_from"] or None,
-        )
-    except QuotaUsedUp as error:
-        raise AirflowSkipException(str(error)) from error
+    found = count_by_hub(
+        settings,
+        zones["zones_path"],
+        key,
+        params["index"] or (),
+        params["statistics"],
+        start_from=zones.get("start_from"),
+    )
     failure_book().settle(key, found.failed, found.is_over)
     summary.read, summary.written, summary.failed, summary.path = found.zones, found.rows, len(found.failed), found.path
+    if found.used_up:
+        raise AirflowSkipException(str(found.used_up))
 
 
 @task(trigger_rule="all_done_min_one_success")

@@ -232,7 +232,11 @@ def zone_params() -> dict[str, Param]:
             "scenes.",
         ),
         "start_from": Param(
-            None, type=["string", "null"], title="Start from", description_md="Id of a zone; those before it are kept."
+            None,
+            type=["string", "null"],
+            title="Start from",
+            description_md="`file:zone_id`, the file without its ending; zones and files before it are left as they "
+            "are. Where there is one file, the id alone will do.",
         ),
         "h3_resolution": Param(
             None,

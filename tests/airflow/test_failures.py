@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from plumewatch import storage
-from plumewatch.errors import InputError, ServiceError
+from plumewatch.errors import InputError, QuotaUsedUp, ServiceError
 from plumewatch.failures import FailureBook, not_seen_again
 from plumewatch.gases import CH4
 from plumewatch.jobs import JobResult
@@ -16,6 +17,7 @@ from plumewatch.models import FailedScene
 from plumewatch.rasters.scene_store import scene_paths
 from plumewatch.sentinel2.ingest import record_missing_scenes
 from plumewatch.tables import OBSERVATIONS
+from plumewatch.zones.hub_month import CountedByHub
 
 DAG, KEY = "some_dag", "2025-08-24"
 
@@ -244,3 +246,50 @@ def test_a_map_that_cannot_be_drawn_does_not_hide_what_failed_before(
     for told in (detection.maps_drawn(CH4), lost_scenes_told(lambda *_: 0, [], (), Summary())):
         with pytest.raises(InputError, match="cut off"), told:
             pass  # where nothing else failed, it is the task's error
+
+
+def test_zones_that_failed_are_recorded_where_the_quota_is_used_up(
+    context: dict[str, Any], storage_root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+    from plumewatch_airflow import ingest
+    from plumewatch_airflow.summary import Summary
+
+    failed = FailedScene("zones=fields/1", "statistics", "InputError", "too wide")
+    stopped = CountedByHub(failed=[failed], used_up=QuotaUsedUp("no more; go on", date(2025, 9, 1)))
+    monkeypatch.setattr("plumewatch.zones.hub_month.count_by_hub", lambda *_, **__: stopped)
+    monkeypatch.setattr(ingest, "skip_without", lambda *_: None)
+    with pytest.raises(AirflowSkipException, match="no more; go on"):
+        ingest.count_by_service(KEY, {"zones_path": "fields.gpkg"}, {"index": ["ndvi"], "statistics": []}, Summary())
+    assert open_rows(storage_root) == [(None, "zones=fields/1", "InputError", 2)]
+
+
+@pytest.mark.parametrize(
+    "state, start_from, left", [("success", None, []), ("skipped", None, ["z"]), ("success", "fields:2", ["z"])]
+)
+def test_what_earlier_runs_left_of_zones_is_over_only_where_all_were_counted(
+    context: dict[str, Any],
+    storage_root: str,
+    monkeypatch: pytest.MonkeyPatch,
+    state: str,
+    start_from: str | None,
+    left: list[str],
+) -> None:
+    from plumewatch_airflow import failures
+
+    for scene_id, stage in (("z", "statistics"), ("c", "composite")):
+        FailureBook(storage_root, DAG, "run1").settle(KEY, [FailedScene(scene_id, stage, "E", "m")])
+    states = {"compose": "success", "count_zones_0": "success", "count_zones_1": state}
+
+    class Reporting(Task):
+        task_id = "report_failures"
+
+        @staticmethod
+        def get_task_states(**_: Any) -> dict[str, dict[str, str]]:
+            return {"run2": states}
+
+    context |= {"ti": Reporting, "params": {"start_from": start_from}}
+    monkeypatch.setattr(failures, "partition_key", lambda *_: KEY)
+    monkeypatch.setattr(failures, "run_link", lambda _: "")
+    failures.report_failures.function("%Y-%m", stages={"count_zones": ["count_zones", "statistics"]})
+    assert [row[1] for row in open_rows(storage_root)] == left

@@ -18,7 +18,7 @@ import pytest
 import shapely
 from plumewatch import http, storage
 from plumewatch.catalogues import hub_client
-from plumewatch.errors import InputError, ParameterError, QuotaUsedUp
+from plumewatch.errors import InputError, ParameterError
 from plumewatch.settings import Settings
 from plumewatch.tables import PROCESSING_UNITS, ZONAL_STATISTICS
 from plumewatch.zones.hub_month import BINS, count_by_hub
@@ -65,6 +65,8 @@ class StatisticalApi:
     """By day what is said in its place, one each time it is asked for."""
     refused: tuple[int, bytes] | None = None
     refuse_after: int = 10**6
+    broken: list[int] = field(default_factory=list)
+    """Which of the requests get an answer that isn't one."""
 
     def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
         aggregation, bounds = asked["aggregation"], asked["input"]["bounds"]
@@ -123,6 +125,8 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[StatisticalApi]:
             service.asked.append(json.loads(body))
             if service.refused and len(service.asked) > service.refuse_after:
                 return self.say(*service.refused)
+            if len(service.asked) in service.broken:
+                return self.say(200, b'{"status": "FAILED"}')
             return self.say(200, json.dumps(service.answer(service.asked[-1])).encode())
 
         def say(self, status: int, body: bytes) -> None:
@@ -236,8 +240,8 @@ def test_a_month_that_is_used_up_keeps_what_was_counted_and_says_where_to_go_on(
         3,
         (403, b'{"error": {"code": "INSUFFICIENT_PROCESSING_UNITS", "message": "no more"}}'),
     )
-    with pytest.raises(QuotaUsedUp, match="go on then with start_from 2"):
-        count_by_hub(settings, zones_path, MONTH, ["ndvi"], STATISTICS)
+    stopped = count_by_hub(settings, zones_path, MONTH, ["ndvi"], STATISTICS)
+    assert "go on then with start_from fields:2" in str(stopped.used_up) and stopped.zones == 1
     assert {row["zone_id"] for row in rows(settings)} == {"1"}
     api.refused = None
     assert count_by_hub(settings, zones_path, MONTH, ["ndvi"], STATISTICS, start_from="2").zones == 2
@@ -246,6 +250,26 @@ def test_a_month_that_is_used_up_keeps_what_was_counted_and_says_where_to_go_on(
         return str(list(row.values()))
 
     assert sorted(rows(settings), key=by_place) == sorted(rows(whole), key=by_place)
+    api.asked.clear()
+    api.broken, api.refuse_after, api.refused = [1], 1, (403, b'{"error": {"code": "INSUFFICIENT_PROCESSING_UNITS"}}')
+    stopped = count_by_hub(settings, zones_path, MONTH, ["ndvi"], STATISTICS)
+    assert stopped.used_up and [failure.scene_id for failure in stopped.failed] == ["zones=fields/1"]
+
+
+def test_a_zone_that_fails_keeps_its_stored_rows_and_only_what_was_counted_is_over(
+    settings: Settings, zones_path: str, api: StatisticalApi
+) -> None:
+    before = count_by_hub(settings, zones_path, MONTH, ["ndvi"], STATISTICS)
+    stored = rows(settings)
+    api.asked.clear()
+    api.broken = [1]
+    found = count_by_hub(settings, zones_path, MONTH, ["ndvi"], STATISTICS, start_from="2")
+    assert [failure.scene_id for failure in found.failed] == ["zones=fields/2"] and found.zones == 1
+    assert sorted(map(str, rows(settings))) == sorted(map(str, stored))
+    names = ("1", "2", f"2/{DAYS[0]}", "10", f"10/{DAYS[0]}", "gone")
+    over = [name for name in names if found.is_over({"area": None, "scene_id": f"zones=fields/{name}"})]
+    assert over == ["10", f"10/{DAYS[0]}", "gone"]
+    assert all(before.is_over({"area": None, "scene_id": f"zones=fields/{name}"}) for name in names)
 
 
 def test_zones_that_it_cannot_count_are_failures_by_name(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import h3
@@ -12,10 +13,10 @@ import pyogrio
 import pytest
 import shapely
 from known_zones import write_zones
-from plumewatch.errors import InputError
+from plumewatch.errors import InputError, ParameterError
 from plumewatch.zones.hexagons import hexagons_over
 from plumewatch.zones.zone import sort_key
-from plumewatch.zones.zone_files import list_zone_files, read_zones, require_own_name
+from plumewatch.zones.zone_files import list_zone_files, read_zones, require_own_name, those_from
 
 BOW_TIE = shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
 
@@ -144,3 +145,17 @@ def test_hexagons_over_180_degrees_are_in_one_piece_and_too_small_or_many_are_re
         hexagons_over(sides, 13, 20.0)
     with pytest.raises(InputError, match="at most 1000000"):
         hexagons_over([shapely.box(0, 0, 40, 40)], 9, 20.0)
+
+
+@pytest.mark.parametrize(
+    "start_from, starts",
+    [(None, {"a": None, "b": None, "h3": None}), ("b:7", {"b": "7", "h3": None}), ("h3_8:x", {"h3": "x"})],
+)
+def test_a_start_is_of_one_file_and_those_before_it_are_left(start_from: str | None, starts: dict[str, Any]) -> None:
+    asked: list[dict[str, Any]] = [{"zones_path": "z/a.gpkg"}, {"zones_path": "z/b.shp"}, {"h3_resolution": 8}]
+    found = those_from(asked, start_from)
+    told = {Path(one.get("zones_path", "h3")).stem: one.get("start_from") for one in found}
+    assert told == starts and those_from(asked[:1], "7") == [{"zones_path": "z/a.gpkg", "start_from": "7"}]
+    for odd in ("7", "c:7"):
+        with pytest.raises(ParameterError, match=rf"start_from {odd}: .* allowed: file:zone_id, .* a, b, h3_8"):
+            those_from(asked, odd)

@@ -45,8 +45,8 @@ from plumewatch.zones.zone_files import read_zones
 MOST_PX = 2500  # a side, docs.sentinel-hub.com/api/latest/reference
 DAYS_SEEN = 15  # of a month at most, by two satellites on orbits that overlap: what is set aside for
 BINS = 1000  # of a histogram: of an index 0.002, of reflectance 0.0018
-RANGES = {True: (-1.0, 1.0), False: (-0.2, 1.6)}
-"""Of the histogram's bins: of an index, of reflectance."""
+EVI_RANGE, INDEX_RANGE, REFLECTANCE_RANGE = (-3.0, 3.0), (-1.0, 1.0), (-0.2, 1.6)
+"""Of the histogram's bins; EVI has three times as many, as it is a quotient without limits."""
 SEEN = "seen"
 ATTEMPTS = 2  # of days that the service fails to compute: EXECUTION_ERROR and TIMEOUT may pass
 PUBLISHED_AT_ONCE = 50  # zones
@@ -69,12 +69,20 @@ class CountedByHub:
     """Zones and days that could not be."""
     path: str = "-"
     """The partition."""
+    used_up: QuotaUsedUp | None = None
+    """Why not all zones could be asked for: it says where to go on."""
     of_zones: str = ""
     """Begins the names of the file's zones that fail."""
+    not_counted: set[str] = field(default_factory=set)
+    """Ids of the file's zones that failed or weren't asked for."""
 
     def is_over(self, row: Mapping[str, Any]) -> bool:
-        """Whether a row of `failed_scenes` is of these zones: what didn't fail again has gone through."""
-        return row["area"] is None and str(row["scene_id"]).startswith(self.of_zones)
+        """Whether a row of `failed_scenes` is of the file and of no zone that wasn't counted now."""
+        name = str(row["scene_id"])
+        if row["area"] is not None or not name.startswith(self.of_zones):
+            return False
+        zone = name.removeprefix(self.of_zones)
+        return not {zone, zone.rpartition("/")[0]} & self.not_counted  # of a zone, or of a day of it
 
 
 def count_by_hub(
@@ -91,10 +99,12 @@ def count_by_hub(
 
     Zones go in the order of their ids, from `start_from` on, and are published after each PUBLISHED_AT_ONCE. A day that
     the service can't compute is a failure of its zone by name; the zone has its other days then, and no month. A zone
-    that fails is a failure, and the others go on.
+    that fails is a failure and keeps its stored rows, and the others go on. Where the month's units are used up it ends
+    with `used_up`, and what was counted is published. A month's percentile beyond the bins of EVI_RANGE, INDEX_RANGE or
+    REFLECTANCE_RANGE is null.
 
-    Raises QuotaUsedUp, saying where to go on, where the month's units are used up: what was counted is published.
-    ConfigurationError where there is no account, InputError and ServiceError where the file of zones cannot be had.
+    Raises ParameterError for no names, or a `start_from` that is no zone; ConfigurationError where there is no account,
+    InputError and ServiceError where the file of zones cannot be had.
     """
     if not names:
         raise ParameterError(f"nothing to count; allowed: {', '.join(INDEX_BANDS)}, or bands as b04")
@@ -104,6 +114,7 @@ def count_by_hub(
     for where, error in refused.items():
         found.failed.append(_failure(zones, where, error))
     ids = [zone.zone_id for zone in zones.zones]
+    found.not_counted = set(ids)
     if start_from is not None and start_from not in ids:
         raise ParameterError(f"start_from {start_from}: no such zone; allowed: {some_of(ids, MOST_NAMED)}")
     order = sort_key(ids)
@@ -118,26 +129,28 @@ def count_by_hub(
     partition.read()  # said before units are spent where finished zones don't fit
     hub, tables = SentinelHub(settings, zones.name), [ZONAL_STATISTICS.empty()]
     outlines = lonlat_shapes(zones.zones, zones.crs)
-    begun = 0
+    left = dict.fromkeys(wanted)
     try:
-        for place, number in enumerate(followed(wanted, "zones", "zones")):
+        for place, number in enumerate(followed(wanted, "zones", "zones"), 1):
             question = _Question(hub, zones, number, outlines[number], month, tuple(names), resolution_m)
             try:
                 tables.append(_count_zone(question, statistics, found))
                 found.zones += 1
+                found.not_counted.remove(ids[number])
+                del left[number]
             except QuotaUsedUp as error:
-                told = f"{error}; go on then with start_from {ids[number]}"
-                raise QuotaUsedUp(told, error.until) from error
+                start = f"{zones.name}:{ids[number]}"
+                found.used_up = QuotaUsedUp(f"{error}; go on then with start_from {start}", error.until)
+                break
             except PlumewatchError as error:
                 found.failed.append(_failure(zones, ids[number], error))
-            begun = place + 1
-            if begun % PUBLISHED_AT_ONCE == 0:
-                partition.write(pa.concat_tables(tables), wanted[begun:], [zones_path])
+            if found.zones and place % PUBLISHED_AT_ONCE == 0:
+                partition.write(pa.concat_tables(tables), left, [zones_path])
     finally:
         rows = pa.concat_tables(tables)
         found.rows = rows.num_rows
-        if begun:
-            partition.write(rows, wanted[begun:], [zones_path])
+        if found.zones:
+            partition.write(rows, left, [zones_path])
     return found
 
 
@@ -163,13 +176,15 @@ class _Question:
         return self.zones.zones[self.number].zone_id
 
     def place(self) -> tuple[Any, Any, int, int]:
-        """Return outline and box in the UTM zone of the middle, and how many cells the box has; InputError if too many.
+        """Return outline and box in a UTM zone, and how many cells the box has; InputError if too many.
 
-        The box's edges are multiples of a cell's size, as those of the products are.
+        The UTM zone is that of the largest piece's middle, the box's edges are multiples of a cell's size, as those of
+        the products are.
         """
         if not self.outline.area:
             raise InputError(self.zone_id, f"a {self.outline.geom_type}", "polygons: points by the engine spark")
-        middle, size = self.outline.centroid, self.resolution_m
+        middle = max(shapely.get_parts(self.outline), key=shapely.area).centroid  # pieces: both sides of 180 degrees
+        size = self.resolution_m
         epsg = utm_epsg(middle.x, middle.y)
         [shape] = shapes_in([self.outline], CRS.from_epsg(4326), CRS.from_epsg(epsg))
         west, south, east, north = (
@@ -178,10 +193,10 @@ class _Question:
         )
         width, height = round((east - west) / size), round((north - south) / size)
         if max(width, height) > MOST_PX:
-            allowed = f"at most {MOST_PX} a side: larger cells (resolution_m), or smaller zones"
-            raise InputError(self.zone_id, f"{width} x {height} cells of {size:g} m", allowed)
+            raise InputError(self.zone_id, f"{width} x {height} cells of {size:g} m", f"at most {MOST_PX} a side")
         crs = HubCrs(str(epsg))
-        return Geometry(shapely.make_valid(shape), crs), BBox((west, south, east, north), crs), width, height
+        shape = shapely.make_valid(shape, method="structure", keep_collapsed=False)  # without lines where pieces touch
+        return Geometry(shape, crs), BBox((west, south, east, north), crs), width, height
 
     def days(self) -> tuple[str, str]:
         """Return the first day of the month, and the first of the next one."""
@@ -325,8 +340,9 @@ def _calculations(names: Sequence[str], percents: Sequence[float]) -> dict[str, 
     """What is computed of each output: statistics, percentiles, and the histogram that a month's are had from."""
     found: dict[str, Any] = {}
     for name in names:
-        low, high = RANGES[name in INDEX_BANDS]
+        low, high = EVI_RANGE if name == "evi" else INDEX_RANGE if name in INDEX_BANDS else REFLECTANCE_RANGE
+        n_bins = 3 * BINS if name == "evi" else BINS
         statistics = {"default": {"percentiles": {"k": list(percents), "interpolation": "linear"}}} if percents else {}
-        histogram = {"default": {"nBins": BINS, "lowEdge": low, "highEdge": high}}
+        histogram = {"default": {"nBins": n_bins, "lowEdge": low, "highEdge": high}}
         found[name] = {"statistics": statistics or {"default": {}}, "histograms": histogram}
     return found

@@ -126,7 +126,7 @@ def pool_days(days: Sequence[DayStatistics], percents: Sequence[float]) -> DaySt
     """Return the statistics of all clear cells of some days together.
 
     Number, mean, deviation, least and greatest value are exact; a percentile is that of the days' histograms added up,
-    interpolated within its bin, so that it is off by a bin at most.
+    interpolated within its bin, so that it is off by a bin at most; NaN where it lies beyond all bins.
     """
     clear = [day for day in days if day.count]
     nan = math.nan
@@ -146,12 +146,12 @@ def pool_days(days: Sequence[DayStatistics], percents: Sequence[float]) -> DaySt
 def _quantile(
     edges: Floats, bins: Floats, below: float, n: float, percent: float, limits: tuple[float, float]
 ) -> float:
-    """A percentile by a histogram, between the two values that it lies between; beyond its bins they are limits."""
+    """A percentile by a histogram, between the two values that it lies between; NaN where one is beyond its bins."""
     if len(edges) < 2:
         return math.nan
     place = (n - 1.0) * percent / PERCENT
     reached = below + np.concatenate([[0.0], np.cumsum(bins)])
     ranks = np.array([math.floor(place), math.ceil(place)]) + 0.5  # in the middle of what it takes of its bin
-    values = np.interp(ranks, reached, edges, left=limits[0], right=limits[1])
+    values = np.interp(ranks, reached, edges, left=math.nan, right=math.nan)
     low, high = np.clip(values, *limits)
     return float(low + (high - low) * (place % 1.0))

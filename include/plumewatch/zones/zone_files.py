@@ -11,7 +11,7 @@ import shapely
 
 from plumewatch import storage
 from plumewatch.area_files import BESIDE_SHAPEFILE, JSON_SUFFIXES
-from plumewatch.errors import InputError, reading, some_of
+from plumewatch.errors import InputError, ParameterError, reading, some_of
 from plumewatch.zones.zone import Zone, Zones, sort_key
 
 SUFFIXES = (*JSON_SUFFIXES, ".gpkg", ".shp")
@@ -27,6 +27,24 @@ Refused = Callable[[str, InputError], None]
 def list_zone_files(folder: str) -> list[dict[str, str]]:
     """Return the zone files of a folder as arguments of the job: `zones_path`; no such folder has none."""
     return [{"zones_path": file} for file in _zone_files(folder)]
+
+
+def those_from(asked: Sequence[dict[str, Any]], start_from: str | None) -> list[dict[str, Any]]:
+    """Return the arguments of the job for what is `asked` (`zones_path` or `h3_resolution`) from a zone on.
+
+    `start_from` is file:zone_id, the file's name without its ending; what stands before that file is left out, what
+    stands after it is counted whole. Of one file the id alone will do. ParameterError for another form.
+    """
+    if not start_from:
+        return list(asked)
+    names = [Path(one["zones_path"]).stem if "zones_path" in one else f"h3_{one['h3_resolution']}" for one in asked]
+    for place, name in enumerate(names):
+        if start_from.startswith(f"{name}:"):
+            return [{**asked[place], "start_from": start_from.removeprefix(f"{name}:")}, *asked[place + 1 :]]
+    if len(asked) != 1:
+        allowed = f"file:zone_id, the file one of {some_of(names, MOST_NAMED)}"
+        raise ParameterError(f"start_from {start_from}: of none of {len(asked)} files of zones; allowed: {allowed}")
+    return [{**asked[0], "start_from": start_from}]
 
 
 def require_own_name(file: str) -> None:
