@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import logging
 import os
@@ -66,7 +67,11 @@ def jars() -> list[Path]:
     """Return the jars beside Spark's own, sorted; they are resolved by coordinates on first use."""
     folder = jars_folder()
     if not folder.is_dir():
-        _resolve_jars(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # Ivy's cache is for one process at a time
+            if not folder.is_dir():
+                _resolve_jars(folder)
     return sorted(folder.glob("*.jar"))
 
 
@@ -85,7 +90,6 @@ def _resolve_jars(folder: Path) -> None:
     ivy = next((spark_home() / "jars").glob("ivy-*.jar"))
     aside = folder.with_name(f"{folder.name}.{os.getpid()}")
     ivy_file = folder.with_name(f"{aside.name}.xml")
-    ivy_file.parent.mkdir(parents=True, exist_ok=True)
     ivy_file.write_text(_ivy_text(), encoding="utf-8")
     command = [
         str(require_java()), "-jar", str(ivy), "-warn", "-cache", str(CACHE / "ivy"), "-ivy", str(ivy_file),
@@ -95,18 +99,10 @@ def _resolve_jars(folder: Path) -> None:
     ivy_file.unlink()
     if done.returncode or not any(aside.glob("*.jar")):
         shutil.rmtree(aside, ignore_errors=True)
-        problem = [
-            line.strip()
-            for line in (done.stdout + done.stderr).splitlines()
-            if "WARN" in line or "ERROR" in line or "failed" in line
-        ]
-        raise ConfigurationError(
-            "the jars could not be resolved from Maven's central repository: " + "; ".join(problem[-5:])
-        )
-    if folder.is_dir():  # another process was faster
-        shutil.rmtree(aside)
-    else:
-        aside.replace(folder)
+        said = [line.strip(" \t:") for line in (done.stdout + done.stderr).splitlines()]
+        problem = "; ".join([line for line in said if line][-8:])
+        raise ConfigurationError(f"the jars could not be resolved from Maven's central repository: {problem}")
+    aside.replace(folder)
 
 
 def class_path() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,21 @@ def test_where_every_way_fails_the_message_says_what_to_install(machine: Path, m
     monkeypatch.setattr(java, "fetch_by_install_jdk", refuse)
     with pytest.raises(JavaNotFound, match=r"Java 17 or 21: install openjdk-17-jre-headless.*no network; no network"):
         find_java()
+
+
+def test_the_jars_are_resolved_once_whoever_asks_for_them_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    resolved: list[Path] = []
+
+    def resolve(folder: Path) -> None:
+        resolved.append(folder)
+        time.sleep(0.2)
+        folder.mkdir()
+        (folder / "one.jar").touch()
+
+    monkeypatch.setattr(spark_runtime, "jars_folder", lambda: tmp_path / "spark" / "jars-1")
+    monkeypatch.setattr(spark_runtime, "_resolve_jars", resolve)
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(spark_runtime.jars) for _ in range(2)]
+    assert [one.result() for one in both] == [[tmp_path / "spark" / "jars-1" / "one.jar"]] * 2 and len(resolved) == 1
