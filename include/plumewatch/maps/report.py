@@ -7,7 +7,6 @@ day of the month costs the reading of that day alone.
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import sys
@@ -16,15 +15,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from plumewatch import storage
-from plumewatch.areas import log_unreadable, read_areas
-from plumewatch.errors import PlumewatchError
 from plumewatch.gases import CH4, GASES, Gas
 from plumewatch.http import side_by_side
+from plumewatch.maps.by_hand import write_by_hand
 from plumewatch.maps.report_page import key_summary, render_report
 from plumewatch.maps.stored_rows import read_map_rows, stored_keys
 from plumewatch.models import Area
 from plumewatch.progress import followed
-from plumewatch.settings import Settings, export_aws_settings
 
 REPORTS, PARTS = "reports", "parts"
 VERSION = 1  # of the parts: counted up when `key_summary` tells anything else
@@ -113,18 +110,7 @@ def _read_part(path: str) -> Any:
 
 def main() -> int:
     """Command line: write the reports of the settings' storage."""
-    argparse.ArgumentParser(prog="python -m plumewatch.maps.report", description=__doc__).parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    export_aws_settings()
-    try:
-        settings = Settings.load()
-        areas = read_areas(*settings.area_folders, on_failure=log_unreadable)
-        for path in write_reports(settings.storage_root, areas):
-            log.info("%s", path)
-    except (PlumewatchError, OSError) as error:
-        log.error("%s", error)
-        return 1
-    return 0
+    return write_by_hand("python -m plumewatch.maps.report", __doc__, write_reports)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ into the house. `python -m plumewatch.maps.site` writes it; from then on every m
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import logging
@@ -15,16 +14,14 @@ from functools import lru_cache
 from typing import Any
 
 from plumewatch import storage
-from plumewatch.areas import log_unreadable, read_areas
-from plumewatch.errors import PlumewatchError
 from plumewatch.gases import CH4, GASES, Gas
+from plumewatch.maps.by_hand import write_by_hand
 from plumewatch.maps.content import MapRows, detection_told, period_content
 from plumewatch.maps.map_page import ASSETS, read_asset, render_served_map
 from plumewatch.maps.stored_rows import read_map_rows, stored_keys, stored_picture
 from plumewatch.models import Area
 from plumewatch.pages.outcomes import FAILED_WHY_TEXT
 from plumewatch.progress import followed
-from plumewatch.settings import Settings, export_aws_settings
 from plumewatch.statuses import ACCEPTED
 
 SITE, INDEX, DATA = "site", "index.html", "data"
@@ -137,17 +134,9 @@ def _write(path: str, content: Mapping[str, Any]) -> None:
 
 def main() -> int:
     """Command line: write the site of the settings' storage."""
-    argparse.ArgumentParser(prog="python -m plumewatch.maps.site", description=__doc__).parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    export_aws_settings()
-    try:
-        settings = Settings.load()
-        areas = read_areas(*settings.area_folders, on_failure=log_unreadable)
-        log.info("%s", write_site(settings.storage_root, areas))
-    except (PlumewatchError, OSError) as error:
-        log.error("%s", error)
-        return 1
-    return 0
+    return write_by_hand(
+        "python -m plumewatch.maps.site", __doc__, lambda storage_root, areas: [write_site(storage_root, areas)]
+    )
 
 
 if __name__ == "__main__":

@@ -92,10 +92,6 @@ class Landsat(Sensor):
             return match[4]
         raise InputError(name, "no landsat:wrs_path and landsat:wrs_row", "path and row, or an id as LC08_L2SP_038037_")
 
-    def meridian_deg(self, tile: str, footprint: Any) -> float:
-        """Return the middle of the footprint: satellites come by in the middle of a solar morning."""
-        return float(footprint.centroid.x)
-
     def baseline(self, properties: Mapping[str, Any]) -> tuple[int, int] | None:
         """Return the collection and the tier: T1 is better than T2, and both than real time."""
         number, tier = properties.get("landsat:collection_number"), properties.get("landsat:collection_category")

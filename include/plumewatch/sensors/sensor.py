@@ -191,17 +191,17 @@ class Sensor(ABC):
     def tile(self, name: str, properties: Mapping[str, Any]) -> str:
         """Return the tile of the product, such as 29RKH; InputError where neither properties nor name say it."""
 
-    @abstractmethod
     def meridian_deg(self, tile: str, footprint: Any) -> float:
-        """Return the longitude whose solar time tells the day of an acquisition, in degrees."""
+        """Return the longitude whose solar time tells the day of an acquisition (degrees): its middle."""
+        return float(footprint.centroid.x)
 
-    @abstractmethod
     def baseline(self, properties: Mapping[str, Any]) -> tuple[int, int] | None:
-        """Return the version of the processing, a greater one is newer; None where it isn't said."""
+        """Return the version of the processing, a greater one is newer; None where items don't say it."""
+        return None
 
-    @abstractmethod
     def sequence(self, name: str, properties: Mapping[str, Any]) -> int:
-        """Return the number of a product among those of its acquisition, a greater one is newer."""
+        """Return the number of a product among those of its acquisition, a greater one is newer; 0: not said."""
+        return 0
 
     def numbers(self, name: str, collection: str | None) -> Numbers | None:
         """Return what the rasters of item `name` hold, None where that is reflectance (`rule`) and classes."""

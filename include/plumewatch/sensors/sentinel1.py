@@ -59,18 +59,6 @@ class Sentinel1(Sensor):
         match = NAME.match(name)
         return match[2] if match else name
 
-    def meridian_deg(self, tile: str, footprint: Any) -> float:
-        """Return the middle of the footprint."""
-        return float(footprint.centroid.x)
-
-    def baseline(self, properties: Mapping[str, Any]) -> tuple[int, int] | None:
-        """Items state none."""
-        return None
-
-    def sequence(self, name: str, properties: Mapping[str, Any]) -> int:
-        """Items state none: the later `updated` counts."""
-        return 0
-
     def numbers(self, name: str, collection: str | None) -> Numbers:
         """Return gamma nought of a terrain corrected item, else amplitude."""
         is_rtc = name.endswith(RTC_SUFFIX) or "rtc" in (collection or "").lower()

@@ -42,18 +42,6 @@ class WorldView(Sensor):
         stated = [str(properties[key]) for key in ("utm_zone", "quadkey") if properties.get(key) is not None]
         return "-".join(stated) or name
 
-    def meridian_deg(self, tile: str, footprint: Any) -> float:
-        """Return the middle of the footprint."""
-        return float(footprint.centroid.x)
-
-    def baseline(self, properties: Mapping[str, Any]) -> tuple[int, int] | None:
-        """Items state none."""
-        return None
-
-    def sequence(self, name: str, properties: Mapping[str, Any]) -> int:
-        """Items state none."""
-        return 0
-
     def numbers(self, name: str, collection: str | None) -> Numbers:
         """Return what `visual` holds."""
         return VISUAL
