@@ -47,6 +47,7 @@ PURE_MODULES = {
     "inventory.hourly_rate", "learning.emission_model", "learning.features", "learning.planted_windows",
     "learning.windows",
     "maps.detections_shown", "maps.geojson", "maps.report_page", "maps.reports_shown", "maps.sources_shown",
+    "maps.tracks_shown",
     "oco2.archive.file_head", "oco2.archive.versions",
     "rasters.cog", "rasters.plain_numbers", "rasters.regrid", "sensor_scenes.event",
     "wind.at_point", "wind.interpolation", "wind.profile",

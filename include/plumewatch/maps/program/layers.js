@@ -23,9 +23,9 @@ function points(seen) {
 }
 
 function ofContent() {
-  const { areas, plumes, reports, sources } = page.content;
+  const { areas, plumes, reports, sources, tracks = empty } = page.content;
   return {
-    areas, plumes, ...ofShown(),
+    areas, plumes, tracks, ...ofShown(),
     reports: collection(reports.map((r, n) => point(r, { n }))),
     sources: collection(sources.map((s, n) => point(s, { n, kind: s.kind, size: s.size, rank: s.is_first ? 1 : 0 }))),
   };
@@ -42,6 +42,10 @@ function paints() {
     coast: { "line-color": colour("coast"), "line-width": 0.9 },
     borders: { "line-color": colour("border"), "line-width": 0.8, "line-opacity": 0.6 },
     areas: { "line-color": colour("area"), "line-width": 1.6 },
+    tracks: { "line-color": ["match", ["get", "state"], "seen", colour("seen"), colour("nothing_seen")], "line-width": ["match", ["get", "state"], "seen", 2.4, 1.4] },
+    "tracks-not-searched": { "line-color": colour("not_searched"), "line-width": 1.4, "line-dasharray": [2, 3] },
+    "tracks-touch": { "line-opacity": 0, "line-width": 11 },
+    "chosen-track": { "line-color": colour("focus"), "line-width": 4, "line-opacity": 0.75 },
     sector: { "fill-color": colour("wind"), "fill-opacity": 0.14 },
     "sector-edge": { "line-color": colour("wind"), "line-width": 1.2 },
     "areas-not-searched": { "line-color": colour("missed"), "line-width": 1.8, "line-dasharray": [3, 3] },
@@ -59,7 +63,7 @@ function paints() {
 
 /* All layers in the order in which they lie on each other, each with the source that it shows. */
 function layers() {
-  const isRefused = ["==", ["get", "state"], "refused"], paint = paints();
+  const isRefused = ["==", ["get", "state"], "refused"], isNotSearched = ["==", ["get", "state"], "not_searched"], paint = paints();
   const layer = (id, type, source = id, more = {}) => ({ id, type, source, paint: paint[id], ...more });
   const ofWorld = (id, type) => layer(id, type, "world", { filter: ["==", ["get", "part"], id] });
   const windFrom = page.content.detections.length > MANY ? page.content.near_zoom - 2 : 0;
@@ -67,6 +71,9 @@ function layers() {
   return [
     { id: "water", type: "background", paint: paint.water },
     ofWorld("land", "fill"), layer("graticule", "line"), ofWorld("coast", "line"), ofWorld("borders", "line"),
+    layer("tracks", "line", "tracks", { filter: ["!", isNotSearched], layout: { "line-cap": "round" } }),
+    layer("tracks-not-searched", "line", "tracks", { filter: isNotSearched }),
+    layer("tracks-touch", "line", "tracks"), layer("chosen-track", "line"),
     layer("areas", "line", "areas", { filter: ["get", "is_searched"] }),
     layer("areas-not-searched", "line", "areas", { filter: ["!", ["get", "is_searched"]] }),
     layer("sector", "fill"), layer("sector-edge", "line", "sector"),
