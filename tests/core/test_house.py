@@ -59,7 +59,8 @@ READS_OR_WRITES = {
     "sentinel2.date_plans", "sentinel2.day_search", "sentinel2.ingest",
     "sentinel2.item_bands", "sentinel2.pixel_files", "sentinel2.pixel_plan",
     "sentinel2.presence",
-    "sentinel2.process_api", "sentinel2.replaced", "sentinel2.scene_index", "sentinel2.scene_windows",
+    "sentinel2.process_api", "sentinel2.replaced", "sentinel2.scene_cost", "sentinel2.scene_index",
+    "sentinel2.scene_windows",
     "sentinel2.search", "sentinel2.stack", "sentinel2.stored_scene",
     "methane.evaluation.pictures", "methane.evaluation.sahara",
 }  # fmt: skip
