@@ -97,7 +97,8 @@ def test_vendored_files_are_those_of_the_manifest() -> None:
 
 
 PROGRAMS = [
-    ("plumewatch.maps", f"program/{part}.js") for part in (*PROGRAM, "embedded", "served", "map_worker", "operations")
+    ("plumewatch.maps", f"program/{part}.js")
+    for part in (*PROGRAM, "embedded", "vendored", "served", "map_worker", "new_area", "operations")
 ]
 
 

@@ -44,11 +44,6 @@ SERVED_POLICY = (
     + "connect-src 'self' blob: data:"
 )
 
-OPERATIONS_POLICY = (
-    "default-src 'none'; script-src 'sha256-{}'; style-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'"
-)
-
 
 def render_map(content: Mapping[str, Any]) -> str:
     """Return the HTML of a map's content (`map_content`); the same content gives the same page."""
@@ -62,14 +57,14 @@ def render_map(content: Mapping[str, Any]) -> str:
 
 def render_served_map(content: Mapping[str, Any]) -> str:
     """Return the HTML of a page that reads what it shows: `feed` of the content says from whom (`airflow`, `site`)."""
-    parts = [f"program/{part}.js" for part in (*PROGRAM, "served")]
+    parts = [f"program/{part}.js" for part in (*PROGRAM, "vendored", "served")]
     return render_page(PACKAGE, "map", SERVED_POLICY, {**content, "licences": _licences()}, parts=parts, packed="")
 
 
 def render_operations(content: Mapping[str, Any]) -> str:
     """Return the HTML of the operations page, which reads what it shows from where it lies."""
-    parts = [f"program/{part}.js" for part in ("elements", "operations")]
-    return render_page(PACKAGE, "operations", OPERATIONS_POLICY, content, parts=parts)
+    parts = [f"program/{part}.js" for part in ("elements", "vendored", "new_area", "operations")]
+    return render_page(PACKAGE, "operations", SERVED_POLICY, content, parts=parts)
 
 
 @lru_cache

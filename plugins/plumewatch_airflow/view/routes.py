@@ -28,7 +28,7 @@ from plumewatch.reviews import append_review, heed_in_matches, read_reviews
 from plumewatch.settings import Settings
 
 from plumewatch_airflow.detection import areas_of, draw_maps
-from plumewatch_airflow.view import operations
+from plumewatch_airflow.view import new_areas, operations
 from plumewatch_airflow.view.access import (
     LoggedIn,
     MaySeePages,
@@ -70,7 +70,8 @@ def make_app() -> FastAPI:
         app.get(path, dependencies=[MaySeePages], response_model=None)(route)
     for path, route in (DATA | operations.DATA).items():
         app.get(path, response_model=None)(route)
-    app.post("/data/{gas}/review", response_model=None)(review)
+    for path, post in (POSTS | new_areas.POSTS).items():
+        app.post(path, response_model=None)(post)
     return app
 
 
@@ -247,3 +248,5 @@ DATA: dict[str, Callable[..., Response]] = {
     "/data/{gas}/{key}/scene": scene,
 }
 """For who may read the runs of the DAG that detects the gas."""
+POSTS: dict[str, Callable[..., Any]] = {"/data/{gas}/review": review}
+"""For who may start them."""
