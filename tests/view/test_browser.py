@@ -150,6 +150,18 @@ def test_an_operator_sees_filters_opens_exports_and_reviews(
     tab.wait("document.querySelector('#told-body .verdict')")
     assert tab.run("document.querySelector('#told-body h3').textContent") == "Plume 56.030°E 21.960°N"
     assert tab.run("document.querySelector('#told').getBoundingClientRect().x") > x  # beside what was clicked
+    tab.go(f"{url}/plumewatch/?gas=ch4&key={DAY}&id=a1")
+    tab.wait("document.querySelectorAll('.rasters input').length === 4 && page.map.loaded() && !page.map.isMoving()")
+    tab.listen(0.5)
+    bright = [(r, g, b) for _, (r, g, b) in colours_of_map(tab) if r > 220 and g > 200 and b < 80]
+    tab.run("document.querySelectorAll('.rasters input')[1].click()")
+    tab.wait("page.map.getLayer('raster') && document.querySelector('.ramp') && page.map.loaded()")
+    tab.listen(0.5)
+    laid = [(r, g, b) for _, (r, g, b) in colours_of_map(tab) if r > 220 and g > 200 and b < 80]
+    assert not bright and laid  # the yellow of the strongest enhancement
+    assert tab.run("document.querySelector('.raster-legend').textContent").startswith("methane above the surroundings")
+    tab.run("closePanel()")
+    assert not tab.run("Boolean(page.map.getLayer('raster'))")
     assert tab.errors == [] and {urlsplit(one).hostname for one in tab.requested if one.startswith("http")} == {
         "127.0.0.1"
     }

@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import pytest
 from chromium import Tab, browser
 from map_view import _served
+from plumewatch.geodesy import great_circle_distance_km
 
 N = 800
 SEEN = """(async () => (await page.map.getSource("detections").getData()).features?.length ?? "in the worker")()"""
@@ -71,3 +72,20 @@ def test_a_circle_is_still_the_detection_that_it_shows(tab: Tab) -> None:
     tab.click(x, y)
     tab.wait("!document.querySelector('#told').hidden")
     assert tab.run("page.chosen === page.content.detections[0].id")
+
+
+def test_a_distance_is_measured_and_opens_nothing(tab: Tab) -> None:
+    tab.errors.clear()
+    tab.run("closePanel(), void page.map.jumpTo({ center: [10, 48], zoom: 5 })")
+    tab.wait("page.map.loaded()")
+    left, top = tab.run("(({ x, y }) => [x, y])(document.querySelector('#map').getBoundingClientRect())")
+    tab.run("document.querySelector('.measure').click()")
+    for lon, lat in ((9.0, 48.0), (9.0, 49.0), (11.0, 49.0)):
+        x, y = tab.run(f"(({{ x, y }}) => [x, y])(page.map.project([{lon}, {lat}]))")
+        tab.click(left + x, top + y)
+    expected = sum(great_circle_distance_km([9, 9], [48, 49], [9, 11], [49, 49]))
+    told = tab.run("element('measured').textContent")
+    assert float(told.removesuffix(" km")) == pytest.approx(expected, abs=3.0) and tab.run("element('told').hidden")
+    tab.wait("page.map.loaded() && page.map.queryRenderedFeatures({ layers: ['measure'] }).length > 0")
+    tab.run("document.querySelector('.measure').click()")
+    assert tab.run("element('measured').hidden && measure.places.length === 0") and tab.errors == []

@@ -16,7 +16,7 @@ from typing import Any
 from plumewatch.pages.page import read_resource, render_page
 
 PACKAGE = "plumewatch.maps"
-PROGRAM = ("world", "elements", "icons", "layers", "told", "list", "map")
+PROGRAM = ("world", "elements", "icons", "layers", "measure", "told", "list", "map")
 """Parts of the program, in `program/`, that all maps have."""
 PACKED = {
     "maplibre_css": "maplibre-gl.css",
@@ -57,7 +57,7 @@ def render_map(content: Mapping[str, Any]) -> str:
 
 def render_served_map(content: Mapping[str, Any]) -> str:
     """Return the HTML of a page that reads what it shows: `feed` of the content says from whom (`airflow`, `site`)."""
-    parts = [f"program/{part}.js" for part in (*PROGRAM, "vendored", "served")]
+    parts = [f"program/{part}.js" for part in (*PROGRAM, "vendored", "rasters", "served")]
     return render_page(PACKAGE, "map", SERVED_POLICY, {**content, "licences": _licences()}, parts=parts, packed="")
 
 

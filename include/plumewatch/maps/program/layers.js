@@ -58,6 +58,8 @@ function paints() {
     reports: { "circle-radius": 7, "circle-opacity": 0, "circle-stroke-color": colour("focus"), "circle-stroke-width": 2.4 },
     wind: {},
     sources: {},
+    measure: { "line-color": colour("outline"), "line-width": 2 },
+    "measure-places": { "circle-radius": 4, "circle-color": colour("halo"), "circle-stroke-color": colour("outline"), "circle-stroke-width": 2 },
   };
 }
 
@@ -85,6 +87,7 @@ function layers() {
     layer("reports", "circle"),
     layer("wind", "symbol", "detections", { minzoom: windFrom, filter: ["all", ["has", "to"], ["!", isRefused]], layout: { "icon-image": "wind", "icon-rotate": ["get", "to"], "icon-anchor": "bottom", "icon-size": ["get", "size"], ...icons } }),
     layer("sources", "symbol", "sources", { layout: { "icon-image": ["concat", SOURCE, ["get", "kind"]], "icon-size": ["get", "size"], "symbol-sort-key": ["get", "rank"], ...icons } }),
+    layer("measure", "line"), layer("measure-places", "circle", "measure", { filter: ["==", ["geometry-type"], "Point"] }),
   ];
 }
 

@@ -113,9 +113,9 @@ function goTo({ bounds }) {
 function listen() {
   const { map } = page;
   const open = (layer, show) => {
-    map.on("click", layer, (event) => { event.preventDefault(); show(event); });
-    map.on("mouseenter", layer, () => { map.getCanvas().style.cursor = "pointer"; });
-    map.on("mouseleave", layer, () => { map.getCanvas().style.cursor = ""; });
+    map.on("click", layer, (event) => { if (measure.isOn) return; event.preventDefault(); show(event); });
+    map.on("mouseenter", layer, () => { if (!measure.isOn) map.getCanvas().style.cursor = "pointer"; });
+    map.on("mouseleave", layer, () => { if (!measure.isOn) map.getCanvas().style.cursor = ""; });
   };
   const isTaken = ({ point }, ...layers) => {
     const there = layers.filter((id) => map.getLayer(id));
@@ -198,6 +198,7 @@ async function showMap() {
   map.touchZoomRotate.disableRotation();
   map.addControl(new maplibregl.NavigationControl({ showCompass: false }), "top-right");
   map.addControl(new maplibregl.FullscreenControl(), "top-right");
+  map.addControl(new MeasureControl(), "top-right");
   await new Promise((resolve, reject) => { map.once("load", resolve); map.once("error", (event) => reject(event.error)); });
   drawGraticule();
   drawScale();

@@ -122,6 +122,7 @@ start({
   told,
   history: isSite ? null : (s) => read(`data/${part(shownNow.gas)}/history?source_id=${part(s.id)}`),
   review: isSite ? null : review,
+  rasters: rasterChoice, withoutRaster: () => layRaster(null),
   loadMapLibre, world,
   points: (content, ...places) => address("points", content, ...places),
 }, served.licences);

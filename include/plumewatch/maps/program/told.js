@@ -31,6 +31,7 @@ function mark(d) {
   if (page.map) give("chosen", collection(d ? [point(d, { radius: d.radius })] : []));
   showSector(null);
   showTrack(null);
+  page.feed.withoutRaster?.();
 }
 
 /* The sector upwind of a peak, by the wind at the peak. */
@@ -95,6 +96,7 @@ function detectionInfo(d, told) {
     make("p", {}, badge),
     told.problem ? make("p", { className: "note", textContent: told.problem }) : null,
     told.picture ? pictureButton(told.picture) : null,
+    page.map && told.layers?.length ? page.feed.rasters(d, told.layers) : null,
     told.matches.length ? matchTable(told.matches) : null,
     factList(told.facts),
     ...told.links.map((one) => make("p", {}, link(one))),
