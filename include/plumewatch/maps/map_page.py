@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from plumewatch.pages.page import read_resource, render_page
 
@@ -55,10 +56,20 @@ def render_map(content: Mapping[str, Any]) -> str:
     return render_page(PACKAGE, "map", POLICY, {**content, "licences": _licences()}, parts=parts, packed=packed)
 
 
-def render_served_map(content: Mapping[str, Any]) -> str:
-    """Return the HTML of a page that reads what it shows: `feed` of the content says from whom (`airflow`, `site`)."""
-    parts = [f"program/{part}.js" for part in (*PROGRAM, "vendored", "rasters", "served")]
-    return render_page(PACKAGE, "map", SERVED_POLICY, {**content, "licences": _licences()}, parts=parts, packed="")
+def render_served_map(content: Mapping[str, Any], tiles: str | None = None, attribution: str | None = None) -> str:
+    """Return the HTML of a page that reads what it shows: `feed` of the content says from whom (`airflow`, `site`).
+
+    `tiles` is the address of map tiles to be shown behind ({z}, {x}, {y}); the page may ask their origin besides.
+    """
+    policy, behind = SERVED_POLICY, {}
+    if tiles:
+        parts = urlsplit(tiles)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        policy = policy.replace("img-src", f"img-src {origin}").replace("connect-src", f"connect-src {origin}")
+        behind = {"tiles": {"url": tiles, "attribution": attribution or ""}}
+    programs = [f"program/{part}.js" for part in (*PROGRAM, "vendored", "rasters", "served")]
+    shown = {**content, **behind, "licences": _licences()}
+    return render_page(PACKAGE, "map", policy, shown, parts=programs, packed="")
 
 
 def render_operations(content: Mapping[str, Any]) -> str:

@@ -76,9 +76,9 @@ def make_app() -> FastAPI:
     return app
 
 
-def page() -> Response:
-    """The page itself; all that it shows it reads from the other routes."""
-    return html_page(render_served_map(PAGE))
+def page(settings: View) -> Response:
+    """The page itself; all that it shows it reads from the other routes, and tiles where the settings say."""
+    return html_page(render_served_map(PAGE, settings.map_tiles, settings.map_tiles_attribution))
 
 
 def asset(name: str) -> Response:

@@ -38,6 +38,7 @@ function paints() {
   return {
     water: { "background-color": colour("sea") },
     land: { "fill-color": colour("land"), "fill-antialias": false },
+    tiles: {},
     graticule: { "line-color": colour("graticule"), "line-opacity": 0.35, "line-width": 0.7 },
     coast: { "line-color": colour("coast"), "line-width": 0.9 },
     borders: { "line-color": colour("border"), "line-width": 0.8, "line-opacity": 0.6 },
@@ -72,7 +73,7 @@ function layers() {
   const icons = { "icon-allow-overlap": true, "icon-ignore-placement": true };
   return [
     { id: "water", type: "background", paint: paint.water },
-    ofWorld("land", "fill"), layer("graticule", "line"), ofWorld("coast", "line"), ofWorld("borders", "line"),
+    ofWorld("land", "fill"), layer("tiles", "raster"), layer("graticule", "line"), ofWorld("coast", "line"), ofWorld("borders", "line"),
     layer("tracks", "line", "tracks", { filter: ["!", isNotSearched], layout: { "line-cap": "round" } }),
     layer("tracks-not-searched", "line", "tracks", { filter: isNotSearched }),
     layer("tracks-touch", "line", "tracks"), layer("chosen-track", "line"),
@@ -94,7 +95,8 @@ function layers() {
 /* A source costs in each frame, however little is in it: what is empty has none until something comes. */
 function mapStyle(world) {
   const given = Object.entries({ world, ...ofContent() }).filter(([, data]) => isThere(data));
-  const sources = Object.fromEntries(given.map(([id, data]) => [id, { type: "geojson", data }]));
+  const sources = Object.fromEntries(given.map(([id, data]) => [id, { type: "geojson", data }])), { tiles } = page.feed;
+  if (tiles) sources.tiles = { type: "raster", tiles: [tiles.url], tileSize: 256 };
   return { version: 8, sources, layers: layers().filter(({ source }) => !source || sources[source]) };
 }
 

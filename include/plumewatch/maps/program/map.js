@@ -158,6 +158,7 @@ function fillLegend(sourceNames, areaNames) {
   for (const [state, text] of content.states) if (states.has(state)) key(swatch(state), text);
   if (states.has("refused")) key(swatch("refused"), "not accepted (see the list)");
   body.append(make("h3", { textContent: "Layers" }));
+  if (page.feed.tiles) layer("background", "", true, show("tiles"));
   if (content.plumes.features.length) layer("plume outlines", "", true, show("plumes", "plume-edges"));
   if (content.detections.some((d) => d.wind_to !== null)) layer("wind", windBeside(), true, show("wind"));
   if (content.lines.features.length) layer("to the most probable source", "", true, show("lines"));
@@ -220,7 +221,7 @@ function nameAll() {
 function fillPage() {
   const { content } = page;
   page.byId = new Map(content.detections.map((d) => [d.id, d]));
-  element("attribution").textContent = content.attribution.join(" · ");
+  element("attribution").textContent = [...content.attribution, page.feed.tiles?.attribution].filter(Boolean).join(" · ");
   element("less-probable-count").textContent = content.less_probable_text;
   element("less-probable-choice").hidden = !content.less_probable_text;
   element("refused-count").textContent = content.refused_text;

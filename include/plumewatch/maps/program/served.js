@@ -123,6 +123,7 @@ start({
   history: isSite ? null : (s) => read(`data/${part(shownNow.gas)}/history?source_id=${part(s.id)}`),
   review: isSite ? null : review,
   rasters: rasterChoice, withoutRaster: () => layRaster(null),
+  tiles: served.tiles,
   loadMapLibre, world,
   points: (content, ...places) => address("points", content, ...places),
 }, served.licences);
