@@ -29,7 +29,7 @@ def compute_statistics(parts: Sequence[Part], names: Sequence[str]) -> dict[str,
     >>> found["median"].tolist(), found["count"].tolist()
     ([3.0, nan, 5.0], [4.0, 0.0, 1.0])
     """
-    counts = np.sum([of_zones for _, of_zones in parts], axis=0, dtype=np.int64)
+    counts: NDArray[np.int64] = np.stack([of_zones for _, of_zones in parts]).sum(axis=0)
     has = np.flatnonzero(counts)
     shares = {name: share for name in names if (share := _share(name)) is not None}
     are_large = counts.sum() >= LARGE * max(len(has), 1)
@@ -97,7 +97,7 @@ def _of_small(
     n, found = counts[has], dict[str, Floats]()
     starts = np.cumsum(n) - n
     if {"mean", "std", "sum"} & set(names):
-        found["sum"] = np.bincount(zone, values, len(counts))[has]
+        found["sum"] = np.bincount(zone, values, len(counts))[has].astype(np.float64)
         found["mean"] = found["sum"] / n
         mean = np.zeros(len(counts))
         mean[has] = found["mean"]
