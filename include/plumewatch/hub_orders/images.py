@@ -26,6 +26,7 @@ from plumewatch.catalogues.hub_client import HubClient
 from plumewatch.catalogues.processing_units import predict_units
 from plumewatch.catalogues.sentinel_hub import SentinelHub
 from plumewatch.errors import InputError, ParameterError
+from plumewatch.http import MAX_MESSAGE
 from plumewatch.hub_orders.orders import (
     AccessOf,
     Order,
@@ -105,7 +106,8 @@ class AsyncImage(Order):
         files = storage.list_files(storage.join(path, request_id))
         for file in files:
             if file.endswith(f"/{ERROR_FILE}"):
-                return RequestState(BatchRequestStatus.FAILED, told=storage.read_bytes(file).decode(errors="replace"))
+                told = " ".join(storage.read_bytes(file).decode(errors="replace").split())
+                return RequestState(BatchRequestStatus.FAILED, told=told[:MAX_MESSAGE])
         if not any(file.endswith(f"/{BANDS}.tif") for file in files):
             return RequestState(BatchRequestStatus.FAILED, told=f"forgotten, and nothing delivered to {path}")
         return RequestState(BatchRequestStatus.DONE, 100.0)
