@@ -23,10 +23,11 @@ CORNER = Affine(30.0, 0.0, 500_000.0, 0.0, -25.0, 4_500_000.0)  # cells that are
 
 
 def shapes(n: int, size: int) -> list[shapely.Geometry]:
-    """Discs that overlap one another and the raster's edge, one of them with a hole, one of several parts."""
+    """Discs that overlap one another and the raster's edge, with a hole, with several parts, with 100,000 corners."""
     corners = RNG.uniform((500_000.0, 4_500_000.0 - size * 25.0), (500_000.0 + size * 30.0, 4_500_000.0), (n, 2))
     discs = [shapely.Point(x, y).buffer(r) for (x, y), r in zip(corners, RNG.uniform(20.0, 900.0, n), strict=True)]
-    return [discs[0].difference(discs[0].centroid.buffer(15.0)), shapely.union_all(discs[1:4]), *discs[2:]]
+    many = discs[-1].segmentize(discs[-1].length / 100_000)
+    return [discs[0].difference(discs[0].centroid.buffer(15.0)), shapely.union_all(discs[1:4]), *discs[2:-1], many]
 
 
 def split(values: np.ndarray, zone: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
