@@ -40,8 +40,8 @@ OTHER_NAMES = {"sh_client_id": "SENTINEL_CLIENT_ID", "sh_client_secret": "SENTIN
 PATHS = ("storage_root", "areas", "granules", "wind", "inventories", "emr_code")
 """Settings that may be a folder."""
 HIDDEN = (
-    "alert_to", "earthdata_token", "sh_client_id", "sh_client_secret", "pc_subscription_key", "cdse_s3_access_key",
-    "cdse_s3_secret_key",
+    "alert_to", "earthdata_token", "sh_client_id", "sh_client_secret", "sh_bucket_access_key", "sh_bucket_secret_key",
+    "pc_subscription_key", "cdse_s3_access_key", "cdse_s3_secret_key",
 )  # fmt: skip
 OnProblem = Callable[[ConfigurationError], None]
 """Who is told of what can't be read, where the rest is to be read all the same."""
@@ -121,6 +121,12 @@ class Settings:
     sh_monthly_units: float = 10_000.0
     """PLUMEWATCH_SH_MONTHLY_UNITS: processing units that a calendar month (UTC) has; the default is the free tier of
     the Copernicus Data Space (documentation.dataspace.copernicus.eu/Quotas.html)."""
+    sh_bucket_role: str | None = None
+    """PLUMEWATCH_SH_BUCKET_ROLE: ARN of the role by which Sentinel Hub reads and writes the storage's bucket."""
+    sh_bucket_access_key: str | None = None
+    """PLUMEWATCH_SH_BUCKET_ACCESS_KEY: key that is sent to Sentinel Hub for that where there is no role."""
+    sh_bucket_secret_key: str | None = None
+    """PLUMEWATCH_SH_BUCKET_SECRET_KEY: its secret."""
     pc_sas_url: str = "https://planetarycomputer.microsoft.com/api/sas/v1/token"
     """PC_SDK_SAS_URL: who signs addresses of rasters where the catalogue is Planetary Computer's."""
     pc_subscription_key: str | None = None

@@ -25,7 +25,9 @@ from plumewatch import storage
 from plumewatch.constants import LOWEST_BYTES_S
 from plumewatch.errors import InputError, PlumewatchError, ServiceError, is_trouble, redact, trouble_on_the_way
 from plumewatch.http import http_session, no_answer
+from plumewatch.public_hosts import PublicHosts
 from plumewatch.rasters.access import AS_IS, Access
+from plumewatch.rasters.guarded_file import NAME, GuardedFile
 from plumewatch.rasters.opener import Opener
 from plumewatch.storage.files import is_there
 
@@ -143,6 +145,8 @@ def _environment(href: str) -> rasterio.Env:
 def _open(href: str, access: Access, on_the_way: list[Exception]) -> DatasetReader:
     """Open a raster; what goes wrong on the way to a bucket, now or at a later read, is put into `on_the_way`."""
     if is_http(href):
+        if access.guard is not None:
+            return rasterio.open(NAME, opener=Opener(GuardedFile(href, access.guard), on_the_way))
         return rasterio.open(f"/vsicurl/{href}#{next(_OPENINGS)}")  # what is behind # is never sent
     fs, inner = access.filesystem(href)
     if storage.is_local(href):
@@ -154,8 +158,10 @@ def _classify(href: str, error: Exception, access: Access, on_the_way: list[Exce
     said = redact(str(error.__cause__ or error))
     if "\0" in href or not href.isprintable():
         return InputError(redact(href), "an address that cannot be one", A_RASTER)
+    if refused := next((one for one in on_the_way if isinstance(one, PlumewatchError)), None):
+        return refused
     if is_http(href):
-        return _classify_http(href, said)
+        return _classify_http(href, said, access.guard)
     if trouble := next(filter(is_trouble, on_the_way), None):
         return trouble_on_the_way(href, trouble)
     if not is_there(*access.filesystem(href)):
@@ -163,12 +169,12 @@ def _classify(href: str, error: Exception, access: Access, on_the_way: list[Exce
     return InputError(redact(href), f"cut off or no raster ({said})", A_RASTER)
 
 
-def _classify_http(href: str, said: str) -> PlumewatchError:
+def _classify_http(href: str, said: str, guard: PublicHosts | None) -> PlumewatchError:
     shown = redact(href)
     try:
         # A GET of some bytes, not a HEAD: the signature of a signed URL holds for GET alone.
         asked = {"Range": f"bytes=0-{PROBE_BYTES - 1}"}
-        with http_session(retries=0) as session:
+        with http_session(retries=0, guard=guard) as session:
             answer = session.get(href, headers=asked, stream=True, timeout=PROBE_TIMEOUT_S)
             status, kind = answer.status_code, answer.headers.get("Content-Type", "")
             start = b"" if status >= BAD_REQUEST else next(answer.iter_content(PROBE_BYTES), b"")
