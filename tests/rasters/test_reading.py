@@ -224,7 +224,7 @@ def test_an_error_of_the_block_is_the_blocks_and_not_the_files(tmp_path: Path, e
 
 
 def test_no_memory_to_open_a_raster_is_no_fault_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise MemoryError
 
     path = write_raster(tmp_path / "a.tif", NUMBERS)
