@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -164,6 +165,21 @@ def _item_id(path: Path) -> str:
         return str(path)
 
 
+def _named_in(path: Path) -> list[str]:
+    """The texts in a JSON that may be names of files."""
+    found: list[str] = []
+
+    def walk(value: Any) -> None:
+        if isinstance(value, str) and len(value) > 1:
+            found.append(value)
+        for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            walk(one)
+
+    with contextlib.suppress(ValueError):
+        walk(json.loads(path.read_bytes()))
+    return found
+
+
 def _stored(suffix: str) -> Reader:
     def write(folder: Path) -> Path:
         bands = np.full((SIZE, SIZE), 4000, "u2"), np.full((SIZE, SIZE), 3600, "u2"), np.full((SIZE, SIZE), 5, "u1")
@@ -264,7 +280,7 @@ def _static_catalogue() -> Reader:
     def read(path: Path) -> None:
         list(StaticCatalogue(str(path), "a").search_items(AREA.geometry, OBSERVED_AT.date(), OBSERVED_AT.date()))
 
-    return Reader(write, read, called=lambda path: str(path.parent))
+    return Reader(write, read, lambda path: str(path.parent), _named_in)
 
 
 # --- answers of wind services: one of the answers that a reader asks for is a changed file
@@ -312,7 +328,7 @@ READERS = {
     **{f"{name}.parquet": _parquet(table) for name, table in TABLES.items() if table is not PIXELS},
     "pixels.parquet": _parquet(PIXELS, _pixels),
     "manifest": _manifest(),
-    "item": Reader(_write_source, _read_source, called=_item_id),
+    "item": Reader(_write_source, _read_source, _item_id, _named_in),
     "source tif": Reader(lambda folder: _write_source(folder).with_name("B11.tif"), _read_source),
     "stored item": _stored(".json"),
     "stored tif": _stored(".tif"),

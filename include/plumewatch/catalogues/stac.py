@@ -211,5 +211,7 @@ def _read_stored(href: str) -> bytes:
         raise InputError(href, "no such file", ITEM) from error
     except PlumewatchError:
         raise
+    except ValueError as error:  # half of a character, or a NUL
+        raise InputError(redact(href), "an address that cannot be one", ITEM) from error
     except OSError as error:
         raise ServiceError(f"{redact(href)}: {redact(str(error))[:MAX_MESSAGE]}") from error

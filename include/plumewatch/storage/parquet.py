@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +18,10 @@ from plumewatch.table import Table
 
 ROW_GROUP_ROWS = 1_048_576  # one window of 1024 x 1024 cells; the usual size of Parquet row groups
 PAGE_BYTES = 8 * ROW_GROUP_ROWS  # of 64-bit numbers
+MOST_PAGE_BYTES = 2**30  # of users' files too, whose pages have 1 MB by Parquet's own rule
+ASKED = re.compile(r"of size (\d+) failed")
+"""How pyarrow says what it asked for."""
+UNREADABLE = "not readable as Parquet"
 
 
 def read_parquet(
@@ -25,7 +31,7 @@ def read_parquet(
     allowed = f"a Parquet file of {table.name}"
     fs, inner = filesystem(path)
     try:
-        with reading(path, allowed, "not readable as Parquet"), fs.open(inner, "rb") as file:
+        with reading(path, allowed, UNREADABLE), _in_memory(path, allowed), fs.open(inner, "rb") as file:
             parquet = pq.ParquetFile(file)
             names = parquet.schema_arrow.names
             _refuse_numbers_as_times(table, parquet.schema_arrow, path)
@@ -58,7 +64,7 @@ def iter_parquet(table: Table, path: str, columns: Sequence[str], within: Sequen
     """
     allowed = f"a Parquet file of {table.name}"
     fs, inner = filesystem(path)
-    with reading(path, allowed, "not readable as Parquet"), fs.open(inner, "rb") as file:
+    with reading(path, allowed, UNREADABLE), _in_memory(path, allowed), fs.open(inner, "rb") as file:
         parquet = pq.ParquetFile(file)
         names = parquet.schema_arrow.names
         _refuse_numbers_as_times(table, parquet.schema_arrow, path)
@@ -93,7 +99,7 @@ def read_ranges(table: Table, path: str, names: Sequence[str]) -> dict[str, tupl
     """Return the ranges of columns of whole numbers over a file, by its statistics; none of a file without rows."""
     allowed = f"a Parquet file of {table.name}"
     fs, inner = filesystem(path)
-    with reading(path, allowed, "not readable as Parquet"), fs.open(inner, "rb") as file:
+    with reading(path, allowed, UNREADABLE), _in_memory(path, allowed), fs.open(inner, "rb") as file:
         parquet = pq.ParquetFile(file)
         groups = [_group_ranges(parquet, i, names) for i in range(parquet.num_row_groups)]
     if not all(name in group for name in names for group in groups):  # a writer that leaves statistics out
@@ -110,6 +116,18 @@ def read_ranges(table: Table, path: str, names: Sequence[str]) -> dict[str, tupl
         for name in names
         if groups and all(name in group for group in groups)
     }
+
+
+@contextmanager
+def _in_memory(path: str, allowed: str) -> Iterator[None]:
+    """Call a file at fault whose pages ask for more memory at once than any page has; else memory is short."""
+    try:
+        yield
+    except pa.ArrowMemoryError as error:
+        asked = ASKED.search(str(error))
+        if asked is None or int(asked[1]) < MOST_PAGE_BYTES:
+            raise
+        raise InputError(path, f"a page that asks for {int(asked[1]):,} bytes", allowed) from error
 
 
 def _check_columns(rows: pa.Table) -> None:
