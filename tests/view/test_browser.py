@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import geopandas
 import pytest
 import requests
 import shapely
@@ -276,8 +277,8 @@ def test_an_operator_sees_what_failed_and_has_it_tried_again(
     }
 
 
-def test_an_operator_draws_an_area_sees_its_cost_and_keeps_it(
-    airflow: tuple[str, str], new_tab: Callable[[], Tab]
+def test_an_operator_draws_or_uploads_an_area_sees_its_cost_and_keeps_it(
+    airflow: tuple[str, str], new_tab: Callable[[], Tab], tmp_path: Path
 ) -> None:
     url, root = airflow
     tab = new_tab()
@@ -302,6 +303,15 @@ def test_an_operator_draws_an_area_sees_its_cost_and_keeps_it(
     tab.wait("document.querySelector('#area-told').textContent.startsWith('Kept in areas/drawn_here.geojson')")
     [area] = [one for one in read_areas(f"{root}/areas") if one.name == "drawn_here"]
     assert area.geometry.hausdorff_distance(shapely.Polygon(corners)) < 0.002
+
+    file = tmp_path / "two.gpkg"
+    geopandas.GeoDataFrame({"name": ["up"]}, geometry=[shapely.box(56.2, 22.0, 56.3, 22.1)], crs=4326).to_file(file)
+    document = tab.call("DOM.getDocument")["root"]["nodeId"]
+    chooser = tab.call("DOM.querySelector", nodeId=document, selector="#area-file")["nodeId"]
+    tab.call("DOM.setFileInputFiles", files=[str(file)], nodeId=chooser)
+    tab.wait("!document.querySelector('#area-cost').disabled")
+    tab.run("document.querySelector('#area-cost').click()")
+    assert tab.wait("document.querySelector('#area-told').textContent.startsWith('up (stac): ')")
     assert tab.errors == [] and {urlsplit(one).hostname for one in tab.requested if one.startswith("http")} == {
         "127.0.0.1"
     }
