@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import geopandas
 import pytest
 import requests
 import shapely
@@ -91,6 +92,11 @@ def log_in(tab: Tab, url: str, user: str) -> None:
     tab.errors.clear()  # before the login Airflow's own page asks what it may not know
 
 
+def hosts(tab: Tab) -> set[str | None]:
+    """Whom the page has asked for anything."""
+    return {urlsplit(one).hostname for one in tab.requested if one.startswith("http")}
+
+
 def open_view(tab: Tab) -> None:
     """By the entry of Airflow's menu."""
     tab.run(f"{ENTRY}.click()")
@@ -162,9 +168,7 @@ def test_an_operator_sees_filters_opens_exports_and_reviews(
     assert tab.run("document.querySelector('.raster-legend').textContent").startswith("methane above the surroundings")
     tab.run("closePanel()")
     assert not tab.run("Boolean(page.map.getLayer('raster'))")
-    assert tab.errors == [] and {urlsplit(one).hostname for one in tab.requested if one.startswith("http")} == {
-        "127.0.0.1"
-    }
+    assert tab.errors == [] and hosts(tab) == {"127.0.0.1"}
 
 
 def change(tab: Tab, name: str, value: object) -> None:
@@ -271,13 +275,11 @@ def test_an_operator_sees_what_failed_and_has_it_tried_again(
     [run] = [run for run in started(url, tab) if run not in before]
     assert run["dag_run_id"] == run_id and run["triggering_user_name"] == "operator"
     assert run["conf"] == {"from": days_ago(3), "to": days_ago(3), "areas": ["oman"]}
-    assert tab.errors == [] and {urlsplit(one).hostname for one in tab.requested if one.startswith("http")} == {
-        "127.0.0.1"
-    }
+    assert tab.errors == [] and hosts(tab) == {"127.0.0.1"}
 
 
-def test_an_operator_draws_an_area_sees_its_cost_and_keeps_it(
-    airflow: tuple[str, str], new_tab: Callable[[], Tab]
+def test_an_operator_draws_or_uploads_an_area_sees_its_cost_and_keeps_it(
+    airflow: tuple[str, str], new_tab: Callable[[], Tab], tmp_path: Path
 ) -> None:
     url, root = airflow
     tab = new_tab()
@@ -302,9 +304,16 @@ def test_an_operator_draws_an_area_sees_its_cost_and_keeps_it(
     tab.wait("document.querySelector('#area-told').textContent.startsWith('Kept in areas/drawn_here.geojson')")
     [area] = [one for one in read_areas(f"{root}/areas") if one.name == "drawn_here"]
     assert area.geometry.hausdorff_distance(shapely.Polygon(corners)) < 0.002
-    assert tab.errors == [] and {urlsplit(one).hostname for one in tab.requested if one.startswith("http")} == {
-        "127.0.0.1"
-    }
+
+    file = tmp_path / "two.gpkg"
+    geopandas.GeoDataFrame({"name": ["up"]}, geometry=[shapely.box(56.2, 22.0, 56.3, 22.1)], crs=4326).to_file(file)
+    document = tab.call("DOM.getDocument")["root"]["nodeId"]
+    chooser = tab.call("DOM.querySelector", nodeId=document, selector="#area-file")["nodeId"]
+    tab.call("DOM.setFileInputFiles", files=[str(file)], nodeId=chooser)
+    tab.wait("!document.querySelector('#area-cost').disabled")
+    tab.run("document.querySelector('#area-cost').click()")
+    assert tab.wait("document.querySelector('#area-told').textContent.startsWith('up (stac): ')")
+    assert tab.errors == [] and hosts(tab) == {"127.0.0.1"}
 
 
 def test_a_viewer_sees_what_failed_and_starts_nothing(airflow: tuple[str, str], new_tab: Callable[[], Tab]) -> None:

@@ -69,8 +69,9 @@ def test_the_cost_is_shown_first_and_then_the_area_is_kept(
     stated = storage.read_json(f"{view_storage}/areas/hassi.geojson")["features"][0]["properties"]
     assert stated["note"].startswith("added on the operations page by the user, 20")
     assert [one["properties"]["name"] for one in user.get("/data/ch4/areas").json()["features"]] == ["hassi", "oman"]
-    again = user.post(ADD, json=body(geojson()))
-    assert again.status_code == 422 and "area 'hassi' is there already" in again.json()["detail"]
+    for path in (COST, ADD):
+        again = user.post(path, json=body(geojson()))
+        assert again.status_code == 422 and "area 'hassi' is there already" in again.json()["detail"]
 
 
 def packed(tmp_path: Path, suffix: str, **more: bytes) -> bytes:

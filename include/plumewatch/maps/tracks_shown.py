@@ -46,7 +46,7 @@ def tracks_shown(gas: Gas, observations: Sequence[Row]) -> dict[str, Any]:
             ]
         ),
         "orbits": [_told(gas, row) for row in drawn],
-        "track_states": STATE_TEXTS,
+        "track_states": [[state, text] for state, text in STATE_TEXTS.items()],
         "tracks_text": text,
     }
 

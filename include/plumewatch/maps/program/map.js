@@ -163,7 +163,7 @@ function fillLegend(sourceNames, areaNames) {
   if (content.detections.some((d) => d.wind_to !== null)) layer("wind", windBeside(), true, show("wind"));
   if (content.lines.features.length) layer("to the most probable source", "", true, show("lines"));
   const drawn = new Set((content.tracks ?? empty).features.map(({ properties }) => properties.state)), orbitLines = new Set(drawn);
-  for (const [state, text] of Object.entries(content.track_states ?? {})) if (drawn.has(state)) {
+  for (const [state, text] of (content.track_states ?? [])) if (drawn.has(state)) {
     const line = make("span", { className: "line" + (state === "not_searched" ? " dashed" : "") });
     line.style.borderColor = colour(state);
     layer(text, line, true, (isOn) => { if (isOn) orbitLines.add(state); else orbitLines.delete(state); filterTracks(orbitLines); });
