@@ -27,7 +27,7 @@ from plumewatch.hub_orders.orders import DELIVERED, AccessOf, Order, Orders, Req
 from plumewatch.progress import followed
 from plumewatch.settings import Settings
 from plumewatch.tables import ZONAL_STATISTICS
-from plumewatch.zones.hub_month import AskedZones, CountedByHub, read_asked, zone_failure
+from plumewatch.zones.hub_month import AskedZones, CountedByHub, failed_days, read_asked, zone_failure
 from plumewatch.zones.hub_question import (
     DAYS_SEEN,
     Place,
@@ -147,7 +147,7 @@ def count_by_batch(
         _read_results(storage.join(orders.path_of(order), state.request_id))
         for order, state in zip(both, states, strict=True)
     ]
-    _publish(asked, places, answers, counting, found, zones_path)
+    _publish(asked, places, answers, counting, found, zones_path, orders.hub.url)
     for order in both:
         orders.forget(order)
     return found
@@ -204,6 +204,7 @@ def _publish(
     counting: Counting,
     found: CountedByHub,
     zones_path: str,
+    url: str,
 ) -> None:
     rows: list[dict[str, Any]] = []
     counted = []
@@ -212,15 +213,10 @@ def _publish(
         try:
             clear, seen = (_days(zone_id, answer) for answer in answers)
             of_zone = rows_of_zone(zone_id, counting.names, counting.statistics, clear, seen)
-            errors = sorted({**seen.errors, **clear.errors}.items())
-            if errors and not any(row["scene_id"] for row in of_zone):
-                raise ServiceError(f"no day of {zone_id} could be computed: {errors[0][1]}")
+            found.failed += failed_days(asked.zones, zone_id, of_zone, url, clear, seen)
         except PlumewatchError as error:
             found.failed.append(zone_failure(asked.zones, zone_id, error))
             continue
-        for day, told in errors:
-            day_error = ServiceError(f"{zone_id} on {day}: {told}")
-            found.failed.append(zone_failure(asked.zones, f"{zone_id}/{day}", day_error))
         rows += of_zone
         counted.append(number)
     left = sorted(set(asked.wanted) - set(counted))
