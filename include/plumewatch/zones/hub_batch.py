@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ from plumewatch.zones.service_statistics import BY_SERVICE, ZoneDays, read_days,
 
 ENGINE = f"{BY_SERVICE}_batch"
 MOST_ZONES = 700_000  # features of a GeoPackage, documentation.dataspace.copernicus.eu
+log = logging.getLogger(__name__)
+
 RESULT = "a result of the Batch Statistical API: JSON with `identifier` and `response`"
 
 
@@ -188,13 +191,23 @@ def _write_features(root: str, asked: AskedZones, places: Mapping[int, Place]) -
 
 
 def _read_results(path: str) -> dict[str, Any]:
-    """What was delivered, by zone."""
+    """What was delivered to a folder, by zone; a file that can't be read is named, and its zone has no result."""
     found = {}
     for file in followed([file for file in storage.list_files(path) if file.endswith(".json")], "results", "zones"):
-        with reading(file, RESULT):
-            content = storage.read_json(file)
-            found[str(content["identifier"])] = content
+        try:
+            zone_id, content = read_result(file)
+        except InputError as error:
+            log.warning("left out: %s", error)
+        else:
+            found[zone_id] = content
     return found
+
+
+def read_result(file: str) -> tuple[str, dict[str, Any]]:
+    """Return the identifier of a zone and what was delivered of it; InputError for a file of another form."""
+    with reading(file, RESULT):
+        content = dict(storage.read_json(file))
+        return str(content["identifier"]), content
 
 
 def _publish(
@@ -211,7 +224,7 @@ def _publish(
     for number in places:
         zone_id = asked.ids[number]
         try:
-            clear, seen = (_days(zone_id, answer) for answer in answers)
+            clear, seen = (days_of_zone(zone_id, answer) for answer in answers)
             of_zone = rows_of_zone(zone_id, counting.names, counting.statistics, clear, seen)
             found.failed += failed_days(asked.zones, zone_id, of_zone, url, clear, seen)
         except PlumewatchError as error:
@@ -228,8 +241,8 @@ def _publish(
         asked.partition.write(table, left, [zones_path])
 
 
-def _days(zone_id: str, answers: Mapping[str, Any]) -> ZoneDays:
-    """What was delivered of a zone; ServiceError where it is nothing, or an error in its place."""
+def days_of_zone(zone_id: str, answers: Mapping[str, Any]) -> ZoneDays:
+    """Return what was delivered of a zone; ServiceError where it is nothing, or an error in its place."""
     if (content := answers.get(zone_id)) is None:
         raise ServiceError(f"{zone_id}: no result among the {len(answers)} that were delivered")
     if "response" not in content:
