@@ -39,7 +39,7 @@ def test_an_image_and_tiles_are_ordered_once_and_delivered(
     order_service: OrderService, bucket: str, run_dag: Callable[..., Any], states_of: Callable[..., Any],
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    asked = {"orders": ["image", "tiles"], "area": "field", "from": DAY}
+    asked = {"orders": ["image", "tiles"], "area": "field", "first_day": DAY}
     with caplog.at_level(logging.INFO):
         run = run_dag(DAG, DAY, **asked)
     states = states_of(run)
@@ -57,7 +57,7 @@ def test_a_plan_without_it_turns_the_run_red_by_its_own_words(
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     order_service.refused = {"/api/v2/batch": (403, "Batch is for enterprise accounts")}
-    run = run_dag(DAG, DAY, orders=["tiles"], area="field", **{"from": DAY})
+    run = run_dag(DAG, DAY, orders=["tiles"], area="field", first_day=DAY)
     assert run.state == "failed" and states_of(run)["order_tiles"] == ["failed"]
     assert "the account's plan has no Batch Processing API" in caplog.text
     assert "Batch is for enterprise accounts" in caplog.text and "trigger sentinel_hub_orders" in caplog.text
