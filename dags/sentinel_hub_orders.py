@@ -2,7 +2,7 @@
 
 Images that Sentinel Hub makes in its own time and delivers to the storage's bucket, and our composites as a collection.
 
-* **Schedule**: by hand, with `orders` and `area`; `image` and `tiles` with `from` (`to`), `collection` with `months`.
+* **Schedule**: by hand, with `orders` and `area`; `image` and `tiles` with days, `collection` with `months`.
 * **Reads**: areas, `composites`; Sentinel Hub's asynchronous, batch and BYOC services: an account whose plan has them,
   a storage in a bucket, and a way into it (`PLUMEWATCH_SH_BUCKET_ROLE`, or a key of its own).
 * **Writes**: the folder `sentinel_hub/` of the storage, `failed_scenes`.
@@ -29,9 +29,9 @@ from plumewatch_airflow.summary import Summary
 
 
 def _days(params: Any) -> tuple[str, str]:
-    if not params["from"]:
-        raise ParameterError("no first day; allowed: from, and to where there are several")
-    return params["from"], params["to"] or params["from"]
+    if not params["first_day"]:
+        raise ParameterError("no first day; allowed: first_day, and last_day where there are several")
+    return params["first_day"], params["last_day"] or params["first_day"]
 
 
 def _deliver(summary: Summary, area: str, order: Any) -> None:

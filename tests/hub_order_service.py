@@ -155,6 +155,8 @@ class _Handler(BaseHTTPRequestHandler):
             assert rest[1] == "start" and service.requests[rest[0]]["status"] in ("CREATED", "STOPPED")
             service.requests[rest[0]] |= {"status": "PROCESSING", "ended": {}}
             return self.say(204, None)
+        if rest[0] not in service.requests:
+            return self.say(404, {"error": {"status": 404, "message": "Not found", "code": "COMMON_NOT_FOUND"}})
         service.look(rest[0])
         if api == ASYNC and service.requests[rest[0]]["status"] != "PROCESSING":
             return self.say(404, {"error": {"status": 404, "message": "Not found", "code": "COMMON_NOT_FOUND"}})

@@ -50,7 +50,7 @@ REFUSED = {
     DETECTIONS[EXTRACTION]: BY_ITSELF.format(asset="the peaks of a month", feeder=EXTRACTION),
     "redetect": "is started by hand and takes the range itself: trigger it with from, to and gas",
     "multi_sensor_collection": "takes the event itself: trigger it with area and event",
-    **dict.fromkeys(("sentinel2_gap_fill", "sentinel_hub_orders"), "takes the range itself: trigger it with from, to"),
+    **dict.fromkeys(("sentinel2_gap_fill", "sentinel_hub_orders"), "takes the range itself: trigger it with its days"),
     "published_cases_validation": "is started by hand and has no range: trigger it with sets or case ids",
     "waiting_detections": "hands on what waits now, whatever the date: trigger it once",
     "sentinel2_late_scenes": "looks for what came late until now: trigger it once, with look_back_days",

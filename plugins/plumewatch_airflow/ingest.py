@@ -51,7 +51,7 @@ def count_by_service(key: str, zones: Mapping[str, Any], params: Mapping[str, An
 
     settings = load_settings()
     skip_without("sentinel_hub", key, missing_hub_account(settings))
-    found = (count_by_batch if params["engine"] == ENGINE else count_by_hub)(
+    found = (count_by_batch if params.get("engine") == ENGINE else count_by_hub)(
         settings,
         zones["zones_path"],
         key,

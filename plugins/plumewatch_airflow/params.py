@@ -261,8 +261,8 @@ def hub_order_params() -> dict[str, Param]:
             description_md="`image`: the area in one piece. `tiles`: in tiles of a grid. `collection`: its composites.",
         ),
         "area": Param(None, type=["string", "null"], title="Area", description_md="Its name, as in its file."),
-        "from": Param(None, **day, title="From", description_md="First day of an image, or of tiles."),
-        "to": Param(None, **day, title="To", description_md="Last day, included; empty: the first."),
+        "first_day": Param(None, **day, title="First day", description_md="Of an image, or of tiles."),
+        "last_day": Param(None, **day, title="Last day", description_md="Included; empty: the first."),
         "tiling_grid": Param(
             0, type="integer", enum=[0, 1, 2], title="Tiling grid", description_md="0: 20 km, 1: 10 km, 2: 100 km."
         ),

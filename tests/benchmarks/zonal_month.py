@@ -30,7 +30,7 @@ MONTH, N_POLYGONS, N_HEXAGONS = "2025-08", 71, 10_000
 ROUNDS, N_REPEATS = 3, 8  # so often repeated rasterstats has half a minute of work
 STATISTICS = ("mean", "median", "min", "max", "std")
 EXACT = ["mean", "median", "min", "max", "stdev"]
-LIMITS = {"rasterstats": ">= 4", "exactextract": "<= 1.5"}
+LIMITS = {"rasterstats": ">= 4", "exactextract": "<= 1.5", "growth": "<= 1.1"}
 LONGEST_M, SHORTEST_M = 2500.0, 300.0
 
 
@@ -65,16 +65,13 @@ def _against(name: str, n_dates: int, zones: Any) -> Iterator[Figure]:
         root = Path(folder)
         zones.to_file(root / "zones.gpkg")
         rasters = _write_month(root, n_dates)
+        half = zones.sample(frac=0.5, random_state=SEED)
+        half.to_file(root / "half.gpkg")
         job = load_job("zonal_statistics")
-        arguments = job.parse_arguments(
-            [
-                "--scenes-path", str(root / "scenes"), "--zones-path", str(root / "zones.gpkg"), "--month", MONTH,
-                "--statistics-path", str(root / "statistics"), "--index", "ndvi", "--statistics", ",".join(STATISTICS),
-            ]
-        )  # fmt: skip
-        _run(job, arguments, root)  # warm
+        _run(job, root, "zones.gpkg")  # warm
         of_a_date = partial(_rasterstats, rasters[0], zones)
-        own, by_date = time_in_turns([lambda: _run(job, arguments, root), of_a_date], ROUNDS)
+        of_files = [partial(_run, job, root, file) for file in ("zones.gpkg", "half.gpkg")]
+        own, own_half, by_date = time_in_turns([*of_files, of_a_date], ROUNDS)
         [by_exact] = time_in_turns([lambda: _exact(rasters, zones)], 1)
         by_rasterstats = by_date * n_dates
         note = f"{len(zones)} zones, {n_dates} dates of {SIDE_PX} x {SIDE_PX} cells, by date and month, local[2]"
@@ -85,6 +82,10 @@ def _against(name: str, n_dates: int, zones: Any) -> Iterator[Figure]:
         yield Figure(
             f"{name}.exactextract", own, "s", by_exact, "exactextract, all dates in one call, without the month",
             own / by_exact, LIMITS["exactextract"], note,
+        )  # fmt: skip
+        yield Figure(
+            f"{name}.growth", own, "s", 2.0 * own_half, "twice the time of half of the zones", own / (2.0 * own_half),
+            LIMITS["growth"], note,
         )  # fmt: skip
     spark.stop()
 
@@ -114,8 +115,14 @@ def _write_month(root: Path, n_dates: int) -> list[str]:
     return rasters
 
 
-def _run(job: Any, arguments: Any, root: Path) -> None:
+def _run(job: Any, root: Path, zones: str) -> None:
     shutil.rmtree(root / "statistics", ignore_errors=True)
+    arguments = job.parse_arguments(
+        [
+            "--scenes-path", str(root / "scenes"), "--zones-path", str(root / zones), "--month", MONTH,
+            "--statistics-path", str(root / "statistics"), "--index", "ndvi", "--statistics", ",".join(STATISTICS),
+        ]
+    )  # fmt: skip
     if job.run(arguments).failed:
         raise RuntimeError("scenes failed")
 

@@ -150,6 +150,18 @@ def test_one_that_stops_for_want_of_units_goes_on_by_the_next_run(
     assert len(order_service.requests) == 1
 
 
+def test_a_request_that_the_service_has_forgotten_is_made_anew(
+    order_service: OrderService, orders: Orders, area: Any
+) -> None:
+    order = ORDERS["tiles"](area, *DAYS)
+    orders.go_on(order)
+    order_service.requests.clear()
+    with pytest.raises(ServiceError, match="HTTP 404"):
+        orders.go_on(order)
+    until_done(orders, order)
+    assert len(order_service.requests) == 1
+
+
 def test_units_that_the_month_has_not_are_not_ordered(order_service: OrderService, s3_root: str, area: Any) -> None:
     poor = Orders(order_service.settings(s3_root, sh_monthly_units=5.0), "field")
     with pytest.raises(ConfigurationError, match=r"10\.00 processing units predicted; allowed: at most 5"):

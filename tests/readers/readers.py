@@ -41,7 +41,8 @@ from plumewatch.tables import OBSERVATIONS, PIXELS, TABLES
 from plumewatch.wind import era5, geos_fp
 from plumewatch.wind.files import read_wind_files
 from plumewatch.wind.grids import CutOut
-from plumewatch.zones.service_statistics import pool_days, read_days
+from plumewatch.zones.hub_batch import days_of_zone, read_result
+from plumewatch.zones.service_statistics import ZoneDays, pool_days, read_days, rows_of_zone
 from plumewatch.zones.zone_files import read_zones
 from sentinel2_scenes import SCENE_ID, source_item, write_raster, write_stacked
 from trials import Reader
@@ -266,6 +267,20 @@ def _statistics() -> Reader:
     return Reader(write, read)
 
 
+def _delivered_statistics() -> Reader:
+    def write(folder: Path) -> Path:
+        path = _statistics().write(folder)
+        path.write_text(f'{{"id": 1, "identifier": "7", "response": {path.read_text()}}}')
+        return path
+
+    def read(path: Path) -> None:
+        clear = days_of_zone("zone 7", {"zone 7": read_result(str(path))[1]})
+        seen = {day: {"seen": one} for day, of_day in clear.days.items() for one in of_day.values()}
+        rows_of_zone("zone 7", ["ndvi"], ["median"], clear, ZoneDays(seen, {}))
+
+    return Reader(write, read, called=lambda _: "zone 7")
+
+
 def _static_catalogue() -> Reader:
     """A branch of a static catalogue, with its extent and an item."""
     extent = {"spatial": {"bbox": [[56, 24, 58, 25]]}, "temporal": {"interval": [[f"{DAY}T00:00:00Z", None]]}}
@@ -339,6 +354,7 @@ READERS = {
     **{f"zones.{ending}": _zones(ending) for ending in ("geojson", "gpkg", "shp")},
     "settings": _dotenv(),
     "statistics of zones": _statistics(),
+    "delivered statistics": _delivered_statistics(),
     "static catalogue": _static_catalogue(),
     "GEOS-FP attributes": _service(geos_fp, wind_services.geos_fp(NOON), ".das", MIDDLE),
     "GEOS-FP values": _service(geos_fp, wind_services.geos_fp(NOON), "u10m[", MIDDLE),

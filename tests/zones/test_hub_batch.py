@@ -128,6 +128,24 @@ def test_what_cannot_be_computed_of_a_zone_is_named_and_the_rest_counts(
     assert over == names[:1]
 
 
+def test_a_result_that_cannot_be_read_costs_its_zone_alone(
+    service: OrderService, recorded: dict[str, Any], zones_path: str, s3_root: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings, (good, bad) = service.settings(s3_root), list(recorded)
+    service.looks = 1
+    assert count_by_batch(settings, zones_path, MONTH, ["ndvi"], NAMES).waiting
+    for request in service.requests:  # delivered before they are looked at
+        service.look(request)
+    folder = f"{s3_root}/sentinel_hub/batch_statistics"
+    for file in storage.list_files(folder):
+        if file.endswith("/2.json"):
+            storage.write_bytes(file, b"half a fi")
+    found = count_by_batch(settings, zones_path, MONTH, ["ndvi"], NAMES)
+    assert [one.scene_id for one in found.failed][1:] == [f"zones=fields/{bad}"] and found.zones == 1
+    assert "no result among the 1 that were delivered" in found.failed[1].message and "2.json" in caplog.text
+    assert {zone for zone, _, _ in rows(settings)} == {good}
+
+
 def test_a_plan_without_it_is_a_clear_refusal(service: OrderService, zones_path: str, s3_root: str) -> None:
     service.refused = {STATISTICS: (403, "Batch Statistical API is available to enterprise users only.")}
     with pytest.raises(PlanLacks, match=r"no Batch Statistical API: .*HTTP 403: Batch.*enterprise users only"):

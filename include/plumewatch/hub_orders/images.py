@@ -50,12 +50,7 @@ KM = 1000.0
 
 
 @dataclass(frozen=True)
-class AsyncImage(Order):
-    """An area on its grid, as one GeoTIFF an output."""
-
-    title = "Asynchronous Processing API"
-    kind = "async"
-    starts_at_once = True
+class _Image(Order):
     area: str
     first: str
     """First day, YYYY-MM-DD."""
@@ -63,6 +58,26 @@ class AsyncImage(Order):
     """Last day, included."""
     bands: tuple[str, ...]
     grid: Grid
+    """Of the area."""
+
+    def asked(self) -> dict[str, Any]:
+        """As what JSON holds."""
+        found: dict[str, Any] = json.loads(json.dumps({**asdict(self), "script": self.script.checksum}))
+        return found
+
+    @property
+    def script(self) -> Evalscript:
+        """What makes it."""
+        return write_bands_script(self.bands)
+
+
+@dataclass(frozen=True)
+class AsyncImage(_Image):
+    """An area on its grid, as one GeoTIFF an output."""
+
+    title = "Asynchronous Processing API"
+    kind = "async"
+    starts_at_once = True
 
     @property
     def what(self) -> str:
@@ -74,16 +89,12 @@ class AsyncImage(Order):
         """Those of the Process API, at least 10; of large images the service may take two thirds."""
         return max(predict_units(self.grid.width, self.grid.height, len(self.bands)), ASYNC_LEAST_UNITS)
 
-    def asked(self) -> dict[str, Any]:
-        """As what JSON holds."""
-        return json.loads(json.dumps({**asdict(self), "script": self._script.checksum}))
-
     def create(self, hub: SentinelHub, path: str, access: AccessOf) -> str:
         """Make the request, which begins at once."""
         asked = AsyncProcessRequest(
-            evalscript=self._script.text,
+            evalscript=self.script.text,
             input_data=input_of(hub, self.first, self.last),
-            responses=_responses(self._script),
+            responses=_responses(self.script),
             delivery=access.to(path),
             bbox=BBox(self.grid.bounds, HubCrs(str(self.grid.epsg))),
             size=(self.grid.width, self.grid.height),
@@ -112,27 +123,15 @@ class AsyncImage(Order):
             return RequestState(BatchRequestStatus.FAILED, told=f"forgotten, and nothing delivered to {path}")
         return RequestState(BatchRequestStatus.DONE, 100.0)
 
-    @property
-    def _script(self) -> Evalscript:
-        return write_bands_script(self.bands)
-
 
 @dataclass(frozen=True)
-class BatchTiles(Order):
+class BatchTiles(_Image):
     """An area in the tiles of a grid of the service that it meets, as Cloud-Optimized GeoTIFFs."""
 
     title = "Batch Processing API"
     kind = "batch"
-    area: str
-    first: str
-    """First day, YYYY-MM-DD."""
-    last: str
-    """Last day, included."""
-    bands: tuple[str, ...]
     outline: str
-    """Of the area, GeoJSON in degrees."""
-    grid: Grid
-    """Of the area, by which the price is estimated."""
+    """Of the area, GeoJSON in degrees; by its grid the price is estimated."""
     tiling_grid: int
     """Id of the service's grid."""
     resolution_m: float
@@ -152,13 +151,9 @@ class BatchTiles(Order):
         units = across * down * predict_units(px, px, len(self.bands)) * BATCH_FACTOR
         return max(units, BATCH_LEAST_UNITS)
 
-    def asked(self) -> dict[str, Any]:
-        """As what JSON holds."""
-        return json.loads(json.dumps({**asdict(self), "script": self._script.checksum}))
-
     def create(self, hub: SentinelHub, path: str, access: AccessOf) -> str:
         """Make the request; nothing is charged yet."""
-        client, script = service_of(BatchProcessClient, hub), self._script
+        client, script = service_of(BatchProcessClient, hub), self.script
         request = SentinelHubRequest(
             evalscript=script.text,
             input_data=input_of(hub, self.first, self.last),
@@ -181,10 +176,6 @@ class BatchTiles(Order):
         """As the service says."""
         return state_of_batch(service_of(BatchProcessClient, hub).get_request(request_id))
 
-    @property
-    def _script(self) -> Evalscript:
-        return write_bands_script(self.bands)
-
 
 def image_of(area: Area, first: str, last: str) -> AsyncImage:
     """Return the order of an area's image; ParameterError for days that can't be, InputError where it is too large."""
@@ -202,7 +193,7 @@ def tiles_of(area: Area, first: str, last: str, tiling_grid: int, resolution_m: 
     outline = Geometry(area.geometry, HubCrs.WGS84).get_geojson(with_crs=False)
     size_m = area.resolution_m if resolution_m is None else resolution_m
     return BatchTiles(
-        area.name, *_days(first, last), area.bands, json.dumps(outline), grid_of(area), tiling_grid, size_m
+        area.name, *_days(first, last), area.bands, grid_of(area), json.dumps(outline), tiling_grid, size_m
     )
 
 

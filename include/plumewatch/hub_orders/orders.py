@@ -36,7 +36,7 @@ DELIVERED = "sentinel_hub"
 LOST_S = 3600.0  # an image of 10,000 x 10,000 px takes minutes
 LONGEST_S = 7 * 86_400.0  # the service forgets a request that nothing happens to after 7 days
 TOKEN_DIGITS = 16
-FORBIDDEN = 403
+FORBIDDEN, NOT_FOUND = 403, 404
 
 Service = TypeVar("Service", bound=SentinelHubService)
 
@@ -166,7 +166,13 @@ class Orders:
                 note = self._ask(order, path, note_path)
             if note["request_id"] is None:
                 return RequestState(BatchRequestStatus.PROCESSING, told="asked for; no answer so far")
-            state = self._state(order, note, path)
+            try:
+                state = self._state(order, note, path)
+            except ServiceError as error:
+                if error.http_status == NOT_FOUND:  # the service forgets what nothing happens to for a month
+                    self._settle(order, note, None)
+                    storage.delete(note_path)
+                raise
             self._note_state(order, note, state, note_path)
             return replace(state, request_id=note["request_id"])
 

@@ -10,7 +10,7 @@ from fsspec import AbstractFileSystem
 from fsspec.spec import AbstractBufferedFile
 
 from plumewatch.errors import InputError, ServiceError, redact
-from plumewatch.http import ask, http_session, no_answer
+from plumewatch.http import ask, make_patient, no_answer
 from plumewatch.public_hosts import PublicHosts
 
 NAME = "raster"
@@ -28,7 +28,8 @@ class GuardedFile(AbstractFileSystem):
 
     def __init__(self, url: str, guard: PublicHosts) -> None:
         super().__init__()
-        self._url, self._guard = url, guard
+        self._url, self.session = url, requests.Session()
+        make_patient(self.session, guard=guard)
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """Return name, type and size (bytes); FileNotFoundError for all that isn't there."""
@@ -48,7 +49,7 @@ class GuardedFile(AbstractFileSystem):
         delivers no parts of files.
         """
         asked = {"Range": f"bytes={start}-{end - 1}"}
-        with http_session(guard=self._guard) as session, ask(session, self._url, headers=asked, stream=True) as answer:
+        with ask(self.session, self._url, headers=asked, stream=True) as answer:
             if answer.status_code == requests.codes.not_found:
                 raise FileNotFoundError(redact(self._url))
             if answer.status_code == RANGE_NOT_SATISFIABLE:
@@ -70,3 +71,8 @@ class _Blocks(AbstractBufferedFile):
 
     def _fetch_range(self, start: int, end: int) -> bytes:
         return self.fs.fetch(start, end)[0]
+
+    def close(self) -> None:
+        """Close the connections too."""
+        super().close()
+        self.fs.session.close()

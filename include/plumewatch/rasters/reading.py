@@ -181,7 +181,7 @@ def _classify(href: str, error: Exception, access: Access, on_the_way: list[Exce
     return InputError(redact(href), f"cut off or no raster ({said})", A_RASTER)
 
 
-def _classify_http(href: str, said: str, guard: PublicHosts | None) -> PlumewatchError:
+def _classify_http(href: str, said: str, guard: PublicHosts | None = None) -> PlumewatchError:
     shown = redact(href)
     try:
         # A GET of some bytes, not a HEAD: the signature of a signed URL holds for GET alone.

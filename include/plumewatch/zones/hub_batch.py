@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from plumewatch.hub_orders.orders import DELIVERED, AccessOf, Order, Orders, Req
 from plumewatch.progress import followed
 from plumewatch.settings import Settings
 from plumewatch.tables import ZONAL_STATISTICS
-from plumewatch.zones.hub_month import AskedZones, CountedByHub, read_asked, zone_failure
+from plumewatch.zones.hub_month import AskedZones, CountedByHub, failed_days, read_asked, zone_failure
 from plumewatch.zones.hub_question import (
     DAYS_SEEN,
     Place,
@@ -46,6 +47,8 @@ from plumewatch.zones.service_statistics import BY_SERVICE, ZoneDays, read_days,
 
 ENGINE = f"{BY_SERVICE}_batch"
 MOST_ZONES = 700_000  # features of a GeoPackage, documentation.dataspace.copernicus.eu
+log = logging.getLogger(__name__)
+
 RESULT = "a result of the Batch Statistical API: JSON with `identifier` and `response`"
 
 
@@ -147,7 +150,7 @@ def count_by_batch(
         _read_results(storage.join(orders.path_of(order), state.request_id))
         for order, state in zip(both, states, strict=True)
     ]
-    _publish(asked, places, answers, counting, found, zones_path)
+    _publish(asked, places, answers, counting, found, zones_path, orders.hub.url)
     for order in both:
         orders.forget(order)
     return found
@@ -188,13 +191,23 @@ def _write_features(root: str, asked: AskedZones, places: Mapping[int, Place]) -
 
 
 def _read_results(path: str) -> dict[str, Any]:
-    """What was delivered, by zone."""
+    """What was delivered to a folder, by zone; a file that can't be read is named, and its zone has no result."""
     found = {}
     for file in followed([file for file in storage.list_files(path) if file.endswith(".json")], "results", "zones"):
-        with reading(file, RESULT):
-            content = storage.read_json(file)
-            found[str(content["identifier"])] = content
+        try:
+            zone_id, content = read_result(file)
+        except InputError as error:
+            log.warning("left out: %s", error)
+        else:
+            found[zone_id] = content
     return found
+
+
+def read_result(file: str) -> tuple[str, dict[str, Any]]:
+    """Return the identifier of a zone and what was delivered of it; InputError for a file of another form."""
+    with reading(file, RESULT):
+        content = dict(storage.read_json(file))
+        return str(content["identifier"]), content
 
 
 def _publish(
@@ -204,23 +217,19 @@ def _publish(
     counting: Counting,
     found: CountedByHub,
     zones_path: str,
+    url: str,
 ) -> None:
     rows: list[dict[str, Any]] = []
     counted = []
     for number in places:
         zone_id = asked.ids[number]
         try:
-            clear, seen = (_days(zone_id, answer) for answer in answers)
+            clear, seen = (days_of_zone(zone_id, answer) for answer in answers)
             of_zone = rows_of_zone(zone_id, counting.names, counting.statistics, clear, seen)
-            errors = sorted({**seen.errors, **clear.errors}.items())
-            if errors and not any(row["scene_id"] for row in of_zone):
-                raise ServiceError(f"no day of {zone_id} could be computed: {errors[0][1]}")
+            found.failed += failed_days(asked.zones, zone_id, of_zone, url, clear, seen)
         except PlumewatchError as error:
             found.failed.append(zone_failure(asked.zones, zone_id, error))
             continue
-        for day, told in errors:
-            day_error = ServiceError(f"{zone_id} on {day}: {told}")
-            found.failed.append(zone_failure(asked.zones, f"{zone_id}/{day}", day_error))
         rows += of_zone
         counted.append(number)
     left = sorted(set(asked.wanted) - set(counted))
@@ -232,8 +241,8 @@ def _publish(
         asked.partition.write(table, left, [zones_path])
 
 
-def _days(zone_id: str, answers: Mapping[str, Any]) -> ZoneDays:
-    """What was delivered of a zone; ServiceError where it is nothing, or an error in its place."""
+def days_of_zone(zone_id: str, answers: Mapping[str, Any]) -> ZoneDays:
+    """Return what was delivered of a zone; ServiceError where it is nothing, or an error in its place."""
     if (content := answers.get(zone_id)) is None:
         raise ServiceError(f"{zone_id}: no result among the {len(answers)} that were delivered")
     if "response" not in content:

@@ -7,7 +7,7 @@ service takes the newest. What it can't do: the margin around cloud, which a pix
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -167,6 +167,18 @@ def zone_failure(zones: Zones, zone_id: str, error: Exception) -> FailedScene:
     return FailedScene.from_exception(error, scene_id=zone_failure_name(zones, zone_id), stage=STATISTICS_STAGE)
 
 
+def failed_days(
+    zones: Zones, zone_id: str, rows: Sequence[Mapping[str, Any]], url: str, *answers: ZoneDays
+) -> list[FailedScene]:
+    """Return the failures of the days of a zone that the service could not compute; ServiceError where its `rows` have
+    no other day."""
+    told = sorted({day: said for answer in answers for day, said in answer.errors.items()}.items())
+    if told and not any(row["scene_id"] for row in rows):
+        raise ServiceError(f"{url}: no day of {zone_id} could be computed: {told[0][1]}")
+    errors = [(day, ServiceError(f"{url}: {zone_id} on {day}: {said}")) for day, said in told]
+    return [zone_failure(zones, f"{zone_id}/{day}", error) for day, error in errors]
+
+
 @dataclass(frozen=True)
 class _Asker:
     """Who asks of the zones of a file in a month."""
@@ -182,14 +194,8 @@ class _Asker:
         """Return the rows of a zone (its outline in degrees), and its days that could not be computed."""
         place = place_of(zone_id, outline, self.resolution_m)
         clear, seen = (self._ask(zone_id, place, one) for one in questions(self.names, self.statistics))
-        failed = []
-        for day, told in sorted({**seen.errors, **clear.errors}.items()):
-            error = ServiceError(f"{self.hub.url}: {zone_id} on {day}: {told}")
-            failed.append(zone_failure(self.zones, f"{zone_id}/{day}", error))
         rows = rows_of_zone(zone_id, self.names, self.statistics, clear, seen)
-        if failed and not any(row["scene_id"] for row in rows):
-            raise ServiceError(f"no day of {zone_id} could be computed: {failed[0].message}")
-        return rows, failed
+        return rows, failed_days(self.zones, zone_id, rows, self.hub.url, clear, seen)
 
     def _ask(self, zone_id: str, place: Place, question: Question) -> ZoneDays:
         """Return what the service says of a zone; days that it can't compute are asked for once more."""

@@ -167,18 +167,20 @@ def rows_of_zone(
     """Return the rows of a zone (zonal_statistics): of each day that was seen, and of the month that they make up.
 
     A day that the service failed to compute, in one of the two answers, has no rows and is left out of the month.
+    InputError, naming the zone, where outputs are missing or contradict each other.
     """
     percents, rows = percents_of(statistics), list[dict[str, Any]]()
-    days = sorted(
-        day for day, of_day in seen.days.items()
-        if of_day[SEEN].count and day in clear.days and day not in {*clear.errors, *seen.errors}
-    )  # fmt: skip
-    for name in names:
-        of_days = [(clear.days[day][name], seen.days[day][SEEN].count) for day in days]
-        for day, (one, total) in zip(days, of_days, strict=True):
-            rows += _rows(zone_id, f"{BY_SERVICE}_{day}", name, statistics, one, total)
-        pooled = pool_days([one for one, _ in of_days], percents)
-        rows += _rows(zone_id, None, name, statistics, pooled, sum(total for _, total in of_days))
+    with reading(zone_id, FORM, "outputs that don't go together"):
+        days = sorted(
+            day for day, of_day in seen.days.items()
+            if of_day[SEEN].count and day in clear.days and day not in {*clear.errors, *seen.errors}
+        )  # fmt: skip
+        for name in names:
+            of_days = [(clear.days[day][name], seen.days[day][SEEN].count) for day in days]
+            for day, (one, total) in zip(days, of_days, strict=True):
+                rows += _rows(zone_id, f"{BY_SERVICE}_{day}", name, statistics, one, total)
+            pooled = pool_days([one for one, _ in of_days], percents)
+            rows += _rows(zone_id, None, name, statistics, pooled, sum(total for _, total in of_days))
     return rows
 
 
