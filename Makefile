@@ -61,6 +61,9 @@ lint: .venv/installed  ## linters and types
 	@$(TOOL).run ruff format --check .
 	@$(TOOL).run mypy
 
+audit: .venv/installed  ## known faults of the pinned packages, and which have newer versions
+	@$(TOOL).audit
+
 lock: .venv/installed  ## resolve requirements.lock anew from requirements.txt and requirements-dev.txt
 	@echo "Resolving ..."
 	@UV_CACHE_DIR=.cache/uv .venv/bin/uv pip compile --quiet --no-header --python-version 3.11 \

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +19,8 @@ from plumewatch.table import Table
 
 ROW_GROUP_ROWS = 1_048_576  # one window of 1024 x 1024 cells; the usual size of Parquet row groups
 PAGE_BYTES = 8 * ROW_GROUP_ROWS  # of 64-bit numbers
+TIME = pa.timestamp("us", tz="UTC")
+FIRST_US, LAST_US = (pa.scalar(time.replace(tzinfo=UTC), TIME).value for time in (datetime.min, datetime.max))
 MOST_PAGE_BYTES = 2**30  # of users' files too, whose pages have 1 MB by Parquet's own rule
 ASKED = re.compile(r"of size (\d+) failed")
 """How pyarrow says what it asked for."""
@@ -49,9 +52,8 @@ def read_parquet(
         raise
     if filter is not None and not is_filtered:
         rows = table.conform(rows, source=path).filter(filter)
-    if columns is None:
-        return table.conform(rows, source=path)
-    return _projection(table, columns).conform(rows, source=path)
+    form = table if columns is None else _projection(table, columns)
+    return _with_times_that_are(form.conform(rows, source=path), path)
 
 
 Ranges = Mapping[str, tuple[int, int]]
@@ -75,7 +77,7 @@ def iter_parquet(table: Table, path: str, columns: Sequence[str], within: Sequen
         for batch in parquet.iter_batches(ROW_GROUP_ROWS, row_groups=groups, columns=wanted) if groups else ():
             rows = pa.Table.from_batches([batch])
             _check_columns(rows)
-            yield _projection(table, columns).conform(rows, source=path)
+            yield _with_times_that_are(_projection(table, columns).conform(rows, source=path), path)
 
 
 def _may_hold(parquet: pq.ParquetFile, group: int, ranges: Ranges) -> bool:
@@ -136,6 +138,16 @@ def _check_columns(rows: pa.Table) -> None:
     for column in rows.columns:
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             column.validate(full=True)
+
+
+def _with_times_that_are(rows: pa.Table, path: str) -> pa.Table:
+    """Return the rows; InputError where a time is none that a calendar has, which nobody could write out."""
+    for field in rows.schema:
+        if field.type == TIME and rows.num_rows:
+            ends = pc.min_max(rows[field.name].cast(pa.int64())).as_py()
+            if ends["min"] is not None and not FIRST_US <= ends["min"] <= ends["max"] <= LAST_US:
+                raise InputError(path, f"{field.name} beyond the years 1 to 9999", "times of the calendar")
+    return rows
 
 
 def _refuse_numbers_as_times(table: Table, stored: pa.Schema, path: str) -> None:
