@@ -81,7 +81,9 @@ def test_peaks_are_matched_and_drawn(world: Any, month: str, run_dag: Callable[.
     assert run_dag(CO2, month).state == "success" and waiting(world, CO2_GAS) == set()
     html = storage.read_bytes(f"{world.storage_root}/maps/co2/{month}.html").decode()
     assert "<html" in html and "http-equiv" in html
-    orbits = {row["orbit"] for row in read(world, OBSERVATIONS, gas="co2", key=month) if row["stage"] == "detection"}
+    looked = [row for row in read(world, OBSERVATIONS, gas="co2", key=month) if row["stage"] == "detection"]
+    orbits = {row["orbit"] for row in looked}
+    assert all(row["track"] for row in looked) and '"state":"nothing_seen"' in html
     assert {peak["orbit"] for peak in world.truth["peaks"]} <= orbits
     planted = next(p for p in world.truth["peaks"] if p["must_be_found"])
     [peak] = [

@@ -145,6 +145,18 @@ def test_what_is_no_area_is_refused_with_the_reason(
     assert kept(view_storage) == ["oman.geojson"] and asked == []
 
 
+def test_no_file_makes_the_server_read_another(client: Callable[..., Any], view_storage: str, tmp_path: Path) -> None:
+    (tmp_path / "secret.geojson").write_bytes(geojson(name="secret"))
+    source = f"<SrcDataSource>{tmp_path / 'secret.geojson'}</SrcDataSource><SrcLayer>secret</SrcLayer>"
+    virtual = f'<OGRVRTDataSource><OGRVRTLayer name="a">{source}</OGRVRTLayer></OGRVRTDataSource>'.encode()
+    with zipfile.ZipFile(into := io.BytesIO(), "w") as archive:
+        archive.writestr("a.shp", virtual)
+    for content, name in ((virtual, "a.gpkg"), (into.getvalue(), "a.zip")):
+        answer = client("user").post(COST, json=body(content, name))
+        assert answer.status_code == 422 and "secret" not in answer.text
+        assert f"{name}: no " in answer.json()["detail"]
+
+
 def test_a_zip_unpacks_to_nothing_else_and_not_to_more(
     client: Callable[..., Any], view_storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ written anew from what was read.
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,12 @@ MAX_BYTES = 2_000_000  # of a file: some 50,000 corners as GeoJSON
 MAX_UNPACKED_BYTES = 10 * MAX_BYTES  # of a zip: coordinates are hardly packed
 MAX_NAME = 100  # characters, of a folder
 MAX_AREAS = 20  # of a file: each is searched for while somebody waits
+BEGINNINGS = {
+    ".gpkg": ("GeoPackage", re.compile(rb"SQLite format 3\0.{52}(GPKG|GP10|GP11)", re.DOTALL)),
+    ".shp": ("Shapefile", re.compile(rb"\0\0\x27\x0a")),
+}
+"""How files begin that GDAL opens. Whatever a file is called, it goes by what is in it, and some of its formats name
+further files and addresses. (OGC 12-128, 1.1.1.1.1: the application id; ESRI Shapefile Technical Description, 1998.)"""
 BY_HAND = ("stac_api", "evalscript")
 """What leads to addresses and files: who may upload need not be who may reach them."""
 
@@ -112,6 +119,7 @@ def _read(folder: Path, file_name: str, content: bytes, settings: Settings) -> N
             file = _unpacked(folder, file_name, content)
     else:
         file.write_bytes(content)
+    _check_beginning(file, file_name)
     stated = read_features(str(file))
     if len(stated) > MAX_AREAS:
         raise InputError(file_name, count_text(len(stated), "area"), f"at most {MAX_AREAS} in a file")
@@ -122,6 +130,13 @@ def _read(folder: Path, file_name: str, content: bytes, settings: Settings) -> N
     _refuse_known([area.name for area in areas], settings)
     by_name = {one["properties"]["name"]: one for one in features}
     return NewAreas(tuple(areas), tuple(by_name[area.name] for area in areas))
+
+
+def _check_beginning(file: Path, file_name: str) -> None:
+    """Refuse what isn't of the format that it is called by, before GDAL looks into it."""
+    name, begins = BEGINNINGS.get(file.suffix, ("", None))
+    if begins and not begins.match(file.read_bytes()):
+        raise InputError(file_name, f"no {name} by how it begins", ALLOWED)
 
 
 def _unpacked(folder: Path, file_name: str, content: bytes) -> Path:

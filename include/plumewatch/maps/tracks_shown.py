@@ -20,7 +20,7 @@ from plumewatch.statuses import SEARCHED
 Row = Mapping[str, Any]
 
 MAX_TRACKS = 1000  # two months of one sensor: more of them hide each other, and the map
-DIGITS = 3  # of degrees: 100 m, a hundredth of the swath
+DIGITS = 2  # of degrees: 1 km, a tenth of the swath
 SEEN, NOTHING_SEEN, NOT_SEARCHED = "seen", "nothing_seen", "not_searched"
 STATE_TEXTS = {
     SEEN: "orbits with an accepted peak",
