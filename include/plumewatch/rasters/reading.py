@@ -42,6 +42,7 @@ SIGNED = re.compile(r"[?&](?:sig|x-amz-signature|signature|token|x-goog-signatur
 AZURE = re.compile(r"^https?://[^/?]*\.blob\.core\.windows\.net[/:]", re.IGNORECASE)
 SIGNED_BY = "https://planetarycomputer.microsoft.com/api/stac/v1"
 A_RASTER = "a complete GeoTIFF"
+JPEG_2000 = (".jp2", ".j2k")
 OF_READING = (RasterioError, CRSError, CPLE_BaseError, UnicodeDecodeError)
 """What reading pixels, tags and texts of an open raster raises where the file is damaged."""
 PAGES = ("text/", "application/xml", "application/json", "application/xhtml")  # of maintenance, a proxy, a log-in
@@ -146,12 +147,23 @@ def _open(href: str, access: Access, on_the_way: list[Exception]) -> DatasetRead
     """Open a raster; what goes wrong on the way to a bucket, now or at a later read, is put into `on_the_way`."""
     if is_http(href):
         if access.guard is not None:
-            return rasterio.open(NAME, opener=Opener(GuardedFile(href, access.guard), on_the_way))
+            opener = Opener(GuardedFile(href, access.guard), on_the_way)
+            return rasterio.open(NAME, driver=_driver(href), opener=opener)
         return rasterio.open(f"/vsicurl/{href}#{next(_OPENINGS)}")  # what is behind # is never sent
     fs, inner = access.filesystem(href)
     if storage.is_local(href):
         return rasterio.open(inner)
     return rasterio.open(inner, opener=Opener(fs, on_the_way))
+
+
+def _driver(href: str) -> str:
+    """Return the one driver of GDAL that opens it: others (VRT, WMS ...) read files and addresses that a content names.
+
+    >>> _driver("https://host/B11.tif?sig=x"), _driver("s3://eodata/R20m/T32_B11_20m.jp2")
+    ('GTiff', 'JP2OpenJPEG')
+    """
+    path = href.partition("?")[0] if is_http(href) else href
+    return "JP2OpenJPEG" if path.lower().endswith(JPEG_2000) else "GTiff"
 
 
 def _classify(href: str, error: Exception, access: Access, on_the_way: list[Exception]) -> PlumewatchError:
