@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 TOOL := .venv/bin/python -m tools
 
-.PHONY: help demo test up down check backfill repeat faults bench evaluate containers lint lock
+.PHONY: help demo test up down check backfill repeat faults soak fuzz bench evaluate containers lint audit lock
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r name what; do printf '  make %-9s  %s\n' "$$name" "$$what"; done
@@ -41,6 +41,12 @@ repeat: .venv/installed  ## the last demonstration twice more: the tables stay e
 faults: .venv/installed  ## strike Airflow while it works: kills, S3 out of order [SEED=1] [FULL=1: 60 times]
 	@$(TOOL).faults --seed "$(or $(SEED),1)" $(if $(FULL),--full)
 
+soak: .venv/installed  ## many days of the simulated world: memory, open files, what is left [DAYS=60] [SEED=1]
+	@$(TOOL).soak --days "$(or $(DAYS),60)" --seed "$(or $(SEED),1)"
+
+fuzz: .venv/installed  ## broken and odd files for each reader [N=1000] [SEED=20] [ONLY=granule]
+	@$(TOOL).run python -m tools.fuzz --cases "$(or $(N),1000)" --seed "$(or $(SEED),20)" $(if $(ONLY),--only "$(ONLY)")
+
 evaluate: .venv/installed  ## quality in full size: recall, errors, calibration [ONLY=oco2|methane|learning]
 	@$(TOOL).run python -m tools.evaluate $(if $(ONLY),--only "$(ONLY)")
 
@@ -54,6 +60,9 @@ lint: .venv/installed  ## linters and types
 	@$(TOOL).run ruff check .
 	@$(TOOL).run ruff format --check .
 	@$(TOOL).run mypy
+
+audit: .venv/installed  ## known faults of the pinned packages, and which have newer versions
+	@$(TOOL).audit
 
 lock: .venv/installed  ## resolve requirements.lock anew from requirements.txt and requirements-dev.txt
 	@echo "Resolving ..."

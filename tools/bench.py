@@ -43,9 +43,10 @@ BENCHMARKS = {
     "maps.view": ("map_view", "many_detections"),
     "spark.cluster": ("cluster", "two_workers"),
     "airflow.overhead": ("airflow_overhead", "overhead"),
+    "end_to_end.runs": ("end_to_end", "day_and_month"),
     "storage.requests": ("s3_requests", "requests_of_tasks"),
 }
-BY_NAME_ALONE = ("airflow.overhead", "storage.requests", "spark.cluster", "maps.view")
+BY_NAME_ALONE = ("airflow.overhead", "end_to_end.runs", "storage.requests", "spark.cluster", "maps.view")
 """Those that need a demonstration to have been run, an S3 server, Chromium, or many minutes: without ONLY= they are
 left out."""
 FOLDER = CHECKOUT / "tests" / "benchmarks"

@@ -12,7 +12,14 @@ from collections.abc import Callable, Iterator
 from tools.checkout import CHECKOUT
 from tools.checks.areas import check_areas
 from tools.checks.finding import Finding, State
-from tools.checks.machine import check_java, check_python, check_spark, check_storage, check_waiting
+from tools.checks.machine import (
+    check_java,
+    check_python,
+    check_spark,
+    check_storage,
+    check_transport,
+    check_waiting,
+)
 from tools.checks.sentinel_hub import check_sentinel_hub
 from tools.checks.settings import check_alerts, check_names, check_values
 from tools.checks.sources import check_catalogues, check_earthdata, check_granules, check_inventories, check_wind
@@ -29,6 +36,7 @@ def findings_of() -> Iterator[Finding]:
     yield check_java(settings)
     yield check_spark(settings)
     yield check_storage(settings)
+    yield from check_transport(settings)
     yield from check_waiting(settings)
     findings, areas = check_areas(settings)
     yield from findings

@@ -57,8 +57,7 @@ MAX_ACTIVE_RUNS = 2
 PEAK_TRACK_KM = 600.0  # the false alarm probability of a peak is per 600 km of track
 GROUND_SPEED_KM_S = 6.75  # of OCO-2's ground track: 40,008 km in 98.8 minutes
 PLUME_PIXELS = 500 * 500  # the false plume rate is per 500 x 500 pixels
-
-
+WORLD = ("--sentinel-hub", HUB_AREA)
 LOGS = f"{DEMO.relative_to(CHECKOUT)}/logs (servers) and {DEMO.relative_to(CHECKOUT)}/airflow/logs (tasks)"
 
 
@@ -133,12 +132,13 @@ def wipe(folder: Path) -> None:
             shutil.rmtree(child)
 
 
-def boot(place: Place, airflow: LocalAirflow, supervisor: Supervisor, seed: int, clock: Clock) -> dict[str, Any]:
+def boot(
+    place: Place, airflow: LocalAirflow, supervisor: Supervisor, seed: int, clock: Clock, options: Sequence[str] = WORLD
+) -> dict[str, Any]:
     """Build the world while Airflow's database is made, start everything, and return the truth."""
     clock.say(f"Building world {seed}, and Airflow's database ...")
     world = DEMO / "world"
-    build = [sys.executable, "-m", "plumewatch.simulation", "--output", str(world), "--seed", str(seed)]
-    build += ["--sentinel-hub", HUB_AREA]
+    build = [sys.executable, "-m", "plumewatch.simulation", "--output", str(world), "--seed", str(seed), *options]
     building = supervisor.run(Service("world", build, place.environment))
     migrating = supervisor.run(airflow.migration())
     supervisor.wait("world", building)
@@ -160,7 +160,7 @@ def process(
     for dag_id in DAG_IDS:
         client.pause(dag_id, False)
     client.trigger(INVENTORIES)
-    before |= {(run.dag_id, run.run_id) for run in _wait(client, check, clock, truth["red_keys"], [], before)}
+    before |= {(run.dag_id, run.run_id) for run in wait_for_runs(client, check, clock, truth["red_keys"], [], before)}
     clock.lap(INVENTORIES)
     dates, months = truth["dates"], truth["months"]
     clock.say(f"Backfill of {EXTRACTION} for {', '.join(months)} and of {INGEST} from {dates[0]} to {dates[-1]}")
@@ -168,7 +168,7 @@ def process(
         client.backfill(EXTRACTION, f"{months[0]}-01", f"{months[-1]}-01", max_active_runs=1, reprocess=reprocess),
         client.backfill(INGEST, dates[0], dates[-1], max_active_runs=MAX_ACTIVE_RUNS, reprocess=reprocess),
     ]
-    runs = _wait(client, check, clock, truth["red_keys"], backfills, before)
+    runs = wait_for_runs(client, check, clock, truth["red_keys"], backfills, before)
     clock.lap("the runs")
     for dag_id in DAG_IDS:
         client.pause(dag_id)  # so that `make up DEMO=1` shows these runs and starts none for today
@@ -179,7 +179,7 @@ def process(
     return red, client.task_runs(), runs
 
 
-def _wait(
+def wait_for_runs(
     client: AirflowClient,
     check: Callable[[], None],
     clock: Clock,

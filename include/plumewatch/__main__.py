@@ -22,7 +22,7 @@ from pathlib import Path
 import pandas as pd
 
 from plumewatch import progress, storage
-from plumewatch.at_hand.cleaning import LARGE, find_left, find_old, remove_old
+from plumewatch.at_hand.cleaning import LARGE, find_left, find_old, remove_left, remove_old
 from plumewatch.at_hand.described import describe_storage, find_table, preview_rows
 from plumewatch.at_hand.listing import list_stored, place, web_address
 from plumewatch.at_hand.transfer import Transferred, get_files, put_files
@@ -114,8 +114,7 @@ def _clean(asked: argparse.Namespace, root: str) -> int:
     if not asked.yes:
         print("Nothing was removed; --yes removes it.")
         return DONE
-    for path in left:  # first: a writer may publish one of them meanwhile
-        storage.delete(path)
+    remove_left(left)  # first: a writer may publish one of them meanwhile
     remove_old(root, old)
     print("Removed.")
     return DONE

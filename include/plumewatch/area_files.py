@@ -13,6 +13,9 @@ from plumewatch.errors import InputError, reading
 
 JSON_SUFFIXES = (".geojson", ".json")
 SUFFIXES = (*JSON_SUFFIXES, ".gpkg", ".shp")
+BEGINNINGS = {".geojson": b"{", ".json": b"{", ".gpkg": b"SQLite format 3\0", ".shp": b"\0\0\x27\x0a"}
+"""How files begin (RFC 7946; SQLite's file format 1.3; ESRI Shapefile Technical Description 1998, file code 9994)."""
+HEAD_BYTES = 256
 SHAPEFILE_NAME_LENGTH = 10  # characters of a property's name, dBase III
 BESIDE_SHAPEFILE = (".dbf", ".shx", ".prj", ".cpg")  # without which it has no properties, no order and no CRS
 BESIDE_AREAS = (
@@ -51,6 +54,20 @@ def read_features(file: str) -> list[tuple[str, Any]]:
     if not features:
         raise InputError(file, "no features", "one feature an area")
     return features
+
+
+def check_kind(file: str, local: Path) -> None:
+    """Raise InputError where a vector file (`local` is its content) isn't of the kind that its name says.
+
+    GDAL goes by the content, and some of its kinds (VRT, WFS ...) name other files and addresses, which it would read.
+    """
+    suffix = Path(file).suffix.lower()
+    with local.open("rb") as content:
+        beginning = content.read(HEAD_BYTES)
+    if suffix in JSON_SUFFIXES:
+        beginning = beginning.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not beginning.startswith(BEGINNINGS[suffix]):
+        raise InputError(file, f"not readable as {suffix}, as it begins with {beginning[:16]!r}", AREA_FILE)
 
 
 def name_of(file: str, properties: Mapping[str, Any]) -> str:
@@ -100,6 +117,7 @@ def _vector_features(file: str) -> list[tuple[str, Any]]:
     import pyogrio
 
     with storage.local_copy(file, beside=BESIDE_SHAPEFILE if file.lower().endswith(".shp") else ()) as local:
+        check_kind(file, local)
         layers = pyogrio.list_layers(local)
         spatial = [str(name) for name, kind in layers if kind is not None]
         found = []

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from plumewatch import storage
-from plumewatch.area_files import JSON_SUFFIXES, NAME, SUFFIXES, full_name, geojson_features, name_of
+from plumewatch.area_files import JSON_SUFFIXES, NAME, SUFFIXES, check_kind, full_name, geojson_features, name_of
 
 MAX_BYTES = 8 * 2**20  # a GeoJSON of so many is read in some 0.2 s
 
@@ -73,6 +73,7 @@ def _properties(path: Path) -> Iterator[dict[str, Any]]:
 def _of_layers(path: Path) -> Iterator[dict[str, Any]]:
     import pyogrio  # a second, where there is such a file
 
+    check_kind(str(path), path)
     for layer, kind in pyogrio.list_layers(path):
         if kind is None:
             continue  # a table without geometry

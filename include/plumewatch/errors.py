@@ -50,6 +50,17 @@ class InputError(PlumewatchError):
         return type(self), (self.file, self.found, self.allowed)
 
 
+class AccessRefused(InputError):
+    """A file that may not be read: of what it holds nothing is known, so nothing may be concluded from its absence.
+
+    In a bucket it may heal: keys run out and are renewed, and a new grant takes its time.
+    """
+
+    def __init__(self, file: object, found: str, allowed: str) -> None:
+        super().__init__(file, found, allowed)
+        self.is_retryable = is_remote(self.file)
+
+
 class ServiceError(PlumewatchError):
     """A service that did not answer as agreed; retryable unless it refused the request itself (4xx but 429)."""
 
@@ -122,12 +133,26 @@ def reading(file: object, allowed: str, found: str = "not readable") -> Iterator
         raise
     except Exception as error:
         name = redact(str(file))
-        is_remote = "://" in name and not name.startswith("file://")
         if is_trouble(error):
-            if not is_remote:
+            if not is_remote(name):
                 raise
             raise trouble_on_the_way(name, error) from error
         raise _input_error(name, error, allowed, found) from error
+
+
+def is_remote(path: str) -> bool:
+    """Return whether a path is in a bucket, or elsewhere behind an address."""
+    return "://" in path and not path.startswith("file://")
+
+
+def is_of_content(error: Exception) -> bool:
+    """Return whether an error comes from what a file holds, the same each time it is read.
+
+    What is refused, busy, broken off or too much for this machine now tells nothing of it.
+    """
+    if isinstance(error, PlumewatchError):
+        return not isinstance(error, AccessRefused) and not error.is_retryable
+    return not isinstance(error, PermissionError | MemoryError) and not is_trouble(error)
 
 
 def is_trouble(error: Exception) -> bool:
@@ -146,7 +171,8 @@ def trouble_on_the_way(file: str, error: Exception) -> ServiceError:
 
 def _input_error(file: str, error: Exception, allowed: str, found: str) -> InputError:
     if isinstance(error, LASTING):
-        return InputError(file, f"not readable ({error.strerror or _first_line(error)})", "a file that may be read")
+        kind = AccessRefused if isinstance(error, PermissionError) else InputError
+        return kind(file, f"not readable ({error.strerror or _first_line(error)})", "a file that may be read")
     return InputError(file, f"{found} ({type(error).__name__}: {_first_line(error)})", allowed)
 
 

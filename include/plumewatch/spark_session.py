@@ -118,6 +118,16 @@ def _start(master: str, app_name: str, options: dict[str, str]) -> SparkSession:
     return builder.getOrCreate()
 
 
+FORGETFUL = {
+    "spark.ui.retainedJobs": "50",
+    "spark.ui.retainedStages": "50",
+    "spark.ui.retainedTasks": "1000",
+    "spark.sql.ui.retainedExecutions": "50",
+    "spark.connect.ui.retainedStatements": "50",
+}
+"""What is remembered of jobs that are over: a server that stays up would hold a thousand of each, which no UI shows."""
+
+
 def session_options(settings: Settings, java_options: str | None = None) -> dict[str, str]:
     """Return the Spark configuration of every session and server."""
     options = {
@@ -166,6 +176,7 @@ def serve(port: int) -> None:
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": str(port),
         "spark.connect.session.manager.defaultSessionTimeout": "365d",  # a session that jobs share may idle for long
+        **FORGETFUL,
     }
     command = [str(spark_runtime.spark_home() / "bin" / "spark-submit"), "--master", f"local[{cores}]"]
     for name, value in options.items():

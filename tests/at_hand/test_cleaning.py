@@ -6,11 +6,13 @@ import contextlib
 import io
 import os
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from plumewatch import storage
 from plumewatch.__main__ import main
+from plumewatch.at_hand import cleaning
 from plumewatch.table import Table
 from plumewatch.tables import ANOMALIES, OBSERVATIONS, SOUNDINGS
 
@@ -86,6 +88,24 @@ def test_what_a_dead_writer_left_goes_after_an_hour(tmp_path: Path) -> None:
         os.utime(folder / name, (time.time() - age_s,) * 2)
     assert "left by writers that died: 2 files" in run("--root", str(tmp_path), "clean", "--yes")[1]
     assert {p.name for p in folder.iterdir()} == {"_manifest.json", "data.parquet", "part-2.parquet", "notes.txt"}
+
+
+def test_locks_what_lay_aside_and_what_was_never_published_go(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage.write_partition(SOUNDINGS, f"{root}/soundings", {"month": "2024-02"}, SOUNDINGS.empty())
+    storage.write_part(f"{root}/soundings/month=2024-03", "part-1.parquet", b"of a writer that was killed")
+    left = ("soundings/month=2024-02/.lock", "maps/ch4/.2024-02-29.html.a1b2c3_d", "scenes/area=dune/.S2A.tif.4711")
+    kept = ("maps/ch4/2024-02-29.html", ".told/EARTHDATA_TOKEN.json", "scenes/area=dune/S2A.tif")
+    for path in (*left, *kept):
+        storage.write_bytes(storage.join(root, path), b"x")
+    assert "left by writers that died: 0 files" in run("--root", root, "clean")[1], "all are too young"
+    monkeypatch.setattr(cleaning, "LEFT_AFTER", timedelta(seconds=-60))
+    with storage.lock(f"{root}/plumes"):
+        assert "left by writers that died: 6 files" in run("--root", root, "clean", "--yes")[1]
+        assert storage.exists(f"{root}/plumes/.lock"), "somebody holds it"
+    there = {path.removeprefix(f"{root}/") for path in storage.list_files(root)}
+    is_fresh = root.startswith("s3")  # a lock on S3 is left when it is stale
+    assert there == {*kept, *("soundings/month=2024-02/" + name for name in ("_manifest.json", "data.parquet")),
+                     *left[: int(is_fresh)]}  # fmt: skip
 
 
 def test_a_day_is_a_day(stored: str) -> None:

@@ -48,6 +48,7 @@ PURE_MODULES = {
     "inventory.hourly_rate", "learning.emission_model", "learning.features", "learning.planted_windows",
     "learning.windows",
     "maps.detections_shown", "maps.geojson", "maps.report_page", "maps.reports_shown", "maps.sources_shown",
+    "maps.tracks_shown",
     "oco2.archive.file_head", "oco2.archive.versions",
     "rasters.cog", "rasters.plain_numbers", "rasters.regrid", "sensor_scenes.event",
     "wind.at_point", "wind.interpolation", "wind.profile",
@@ -59,7 +60,8 @@ READS_OR_WRITES = {
     "sentinel2.date_plans", "sentinel2.day_search", "sentinel2.ingest",
     "sentinel2.item_bands", "sentinel2.pixel_files", "sentinel2.pixel_plan",
     "sentinel2.presence",
-    "sentinel2.process_api", "sentinel2.replaced", "sentinel2.scene_index", "sentinel2.scene_windows",
+    "sentinel2.process_api", "sentinel2.replaced", "sentinel2.scene_cost", "sentinel2.scene_index",
+    "sentinel2.scene_windows",
     "sentinel2.search", "sentinel2.stack", "sentinel2.stored_scene",
     "methane.evaluation.pictures", "methane.evaluation.sahara",
 }  # fmt: skip

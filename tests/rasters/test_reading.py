@@ -200,7 +200,7 @@ def test_a_refusal_of_azure_names_the_catalogue_that_signs(
     answer = requests.Response()
     answer.status_code, answer.raw = status, io.BytesIO()
     monkeypatch.setattr(requests.Session, "get", lambda *_, **__: answer)
-    error = rasters._classify_http(href, "HTTP")
+    error = rasters._classify_http(href, "HTTP", None)
     assert (error.http_status, error.is_retryable) == (status, False)
     assert hint in str(error) and "abc" not in str(error)
 
@@ -224,7 +224,7 @@ def test_an_error_of_the_block_is_the_blocks_and_not_the_files(tmp_path: Path, e
 
 
 def test_no_memory_to_open_a_raster_is_no_fault_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise MemoryError
 
     path = write_raster(tmp_path / "a.tif", NUMBERS)

@@ -12,6 +12,7 @@ import pytest
 from plumewatch import storage
 from plumewatch.errors import LockTimeout
 from plumewatch.storage import locks
+from plumewatch.storage.buckets import Buckets
 from plumewatch.tables import OBSERVATIONS
 from stored_rows import observations
 
@@ -32,8 +33,7 @@ def test_each_of_several_writers_replaces_only_its_own_rows(root: str) -> None:
     write("a", 2)
     areas = storage.read_table(OBSERVATIONS, f"{root}/observations")["area"].to_pylist()
     assert sorted(areas) == sorted(["a"] * 2 + [f"w{i}" for i in range(6) for _ in range(3)])
-    # On a disk the lock goes with its holder and the file stays; on S3 the file is the lock.
-    assert len(storage.list_files(f"{root}/observations", storage.LOCK)) == (0 if root.startswith("s3") else 1)
+    assert not storage.list_files(f"{root}/observations", storage.LOCK)
 
 
 def test_who_waits_too_long_for_a_lock_is_told(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,3 +80,38 @@ def test_a_lock_that_was_removed_before_it_was_had_is_taken_anew(
     monkeypatch.setattr(fcntl, "flock", flock_of_a_removed_file)
     with storage.lock(str(tmp_path)):
         assert (tmp_path / storage.LOCK).exists() and len(asked) == 2
+
+
+def test_a_lock_that_a_killed_holder_left_is_had_and_goes(tmp_path: Path) -> None:
+    (tmp_path / storage.LOCK).touch()
+    with storage.lock(str(tmp_path)):
+        assert (tmp_path / storage.LOCK).exists()
+    assert not (tmp_path / storage.LOCK).exists()
+
+
+def test_a_lock_whose_folder_was_made_anew_by_another_is_the_others(tmp_path: Path) -> None:
+    with storage.lock(str(tmp_path)):
+        (tmp_path / storage.LOCK).unlink()
+        (tmp_path / storage.LOCK).touch()
+    assert (tmp_path / storage.LOCK).exists()
+
+
+def test_a_bucket_that_refuses_to_let_go_costs_no_work(s3_root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "RELEASE_PAUSE_S", 0.0)
+    refused: list[str] = []
+    call = Buckets._call_s3
+
+    async def refuse(fs: Buckets, method: str, *options: Any, **named: Any) -> Any:
+        if method == "delete_object" and (named["Key"].endswith("/p/.lock") or not refused):
+            refused.append(named["Key"])
+            raise PermissionError("no")
+        return await call(fs, method, *options, **named)
+
+    monkeypatch.setattr(Buckets, "_call_s3", refuse)
+    with storage.lock(f"{s3_root}/p"):
+        storage.write_bytes(f"{s3_root}/p/done", b"work")
+    assert len(refused) == locks.RELEASE_TRIES and storage.exists(f"{s3_root}/p/.lock")
+    refused.clear()
+    with storage.lock(f"{s3_root}/q"):
+        pass
+    assert len(refused) == 1 and not storage.exists(f"{s3_root}/q/.lock"), "the second try has removed it"

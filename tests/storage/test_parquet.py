@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from plumewatch import storage
 from plumewatch.errors import InputError
-from plumewatch.tables import PLUMES, SOUNDINGS, SOURCES, TABLES
+from plumewatch.storage.parquet import iter_parquet
+from plumewatch.tables import PLUMES, REVIEWS, SOUNDINGS, SOURCES, TABLES
 from stored_rows import sources
 
 
@@ -54,3 +55,17 @@ def test_a_big_table_s_columns_are_all_compressed() -> None:
     buffer = pa.BufferReader(storage.parquet_bytes(SOUNDINGS, rows))
     group = pq.ParquetFile(buffer).metadata.row_group(0)
     assert {group.column(i).compression for i in range(group.num_columns)} == {"ZSTD"}
+
+
+@pytest.mark.parametrize("at_us", [-(2**62), 2**62])
+def test_a_time_that_no_calendar_has_is_named(tmp_path: Path, at_us: int) -> None:
+    rows = REVIEWS.from_pylist(
+        [{"detection_id": "a", "longitude": 1.0, "latitude": 2.0, "verdict": "confirm", "by": "b"}]
+    )
+    times = pa.array([at_us], pa.int64()).cast(REVIEWS.schema.field("at").type)
+    rows = rows.set_column(rows.schema.get_field_index("at"), "at", times)
+    path = f"{tmp_path}/data.parquet"
+    pq.write_table(rows, path)
+    for read in (lambda: storage.read_parquet(REVIEWS, path), lambda: list(iter_parquet(REVIEWS, path, ["at"]))):
+        with pytest.raises(InputError, match=r"data\.parquet: at beyond the years 1 to 9999"):
+            read()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,9 +19,11 @@ from plumewatch.models import FailedScene
 from plumewatch.tables import FAILED_SCENES
 
 from tools.checkout import CHECKOUT
+from tools.faults.__main__ import A_ROUND, FEW, FULL, draw
 from tools.faults.left_secrets import find_secrets, secrets_in
 from tools.faults.reading import read_all
 from tools.faults.spoiled_s3 import ANSWERS, Trouble
+from tools.faults.strikes import strikes
 from tools.ports import choose_ports
 
 BODY = b"x" * 200_000
@@ -78,6 +81,20 @@ def test_each_trouble_is_seen_and_ends(proxy: tuple[str, Path], kind: str) -> No
             requests.get(url, timeout=5)
     Trouble.end(file)
     assert requests.get(url, timeout=5).content == BODY
+
+
+def test_every_kind_has_its_turn_before_one_comes_again() -> None:
+    kinds = strikes(has_disk=True)
+    few = [strike for seed in (1, 2) for chosen in draw(kinds, FEW, seed) for strike in chosen]
+    assert len(few) == 2 * FEW and {strike.name for strike in few} == {strike.name for strike in kinds}
+    for seed in (1, 2, 3):
+        rounds = list(draw(kinds, FULL, seed))
+        assert {len(chosen) for chosen in rounds} == {A_ROUND}
+        counted = Counter(strike.name for chosen in rounds for strike in chosen)
+        assert set(counted.values()) == {3} and len(counted) == len(kinds) == 20
+        names = [strike.name for chosen in rounds for strike in chosen]
+        assert names == [strike.name for chosen in draw(kinds, FULL, seed) for strike in chosen]
+        assert len(set(names[: len(kinds)])) == len(kinds)
 
 
 def test_readers_name_what_is_not_whole(tmp_path: Path) -> None:

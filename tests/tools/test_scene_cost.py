@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from plumewatch.areas import read_areas
 from plumewatch.missing_settings import NO_HUB_ACCOUNT
+from plumewatch.sentinel2.scene_cost import bytes_of_hub_scene, ledger_of, quota_line
 
 from tools.backfill import Order, cost_of
 from tools.checks.finding import State
 from tools.checks.sentinel_hub import check_sentinel_hub
-from tools.scene_cost import bytes_of_hub_scene, ledger_of, quota_line
 
 ORDER = Order("sentinel2_daily_ingest", date(2025, 8, 20), date(2025, 9, 6))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import os
 import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from plumewatch import spark_runtime, storage
-from plumewatch.errors import ConfigurationError, PlumewatchError, some_of
+from plumewatch.errors import ConfigurationError, PlumewatchError, redact, some_of
 from plumewatch.gases import DETECTION, GASES
 from plumewatch.hand_offs import waiting_keys
 from plumewatch.settings import EMR_SERVERLESS, SPARK_MASTERS, Settings, environment_name
@@ -67,6 +70,20 @@ def check_storage(settings: Settings) -> Finding:
         return ok("storage", _folder_state(root) if storage.is_local(root) else _prefix_state(root))
     except (PlumewatchError, OSError) as error:
         return problem("storage", f"PLUMEWATCH_STORAGE_ROOT={root}: {error or type(error).__name__}")
+
+
+def check_transport(settings: Settings) -> Iterator[Finding]:
+    """Whether a bucket is had without TLS by another machine: keys are signed, but tables and maps would be open."""
+    url = urlsplit(os.environ.get("AWS_ENDPOINT_URL") or "")
+    if url.scheme == "http" and not storage.is_local(settings.storage_root) and not _is_loopback(url.hostname or ""):
+        told = f"AWS_ENDPOINT_URL={redact(url.geturl())} goes without TLS: who is on the way can read and change tables"
+        yield problem("storage", f"{told}; allowed: https://, or http:// on this machine", is_fatal=False)
+
+
+def _is_loopback(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
 
 
 def check_waiting(settings: Settings) -> Iterator[Finding]:

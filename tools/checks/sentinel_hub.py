@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from plumewatch.errors import PlumewatchError, QuotaUsedUp, redact
 from plumewatch.missing_settings import missing_hub_account
 from plumewatch.models import SENTINEL_HUB, Area
+from plumewatch.sentinel2.scene_cost import ledger_of, units_left
 from plumewatch.settings import Settings
 
 from tools.checks.finding import Finding, missing, ok, problem
-from tools.scene_cost import ledger_of, units_left
 
 PART = "Sentinel Hub"
 

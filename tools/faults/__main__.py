@@ -11,7 +11,7 @@ import random
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +55,7 @@ def run_faults(seed: int, n: int) -> int:
             rounds = Rounds(airflow.client, truth, root, supervisor.check, clock, DEMO / WIPES)
             undisturbed = rounds.undisturbed()
             field = Field(airflow.client, truth["dates"], DEMO / "trouble.json", disk, random.Random(seed))
-            for number, chosen in enumerate(_draw(strikes(disk is not None), n, field.random), 1):
+            for number, chosen in enumerate(draw(strikes(disk is not None), n, seed), 1):
                 clock.say(f"Round {number}: {', '.join(strike.name for strike in chosen)}")
                 results.append(rounds.struck(undisturbed, field, chosen))
                 clock.say(f"Round {number}: {results[-1].ended}")
@@ -74,13 +74,19 @@ def run_faults(seed: int, n: int) -> int:
     return int(bool(problems))
 
 
-def _draw(kinds: list[Strike], n: int, chance: random.Random) -> Iterator[list[Strike]]:
-    """Yield the strikes of each round: all kinds in a random order, then all in another."""
-    drawn: list[Strike] = []
+def draw(kinds: Sequence[Strike], n: int, seed: int) -> Iterator[list[Strike]]:
+    """Yield the strikes of each round: no kind again before all have had their turn.
+
+    Their first order is the same for all seeds, and each seed begins where the one before it ends: of 20 kinds seeds 1
+    and 2 have all in 12 faults each, and 60 faults have each three times.
+    """
+    first = random.Random(0).sample(kinds, len(kinds))
+    begin = (seed - 1) * n % len(kinds)
+    drawn, chance = first[begin:] + first[:begin], random.Random(seed)
     while len(drawn) < n:
         drawn += chance.sample(kinds, len(kinds))
-    for first in range(0, n, A_ROUND):
-        yield drawn[first : min(first + A_ROUND, n)]
+    for at in range(0, n, A_ROUND):
+        yield drawn[at : min(at + A_ROUND, n)]
 
 
 def _planted_secrets() -> dict[str, str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from plumewatch import storage
 from plumewatch.at_hand.listing import path_below
-from plumewatch.errors import InputError, ParameterError
+from plumewatch.errors import InputError, LockTimeout, ParameterError
 from plumewatch.keys import DAY, MONTH, is_key
 from plumewatch.progress import followed
 from plumewatch.sentinel2.scene_index import write_scene_index
@@ -23,6 +24,10 @@ LEAST_AGE = timedelta(days=60)
 """References reach 30 days back, and the gap fill fetches what is missing of 30 days."""
 OF_KEY = re.compile(r"((?:[a-z_]+=[^/]+/)*(?:date=(?P<date>[^/]+)|month=(?P<month>[^/]+)))/.+")
 """A file of a day or month, by its path below the table's root: its folder, and the key."""
+ASIDE = re.compile(r"\..+\.([a-z0-9_]{8}|\d+)")
+"""What a file is called that isn't whole yet (`storage.written_aside`, `storage.upload`)."""
+LEFT_AFTER = timedelta(hours=1)
+"""A file that is younger may belong to a writer at work."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +83,14 @@ def remove_old(root: str, old: Iterable[Old]) -> None:
         write_scene_index(storage.join(root, SCENES), area.rsplit("area=", 1)[-1])
 
 
-def find_left(root: str) -> list[str]:
-    """Return the files in partitions of tables that no manifest lists, left by writers that died an hour ago or more.
+def find_left(root: str, after: timedelta | None = None) -> list[str]:
+    """Return what writers have left that died so long ago or longer (LEFT_AFTER where None), sorted.
 
-    A partition whose manifest can't be read keeps all.
+    Files in partitions that no manifest lists, or that never came to have one; what lay aside until it was whole; locks
+    that nobody has let go. A partition whose manifest can't be read keeps all.
     """
-    left: list[str] = []
+    after = LEFT_AFTER if after is None else after
+    left: set[str] = set()
     for table in TABLES.values():
         for partition in storage.list_partitions(table, storage.join(root, table.name), on_stray=lambda error: None):
             try:
@@ -91,5 +98,31 @@ def find_left(root: str) -> list[str]:
             except InputError:
                 continue
             if manifest is not None:
-                left += storage.left_behind(partition.path, manifest["files"])
-    return left
+                left.update(storage.left_behind(partition.path, manifest["files"]))
+    begun: set[str] = set()
+    published: set[str] = set()
+    for file in storage.each_stored_file(root):
+        folder, _, name = file.path.rpartition("/")
+        if name in (storage.MANIFEST, storage.WRITING):
+            (published if name == storage.MANIFEST else begun).add(folder)
+        elif _is_old(file, after) and (name == storage.LOCK or ASIDE.fullmatch(name)):
+            left.add(file.path)
+    for folder in begun - published:
+        files = storage.stored_files(folder)
+        left.update(file.path for file in files if all(_is_old(each, after) for each in files))
+    return sorted(left)
+
+
+def _is_old(file: StoredFile, after: timedelta) -> bool:
+    return datetime.now(UTC) - file.modified_at > after
+
+
+def remove_left(left: Iterable[str]) -> None:
+    """Remove what `find_left` has found; a lock that somebody has taken since stays."""
+    for path in left:
+        folder, _, name = path.rpartition("/")
+        if name != storage.LOCK:
+            storage.delete(path)
+            continue
+        with suppress(LockTimeout), storage.lock(folder, timeout_s=0.0):  # let go, it is gone
+            pass

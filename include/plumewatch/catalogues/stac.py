@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -38,6 +39,8 @@ ITEM = "a STAC item as JSON"
 VERSION = "1."  # its drafts (1.0.0-beta.2) too, which the first Earth Search writes
 REQUESTS_PER_S = 150.0  # what THREADS ask of one that answers in 50 ms; Amazon's API Gateway grants an account 10,000
 PAGE_ITEMS = 100  # the largest page that all public catalogues grant
+
+log = logging.getLogger(__name__)
 
 
 class StacApi:
@@ -156,7 +159,7 @@ def read_item(href: str, named: str | None = None) -> pystac.Item:
     Raises ServiceError where a service doesn't deliver it or gives a page in its place (retryable), InputError where it
     is missing or isn't a STAC item.
     """
-    return item_of(read_json(href), href, named)
+    return without_local_files(item_of(read_json(href), href, named), href)
 
 
 def read_json(href: str, guard: PublicHosts | None = None) -> Any:
@@ -186,6 +189,16 @@ def item_of(content: Any, href: str, named: str | None = None) -> pystac.Item:
     return item
 
 
+def without_local_files(item: pystac.Item, href: str) -> pystac.Item:
+    """Return an item of `href` without the assets that name a file of this machine, where it is from elsewhere."""
+    for key, asset in list(item.assets.items()):
+        if storage.is_local(asset.href) and not storage.is_local(href):
+            found = f"asset {key} at {asset.href}, which would be a file of this machine"
+            log.warning("%s: %s; allowed: http, https, s3", redact(href), found)
+            del item.assets[key]
+    return item
+
+
 def _read_http(href: str, guard: PublicHosts | None) -> bytes:
     with http_session(guard=guard) as session:
         return download_existing(session, href)
@@ -198,5 +211,7 @@ def _read_stored(href: str) -> bytes:
         raise InputError(href, "no such file", ITEM) from error
     except PlumewatchError:
         raise
+    except ValueError as error:  # half of a character, or a NUL
+        raise InputError(redact(href), "an address that cannot be one", ITEM) from error
     except OSError as error:
         raise ServiceError(f"{redact(href)}: {redact(str(error))[:MAX_MESSAGE]}") from error

@@ -16,7 +16,7 @@ import pystac
 import shapely
 from pystac.utils import make_absolute_href
 
-from plumewatch.catalogues.stac import ITEM, check_version, item_of, read_json
+from plumewatch.catalogues.stac import ITEM, check_version, item_of, read_json, without_local_files
 from plumewatch.errors import InputError, ServiceError, reading, redact
 from plumewatch.http import side_by_side
 from plumewatch.rasters.access import AS_IS, Access
@@ -82,7 +82,8 @@ class StaticCatalogue:
     def read_item(self, href: str) -> pystac.Item:
         """Return the item at `href`, by the id that a search gives it."""
         with reading(redact(href), ITEM):
-            return item_of(with_file_name(read_json(href), href, self.collection), href)
+            item = item_of(with_file_name(read_json(href), href, self.collection), href)
+        return without_local_files(item, href)
 
     def _read(self, hrefs: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield what is at each address, side by side."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import netCDF4
 import numpy as np
 
@@ -17,6 +18,7 @@ from plumewatch.errors import InputError, reading
 from plumewatch.gases import CH4, CO2
 from plumewatch.inventory.grid_cells import MOST_CELLS, Floats, Grid
 from plumewatch.inventory.rows.units import tonnes_a_year
+from plumewatch.netcdf.own_values import require_own_variables
 
 ALLOWED = "a NetCDF file of EDGAR: `emissions` (tonnes) or `fluxes`, `emi_co2`, `emi_ch4` (kg m-2 s-1) over lat and lon"
 KG_PER_TONNE = 1000.0
@@ -74,6 +76,9 @@ def _open(local: Path, path: str) -> Iterator[netCDF4.Dataset]:
     """A file; what the NetCDF library says of its content, which are numbers of its own, is an error that names it."""
     if not local.is_file():
         raise InputError(path, "no such file", ALLOWED)
+    if h5py.is_hdf5(local):  # netCDF-3 knows no other files
+        with reading(path, ALLOWED, "damaged"), h5py.File(local) as file:
+            require_own_variables(file)
     try:
         with netCDF4.Dataset(local) as dataset, reading(path, ALLOWED, "damaged"):
             yield dataset

@@ -21,6 +21,8 @@ from rasterio.windows import transform as window_transform
 from plumewatch.errors import InputError
 from plumewatch.models import Grid
 
+MOST_COORDINATE, LEAST_PIXEL = 1e9, 1e-9
+"""Metres or degrees; so that a place, counted in pixels, is a whole number of 64 bits."""
 ALIGNED_PX = 1e-6  # georeferencing is given in metres with at most a few decimals
 WARP_MARGIN_PX = 4  # more than bilinear interpolation looks around itself
 LEAST_TIE_POINTS = 4  # that a plane needs, and one that shows an error
@@ -40,7 +42,7 @@ def read_on_grid(
     """
     if source.crs is None or source.transform.is_identity:
         raise InputError(name or source.name, "a raster without projection or position", "a georeferenced raster")
-    if source.transform.is_degenerate:
+    if source.transform.is_degenerate or not is_place(source.transform):
         found = f"transform {tuple(source.transform)[:6]}"
         raise InputError(name or source.name, found, "pixels that have an area")
     target = np.full((grid.height, grid.width), fill, dtype=source.dtypes[0])
@@ -116,6 +118,16 @@ def _copy_pixels(source: DatasetReader, grid: Grid, cells: int, fill: float, tar
     if cells > 1:
         numbers = numbers.repeat(cells, 0).repeat(cells, 1)
     target[tuple(place)] = numbers[tuple(inner)]
+
+
+def is_place(transform: Affine) -> bool:
+    """Whether a transform leads to places that there are: all its numbers finite, none beyond any coordinate.
+
+    >>> is_place(Affine(20.0, 0.0, 5e5, 0.0, -20.0, 2.7e6)), is_place(Affine(20.0, 0.0, 1e308, 0.0, -20.0, 2.7e6))
+    (True, False)
+    """
+    numbers = np.array(tuple(transform)[:6])
+    return bool((np.abs(numbers) < MOST_COORDINATE).all() and abs(transform.determinant) > LEAST_PIXEL**2)
 
 
 def _read_window(

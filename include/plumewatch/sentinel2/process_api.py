@@ -306,7 +306,7 @@ def _raster(
     if f"{output}.tif" not in files:
         raise InputError(name, f"a TAR with {', '.join(sorted(files)) or 'nothing'}", f"{output}.tif in it")
     try:
-        with MemoryFile(files[f"{output}.tif"]) as file, file.open() as source:
+        with MemoryFile(files[f"{output}.tif"]) as file, file.open(driver="GTiff") as source:
             found = f"{source.count} x {source.width} x {source.height} of {source.dtypes[0]}"
             wanted = f"{n_bands} x {grid.width} x {grid.height} of {TYPES[sample_type]}"
             if found != wanted:

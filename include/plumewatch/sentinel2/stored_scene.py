@@ -15,6 +15,7 @@ from rasterio.io import DatasetReader
 from plumewatch.errors import InputError, reading
 from plumewatch.models import Grid
 from plumewatch.rasters.reading import open_raster
+from plumewatch.rasters.regrid import is_place
 from plumewatch.rasters.scene_store import STORED_ITEM, ScenePaths, read_item
 from plumewatch.sensors.known import sensor_of_item
 from plumewatch.sensors.sensor import METHANE_BANDS, Sensor
@@ -142,6 +143,8 @@ def stated_grid(paths: ScenePaths, item: Mapping[str, Any]) -> tuple[Grid, tuple
         height, width = map(int, item["properties"]["proj:shape"])
         cell_m, _, west, _, _, north = map(float, item["properties"]["proj:transform"])
         grid = Grid(int(item["properties"]["proj:epsg"]), west, north, cell_m, width, height)
+        if not is_place(grid.transform):
+            raise InputError(paths.item, f"proj:transform {item['properties']['proj:transform']}", "metres on the grid")
         return grid, tuple(str(band["name"]) for band in item["assets"]["data"]["eo:bands"])
 
 
@@ -167,7 +170,7 @@ def raster_grid(source: DatasetReader, name: str) -> Grid:
     epsg = None if crs is None else crs.to_epsg()
     if epsg is None or not crs.is_projected or crs.linear_units_factor[1] != 1.0:
         raise InputError(name, f"coordinate reference system {crs}", "a projected EPSG system in metres")
-    if b or d or a <= 0 or abs(a + e) > SQUARE_PX * a:
+    if not is_place(source.transform) or b or d or a <= 0 or abs(a + e) > SQUARE_PX * a:
         raise InputError(name, f"transform {tuple(source.transform)[:6]}", "square cells, north up")
     if max(source.shape) > MOST_CELLS:
         raise InputError(name, f"{source.width} x {source.height} cells", f"at most {MOST_CELLS} a side")

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from plumewatch.simulation import build_world
-from plumewatch.simulation.sentinel2_plan import AREAS
+from plumewatch.simulation.sentinel2_plan import AREAS, MOST_DAYS, daily_areas
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -19,8 +19,13 @@ def main(argv: list[str] | None = None) -> int:
         "--sentinel-hub", action="append", default=[], metavar="AREA", choices=[area.name for area in AREAS],
         help="an area that is to be searched in Sentinel Hub, not in the STAC API",
     )  # fmt: skip
+    parser.add_argument(
+        "--days", type=int, choices=range(1, MOST_DAYS + 1), metavar=f"1..{MOST_DAYS}",
+        help="one area, seen on each of so many days, in place of the two that are seen on eight",
+    )  # fmt: skip
     arguments = parser.parse_args(argv)
-    truth = build_world(arguments.output, arguments.seed, hub_areas=arguments.sentinel_hub)
+    areas = daily_areas(arguments.days) if arguments.days else AREAS
+    truth = build_world(arguments.output, arguments.seed, arguments.sentinel_hub, areas)
     print(
         f"{arguments.output}: seed {arguments.seed}, {len(truth['scenes'])} scenes of {len(truth['areas'])} areas, "
         f"{len(truth['granules'])} granules, {len(truth['plumes'])} plumes and {len(truth['peaks'])} peaks planted"

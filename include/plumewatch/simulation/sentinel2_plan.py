@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 
 import numpy as np
@@ -146,6 +146,26 @@ QARN_ALAM = PlannedArea(
     ),
 )
 AREAS = (HASSI_MESSAOUD, QARN_ALAM)
+MOST_DAYS = 90
+PLUME_EACH, CLOUD_EACH, CLOUD = 6, 4, 0.3  # days from one to the next, and the share of the scene under it
+
+
+def daily_areas(n_days: int) -> tuple[PlannedArea, ...]:
+    """Return the first area seen each day from the first date of the world on, for runs that go on for long.
+
+    No satellite comes so often from one orbit: what is watched are the runs, not what they find.
+    """
+    area, first = AREAS[0], date.fromisoformat(AREAS[0].acquisitions[0].date)
+    units = ("S2A", "S2B", "S2C")
+    acquisitions = tuple(
+        Acquisition(
+            str(first + timedelta(days=n)), units[n % len(units)], False,
+            cloud_fraction=0.0 if n % CLOUD_EACH else CLOUD,
+            plume="strong-1" if n % PLUME_EACH == PLUME_EACH - 1 else None,
+        )
+        for n in range(n_days)
+    )  # fmt: skip
+    return (replace(area, acquisitions=acquisitions),)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,9 @@ MUST_FIND_KG_H, MUST_FIND_PPM = 5000.0, 2.5
 ALL_CLOUD_PERCENT = 99.0
 
 
-def build_world(folder: str | Path, seed: int, hub_areas: Collection[str] = ()) -> dict[str, Any]:
+def build_world(
+    folder: str | Path, seed: int, hub_areas: Collection[str] = (), areas: Sequence[PlannedArea] = AREAS
+) -> dict[str, Any]:
     """Build the world below a local folder and return its truth, which is also written to truth.json.
 
     The same seed gives the same files, byte for byte. A world that the folder already holds is replaced. The files of
@@ -51,14 +53,14 @@ def build_world(folder: str | Path, seed: int, hub_areas: Collection[str] = ()) 
     folder = Path(folder)
     for part in PARTS:
         shutil.rmtree(folder / part, ignore_errors=True)
-    sources = {area.name: plan_sources(seed, area) for area in AREAS}
-    plumes = {area.name: plan_plumes(seed, area, sources[area.name]) for area in AREAS}
+    sources = {area.name: plan_sources(seed, area) for area in areas}
+    plumes = {area.name: plan_plumes(seed, area, sources[area.name]) for area in areas}
     arcs = plan_arcs(seed)
-    winds = _write_winds(folder / "wind", seed, plumes, arcs)
+    winds = _write_winds(folder / "wind", seed, areas, plumes, arcs)
     scenes: list[dict[str, Any]] = []
     planted_plumes: list[dict[str, Any]] = []
     items: list[dict[str, Any]] = []
-    for area in AREAS:
+    for area in areas:
         written = write_scenes(folder / "catalogue" / COLLECTION, seed, area, plumes[area.name], winds)
         scenes += written[0]
         planted_plumes += written[1]
@@ -67,23 +69,27 @@ def build_world(folder: str | Path, seed: int, hub_areas: Collection[str] = ()) 
         storage.write_json(str(folder / "areas" / f"{area.name}.geojson"), _area_file(area, catalogue))
     write_catalogue(str(folder / "catalogue"), items)
     peaks = write_granules(folder / "granules", seed, [simulate_arc(seed, arc, winds) for arc in arcs])
-    listed = [source for area in AREAS for source in sources[area.name]]
+    listed = [source for area in areas for source in sources[area.name]]
     write_inventories(str(folder / "inventories"), read_power_plants(), listed)
     products = {item["id"]: product_name(item) for item in items}
     for row in (*scenes, *planted_plumes):
         row["scene_id"] = products[row["scene_id"]] if row["area"] in hub_areas else row["scene_id"]
-    truth = _truth(seed, scenes, planted_plumes, peaks, listed)
+    truth = _truth(seed, areas, scenes, planted_plumes, peaks, listed)
     storage.write_json(str(folder / TRUTH_FILE), truth)
     return truth
 
 
 def _write_winds(
-    folder: Path, seed: int, plumes: dict[str, list[PlannedPlume]], arcs: list[PlannedArc]
+    folder: Path,
+    seed: int,
+    areas: Sequence[PlannedArea],
+    plumes: dict[str, list[PlannedPlume]],
+    arcs: list[PlannedArc],
 ) -> dict[str, WindField]:
     """Write the wind of every day of the world, and return the fields by date."""
     wanted: dict[str, list[WantedWind]] = defaultdict(list)
     places: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for area in AREAS:
+    for area in areas:
         for acquisition in area.acquisitions:
             places[acquisition.date].append((area.longitude, area.latitude))
         for plume in plumes[area.name]:
@@ -116,6 +122,7 @@ def _area_file(area: PlannedArea, catalogue: str) -> dict[str, Any]:
 
 def _truth(
     seed: int,
+    areas: Sequence[PlannedArea],
     scenes: list[dict[str, Any]],
     plumes: list[dict[str, Any]],
     peaks: list[dict[str, Any]],
@@ -126,7 +133,7 @@ def _truth(
     html = granule_name(HTML_DATE)
     return {
         "seed": seed,
-        "areas": [{"name": area.name, "bounds_deg": area.bounds_deg(), "epsg": area.epsg} for area in AREAS],
+        "areas": [{"name": area.name, "bounds_deg": area.bounds_deg(), "epsg": area.epsg} for area in areas],
         "dates": sorted({scene["date"] for scene in scenes}),
         "months": [MONTH],
         "wind_product": PRODUCT,

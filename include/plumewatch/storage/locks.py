@@ -20,6 +20,7 @@ STALE_LOCK_AGE_S = 120.0
 REFRESH_S = STALE_LOCK_AGE_S / 4  # so often the holder of a lock on S3 says that it is still at work
 POLL_S, S3_POLL_S = 0.05, 0.5  # a look at a lock on S3 is two requests
 LOCK_TIMEOUT_S = 300.0
+RELEASE_TRIES, RELEASE_PAUSE_S = 3, 1.0
 REFUSALS = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 """What S3 servers call the answer to a PUT whose condition doesn't hold."""
 
@@ -30,7 +31,8 @@ log = logging.getLogger(__name__)
 def lock(path: str, timeout_s: float | None = None) -> Iterator[None]:
     """Hold a folder's lock: flock on a disk, gone with its process; a conditional PUT on S3, taken over when stale.
 
-    Raises LockTimeout where others hold it for so long, LOCK_TIMEOUT_S where None.
+    Its file goes when it is let go; that of a holder who was killed goes with the next one's. Raises LockTimeout where
+    others hold it for so long, LOCK_TIMEOUT_S where None.
     """
     timeout_s = LOCK_TIMEOUT_S if timeout_s is None else timeout_s
     fs, inner = filesystem(path)
@@ -58,7 +60,11 @@ def _flock(folder: Path, timeout_s: float) -> Iterator[None]:
                 continue
             if not _is_still_there(file, folder / LOCK):  # its holder has removed it: it locks nobody out
                 continue
-            yield
+            try:
+                yield
+            finally:
+                if _is_still_there(file, folder / LOCK):
+                    (folder / LOCK).unlink()
             return
 
 
@@ -78,10 +84,25 @@ def _s3_lock(fs: Any, key: str, timeout_s: float) -> Iterator[None]:
         with meanwhile(partial(_refresh, fs, key, token), REFRESH_S):
             yield
     finally:
-        # Only the holder's token may go: a lock that was stale belongs to whoever took it over.
-        with contextlib.suppress(FileNotFoundError):
+        _let_go(fs, key, token)
+
+
+def _let_go(fs: Any, key: str, token: bytes) -> None:
+    """Remove a lock, but one that was stale and belongs to whoever took it over.
+
+    Where the bucket refuses, what was done under the lock stands; the next one who wants it waits until it is stale.
+    """
+    for tries_left in reversed(range(RELEASE_TRIES)):
+        try:
             if fs.cat_file(key) == token:
                 fs.rm_file(key)
+            return
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            log.warning("s3://%s: not let go (%s); it is stale after %.0f s", key, error, STALE_LOCK_AGE_S)
+        if tries_left:
+            time.sleep(RELEASE_PAUSE_S)
 
 
 def _refresh(fs: Any, key: str, token: bytes) -> None:

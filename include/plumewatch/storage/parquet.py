@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +19,12 @@ from plumewatch.table import Table
 
 ROW_GROUP_ROWS = 1_048_576  # one window of 1024 x 1024 cells; the usual size of Parquet row groups
 PAGE_BYTES = 8 * ROW_GROUP_ROWS  # of 64-bit numbers
+TIME = pa.timestamp("us", tz="UTC")
+FIRST_US, LAST_US = (pa.scalar(time.replace(tzinfo=UTC), TIME).value for time in (datetime.min, datetime.max))
+MOST_PAGE_BYTES = 2**30  # of users' files too, whose pages have 1 MB by Parquet's own rule
+ASKED = re.compile(r"of size (\d+) failed")
+"""How pyarrow says what it asked for."""
+UNREADABLE = "not readable as Parquet"
 
 
 def read_parquet(
@@ -25,7 +34,7 @@ def read_parquet(
     allowed = f"a Parquet file of {table.name}"
     fs, inner = filesystem(path)
     try:
-        with reading(path, allowed, "not readable as Parquet"), fs.open(inner, "rb") as file:
+        with reading(path, allowed, UNREADABLE), _in_memory(path, allowed), fs.open(inner, "rb") as file:
             parquet = pq.ParquetFile(file)
             names = parquet.schema_arrow.names
             _refuse_numbers_as_times(table, parquet.schema_arrow, path)
@@ -43,9 +52,8 @@ def read_parquet(
         raise
     if filter is not None and not is_filtered:
         rows = table.conform(rows, source=path).filter(filter)
-    if columns is None:
-        return table.conform(rows, source=path)
-    return _projection(table, columns).conform(rows, source=path)
+    form = table if columns is None else _projection(table, columns)
+    return _with_times_that_are(form.conform(rows, source=path), path)
 
 
 Ranges = Mapping[str, tuple[int, int]]
@@ -58,7 +66,7 @@ def iter_parquet(table: Table, path: str, columns: Sequence[str], within: Sequen
     """
     allowed = f"a Parquet file of {table.name}"
     fs, inner = filesystem(path)
-    with reading(path, allowed, "not readable as Parquet"), fs.open(inner, "rb") as file:
+    with reading(path, allowed, UNREADABLE), _in_memory(path, allowed), fs.open(inner, "rb") as file:
         parquet = pq.ParquetFile(file)
         names = parquet.schema_arrow.names
         _refuse_numbers_as_times(table, parquet.schema_arrow, path)
@@ -69,7 +77,7 @@ def iter_parquet(table: Table, path: str, columns: Sequence[str], within: Sequen
         for batch in parquet.iter_batches(ROW_GROUP_ROWS, row_groups=groups, columns=wanted) if groups else ():
             rows = pa.Table.from_batches([batch])
             _check_columns(rows)
-            yield _projection(table, columns).conform(rows, source=path)
+            yield _with_times_that_are(_projection(table, columns).conform(rows, source=path), path)
 
 
 def _may_hold(parquet: pq.ParquetFile, group: int, ranges: Ranges) -> bool:
@@ -93,7 +101,7 @@ def read_ranges(table: Table, path: str, names: Sequence[str]) -> dict[str, tupl
     """Return the ranges of columns of whole numbers over a file, by its statistics; none of a file without rows."""
     allowed = f"a Parquet file of {table.name}"
     fs, inner = filesystem(path)
-    with reading(path, allowed, "not readable as Parquet"), fs.open(inner, "rb") as file:
+    with reading(path, allowed, UNREADABLE), _in_memory(path, allowed), fs.open(inner, "rb") as file:
         parquet = pq.ParquetFile(file)
         groups = [_group_ranges(parquet, i, names) for i in range(parquet.num_row_groups)]
     if not all(name in group for name in names for group in groups):  # a writer that leaves statistics out
@@ -112,12 +120,34 @@ def read_ranges(table: Table, path: str, names: Sequence[str]) -> dict[str, tupl
     }
 
 
+@contextmanager
+def _in_memory(path: str, allowed: str) -> Iterator[None]:
+    """Call a file at fault whose pages ask for more memory at once than any page has; else memory is short."""
+    try:
+        yield
+    except pa.ArrowMemoryError as error:
+        asked = ASKED.search(str(error))
+        if asked is None or int(asked[1]) < MOST_PAGE_BYTES:
+            raise
+        raise InputError(path, f"a page that asks for {int(asked[1]):,} bytes", allowed) from error
+
+
 def _check_columns(rows: pa.Table) -> None:
     """Raise ArrowInvalid for columns of different lengths and texts that aren't UTF-8, which pyarrow lets pass."""
     rows.validate()
     for column in rows.columns:
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             column.validate(full=True)
+
+
+def _with_times_that_are(rows: pa.Table, path: str) -> pa.Table:
+    """Return the rows; InputError where a time is none that a calendar has, which nobody could write out."""
+    for field in rows.schema:
+        if field.type == TIME and rows.num_rows:
+            ends = pc.min_max(rows[field.name].cast(pa.int64())).as_py()
+            if ends["min"] is not None and not FIRST_US <= ends["min"] <= ends["max"] <= LAST_US:
+                raise InputError(path, f"{field.name} beyond the years 1 to 9999", "times of the calendar")
+    return rows
 
 
 def _refuse_numbers_as_times(table: Table, stored: pa.Schema, path: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -45,6 +46,8 @@ PLACE_TOLERANCE_DEG = 1e-3
 DEGREES = ("degrees_north", "degrees_east", "degree_north", "degree_east", "degrees", "degree")
 # The axis of time goes on to 2050, empty; these attributes say where the data end. The later one counts.
 LAST_DAYS = ("valid_time_stop", "valid_time_stop_era5t")
+BLOSC_SIZES, BLOSC_SIZES_AT = struct.Struct("<III"), 4  # unpacked, of a block, packed with the header of 16 bytes
+MOST_CHUNK_BYTES = 2**26  # of the globe in one hour 4 MB, of the axis of time 11 MB
 DATE_DIGITS = 10  # of 2025-05-31 and of 2025-05-31T23:00
 
 log = logging.getLogger(__name__)
@@ -246,10 +249,26 @@ def _read_chunk(session: requests.Session, array: _Array, index: int) -> NDArray
 def _unpacked(objects: Mapping[str, bytes], which: int | slice, source: str) -> NDArray[np.generic]:
     """The numbers that are stored in the chunks of an array."""
     try:
+        _require_whole_blosc(objects)
         return np.asarray(_open(objects)[which])
     except Exception as error:  # each codec has errors of its own: zlib.error, SystemError of blosc
         size = sum(len(data) for name, data in objects.items() if name != ".zarray")
         raise ServiceError(f"{source}: {size} bytes that can't be unpacked: {error}") from error
+
+
+def _require_whole_blosc(objects: Mapping[str, bytes]) -> None:
+    """Raise ValueError where a chunk packed by Blosc isn't as long as it says, or is said to become far too long.
+
+    Blosc itself believes its header (C-Blosc, README_CHUNK_FORMAT), and reads beyond the end.
+    """
+    if (json.loads(objects[".zarray"]).get("compressor") or {}).get("id") != "blosc":
+        return
+    for name, data in objects.items():
+        if name == ".zarray":
+            continue
+        n_unpacked, _, n_packed = BLOSC_SIZES.unpack_from(data, BLOSC_SIZES_AT)
+        if n_packed != len(data) or n_unpacked > MOST_CHUNK_BYTES:
+            raise ValueError(f"its header says {n_packed} bytes that become {n_unpacked}")
 
 
 def _open(objects: Mapping[str, bytes]) -> zarr.Array:

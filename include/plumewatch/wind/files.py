@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from plumewatch import storage
-from plumewatch.errors import InputError
+from plumewatch.errors import InputError, is_of_content
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.keys import is_file_name
 from plumewatch.models import OnFailure, tell_or_raise
@@ -47,7 +47,8 @@ def read_wind_files(
 
     `path` is a folder or prefix of Parquet files, or one file. Rows within 1 degree of the bounds and points come too,
     as interpolation needs them. The result has the columns of the table `wind` and `product`. A file that cannot be
-    used raises InputError; with `on_failure` it is reported there and the others are read. Rows without a time, a
+    used raises InputError; with `on_failure` it is reported there and the others are read, unless access to it is
+    refused or a bucket doesn't deliver it: that always raises. Rows without a time, a
     place, a height or a plausible wind (`at_point.is_usable`) are left out.
     """
     condition = in_time(start, end)
@@ -168,6 +169,9 @@ def copy_wind(
 
 
 def _report(error: InputError | OSError, asset: str, on_failure: OnFailure | None) -> None:
+    """Tell of a file whose content can't be used; without one that couldn't be read now the wind would be another."""
+    if not is_of_content(error):
+        raise error
     tell_or_raise(error, asset, WIND_STAGE, on_failure)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import shapely
 
 from plumewatch import storage
-from plumewatch.area_files import BESIDE_SHAPEFILE, JSON_SUFFIXES
+from plumewatch.area_files import BESIDE_SHAPEFILE, JSON_SUFFIXES, check_kind
 from plumewatch.errors import InputError, ParameterError, reading, some_of
 from plumewatch.zones.zone import Zone, Zones, sort_key
 
@@ -78,6 +78,7 @@ def read_zones(file: str, layer: str | None, id_column: str | None, refused: Ref
         raise InputError(file, "a file of another ending", ", ".join(SUFFIXES))
     beside = BESIDE_SHAPEFILE if file.lower().endswith(".shp") else ()
     with reading(file, ZONE_FILE), storage.local_copy(file, beside=beside) as local:
+        check_kind(file, local)
         layers = [str(name) for name, kind in pyogrio.list_layers(local) if kind is not None]
         if not layers:
             raise InputError(file, "no layer with geometries", ZONE_FILE)

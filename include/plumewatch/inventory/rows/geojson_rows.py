@@ -57,5 +57,6 @@ def _row(feature: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _text(value: Any) -> str:
-    """A value as a CSV file would have it."""
-    return "" if value is None else " ".join(str(value).split())
+    """A value as a CSV file would have it; half of a character, which JSON may hold, is written as its number."""
+    text = "" if value is None else " ".join(str(value).split())
+    return text.encode(errors="backslashreplace").decode()

@@ -214,7 +214,7 @@ def _earlier(work: Work, target: StoredPass, sample: Sample) -> Iterator[tuple[P
         source = work.passes.partition(day)
         found: list[tuple[PassFacts, pa.Table, tuple[Scene, ...]]] = []
         n_passes = 0
-        with work.noting(day):
+        with work.noting_reference(day):
             passes, rows = read_scenes(source), read_pieces(source, READ_COLUMNS, sample.ranges)
             work.passes.note_read(day, rows.num_rows)
             work.inputs.add(source)
@@ -228,7 +228,7 @@ def _earlier(work: Work, target: StoredPass, sample: Sample) -> Iterator[tuple[P
         for facts, its, scenes in found:
             if not is_comparable(target.facts, facts):
                 continue
-            with work.noting(day, part_name(facts, n_passes, work.task.method)):
+            with work.noting_reference(day, part_name(facts, n_passes, work.task.method)):
                 check_size(facts, target.facts.pixel_size_m, source)
                 row, col = (its[name].to_numpy().astype(np.int64) for name in ("row", "col"))
                 check_place(facts.place, target.facts.place, row, col, source)

@@ -10,10 +10,10 @@ from dataclasses import replace
 import pyarrow as pa
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from plumewatch.errors import PlumewatchError, may_heal
+from plumewatch.errors import PlumewatchError, is_of_content, may_heal
 from plumewatch.failures import Condition, Row, day_of_failure, partition_name
 from plumewatch.models import FailedScene
-from plumewatch.statuses import DETECTION_STAGE
+from plumewatch.statuses import DETECTION_STAGE, WIND_STAGE
 
 EXPECTED = (PlumewatchError, OSError, pa.ArrowException)  # what a broken file raises
 FROM_OUTSIDE = (PlumewatchError, OSError, MemoryError, BotoCoreError, ClientError)
@@ -34,14 +34,19 @@ def failure_of(error: Exception, area: str, day: str, part: str = "") -> FailedS
 
 
 @contextmanager
-def noted(failures: list[FailedScene], area: str, day: str, part: str = "") -> Iterator[None]:
+def noted(
+    failures: list[FailedScene], area: str, day: str, part: str = "", *, is_reference: bool = False
+) -> Iterator[None]:
     """Add an exception of the block to `failures` and go on: what is odd at one place must not take others along.
 
-    One that nobody expects is logged with its traceback.
+    One that nobody expects is logged with its traceback. Of a reference only what its content is at fault for: without
+    one that couldn't be read now the target would be another result, so that fails, and is tried again.
     """
     try:
         yield
     except Exception as error:
+        if is_reference and not is_of_content(error):
+            raise
         failure = failure_of(error, area, day, part)
         if not isinstance(error, EXPECTED):
             log.exception("%s", failure.scene_id)
@@ -52,10 +57,13 @@ def dates_went_through(read: Collection[AreaDay], published: Collection[AreaDay]
     """Return the condition for failures of dates that are over.
 
     `read` are the partitions of pixels that were read, `published` those that `method` has published: another method
-    that goes well doesn't heal what depends on the method.
+    that goes well doesn't heal what depends on the method. The wind of an area is over where its dates were published.
     """
+    with_wind = {area for area, _ in published}
 
     def is_over(row: Row) -> bool:
+        if row["stage"] == WIND_STAGE:
+            return row["area"] in with_wind
         its_method = row["scene_id"].partition("/method=")[2].partition("/")[0]
         done = published if its_method else read
         went_through = its_method in ("", method) and (row["area"], day_of_failure(row["scene_id"])) in done

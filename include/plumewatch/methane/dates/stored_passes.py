@@ -140,7 +140,7 @@ class StoredPasses:
                 check_sources(one, sizes_m, source)
                 passes.append(one)
             except Exception as error:  # whatever is odd in one pass must not take the others along
-                if len(in_passes) == 1:
+                if len(in_passes) == 1 or isinstance(error, MemoryError):
                     raise
                 if not isinstance(error, PlumewatchError):
                     log.exception("%s", source)

@@ -43,6 +43,10 @@ class Work:
         """Go on after an exception of the block and note it as a failure of a date, its own or an earlier one."""
         return noted(self.failures, self.task.area, day, part)
 
+    def noting_reference(self, day: str, part: str = "") -> AbstractContextManager[None]:
+        """The same of an earlier date that is looked at as a reference; raises what isn't its content's fault."""
+        return noted(self.failures, self.task.area, day, part, is_reference=True)
+
     def note(self, refused: RefusedPass, day: str) -> None:
         """Note a pass that cannot be used."""
         part = pass_name(refused.platform, refused.relative_orbit)

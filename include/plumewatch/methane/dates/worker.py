@@ -144,14 +144,14 @@ def _earlier_passes(target: Pass, work: Work) -> Iterator[Pass]:
     for day in work.passes.earlier(work.day):
         source = work.passes.partition(day)
         stored = StoredDay((), (), 0)
-        with work.noting(day):
+        with work.noting_reference(day):
             stored = work.passes.read(day, target.place)
             work.inputs.add(source)
         for refused in stored.refused:
             work.note(refused, day)
         for one in (one for one in stored.passes if is_comparable(target, one)):
             laid = None
-            with work.noting(day, part_name(one, stored.n_passes, work.task.method)):
+            with work.noting_reference(day, part_name(one, stored.n_passes, work.task.method)):
                 laid = on_window(one, target.place, source, target.pixel_size_m)
             if laid is not None:
                 yield laid

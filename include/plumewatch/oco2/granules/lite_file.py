@@ -14,6 +14,7 @@ from pathlib import Path
 import h5py
 
 from plumewatch.errors import InputError, reading
+from plumewatch.netcdf.own_values import require_own_values
 from plumewatch.netcdf.packing import text_of
 from plumewatch.oco2.archive.file_head import HDF5_MAGIC, HEAD_BYTES, describe_other_than_hdf5
 from plumewatch.oco2.granules.lite_values import LiteVariable, lite_variables, oddity
@@ -79,7 +80,10 @@ def find_variables(dataset: h5py.File, path: str) -> dict[str, LiteVariable]:
 
 def _variable(dataset: h5py.File, path: str) -> h5py.Dataset | None:
     found = dataset.get(path)
-    return found if isinstance(found, h5py.Dataset) and not _is_bare_dimension(found) else None
+    if not isinstance(found, h5py.Dataset) or _is_bare_dimension(found):
+        return None
+    require_own_values(found, dataset)
+    return found
 
 
 def _is_bare_dimension(found: h5py.Dataset) -> bool:
