@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from plumewatch import http
-from plumewatch.errors import InputError
+from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.sensor_scenes.fetch import fetch_sensor_scene
 from plumewatch.sensor_scenes.search import area_named, find_given
+from rasterio.io import MemoryFile
 from sensor_services import AREA, SensorServices
 
 ITEM = "flood/tiles/a.json"
@@ -55,6 +56,25 @@ def test_a_raster_that_redirects_into_the_own_network_is_not_read(services: Sens
     assert services.asked["inside.tif"] == 0
     services.moved[RASTER] = f"{services.url}/rasters/inside.tif"
     assert fetch_sensor_scene(settings, scene).path.endswith(".json") and services.asked["inside.tif"] > 0
+
+
+def test_a_raster_that_names_another_one_is_none(services: SensorServices, tmp_path: Path) -> None:
+    settings = services.settings(tmp_path)
+    [scene] = given(services, settings).scenes
+    services.rasters["inside.tif"] = services.rasters[RASTER]
+    with MemoryFile(services.rasters[RASTER]) as file, file.open() as raster:
+        size = f'rasterXSize="{raster.width}" rasterYSize="{raster.height}"'
+        place = f"<SRS>EPSG:32640</SRS><GeoTransform>{', '.join(map(str, raster.transform.to_gdal()))}</GeoTransform>"
+    file_name = f"<SourceFilename>/vsicurl/{services.url}/rasters/inside.tif</SourceFilename>"
+    bands = "".join(
+        f'<VRTRasterBand dataType="Byte" band="{n}"><SimpleSource>{file_name}<SourceBand>{n}</SourceBand>'
+        "</SimpleSource></VRTRasterBand>"
+        for n in (1, 2, 3)
+    )
+    services.rasters[RASTER] = f"<VRTDataset {size}>{place}{bands}</VRTDataset>".encode()
+    with pytest.raises(PlumewatchError, match=RASTER):
+        fetch_sensor_scene(settings, scene)
+    assert services.asked["inside.tif"] == 0
 
 
 def test_a_name_that_leads_into_the_own_network_is_refused(

@@ -18,7 +18,7 @@ from typing import TypeVar
 import rasterio
 import requests
 from rasterio._err import CPLE_BaseError
-from rasterio.errors import CRSError, RasterioError
+from rasterio.errors import CRSError, RasterioError, RasterioIOError
 from rasterio.io import DatasetReader
 
 from plumewatch import storage
@@ -43,6 +43,8 @@ AZURE = re.compile(r"^https?://[^/?]*\.blob\.core\.windows\.net[/:]", re.IGNOREC
 SIGNED_BY = "https://planetarycomputer.microsoft.com/api/stac/v1"
 A_RASTER = "a complete GeoTIFF"
 JPEG_2000 = (".jp2", ".j2k")
+NOT_OF_DRIVER = "not recognized as being in a supported file format"
+"""GDAL's words for a file that isn't of the driver."""
 OF_READING = (RasterioError, CRSError, CPLE_BaseError, UnicodeDecodeError)
 """What reading pixels, tags and texts of an open raster raises where the file is damaged."""
 PAGES = ("text/", "application/xml", "application/json", "application/xhtml")  # of maintenance, a proxy, a log-in
@@ -144,26 +146,41 @@ def _environment(href: str) -> rasterio.Env:
 
 
 def _open(href: str, access: Access, on_the_way: list[Exception]) -> DatasetReader:
-    """Open a raster; what goes wrong on the way to a bucket, now or at a later read, is put into `on_the_way`."""
+    """Open a raster by the driver of its name, or else of its content: there are JPEG 2000 files that are called .tif.
+
+    What goes wrong on the way to a bucket, now or at a later read, is put into `on_the_way`.
+    """
+    likely, other = _drivers(href)
+    try:
+        return _open_by(likely, href, access, on_the_way)
+    except RasterioIOError as error:
+        if on_the_way or NOT_OF_DRIVER not in str(error):
+            raise
+        try:
+            return _open_by(other, href, access, on_the_way)
+        except RasterioIOError:
+            raise error from error.__cause__
+
+
+def _open_by(driver: str, href: str, access: Access, on_the_way: list[Exception]) -> DatasetReader:
     if is_http(href):
-        driver = _driver(href)
         if access.guard is not None:
             return rasterio.open(NAME, driver=driver, opener=Opener(GuardedFile(href, access.guard), on_the_way))
         return rasterio.open(f"/vsicurl/{href}#{next(_OPENINGS)}", driver=driver)  # what is behind # is never sent
     fs, inner = access.filesystem(href)
     if storage.is_local(href):
-        return rasterio.open(inner, driver=_driver(href))
-    return rasterio.open(inner, driver=_driver(href), opener=Opener(fs, on_the_way))
+        return rasterio.open(inner, driver=driver)
+    return rasterio.open(inner, driver=driver, opener=Opener(fs, on_the_way))
 
 
-def _driver(href: str) -> str:
-    """Return the one driver of GDAL that opens it: others (VRT, WMS ...) read files and addresses that a content names.
+def _drivers(href: str) -> tuple[str, str]:
+    """Return the drivers of GDAL that may open it: others (VRT, WMS ...) read files and addresses that a content names.
 
-    >>> _driver("https://host/B11.tif?sig=x"), _driver("s3://eodata/R20m/T32_B11_20m.jp2")
-    ('GTiff', 'JP2OpenJPEG')
+    >>> _drivers("https://host/B11.tif?sig=x"), _drivers("s3://eodata/R20m/T32_B11_20m.jp2")
+    (('GTiff', 'JP2OpenJPEG'), ('JP2OpenJPEG', 'GTiff'))
     """
     path = href.partition("?")[0] if is_http(href) else href
-    return "JP2OpenJPEG" if path.lower().endswith(JPEG_2000) else "GTiff"
+    return ("JP2OpenJPEG", "GTiff") if path.lower().endswith(JPEG_2000) else ("GTiff", "JP2OpenJPEG")
 
 
 def _classify(href: str, error: Exception, access: Access, on_the_way: list[Exception]) -> PlumewatchError:
