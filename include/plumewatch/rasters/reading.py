@@ -40,6 +40,8 @@ SIGNED = re.compile(r"[?&](?:sig|x-amz-signature|signature|token|x-goog-signatur
 AZURE = re.compile(r"^https?://[^/?]*\.blob\.core\.windows\.net[/:]", re.IGNORECASE)
 SIGNED_BY = "https://planetarycomputer.microsoft.com/api/stac/v1"
 A_RASTER = "a complete GeoTIFF"
+DRIVERS = ["GTiff", "JP2OpenJPEG"]
+"""Of GDAL, whatever a raster is called: others (VRT, WMS ...) read files and addresses that a content names."""
 JPEG_2000 = (".jp2", ".j2k")
 OF_READING = (RasterioError, CRSError, CPLE_BaseError, UnicodeDecodeError)
 """What reading pixels, tags and texts of an open raster raises where the file is damaged."""
@@ -144,23 +146,18 @@ def _environment(href: str) -> rasterio.Env:
 def _open(href: str, access: Access, on_the_way: list[Exception]) -> DatasetReader:
     """Open a raster; what goes wrong on the way to a bucket, now or at a later read, is put into `on_the_way`."""
     if is_http(href):
-        return rasterio.open(
-            f"/vsicurl/{href}#{next(_OPENINGS)}", driver=_driver(href)
-        )  # what is behind # is never sent
+        return DatasetReader(f"/vsicurl/{href}#{next(_OPENINGS)}", driver=DRIVERS)  # what is behind # is never sent
     fs, inner = access.filesystem(href)
     if storage.is_local(href):
-        return rasterio.open(inner, driver=_driver(href))
-    return rasterio.open(inner, driver=_driver(href), opener=Opener(fs, on_the_way))
-
-
-def _driver(href: str) -> str:
-    """Return the one driver of GDAL that opens it: others (VRT, WMS ...) read files and addresses that a content names.
-
-    >>> _driver("https://host/B11.tif?sig=x"), _driver("s3://eodata/R20m/T32_B11_20m.jp2")
-    ('GTiff', 'JP2OpenJPEG')
-    """
-    path = href.partition("?")[0] if is_http(href) else href
-    return "JP2OpenJPEG" if path.lower().endswith(JPEG_2000) else "GTiff"
+        return DatasetReader(inner, driver=DRIVERS)
+    # rasterio.open takes one driver alone: that of the name, else the other one.
+    likely, other = reversed(DRIVERS) if inner.lower().endswith(JPEG_2000) else DRIVERS
+    try:
+        return rasterio.open(inner, driver=likely, opener=Opener(fs, on_the_way))
+    except RasterioError:
+        if on_the_way:
+            raise
+        return rasterio.open(inner, driver=other, opener=Opener(fs, on_the_way))
 
 
 def _classify(href: str, error: Exception, access: Access, on_the_way: list[Exception]) -> PlumewatchError:
