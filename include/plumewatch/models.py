@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from plumewatch.errors import InputError, may_heal, redact
+from plumewatch.errors import InputError, is_of_content, may_heal, redact
 from plumewatch.geodesy import Distortion, Floats, compute_distortion, degrees_of
 
 MAX_MESSAGE = 2000  # characters of an error that a row of failed_scenes holds
@@ -170,8 +170,11 @@ class FailedScene:
 
 
 def tell_or_raise(error: InputError | OSError, asset: str, stage: str, on_failure: OnFailure | None) -> None:
-    """Tell what a reader can't use of `asset`, by its name, and go on; raise it where nobody is to be told."""
-    if on_failure is None:
+    """Tell what a reader can't use of `asset`, by its name, and go on; raise it where nobody is to be told.
+
+    What couldn't be read now, whatever it holds, is always raised: without it the outcome would be another.
+    """
+    if on_failure is None or not is_of_content(error):
         raise error
     name = asset.rstrip("/").rsplit("/", 1)[-1]
     on_failure(FailedScene.from_exception(error, scene_id=name, stage=stage, asset=asset))

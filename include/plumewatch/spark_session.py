@@ -119,11 +119,11 @@ def _start(master: str, app_name: str, options: dict[str, str]) -> SparkSession:
 
 
 FORGETFUL = {
-    "spark.ui.retainedJobs": "50",
-    "spark.ui.retainedStages": "50",
-    "spark.ui.retainedTasks": "1000",
-    "spark.sql.ui.retainedExecutions": "50",
-    "spark.connect.ui.retainedStatements": "50",
+    "spark.ui.retainedJobs": "20",
+    "spark.ui.retainedStages": "20",
+    "spark.ui.retainedTasks": "400",
+    "spark.sql.ui.retainedExecutions": "10",
+    "spark.connect.ui.retainedStatements": "10",
 }
 """What is remembered of jobs that are over: a server that stays up would hold a thousand of each, which no UI shows."""
 

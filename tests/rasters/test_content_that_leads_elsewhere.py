@@ -30,6 +30,7 @@ from plumewatch.rasters.reading import open_raster, read_raster
 from plumewatch.sentinel2.process_api import _unpacked
 from plumewatch.storage import write_bytes
 from plumewatch.zones.zone_files import read_zones
+from rasterio.shutil import copy
 from rasterio.transform import from_origin
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "oco2"))
@@ -62,8 +63,12 @@ def test_a_raster_that_is_a_list_of_other_files_is_none(secret: Path, root: str)
         write_bytes(path, vrt(secret).encode())
         with pytest.raises(InputError, match=rf"{name}: .*allowed: a complete GeoTIFF"), open_raster(path):
             pass
-    write_bytes(path := f"{root}/good.tif", secret.read_bytes())
-    assert read_raster(path, lambda source: int(source.read(1).max())) == SECRET
+    with rasterio.open(secret) as source:
+        copy(source, secret.with_suffix(".jp2"), driver="JP2OpenJPEG", REVERSIBLE="YES", QUALITY="100")
+    for name, content in (("good.tif", secret), ("a.jp2", secret), ("b.jp2", secret.with_suffix(".jp2")),
+                          ("b.tif", secret.with_suffix(".jp2"))):  # fmt: skip
+        write_bytes(path := f"{root}/{name}", content.read_bytes())
+        assert read_raster(path, lambda source: int(source.read(1).max())) == SECRET, name
 
 
 @pytest.mark.parametrize("ending", ["gpkg", "shp", "geojson"])

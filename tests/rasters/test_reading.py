@@ -228,7 +228,7 @@ def test_no_memory_to_open_a_raster_is_no_fault_of_the_file(tmp_path: Path, monk
         raise MemoryError
 
     path = write_raster(tmp_path / "a.tif", NUMBERS)
-    monkeypatch.setattr(rasters.rasterio, "open", full)
+    monkeypatch.setattr(rasters, "DatasetReader", full)
     with pytest.raises(MemoryError):
         read(path)
 

@@ -98,10 +98,17 @@ def test_a_raster_without_position_is_refused(tmp_path: Path, real_data: Path) -
         on_grid(str(scene), Grid(EPSG, WEST, NORTH, SIZE_M, 3, 3))
 
 
-def test_a_raster_whose_pixels_have_no_area_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "transform",
+    [(20, 20, WEST, 20, 20, NORTH), (20, 0, 1e308, 0, -20, NORTH), (20, 0, WEST, 0, -20, float("inf")),
+     (1e-300, 0, WEST, 0, -1e-300, NORTH)],
+)  # fmt: skip
+def test_a_raster_whose_pixels_have_no_area_or_no_place_is_refused(
+    tmp_path: Path, transform: tuple[float, ...]
+) -> None:
     path = write_raster(tmp_path / "a.tif", NUMBERS)
     with rasterio.open(path, "r+") as target:
-        target.transform = rasterio.Affine(20, 20, WEST, 20, 20, NORTH)
+        target.transform = rasterio.Affine(*transform)
     with pytest.raises(InputError, match=r"a\.tif: transform .*; allowed: pixels that have an area"):
         on_grid(path, Grid(EPSG, WEST, NORTH, SIZE_M, 30, 30))
 

@@ -18,6 +18,7 @@ import random
 import resource
 import shutil
 import signal
+import sys
 import time
 import traceback
 import warnings
@@ -199,7 +200,9 @@ def main() -> None:
     plan = Plan(asked.cases, asked.made, asked.seed)
     for name, reader in READERS.items():
         if asked.only in (None, name):
+            began = time.monotonic()
             try_reader(name, reader, plan, asked.folder)
+            print(f"{name}: {asked.cases} files, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

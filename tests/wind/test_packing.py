@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from fetched_wind import HOUR, NOON, settings, stored
+from plumewatch.errors import ServiceError
 from plumewatch.models import FailedScene
+from plumewatch.wind import era5
 from plumewatch.wind.at_point import wind_at
 from plumewatch.wind.product import requests_at
 from plumewatch.wind.providers import fetch_wind
@@ -194,3 +196,23 @@ def test_a_scale_and_an_offset_of_geos_fp_count(geos_fp: Answers, storage_root: 
     wind, failures = fetched(storage_root, geos_said(geos_fp, "u10m", said), "geos_fp")
     u, v = planted(LON, LAT, 12.0, 10.0)
     assert failures == [] and (wind.wind_u_m_s, wind.wind_v_m_s) == pytest.approx((2 * u + 1, v), abs=5e-3)
+
+
+@pytest.mark.parametrize("packed", [0, 15, 10**9])
+def test_a_chunk_whose_header_lies_of_its_length_is_refused_before_blosc_believes_it(packed: int) -> None:
+    numbers = np.arange(40, dtype="f4")
+    chunk = bytearray(BLOSC.encode(numbers))
+    objects = {".zarray": _array_of(numbers), "0": bytes(chunk)}
+    np.testing.assert_array_equal(era5._unpacked(objects, slice(None), "x"), numbers)
+    chunk[12:16] = packed.to_bytes(4, "little")
+    with pytest.raises(ServiceError, match=r"x: \d+ bytes that can't be unpacked: its header says"):
+        era5._unpacked({**objects, "0": bytes(chunk)}, slice(None), "x")
+    chunk[4:8] = (2**31).to_bytes(4, "little")
+    with pytest.raises(ServiceError, match="its header says"):
+        era5._unpacked({**objects, "0": bytes(chunk)}, slice(None), "x")
+
+
+def _array_of(numbers: np.ndarray) -> bytes:
+    said = {"zarr_format": 2, "shape": list(numbers.shape), "chunks": list(numbers.shape), "dtype": "<f4", "order": "C",
+            "fill_value": None, "filters": None, "compressor": BLOSC.get_config()}  # fmt: skip
+    return json.dumps(said).encode()

@@ -44,7 +44,7 @@ def read_on_grid(
         raise InputError(name or source.name, "a raster without projection or position", "a georeferenced raster")
     if source.transform.is_degenerate or not is_place(source.transform):
         found = f"transform {tuple(source.transform)[:6]}"
-        raise InputError(name or source.name, found, "pixels that have an area")
+        raise InputError(name or source.name, found, "pixels that have an area and a place")
     target = np.full((grid.height, grid.width), fill, dtype=source.dtypes[0])
     if (cells := _cells_in_pixel(grid, source)) is not None:
         _copy_pixels(source, grid, cells, fill, target, band)

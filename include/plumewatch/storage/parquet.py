@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +20,9 @@ from plumewatch.table import Table
 ROW_GROUP_ROWS = 1_048_576  # one window of 1024 x 1024 cells; the usual size of Parquet row groups
 PAGE_BYTES = 8 * ROW_GROUP_ROWS  # of 64-bit numbers
 TIME = pa.timestamp("us", tz="UTC")
-FIRST_US, LAST_US = (pa.scalar(time.replace(tzinfo=UTC), TIME).value for time in (datetime.min, datetime.max))
+EPOCH, MICROSECOND = datetime(1970, 1, 1), timedelta(microseconds=1)
+FIRST_US, LAST_US = (datetime.min - EPOCH) // MICROSECOND, (datetime.max - EPOCH) // MICROSECOND
+"""Of the calendar that Python has, in microseconds since 1970; not by pyarrow, which would load pandas for it."""
 MOST_PAGE_BYTES = 2**30  # of users' files too, whose pages have 1 MB by Parquet's own rule
 ASKED = re.compile(r"of size (\d+) failed")
 """How pyarrow says what it asked for."""

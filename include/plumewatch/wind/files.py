@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from plumewatch import storage
-from plumewatch.errors import InputError, is_of_content
+from plumewatch.errors import InputError
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.keys import is_file_name
 from plumewatch.models import OnFailure, tell_or_raise
@@ -169,9 +169,6 @@ def copy_wind(
 
 
 def _report(error: InputError | OSError, asset: str, on_failure: OnFailure | None) -> None:
-    """Tell of a file whose content can't be used; without one that couldn't be read now the wind would be another."""
-    if not is_of_content(error):
-        raise error
     tell_or_raise(error, asset, WIND_STAGE, on_failure)
 
 

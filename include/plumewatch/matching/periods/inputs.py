@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from plumewatch import storage
-from plumewatch.errors import InputError, some_of
+from plumewatch.errors import InputError, is_of_content, some_of
 from plumewatch.failures import Condition, Scene, went_through
 from plumewatch.gases import CH4, CO2, Gas
 from plumewatch.geodesy import destination
@@ -90,6 +90,8 @@ def read_period(gas: Gas, key: str, partitions: list[Partition], reviews: pa.Tab
         try:
             stored.append((partition, storage.read_table(gas.table, partition.path, gas.table.schema.names)))
         except InputError as error:
+            if not is_of_content(error):  # matched without them, the others would have other sources
+                raise
             failures.append(FailedScene.from_exception(error, scene_id=name, stage=MATCHING_STAGE, area=area))
             n_lost += 1
     for partition, rows in _judged(gas, stored, reviews):
@@ -148,6 +150,8 @@ def read_sources(gas: Gas, sources_path: str) -> tuple[pa.Table | None, list[Fai
             try:
                 rows, others = _sources_of(gas, file)
             except InputError as error:
+                if not is_of_content(error):
+                    raise
                 failures.append(_failed_file(error, file, sources_path))
                 continue
             if others:
