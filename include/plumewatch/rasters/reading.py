@@ -17,8 +17,9 @@ from typing import TypeVar
 
 import rasterio
 import requests
+from fsspec import AbstractFileSystem
 from rasterio._err import CPLE_BaseError
-from rasterio.errors import CRSError, RasterioError, RasterioIOError
+from rasterio.errors import CRSError, RasterioError
 from rasterio.io import DatasetReader
 
 from plumewatch import storage
@@ -42,9 +43,9 @@ SIGNED = re.compile(r"[?&](?:sig|x-amz-signature|signature|token|x-goog-signatur
 AZURE = re.compile(r"^https?://[^/?]*\.blob\.core\.windows\.net[/:]", re.IGNORECASE)
 SIGNED_BY = "https://planetarycomputer.microsoft.com/api/stac/v1"
 A_RASTER = "a complete GeoTIFF"
+DRIVERS = ["GTiff", "JP2OpenJPEG"]
+"""Of GDAL, whatever a raster is called: others (VRT, WMS ...) read files and addresses that a content names."""
 JPEG_2000 = (".jp2", ".j2k")
-NOT_OF_DRIVER = "not recognized as being in a supported file format"
-"""GDAL's words for a file that isn't of the driver."""
 OF_READING = (RasterioError, CRSError, CPLE_BaseError, UnicodeDecodeError)
 """What reading pixels, tags and texts of an open raster raises where the file is damaged."""
 PAGES = ("text/", "application/xml", "application/json", "application/xhtml")  # of maintenance, a proxy, a log-in
@@ -146,41 +147,26 @@ def _environment(href: str) -> rasterio.Env:
 
 
 def _open(href: str, access: Access, on_the_way: list[Exception]) -> DatasetReader:
-    """Open a raster by the driver of its name, or else of its content: there are JPEG 2000 files that are called .tif.
-
-    What goes wrong on the way to a bucket, now or at a later read, is put into `on_the_way`.
-    """
-    likely, other = _drivers(href)
-    try:
-        return _open_by(likely, href, access, on_the_way)
-    except RasterioIOError as error:
-        if on_the_way or NOT_OF_DRIVER not in str(error):
-            raise
-        try:
-            return _open_by(other, href, access, on_the_way)
-        except RasterioIOError:
-            raise error from error.__cause__
-
-
-def _open_by(driver: str, href: str, access: Access, on_the_way: list[Exception]) -> DatasetReader:
+    """Open a raster; what goes wrong on the way to a bucket, now or at a later read, is put into `on_the_way`."""
     if is_http(href):
         if access.guard is not None:
-            return rasterio.open(NAME, driver=driver, opener=Opener(GuardedFile(href, access.guard), on_the_way))
-        return rasterio.open(f"/vsicurl/{href}#{next(_OPENINGS)}", driver=driver)  # what is behind # is never sent
+            return _open_by(GuardedFile(href, access.guard), NAME, href.partition("?")[0], on_the_way)
+        return DatasetReader(f"/vsicurl/{href}#{next(_OPENINGS)}", driver=DRIVERS)  # what is behind # is never sent
     fs, inner = access.filesystem(href)
     if storage.is_local(href):
-        return rasterio.open(inner, driver=driver)
-    return rasterio.open(inner, driver=driver, opener=Opener(fs, on_the_way))
+        return DatasetReader(inner, driver=DRIVERS)
+    return _open_by(fs, inner, inner, on_the_way)
 
 
-def _drivers(href: str) -> tuple[str, str]:
-    """Return the drivers of GDAL that may open it: others (VRT, WMS ...) read files and addresses that a content names.
-
-    >>> _drivers("https://host/B11.tif?sig=x"), _drivers("s3://eodata/R20m/T32_B11_20m.jp2")
-    (('GTiff', 'JP2OpenJPEG'), ('JP2OpenJPEG', 'GTiff'))
-    """
-    path = href.partition("?")[0] if is_http(href) else href
-    return ("JP2OpenJPEG", "GTiff") if path.lower().endswith(JPEG_2000) else ("GTiff", "JP2OpenJPEG")
+def _open_by(fs: AbstractFileSystem, path: str, name: str, on_the_way: list[Exception]) -> DatasetReader:
+    """Open what a file system has, as what its name says, else as the other kind: rasterio.open takes one alone."""
+    likely, other = reversed(DRIVERS) if name.lower().endswith(JPEG_2000) else DRIVERS
+    try:
+        return rasterio.open(path, driver=likely, opener=Opener(fs, on_the_way))
+    except RasterioError:
+        if on_the_way:
+            raise
+        return rasterio.open(path, driver=other, opener=Opener(fs, on_the_way))
 
 
 def _classify(href: str, error: Exception, access: Access, on_the_way: list[Exception]) -> PlumewatchError:
