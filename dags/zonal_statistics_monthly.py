@@ -3,8 +3,9 @@
 Stacked scenes of the month become one picture an area, and statistics of bands and indices over your zones.
 
 * **Schedule**: the first of each month, midnight UTC, for the month just ended; for late scenes run its key again.
-* **Reads**: `scenes`, or with `engine` `sentinel_hub` that service's Statistical API; zones: each GeoPackage, Shapefile
-  or GeoJSON in `<storage root>/zones/`, one layer a file, each of a name of its own; areas, for what counts as clear.
+* **Reads**: `scenes`, or with `engine` `sentinel_hub` that service's Statistical API (`sentinel_hub_batch`: its batch);
+  zones: each GeoPackage, Shapefile or GeoJSON in `<storage root>/zones/`, one layer a file, each of a name of its own;
+  areas, for what counts as clear.
 * **Writes**: `composites`, `zonal_statistics`, `failed_scenes`.
 * **A month**: trigger with the key YYYY-MM (form: Advanced Options), or a logical date in it. **A range**: backfill.
 
@@ -90,7 +91,7 @@ def count_zones(zones: dict[str, Any]) -> None:
         summary.path = settings.table_root("zonal_statistics")
         if "zones_path" in zones:
             require_own_name(zones["zones_path"])
-        if params["engine"] == "sentinel_hub":
+        if params["engine"] != "spark":
             return count_by_service(key, zones, params, summary)
         summary.add(
             run_spark_job(

@@ -37,7 +37,7 @@ from plumewatch.zones.hexagons import RESOLUTIONS, hexagons_over
 from plumewatch.zones.indices import constants_with, require_bands
 from plumewatch.zones.months import COUNTED, COUNTED_DDL, ZoneTask, count_zones
 from plumewatch.zones.outlines import lonlat_shapes, outline_of, shapes_on
-from plumewatch.zones.partition import ZonePartition, rows_of
+from plumewatch.zones.partition import ZonePartition, is_of_counted_zones, rows_of, zone_failure_name
 from plumewatch.zones.plan import WAVE_CELLS, Counting, cells_of, plan_zone_tasks, waves
 from plumewatch.zones.zone import Zones, sort_key
 from plumewatch.zones.zone_files import read_zones
@@ -181,7 +181,7 @@ def _run(arguments: argparse.Namespace, failures: dict[str, FailedScene]) -> job
     partition = ZonePartition(arguments.statistics_path, arguments.month, zones, work.counting, others)
     spark = get_spark("zonal_statistics")
     rows = _count_all(spark, work, wanted, partition, arguments.zones_at_once)
-    _settle(arguments, failures, _is_over(months, zones))
+    _settle(arguments, failures, _is_over(months, zones, wanted))
     if arguments.csv_path:
         write_csv(arguments.csv_path, month_table(partition.read()))
     if arguments.geopackage_path:
@@ -199,23 +199,20 @@ def _zones(arguments: argparse.Namespace, months: dict[str, AreaMonth], failures
     refused: dict[str, InputError] = {}
     zones = read_zones(arguments.zones_path, arguments.layer, arguments.zone_id_column, refused.__setitem__)
     for where, error in refused.items():
-        name = f"{_zones_prefix(zones)}{where}"
+        name = zone_failure_name(zones, where)
         failures[name] = FailedScene.from_exception(error, scene_id=name, stage=STATISTICS_STAGE)
     if zones.mended:
         log.warning("crossed themselves, and were made valid: %s", some_of(zones.mended, MOST_NAMED))
     return zones
 
 
-def _zones_prefix(zones: Zones) -> str:
-    """Begins the names of a file's zones that fail, as other files have zones of the same ids."""
-    return f"zones={zones.name}/"
-
-
-def _is_over(months: dict[str, AreaMonth], zones: Zones) -> Condition:
-    """Heals the scenes that were counted, and the zones of the file that it refuses no more."""
+def _is_over(months: dict[str, AreaMonth], zones: Zones, wanted: Sequence[int]) -> Condition:
+    """Heals the scenes that were counted, the zones that were, and what the file refuses no more."""
     scenes = [(scene.paths.area, scene.paths.scene_id) for month in months.values() for scene in month.scenes]
-    counted, prefix = went_through(STATISTICS_STAGE, scenes), _zones_prefix(zones)
-    return lambda row: counted(row) or (row["area"] is None and str(row["scene_id"]).startswith(prefix))
+    counted = went_through(STATISTICS_STAGE, scenes)
+    left = {zone.zone_id for zone in zones.zones} - {zones.zones[number].zone_id for number in wanted}
+    of_zones = is_of_counted_zones(zones, left)
+    return lambda row: counted(row) or of_zones(row)
 
 
 def _wanted(arguments: argparse.Namespace, zones: Zones) -> list[int]:

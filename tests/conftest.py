@@ -23,7 +23,7 @@ for name in [
         del os.environ[name]
 os.environ["PLUMEWATCH_SPARK"] = "local[2]"
 
-pytest_plugins = ["airflow_fixtures", "hub_fixtures", "sensor_services"]
+pytest_plugins = ["airflow_fixtures", "hub_fixtures", "hub_order_service", "sensor_services"]
 
 
 @pytest.fixture(scope="session")

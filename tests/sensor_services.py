@@ -88,6 +88,8 @@ class SensorServices:
     """By the last part of their address."""
     refused: dict[str, int] = field(default_factory=dict)
     """Statuses of addresses that contain a text."""
+    moved: dict[str, str] = field(default_factory=dict)
+    """Where addresses that contain a text redirect to."""
     asked: Counter[str] = field(default_factory=Counter)
     """Requests by the last part of their address."""
     url: str = ""
@@ -196,6 +198,8 @@ class _Handler(JsonHandler):
         services.asked[last] += 1
         if status := next((status for text, status in services.refused.items() if text in self.path), None):
             return self.answer_bytes(status, b"no", "text/plain")
+        if place := next((place for text, place in services.moved.items() if text in self.path), None):
+            return self.answer_bytes(302, b"", "text/plain", Location=place)
         if last.endswith(".tif"):
             return self.raster(services.rasters[last])
         if self.path.startswith("/maxar/"):

@@ -20,24 +20,20 @@ from tempfile import TemporaryDirectory
 
 from plumewatch import progress, storage
 from plumewatch.areas import read_areas
-from plumewatch.catalogues.services import catalogue_of
-from plumewatch.catalogues.stac import StacApi
-from plumewatch.errors import PlumewatchError, redact, some_of
+from plumewatch.errors import PlumewatchError, some_of
 from plumewatch.keys import AS_WRITTEN, DAY, days_between, is_key
-from plumewatch.models import SENTINEL_HUB, FailedScene
+from plumewatch.models import FailedScene
 from plumewatch.oco2.archive.cmr import search_granules
 from plumewatch.oco2.archive.listing import GranuleRef, read_listing
-from plumewatch.sentinel2.search import search_scenes
+from plumewatch.sentinel2.scene_cost import bytes_text, cost_lines, count_text
 from plumewatch.settings import CMR, Settings
 
 from tools.airflow_client import AirflowError
 from tools.checkout import CHECKOUT, LOCAL_AIRFLOW
 from tools.checks.settings import say_unknown_names
-from tools.checks.sources import why_unreachable
 from tools.java import present_java
 from tools.local_airflow import LocalAirflow
 from tools.places import Place, user_environment, user_place
-from tools.scene_cost import bytes_of_scene, hub_line, quota_line
 from tools.supervisor import is_supervised
 from tools.up import PORT, read_state
 
@@ -54,8 +50,8 @@ REFUSED = {
     DETECTIONS[EXTRACTION]: BY_ITSELF.format(asset="the peaks of a month", feeder=EXTRACTION),
     "redetect": "is started by hand and takes the range itself: trigger it with from, to and gas",
     "multi_sensor_collection": "takes the event itself: trigger it with area and event",
+    **dict.fromkeys(("sentinel2_gap_fill", "sentinel_hub_orders"), "takes the range itself: trigger it with its days"),
     "published_cases_validation": "is started by hand and has no range: trigger it with sets or case ids",
-    "sentinel2_gap_fill": "takes the range itself: trigger it with from and to",
     "waiting_detections": "hands on what waits now, whatever the date: trigger it once",
     "sentinel2_late_scenes": "looks for what came late until now: trigger it once, with look_back_days",
     **dict.fromkeys(("source_model_training", "silence"), "takes what is there, whatever the date: trigger it once"),
@@ -162,54 +158,27 @@ def ingest_cost(order: Order, settings: Settings) -> list[str]:
     areas = read_areas(*settings.area_folders, on_failure=unusable.append)
     if not areas and not unusable:
         raise CannotBackfill(f"no areas in {' or '.join(settings.area_folders)}: put a GeoJSON there")
-    lines = [f"{_count(order.n_days, 'day')} x {_count(len(areas), 'area')}: {_count(order.n_days, 'run')}"]
+    lines = [f"{count_text(order.n_days, 'day')} x {count_text(len(areas), 'area')}: {count_text(order.n_days, 'run')}"]
     lines += [f"  {failure.area or failure.scene_id}: its search will fail: {failure.message}" for failure in unusable]
-    reasons: dict[str, str | None] = {}
-    apis: dict[str, StacApi] = {}
-    n_scenes, n_bytes, n_known, units = 0, 0, 0, 0.0
-    for area in progress.followed(areas, "search", "areas"):
-        url = area.stac_api or settings.stac_api
-        if area.catalogue == SENTINEL_HUB:
-            line, cost = hub_line(area, order.first, order.last, settings)
-            lines.append(line)
-            n_scenes, n_bytes, units = n_scenes + cost.n_scenes, n_bytes + cost.n_bytes, units + cost.units
-            n_known += 1
-            continue
-        if url not in reasons:
-            reasons[url] = why_unreachable(url)
-        if reason := reasons[url]:
-            lines.append(f"  {area.name}: scenes unknown: {redact(url)}: {reason}")
-            continue
-        try:
-            found = search_scenes(area, order.first, order.last, catalogue_of(area, settings, apis))
-        except PlumewatchError as error:
-            lines.append(f"  {area.name}: scenes unknown: {error}")
-            continue
-        n, left_out = len(found.scenes), len(found.skipped) + len(found.beyond_max_items)
-        size = bytes_of_scene(area)
-        lines.append(f"  {area.name}: {_count(n, 'scene')} of about {_megabytes(size)}, {left_out} left out")
-        n_known, n_scenes, n_bytes = n_known + 1, n_scenes + n, n_bytes + n * size
-    if n_known:
-        lines.append(f"{_count(n_scenes, 'scene')}, at most about {_megabytes(n_bytes)} to read")
-    return [*lines, quota_line(units, settings)] if units else lines
+    return [*lines, *cost_lines(areas, order.first, order.last, settings)]
 
 
 def extraction_cost(order: Order, settings: Settings) -> list[str]:
     """Return the months, and the granules that are there of them."""
     granules = read_listing(settings.granules).granules
-    lines = [_count(len(order.months), "month") + f": {_count(len(order.months), 'run')}"]
+    lines = [count_text(len(order.months), "month") + f": {count_text(len(order.months), 'run')}"]
     total = 0
     for month in order.months:
         of_month = [granule.path for granule in granules if granule.month == month]
         size = sum(fs.size(inner) for fs, inner in map(storage.filesystem, of_month))
         total += size
-        lines.append(f"  {month}: {_count(len(of_month), 'granule')}, {_megabytes(size)}")
-    return [*lines, f"{_megabytes(total)} to read from {settings.granules}"]
+        lines.append(f"  {month}: {count_text(len(of_month), 'granule')}, {bytes_text(size)}")
+    return [*lines, f"{bytes_text(total)} to read from {settings.granules}"]
 
 
 def archive_cost(order: Order, settings: Settings) -> list[str]:
     """Return the months, and the granules that NASA's catalogue has of them."""
-    lines = [_count(len(order.months), "month") + f": {_count(len(order.months), 'run')}"]
+    lines = [count_text(len(order.months), "month") + f": {count_text(len(order.months), 'run')}"]
     granules: list[GranuleRef] = []
     try:
         for month in progress.followed(order.months, "search", "months"):
@@ -227,15 +196,7 @@ def _stated_size(granules: Sequence[GranuleRef]) -> str:
     """Number and size, as far as the catalogue states it."""
     stated = [granule.stated.most_bytes for granule in granules if granule.stated]
     unknown = f" ({len(granules) - len(stated)} of unknown size)" if len(stated) < len(granules) else ""
-    return f"{_count(len(granules), 'granule')}, {_megabytes(sum(stated))}{unknown}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _megabytes(n_bytes: float) -> str:
-    return f"{n_bytes / 1e6:,.0f} MB" if n_bytes < 1e10 else f"{n_bytes / 1e9:,.0f} GB"
+    return f"{count_text(len(granules), 'granule')}, {bytes_text(sum(stated))}{unknown}"
 
 
 def airflow_arguments(order: Order, dry: bool) -> list[str]:

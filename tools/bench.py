@@ -31,6 +31,7 @@ BENCHMARKS = {
     "oco2.granules": ("oco2_granules", "extraction"),
     "oco2.processor": ("oco2_processor", "processor_time"),
     "sentinel2.stack": ("sentinel2_stack", "stack_of_a_scene"),
+    "sentinel2.zone": ("sentinel2_stack", "scene_of_another_zone"),
     "sentinel2.search": ("sentinel2_search", "search_of_areas"),
     "sentinel2.pixels": ("pixels_tile", "whole_tile"),
     "zones.polygons": ("zonal_month", "polygons"),

@@ -67,6 +67,8 @@ class LocalAirflow:
             "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
             "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
             "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}",
+            "DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "plumewatch_airflow.sqlite.CONNECT_ARGS",
+            "DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC": "plumewatch_airflow.sqlite.CONNECT_ARGS",
             "API__HOST": "127.0.0.1",
             "API__PORT": str(port),
             "API__BASE_URL": self.url,

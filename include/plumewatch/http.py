@@ -25,6 +25,7 @@ from urllib3.util import Retry
 
 from plumewatch.errors import ServiceError, redact
 from plumewatch.progress import watched
+from plumewatch.public_hosts import PublicHosts, guarding
 from plumewatch.slow_answers import TooSlow, watching
 
 TIMEOUT_S = (10.0, 120.0)  # to connect, between two pieces of an answer: NCCS cuts out of large files while one waits
@@ -139,15 +140,23 @@ class PatientAdapter(HTTPAdapter):
     Several threads may send by it: each request has a patience of its own, which requests reads from `max_retries`.
     """
 
-    def __init__(self, retries: int | None = None, pace: Pace | None = None, most_bytes: int | None = None) -> None:
-        """`most_bytes`: of an answer; MAX_BYTES unless told otherwise."""
+    def __init__(
+        self,
+        retries: int | None = None,
+        pace: Pace | None = None,
+        most_bytes: int | None = None,
+        guard: PublicHosts | None = None,
+    ) -> None:
+        """`most_bytes`: of an answer; MAX_BYTES unless told otherwise. `guard`: what may be asked at all."""
         self._retries, self._pace, self._of_thread, self._most_bytes = retries, pace, local(), most_bytes
+        self._guard = guard
         super().__init__(max_retries=self._patience(retries))
 
     def get_connection_with_tls_context(self, *arguments: Any, **named: Any) -> Any:
-        """As the base class; its connections watch what comes."""
+        """As the base class; its connections watch what comes, and whom they have reached."""
         pool = super().get_connection_with_tls_context(*arguments, **named)
-        pool.ConnectionCls = watching(pool.ConnectionCls)
+        kind = watching(pool.ConnectionCls)
+        pool.ConnectionCls = kind if self._guard is None else guarding(kind, self._guard)
         return pool
 
     def build_response(self, request: requests.PreparedRequest, answer: Any) -> requests.Response:
@@ -167,7 +176,12 @@ class PatientAdapter(HTTPAdapter):
         self._of_thread.retries = retries
 
     def send(self, request: requests.PreparedRequest, *arguments: Any, **named: Any) -> requests.Response:
-        """Send; what is known to be silent fails at once, what is known to refuse is asked once."""
+        """Send; what is known to be silent fails at once, what is known to refuse is asked once.
+
+        A redirection is sent by it too, and so looked at by its guard.
+        """
+        if self._guard is not None:
+            self._guard.check_address(str(request.url))
         spent, host = _spent.get(), _host(str(request.url))
         if self._pace and not (spent and spent.get(host)):
             self._pace.wait()
@@ -218,14 +232,19 @@ def one_patience_per_host() -> Iterator[None]:
 
 
 def make_patient(
-    session: requests.Session, retries: int | None = None, pace: Pace | None = None, most_bytes: int | None = None
+    session: requests.Session,
+    retries: int | None = None,
+    pace: Pace | None = None,
+    most_bytes: int | None = None,
+    guard: PublicHosts | None = None,
 ) -> None:
     """Let a session repeat a request that a busy service refuses, or that no connection is made for.
 
     RETRIES times unless told otherwise, and where there is a pace at that. Its answers have MAX_BYTES or `most_bytes`.
+    With a guard it asks what that allows alone.
     """
     for scheme in ("http://", "https://"):
-        session.mount(scheme, PatientAdapter(retries, pace, most_bytes))
+        session.mount(scheme, PatientAdapter(retries, pace, most_bytes, guard))
 
 
 def side_by_side(
@@ -248,10 +267,10 @@ def side_by_side(
 
 
 @contextmanager
-def http_session(retries: int | None = None) -> Iterator[requests.Session]:
-    """Yield a patient session, which repeats a request RETRIES times unless told otherwise."""
+def http_session(retries: int | None = None, guard: PublicHosts | None = None) -> Iterator[requests.Session]:
+    """Yield a patient session, which repeats a request RETRIES times unless told otherwise; arguments as above."""
     with requests.Session() as session:
-        make_patient(session, retries)
+        make_patient(session, retries, guard=guard)
         yield session
 
 

@@ -134,14 +134,15 @@ def stated_observations(partition: str) -> list[dict[str, Any]]:
     stated = (storage.read_manifest(partition) or {}).get("observations", [])
     manifest, known = storage.join(partition, storage.MANIFEST), OBSERVATIONS.schema.names
     with reading(manifest, "observations with columns of the table `observations`"):
-        rows = [_with_time(row) for row in stated]
+        rows = [_from_json(row) for row in stated]
         if unknown := {name for row in rows for name in row} - set(known):
             raise InputError(manifest, f"observations with {', '.join(sorted(unknown))}", ", ".join(known))
         OBSERVATIONS.from_pylist(rows)
     return rows
 
 
-def _with_time(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A manifest is JSON: its times are text."""
-    text = row.get("observed_at_utc")
-    return {**row, "observed_at_utc": datetime.fromisoformat(text) if text else None}
+def _from_json(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest is JSON: its times are text, and so are the bytes of a track."""
+    text, track = row.get("observed_at_utc"), row.get("track")
+    values = {"observed_at_utc": datetime.fromisoformat(text) if text else None}
+    return {**row, **values, **({"track": bytes.fromhex(track)} if track else {})}

@@ -40,14 +40,16 @@ OTHER_NAMES = {"sh_client_id": "SENTINEL_CLIENT_ID", "sh_client_secret": "SENTIN
 PATHS = ("storage_root", "areas", "granules", "wind", "inventories", "emr_code")
 """Settings that may be a folder."""
 HIDDEN = (
-    "alert_to", "earthdata_token", "sh_client_id", "sh_client_secret", "pc_subscription_key", "cdse_s3_access_key",
-    "cdse_s3_secret_key",
+    "alert_to", "earthdata_token", "sh_client_id", "sh_client_secret", "sh_bucket_access_key", "sh_bucket_secret_key",
+    "pc_subscription_key", "cdse_s3_access_key", "cdse_s3_secret_key",
 )  # fmt: skip
 OnProblem = Callable[[ConfigurationError], None]
 """Who is told of what can't be read, where the rest is to be read all the same."""
 ALERT_CHANNELS = ("log", "smtp", "sns", "slack", "webhook")
 NEWS_KINDS = NEW_SOURCE, RATE = "new_source", "rate"
 """What may make a detection news: it is the first of its source or place; it is strong."""
+TILES = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?/[^\s\"'<>;]*")
+"""Address of map tiles: its origin goes into a page's policy."""
 NUMBERS = ("sh_monthly_units", "news_ch4_kg_h", "news_co2_kt_h", "news_days", "silent_days")
 """Settings that are a number above 0."""
 EMR_SERVERLESS = "emr_serverless"
@@ -95,6 +97,11 @@ class Settings:
     """PLUMEWATCH_NEWS_DAYS: what was observed longer ago is no news; a month of OCO-2 comes some two months late."""
     silent_days: float = 15.0
     """PLUMEWATCH_SILENT_DAYS: an area without a clear scene for so long is told; Sentinel-2 passes thrice in it."""
+    map_tiles: str | None = None
+    """PLUMEWATCH_MAP_TILES: address of map tiles ({z}, {x}, {y}) behind the map in Airflow's UI; None: none, and nobody
+    but the server is asked."""
+    map_tiles_attribution: str | None = None
+    """PLUMEWATCH_MAP_TILES_ATTRIBUTION: whose they are, as their licence wants it said."""
     areas: str | None = None
     """PLUMEWATCH_AREAS: folder of areas of interest beside `<storage root>/areas/`; None: include/areas."""
     stac_api: str = "https://earth-search.aws.element84.com/v1"
@@ -114,6 +121,12 @@ class Settings:
     sh_monthly_units: float = 10_000.0
     """PLUMEWATCH_SH_MONTHLY_UNITS: processing units that a calendar month (UTC) has; the default is the free tier of
     the Copernicus Data Space (documentation.dataspace.copernicus.eu/Quotas.html)."""
+    sh_bucket_role: str | None = None
+    """PLUMEWATCH_SH_BUCKET_ROLE: ARN of the role by which Sentinel Hub reads and writes the storage's bucket."""
+    sh_bucket_access_key: str | None = None
+    """PLUMEWATCH_SH_BUCKET_ACCESS_KEY: key that is sent to Sentinel Hub for that where there is no role."""
+    sh_bucket_secret_key: str | None = None
+    """PLUMEWATCH_SH_BUCKET_SECRET_KEY: its secret."""
     pc_sas_url: str = "https://planetarycomputer.microsoft.com/api/sas/v1/token"
     """PC_SDK_SAS_URL: who signs addresses of rasters where the catalogue is Planetary Computer's."""
     pc_subscription_key: str | None = None
@@ -146,6 +159,8 @@ class Settings:
         _check_alerts(self.alerts)
         _check_sensors(self.oco_sensors)
         _check_news(self.news)
+        if self.map_tiles:
+            _check_tiles(self.map_tiles)
         for name in PATHS:
             if path := getattr(self, name):
                 try:
@@ -224,6 +239,11 @@ def _check_sensors(sensors: tuple[str, ...]) -> tuple[str, ...]:
     if not sensors or set(sensors) - set(SENSOR_NAMES):
         raise ConfigurationError(f"PLUMEWATCH_OCO_SENSORS: {', '.join(sensors)}; allowed: {', '.join(SENSOR_NAMES)}")
     return sensors
+
+
+def _check_tiles(address: str) -> None:
+    if not TILES.fullmatch(address) or not all(place in address for place in ("{z}", "{x}", "{y}")):
+        raise ConfigurationError("PLUMEWATCH_MAP_TILES: allowed: an address such as https://host/{z}/{x}/{y}.png")
 
 
 def _check_news(kinds: tuple[str, ...]) -> tuple[str, ...]:

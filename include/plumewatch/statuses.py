@@ -38,6 +38,7 @@ INVENTORY_STAGE = "inventory"
 MATCHING_STAGE = "matching"
 STATISTICS_STAGE = "statistics"
 COMPOSITE_STAGE = "composite"
+REGISTRATION_STAGE = "register"
 
 # plumes.status and peaks.status: accepted, or the first reason against it
 ACCEPTED = "accepted"

@@ -139,12 +139,12 @@ OBSERVATIONS = Table(
             "stage": S,
             # the setting for want of which nobody asked: then nothing is known of the input
             "missing_setting": S,
-            # whose orbit it is
-            "sensor": S,
+            # whose orbit it is, and where its soundings lie: WKB, a MultiLineString in degrees
+            "sensor": S, "track": pa.binary(),
         }
     ),
     sort_by=("area", "orbit", "scene_id", "source_id", "stage", "sensor"),
-    optional=frozenset({"scene_id", "source_id", "covered_fraction", "stage", "missing_setting", "sensor"}),
+    optional=frozenset({"scene_id", "source_id", "covered_fraction", "stage", "missing_setting", "sensor", "track"}),
 )  # fmt: skip
 
 SOURCES = Table(

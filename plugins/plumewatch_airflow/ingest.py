@@ -15,6 +15,7 @@ from plumewatch_airflow.assets import PIXELS
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failures import failure_book, failure_recorded, quota_awaited
 from plumewatch_airflow.hand_offs import hand_on
+from plumewatch_airflow.hub_orders import wait_for_service
 from plumewatch_airflow.methane import lost_scenes_told, make_pixels, tell_missing_wind
 from plumewatch_airflow.missing import skip_without
 from plumewatch_airflow.summary import Summary, summarised
@@ -42,14 +43,15 @@ def fetch_scene(scene: dict[str, Any]) -> None:
 def count_by_service(key: str, zones: Mapping[str, Any], params: Mapping[str, Any], summary: Summary) -> None:
     """Have Sentinel Hub count a file of zones; where its month is used up the task is skipped and says how to go on.
 
-    What failed until then is recorded.
+    What failed until then is recorded. Its batch service is waited for without a worker.
     """
     from plumewatch.missing_settings import missing_hub_account
+    from plumewatch.zones.hub_batch import ENGINE, count_by_batch
     from plumewatch.zones.hub_month import count_by_hub
 
     settings = load_settings()
     skip_without("sentinel_hub", key, missing_hub_account(settings))
-    found = count_by_hub(
+    found = (count_by_batch if params.get("engine") == ENGINE else count_by_hub)(
         settings,
         zones["zones_path"],
         key,
@@ -57,6 +59,8 @@ def count_by_service(key: str, zones: Mapping[str, Any], params: Mapping[str, An
         params["statistics"],
         start_from=zones.get("start_from"),
     )
+    if found.waiting:
+        wait_for_service(found.waiting)
     failure_book().settle(key, found.failed, found.is_over)
     summary.read, summary.written, summary.failed, summary.path = found.zones, found.rows, len(found.failed), found.path
     if found.used_up:

@@ -31,6 +31,7 @@ REFERENCE_DAYS = 30  # so far back references of a day may be: an older scene ch
 SENSOR_DAYS = 30  # around an event: two or three passes of Landsat
 MAX_GAP_DAYS = 366  # of one search
 MAX_LISTED = 20  # names in a sentence of a form
+HUB_ORDERS = ("image", "tiles", "collection")
 NAMES: dict[str, Any] = {"type": ["array", "null"], "items": {"type": "string"}}
 
 RETRY_DELAY, BACKOFF, MAX_RETRY_DELAY = timedelta(seconds=30), 2.0, timedelta(minutes=10)
@@ -226,10 +227,10 @@ def zone_params() -> dict[str, Param]:
         "engine": Param(
             "spark",
             type="string",
-            enum=["spark", "sentinel_hub"],
+            enum=["spark", "sentinel_hub", "sentinel_hub_batch"],
             title="Engine",
             description_md="`spark` counts stored scenes, `sentinel_hub` has its Statistical API count: an account, no "
-            "scenes.",
+            "scenes; `sentinel_hub_batch` all zones of a file at once: a plan that has it, and a bucket.",
         ),
         "start_from": Param(
             None,
@@ -247,3 +248,27 @@ def zone_params() -> dict[str, Param]:
             description_md="Resolution of H3 to count in too: 8 has hexagons of 0.7 km2, 9 of 0.1 km2.",
         ),
     }
+
+
+def hub_order_params() -> dict[str, Param]:
+    """What is ordered of Sentinel Hub."""
+    orders = list(HUB_ORDERS)
+    day: dict[str, Any] = {"type": ["string", "null"], "format": "date"}
+    cell: dict[str, Any] = {"type": ["number", "null"], "exclusiveMinimum": 0}
+    return {
+        "orders": Param(
+            [], **NAMES | {"items": {"type": "string", "enum": orders}}, examples=orders, title="Orders",
+            description_md="`image`: the area in one piece. `tiles`: in tiles of a grid. `collection`: its composites.",
+        ),
+        "area": Param(None, type=["string", "null"], title="Area", description_md="Its name, as in its file."),
+        "first_day": Param(None, **day, title="First day", description_md="Of an image, or of tiles."),
+        "last_day": Param(None, **day, title="Last day", description_md="Included; empty: the first."),
+        "tiling_grid": Param(
+            0, type="integer", enum=[0, 1, 2], title="Tiling grid", description_md="0: 20 km, 1: 10 km, 2: 100 km."
+        ),
+        "resolution_m": Param(None, **cell, title="Cells of tiles", description_md="Metres; empty: those of the area."),
+        "collection": Param(
+            "plumewatch", type="string", minLength=1, title="Collection", description_md="Its name there."
+        ),
+        "months": Param([], **NAMES, title="Months", description_md="YYYY-MM, one a line; empty: all composites."),
+    }  # fmt: skip

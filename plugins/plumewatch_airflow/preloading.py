@@ -20,7 +20,7 @@ MODULES = (
     "plumewatch.inventory.refresh", "plumewatch.maps.map_file", "plumewatch.maps.report", "plumewatch.maps.site",
     "plumewatch.methane.dates.due", "plumewatch.oco2.granules.soundings", "plumewatch.oco2.granules.staging",
     "plumewatch.oco2.orbits.peak_wind", "plumewatch.sentinel2.day_search", "plumewatch.sentinel2.ingest",
-    "plumewatch.sentinel2.process_api", "plumewatch.zones.hub_month",
+    "plumewatch.sentinel2.process_api", "plumewatch.zones.hub_batch",
 )  # fmt: skip
 """What the tasks of each day and month import inside them (a test compares), and what areas of Sentinel Hub need."""
 

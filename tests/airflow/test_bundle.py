@@ -17,7 +17,7 @@ DAG_IDS = {
     "sentinel2_daily_ingest", "oco2_monthly_extraction", "methane_detection_and_matching", "co2_detection_and_matching",
     "redetect", "inventory_refresh", "published_cases_validation", "waiting_detections", "sentinel2_late_scenes",
     "sentinel2_gap_fill", "zonal_statistics_monthly", "silence", "source_model_training",
-    "multi_sensor_collection",
+    "multi_sensor_collection", "sentinel_hub_orders",
 }  # fmt: skip
 TIMED = (
     "sentinel2_daily_ingest", "sentinel2_late_scenes", "oco2_monthly_extraction", "inventory_refresh",

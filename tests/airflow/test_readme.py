@@ -20,6 +20,7 @@ DAG_IDS = (
     "sentinel2_daily_ingest", "oco2_monthly_extraction", "methane_detection_and_matching", "co2_detection_and_matching",
     "redetect", "inventory_refresh", "published_cases_validation", "sentinel2_gap_fill", "sentinel2_late_scenes",
     "zonal_statistics_monthly", "source_model_training", "multi_sensor_collection",
+    "sentinel_hub_orders",
 )  # fmt: skip
 
 

@@ -8,8 +8,10 @@ import os
 import statistics
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import odc.stac
@@ -22,9 +24,12 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from plumewatch.areas import grid_of
 from plumewatch.models import Area, Grid
+from plumewatch.rasters.reading import read_raster
+from plumewatch.rasters.regrid import read_on_grid
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.simulation.surfaces import make_surface
 from pyproj import Transformer
+from rasterio.enums import Resampling
 from shapely import box, transform
 
 from tools.checkout import CHECKOUT
@@ -74,6 +79,37 @@ def stack_of_a_scene() -> Iterator[Figure]:
     )
     baseline_is = f"odc.stac.load of B11, B12 and SCL on the same grid, pool of {POOL}, nothing written"
     yield Figure("stack of one scene", stack_s, "s", load_s, baseline_is, stack_s / load_s, MAX_RATIO, note)
+
+
+def scene_of_another_zone() -> Iterator[Figure]:
+    """Time to read three bands that are at hand onto the grid of the neighbouring UTM zone, and of odc.stac.load."""
+    with TemporaryDirectory(prefix="plumewatch-bench-") as name:
+        texture, item = write_tile(Path(name)), _item(f"file://{name}")
+        middle_m = CORNER_M + SIDE_M / 2
+        to_other = Transformer.from_crs(EPSG, EPSG - 1, always_xy=True)
+        x, y = to_other.transform(WEST + middle_m, NORTH - middle_m)
+        west, north = (round(edge / CELL_M) * CELL_M for edge in (x - SIDE_M / 2, y + SIDE_M / 2))
+        grid = Grid(EPSG - 1, west, north, CELL_M, round(SIDE_M / CELL_M), round(SIDE_M / CELL_M))
+
+        def ours() -> dict[str, NDArray]:
+            def read(band: str) -> NDArray:
+                how = Resampling.nearest if band == "SCL" else Resampling.bilinear
+                return read_raster(f"{name}/{band}.tif", lambda source: read_on_grid(source, grid, how, 0))
+
+            with ThreadPoolExecutor(len(KEYS)) as pool:
+                return dict(zip(KEYS, pool.map(read, KEYS), strict=True))
+
+        def theirs() -> dict[str, NDArray]:
+            return load(item, grid, {"*": "bilinear", KEYS["SCL"]: "nearest"})
+
+        expected = theirs()
+        for band, values in ours().items():
+            np.testing.assert_array_equal(values, expected[band], err_msg=band)
+        own_s, load_s = time_in_turns([ours, theirs], ROUNDS)
+    note = f"{grid.width} x {grid.height} cells of {texture}, B11, B12 and SCL, the same numbers in every cell"
+    yield Figure(
+        "scene of another zone", own_s, "s", load_s, f"odc.stac.load, pool of {POOL}", own_s / load_s, MAX_RATIO, note
+    )
 
 
 def write_tile(folder: Path) -> str:
@@ -141,12 +177,12 @@ def _item(address: str) -> pystac.Item:
     return pystac.Item.from_dict(json.loads(json.dumps(item)), migrate=False)
 
 
-def load(item: pystac.Item, grid: Grid) -> dict[str, NDArray]:
+def load(item: pystac.Item, grid: Grid, resampling: Any = "nearest") -> dict[str, NDArray]:
     """The bands by odc-stac, with the settings of GDAL that its documentation advises."""
     geobox = GeoBox((grid.height, grid.width), grid.transform, grid.crs)
     odc.stac.configure_rio(cloud_defaults=True)
     keys = list(KEYS.values())
-    bands = odc.stac.load([item], bands=keys, geobox=geobox, pool=POOL, resampling="nearest")
+    bands = odc.stac.load([item], bands=keys, geobox=geobox, pool=POOL, resampling=resampling)
     return {band: bands[key].values[0] for band, key in KEYS.items()}
 
 

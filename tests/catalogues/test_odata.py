@@ -17,6 +17,7 @@ import test_data_space
 from plumewatch import http
 from plumewatch.areas import grid_of
 from plumewatch.catalogues import odata
+from plumewatch.catalogues.answering import why_unreachable
 from plumewatch.catalogues.services import catalogue_of
 from plumewatch.constants import LISTED
 from plumewatch.errors import ConfigurationError, InputError, ServiceError
@@ -27,8 +28,6 @@ from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.settings import Settings
 from shapely.geometry import box, mapping
 from test_data_space import AREA, FOLDER, SCENE
-
-from tools.checks.sources import why_unreachable
 
 DAY = date(2025, 8, 21)
 settings = test_data_space.settings  # a fixture

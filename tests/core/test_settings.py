@@ -112,3 +112,13 @@ def test_sensors_are_oco2_alone_unless_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("PLUMEWATCH_OCO_SENSORS", "oco2,gosat")
     with pytest.raises(ConfigurationError, match="PLUMEWATCH_OCO_SENSORS: oco2, gosat; allowed: oco2, oco3"):
         Settings.load()
+
+
+@pytest.mark.parametrize(
+    "address", ["https://host/{z}/{x}.png", "//h/{z}/{x}/{y}", "https://a b/{z}/{x}/{y}", "https://h';/{z}/{x}/{y}"]
+)
+def test_an_address_of_tiles_that_is_none_is_refused_and_not_repeated(address: str) -> None:
+    with pytest.raises(ConfigurationError, match="PLUMEWATCH_MAP_TILES: allowed: an address such as") as refused:
+        Settings(storage_root="storage", map_tiles=address)
+    assert address not in str(refused.value)
+    assert Settings(storage_root="storage", map_tiles="https://host:8080/{z}/{x}/{y}.png?key=1").map_tiles

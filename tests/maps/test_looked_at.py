@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,8 @@ def test_each_outcome_has_its_words(storage_root: str, row: dict, outcome: str, 
     is_searched = outcome == "searched"
     assert content["looked_at"] == [{"name": "oman", "is_searched": is_searched, "outcome": outcome, "lines": lines}]
     assert [f["properties"] for f in content["areas"]["features"]] == [{"name": "oman", "is_searched": is_searched}]
-    assert content["area_boxes"][0]["label"] == f"oman: {outcome}"
+    known = re.findall(r"detection (limit [\d,]+ kg/h)", "".join(lines))
+    assert content["area_boxes"][0]["label"] == ", ".join([f"oman: {outcome}", *known])
     expected = "No plumes accepted in 1 area searched." if is_searched else f"Nothing was searched: {outcome} (1 area)."
     assert content["summary"] == expected
 
@@ -271,7 +273,7 @@ def test_areas_that_were_not_searched_are_drawn_and_named_otherwise(storage_root
     )
     assert seen["tags"] == [
         [f"{NASTY}: failed", "place-name area-name not-searched"],
-        ["oman: searched", "place-name area-name"],
+        ["oman: searched, limit 2,100 kg/h", "place-name area-name"],
     ]
     (is_searched, solid), (is_not, dashes) = seen["layers"]
     assert is_searched == ["get", "is_searched"] and is_not == ["!", ["get", "is_searched"]]

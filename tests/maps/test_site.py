@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 from browser import content_of
-from map_rows import DAY, NASTY, observation
+from map_rows import DAY, NASTY, observation, plume
 from plumewatch import storage
 from plumewatch.gases import CH4, CO2
 from plumewatch.hand_offs import record_hand_offs
+from plumewatch.maps import site_rows
 from plumewatch.maps.columns import rows_of
 from plumewatch.maps.map_page import ASSETS
 from plumewatch.maps.site import main, refresh_site, write_site
 from plumewatch.pages.outcomes import FAILED_WHY_TEXT
 from plumewatch.reviews import append_review
-from plumewatch.tables import OBSERVATIONS
+from plumewatch.tables import OBSERVATIONS, PLUMES
 
 
 def at(root: str, path: str) -> Any:
@@ -84,3 +85,47 @@ def test_the_command_writes_the_site_of_the_settings(
     monkeypatch.setenv("PLUMEWATCH_AREAS", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["site"])
     assert main() == 0 and storage.exists(storage.join(plumes_stored, "site", "index.html"))
+
+
+def test_one_more_key_is_read_alone_and_the_site_is_as_if_written_anew(
+    plumes_stored: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def store(day: str, *plumes: dict) -> None:
+        keys = {"method": "multi_pass", "area": "oman", "date": day}
+        storage.write_partition(PLUMES, storage.join(plumes_stored, "plumes"), keys, PLUMES.from_pylist(plumes))
+        seen = OBSERVATIONS.from_pylist([observation("oman", "searched", detected=bool(plumes))])
+        of_key = {"gas": "ch4", "key": day}
+        storage.write_partition(OBSERVATIONS, storage.join(plumes_stored, "observations"), of_key, seen)
+
+    def whole() -> dict[str, bytes]:
+        return {file: storage.read_bytes(file) for file in storage.list_files(storage.join(plumes_stored, "site"))}
+
+    read: list[list[str]] = []
+    real = site_rows.read_map_rows
+    monkeypatch.setattr(
+        site_rows, "read_map_rows", lambda gas, keys, *more: read.append([*keys]) or real(gas, keys, *more)
+    )
+    for n in (1, 2, 3):
+        store(f"2025-09-0{n}", plume(f"p{n}", 56.0 + n / 100, 22.0))
+    write_site(plumes_stored)
+    store("2025-09-02", plume("other", 56.5, 22.0))
+    store("2025-09-04", plume("new", 56.6, 22.0))
+    read.clear()
+    refresh_site(CH4, ["2025-09-02", "2025-09-04"], plumes_stored)
+    assert read == [["2025-09-02", "2025-09-04"]]
+    refreshed = whole()
+    ids = {d["id"] for d in rows_of(at(plumes_stored, "data/ch4/all.json")["detections"])}
+    assert {"a1", "p1", "p3", "other", "new"} <= ids and "p2" not in ids
+    write_site(plumes_stored)
+    assert whole() == refreshed
+
+    every, read[:] = [DAY, *(f"2025-09-0{n}" for n in (1, 2, 3, 4))], []
+    kept = storage.join(plumes_stored, ".site_rows", "ch4", "matches.parquet")
+    for broken in (b"no table", None):
+        storage.delete(kept) if broken is None else storage.write_bytes(kept, broken)
+        refresh_site(CH4, ["2025-09-04"], plumes_stored)
+        assert read.pop() == every and whole() == refreshed
+    monkeypatch.setattr("plumewatch.maps.site.MAX_KEYS", 2)
+    refresh_site(CH4, ["2025-09-04"], plumes_stored)
+    ids = {d["id"] for d in rows_of(at(plumes_stored, "data/ch4/all.json")["detections"])}
+    assert ids == {"p3", "new"} and read == [["2025-09-04"]]

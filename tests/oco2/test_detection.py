@@ -149,7 +149,10 @@ def test_two_products_tell_how_well_the_wind_is_known() -> None:
 def test_observation_of_an_orbit() -> None:
     observations = detect_peaks(soundings_of(columns())).observations
     rows = OBSERVATIONS.from_pylist(
-        [{**row, "observed_at_utc": datetime.fromisoformat(row["observed_at_utc"])} for row in observations]
+        [
+            row | {"observed_at_utc": datetime.fromisoformat(row["observed_at_utc"]), "track": row["track"].encode()}
+            for row in observations
+        ]
     ).to_pylist()
     assert len(rows) == 1
     row = rows[0]

@@ -200,7 +200,7 @@ def test_a_refusal_of_azure_names_the_catalogue_that_signs(
     answer = requests.Response()
     answer.status_code, answer.raw = status, io.BytesIO()
     monkeypatch.setattr(requests.Session, "get", lambda *_, **__: answer)
-    error = rasters._classify_http(href, "HTTP")
+    error = rasters._classify_http(href, "HTTP", None)
     assert (error.http_status, error.is_retryable) == (status, False)
     assert hint in str(error) and "abc" not in str(error)
 

@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import geopandas
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +19,7 @@ from list_readers import LIST_READERS
 from lite_granules import NAME, northward_track, write_lite
 from plumewatch import storage
 from plumewatch.areas import read_areas
-from plumewatch.catalogues.stac import item_href, read_item, read_json
+from plumewatch.catalogues.stac import item_href, read_item
 from plumewatch.catalogues.static import StaticCatalogue
 from plumewatch.errors import ServiceError
 from plumewatch.methane.dates.stored_passes import StoredPasses, stated_grid, stated_sources
@@ -41,10 +40,9 @@ from plumewatch.tables import OBSERVATIONS, PIXELS, TABLES
 from plumewatch.wind import era5, geos_fp
 from plumewatch.wind.files import read_wind_files
 from plumewatch.wind.grids import CutOut
-from plumewatch.zones.service_statistics import pool_days, read_days
-from plumewatch.zones.zone_files import read_zones
 from sentinel2_scenes import SCENE_ID, source_item, write_raster, write_stacked
 from trials import Reader
+from zone_readers import ZONE_READERS
 
 DAY, MONTH = "2025-08-21", "2025-08"
 OBSERVED_AT = datetime(2025, 8, 21, 6, 48, tzinfo=UTC)
@@ -232,40 +230,6 @@ def _area() -> Reader:
     return Reader(write, lambda path: read_areas(str(path.parent)))
 
 
-def _zones(ending: str) -> Reader:
-    def write(folder: Path) -> Path:
-        shapes = [shapely.Point(n, n).buffer(1.0, quad_segs=2) for n in range(5)]
-        path = folder / f"zones.{ending}"
-        geopandas.GeoDataFrame({"id": range(5)}, geometry=shapes, crs=4326).to_file(path)
-        return path
-
-    return Reader(write, lambda path: read_zones(str(path), None, "id", lambda where, error: None))
-
-
-def _statistics() -> Reader:
-    """An answer of the Statistical API with a day of values, one of nothing and one of an error."""
-    stats = {"min": 0.1, "max": 0.9, "mean": 0.5, "stDev": 0.1, "sampleCount": 9, "noDataCount": 1}
-    bins = [{"lowEdge": n / 4, "highEdge": (n + 1) / 4, "count": 2} for n in range(4)]
-    nothing = {**stats, **dict.fromkeys(("min", "max", "mean", "stDev"), "NaN"), "noDataCount": 9}
-    outputs = [
-        {"ndvi": {"bands": {"B0": {"stats": {**one, "percentiles": {"50.0": 0.5}}, "histogram": {"bins": bins}}}}}
-        for one in (stats, nothing)
-    ]
-    days = [{"interval": {"from": f"{DAY}T00:00:00Z"}, "outputs": one} for one in outputs]
-    answer = {"data": [*days, {"interval": {"from": f"{DAY}T00:00:00Z"}, "error": {"type": "TIMEOUT"}}], "status": "OK"}
-
-    def write(folder: Path) -> Path:
-        (folder / "answer.json").write_text(json.dumps(answer))
-        return folder / "answer.json"
-
-    def read(path: Path) -> None:
-        found = read_days(path.name, read_json(str(path)))
-        for of_day in found.days.values():
-            pool_days(list(of_day.values()), [50.0]).value("median")
-
-    return Reader(write, read)
-
-
 def _static_catalogue() -> Reader:
     """A branch of a static catalogue, with its extent and an item."""
     extent = {"spatial": {"bbox": [[56, 24, 58, 25]]}, "temporal": {"interval": [[f"{DAY}T00:00:00Z", None]]}}
@@ -336,9 +300,8 @@ READERS = {
     "granule": Reader(lambda folder: write_lite(folder / NAME, northward_track(30)), _read_granule),
     **LIST_READERS,
     "area": _area(),
-    **{f"zones.{ending}": _zones(ending) for ending in ("geojson", "gpkg", "shp")},
     "settings": _dotenv(),
-    "statistics of zones": _statistics(),
+    **ZONE_READERS,
     "static catalogue": _static_catalogue(),
     "GEOS-FP attributes": _service(geos_fp, wind_services.geos_fp(NOON), ".das", MIDDLE),
     "GEOS-FP values": _service(geos_fp, wind_services.geos_fp(NOON), "u10m[", MIDDLE),

@@ -29,7 +29,7 @@ READERS = (
     "EU-ETS places", "cities", "places of cities", "EDGAR", "ODIAC", "IMEO MARS", "Carbon Mapper", "own plumes",
     "reported_plumes.parquet", "area", "settings", "GEOS-FP attributes", "GEOS-FP values", "ERA5 attributes",
     "ERA5 array", "ERA5 chunk", "zones.geojson", "zones.gpkg", "zones.shp",
-    "statistics of zones", "static catalogue",
+    "statistics of zones", "delivered statistics", "static catalogue",
 )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Five real dates of tile 33TWM (August 2023, 0.2 to 70 % cloud): NDVI shows a wrong offset and a mask that leaks.
 
-`pytest -s tests/real/test_vegetation.py` prints the three rows.
+`pytest -s tests/real/test_vegetation.py` prints the three rows, and draws the month with the mask, without it, and the
+difference (build/evaluation/zones/ndvi_33TWM.png).
 """
 
 from __future__ import annotations
@@ -10,6 +11,10 @@ import sys
 from pathlib import Path
 
 import geopandas
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
 import numpy as np
 import pyproj
 import pystac
@@ -22,6 +27,9 @@ from plumewatch.models import Area
 from plumewatch.sentinel2.clouds import compute_clear_mask
 from plumewatch.sentinel2.stack import fetch_scene
 from plumewatch.tables import ZONAL_STATISTICS
+from plumewatch.zones.composites import compose
+
+from tools.checkout import CHECKOUT
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -110,6 +118,42 @@ def test_the_month_of_a_field_is_that_of_vegetation(stacked: list[Path], spark: 
     assert month["value"] == pytest.approx(np.median(seen), rel=1e-6) and month["count_clear"] == len(seen)
     assert month["count_total"] >= len(naive)
     assert month["value"] - np.median(naive) > 0.02
+
+
+def test_the_month_with_the_mask_and_without_it_is_pictured(stacked: list[Path]) -> None:
+    """Where cloud was seen on two dates of five the median without the mask is cloud's; with it, it is the ground's."""
+    step = 6  # of 60 m: a picture of 305 pixels a side
+    masked, naive = [], []
+    for item in stacked:
+        with (
+            rasterio.open(item.with_suffix(".tif")) as bands,
+            rasterio.open(item.with_name(f"{item.stem}_scl.tif")) as classes,
+        ):
+            numbers, scl = bands.read()[:, ::step, ::step], classes.read(1)[::step, ::step]
+            red, nir = numbers.astype(np.float32) * bands.scales[0]
+            valid = (numbers != bands.nodata).all(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ndvi = np.where(valid, (nir - red) / (nir + red), np.nan).astype(np.float32)
+        naive.append(ndvi)
+        masked.append(np.where(compute_clear_mask(scl, valid, (4, 5, 6, 7), 0.0), ndvi, np.nan))
+    with_mask, without = (compose(np.stack(dates))[1] for dates in (masked, naive))
+    difference = with_mask - without
+    figure, axes = plt.subplots(1, 3, figsize=(13, 4.4), layout="constrained")
+    pictures = {"with the mask": with_mask, "without it": without, "difference": difference}
+    for axis, (title, values) in zip(axes, pictures.items(), strict=True):
+        of_colours = {"cmap": "RdBu", "vmin": -0.5, "vmax": 0.5} if title == "difference" else {"vmin": 0, "vmax": 1}
+        figure.colorbar(axis.imshow(values, **of_colours), ax=axis, shrink=0.7)
+        axis.set_title(f"median NDVI {title}" if title != "difference" else title)
+        axis.set_axis_off()
+    picture = CHECKOUT / "build" / "evaluation" / "zones" / "ndvi_33TWM.png"
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(picture, dpi=90)
+    plt.close(figure)
+    seen = np.isfinite(difference)
+    hidden = (difference[seen] > 0.1).mean()
+    print(f"{picture}: {100 * hidden:.1f} % of the tile are 0.1 of NDVI or more too low without the mask")
+    assert seen.mean() > 0.9 and hidden > 0.01 and (difference[seen] < -0.1).mean() < hidden / 3
+    assert picture.stat().st_size > 50_000
 
 
 def _pooled(items: list[Path], box: shapely.Polygon, *, is_masked: bool) -> np.ndarray:

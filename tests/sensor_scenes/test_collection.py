@@ -17,6 +17,7 @@ from plumewatch import http
 from plumewatch.catalogues.data_space import EodataAccess
 from plumewatch.catalogues.static import StaticCatalogue
 from plumewatch.errors import ConfigurationError, InputError, ParameterError, ServiceError, redact
+from plumewatch.public_hosts import PublicHosts
 from plumewatch.sensor_scenes.event import Event, event_of
 from plumewatch.sensor_scenes.fetch import fetch_sensor_scene, shared_grid
 from plumewatch.sensor_scenes.given import GivenAccess
@@ -262,7 +263,7 @@ def test_addresses_that_only_the_worker_reaches_are_refused_by_name(tmp_path: Pa
         failure.message.startswith(redact(address)) and "allowed: http:// or https:// with a public" in failure.message
     )
     with pytest.raises(InputError, match="or s3://eodata/"):
-        GivenAccess(EodataAccess("", None, None), ()).filesystem(address)
+        GivenAccess(EodataAccess("", None, None), PublicHosts()).filesystem(address)
 
 
 def test_rasters_of_given_items_are_held_to_the_same(services: SensorServices, tmp_path: Path) -> None:
@@ -274,7 +275,7 @@ def test_rasters_of_given_items_are_held_to_the_same(services: SensorServices, t
     ).scenes
     with pytest.raises(InputError, match=r"own.tif: an address that may not be given; allowed: .*s3://eodata/"):
         fetch_sensor_scene(settings, scene)
-    access = GivenAccess(EodataAccess("", None, None), {"10.0.0.1"})
+    access = GivenAccess(EodataAccess("", None, None), PublicHosts(frozenset({"10.0.0.1"})))
     for href in ("https://host.org/a b.tif", "http://8.8.8.8/a.tif", "http://10.0.0.1:9000/a.tif"):
         assert access.signed(href) == href
     with pytest.raises(ConfigurationError, match="CDSE_S3_ACCESS_KEY"):  # it is asked for the Data Space's own keys

@@ -19,6 +19,7 @@ from plumewatch.catalogues.catalogue import Catalogue
 from plumewatch.errors import InputError, ServiceError
 from plumewatch.missing_settings import NO_HUB_ACCOUNT
 from plumewatch.models import Area
+from plumewatch.sentinel2 import scene_cost
 from plumewatch.settings import Settings
 from shapely.geometry import box
 
@@ -107,9 +108,11 @@ def test_the_cost_of_days_is_what_the_catalogues_have(monkeypatch: pytest.Monkey
     ]
     probed = []
     monkeypatch.setattr(backfill, "read_areas", lambda *_, **__: areas)
-    monkeypatch.setattr(backfill, "search_scenes", search)
+    monkeypatch.setattr(scene_cost, "search_scenes", search)
     monkeypatch.setattr(
-        backfill, "why_unreachable", lambda url: probed.append(url) or ("cannot be reached" if "away" in url else None)
+        scene_cost,
+        "why_unreachable",
+        lambda url: probed.append(url) or ("cannot be reached" if "away" in url else None),
     )
     assert backfill.cost_of(DAYS, settings()) == [
         "5 days x 5 areas: 5 runs",
@@ -134,12 +137,12 @@ def test_days_without_areas_are_refused(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_bytes_of_a_scene_are_whole_blocks() -> None:
     tiny = Area(name="tiny", geometry=box(50.0, 30.0, 50.0001, 30.0001), file="tiny.geojson")
     block = 1024 * 1024
-    assert backfill.bytes_of_scene(tiny) == pytest.approx((2 * 2 + 2) * block, rel=0.01)
+    assert scene_cost.bytes_of_scene(tiny) == pytest.approx((2 * 2 + 2) * block, rel=0.01)
     red = Area(name="red", geometry=tiny.geometry, file="", bands=("B04",))
-    assert backfill.bytes_of_scene(red) == pytest.approx((2 + 2) * block, rel=0.01)
+    assert scene_cost.bytes_of_scene(red) == pytest.approx((2 + 2) * block, rel=0.01)
     # A degree by a degree at 30 N is 96 x 111 km: 4824 x 5543 pixels, give or take the turn of the grid.
     large = Area(name="large", geometry=box(50.0, 30.0, 51.0, 31.0), file="")
-    assert backfill.bytes_of_scene(large) == pytest.approx(6 * (4824 + 1024) * (5543 + 1024), rel=0.03)
+    assert scene_cost.bytes_of_scene(large) == pytest.approx(6 * (4824 + 1024) * (5543 + 1024), rel=0.03)
 
 
 def test_the_cost_of_months_is_their_granules(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from earthdata_archive import serve_archive
+from plumewatch.catalogues.answering import why_unreachable
 from plumewatch.gases import CH4
 from plumewatch.hand_offs import record_hand_offs
 from plumewatch.missing_settings import missing_account, missing_inventories, missing_wind
@@ -31,7 +32,6 @@ from tools.checks.sources import (
     check_granules,
     check_inventories,
     check_wind,
-    why_unreachable,
 )
 from tools.ports import choose_ports
 

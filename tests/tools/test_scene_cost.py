@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from plumewatch.areas import read_areas
 from plumewatch.missing_settings import NO_HUB_ACCOUNT
+from plumewatch.sentinel2.scene_cost import bytes_of_hub_scene, ledger_of, quota_line
 
 from tools.backfill import Order, cost_of
 from tools.checks.finding import State
 from tools.checks.sentinel_hub import check_sentinel_hub
-from tools.scene_cost import bytes_of_hub_scene, ledger_of, quota_line
 
 ORDER = Order("sentinel2_daily_ingest", date(2025, 8, 20), date(2025, 9, 6))
 
@@ -68,6 +68,8 @@ def test_the_account_is_asked_and_what_is_left_is_told(served: Any, storage_root
     refused, _ = check_sentinel_hub(replace(settings, sh_client_secret="wrong"), areas)
     assert refused.state is State.PROBLEM and refused.is_fatal and "the client is refused" in refused.text
     assert "simulated" not in refused.text and "wrong" not in refused.text
+    _, folder, _ = check_sentinel_hub(replace(settings, sh_bucket_role="arn:aws:iam::1:role/hub"), areas)
+    assert folder.state is State.PROBLEM and not folder.is_fatal and "allowed: s3://bucket/prefix" in folder.text
     [none] = check_sentinel_hub(replace(settings, sh_client_id=None), areas)
     assert none.state is State.MISSING and none.text.startswith(NO_HUB_ACCOUNT)
     [unneeded] = check_sentinel_hub(replace(settings, sh_client_id=None), [])

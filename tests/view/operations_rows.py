@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import shapely
 from map_rows import NASTY, observation
 from plumewatch import storage
 from plumewatch.tables import FAILED_SCENES, OBSERVATIONS, PROCESSING_UNITS, SCENE_GAPS
@@ -50,7 +51,14 @@ def fill_operations(root: str) -> None:
         gaps = [gap | {"scene_id": f"S2_gap_{i}", "reason": reason} for i, reason in enumerate(reasons)]
         gaps.append(gap | {"scene_id": "S2_filled", "reason": "broken", "filled_at_utc": datetime.now(UTC)})
         write(SCENE_GAPS, {"date": days_ago(n)}, gaps)
-    orbits = [observation(None, "searched", orbit=n) for n in (11522, 11523)]
+    at = datetime(2016, 8, 31, 11, 56, tzinfo=UTC)
+    seen = {"detected": True, "detection_limit": 3.44, "clear_fraction": 0.5, "observed_at_utc": at}
+    nothing = {"detection_limit": 5.1, "clear_fraction": 0.25, "observed_at_utc": at + timedelta(days=1)}
+    lines = {11522: [(8.0, 40.0), (5.0, 50.0)], 11523: [(14.0, 40.0), (11.0, 50.0)]}
+    orbits = [
+        observation(None, "searched", orbit=n, track=shapely.MultiLineString([lines[n]]).wkb, **of_orbit)
+        for n, of_orbit in ((11522, seen), (11523, nothing))
+    ]
     orbits.append(observation(None, "failed", "granule.nc4", orbit=0))
     write(OBSERVATIONS, {"gas": "co2", "key": "2016-08"}, orbits)
 

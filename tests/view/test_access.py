@@ -148,6 +148,8 @@ def test_no_text_of_a_request_leads_to_a_path(client: Callable[..., Any], view_s
         (f"/data/ch4/{DAY}/detection", {"id": text}),
         (f"/data/ch4/{DAY}/picture", {"id": text}),
         (f"/data/ch4/{DAY}/scene", {"id": text}),
+        (f"/data/ch4/{DAY}/layer", {"id": text, "name": "scene"}),
+        (f"/data/ch4/{DAY}/layer", {"id": "a1", "name": text}),
         (f"/data/ch4/{written}/picture", {"id": "a1"}),
         (f"/data/{written}/{DAY}/picture", {"id": "a1"}),
         ("/data/ch4/content", {"first": text[:10], "last": DAY}),
@@ -178,7 +180,15 @@ def test_what_is_too_long_or_of_another_form_is_refused_and_not_repeated(
 def test_every_answer_says_what_it_may_do(client: Callable[..., Any], view_storage: str) -> None:
     admin, params = (
         client("admin"),
-        {"id": "a1", "first": DAY, "last": DAY, "source_id": "well", "dag_id": "x", "run_id": "x"},
+        {
+            "id": "a1",
+            "first": DAY,
+            "last": DAY,
+            "source_id": "well",
+            "dag_id": "x",
+            "run_id": "x",
+            "name": "enhancement",
+        },
     )
     for method, path in routes():
         if method == "GET" and not path.endswith("scene"):

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import geopandas
 import pytest
 import requests
+import shapely
 from airflow_fixtures import HOME, free_port
 from chromium import Tab, browser
 from map_rows import DAY, NASTY
 from operations_rows import days_ago, fill_operations
+from plumewatch.areas import read_areas
 from plumewatch.reviews import read_reviews
 from view_rows import fill_storage
 
@@ -45,6 +48,7 @@ def airflow(chromium: str, dagbag: Any, tmp_path_factory: pytest.TempPathFactory
         "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests alone, " * 3,
         "PLUMEWATCH_STORAGE_ROOT": root,
         "PLUMEWATCH_AREAS": str(folder / "areas"),
+        "PLUMEWATCH_STAC_API": "http://127.0.0.1:9/stac",  # where nobody answers
     }
     command = [sys.executable, "-m", "airflow", "api-server", "--host", "127.0.0.1", "--port", str(port)]
     with (folder / "log").open("wb") as log:
@@ -86,6 +90,11 @@ def log_in(tab: Tab, url: str, user: str) -> None:
     tab.run("document.querySelector('button[type=submit]').click()")
     tab.wait(ENTRY)
     tab.errors.clear()  # before the login Airflow's own page asks what it may not know
+
+
+def hosts(tab: Tab) -> set[str | None]:
+    """Whom the page has asked for anything."""
+    return {urlsplit(one).hostname for one in tab.requested if one.startswith("http")}
 
 
 def open_view(tab: Tab) -> None:
@@ -147,9 +156,19 @@ def test_an_operator_sees_filters_opens_exports_and_reviews(
     tab.wait("document.querySelector('#told-body .verdict')")
     assert tab.run("document.querySelector('#told-body h3').textContent") == "Plume 56.030°E 21.960°N"
     assert tab.run("document.querySelector('#told').getBoundingClientRect().x") > x  # beside what was clicked
-    assert tab.errors == [] and {urlsplit(one).hostname for one in tab.requested if one.startswith("http")} == {
-        "127.0.0.1"
-    }
+    tab.go(f"{url}/plumewatch/?gas=ch4&key={DAY}&id=a1")
+    tab.wait("document.querySelectorAll('.rasters input').length === 4 && page.map.loaded() && !page.map.isMoving()")
+    tab.listen(0.5)
+    bright = [(r, g, b) for _, (r, g, b) in colours_of_map(tab) if r > 220 and g > 200 and b < 80]
+    tab.run("document.querySelectorAll('.rasters input')[1].click()")
+    tab.wait("page.map.getLayer('raster') && document.querySelector('.ramp') && page.map.loaded()")
+    tab.listen(0.5)
+    laid = [(r, g, b) for _, (r, g, b) in colours_of_map(tab) if r > 220 and g > 200 and b < 80]
+    assert not bright and laid  # the yellow of the strongest enhancement
+    assert tab.run("document.querySelector('.raster-legend').textContent").startswith("methane above the surroundings")
+    tab.run("closePanel()")
+    assert not tab.run("Boolean(page.map.getLayer('raster'))")
+    assert tab.errors == [] and hosts(tab) == {"127.0.0.1"}
 
 
 def change(tab: Tab, name: str, value: object) -> None:
@@ -184,6 +203,32 @@ def test_a_viewer_sees_the_same_and_may_not_review(airflow: tuple[str, str], new
     assert read_reviews(root, "ch4").num_rows == before
 
 
+def test_an_orbit_says_what_came_of_it_and_what_it_would_have_seen(
+    airflow: tuple[str, str], new_tab: Callable[[], Tab]
+) -> None:
+    url, _ = airflow
+    tab = new_tab()
+    log_in(tab, url, "viewer")
+    tab.go(f"{url}/plumewatch/?gas=co2&key=2016-08")
+    tab.wait("document.documentElement.dataset.world && page.map.loaded()")
+    layers = "[...document.querySelectorAll('#legend-body label')].map((one) => one.textContent)"
+    assert tab.run(layers) == ["orbits with an accepted peak", "orbits searched, nothing seen"]
+    tab.run("void page.map.jumpTo({ center: [12.5, 45], zoom: 5 })")
+    tab.wait("page.map.loaded() && page.map.queryRenderedFeatures({ layers: ['tracks'] }).length > 0")
+    top = tab.run("document.querySelector('#map').getBoundingClientRect().y")
+    x, y = tab.run("(({ x, y }) => [x, y])(page.map.project([12.5, 45.045]))")
+    tab.click(x + 3, top + y)  # beside the thin line
+    tab.wait("!document.querySelector('#told').hidden")
+    told = tab.run("document.querySelector('#told-body').textContent")
+    assert told.startswith("Orbit 115232016-09-01 11:56 UTCsearched") and "detection limit5.1 kt/h" in told
+    assert "peaks acceptednone" in told
+    box = "[...document.querySelectorAll('#legend-body label')][1].querySelector('input')"
+    tab.run(f"{box}.click()")
+    tab.wait("page.map.loaded() && !page.map.queryRenderedFeatures({ layers: ['tracks'] })"
+             ".some((one) => one.properties.state === 'nothing_seen')")  # fmt: skip
+    assert tab.errors == []
+
+
 def open_operations(tab: Tab) -> None:
     """By the entry of Airflow's menu."""
     tab.run(f"{OPERATIONS}.click()")
@@ -203,6 +248,9 @@ def test_an_operator_sees_what_failed_and_has_it_tried_again(
     tab = new_tab()
     log_in(tab, url, "operator")
     open_operations(tab)
+    begins = tab.run(f"{FRAME}.querySelector('#begins').textContent")
+    assert begins == f"What follows ends with {days_ago(1)}, the last day on record."
+    assert tab.run(f"{FRAME}.querySelector('#last').value") == days_ago(1)
     rows = f"[...{FRAME}.querySelectorAll('#failed tbody tr')]"
     told = tab.run(f"{rows}.map((row) => row.textContent)")
     assert len(told) == 3 and f"{days_ago(3)}omanS2_1fetch_sceneHTTPError 503the service is down3" in told[0] + told[1]
@@ -227,9 +275,45 @@ def test_an_operator_sees_what_failed_and_has_it_tried_again(
     [run] = [run for run in started(url, tab) if run not in before]
     assert run["dag_run_id"] == run_id and run["triggering_user_name"] == "operator"
     assert run["conf"] == {"from": days_ago(3), "to": days_ago(3), "areas": ["oman"]}
-    assert tab.errors == [] and {urlsplit(one).hostname for one in tab.requested if one.startswith("http")} == {
-        "127.0.0.1"
-    }
+    assert tab.errors == [] and hosts(tab) == {"127.0.0.1"}
+
+
+def test_an_operator_draws_or_uploads_an_area_sees_its_cost_and_keeps_it(
+    airflow: tuple[str, str], new_tab: Callable[[], Tab], tmp_path: Path
+) -> None:
+    url, root = airflow
+    tab = new_tab()
+    log_in(tab, url, "operator")
+    tab.go(f"{url}/plumewatch/operations")
+    tab.wait("document.documentElement.dataset.content === 'ready'")
+    tab.run("document.querySelector('#new-area').open = true")
+    tab.wait("document.querySelector('#area-map').dataset.map === 'ready' && drawn.map.loaded()")
+    tab.run("document.querySelector('#area-name').focus(), document.querySelector('#area-map').scrollIntoView()")
+    tab.type("drawn_here")
+    left, top = tab.run("(({ x, y }) => [x, y])(document.querySelector('#area-map').getBoundingClientRect())")
+    corners = [(55.97, 21.97), (56.03, 21.97), (56.03, 22.03), (55.97, 22.03)]
+    for lon, lat in corners:  # around where the areas that there are lie, which the map begins with
+        x, y = tab.run(f"(({{ x, y }}) => [x, y])(drawn.map.project([{lon}, {lat}]))")
+        tab.click(left + x, top + y)
+    assert tab.run("document.querySelector('#area-keep').disabled")  # its cost comes first
+    tab.run("document.querySelector('#area-cost').click()")
+    tab.wait("!document.querySelector('#area-keep').disabled")
+    told = tab.run("document.querySelector('#area-told').textContent")
+    assert told.startswith("drawn_here (stac): ") and "MB a scene" in told and "cannot be reached" in told
+    tab.run("document.querySelector('#area-keep').click()")
+    tab.wait("document.querySelector('#area-told').textContent.startsWith('Kept in areas/drawn_here.geojson')")
+    [area] = [one for one in read_areas(f"{root}/areas") if one.name == "drawn_here"]
+    assert area.geometry.hausdorff_distance(shapely.Polygon(corners)) < 0.002
+
+    file = tmp_path / "two.gpkg"
+    geopandas.GeoDataFrame({"name": ["up"]}, geometry=[shapely.box(56.2, 22.0, 56.3, 22.1)], crs=4326).to_file(file)
+    document = tab.call("DOM.getDocument")["root"]["nodeId"]
+    chooser = tab.call("DOM.querySelector", nodeId=document, selector="#area-file")["nodeId"]
+    tab.call("DOM.setFileInputFiles", files=[str(file)], nodeId=chooser)
+    tab.wait("!document.querySelector('#area-cost').disabled")
+    tab.run("document.querySelector('#area-cost').click()")
+    assert tab.wait("document.querySelector('#area-told').textContent.startsWith('up (stac): ')")
+    assert tab.errors == [] and hosts(tab) == {"127.0.0.1"}
 
 
 def test_a_viewer_sees_what_failed_and_starts_nothing(airflow: tuple[str, str], new_tab: Callable[[], Tab]) -> None:
@@ -246,6 +330,13 @@ def test_a_viewer_sees_what_failed_and_starts_nothing(airflow: tuple[str, str], 
     path = "/api/v2/dags/sentinel2_gap_fill/dagRuns"
     assert tab.run(f"fetch('{path}', {options}).then((answer) => answer.status)") == 403
     assert len(started(url, tab)) == before
+    refused = tab.run(
+        f"[{FRAME}.querySelector('#new-area').hidden, {FRAME}.querySelector('#area-refused').textContent]"
+    )
+    assert refused == [True, "Your role may add no areas."]
+    options = options.replace(json.dumps(body), json.dumps(json.dumps({"file": "a.geojson", "content": ""})))
+    path = "/plumewatch/data/operations/area"
+    assert tab.run(f"fetch('{path}', {options}).then((answer) => answer.status)") == 403
 
 
 def test_the_server_refuses_what_is_too_long_and_whoever_is_not_logged_in(airflow: tuple[str, str]) -> None:

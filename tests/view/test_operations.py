@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from map_rows import NASTY
 from operations_rows import INGEST, days_ago, fill_operations
+from plumewatch import storage
 from plumewatch.maps import operations
+from plumewatch.tables import OBSERVATIONS
 
 GAP_FILL = "sentinel2_gap_fill"
 
@@ -64,7 +66,7 @@ def test_a_failure_leads_to_the_task_that_logged_it(get: Callable[..., Any], dag
 
 def test_who_may_not_read_a_dag_is_not_told_of_it(get: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     from fastapi import HTTPException
-    from plumewatch_airflow.view import operations
+    from plumewatch_airflow.view import access, operations
 
     def only_co2(method: str, entity: Any, dag_id: str) -> Callable[..., None]:
         def check(request: Any, user: Any) -> None:
@@ -73,7 +75,8 @@ def test_who_may_not_read_a_dag_is_not_told_of_it(get: Callable[..., Any], monke
 
         return check
 
-    monkeypatch.setattr(operations, "requires_access_dag", only_co2)
+    for module in (access, operations):
+        monkeypatch.setattr(module, "requires_access_dag", only_co2)
     told = get("/data/operations/failures")
     assert [one["scene_id"] for one in told["failed"]] == ["granule.nc4"] and told["n"] == 1
     get("/data/operations/units", status=403)
@@ -93,6 +96,27 @@ def test_each_day_of_an_area_has_its_outcome_and_what_is_missing_of_it(get: Call
     ]
     for first, last in (("2025-1-1", days_ago(0)), (days_ago(0), days_ago(1)), ("2020-01-01", days_ago(0)), ("..", "")):
         get("/data/ch4/calendar", first=first, last=last, status=422)
+
+
+def test_the_page_begins_where_the_days_on_record_end(get: Callable[..., Any], view_storage: str) -> None:
+    assert get("/data/operations/start") == {"last": days_ago(1), "is_stored": True, "may_add": False}
+    future = {"gas": "ch4", "key": days_ago(-3)}
+    storage.write_partition(OBSERVATIONS, f"{view_storage}/observations", future, OBSERVATIONS.empty())
+    assert get("/data/operations/start")["last"] == days_ago(1)  # a slip of a year isn't where the record ends
+    for n in range(-3, 6):
+        for folder in ("observations/gas=ch4", f"failed_scenes/dag_id={INGEST}", "scene_gaps"):
+            column = "date" if folder == "scene_gaps" else "key"
+            storage.delete(f"{view_storage}/{folder}/{column}={days_ago(n)}")
+    old = {"dag_id": INGEST, "key": days_ago(200)}
+    assert get("/data/operations/start")["last"] == old["key"]
+    assert [one["scene_id"] for one in get("/data/operations/failures")["failed"]] == ["S2_old", "granule.nc4"]
+    for folder in ("observations/gas=ch4", f"failed_scenes/dag_id={INGEST}", "failed_scenes", "scene_gaps"):
+        storage.delete(f"{view_storage}/{folder}")
+    # the months of orbits alone
+    assert get("/data/operations/start") == {"last": "2016-08-31", "is_stored": True, "may_add": False}
+    storage.delete(f"{view_storage}/observations")
+    empty = {"last": days_ago(0), "is_stored": False, "may_add": True}
+    assert get("/data/operations/start", role="user") == empty
 
 
 def test_units_say_what_is_spent_and_left(get: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,11 +18,11 @@ import pytest
 import shapely
 from plumewatch import http, storage
 from plumewatch.catalogues import hub_client
-from plumewatch.errors import InputError, ParameterError
+from plumewatch.errors import ParameterError
 from plumewatch.settings import Settings
 from plumewatch.tables import PROCESSING_UNITS, ZONAL_STATISTICS
-from plumewatch.zones.hub_month import BINS, count_by_hub
-from plumewatch.zones.service_statistics import pool_days, read_days
+from plumewatch.zones.hub_month import count_by_hub
+from plumewatch.zones.hub_question import BINS
 
 EPSG, WEST, NORTH, CELL_M = 32640, 500_000.0, 2_700_000.0, 20.0
 DAYS = ("2025-08-03", "2025-08-08", "2025-08-13")
@@ -227,7 +227,33 @@ def test_an_error_within_a_good_answer_is_asked_again_and_then_a_failure_by_name
         and failure.is_retryable
     )
     told = Counter((row["zone_id"], row["scene_id"]) for row in rows(again))
-    assert ("1", None) not in told and ("1", f"sentinel_hub_{DAYS[1]}") in told and ("2", None) in told
+    assert ("1", f"sentinel_hub_{DAYS[0]}") not in told and ("1", f"sentinel_hub_{DAYS[1]}") in told
+    month, truth = values(again, "1", None), expected(list(DAYS[1:]), "1")
+    for name in ("mean", "std", "count_clear", "count_total"):  # the month is that of its other days
+        assert month[name] == pytest.approx(truth[name], rel=1e-6), name
+    healed = count_by_hub(again, zones_path, MONTH, ["ndvi"], STATISTICS)
+    assert healed.failed == [] and healed.is_over({"area": None, "scene_id": failure.scene_id})
+    assert values(again, "1", None)["count_clear"] == expected(list(DAYS), "1")["count_clear"]
+
+
+def test_a_zone_of_which_no_day_can_be_computed_keeps_its_rows(
+    settings: Settings, zones_path: str, api: StatisticalApi
+) -> None:
+    count_by_hub(settings, zones_path, MONTH, ["ndvi"], STATISTICS)
+    stored = sorted(map(str, rows(settings)))
+    api.faults = {day: [{"error": "TIMEOUT"}] * 4 for day in DAYS}
+    found = count_by_hub(settings, zones_path, MONTH, ["ndvi"], STATISTICS, start_from="10")
+    assert [failure.scene_id for failure in found.failed] == ["zones=fields/10"] and found.zones == 0
+    assert "no day of 10 could be computed" in found.failed[0].message and sorted(map(str, rows(settings))) == stored
+
+
+def test_a_second_answer_about_one_day_that_is_none_costs_that_day_alone(
+    settings: Settings, zones_path: str, api: StatisticalApi
+) -> None:
+    api.faults[DAYS[0]], api.broken = [{"error": "TIMEOUT"}], [2]
+    found = count_by_hub(settings, zones_path, MONTH, ["ndvi"], STATISTICS)
+    assert [failure.scene_id for failure in found.failed] == [f"zones=fields/1/{DAYS[0]}"] and found.zones == 3
+    assert values(settings, "1", None)["count_clear"] == expected(list(DAYS[1:]), "1")["count_clear"]
 
 
 def test_a_month_that_is_used_up_keeps_what_was_counted_and_says_where_to_go_on(
@@ -295,44 +321,3 @@ def test_what_cannot_be_asked_is_refused_before_units_are_spent(
     with pytest.raises(ParameterError, match="start_from 7: no such zone; allowed: 1, 2, 10"):
         count_by_hub(settings, zones_path, MONTH, ["ndvi"], STATISTICS, start_from="7")
     assert api.asked == []
-
-
-@pytest.mark.parametrize(
-    "answer", [{"data": None, "status": "FAILED"}, {"error": "COMMON_BAD_PAYLOAD"}, [1], {"data": [{}]}]
-)
-def test_an_answer_without_days_is_an_error(answer: Any) -> None:
-    with pytest.raises(InputError, match=r"^here: "):
-        read_days("here", answer)
-
-
-def test_recorded_answers_with_days_of_nothing(real_data: Path) -> None:
-    zones = json.loads((real_data / "sentinel_hub" / "batch_stat_results.json").read_text())
-    counts = {}
-    for one in zones:
-        found = read_days(one["identifier"], one["response"])
-        assert found.errors == {} and sorted(found.days) == ["2020-06-09", "2020-06-11"]
-        cloudy, clear = (found.days[day]["ndvi"] for day in sorted(found.days))
-        assert cloudy.count == 0 and np.isnan(cloudy.mean) and np.isnan(cloudy.value("count"))
-        month = pool_days([cloudy, clear], [50.0])
-        assert (month.mean, month.std, month.low, month.high) == pytest.approx(
-            (clear.mean, clear.std, clear.low, clear.high)
-        )
-        assert month.percentiles[50.0] == pytest.approx(clear.percentiles[50.0], abs=0.2)  # bins of 0.2
-        counts[one["identifier"]] = month.count
-    assert counts == {"SI21.FOI.7059004001": 109, "SI21.FOI.7059009001": 48}
-    nothing = pool_days([cloudy], [50.0])
-    assert nothing.count == 0 and np.isnan(nothing.mean) and np.isnan(nothing.percentiles[50.0])
-
-
-def test_recorded_answers_with_errors(real_data: Path) -> None:
-    recorded = real_data / "sentinel_hub" / "recorded"
-    [partial] = json.loads((recorded / "normal_stat_partial_result.json").read_text())
-    found = read_days("a", partial)
-    assert found.errors == {"2020-06-07": "EXECUTION_ERROR"} and list(found.days) == ["2020-06-12"]
-    failed, _, mixed = json.loads((recorded / "batch_stat_failed_results.json").read_text())
-    with pytest.raises(InputError, match="no data, status 'FAILED'"):
-        read_days("a", failed["response"])
-    assert read_days("a", mixed["response"]).errors == {"2020-06-09": "EXECUTION_ERROR"}
-    [refused] = json.loads((recorded / "normal_stat_failed_result.json").read_text())
-    with pytest.raises(InputError, match="COMMON_BAD_PAYLOAD"):
-        read_days("a", refused)

@@ -23,10 +23,19 @@ CORNER = Affine(30.0, 0.0, 500_000.0, 0.0, -25.0, 4_500_000.0)  # cells that are
 
 
 def shapes(n: int, size: int) -> list[shapely.Geometry]:
-    """Discs that overlap one another and the raster's edge, one of them with a hole, one of several parts."""
+    """Discs that overlap one another and the raster's edge, with a hole, with several parts, with 100,000 corners."""
     corners = RNG.uniform((500_000.0, 4_500_000.0 - size * 25.0), (500_000.0 + size * 30.0, 4_500_000.0), (n, 2))
     discs = [shapely.Point(x, y).buffer(r) for (x, y), r in zip(corners, RNG.uniform(20.0, 900.0, n), strict=True)]
-    return [discs[0].difference(discs[0].centroid.buffer(15.0)), shapely.union_all(discs[1:4]), *discs[2:]]
+    many = discs[-1].segmentize(discs[-1].length / 100_000)
+    return [discs[0].difference(discs[0].centroid.buffer(15.0)), shapely.union_all(discs[1:4]), *discs[2:-1], many]
+
+
+def split(values: np.ndarray, zone: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The values of zones as those of two dates: every third is of the first."""
+    parts = []
+    for of_part in (np.arange(len(values)) % 3 == 0, np.arange(len(values)) % 3 != 0):
+        parts.append((values[of_part], np.bincount(zone[of_part], minlength=6)))
+    return parts
 
 
 @given(
@@ -36,7 +45,7 @@ def shapes(n: int, size: int) -> list[shapely.Geometry]:
 def test_statistics_are_those_of_numpy_zone_by_zone(zone: list[int], values: np.ndarray) -> None:
     of_zone = np.array(sorted(zone), np.int32)
     values = values[: len(zone)]
-    found = compute_statistics(values, np.bincount(of_zone, minlength=6), NAMES)
+    found = compute_statistics(split(values, of_zone), NAMES)
     for number in range(6):
         own = values[of_zone == number].astype(np.float64)
         assert found["count"][number] == len(own)
@@ -58,7 +67,7 @@ def test_large_zones_are_counted_as_small_ones_are(monkeypatch: pytest.MonkeyPat
     found = []
     for least in (0, 10**9):
         monkeypatch.setattr(statistics, "LARGE", least)
-        found.append(compute_statistics(values, counts, NAMES))
+        found.append(compute_statistics([(values, counts), (values[:1], np.array([0, 0, 0, 1, 0, 0]))], NAMES))
     for name in NAMES:
         np.testing.assert_allclose(found[0][name], found[1][name], rtol=1e-12, atol=1e-12, err_msg=name)
 
@@ -67,7 +76,7 @@ def test_zones_and_their_statistics_agree_with_rasterstats() -> None:
     raster = RNG.uniform(0.01, 1.0, (70, 90)).astype(np.float32)
     zones = shapes(25, 80)
     cells = find_zone_cells(zones, CORNER, raster.shape)
-    found = compute_statistics(raster.ravel()[cells.cell], cells.sizes, ("mean", "median", "std", "count"))
+    found = compute_statistics([(raster.ravel()[cells.cell], cells.sizes)], ("mean", "median", "std", "count"))
     expected = rasterstats.zonal_stats(
         zones, raster, affine=CORNER, nodata=-1.0, stats=["mean", "median", "std", "count"]
     )

@@ -8,12 +8,13 @@ from urllib.parse import urlsplit
 
 import requests
 from plumewatch import storage
+from plumewatch.catalogues.answering import TIMEOUT_S, why_unreachable
 from plumewatch.catalogues.data_space import HOST as DATA_SPACE
 from plumewatch.catalogues.data_space import KEYS, EodataAccess
 from plumewatch.catalogues.odata import is_odata
 from plumewatch.catalogues.services import STAC, catalogue_of
 from plumewatch.errors import ConfigurationError, InputError, PlumewatchError, redact, some_of
-from plumewatch.http import PatientAdapter, http_session
+from plumewatch.http import PatientAdapter
 from plumewatch.inventory.refresh import MAX_NAMED, NAMES, inventory_files
 from plumewatch.missing_settings import NO_INVENTORIES, NO_TOKEN, NO_WIND_SOURCE
 from plumewatch.models import Area
@@ -26,8 +27,6 @@ from plumewatch.wind.providers import PRODUCTS
 from tools.checks.finding import Finding, missing, ok, problem
 
 MOST_NAMED = 5
-TIMEOUT_S = (5.0, 10.0)
-"""To connect, to answer: whoever waits for a check wants to know now."""
 
 
 def check_catalogues(settings: Settings, areas: Sequence[Area]) -> Iterator[Finding]:
@@ -47,23 +46,6 @@ def check_catalogues(settings: Settings, areas: Sequence[Area]) -> Iterator[Find
         if of_data_space and isinstance(access, EodataAccess) and access.unset:
             told = f"{' and '.join(access.unset)} not set: scenes of {redact(url)} fail without {KEYS}"
             yield missing("catalogue", told)
-
-
-def why_unreachable(url: str) -> str | None:
-    """Return why a STAC API doesn't answer, None where it does."""
-    try:
-        with http_session(retries=0) as session:
-            asked = f"{url.rstrip('/').removesuffix('/Products')}/Products?$top=1" if is_odata(url) else url
-            answer = session.get(asked, timeout=TIMEOUT_S)
-        if answer.status_code != requests.codes.ok:
-            return f"HTTP {answer.status_code}"
-        if is_odata(url):
-            return None if "value" in answer.json() else "an answer that isn't OData"
-        return None if "stac_version" in answer.json() else "an answer that isn't STAC"
-    except requests.JSONDecodeError:
-        return "an answer that isn't JSON"
-    except requests.RequestException as error:
-        return f"cannot be reached ({type(error).__name__})"
 
 
 def check_granules(settings: Settings) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -25,6 +25,7 @@ TROUBLE_SHARE = 0.1
 WORKER = "LocalExecutor"
 """What the title of an executor's worker says; one without work says that it is idle."""
 IDLE = "<idle>"
+FILLING = bytes(2**20)
 
 
 @dataclass(frozen=True)
@@ -130,9 +131,13 @@ def _mend(field: Field) -> None:
 
 def _fill(field: Field) -> str:
     assert field.disk
-    free = os.statvfs(field.disk)
-    with (field.disk / "filler").open("wb") as filler:
-        os.posix_fallocate(filler.fileno(), 0, free.f_bavail * free.f_frsize)
+    with (field.disk / "filler").open("wb", buffering=0) as filler:
+        try:
+            while True:
+                filler.write(FILLING)
+        except OSError as error:  # others write at the same time: only this says that it is full
+            if error.errno != errno.ENOSPC:
+                raise
     return f"for {TROUBLE_S:.0f} s"
 
 

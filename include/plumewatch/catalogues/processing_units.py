@@ -101,18 +101,29 @@ class UnitsLedger:
         The block counts by the `Spending` that it is given. Raises QuotaUsedUp, before anything is asked, where the
         month hasn't so many left, and ConfigurationError where it never has so many.
         """
-        begun = datetime.now(UTC)
-        row = {"begun_at_utc": begun, "area": area, "scene_id": scene_id, "predicted_units": predicted_units}
-        self._set_aside(row)
-        spending, is_refused = Spending(), False
+        begun, spending, is_refused = self.set_aside(area, scene_id, predicted_units), Spending(), False
         try:
             yield spending
         except QuotaUsedUp:
             is_refused = True
             raise
         finally:
-            told = {"spent_units": spending.spent_units, "n_requests": spending.n_requests, "is_refused": is_refused}
-            self._change(begun, lambda rows: _replaced(rows, {**row, **told}))
+            self.settle(begun, area, scene_id, predicted_units, spending, is_refused)
+
+    def set_aside(self, area: str, scene_id: str, predicted_units: float) -> datetime:
+        """Set units aside, as `spending` does, for what another process may settle; return when, by which it does."""
+        begun = datetime.now(UTC)
+        self._set_aside({"begun_at_utc": begun, "area": area, "scene_id": scene_id, "predicted_units": predicted_units})
+        return begun
+
+    def settle(
+        self, begun: datetime, area: str, scene_id: str, predicted_units: float, spent: Spending,
+        is_refused: bool = False,
+    ) -> None:  # fmt: skip
+        """Note what that was set aside at `begun` did cost."""
+        row = {"begun_at_utc": begun, "area": area, "scene_id": scene_id, "predicted_units": predicted_units}
+        told = {"spent_units": spent.spent_units, "n_requests": spent.n_requests, "is_refused": is_refused}
+        self._change(begun, lambda rows: _replaced(rows, {**row, **told}))
 
     def note(self, area: str, what: str, spent_units: float, n_requests: int) -> None:
         """Note what was spent without being set aside before: a search, whose price nobody states beforehand."""

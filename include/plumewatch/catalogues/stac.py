@@ -32,6 +32,7 @@ from plumewatch.http import (
     no_answer,
 )
 from plumewatch.keys import is_file_name
+from plumewatch.public_hosts import PublicHosts
 from plumewatch.rasters.access import AS_IS, Access
 
 ITEM = "a STAC item as JSON"
@@ -161,10 +162,13 @@ def read_item(href: str, named: str | None = None) -> pystac.Item:
     return without_local_files(item_of(read_json(href), href, named), href)
 
 
-def read_json(href: str) -> Any:
-    """Return the JSON at `href` (http, https, s3 or a file); raises as `read_item` does."""
+def read_json(href: str, guard: PublicHosts | None = None) -> Any:
+    """Return the JSON at `href` (http, https, s3 or a file); raises as `read_item` does.
+
+    What is had by HTTP comes from where a `guard` allows it.
+    """
     is_http = href.startswith(("http://", "https://"))
-    text = _read_http(href) if is_http else _read_stored(href)
+    text = _read_http(href, guard) if is_http else _read_stored(href)
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -195,8 +199,8 @@ def without_local_files(item: pystac.Item, href: str) -> pystac.Item:
     return item
 
 
-def _read_http(href: str) -> bytes:
-    with http_session() as session:
+def _read_http(href: str, guard: PublicHosts | None) -> bytes:
+    with http_session(guard=guard) as session:
         return download_existing(session, href)
 
 

@@ -30,6 +30,7 @@ from plumewatch.maps.looked_at import LookedAt, looked_at, looked_over, not_sear
 from plumewatch.maps.map_style import STYLES
 from plumewatch.maps.reports_shown import report_licences, reports_shown
 from plumewatch.maps.sources_shown import kind_text, licence_texts, source_shown, sources_near
+from plumewatch.maps.tracks_shown import tracks_shown
 from plumewatch.models import Area
 from plumewatch.pages.outcomes import waiting_text
 from plumewatch.pages.wording import MATCH_TEXTS, expected_false_text, hidden_text, rate_text
@@ -142,6 +143,7 @@ def _content(gas: Gas, keys: Sequence[str], rows: MapRows, told: Sequence[Looked
             [feature(mapping(a.geometry), name=a.name, is_searched=of_area[a.name].is_searched) for a in areas]
         ),
         "area_boxes": [_box(area, of_area[area.name]) for area in areas],
+        **tracks_shown(gas, rows.observations.to_pylist()),
         "lines": collection(
             [_line(d, sources[name]) for d in accepted for name in d["first_sources"] if name in sources]
         ),
@@ -166,7 +168,7 @@ def _line(detection: Row, source: Row) -> dict[str, Any]:
 
 
 def _box(area: Area, told: LookedAt) -> dict[str, Any]:
-    label = f"{area.name}: {told.outcome}"
+    label = f"{area.name}: {told.outcome}" + (f", limit {told.limit}" if told.limit else "")
     return {"name": area.name, "label": label, "is_searched": told.is_searched, "bounds": corners(area)}
 
 

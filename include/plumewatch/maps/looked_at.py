@@ -53,6 +53,8 @@ class LookedAt:
     """How many these are."""
     noun: str = AREA
     """What they are; empty for the month as a whole."""
+    limit: str = ""
+    """From which emission on something would have been seen, in words; empty where that isn't known."""
 
     @property
     def is_searched(self) -> bool:
@@ -131,7 +133,13 @@ def _area(gas: Gas, name: str, rows: Sequence[Row]) -> LookedAt:
         own = outcome_text(gas, row)
         said = [own if own != outcome else "", sight_text(gas, row)]
         lines += [", ".join(filter(None, seen_at)), ": ".join(filter(None, said))]
-    return LookedAt(name, _rank(rows[0]), outcome, tuple(filter(None, lines)))
+    return LookedAt(name, _rank(rows[0]), outcome, tuple(filter(None, lines)), limit=_limits(gas, rows))
+
+
+def _limits(gas: Gas, rows: Iterable[Row]) -> str:
+    """The detection limits of what was searched, the least and the largest."""
+    known = [row["detection_limit"] for row in rows if row["outcome"] == SEARCHED]
+    return range_text(known, lambda limit: limit_text(gas, limit))
 
 
 def _over_days(gas: Gas, name: str, days: Sequence[tuple[LookedAt, list[Row]]]) -> LookedAt:
@@ -145,9 +153,9 @@ def _over_days(gas: Gas, name: str, days: Sequence[tuple[LookedAt, list[Row]]]) 
     lines = [f"{told} on {_count(len(list(same)), 'day')}" for (_, told), same in groupby(others)]
     if shares := range_text([row["clear_fraction"] for row in seen], share_text):
         lines.append(f"{shares} of what was seen was clear")
-    if limits := range_text([row["detection_limit"] for row in seen], lambda limit: limit_text(gas, limit)):
+    if limits := _limits(gas, seen):
         lines.append(f"detection limit {limits}")
-    return LookedAt(name, min(one.rank for one, _ in days), outcome, tuple(lines))
+    return LookedAt(name, min(one.rank for one, _ in days), outcome, tuple(lines), limit=limits)
 
 
 def _orbits(gas: Gas, rows: Sequence[Row]) -> list[LookedAt]:
@@ -175,7 +183,7 @@ def _lines_of_orbits(gas: Gas, rows: Sequence[Row]) -> tuple[str, ...]:
     if rows[0]["outcome"] != SEARCHED:
         return tuple(filter(None, [sight_text(gas, {"outcome": rows[0]["outcome"]})]))
     shares = range_text([row["clear_fraction"] for row in rows], share_text)
-    limits = range_text([row["detection_limit"] for row in rows], lambda limit: limit_text(gas, limit))
+    limits = _limits(gas, rows)
     return (
         f"{shares or 'an unknown share'} of their tracks was searched",
         f"detection limit {limits}" if limits else "no detection limit (no wind)",

@@ -12,11 +12,12 @@ import zlib
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from plumewatch.pages.page import read_resource, render_page
 
 PACKAGE = "plumewatch.maps"
-PROGRAM = ("world", "elements", "icons", "layers", "told", "list", "map")
+PROGRAM = ("world", "elements", "icons", "layers", "measure", "told", "list", "map")
 """Parts of the program, in `program/`, that all maps have."""
 PACKED = {
     "maplibre_css": "maplibre-gl.css",
@@ -44,11 +45,6 @@ SERVED_POLICY = (
     + "connect-src 'self' blob: data:"
 )
 
-OPERATIONS_POLICY = (
-    "default-src 'none'; script-src 'sha256-{}'; style-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'"
-)
-
 
 def render_map(content: Mapping[str, Any]) -> str:
     """Return the HTML of a map's content (`map_content`); the same content gives the same page."""
@@ -60,16 +56,26 @@ def render_map(content: Mapping[str, Any]) -> str:
     return render_page(PACKAGE, "map", POLICY, {**content, "licences": _licences()}, parts=parts, packed=packed)
 
 
-def render_served_map(content: Mapping[str, Any]) -> str:
-    """Return the HTML of a page that reads what it shows: `feed` of the content says from whom (`airflow`, `site`)."""
-    parts = [f"program/{part}.js" for part in (*PROGRAM, "served")]
-    return render_page(PACKAGE, "map", SERVED_POLICY, {**content, "licences": _licences()}, parts=parts, packed="")
+def render_served_map(content: Mapping[str, Any], tiles: str | None = None, attribution: str | None = None) -> str:
+    """Return the HTML of a page that reads what it shows: `feed` of the content says from whom (`airflow`, `site`).
+
+    `tiles` is the address of map tiles to be shown behind ({z}, {x}, {y}); the page may ask their origin besides.
+    """
+    policy, behind = SERVED_POLICY, {}
+    if tiles:
+        parts = urlsplit(tiles)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        policy = policy.replace("img-src", f"img-src {origin}").replace("connect-src", f"connect-src {origin}")
+        behind = {"tiles": {"url": tiles, "attribution": attribution or ""}}
+    programs = [f"program/{part}.js" for part in (*PROGRAM, "vendored", "rasters", "served")]
+    shown = {**content, **behind, "licences": _licences()}
+    return render_page(PACKAGE, "map", policy, shown, parts=programs, packed="")
 
 
 def render_operations(content: Mapping[str, Any]) -> str:
     """Return the HTML of the operations page, which reads what it shows from where it lies."""
-    parts = [f"program/{part}.js" for part in ("elements", "operations")]
-    return render_page(PACKAGE, "operations", OPERATIONS_POLICY, content, parts=parts)
+    parts = [f"program/{part}.js" for part in ("elements", "vendored", "new_area", "operations")]
+    return render_page(PACKAGE, "operations", SERVED_POLICY, content, parts=parts)
 
 
 @lru_cache

@@ -7,7 +7,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ from plumewatch import storage
 from plumewatch.catalogues.processing_units import next_month, used_units
 from plumewatch.gases import CH4, Gas
 from plumewatch.http import side_by_side
-from plumewatch.keys import MONTH, days_between
+from plumewatch.keys import DAY, MONTH, days_between, is_key
 from plumewatch.maps.looked_at import FIRST_TOLD, UNHEARD_OF, looked_at, not_searched_text, searched_text
 from plumewatch.observations import read_observations
 from plumewatch.pages.outcomes import OUTCOME_TEXTS
@@ -48,6 +48,23 @@ NOTHING_CAME = (NO_INPUT, SKIPPED_DUPLICATE)
 TABLES_TOLD_S = 300.0  # how long what was listed of all tables is told: each listing asks for every file's name
 _listed: dict[str, tuple[float, list[dict[str, Any]]]] = {}
 _listing = threading.Lock()
+
+
+def last_day(storage_root: str, today: date) -> str | None:
+    """Return the last day of which anything is on record, looked at, failed or missing; None where nothing is.
+
+    Where only months of orbits are, the end of the last of them. What lies after `today` doesn't count.
+    """
+    keys = {
+        partition.keys[table.partitions[-1]]
+        for table in (OBSERVATIONS, FAILED_SCENES, SCENE_GAPS)
+        for partition in _partitions(table, storage_root, {})
+    }
+    past = [key for key in keys if key <= str(today)]
+    if days := [key for key in past if is_key(key, DAY)]:
+        return max(days)
+    months = [datetime.strptime(key, MONTH).replace(tzinfo=UTC) for key in past if is_key(key, MONTH)]
+    return str(min(next_month(max(months)) - timedelta(days=1), today)) if months else None
 
 
 def failed_dags(storage_root: str) -> list[str]:

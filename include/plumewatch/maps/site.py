@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -18,6 +18,7 @@ from plumewatch.gases import CH4, GASES, Gas
 from plumewatch.maps.by_hand import write_by_hand
 from plumewatch.maps.content import MapRows, detection_told, period_content
 from plumewatch.maps.map_page import ASSETS, read_asset, render_served_map
+from plumewatch.maps.site_rows import read_rows_together
 from plumewatch.maps.stored_rows import read_map_rows, stored_keys, stored_picture
 from plumewatch.models import Area
 from plumewatch.pages.outcomes import FAILED_WHY_TEXT
@@ -40,7 +41,9 @@ def write_site(storage_root: str, areas: Sequence[Area] = ()) -> str:
         storage.write_bytes(storage.join(storage_root, SITE, "assets", name), read_asset(name))
     for gas in GASES.values():
         keys = stored_keys(gas, storage_root)
-        _write_gas(gas, list(followed(keys, "keys of the site", "keys")), keys, storage_root, _of(gas, areas))
+        own = _of(gas, areas)
+        _write_keys(gas, followed(keys, "keys of the site", "keys"), storage_root, own)
+        _write_together(gas, None, keys, storage_root, own)
     index = _write_index(storage_root)
     storage.write_bytes(storage.join(storage_root, SITE, PROGRAM), _program().encode())  # last: all is of it now
     return index
@@ -58,7 +61,9 @@ def refresh_site(gas: Gas, keys: Sequence[str], storage_root: str, areas: Sequen
         write_site(storage_root, areas)
         return True
     listed = stored_keys(gas, storage_root)
-    _write_gas(gas, [key for key in keys if key in listed], listed, storage_root, _of(gas, areas))
+    changed = [key for key in keys if key in listed]
+    _write_keys(gas, changed, storage_root, _of(gas, areas))
+    _write_together(gas, changed, listed, storage_root, _of(gas, areas))
     _write_index(storage_root)
     return True
 
@@ -74,16 +79,22 @@ def _of(gas: Gas, areas: Sequence[Area]) -> Sequence[Area]:
     return areas if gas is CH4 else ()
 
 
-def _write_gas(gas: Gas, keys: Sequence[str], listed: Sequence[str], storage_root: str, areas: Sequence[Area]) -> None:
+def _write_keys(gas: Gas, keys: Iterable[str], storage_root: str, areas: Sequence[Area]) -> None:
     folder = storage.join(storage_root, SITE, DATA, gas.name)
     for key in keys:
         rows = read_map_rows(gas, [key], storage_root, areas)
         _write(storage.join(folder, f"{key}.json"), _public(period_content(gas, [key], _without_waiting(rows))))
         _write(storage.join(folder, f"{key}.details.json"), _details(gas, key, rows, folder, storage_root))
+
+
+def _write_together(
+    gas: Gas, changed: Sequence[str] | None, listed: Sequence[str], storage_root: str, areas: Sequence[Area]
+) -> None:
     if listed:
         together = listed[-MAX_KEYS:]
-        rows = _without_waiting(read_map_rows(gas, together, storage_root, areas))
-        _write(storage.join(folder, f"{ALL}.json"), _public(period_content(gas, together, rows)))
+        rows = _without_waiting(read_rows_together(gas, together, changed, storage_root, areas))
+        path = storage.join(storage_root, SITE, DATA, gas.name, f"{ALL}.json")
+        _write(path, _public(period_content(gas, together, rows)))
 
 
 def _details(gas: Gas, key: str, rows: MapRows, folder: str, storage_root: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,7 +37,7 @@ class Positions:
     reach_km: Floats
     """How far the air came in the rule's hours; infinite without wind."""
 
-    @property
+    @cached_property
     def travelled_km(self) -> Floats:
         """How far a plume came: along the air's way and across it; the shortest distance without wind."""
         travelled = np.hypot(self.along_km, self.across_km)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import shapely
 from numpy.typing import NDArray
 
 from plumewatch.gases import CURVE_FIT_SEED, SCAN
@@ -28,6 +29,7 @@ from plumewatch.oco2.plume_wind import PlumeWind, surface_to_plume_height, wind_
 from plumewatch.oco2.seed_method import find_peaks_seed
 from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track
+from plumewatch.oco2.track_line import compute_track_line
 from plumewatch.orbits import OCO2, OCO3
 from plumewatch.statuses import ACCEPTED, DETECTION_STAGE, NO_INPUT, SEARCHED
 
@@ -65,7 +67,8 @@ class OrbitDetections:
     peaks: tuple[DetectedPeak, ...]
     """Along the line of the orbit, then over each place that it swept over."""
     observations: tuple[dict[str, Any], ...]
-    """One for each month with soundings of the orbit, in the columns of the table `observations`; times in ISO 8601."""
+    """One for each month with soundings of the orbit, in the columns of the table `observations`, as JSON has it: times
+    in ISO 8601, the track's WKB in hexadecimal digits."""
     searched_km: float
     """Length of track on which peaks could have been found."""
 
@@ -222,7 +225,7 @@ def _details(
 def _observations_of_all(found: Sequence[tuple[Track, PeakSearch]]) -> list[dict[str, Any]]:
     """One observation for each month: of the orbit's line where it was searched, else of a place that was.
 
-    What was detected anywhere in the month counts.
+    What was detected anywhere in the month counts, and the track is that of all of them.
     """
     of_month: dict[str, dict[str, Any]] = {}
     for observation in (row for track, search in found for row in _observations(track, search)):
@@ -230,7 +233,19 @@ def _observations_of_all(found: Sequence[tuple[Track, PeakSearch]]) -> list[dict
         first = of_month.setdefault(month, observation)
         better = observation if first["outcome"] == NO_INPUT and observation["outcome"] == SEARCHED else first
         of_month[month] = {**better, "detected": first["detected"] or observation["detected"]}
-    return [of_month[month] for month in sorted(of_month)]
+    return [{**of_month[month], "track": _track_of(found, month)} for month in sorted(of_month)]
+
+
+def _track_of(found: Sequence[tuple[Track, PeakSearch]], month: str) -> str:
+    """Where the soundings of a month lie."""
+    own = [track.at(_months(track) == month) for track, _ in found]
+    places = (np.concatenate([getattr(t, name) for t in own]) for name in ("time_s", "longitude", "latitude"))
+    return str(shapely.to_wkb(compute_track_line(*places), hex=True))
+
+
+def _months(track: Track) -> NDArray[np.str_]:
+    """YYYY-MM of each sounding."""
+    return np.datetime_as_string(track.time_s.astype("datetime64[s]").astype("datetime64[M]"))
 
 
 def _observations(track: Track, search: PeakSearch) -> list[dict[str, Any]]:
@@ -241,7 +256,7 @@ def _observations(track: Track, search: PeakSearch) -> list[dict[str, Any]]:
     """
     if not len(track):
         return []
-    month_of = np.array([f"{m}" for m in track.time_s.astype("datetime64[s]").astype("datetime64[M]")])
+    month_of = _months(track)
     across = compute_wind_across_track(track.wind_u_m_s, track.wind_v_m_s, track.heading_deg)
     limit = compute_cross_sectional_flux_kt_h(
         search.detection_limit_ppm_km,

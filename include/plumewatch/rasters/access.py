@@ -5,12 +5,16 @@ from __future__ import annotations
 from fsspec import AbstractFileSystem
 
 from plumewatch import storage
+from plumewatch.public_hosts import PublicHosts
 
 FILES_AT_ONCE = 4  # files of a scene, where the service doesn't count connections
 
 
 class Access:
     """Opens rasters as they are; a service that wants a signature or keys of its own has a class over this one."""
+
+    guard: PublicHosts | None = None
+    """Says which addresses may be asked; None: all. With one GDAL asks nobody itself: it knows no guard."""
 
     def signed(self, href: str) -> str:
         """Return the address (http, https) at which `href` is to be had now. It is for the reading alone: not kept,

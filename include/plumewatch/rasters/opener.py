@@ -7,7 +7,7 @@ from typing import Any
 from fsspec import AbstractFileSystem
 from rasterio.abc import FileContainer
 
-from plumewatch.errors import is_trouble
+from plumewatch.errors import PlumewatchError, is_trouble
 
 
 class Opener(FileContainer):
@@ -26,7 +26,8 @@ class Opener(FileContainer):
         try:
             return _File(self._fs.open(path, mode, **named), self._errors)
         except Exception as error:
-            if is_trouble(error):  # and not one that there isn't, which GDAL looks for beside the raster
+            # A file that there isn't may be one that GDAL looks for beside the raster.
+            if is_trouble(error) or isinstance(error, PlumewatchError):
                 self._errors.append(error)
             raise
 

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import rasterio
 import requests
+from fsspec import AbstractFileSystem
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import CRSError, RasterioError
 from rasterio.io import DatasetReader
@@ -25,7 +26,9 @@ from plumewatch import storage
 from plumewatch.constants import LOWEST_BYTES_S
 from plumewatch.errors import InputError, PlumewatchError, ServiceError, is_trouble, redact, trouble_on_the_way
 from plumewatch.http import http_session, no_answer
+from plumewatch.public_hosts import PublicHosts
 from plumewatch.rasters.access import AS_IS, Access
+from plumewatch.rasters.guarded_file import NAME, GuardedFile
 from plumewatch.rasters.opener import Opener
 from plumewatch.storage.files import is_there
 
@@ -146,26 +149,34 @@ def _environment(href: str) -> rasterio.Env:
 def _open(href: str, access: Access, on_the_way: list[Exception]) -> DatasetReader:
     """Open a raster; what goes wrong on the way to a bucket, now or at a later read, is put into `on_the_way`."""
     if is_http(href):
+        if access.guard is not None:
+            return _open_by(GuardedFile(href, access.guard), NAME, href.partition("?")[0], on_the_way)
         return DatasetReader(f"/vsicurl/{href}#{next(_OPENINGS)}", driver=DRIVERS)  # what is behind # is never sent
     fs, inner = access.filesystem(href)
     if storage.is_local(href):
         return DatasetReader(inner, driver=DRIVERS)
-    # rasterio.open takes one driver alone: that of the name, else the other one.
-    likely, other = reversed(DRIVERS) if inner.lower().endswith(JPEG_2000) else DRIVERS
+    return _open_by(fs, inner, inner, on_the_way)
+
+
+def _open_by(fs: AbstractFileSystem, path: str, name: str, on_the_way: list[Exception]) -> DatasetReader:
+    """Open what a file system has, as what its name says, else as the other kind: rasterio.open takes one alone."""
+    likely, other = reversed(DRIVERS) if name.lower().endswith(JPEG_2000) else DRIVERS
     try:
-        return rasterio.open(inner, driver=likely, opener=Opener(fs, on_the_way))
+        return rasterio.open(path, driver=likely, opener=Opener(fs, on_the_way))
     except RasterioError:
         if on_the_way:
             raise
-        return rasterio.open(inner, driver=other, opener=Opener(fs, on_the_way))
+        return rasterio.open(path, driver=other, opener=Opener(fs, on_the_way))
 
 
 def _classify(href: str, error: Exception, access: Access, on_the_way: list[Exception]) -> PlumewatchError:
     said = redact(str(error.__cause__ or error))
     if "\0" in href or not href.isprintable():
         return InputError(redact(href), "an address that cannot be one", A_RASTER)
+    if refused := next((one for one in on_the_way if isinstance(one, PlumewatchError)), None):
+        return refused
     if is_http(href):
-        return _classify_http(href, said)
+        return _classify_http(href, said, access.guard)
     if trouble := next(filter(is_trouble, on_the_way), None):
         return trouble_on_the_way(href, trouble)
     if not is_there(*access.filesystem(href)):
@@ -173,12 +184,12 @@ def _classify(href: str, error: Exception, access: Access, on_the_way: list[Exce
     return InputError(redact(href), f"cut off or no raster ({said})", A_RASTER)
 
 
-def _classify_http(href: str, said: str) -> PlumewatchError:
+def _classify_http(href: str, said: str, guard: PublicHosts | None = None) -> PlumewatchError:
     shown = redact(href)
     try:
         # A GET of some bytes, not a HEAD: the signature of a signed URL holds for GET alone.
         asked = {"Range": f"bytes=0-{PROBE_BYTES - 1}"}
-        with http_session(retries=0) as session:
+        with http_session(retries=0, guard=guard) as session:
             answer = session.get(href, headers=asked, stream=True, timeout=PROBE_TIMEOUT_S)
             status, kind = answer.status_code, answer.headers.get("Content-Type", "")
             start = b"" if status >= BAD_REQUEST else next(answer.iter_content(PROBE_BYTES), b"")

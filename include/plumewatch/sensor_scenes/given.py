@@ -1,16 +1,12 @@
 """Items at addresses that a run is given: of the internet and of the catalogues that are set, nothing else.
 
 Whoever may start a run may name an address, but is not to read by it what the worker alone reaches: its files, buckets
-by the storage's keys, its own network. Names are not resolved, and redirections are followed.
+by the storage's keys, its own network (`public_hosts.py`).
 """
 
 from __future__ import annotations
 
-import ipaddress
-import re
-import socket
-from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,15 +19,12 @@ from plumewatch.catalogues.stac import item_of, read_json
 from plumewatch.catalogues.static import with_file_name
 from plumewatch.errors import InputError, reading, redact
 from plumewatch.models import Area
+from plumewatch.public_hosts import ALLOWED, PublicHosts
 from plumewatch.rasters.access import Access
-from plumewatch.rasters.reading import is_http
 from plumewatch.sensors.known import SENSORS
 from plumewatch.settings import Settings, address_flaw
 
 ITEM = f"a STAC item of {', '.join(sensor.title for sensor in SENSORS)}"
-ALLOWED = "http:// or https:// with a public host or that of a catalogue of the settings or the area"
-HOST = re.compile(r"[a-z0-9.:_-]+")  # what all who read addresses (urllib3, curl) take for the same host
-OWN_NAMES = (".localhost", ".local", ".internal")  # RFC 6761, RFC 6762; ICANN 2024-07-29
 
 
 def read_given(settings: Settings, area: Area, href: str) -> tuple[pystac.Item, Access]:
@@ -40,14 +33,14 @@ def read_given(settings: Settings, area: Area, href: str) -> tuple[pystac.Item, 
     Raises InputError where the address isn't one that may be given, and where there is no item; the rasters that the
     item names are held to the same when they are opened.
     """
-    hosts = _hosts(settings, area)
-    _check_address(href, hosts, ALLOWED)
-    content: Any = read_json(href)
+    guard = PublicHosts(_hosts(settings, area))
+    guard.check_address(href)
+    content: Any = read_json(href, guard)
     if not isinstance(content, dict):
         raise InputError(redact(href), f"a {type(content).__name__}", ITEM)
     with reading(redact(href), ITEM):
         item = item_of(with_file_name(content, href, None), href)
-    return item, GivenAccess(access_of(href, settings), hosts)
+    return item, GivenAccess(access_of(href, settings), guard)
 
 
 @dataclass(frozen=True)
@@ -56,8 +49,8 @@ class GivenAccess(Access):
 
     inner: Access
     """How they are opened."""
-    hosts: Collection[str]
-    """Hosts that are allowed though they aren't public."""
+    guard: PublicHosts
+    """Which addresses may be asked."""
 
     def signed(self, href: str) -> str:
         """As the access inside; InputError where the address isn't allowed."""
@@ -79,32 +72,10 @@ class GivenAccess(Access):
 
     def _check(self, href: str) -> None:
         if not href.startswith(BUCKET):
-            _check_address(href, self.hosts, f"{ALLOWED}, or {BUCKET}")
+            replace(self.guard, allowed=f"{ALLOWED}, or {BUCKET}").check_address(href)
 
 
-def _hosts(settings: Settings, area: Area) -> set[str]:
+def _hosts(settings: Settings, area: Area) -> frozenset[str]:
     """The hosts of the catalogues that are set."""
     services = (settings.stac_api, settings.pc_stac_api, settings.maxar_catalogue, area.stac_api or "")
-    return {str(urlsplit(url.strip()).hostname) for url in services if address_flaw(url.strip()) is None}
-
-
-def _check_address(href: str, hosts: Collection[str], allowed: str) -> None:
-    try:
-        host = urlsplit(href).hostname or ""
-    except ValueError:  # brackets that don't close
-        host = ""
-    if not is_http(href) or "\\" in href or not href.isprintable() or not HOST.fullmatch(host):
-        raise InputError(redact(href), "an address that may not be given", allowed)
-    if host not in hosts and not _is_public(host.rstrip(".")):
-        raise InputError(redact(href), f"host {host}, which is no public one", allowed)
-
-
-def _is_public(host: str) -> bool:
-    """Whether a host is of the internet, by its number (127.1 and 2130706433 are 127.0.0.1) or its name."""
-    try:
-        number = ipaddress.ip_address(host if ":" in host else socket.inet_aton(host))
-    except ValueError:
-        return False
-    except OSError:  # no number
-        return "." in host and not host.endswith(OWN_NAMES)
-    return (getattr(number, "ipv4_mapped", None) or number).is_global
+    return frozenset(str(urlsplit(url.strip()).hostname) for url in services if address_flaw(url.strip()) is None)

@@ -228,7 +228,7 @@ def _fetch_angles(item: pystac.Item, bands: Sequence[str], access: Access) -> Gr
 
 def _fetch_bytes(href: str, access: Access) -> bytes:
     if is_http(href):
-        with http_session() as session:
+        with http_session(guard=access.guard) as session:
             return download_existing(session, access.signed(href))
     with reading(redact(href), GRANULE):
         fs, inner = access.filesystem(href)

@@ -34,12 +34,10 @@ class ZoneCells:
         """The number of the zone that each entry of `cell` belongs to, ascending."""
         return np.repeat(np.arange(len(self.starts) - 1, dtype=np.int32), self.sizes)
 
-    def sum(self, numbers: NDArray[np.integer]) -> NDArray[np.int64]:
-        """Return the sum over each zone's cells of whole numbers, one of each entry of `cell`."""
-        found = np.zeros(len(self.starts) - 1, np.int64)
-        if (has := self.sizes > 0).any():
-            found[has] = np.add.reduceat(numbers, self.starts[:-1][has], dtype=np.int64)
-        return found
+    def count(self, is_there: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return the number of each zone's cells that a mask of the entries of `cell` leaves."""
+        left_out = np.flatnonzero(~is_there)  # mostly few
+        return self.sizes - np.diff(np.searchsorted(left_out, self.starts))
 
 
 def find_zone_cells(shapes: Sequence[Any], transform: Affine, shape: tuple[int, int]) -> ZoneCells:

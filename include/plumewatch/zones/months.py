@@ -19,7 +19,7 @@ from plumewatch.statuses import STATISTICS_STAGE
 from plumewatch.zonal_names import bands_of
 from plumewatch.zones.area_months import AreaMonth, read_scene_strip, strips_of
 from plumewatch.zones.cells import ZoneCells, find_zone_cells
-from plumewatch.zones.indices import compute_index, constants_with
+from plumewatch.zones.indices import IndexConstants, compute_index, constants_with
 from plumewatch.zones.statistics import compute_statistics
 
 MONTH = -1
@@ -35,6 +35,8 @@ COUNTED = pa.schema(
 )
 """What a worker says: numbers of zone, scene, index and statistic instead of their names; or failed scenes as JSON."""
 COUNTED_DDL = ", ".join(f"{f.name} {DDL_NAMES[f.type]}" for f in COUNTED)
+_Here = slice | NDArray[np.intp]
+"""Which entries of the zones' cells."""
 STRIP_CELLS = 1 << 22  # read at once: some 100 MB with classes and masks
 
 
@@ -97,12 +99,43 @@ def count_task(task: ZoneTask) -> pa.Table:
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """What one scene, or the scenes of a date together, show in the cells of the zones (all arrays n cells)."""
+    """What one scene, or the scenes of a date together, show in the zones."""
 
-    value: NDArray[np.float32]
-    """Of the band or index, NaN where the ground isn't seen."""
-    is_present: NDArray[np.bool_]
+    values: NDArray[np.float32]
+    """Of the band or index where the ground is seen, zone after zone."""
+    clear: NDArray[np.int64]
+    """How many of them are of each zone."""
+    total: NDArray[np.int64]
+    """Cells of each zone that the rasters reach."""
+
+
+@dataclass(eq=False)
+class _Shown:
+    """What rasters show in the cells of the zones, strip by strip."""
+
+    cells: ZoneCells
+    value: NDArray[np.float32] | None = None
+    """Of each cell, NaN where the ground isn't seen; None: of no cell so far."""
+    is_present: NDArray[np.bool_] | None = None
     """Where there is a raster at all."""
+
+    def put(self, here: _Here, value: NDArray[np.float32], is_present: NDArray[np.bool_]) -> None:
+        """Note what a strip shows in the cells that are in it."""
+        n = len(self.cells.cell)
+        if self.value is None or self.is_present is None:
+            if len(value) == n:  # all cells are in it
+                self.value, self.is_present = value, is_present
+                return
+            self.value, self.is_present = np.full(n, np.nan, np.float32), np.zeros(n, bool)
+        self.value[here], self.is_present[here] = value, is_present
+
+    def seen(self) -> _Seen:
+        """Return what is seen in all strips."""
+        if self.value is None or self.is_present is None:
+            nothing = np.zeros(len(self.cells.sizes), np.int64)
+            return _Seen(np.empty(0, np.float32), nothing, nothing)
+        is_seen = np.isfinite(self.value)
+        return _Seen(self.value[is_seen], self.cells.count(is_seen), self.cells.count(self.is_present))
 
 
 def _count_name(task: ZoneTask, number: int, cells: ZoneCells, failures: dict[str, FailedScene]) -> Iterator[pa.Table]:
@@ -118,18 +151,17 @@ def _count_name(task: ZoneTask, number: int, cells: ZoneCells, failures: dict[st
         positions, scenes = zip(*of_date, strict=True)
         *each, together = _read_date(task, scenes, name, cells, failures)
         if not failures:  # else the scenes are read on, to name all that are bad
-            yield from (_rows(task, number, at, cells, [one]) for at, one in zip(positions, each, strict=True))
+            yield from (_rows(task, number, at, [one]) for at, one in zip(positions, each, strict=True))
         of_month.append(together)
     if not failures:
-        yield _rows(task, number, MONTH, cells, of_month)
+        yield _rows(task, number, MONTH, of_month)
 
 
 def _read_date(
     task: ZoneTask, scenes: Sequence[StoredScene], name: str, cells: ZoneCells, failures: dict[str, FailedScene]
 ) -> list[_Seen]:
     """Return what each scene of a date shows in the zones' cells, and at last what they show together."""
-    n, n_kept = len(cells.cell), len(scenes) + (len(scenes) > 1)
-    all_seen = [_Seen(np.full(n, np.nan, np.float32), np.zeros(n, bool)) for _ in range(n_kept)]
+    constants, each, together = constants_with(task.constants), [_Shown(cells) for _ in scenes], _Shown(cells)
     for strip, here in _strips(task.window, cells):
         shown: list[tuple[SceneCells, int]] = []
         for i, scene in enumerate(scenes):
@@ -138,41 +170,50 @@ def _read_date(
         if failures or not shown:
             continue
         place = cells.cell[here] - (strip.row - task.window.row) * task.window.width
-        constants = constants_with(task.constants)
-        for found, i in shown:
-            of_cells = {band: np.take(found.reflectance[band], place) for band in bands_of(name)}
-            value = compute_index(name, of_cells, constants)
-            all_seen[i].value[here] = np.where(np.take(found.is_clear, place), value, np.float32(np.nan))
-            all_seen[i].is_present[here] = True if found.is_present.all() else np.take(found.is_present, place)
+        of_strip = [(_values(name, found, place, constants), np.take(found.is_present, place)) for found, _ in shown]
+        for (_, i), (value, is_present) in zip(shown, of_strip, strict=True):
+            each[i].put(here, value, is_present)
         if len(scenes) == 1:
             continue  # what they show together is what the one shows
-        together = np.stack([all_seen[i].value[here] for _, i in shown])
         best = np.take(best_scene([found for found, _ in shown]), place)
-        all_seen[-1].value[here] = np.take_along_axis(together, best[None], 0)[0]
-        all_seen[-1].is_present[here] = np.logical_or.reduce([all_seen[i].is_present[here] for _, i in shown])
-    return all_seen if len(scenes) > 1 else all_seen * 2
+        values = np.stack([value for value, _ in of_strip])
+        is_any = np.logical_or.reduce([is_present for _, is_present in of_strip])
+        together.put(here, np.take_along_axis(values, best[None], 0)[0], is_any)
+    seen = [one.seen() for one in each]
+    return [*seen, together.seen()] if len(scenes) > 1 else seen * 2
 
 
-def _strips(window: CellWindow, cells: ZoneCells) -> Iterator[tuple[CellWindow, NDArray[np.intp]]]:
+def _values(name: str, found: SceneCells, place: NDArray[np.int64], constants: IndexConstants) -> NDArray[np.float32]:
+    """What a strip shows in the cells at some places of it, NaN where the ground isn't seen."""
+    bands, is_clear, nan = (
+        {band: found.reflectance[band] for band in bands_of(name)},
+        found.is_clear,
+        np.float32(np.nan),
+    )
+    if len(place) < is_clear.size:  # else each cell of the strip once, however many zones it is in
+        bands, is_clear = {band: np.take(of_band, place) for band, of_band in bands.items()}, np.take(is_clear, place)
+        return np.where(is_clear, compute_index(name, bands, constants), nan)
+    return np.take(np.where(is_clear, compute_index(name, bands, constants), nan), place)
+
+
+def _strips(window: CellWindow, cells: ZoneCells) -> Iterator[tuple[CellWindow, _Here]]:
     """Yield the strips of a window that have cells of the zones, each with which of these are in it."""
     for strip in strips_of(window, STRIP_CELLS):
         first = (strip.row - window.row) * window.width
+        if strip.height == window.height:
+            yield strip, slice(None)
+            return
         here = np.flatnonzero((cells.cell >= first) & (cells.cell < first + strip.height * strip.width))
         if len(here):
             yield strip, here
 
 
-def _rows(task: ZoneTask, name: int, scene: int, cells: ZoneCells, seen: Sequence[_Seen]) -> pa.Table:
-    """Return the rows of one scene, or of the dates of a month together; zones that no raster reaches only of a month.
-
-    Cell by cell and in it date by date, so that the values of a zone stand side by side.
-    """
-    n_cells = len(cells.cell)
-    values = np.stack([one.value for one in seen], axis=1) if seen else np.empty((n_cells, 0), np.float32)
-    is_seen = np.isfinite(values)
-    present = sum((one.is_present.astype(np.uint16) for one in seen), np.zeros(n_cells, np.uint16))
-    total, clear = cells.sum(present), cells.sum(np.count_nonzero(is_seen, axis=1))
-    found = compute_statistics(values[is_seen], clear, task.statistics)
+def _rows(task: ZoneTask, name: int, scene: int, seen: Sequence[_Seen]) -> pa.Table:
+    """Return the rows of one scene, or of the dates of a month; zones that no raster reaches only of a month."""
+    nothing = np.zeros(len(task.zones), np.int64)
+    total, clear = sum((one.total for one in seen), nothing), sum((one.clear for one in seen), nothing)
+    parts = [(one.values, one.clear) for one in seen] or [(np.empty(0, np.float32), nothing)]
+    found = compute_statistics(parts, task.statistics)
     told = np.flatnonzero((total > 0) | (scene == MONTH))
     n, k = len(told), len(task.statistics)
     numbers = np.array([number for number, _ in task.zones], np.int32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from plumewatch import storage
 from plumewatch.errors import InputError
+from plumewatch.failures import Condition
 from plumewatch.tables import ZONAL_STATISTICS
 from plumewatch.zones.months import COUNTED, MONTH
 from plumewatch.zones.plan import Counting
@@ -55,6 +56,27 @@ def _without_value(numbers: Sequence[int], counting: Counting) -> pa.Table:
         [pa.array(columns[f.name]).cast(f.type) if f.name in columns else pa.nulls(n, f.type) for f in COUNTED],
         schema=COUNTED,
     )
+
+
+def zone_failure_name(zones: Zones, where: str) -> str:
+    """Return what the failure of a zone is called, as other files have zones of the same ids."""
+    return f"zones={zones.name}/{where}"
+
+
+def is_of_counted_zones(zones: Zones, not_counted: Collection[str]) -> Condition:
+    """Return what tells whether a row of `failed_scenes` is of the file, and of no zone that wasn't counted now.
+
+    The file was read whole: what it refuses is known anew, whichever of its zones were counted. Zones that were not,
+    by their ids, and days of them (`zones=fields/7/2025-08-03`) stay as they are.
+    """
+    left, prefix = set(not_counted), zone_failure_name(zones, "")
+
+    def is_over(row: Mapping[str, Any]) -> bool:
+        name = str(row["scene_id"])
+        zone = name.removeprefix(prefix)
+        return row["area"] is None and name.startswith(prefix) and not {zone, zone.rpartition("/")[0]} & left
+
+    return is_over
 
 
 @dataclass(frozen=True)

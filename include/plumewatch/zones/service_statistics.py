@@ -21,6 +21,10 @@ FORM = "an answer of the Statistical API: a list `data` of intervals with output
 BAND = "B0"  # what the service calls the only band of an output
 MEDIAN_PERCENT, PERCENT = 50.0, 100.0
 DAY_CHARACTERS = len("YYYY-MM-DD")
+BY_SERVICE = "sentinel_hub"
+"""Begins the `scene_id` of a day, and says in the manifest who counted."""
+SEEN = "seen"
+"""The output that all cells have that were seen at all."""
 
 Floats = NDArray[np.float64]
 
@@ -155,3 +159,40 @@ def _quantile(
     values = np.interp(ranks, reached, edges, left=math.nan, right=math.nan)
     low, high = np.clip(values, *limits)
     return float(low + (high - low) * (place % 1.0))
+
+
+def rows_of_zone(
+    zone_id: str, names: Sequence[str], statistics: Sequence[str], clear: ZoneDays, seen: ZoneDays
+) -> list[dict[str, Any]]:
+    """Return the rows of a zone (zonal_statistics): of each day that was seen, and of the month that they make up.
+
+    A day that the service failed to compute, in one of the two answers, has no rows and is left out of the month.
+    InputError, naming the zone, where outputs are missing or contradict each other.
+    """
+    percents, rows = percents_of(statistics), list[dict[str, Any]]()
+    with reading(zone_id, FORM, "outputs that don't go together"):
+        days = sorted(
+            day for day, of_day in seen.days.items()
+            if of_day[SEEN].count and day in clear.days and day not in {*clear.errors, *seen.errors}
+        )  # fmt: skip
+        for name in names:
+            of_days = [(clear.days[day][name], seen.days[day][SEEN].count) for day in days]
+            for day, (one, total) in zip(days, of_days, strict=True):
+                rows += _rows(zone_id, f"{BY_SERVICE}_{day}", name, statistics, one, total)
+            pooled = pool_days([one for one, _ in of_days], percents)
+            rows += _rows(zone_id, None, name, statistics, pooled, sum(total for _, total in of_days))
+    return rows
+
+
+def _rows(
+    zone_id: str, scene_id: str | None, name: str, statistics: Sequence[str], one: DayStatistics, total: int
+) -> list[dict[str, Any]]:
+    if one.count > total:
+        raise InputError(zone_id, f"{one.count} clear cells of {total} that were seen", "no more than were seen")
+    counts = {"count_clear": one.count, "count_total": total, "clear_fraction": one.count / total if total else None}
+    of_all = {"zone_id": zone_id, "scene_id": scene_id, "band_or_index": name, **counts}
+    values = ((statistic, one.value(statistic)) for statistic in statistics)
+    return [
+        {**of_all, "statistic": statistic, "value": value if np.isfinite(value) else None}
+        for statistic, value in values
+    ]

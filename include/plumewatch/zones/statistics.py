@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,40 +10,37 @@ from numpy.typing import NDArray
 from plumewatch.zonal_names import PERCENTILE
 
 Floats = NDArray[np.float64]
+Part = tuple[NDArray[np.float32], NDArray[np.int64]]
+"""Finite values that stand zone after zone, and how many of each."""
 SIGN = np.uint32(1 << 31)
 MIDDLE, PERCENT = 0.5, 100.0
+EXACT_AT_ONCE = 1 << 16
 LARGE = 1000  # values a zone, from which on a call for each costs less than what it spares
 
 
-def compute_statistics(
-    values: NDArray[np.float32], counts: NDArray[np.int64], names: Sequence[str]
-) -> dict[str, Floats]:
-    """Return each statistic (n_zones) of finite values that stand zone after zone, so many (`counts`) of each.
+def compute_statistics(parts: Sequence[Part], names: Sequence[str]) -> dict[str, Floats]:
+    """Return each statistic (n_zones) of the values of all `parts` together, such as those of several dates.
 
     NaN where a zone has none. `std` is that of the values themselves (division by their number, as numpy and
     rasterstats do). A percentile between two values is interpolated (numpy's `linear`), so that the median of an even
     number is the mean of the middle two. `count` is 0 where a zone has no value.
 
-    >>> found = compute_statistics(np.float32([1, 2, 4, 5]), np.array([3, 0, 1]), ["median", "count"])
+    >>> parts = [(np.float32([1, 2, 4, 5]), np.array([3, 0, 1])), (np.float32([7]), np.array([1, 0, 0]))]
+    >>> found = compute_statistics(parts, ["median", "count"])
     >>> found["median"].tolist(), found["count"].tolist()
-    ([2.0, nan, 5.0], [3.0, 0.0, 1.0])
+    ([3.0, nan, 5.0], [4.0, 0.0, 1.0])
     """
+    counts: NDArray[np.int64] = np.stack([of_zones for _, of_zones in parts]).sum(axis=0)
     has = np.flatnonzero(counts)
-    n = counts[has]
-    starts = np.cumsum(n) - n
-    are_large = len(values) >= LARGE * max(len(has), 1)
-    found: dict[str, Floats] = {"count": counts.astype(np.float64)}
-    if shares := {name: share for name in names if (share := _share(name)) is not None}:
-        quantiles = (_by_partition if are_large else _by_order)(values, starts, n, list(shares.values()))
-        found |= {name: _spread(one, has, len(counts)) for name, one in zip(shares, quantiles, strict=True)}
-    for name, reduce in (("min", np.minimum), ("max", np.maximum)):
-        if name in names:
-            found[name] = _spread(_reduced(reduce, values, starts, are_large), has, len(counts))
-    if {"mean", "std", "sum"} & set(names):
-        total, std = (_sums_of_large if are_large else _sums)(values, starts, n, "std" in names)
-        found |= {"sum": _spread(total, has, len(counts)), "mean": _spread(total / n, has, len(counts))}
-        found["std"] = _spread(std, has, len(counts))
-    return {name: found[name] for name in names}
+    shares = {name: share for name in names if (share := _share(name)) is not None}
+    are_large = counts.sum() >= LARGE * max(len(has), 1)
+    found = (_of_large if are_large else _of_small)(parts, counts, has, names, shares)
+    found["count"] = counts[has].astype(np.float64)
+    spread = {}
+    for name in names:
+        spread[name] = np.full(len(counts), 0.0 if name == "count" else np.nan)
+        spread[name][has] = found[name]
+    return spread
 
 
 def _share(name: str) -> float | None:
@@ -53,74 +50,75 @@ def _share(name: str) -> float | None:
     return float(name[1:]) / PERCENT if PERCENTILE.fullmatch(name) else None
 
 
-def _reduced(
-    reduce: np.ufunc, values: NDArray[np.float32], starts: NDArray[np.intp], are_large: bool
-) -> NDArray[np.floating]:
-    """The least or greatest value of each zone."""
-    if not len(starts):
-        return np.empty(0)
-    if are_large:  # numpy reduces one zone by many values a step, and many zones by one
-        return np.array([reduce.reduce(own) for own in np.split(values, starts[1:])])
-    return np.asarray(reduce.reduceat(values, starts))
-
-
-def _sums(
-    values: NDArray[np.float32], starts: NDArray[np.intp], n: NDArray[np.int64], with_std: bool
-) -> tuple[Floats, Floats]:
-    """Sum and deviation of each zone, all at once; the latter NaN unless it is wanted."""
-    if not len(n):
-        return np.empty(0), np.empty(0)
-    exact = values.astype(np.float64)
-    total = np.add.reduceat(exact, starts)
-    if not with_std:
-        return total, np.full(len(n), np.nan)
-    return total, np.sqrt(np.add.reduceat((exact - np.repeat(total / n, n)) ** 2, starts) / n)
-
-
-def _sums_of_large(
-    values: NDArray[np.float32], starts: NDArray[np.intp], n: NDArray[np.int64], with_std: bool
-) -> tuple[Floats, Floats]:
-    """The same zone by zone, each of which stays in the processor's cache."""
-    total, std = np.empty(len(n)), np.full(len(n), np.nan)
-    for i, (first, number) in enumerate(zip(starts.tolist(), n.tolist(), strict=True)):
-        own = values[first : first + number].astype(np.float64)
-        total[i] = own.sum()
+def _of_large(
+    parts: Sequence[Part],
+    counts: NDArray[np.int64],
+    has: NDArray[np.intp],
+    names: Sequence[str],
+    shares: Mapping[str, float],
+) -> dict[str, Floats]:
+    """Statistics of zones that have values, one after the other, each of which stays in the processor's cache."""
+    found = {name: np.full(len(has), np.nan) for name in (*names, "mean", "sum", "std")}
+    ends = [np.cumsum(of_zones) for _, of_zones in parts]
+    n, places = counts[has], {name: _places(counts[has], share) for name, share in shares.items()}
+    with_sum, with_std = bool({"mean", "std", "sum"} & set(names)), "std" in names
+    for i, zone in enumerate(has.tolist()):
+        pieces = [
+            values[end[zone] - of_zones[zone] : end[zone]] for (values, of_zones), end in zip(parts, ends, strict=True)
+        ]
+        own = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        if with_sum:
+            found["sum"][i] = sum(float(some.sum()) for some in _exact(own))
+            found["mean"][i] = found["sum"][i] / n[i]
         if with_std:
-            own -= total[i] / number
-            std[i] = np.sqrt(np.square(own, out=own).sum() / number)
-    return total, std
-
-
-def _spread(values: NDArray[np.floating], has: NDArray[np.intp], n_zones: int) -> Floats:
-    spread = np.full(n_zones, np.nan)
-    spread[has] = values
-    return spread
-
-
-def _by_order(
-    values: NDArray[np.float32], starts: NDArray[np.intp], n: NDArray[np.int64], shares: Sequence[float]
-) -> list[Floats]:
-    """Quantiles of many small zones: all values are sorted at once."""
-    ordered = _ordered_within(values, np.repeat(np.arange(len(n), dtype=np.uint64), n))
-    found = []
-    for share in shares:
-        below, above, part = _places(n, share)
-        low, high = ordered[starts + below].astype(np.float64), ordered[starts + above].astype(np.float64)
-        found.append(low * (1.0 - part) + high * part)
+            squares = (np.square(some - found["mean"][i]).sum() for some in _exact(own))
+            found["std"][i] = np.sqrt(sum(map(float, squares)) / n[i])
+        ordered = own
+        if shares:  # by numpy's vectors that is as fast as parting them
+            ordered = own if len(pieces) > 1 else own.copy()
+            ordered.sort()
+        for name, (below, above, part) in places.items():
+            low, high = float(ordered[below[i]]), float(ordered[above[i]])
+            found[name][i] = low * (1.0 - part[i]) + high * part[i]
+        if "min" in names:
+            found["min"][i] = ordered[0] if shares else own.min()
+        if "max" in names:
+            found["max"][i] = ordered[-1] if shares else own.max()
     return found
 
 
-def _by_partition(
-    values: NDArray[np.float32], starts: NDArray[np.intp], n: NDArray[np.int64], shares: Sequence[float]
-) -> list[Floats]:
-    """Quantiles of large zones: the values of each are parted at what is wanted, which is less than sorting them."""
-    places = [_places(n, share) for share in shares]
-    found = [np.empty(len(n)) for _ in shares]
-    for i, (first, number) in enumerate(zip(starts.tolist(), n.tolist(), strict=True)):
-        wanted = sorted({int(place[i]) for below, above, _ in places for place in (below, above)})
-        parted = np.partition(values[first : first + number], wanted)
-        for one, (below, above, part) in zip(found, places, strict=True):
-            one[i] = np.float64(parted[below[i]]) * (1.0 - part[i]) + np.float64(parted[above[i]]) * part[i]
+def _exact(values: NDArray[np.float32]) -> Iterator[Floats]:
+    """The values in 64 bits, so many at once as fit the processor's cache."""
+    for first in range(0, len(values), EXACT_AT_ONCE):
+        yield values[first : first + EXACT_AT_ONCE].astype(np.float64)
+
+
+def _of_small(
+    parts: Sequence[Part],
+    counts: NDArray[np.int64],
+    has: NDArray[np.intp],
+    names: Sequence[str],
+    shares: Mapping[str, float],
+) -> dict[str, Floats]:
+    """Statistics of zones that have values, all at once."""
+    zone = np.concatenate([np.repeat(np.arange(len(counts)), of_zones) for _, of_zones in parts])
+    values = np.concatenate([of_part for of_part, _ in parts])
+    n, found = counts[has], dict[str, Floats]()
+    starts = np.cumsum(n) - n
+    if {"mean", "std", "sum"} & set(names):
+        found["sum"] = np.bincount(zone, values, len(counts))[has].astype(np.float64)
+        found["mean"] = found["sum"] / n
+        mean = np.zeros(len(counts))
+        mean[has] = found["mean"]
+        if "std" in names:
+            found["std"] = np.sqrt(np.bincount(zone, (values - mean[zone]) ** 2, len(counts))[has] / n)
+    if shares or {"min", "max"} & set(names):
+        ordered = _ordered_within(values, zone.astype(np.uint64))
+        found |= {"min": ordered[starts].astype(float), "max": ordered[starts + n - 1].astype(float)}
+        for name, share in shares.items():
+            below, above, part = _places(n, share)
+            low, high = ordered[starts + below].astype(float), ordered[starts + above].astype(float)
+            found[name] = low * (1.0 - part) + high * part
     return found
 
 

@@ -18,6 +18,8 @@ from starlette.requests import ClientDisconnect
 
 from plumewatch_airflow.connections import storage_settings
 
+INGEST = "sentinel2_daily_ingest"
+"""Who may start its runs may say what it fetches."""
 MAX_BODY_BYTES = 20_000  # a verdict with its comment
 
 LoggedIn = Depends(get_user)
@@ -34,8 +36,13 @@ def _permitted(request: Request, user: Any, method: Any, gas: Gas) -> None:
 
 def may_trigger(request: Request, user: Any, gas: Gas) -> bool:
     """Return whether the user may start runs of the DAG that detects the gas, and so may review its detections."""
+    return may("POST", DETECTION[gas.name], request, user)
+
+
+def may(method: Any, dag_id: str, request: Request, user: Any) -> bool:
+    """Return whether Airflow lets the user do that with runs of a DAG."""
     try:
-        _permitted(request, user, "POST", gas)
+        requires_access_dag(method, DagAccessEntity.RUN, dag_id)(request, user)
     except HTTPException:
         return False
     return True
@@ -54,14 +61,7 @@ ReadableGas = Annotated[Gas, Depends(readable_gas)]
 
 def readable_gases(request: Request, user: User) -> list[Gas]:
     """Return the gases whose detections the user may read."""
-    found = []
-    for gas in GASES.values():
-        try:
-            _permitted(request, user, "GET", gas)
-        except HTTPException:
-            continue
-        found.append(gas)
-    return found
+    return [gas for gas in GASES.values() if may("GET", DETECTION[gas.name], request, user)]
 
 
 def reviewed_gas(gas: ReadableGas, request: Request, user: User) -> Gas:
@@ -82,8 +82,8 @@ def name_of(user: Any) -> str:
     return str(user.get_name() or user.get_id())
 
 
-async def own_json(request: Request) -> dict[str, Any]:
-    """Return the JSON object that a page of ours has sent; anything else is refused.
+async def own_json(request: Request, max_bytes: int = MAX_BODY_BYTES) -> dict[str, Any]:
+    """Return the JSON object that a page of ours has sent; anything else is refused, and what is longer.
 
     The cookie of a login goes along with requests of other sites' forms unless the browser keeps it (SameSite=Lax,
     which Airflow sets): so a body has to be JSON, which no form sends and a script of another site only after asking,
@@ -94,7 +94,7 @@ async def own_json(request: Request) -> dict[str, Any]:
     if not _is_from_here(request):
         raise HTTPException(403, "a request of another site")
     try:
-        content = json.loads(await _body(request))
+        content = json.loads(await _body(request, max_bytes))
         json.dumps(content, ensure_ascii=False).encode()  # half of a pair of UTF-16 (\ud800) is no text
     except (ValueError, RecursionError):
         raise HTTPException(422, "no JSON") from None
@@ -103,14 +103,14 @@ async def own_json(request: Request) -> dict[str, Any]:
     return content
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, max_bytes: int) -> bytes:
     """The body, unless it is too long: then no more of it is read."""
     body = b""
     try:
         async for part in request.stream():
             body += part
-            if len(body) > MAX_BODY_BYTES:
-                raise HTTPException(413, f"allowed: {MAX_BODY_BYTES} bytes")
+            if len(body) > max_bytes:
+                raise HTTPException(413, f"allowed: {max_bytes} bytes")
     except ClientDisconnect:
         raise HTTPException(400, "cut off") from None
     return body

@@ -20,12 +20,14 @@ from fastapi import Depends, HTTPException, Query, Request, Response
 from plumewatch.gases import CH4, Gas
 from plumewatch.keys import DAY, is_key
 from plumewatch.maps.map_page import render_operations
+from plumewatch.maps.new_areas import outlines
 from plumewatch.maps.operations import (
     MAX_FAILED,
     calendar_of_areas,
     failed_dags,
     failed_scenes,
     failure_shown,
+    last_day,
     months_looked_at,
     tables_written,
     units_spent,
@@ -35,11 +37,11 @@ from sqlalchemy import select
 
 from plumewatch_airflow.detection import areas_of
 from plumewatch_airflow.params import MAX_GAP_DAYS
-from plumewatch_airflow.view.access import ReadableGas, User, View, readable_gases
+from plumewatch_airflow.view.access import INGEST, ReadableGas, User, View, may, readable_gases
 from plumewatch_airflow.view.answers import html_page, json_answer
 from plumewatch_airflow.view.runs import base_path
 
-INGEST, GAP_FILL = "sentinel2_daily_ingest", "sentinel2_gap_fill"
+GAP_FILL = "sentinel2_gap_fill"
 PAGE = {"title": "Operations", "summary": "What failed, what was looked at, what is spent, how new everything is."}
 MONTHS = 12  # of CO2 in the calendar
 
@@ -52,10 +54,22 @@ def page() -> Response:
     return html_page(render_operations(PAGE))
 
 
+def begin(settings: View, request: Request, user: User) -> Response:
+    """The day that the page ends with at first, the last one on record, else today; and who may add areas."""
+    last = last_day(settings.storage_root, today := datetime.now(UTC).date())
+    may_add = may("POST", INGEST, request, user)
+    return json_answer({"last": last or str(today), "is_stored": last is not None, "may_add": may_add})
+
+
 def failures(settings: View, request: Request, user: User, days: Days = 90) -> Response:
-    """What is failed and not healed of the DAGs whose runs the user may read, and whether he may start the gap fill."""
-    dag_ids = [dag_id for dag_id in failed_dags(settings.storage_root) if _may("GET", dag_id, request, user)]
-    since = str(datetime.now(UTC).date() - timedelta(days=days))
+    """What is failed and not healed of the DAGs whose runs the user may read, and whether he may start the gap fill.
+
+    Of so many days before the last one on record, and of it.
+    """
+    dag_ids = [dag_id for dag_id in failed_dags(settings.storage_root) if may("GET", dag_id, request, user)]
+    today = datetime.now(UTC).date()
+    last = date.fromisoformat(last_day(settings.storage_root, today) or str(today))
+    since = str(last - timedelta(days=days))
     rows = failed_scenes(settings.storage_root, dag_ids, since)
     shown = rows[:MAX_FAILED]
     links = _logs(shown)
@@ -68,7 +82,7 @@ def failures(settings: View, request: Request, user: User, days: Days = 90) -> R
             ],
             "gap_fill": {
                 "dag_id": GAP_FILL,
-                "may_start": _may("POST", GAP_FILL, request, user),
+                "may_start": may("POST", GAP_FILL, request, user),
                 "is_paused": _is_paused(GAP_FILL),
                 "max_days": MAX_GAP_DAYS,
             },
@@ -88,6 +102,11 @@ def calendar(gas: ReadableGas, first: Day, last: Day, settings: View) -> Respons
     return json_answer(calendar_of_areas(settings.storage_root, first, last, names))
 
 
+def areas(gas: ReadableGas, settings: View) -> Response:
+    """The outlines of the areas that there are."""
+    return json_answer(outlines(areas_of(gas, settings)))
+
+
 def units(settings: View, request: Request, user: User) -> Response:
     """What Sentinel Hub's accounts have spent, for who may read the runs that spend it."""
     requires_access_dag("GET", DagAccessEntity.RUN, INGEST)(request, user)
@@ -103,15 +122,6 @@ def tables(gases: Annotated[list[Gas], Depends(readable_gases)], settings: View)
 
 def _last_months(gas: Gas, settings: Any) -> list[str]:
     return stored_keys(gas, settings.storage_root)[-MONTHS:]
-
-
-def _may(method: Any, dag_id: str, request: Request, user: Any) -> bool:
-    """Whether Airflow lets the user do that with runs of a DAG."""
-    try:
-        requires_access_dag(method, DagAccessEntity.RUN, dag_id)(request, user)
-    except HTTPException:
-        return False
-    return True
 
 
 def _is_filled(row: Mapping[str, Any]) -> bool:
@@ -150,12 +160,13 @@ def _logs(rows: Iterable[Mapping[str, Any]]) -> list[str | None]:
     return found
 
 
-PAGES: dict[str, Callable[..., Response]] = {"/operations": page}
-"""For who may see Airflow's pages."""
+PAGES: dict[str, Callable[..., Response]] = {"/operations": page, "/data/operations/start": begin}
+"""For who may see Airflow's pages; the last names one day and nothing of it."""
 DATA: dict[str, Callable[..., Response]] = {
     "/data/operations/failures": failures,
     "/data/operations/units": units,
     "/data/operations/tables": tables,
     "/data/{gas}/calendar": calendar,
+    "/data/{gas}/areas": areas,
 }
 """For who may read the runs of the DAGs that it tells of."""

@@ -22,13 +22,14 @@ from plumewatch.evidence.source_page import POLICY as SOURCE_POLICY
 from plumewatch.gases import Gas
 from plumewatch.maps.content import period_content
 from plumewatch.maps.map_page import ASSETS, read_asset, render_served_map
+from plumewatch.maps.plume_layers import draw_layer, plume_layers
 from plumewatch.maps.source_history import read_source_history
 from plumewatch.maps.stored_rows import StoredDetection, find_detection, read_map_rows, review_texts, stored_keys
 from plumewatch.reviews import append_review, heed_in_matches, read_reviews
 from plumewatch.settings import Settings
 
 from plumewatch_airflow.detection import areas_of, draw_maps
-from plumewatch_airflow.view import operations
+from plumewatch_airflow.view import new_areas, operations
 from plumewatch_airflow.view.access import (
     LoggedIn,
     MaySeePages,
@@ -70,13 +71,14 @@ def make_app() -> FastAPI:
         app.get(path, dependencies=[MaySeePages], response_model=None)(route)
     for path, route in (DATA | operations.DATA).items():
         app.get(path, response_model=None)(route)
-    app.post("/data/{gas}/review", response_model=None)(review)
+    for path, post in (POSTS | new_areas.POSTS).items():
+        app.post(path, response_model=None)(post)
     return app
 
 
-def page() -> Response:
-    """The page itself; all that it shows it reads from the other routes."""
-    return html_page(render_served_map(PAGE))
+def page(settings: View) -> Response:
+    """The page itself; all that it shows it reads from the other routes, and tiles where the settings say."""
+    return html_page(render_served_map(PAGE, settings.map_tiles, settings.map_tiles_attribution))
 
 
 def asset(name: str) -> Response:
@@ -139,6 +141,10 @@ def detection(gas: ReadableGas, key: str, id: Name, settings: View, request: Req
             "outline": found.told["geometry"],
             "sector": found.told["sector"],
             "picture": f"data/{gas.name}/{key}/picture?{query}" if found.picture else None,
+            "layers": [
+                {"label": one.label, "href": f"data/{gas.name}/{key}/layer?name={one.name}&{query}"}
+                for one in plume_layers(gas, found.row, settings.storage_root)
+            ],
             "links": [*run_links(gas, key), *links],
             "reviews": found.reviews,
             "may_review": may_trigger(request, user, gas),
@@ -152,6 +158,15 @@ def picture(gas: ReadableGas, key: str, id: Name, settings: View) -> Response:
     if found.picture is None:
         raise HTTPException(404, "no picture")
     return Response(storage.read_bytes(found.picture), media_type="image/png")
+
+
+def layer(gas: ReadableGas, key: str, id: Name, name: Name, settings: View) -> Response:
+    """A raster of a detection, to be laid on the map."""
+    found = _found(gas, key, id, settings)
+    drawn = draw_layer(plume_layers(gas, found.row, settings.storage_root), name)
+    if drawn is None:
+        raise HTTPException(404, "no such layer")
+    return json_answer(drawn)
 
 
 def scene(gas: ReadableGas, key: str, id: Name, settings: View) -> Response:
@@ -245,5 +260,8 @@ DATA: dict[str, Callable[..., Response]] = {
     "/data/{gas}/{key}/detection": detection,
     "/data/{gas}/{key}/picture": picture,
     "/data/{gas}/{key}/scene": scene,
+    "/data/{gas}/{key}/layer": layer,
 }
 """For who may read the runs of the DAG that detects the gas."""
+POSTS: dict[str, Callable[..., Any]] = {"/data/{gas}/review": review}
+"""For who may start them."""

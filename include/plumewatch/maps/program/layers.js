@@ -23,9 +23,9 @@ function points(seen) {
 }
 
 function ofContent() {
-  const { areas, plumes, reports, sources } = page.content;
+  const { areas, plumes, reports, sources, tracks = empty } = page.content;
   return {
-    areas, plumes, ...ofShown(),
+    areas, plumes, tracks, ...ofShown(),
     reports: collection(reports.map((r, n) => point(r, { n }))),
     sources: collection(sources.map((s, n) => point(s, { n, kind: s.kind, size: s.size, rank: s.is_first ? 1 : 0 }))),
   };
@@ -38,10 +38,15 @@ function paints() {
   return {
     water: { "background-color": colour("sea") },
     land: { "fill-color": colour("land"), "fill-antialias": false },
+    tiles: {},
     graticule: { "line-color": colour("graticule"), "line-opacity": 0.35, "line-width": 0.7 },
     coast: { "line-color": colour("coast"), "line-width": 0.9 },
     borders: { "line-color": colour("border"), "line-width": 0.8, "line-opacity": 0.6 },
     areas: { "line-color": colour("area"), "line-width": 1.6 },
+    tracks: { "line-color": ["match", ["get", "state"], "seen", colour("seen"), colour("nothing_seen")], "line-width": ["match", ["get", "state"], "seen", 2.4, 1.4] },
+    "tracks-not-searched": { "line-color": colour("not_searched"), "line-width": 1.4, "line-dasharray": [2, 3] },
+    "tracks-touch": { "line-opacity": 0, "line-width": 11 },
+    "chosen-track": { "line-color": colour("focus"), "line-width": 4, "line-opacity": 0.75 },
     sector: { "fill-color": colour("wind"), "fill-opacity": 0.14 },
     "sector-edge": { "line-color": colour("wind"), "line-width": 1.2 },
     "areas-not-searched": { "line-color": colour("missed"), "line-width": 1.8, "line-dasharray": [3, 3] },
@@ -54,19 +59,24 @@ function paints() {
     reports: { "circle-radius": 7, "circle-opacity": 0, "circle-stroke-color": colour("focus"), "circle-stroke-width": 2.4 },
     wind: {},
     sources: {},
+    measure: { "line-color": colour("outline"), "line-width": 2 },
+    "measure-places": { "circle-radius": 4, "circle-color": colour("halo"), "circle-stroke-color": colour("outline"), "circle-stroke-width": 2 },
   };
 }
 
 /* All layers in the order in which they lie on each other, each with the source that it shows. */
 function layers() {
-  const isRefused = ["==", ["get", "state"], "refused"], paint = paints();
+  const isRefused = ["==", ["get", "state"], "refused"], isNotSearched = ["==", ["get", "state"], "not_searched"], paint = paints();
   const layer = (id, type, source = id, more = {}) => ({ id, type, source, paint: paint[id], ...more });
   const ofWorld = (id, type) => layer(id, type, "world", { filter: ["==", ["get", "part"], id] });
   const windFrom = page.content.detections.length > MANY ? page.content.near_zoom - 2 : 0;
   const icons = { "icon-allow-overlap": true, "icon-ignore-placement": true };
   return [
     { id: "water", type: "background", paint: paint.water },
-    ofWorld("land", "fill"), layer("graticule", "line"), ofWorld("coast", "line"), ofWorld("borders", "line"),
+    ofWorld("land", "fill"), layer("tiles", "raster"), layer("graticule", "line"), ofWorld("coast", "line"), ofWorld("borders", "line"),
+    layer("tracks", "line", "tracks", { filter: ["!", isNotSearched], layout: { "line-cap": "round" } }),
+    layer("tracks-not-searched", "line", "tracks", { filter: isNotSearched }),
+    layer("tracks-touch", "line", "tracks"), layer("chosen-track", "line"),
     layer("areas", "line", "areas", { filter: ["get", "is_searched"] }),
     layer("areas-not-searched", "line", "areas", { filter: ["!", ["get", "is_searched"]] }),
     layer("sector", "fill"), layer("sector-edge", "line", "sector"),
@@ -78,13 +88,15 @@ function layers() {
     layer("reports", "circle"),
     layer("wind", "symbol", "detections", { minzoom: windFrom, filter: ["all", ["has", "to"], ["!", isRefused]], layout: { "icon-image": "wind", "icon-rotate": ["get", "to"], "icon-anchor": "bottom", "icon-size": ["get", "size"], ...icons } }),
     layer("sources", "symbol", "sources", { layout: { "icon-image": ["concat", SOURCE, ["get", "kind"]], "icon-size": ["get", "size"], "symbol-sort-key": ["get", "rank"], ...icons } }),
+    layer("measure", "line"), layer("measure-places", "circle", "measure", { filter: ["==", ["geometry-type"], "Point"] }),
   ];
 }
 
 /* A source costs in each frame, however little is in it: what is empty has none until something comes. */
 function mapStyle(world) {
   const given = Object.entries({ world, ...ofContent() }).filter(([, data]) => isThere(data));
-  const sources = Object.fromEntries(given.map(([id, data]) => [id, { type: "geojson", data }]));
+  const sources = Object.fromEntries(given.map(([id, data]) => [id, { type: "geojson", data }])), { tiles } = page.feed;
+  if (tiles) sources.tiles = { type: "raster", tiles: [tiles.url], tileSize: 256 };
   return { version: 8, sources, layers: layers().filter(({ source }) => !source || sources[source]) };
 }
 

@@ -94,9 +94,15 @@ function nameSources() {
 function nameAreas() {
   return page.content.area_boxes.map((box) => {
     const { bounds, label, is_searched } = box;
-    const node = button(label, () => goTo(box), { className: "place-name area-name" + (is_searched ? "" : " not-searched") });
+    const node = button(label, () => { goTo(box); tellArea(box); }, { className: "place-name area-name" + (is_searched ? "" : " not-searched") });
     return tag(node, [(bounds[0][0] + bounds[1][0]) / 2, bounds[1][1]], { anchor: "bottom" });
   });
+}
+
+/* Of orbits those that are switched on. */
+function filterTracks(states) {
+  const isOn = ["in", ["get", "state"], ["literal", [...states]]], { map } = page;
+  for (const { id, source, filter } of layers()) if (source === "tracks" && map.getLayer(id)) map.setFilter(id, filter ? ["all", filter, isOn] : isOn);
 }
 
 function goTo({ bounds }) {
@@ -107,9 +113,9 @@ function goTo({ bounds }) {
 function listen() {
   const { map } = page;
   const open = (layer, show) => {
-    map.on("click", layer, (event) => { event.preventDefault(); show(event); });
-    map.on("mouseenter", layer, () => { map.getCanvas().style.cursor = "pointer"; });
-    map.on("mouseleave", layer, () => { map.getCanvas().style.cursor = ""; });
+    map.on("click", layer, (event) => { if (measure.isOn) return; event.preventDefault(); show(event); });
+    map.on("mouseenter", layer, () => { if (!measure.isOn) map.getCanvas().style.cursor = "pointer"; });
+    map.on("mouseleave", layer, () => { if (!measure.isOn) map.getCanvas().style.cursor = ""; });
   };
   const isTaken = ({ point }, ...layers) => {
     const there = layers.filter((id) => map.getLayer(id));
@@ -124,6 +130,9 @@ function listen() {
   });
   for (const layer of ["detections", "refused", "plumes"]) open(layer, (event) => {
     if (!isTaken(event, "sources")) tellDetection(page.byId.get(event.features[0].properties.id));
+  });
+  open("tracks-touch", (event) => {
+    if (!isTaken(event, "sources", "detections", "refused", "reports", "plumes")) tellOrbit(event.features[0].properties.n);
   });
   const rest = () => { drawGraticule(); drawScale(); nameCountries(); moveNames(false); };
   let resting = null;
@@ -149,9 +158,18 @@ function fillLegend(sourceNames, areaNames) {
   for (const [state, text] of content.states) if (states.has(state)) key(swatch(state), text);
   if (states.has("refused")) key(swatch("refused"), "not accepted (see the list)");
   body.append(make("h3", { textContent: "Layers" }));
+  if (page.feed.tiles) layer("background", "", true, show("tiles"));
   if (content.plumes.features.length) layer("plume outlines", "", true, show("plumes", "plume-edges"));
   if (content.detections.some((d) => d.wind_to !== null)) layer("wind", windBeside(), true, show("wind"));
   if (content.lines.features.length) layer("to the most probable source", "", true, show("lines"));
+  const drawn = new Set((content.tracks ?? empty).features.map(({ properties }) => properties.state)), orbitLines = new Set(drawn);
+  for (const [state, text] of (content.track_states ?? [])) if (drawn.has(state)) {
+    const line = make("span", { className: "line" + (state === "not_searched" ? " dashed" : "") });
+    line.style.borderColor = colour(state);
+    layer(text, line, true, (isOn) => { if (isOn) orbitLines.add(state); else orbitLines.delete(state); filterTracks(orbitLines); });
+  }
+  filterTracks(orbitLines);
+  if (content.tracks_text) key(make("span", { className: "line" }), content.tracks_text);
   const hide = (nodes, isOn) => nodes.forEach((node) => { node.style.visibility = isOn ? "" : "hidden"; });
   for (const [id, text, isSearched] of [["areas", "areas that were searched", true], ["areas-not-searched", "areas that were not searched", false]]) {
     const names = areaNames.filter((_, n) => content.area_boxes[n].is_searched === isSearched);
@@ -181,6 +199,7 @@ async function showMap() {
   map.touchZoomRotate.disableRotation();
   map.addControl(new maplibregl.NavigationControl({ showCompass: false }), "top-right");
   map.addControl(new maplibregl.FullscreenControl(), "top-right");
+  map.addControl(new MeasureControl(), "top-right");
   await new Promise((resolve, reject) => { map.once("load", resolve); map.once("error", (event) => reject(event.error)); });
   drawGraticule();
   drawScale();
@@ -202,7 +221,7 @@ function nameAll() {
 function fillPage() {
   const { content } = page;
   page.byId = new Map(content.detections.map((d) => [d.id, d]));
-  element("attribution").textContent = content.attribution.join(" · ");
+  element("attribution").textContent = [...content.attribution, page.feed.tiles?.attribution].filter(Boolean).join(" · ");
   element("less-probable-count").textContent = content.less_probable_text;
   element("less-probable-choice").hidden = !content.less_probable_text;
   element("refused-count").textContent = content.refused_text;

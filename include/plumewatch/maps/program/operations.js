@@ -153,7 +153,7 @@ function tellCell(event) {
 }
 
 async function readMonths() {
-  const today = dayText(new Date()), { months } = await read(`data/co2/calendar?first=${today}&last=${today}`);
+  const { months } = await read("data/co2/calendar?first=&last=");
   const rows = months.map(([month, searched, missed]) => make("tr", {}, cell(month, "short"), cell(searched), cell(missed)));
   element("months").replaceChildren(head("month", "searched", "not searched"), make("tbody", {}, ...(rows.length ? rows : [nothing(3, "No month was looked at.")])));
 }
@@ -187,19 +187,27 @@ async function readTables() {
 
 /* --- the page */
 
+/* It begins where the days on record end: of a world of last year the last days of today have nothing. */
+async function setDays() {
+  const { last, is_stored, may_add } = await read("data/operations/start").catch(() => ({ last: dayText(new Date()), is_stored: null, may_add: true }));
+  allowAreas(may_add);
+  element("last").value = last;
+  element("first").value = dayText(new Date(Date.parse(last) - (CALENDAR_DAYS - 1) * 86400000));
+  element("begins").textContent = is_stored === null ? `Which days are on record could not be read: this ends today, ${last}.`
+    : is_stored ? `What follows ends with ${last}, the last day on record.` : `Nothing is on record yet: this ends today, ${last}.`;
+}
+
 async function start() {
   setTheme();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", setTheme);
-  const now = new Date();
-  element("last").value = dayText(now);
-  element("first").value = dayText(new Date(now - (CALENDAR_DAYS - 1) * 86400000));
   element("fill").addEventListener("click", fill);
   element("failed-filter").addEventListener("input", () => { if (state.gapFill) showFailed(); });
   element("days").addEventListener("change", () => part("failed", readFailed));
   for (const id of ["first", "last"]) element(id).addEventListener("change", () => part("calendar", readCalendar));
   element("area-filter").addEventListener("input", () => { if (state.calendar) showCalendar(); });
   element("calendar").addEventListener("click", tellCell);
-  await Promise.all([part("failed", readFailed), part("calendar", readCalendar), part("months", readMonths), part("units", readUnits), part("tables", readTables)]);
+  listenToNewArea();
+  await Promise.all([part("failed", readFailed), part("calendar", () => setDays().then(readCalendar)), part("months", readMonths), part("units", readUnits), part("tables", readTables)]);
   document.documentElement.dataset.content = "ready";
 }
 

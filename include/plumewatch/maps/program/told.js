@@ -30,11 +30,38 @@ function mark(d) {
   }
   if (page.map) give("chosen", collection(d ? [point(d, { radius: d.radius })] : []));
   showSector(null);
+  showTrack(null);
+  page.feed.withoutRaster?.();
 }
 
 /* The sector upwind of a peak, by the wind at the peak. */
 function showSector(sector) {
   if (page.map) give("sector", collection(sector ? [feature(sector, {})] : []));
+}
+
+/* The orbit that is told of. */
+function showTrack(n) {
+  if (page.map) give("chosen-track", collection(n === null ? [] : [page.content.tracks.features[n]]));
+}
+
+function tellOrbit(n) {
+  mark(null);
+  openPanel(lookInfo(page.content.orbits[n]));
+  showTrack(n);
+}
+
+function tellArea({ name }) {
+  const { outcome, lines, is_searched } = page.content.looked_at.find((one) => one.name === name);
+  mark(null);
+  openPanel(lookInfo({ title: name, outcome, state: is_searched ? "nothing_seen" : "not_searched", lines }));
+}
+
+/* What came of looking, whether something was seen or not. */
+function lookInfo({ title, time, outcome, state, facts = [], lines = [] }) {
+  const badge = make("span", { className: "badge", textContent: outcome });
+  badge.style.background = colour(state) + "33";
+  return make("div", { className: "info" }, make("h3", { textContent: title }), time ? make("p", { textContent: time }) : null, make("p", {}, badge),
+    factList(facts), ...lines.map((textContent) => make("p", { textContent })));
 }
 
 async function tellDetection(d) {
@@ -69,6 +96,7 @@ function detectionInfo(d, told) {
     make("p", {}, badge),
     told.problem ? make("p", { className: "note", textContent: told.problem }) : null,
     told.picture ? pictureButton(told.picture) : null,
+    page.map && told.layers?.length ? page.feed.rasters(d, told.layers) : null,
     told.matches.length ? matchTable(told.matches) : null,
     factList(told.facts),
     ...told.links.map((one) => make("p", {}, link(one))),

@@ -1,16 +1,22 @@
-"""What scenes cost: bytes, and by Sentinel Hub processing units, and how much of a month's quota these are."""
+"""What the scenes of areas cost: how many, bytes, and by Sentinel Hub processing units, and how much of a month's quota
+these are.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, cast
 
+from plumewatch import progress
 from plumewatch.areas import grid_of
+from plumewatch.catalogues.answering import why_unreachable
 from plumewatch.catalogues.processing_units import UnitsLedger, account_name, next_month
 from plumewatch.catalogues.services import catalogue_of
-from plumewatch.errors import PlumewatchError
-from plumewatch.models import Area
+from plumewatch.catalogues.stac import StacApi
+from plumewatch.errors import PlumewatchError, redact
+from plumewatch.models import SENTINEL_HUB, Area
 from plumewatch.sensors.known import sensor_of_collection
 from plumewatch.sentinel2.item_bands import with_surroundings
 from plumewatch.sentinel2.search import search_scenes
@@ -37,6 +43,61 @@ class HubCost:
     """Of all of them, before compression."""
     units: float
     """Processing units of all of them."""
+
+
+def cost_lines(areas: Sequence[Area], first: date, last: date, settings: Settings) -> list[str]:
+    """Return what the scenes of areas cost from `first` to `last`, by a search of their catalogues.
+
+    A line an area, then all together, and what of a month's processing units that is. An area whose catalogue doesn't
+    answer has its reason instead of numbers.
+    """
+    lines: list[str] = []
+    reasons: dict[str, str | None] = {}
+    apis: dict[str, StacApi] = {}
+    n_scenes, n_bytes, n_known, units = 0, 0, 0, 0.0
+    for area in progress.followed(areas, "search", "areas"):
+        url = area.stac_api or settings.stac_api
+        if area.catalogue == SENTINEL_HUB:
+            line, cost = hub_line(area, first, last, settings)
+            lines.append(line)
+            n_scenes, n_bytes, units = n_scenes + cost.n_scenes, n_bytes + cost.n_bytes, units + cost.units
+            n_known += 1
+            continue
+        if url not in reasons:
+            reasons[url] = why_unreachable(url)
+        if reason := reasons[url]:
+            lines.append(f"  {area.name}: scenes unknown: {redact(url)}: {reason}")
+            continue
+        try:
+            found = search_scenes(area, first, last, catalogue_of(area, settings, apis))
+        except PlumewatchError as error:
+            lines.append(f"  {area.name}: scenes unknown: {error}")
+            continue
+        n, left_out = len(found.scenes), len(found.skipped) + len(found.beyond_max_items)
+        size = bytes_of_scene(area)
+        lines.append(f"  {area.name}: {count_text(n, 'scene')} of about {bytes_text(size)}, {left_out} left out")
+        n_known, n_scenes, n_bytes = n_known + 1, n_scenes + n, n_bytes + n * size
+    if n_known:
+        lines.append(f"{count_text(n_scenes, 'scene')}, at most about {bytes_text(n_bytes)} to read")
+    return [*lines, quota_line(units, settings)] if units else lines
+
+
+def count_text(number: int, noun: str) -> str:
+    """Return how many.
+
+    >>> count_text(1, "scene"), count_text(1200, "scene")
+    ('1 scene', '1,200 scenes')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def bytes_text(n_bytes: float) -> str:
+    """Return how much, in megabytes, of much in gigabytes.
+
+    >>> bytes_text(9_600_000), bytes_text(1.2e10)
+    ('10 MB', '12 GB')
+    """
+    return f"{n_bytes / 1e6:,.0f} MB" if n_bytes < 1e10 else f"{n_bytes / 1e9:,.0f} GB"
 
 
 def bytes_of_scene(area: Area) -> int:

@@ -1,0 +1,157 @@
+"use strict";
+/* Another area: drawn on a map or uploaded, its cost first, then kept. What it may be the server says. */
+const COST_DAYS = 30;
+const drawn = { map: null, corners: [], isPriced: false };
+
+function allowAreas(isAllowed) {
+  element("new-area").hidden = !isAllowed;
+  element("area-refused").hidden = isAllowed;
+  element("area-refused").textContent = "Your role may add no areas.";
+}
+
+const cornersText = () => drawn.corners.map(([lon, lat]) => `${lon} ${lat}`).join("\n");
+const cornersOf = (text) => text.split("\n").map((line) => line.trim().split(/[\s,;]+/).map(Number)).filter((one) => one.length === 2 && one.every(Number.isFinite));
+const chosenFile = () => element("area-file").files[0] ?? null;
+
+/* The corners as they are drawn: points, the line, and from three on the area. */
+function drawnShapes() {
+  const { corners } = drawn, shapes = corners.map((coordinates) => feature({ type: "Point", coordinates }, {}));
+  if (corners.length > 1) shapes.push(feature({ type: "LineString", coordinates: [...corners, corners[0]] }, {}));
+  if (corners.length > 2) shapes.push(feature({ type: "Polygon", coordinates: [[...corners, corners[0]]] }, {}));
+  return collection(shapes);
+}
+
+/* After every change what was priced is another area. */
+function showDrawn() {
+  drawn.isPriced = false;
+  const hasFile = chosenFile() !== null, n = drawn.corners.length;
+  for (const id of ["corner-undo", "corner-none"]) element(id).disabled = !n || hasFile;
+  element("corners").disabled = element("area-name").disabled = hasFile;
+  element("area-cost").disabled = !hasFile && (n < 3 || !element("area-name").value.trim());
+  element("area-keep").disabled = true;
+  element("area-told").textContent = "";
+  drawn.map?.getSource?.("drawn")?.setData(hasFile ? empty : drawnShapes());
+}
+
+function setCorners(corners, { isTyped = false } = {}) {
+  drawn.corners = corners;
+  if (!isTyped) element("corners").value = cornersText();
+  showDrawn();
+}
+
+function areaStyle(world) {
+  const paint = (type, name, more = {}) => ({ [`${type}-color`]: colour(name), ...more });
+  const ofWorld = (part, type, name) => ({ id: part, type, source: "world", filter: ["==", ["get", "part"], part], paint: paint(type, name) });
+  const of = (kind) => ["==", ["geometry-type"], kind];
+  return {
+    version: 8,
+    sources: { world: { type: "geojson", data: world }, areas: { type: "geojson", data: empty }, drawn: { type: "geojson", data: empty } },
+    layers: [
+      { id: "water", type: "background", paint: paint("background", "sea") },
+      ofWorld("land", "fill", "land"), ofWorld("coast", "line", "coast"), ofWorld("borders", "line", "border"),
+      { id: "areas", type: "line", source: "areas", paint: paint("line", "area", { "line-width": 1.6 }) },
+      { id: "drawn", type: "fill", source: "drawn", paint: paint("fill", "drawn", { "fill-opacity": 0.2 }) },
+      { id: "drawn-edge", type: "line", source: "drawn", paint: paint("line", "drawn", { "line-width": 2 }) },
+      { id: "drawn-corners", type: "circle", source: "drawn", filter: of("Point"), paint: paint("circle", "drawn", { "circle-radius": 4.5 }) },
+    ],
+  };
+}
+
+const boundsOf = ({ features }) => {
+  const places = features.flatMap(({ geometry }) => geometry.coordinates.flat(geometry.type === "MultiPolygon" ? 2 : 1));
+  const [lon, lat] = [0, 1].map((n) => places.map((place) => place[n]));
+  return places.length ? [[Math.min(...lon), Math.min(...lat)], [Math.max(...lon), Math.max(...lat)]] : null;
+};
+
+const fit = (shapes) => { const bounds = boundsOf(shapes); if (bounds) drawn.map.fitBounds(bounds, { padding: 40, maxZoom: 12, animate: false }); };
+
+/* The map is made when somebody first looks at it. */
+async function showAreaMap() {
+  if (drawn.map || !element("new-area").open) return;
+  drawn.map = "on its way";
+  try {
+    await loadMapLibre();
+    const style = areaStyle(world().world);
+    drawn.map = new maplibregl.Map({ container: "area-map", style, center: [10, 20], zoom: 1, attributionControl: false, dragRotate: false, pitchWithRotate: false, doubleClickZoom: false, maxZoom: 17 });
+    drawn.map.addControl(new maplibregl.NavigationControl({ showCompass: false }), "top-right");
+    drawn.map.addControl(new maplibregl.ScaleControl(), "bottom-left");
+    await new Promise((resolve) => drawn.map.once("load", resolve));
+    drawn.map.on("click", ({ lngLat }) => {
+      const { lng, lat } = lngLat.wrap();
+      if (!chosenFile()) setCorners([...drawn.corners, [Number(lng.toFixed(5)), Number(lat.toFixed(5))]]);
+    });
+    showDrawn();
+    await showAreas();
+    element("area-map").dataset.map = "ready";
+  } catch (error) {
+    element("area-map").textContent = `The map cannot be drawn (${error.message}); corners can be typed.`;
+    drawn.map = null;
+  }
+}
+
+async function showAreas() {
+  const areas = await read("data/ch4/areas");
+  drawn.map.getSource("areas").setData(areas);
+  fit(areas);
+}
+
+/* The file as the server takes it: the chosen one, or what is drawn as a GeoJSON. */
+async function areaFile() {
+  const file = chosenFile();
+  const name = element("area-name").value.trim(), polygon = { type: "Polygon", coordinates: [[...drawn.corners, drawn.corners[0]]] };
+  const blob = file ?? new Blob([JSON.stringify(collection([feature(polygon, { name })]))]);
+  const address = await new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    Object.assign(reader, { onload: () => resolve(reader.result), onerror: () => reject(reader.error) });
+    reader.readAsDataURL(blob);
+  });
+  return { file: file ? file.name : "drawn.geojson", content: address.slice(address.indexOf(",") + 1) };
+}
+
+async function sendArea(path, more = {}) {
+  const body = JSON.stringify({ ...(await areaFile()), ...more });
+  return read(path, { method: "POST", headers: { "Content-Type": "application/json" }, body });
+}
+
+async function showCost() {
+  const told = element("area-told");
+  element("area-cost").disabled = true;
+  told.textContent = "Asking the catalogues ...";
+  try {
+    const { lines, outlines } = await sendArea("data/operations/area/cost", { first: element("cost-first").value, last: element("cost-last").value });
+    told.textContent = lines.join("\n");
+    drawn.isPriced = true;
+    if (drawn.map?.getSource) { drawn.map.getSource("drawn").setData(outlines); fit(outlines); }
+  } catch (error) {
+    told.textContent = "Not possible: " + error.message;
+  }
+  element("area-cost").disabled = false;
+  element("area-keep").disabled = !drawn.isPriced;
+}
+
+async function keepArea() {
+  element("area-keep").disabled = true;
+  try {
+    const { names, path } = await sendArea("data/operations/area");
+    element("area-file").value = element("area-name").value = "";
+    setCorners([]);
+    element("area-told").textContent = `Kept in ${path}: ${names.join(", ")}. The next search looks for scenes of it; earlier days are fetched by a backfill.`;
+    part("calendar", readCalendar);
+    if (drawn.map?.getSource) await showAreas();
+  } catch (error) {
+    element("area-told").textContent = "Not kept: " + error.message;
+  }
+}
+
+function listenToNewArea() {
+  const now = new Date();
+  element("cost-last").value = dayText(now);
+  element("cost-first").value = dayText(new Date(now - (COST_DAYS - 1) * 86400000));
+  element("new-area").addEventListener("toggle", showAreaMap);
+  element("corner-undo").addEventListener("click", () => setCorners(drawn.corners.slice(0, -1)));
+  element("corner-none").addEventListener("click", () => setCorners([]));
+  element("corners").addEventListener("input", () => setCorners(cornersOf(element("corners").value), { isTyped: true }));
+  for (const id of ["area-name", "area-file", "cost-first", "cost-last"]) element(id).addEventListener("input", showDrawn);
+  element("area-cost").addEventListener("click", showCost);
+  element("area-keep").addEventListener("click", keepArea);
+}
