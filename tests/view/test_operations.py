@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from map_rows import NASTY
+from map_rows import NASTY, observation
 from operations_rows import INGEST, days_ago, fill_operations
 from plumewatch import storage
 from plumewatch.maps import operations
@@ -110,6 +110,14 @@ def test_the_page_begins_where_the_days_on_record_end(get: Callable[..., Any], v
     old = {"dag_id": INGEST, "key": days_ago(200)}
     assert get("/data/operations/start")["last"] == old["key"]
     assert [one["scene_id"] for one in get("/data/operations/failures")["failed"]] == ["S2_old", "granule.nc4"]
+    idle = OBSERVATIONS.from_pylist([observation("oman", "no_input", None)])
+    storage.write_partition(OBSERVATIONS, f"{view_storage}/observations", {"gas": "ch4", "key": days_ago(1)}, idle)
+    assert get("/data/operations/start")["last"] == old["key"]  # days without a scene don't hide it
+    storage.delete(f"{view_storage}/failed_scenes/dag_id={INGEST}/key={days_ago(200)}")
+    assert get("/data/operations/start")["last"] == "2025-09-02"  # which was searched
+    storage.delete(f"{view_storage}/observations/gas=ch4")
+    storage.write_partition(OBSERVATIONS, f"{view_storage}/observations", {"gas": "ch4", "key": days_ago(1)}, idle)
+    assert get("/data/operations/start")["last"] == days_ago(1)
     for folder in ("observations/gas=ch4", f"failed_scenes/dag_id={INGEST}", "failed_scenes", "scene_gaps"):
         storage.delete(f"{view_storage}/{folder}")
     # the months of orbits alone

@@ -45,26 +45,42 @@ STATES = {
 """What a day of an area may be in the calendar, in words."""
 NOTHING_CAME = (NO_INPUT, SKIPPED_DUPLICATE)
 """Outcomes that an open gap contradicts: then the day is missing."""
+DAYS_SHOWN = 90
+"""With which the page begins (CALENDAR_DAYS in program/operations.js)."""
 TABLES_TOLD_S = 300.0  # how long what was listed of all tables is told: each listing asks for every file's name
 _listed: dict[str, tuple[float, list[dict[str, Any]]]] = {}
 _listing = threading.Lock()
 
 
 def last_day(storage_root: str, today: date) -> str | None:
-    """Return the last day of which anything is on record, looked at, failed or missing; None where nothing is.
+    """Return the day with which the page ends; None where nothing is on record.
 
-    Where only months of orbits are, the end of the last of them. What lies after `today` doesn't count.
+    The last one of which anything is on record, looked at, failed or missing; but where in `DAYS_SHOWN` days before it
+    no scene came and nothing failed, as after a world of last year was looked at, the last one before. Where only
+    months of orbits are, the end of the last of them. What lies after `today` doesn't count.
     """
-    keys = {
-        partition.keys[table.partitions[-1]]
-        for table in (OBSERVATIONS, FAILED_SCENES, SCENE_GAPS)
-        for partition in _partitions(table, storage_root, {})
-    }
-    past = [key for key in keys if key <= str(today)]
-    if days := [key for key in past if is_key(key, DAY)]:
-        return max(days)
+    looked_at, troubled = (
+        {partition.keys[table.partitions[-1]] for table in tables for partition in _partitions(table, storage_root, {})}
+        for tables in ((OBSERVATIONS,), (FAILED_SCENES, SCENE_GAPS))
+    )
+    past = [key for key in looked_at | troubled if key <= str(today)]
+    if days := sorted(key for key in past if is_key(key, DAY)):
+        return _last_with_scenes(storage_root, days, troubled) or days[-1]
     months = [datetime.strptime(key, MONTH).replace(tzinfo=UTC) for key in past if is_key(key, MONTH)]
     return str(min(next_month(max(months)) - timedelta(days=1), today)) if months else None
+
+
+def _last_with_scenes(storage_root: str, days: Sequence[str], troubled: Collection[str]) -> str | None:
+    """The last of some days, in their order, such that of those it is shown with one has a scene or trouble."""
+    came = [outcome for outcome in FIRST_TOLD if outcome != NO_INPUT]
+    while days:
+        shown_from = str(date.fromisoformat(days[-1]) - timedelta(days=DAYS_SHOWN - 1))
+        shown = [day for day in days if day >= shown_from]
+        ranks = _ranked_outcomes(storage_root, shown, [*came, NO_INPUT])
+        if not set(troubled).isdisjoint(shown) or any(rank < len(came) for _, _, rank in ranks):
+            return days[-1]
+        days = days[: -len(shown)]
+    return None
 
 
 def failed_dags(storage_root: str) -> list[str]:
