@@ -249,7 +249,7 @@ def test_an_operator_sees_what_failed_and_has_it_tried_again(
     log_in(tab, url, "operator")
     open_operations(tab)
     begins = tab.run(f"{FRAME}.querySelector('#begins').textContent")
-    assert begins == f"What follows ends with {days_ago(1)}, the last day on record."
+    assert begins == f"What follows ends with {days_ago(1)}: later days have no scene, or aren't on record."
     assert tab.run(f"{FRAME}.querySelector('#last').value") == days_ago(1)
     rows = f"[...{FRAME}.querySelectorAll('#failed tbody tr')]"
     told = tab.run(f"{rows}.map((row) => row.textContent)")

@@ -194,7 +194,7 @@ async function setDays() {
   element("last").value = last;
   element("first").value = dayText(new Date(Date.parse(last) - (CALENDAR_DAYS - 1) * 86400000));
   element("begins").textContent = is_stored === null ? `Which days are on record could not be read: this ends today, ${last}.`
-    : is_stored ? `What follows ends with ${last}, the last day on record.` : `Nothing is on record yet: this ends today, ${last}.`;
+    : is_stored ? `What follows ends with ${last}: later days have no scene, or aren't on record.` : `Nothing is on record yet: this ends today, ${last}.`;
 }
 
 async function start() {
