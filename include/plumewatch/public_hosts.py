@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from plumewatch.errors import InputError, redact
 
 HOST = re.compile(r"[a-z0-9.:_-]+")  # what all who read addresses (urllib3, curl) take for the same host
+NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in its last 32 bits
 OWN_NAMES = (".localhost", ".local", ".internal")  # RFC 6761, RFC 6762; ICANN 2024-07-29
 ALLOWED = "http:// or https:// with a public host or that of a catalogue of the settings or the area"
 
@@ -53,6 +54,8 @@ def is_public(host: str) -> bool:
 
     >>> is_public("8.8.8.8"), is_public("2130706433"), is_public("host.org"), is_public("metadata.google.internal")
     (True, False, True, False)
+    >>> is_public("64:ff9b::a00:1"), is_public("2002:a00:1::1"), is_public("64:ff9b::808:808")
+    (False, False, True)
     """
     try:
         number = ipaddress.ip_address(host if ":" in host else socket.inet_aton(host))
@@ -60,7 +63,10 @@ def is_public(host: str) -> bool:
         return False
     except OSError:  # no number
         return "." in host and not host.endswith(OWN_NAMES)
-    return bool((getattr(number, "ipv4_mapped", None) or number).is_global)
+    inside = getattr(number, "ipv4_mapped", None) or getattr(number, "sixtofour", None)
+    if number in NAT64:
+        inside = ipaddress.IPv4Address(int(number) & 0xFFFFFFFF)
+    return bool((inside or number).is_global)
 
 
 @cache

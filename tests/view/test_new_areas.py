@@ -155,6 +155,10 @@ def test_no_file_makes_the_server_read_another(client: Callable[..., Any], view_
         answer = client("user").post(COST, json=body(content, name))
         assert answer.status_code == 422 and "secret" not in answer.text
         assert f"{name}: no " in answer.json()["detail"]
+    with zipfile.ZipFile(into := io.BytesIO(), "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("a.shp", b"0" * 100)
+    answer = client("user").post(COST, json=body(into.getvalue(), "a.zip"))
+    assert answer.status_code == 422 and "packed by method 12" in answer.json()["detail"]
 
 
 def test_a_zip_unpacks_to_nothing_else_and_not_to_more(

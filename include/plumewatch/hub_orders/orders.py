@@ -199,7 +199,8 @@ class Orders:
             with granted(self.hub, order.title):
                 note["request_id"] = order.create(self.hub, path, self._access)
         except PlumewatchError as error:
-            is_refused = isinstance(error, QuotaUsedUp | ConfigurationError) or error.http_status is not None
+            status = error.http_status  # behind a 5xx of a gateway the request may have arrived
+            is_refused = isinstance(error, QuotaUsedUp | ConfigurationError) or (status is not None and status < 500)
             if is_refused or not order.starts_at_once:
                 self._settle(order, note, 0.0, isinstance(error, QuotaUsedUp))
                 storage.delete(note_path)

@@ -153,8 +153,14 @@ def _unpacked(folder: Path, file_name: str, content: bytes) -> Path:
         own = [one for one in parts if one.filename.startswith(stem) and _ending(one, stem) in endings]
         if sum(one.file_size for one in own) > MAX_UNPACKED_BYTES:
             raise InputError(file_name, "more than that unpacked", f"at most {bytes_text(MAX_UNPACKED_BYTES)}")
-        for one in own:  # what a zip states of a size is what zipfile reads at most
-            (folder / f"{_name(Path(stem).name)}{_ending(one, stem)}").write_bytes(archive.read(one))
+        for one in own:
+            if one.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack without a bound
+                raise InputError(
+                    file_name, f"{one.filename} packed by method {one.compress_type}", "deflated or stored"
+                )
+            with archive.open(one) as part:  # at most what the zip states, whatever is packed
+                content = part.read(one.file_size)
+            (folder / f"{_name(Path(stem).name)}{_ending(one, stem)}").write_bytes(content)
     return folder / f"{_name(Path(stem).name)}.shp"
 
 

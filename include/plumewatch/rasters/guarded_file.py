@@ -61,9 +61,14 @@ class GuardedFile(AbstractFileSystem):
                 found = f"HTTP {answer.status_code} to a request for a part"
                 raise InputError(redact(self._url), found, "a service that delivers parts of files (HTTP 206)")
             try:
-                return answer.content, int(stated[3])
+                content = answer.content
             except requests.RequestException as error:
                 raise no_answer(self._url, error) from error
+            first, last, size = (int(stated[n]) for n in (1, 2, 3))
+            if first != start or last >= end or len(content) != last - first + 1:
+                found = f"bytes {first} to {last} ({len(content)}) to a request for {start} to {end - 1}"
+                raise InputError(redact(self._url), found, "the part that was asked for")
+            return content, size
 
 
 class _Blocks(AbstractBufferedFile):

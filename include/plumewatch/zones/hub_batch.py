@@ -23,7 +23,7 @@ from sentinelhub.api.batch import SentinelHubBatchStatistical
 from plumewatch import storage
 from plumewatch.catalogues.processing_units import predict_units
 from plumewatch.catalogues.sentinel_hub import SentinelHub
-from plumewatch.errors import InputError, PlumewatchError, QuotaUsedUp, ServiceError, reading
+from plumewatch.errors import InputError, PlumewatchError, QuotaUsedUp, ServiceError, is_of_content, reading
 from plumewatch.hub_orders.orders import DELIVERED, AccessOf, Order, Orders, RequestState, service_of, state_of_batch
 from plumewatch.progress import followed
 from plumewatch.settings import Settings
@@ -197,6 +197,8 @@ def _read_results(path: str) -> dict[str, Any]:
         try:
             zone_id, content = read_result(file)
         except InputError as error:
+            if not is_of_content(error):  # refused now, it may be read, and needs no new order, later
+                raise
             log.warning("left out: %s", error)
         else:
             found[zone_id] = content
