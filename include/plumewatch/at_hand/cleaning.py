@@ -98,7 +98,7 @@ def find_left(root: str, after: timedelta | None = None) -> list[str]:
             except InputError:
                 continue
             if manifest is not None:
-                left.update(storage.left_behind(partition.path, manifest["files"]))
+                left.update(storage.left_behind(partition.path, manifest["files"], after.total_seconds()))
     begun: set[str] = set()
     published: set[str] = set()
     for file in storage.each_stored_file(root):

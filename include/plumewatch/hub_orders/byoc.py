@@ -155,7 +155,7 @@ def _tile(service: SentinelHubBYOC, collection_id: str, one: Composite, notes: d
         made = ByocTile(
             one.path,
             cover_geometry=Geometry.from_geojson(one.outline, crs=HubCrs.WGS84),
-            sensing_time=_time(one.first_utc),
+            sensing_time=datetime.fromisoformat(one.first_utc),
         )
         tile = service.create_tile(collection_id, made)
     elif notes.get(one.path) not in (None, one.checksum) or (one.path not in notes and tile.get("status") == FAILED):
@@ -178,10 +178,6 @@ def _composite(file: str, area: str) -> Composite:
 
 def _month_of(file: str) -> str:
     return storage.parent(file).rsplit("month=", 1)[-1]
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 def _failure(area: str, name: str, error: Exception) -> FailedScene:

@@ -138,10 +138,6 @@ class Orders:
         """Return the folder that an order is delivered to."""
         return storage.join(self.root, DELIVERED, order.kind, self._token(order))
 
-    def access_to(self, path: str) -> AccessSpecification:
-        """Return what a request states of a path of the bucket."""
-        return self._access.to(path)
-
     def go_on(self, order: Order) -> RequestState:
         """Ask for what wasn't asked for, start what wasn't started, and return how far it is.
 
@@ -149,9 +145,8 @@ class Orders:
         call goes on), ConfigurationError where the account's plan lacks the API, ServiceError where the request has
         failed (the next call asks anew) or gets no answer.
         """
-        folder = storage.join(self.root, NOTES, self._token(order))
-        with storage.lock(folder):
-            path, note_path = self.path_of(order), storage.join(folder, "order.json")
+        path, note_path = self.path_of(order), self._note_path(order)
+        with storage.lock(storage.parent(note_path)):
             note: dict[str, Any] | None = storage.read_json(note_path) if storage.exists(note_path) else None
             if note and note["is_done"]:
                 if storage.list_files(path):
@@ -178,9 +173,12 @@ class Orders:
 
     def forget(self, order: Order) -> None:
         """Have whoever asks the same again be asking anew: what was delivered has been used."""
-        folder = storage.join(self.root, NOTES, self._token(order))
-        with storage.lock(folder):
-            storage.delete(storage.join(folder, "order.json"))
+        note_path = self._note_path(order)
+        with storage.lock(storage.parent(note_path)):
+            storage.delete(note_path)
+
+    def _note_path(self, order: Order) -> str:
+        return storage.join(self.root, NOTES, self._token(order), "order.json")
 
     def _token(self, order: Order) -> str:
         asked = [self.hub.ledger.account, order.kind, order.area, order.asked()]

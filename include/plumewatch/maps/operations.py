@@ -46,7 +46,7 @@ STATES = {
 NOTHING_CAME = (NO_INPUT, SKIPPED_DUPLICATE)
 """Outcomes that an open gap contradicts: then the day is missing."""
 DAYS_SHOWN = 90
-"""With which the page begins (CALENDAR_DAYS in program/operations.js)."""
+"""With which the page begins."""
 TABLES_TOLD_S = 300.0  # how long what was listed of all tables is told: each listing asks for every file's name
 _listed: dict[str, tuple[float, list[dict[str, Any]]]] = {}
 _listing = threading.Lock()
@@ -70,14 +70,15 @@ def last_day(storage_root: str, today: date) -> str | None:
     return str(min(next_month(max(months)) - timedelta(days=1), today)) if months else None
 
 
-def _last_with_scenes(storage_root: str, days: Sequence[str], troubled: Collection[str]) -> str | None:
+def _last_with_scenes(storage_root: str, days: Sequence[str], troubled: set[str]) -> str | None:
     """The last of some days, in their order, such that of those it is shown with one has a scene or trouble."""
     came = [outcome for outcome in FIRST_TOLD if outcome != NO_INPUT]
     while days:
         shown_from = str(date.fromisoformat(days[-1]) - timedelta(days=DAYS_SHOWN - 1))
         shown = [day for day in days if day >= shown_from]
-        ranks = _ranked_outcomes(storage_root, shown, [*came, NO_INPUT])
-        if not set(troubled).isdisjoint(shown) or any(rank < len(came) for _, _, rank in ranks):
+        if not troubled.isdisjoint(shown):  # no table has to be read
+            return days[-1]
+        if any(rank < len(came) for _, _, rank in _ranked_outcomes(storage_root, shown, [*came, NO_INPUT])):
             return days[-1]
         days = days[: -len(shown)]
     return None

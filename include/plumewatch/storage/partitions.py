@@ -212,14 +212,14 @@ def publish_partition(
     return path
 
 
-def left_behind(path: str, keep: Collection[str]) -> list[str]:
+def left_behind(path: str, keep: Collection[str], older_than_s: float = STALE_FILE_AGE_S) -> list[str]:
     """Return what a partition that is published has no use for: the mark that it was being written, and files of
-    writers that died, which are older than an hour and none of those to `keep`.
+    writers that died, which are older than that and none of those to `keep`.
     """
 
     def is_left(file: StoredFile) -> bool:
         name, age_s = file.path.rsplit("/", 1)[-1], time.time() - file.modified_at.timestamp()
-        return name == WRITING or (name not in keep and bool(LEFT_BEHIND.fullmatch(name)) and age_s > STALE_FILE_AGE_S)
+        return name == WRITING or (name not in keep and bool(LEFT_BEHIND.fullmatch(name)) and age_s > older_than_s)
 
     return [file.path for file in stored_files(path) if parent(file.path) == path.rstrip("/") and is_left(file)]
 

@@ -21,7 +21,6 @@ import shapely
 from sentinelhub.api.batch import SentinelHubBatchStatistical
 
 from plumewatch import storage
-from plumewatch.catalogues.processing_units import predict_units
 from plumewatch.catalogues.sentinel_hub import SentinelHub
 from plumewatch.errors import InputError, PlumewatchError, QuotaUsedUp, ServiceError, is_of_content, reading
 from plumewatch.hub_orders.orders import DELIVERED, AccessOf, Order, Orders, RequestState, service_of, state_of_batch
@@ -30,7 +29,6 @@ from plumewatch.settings import Settings
 from plumewatch.tables import ZONAL_STATISTICS
 from plumewatch.zones.hub_month import AskedZones, CountedByHub, failed_days, read_asked, zone_failure
 from plumewatch.zones.hub_question import (
-    DAYS_SEEN,
     Place,
     Question,
     aggregation,
@@ -76,8 +74,7 @@ class ZoneStatistics(Order):
     @property
     def units(self) -> float:
         """Those that the Statistical API would take for all zones."""
-        n_bands = self.question.n_bands
-        return sum(predict_units(*px, n_bands, is_32_bit=True, n_samples=DAYS_SEEN) for px in self.places_px)
+        return sum(self.question.units(*px) for px in self.places_px)
 
     def asked(self) -> dict[str, Any]:
         """As what JSON holds."""

@@ -17,7 +17,6 @@ from sentinelhub import CRS as HubCrs
 from sentinelhub import BBox, Geometry, SentinelHubStatistical
 
 from plumewatch.catalogues.hub_client import asking
-from plumewatch.catalogues.processing_units import predict_units
 from plumewatch.catalogues.sentinel_hub import SentinelHub
 from plumewatch.errors import InputError, ParameterError, PlumewatchError, QuotaUsedUp, ServiceError, some_of
 from plumewatch.failures import Condition, never
@@ -199,7 +198,7 @@ class _Asker:
 
     def _ask(self, zone_id: str, place: Place, question: Question) -> ZoneDays:
         """Return what the service says of a zone; days that it can't compute are asked for once more."""
-        units = predict_units(place.width, place.height, question.n_bands, is_32_bit=True, n_samples=DAYS_SEEN)
+        units = question.units(place.width, place.height)
         found = self._ask_once(zone_id, place, question, days_of(self.month), units)
         for _ in range(ATTEMPTS - 1):
             for day in sorted(found.errors):

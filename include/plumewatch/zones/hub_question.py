@@ -14,6 +14,7 @@ import shapely
 from pyproj import CRS
 from sentinelhub import DataCollection, SentinelHubRequest, SentinelHubStatistical
 
+from plumewatch.catalogues.processing_units import predict_units
 from plumewatch.errors import InputError
 from plumewatch.geodesy import utm_epsg
 from plumewatch.sentinel2.bands import CLEAR_CLASSES, SCENE_CLASSIFICATION
@@ -43,6 +44,10 @@ class Question(NamedTuple):
     """Bands that count for the price."""
     calculations: dict[str, Any]
     """What is computed of each output."""
+
+    def units(self, width: int, height: int) -> float:
+        """Return the processing units of a month of a zone in a box of so many cells."""
+        return predict_units(width, height, self.n_bands, is_32_bit=True, n_samples=DAYS_SEEN)
 
 
 class Place(NamedTuple):

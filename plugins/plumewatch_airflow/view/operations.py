@@ -22,6 +22,7 @@ from plumewatch.keys import DAY, is_key
 from plumewatch.maps.map_page import render_operations
 from plumewatch.maps.new_areas import outlines
 from plumewatch.maps.operations import (
+    DAYS_SHOWN,
     MAX_FAILED,
     calendar_of_areas,
     failed_dags,
@@ -42,7 +43,11 @@ from plumewatch_airflow.view.answers import html_page, json_answer
 from plumewatch_airflow.view.runs import base_path
 
 GAP_FILL = "sentinel2_gap_fill"
-PAGE = {"title": "Operations", "summary": "What failed, what was looked at, what is spent, how new everything is."}
+PAGE = {
+    "title": "Operations",
+    "summary": "What failed, what was looked at, what is spent, how new everything is.",
+    "days_shown": DAYS_SHOWN,
+}
 MONTHS = 12  # of CO2 in the calendar
 
 Days = Annotated[int, Query(ge=1, le=MAX_GAP_DAYS)]
@@ -61,7 +66,7 @@ def begin(settings: View, request: Request, user: User) -> Response:
     return json_answer({"last": last or str(today), "is_stored": last is not None, "may_add": may_add})
 
 
-def failures(settings: View, request: Request, user: User, days: Days = 90) -> Response:
+def failures(settings: View, request: Request, user: User, days: Days = DAYS_SHOWN) -> Response:
     """What is failed and not healed of the DAGs whose runs the user may read, and whether he may start the gap fill.
 
     Of so many days before the last one on record, and of it.

@@ -1,7 +1,7 @@
 "use strict";
 /* The operations page: each part reads its own, so that one that can't be read leaves the others standing. */
 const ROWS = 100; // of a table at once: more are shown if asked for
-const CALENDAR_DAYS = 90;
+const { days_shown: DAYS_SHOWN } = JSON.parse(element("content").textContent);
 const state = { failed: [], chosen: new Set(), gapFill: null, calendar: null, nFailed: ROWS, nAreas: ROWS };
 
 async function read(path, options) {
@@ -192,7 +192,7 @@ async function setDays() {
   const { last, is_stored, may_add } = await read("data/operations/start").catch(() => ({ last: dayText(new Date()), is_stored: null, may_add: true }));
   allowAreas(may_add);
   element("last").value = last;
-  element("first").value = dayText(new Date(Date.parse(last) - (CALENDAR_DAYS - 1) * 86400000));
+  element("first").value = dayText(new Date(Date.parse(last) - (DAYS_SHOWN - 1) * 86400000));
   element("begins").textContent = is_stored === null ? `Which days are on record could not be read: this ends today, ${last}.`
     : is_stored ? `What follows ends with ${last}: later days have no scene, or aren't on record.` : `Nothing is on record yet: this ends today, ${last}.`;
 }
