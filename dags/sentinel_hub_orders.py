@@ -43,8 +43,8 @@ def _deliver(summary: Summary, area: str, order: Any) -> None:
     state = orders.go_on(order)
     if not state.is_done:
         wait_for_service(f"{order.title}, {order.what} of {area}, {state.status.value} {state.percent:.0f} %")
-    rasters = delivered_rasters(orders, order)
-    summary.path, summary.read, summary.written = orders.path_of(order), 1, len(rasters)
+    rasters = delivered_rasters(state.delivered_to, order)
+    summary.path, summary.read, summary.written = state.delivered_to, 1, len(rasters)
 
 
 @spark_task
@@ -86,14 +86,15 @@ def register_composites() -> None:
     with ordering(key, "collection") as summary:
         orders, name = Orders(load_settings(), params["area"]), params["collection"]
         composites = read_composites(orders.root, params["area"], typed(params["months"]), failed)
-        found = register(orders, name, composites)
+        found = register(orders, name, composites, params["bucket"])
         if found.waiting:
             wait_for_service(f"{len(found.waiting)} of {len(composites)} composites are read in")
         failed += found.failed
         done = went_through(REGISTRATION_STAGE, [(one.area, one.name) for one in found.done])
         failure_book().settle(key, failed, done)
         summary.read, summary.written, summary.failed = len(composites), len(found.done), len(failed)
-        summary.path = f"byoc-{found.collection_id}"
+        if found.collection_id:
+            summary.path = f"byoc-{found.collection_id}"
 
 
 @dag(params=hub_order_params(), default_args=DEFAULT_ARGS, tags=TAGS, max_active_runs=1, **doc(__doc__))

@@ -62,6 +62,7 @@ def count_by_service(key: str, zones: Mapping[str, Any], params: Mapping[str, An
     if found.waiting:
         wait_for_service(found.waiting)
     failure_book().settle(key, found.failed, found.is_over)
+    found.forget()
     summary.read, summary.written, summary.failed, summary.path = found.zones, found.rows, len(found.failed), found.path
     if found.used_up:
         raise AirflowSkipException(str(found.used_up))

@@ -270,5 +270,9 @@ def hub_order_params() -> dict[str, Param]:
         "collection": Param(
             "plumewatch", type="string", minLength=1, title="Collection", description_md="Its name there."
         ),
+        "bucket": Param(
+            None, type=["string", "null"], title="Bucket of a collection",
+            description_md="As Sentinel Hub calls it, on the Data Space `project:bucket`; empty: the storage's.",
+        ),
         "months": Param([], **NAMES, title="Months", description_md="YYYY-MM, one a line; empty: all composites."),
     }  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 import shapely
 from hub_order_service import KEY, SECRET, OrderService, write_area
 from plumewatch import storage
-from plumewatch.tables import ZONAL_STATISTICS
+from plumewatch.tables import FAILED_SCENES, ZONAL_STATISTICS
 from plumewatch_airflow import hub_orders
 
 pytestmark = pytest.mark.airflow
@@ -60,6 +60,16 @@ def test_a_plan_without_it_turns_the_run_red_by_its_own_words(
     assert run.state == "failed" and states_of(run)["order_tiles"] == ["failed"]
     assert "the account's plan has no Batch Processing API" in caplog.text
     assert "Batch is for enterprise accounts" in caplog.text and "trigger sentinel_hub_orders" in caplog.text
+
+
+def test_a_collection_of_nothing_but_damaged_composites_names_them(
+    order_service: OrderService, bucket: str, run_dag: Callable[..., Any], states_of: Callable[..., Any]
+) -> None:
+    storage.write_json(f"{bucket}/composites/area=field/month=2025-07/composite.json", {"a": 1})
+    run = run_dag(DAG, DAY, orders=["collection"], area="field")
+    assert states_of(run)["register_composites"] == ["success"] and not order_service.collections
+    rows = storage.read_table(FAILED_SCENES, f"{bucket}/failed_scenes").to_pylist()
+    assert [row["scene_id"] for row in rows] == ["composite 2025-07"]
 
 
 def test_zones_of_a_month_are_counted_by_the_batch(

@@ -9,8 +9,9 @@ import pytest
 from hub_order_service import BYOC, OrderService
 from plumewatch import storage
 from plumewatch.errors import InputError
+from plumewatch.hub_orders.asking import PlanLacks
 from plumewatch.hub_orders.byoc import Registered, read_composites, register
-from plumewatch.hub_orders.orders import Orders, PlanLacks
+from plumewatch.hub_orders.orders import Orders
 from plumewatch.models import Grid
 from plumewatch.sentinel2.clouds import pixel_settings
 from plumewatch.zones import composites
@@ -94,6 +95,36 @@ def test_what_cannot_be_read_in_is_named_and_tried_again_by_the_next_run(
     assert "no such file" in told["composite 2025-07"] and "bands B11; allowed: B04, B08" in told["composite 2025-09"]
     order_service.tile_outcome = {"status": "INGESTED", "additionalData": {}}
     assert [one.month for one in until_read_in(orders)[0].done] == ["2025-07", "2025-08"]
+
+
+def test_one_that_fails_while_another_waits_is_not_tried_again_before_all_have_ended(
+    order_service: OrderService, orders: Orders
+) -> None:
+    """Two that fail in turn would else be waited for without end."""
+    failed = {"status": "FAILED", "additionalData": {"failedIngestionCause": "no such file"}}
+    read = read_composites(orders.root, "field", [], [])
+    register(orders, "months", read)
+    first, second = order_service.tiles.values()
+    order_service.looks = 99
+    first |= failed
+    for _ in range(3):
+        found = register(orders, "months", read)
+        assert [one.month for one in found.waiting] == ["2025-08"] and len(found.failed) == 1
+    second |= failed
+    found = register(orders, "months", read)
+    assert len(found.failed) == 2 and not found.waiting
+    assert len(register(orders, "months", read).waiting) == 2  # the next run asks for both anew
+
+
+def test_where_all_composites_are_damaged_nothing_is_asked(order_service: OrderService, orders: Orders) -> None:
+    found = register(orders, "months", [])
+    assert (found.collection_id, found.done, found.failed, order_service.collections) == ("", [], [], {})
+
+
+def test_a_collection_is_of_the_bucket_as_the_service_calls_it(order_service: OrderService, orders: Orders) -> None:
+    for _ in range(2):
+        register(orders, "months", read_composites(orders.root, "field", [], []), "project:tests")
+    assert [one["s3Bucket"] for one in order_service.collections.values()] == ["project:tests"]
 
 
 def test_no_composites_no_plan_and_an_item_that_is_none_are_told(order_service: OrderService, orders: Orders) -> None:

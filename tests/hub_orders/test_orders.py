@@ -11,8 +11,9 @@ from hub_order_service import ASYNC, BATCH, COST, KEY, OrderService, write_area
 from plumewatch import storage
 from plumewatch.areas import read_areas
 from plumewatch.errors import ConfigurationError, InputError, ParameterError, QuotaUsedUp, ServiceError
+from plumewatch.hub_orders.asking import PlanLacks
 from plumewatch.hub_orders.images import delivered_rasters, image_of, tiles_of
-from plumewatch.hub_orders.orders import LOST_S, NOTES, Orders, PlanLacks
+from plumewatch.hub_orders.orders import LONGEST_S, LOST_S, NOTES, Orders
 from plumewatch.tables import PROCESSING_UNITS
 
 DAYS = ("2025-08-01", "2025-08-10")
@@ -35,12 +36,22 @@ def ledger(orders: Orders) -> list[dict[str, Any]]:
     return storage.read_table(PROCESSING_UNITS, storage.join(orders.root, "processing_units")).to_pylist()
 
 
-def until_done(orders: Orders, order: Any) -> int:
-    """Look at an order until it is done; how often that was."""
+def until_done(orders: Orders, order: Any) -> tuple[int, str]:
+    """Look at an order until it is done; how often that was, and the folder it was delivered to."""
     for look in range(1, 10):
-        if orders.go_on(order).is_done:
-            return look
+        if (state := orders.go_on(order)).is_done:
+            return look, state.delivered_to
     raise AssertionError("never done")
+
+
+def change_notes(orders: Orders, **changed: Any) -> None:
+    """Change what is remembered of the one order."""
+    [note] = [file for file in storage.list_files(storage.join(orders.root, NOTES)) if file.endswith("order.json")]
+    storage.write_json(note, {**storage.read_json(note), **changed})
+
+
+def ago(seconds: float) -> str:
+    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
 
 
 @pytest.mark.parametrize("kind", ORDERS)
@@ -48,20 +59,19 @@ def test_an_order_is_made_once_however_often_it_is_asked_for(
     order_service: OrderService, orders: Orders, area: Any, kind: str
 ) -> None:
     order = ORDERS[kind](area, *DAYS)
-    assert until_done(orders, order) >= 2
+    looks, folder = until_done(orders, order)
+    assert looks >= 2
     again = Orders(order_service.settings(orders.root), "field")  # after a kill, in another process
     assert again.go_on(order).is_done and len(order_service.requests) == 1
     [request] = order_service.requests.values()
     delivery = str(request["payload"])
-    assert KEY in delivery and again.path_of(order) in delivery and "harmonizeValues" in delivery
-    rasters = delivered_rasters(again, order)
-    assert len(rasters) == (1 if kind == "image" else 2) and all(
-        name.startswith(again.path_of(order)) for name in rasters
-    )
+    assert KEY in delivery and folder in delivery and "harmonizeValues" in delivery
+    rasters = delivered_rasters(folder, order)
+    assert len(rasters) == (1 if kind == "image" else 2) and all(name.startswith(folder) for name in rasters)
     [row] = ledger(again)
     assert row["spent_units"] == (order.units if kind == "image" else COST) and row["predicted_units"] == order.units
     assert row["area"] == "field" and DAYS[0] in row["scene_id"]
-    for file in storage.list_files(again.path_of(order)):  # who removes what was delivered has it made anew
+    for file in storage.list_files(folder):  # who removes what was delivered has it made anew
         storage.delete(file)
     assert not again.go_on(order).is_done and len(order_service.requests) == 2
 
@@ -101,9 +111,7 @@ def test_an_image_whose_answer_got_lost_is_asked_for_anew_after_an_hour(
     with pytest.raises(ServiceError):
         orders.go_on(order)
     order_service.drop_answers = 0
-    [note] = [file for file in storage.list_files(storage.join(orders.root, NOTES)) if file.endswith("order.json")]
-    begun = datetime.now(UTC) - timedelta(seconds=LOST_S + 1)
-    storage.write_json(note, {**storage.read_json(note), "begun_at_utc": begun.isoformat()})
+    change_notes(orders, begun_at_utc=ago(LOST_S + 1))
     assert not orders.go_on(order).is_done and len(order_service.requests) == 2
 
 
@@ -138,16 +146,76 @@ def test_what_fails_is_told_and_asked_for_anew(
         assert sorted(row["spent_units"] for row in ledger(orders)) == [3.0, COST]
 
 
-def test_one_that_stops_for_want_of_units_goes_on_by_the_next_run(
+def test_one_that_stops_for_want_of_units_goes_on_by_a_later_run_each_month_paying_its_part(
     order_service: OrderService, orders: Orders, area: Any
 ) -> None:
     order = ORDERS["tiles"](area, *DAYS)
-    order_service.outcome = {"status": "STOPPED", "stoppedStatusReason": "OUT_OF_PU"}
+    order_service.outcome = {"status": "STOPPED", "stoppedStatusReason": "OUT_OF_PU", "costPU": 4.0}
     with pytest.raises(QuotaUsedUp, match="no units left"):
         until_done(orders, order)
+    [first] = ledger(orders)
+    assert first["spent_units"] == 4.0 and first["is_refused"]
+    change_notes(orders, begun_at_utc=ago(2 * LONGEST_S), started_at_utc=ago(2 * LONGEST_S))
     order_service.outcome = {"status": "DONE"}
+    assert not orders.go_on(order).is_done  # started anew, and not given up at once
     until_done(orders, order)
     assert len(order_service.requests) == 1
+    second = max(ledger(orders), key=lambda row: row["begun_at_utc"])
+    assert second["spent_units"] == COST - 4.0 and second["predicted_units"] == order.units - 4.0
+    assert second["begun_at_utc"] > first["begun_at_utc"] and not second["is_refused"]
+
+
+def test_one_that_never_ends_is_given_up(order_service: OrderService, orders: Orders, area: Any) -> None:
+    order, order_service.looks = ORDERS["tiles"](area, *DAYS), 99
+    assert not orders.go_on(order).is_done
+    change_notes(orders, started_at_utc=ago(LONGEST_S + 1))
+    with pytest.raises(ServiceError, match=r"PROCESSING after 7 days: given up"):
+        orders.go_on(order)
+
+
+@pytest.mark.parametrize("kind", ORDERS)
+def test_what_an_earlier_attempt_has_left_is_not_taken_for_the_delivery(
+    order_service: OrderService, orders: Orders, area: Any, kind: str
+) -> None:
+    order = ORDERS[kind](area, *DAYS)
+    order_service.outcome = {"status": "FAILED", "error": "half of it", "costPU": 3.0}
+    with pytest.raises(ServiceError):
+        until_done(orders, order)
+    [request] = order_service.requests.values()
+    output = request["payload"]["output"]["delivery"]["s3"]["url"]
+    storage.write_bytes(f"{output}/tile_of_the_first/bands.tif", b"half")
+    order_service.outcome, order_service.drop_answers = {"status": "DONE"}, 10 if kind == "image" else 0
+    if kind == "image":
+        with pytest.raises(ServiceError):
+            orders.go_on(order)
+        order_service.drop_answers = 0
+        assert not orders.go_on(order).is_done  # it waits for its own, and not for what lies beside
+        change_notes(orders, begun_at_utc=ago(LOST_S + 1))
+    rasters = delivered_rasters(until_done(orders, order)[1], order)
+    assert rasters and not any("tile_of_the_first" in name for name in rasters)
+
+
+def test_an_image_that_the_service_does_not_know_is_waited_for(
+    order_service: OrderService, orders: Orders, area: Any
+) -> None:
+    order = ORDERS["image"](area, *DAYS)
+    orders.go_on(order)
+    known = dict(order_service.requests)
+    order_service.requests.clear()
+    assert not orders.go_on(order).is_done
+    order_service.requests.update(known)  # it was a proxy's answer
+    until_done(orders, order)
+
+
+def test_an_image_that_is_never_delivered_is_lost(order_service: OrderService, orders: Orders, area: Any) -> None:
+    order = ORDERS["image"](area, *DAYS)
+    orders.go_on(order)
+    order_service.requests.clear()
+    orders.go_on(order)
+    change_notes(orders, gone_at_utc=ago(LOST_S + 1))
+    with pytest.raises(ServiceError, match=r"LOST: forgotten, and nothing delivered to s3:"):
+        orders.go_on(order)
+    until_done(orders, order)
 
 
 def test_a_request_that_the_service_has_forgotten_is_made_anew(
@@ -184,10 +252,10 @@ def test_a_delivery_that_is_not_what_was_asked_for_is_named(
     order_service: OrderService, orders: Orders, area: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = ORDERS["image"](area, *DAYS)
-    until_done(orders, order)
-    [raster] = delivered_rasters(orders, order)
+    _, folder = until_done(orders, order)
+    [raster] = delivered_rasters(folder, order)
     tiles = ORDERS["tiles"](area, *DAYS)
-    until_done(orders, tiles)
-    storage.write_bytes(raster, storage.read_bytes(delivered_rasters(orders, tiles)[0]))
+    [tile, _] = delivered_rasters(until_done(orders, tiles)[1], tiles)
+    storage.write_bytes(raster, storage.read_bytes(tile))
     with pytest.raises(InputError, match=r"bands.tif: 2 bands of 10 x 10 cells; allowed: B04, B08 of \d+ x \d+ cells"):
-        delivered_rasters(orders, order)
+        delivered_rasters(folder, order)

@@ -25,7 +25,8 @@ from sentinelhub import (
 
 from plumewatch import storage
 from plumewatch.errors import InputError, PlumewatchError, ServiceError, reading
-from plumewatch.hub_orders.orders import NOTES, Orders, granted, service_of
+from plumewatch.hub_orders.asking import granted, service_of
+from plumewatch.hub_orders.orders import NOTES, Orders
 from plumewatch.models import FailedScene
 from plumewatch.statuses import REGISTRATION_STAGE
 
@@ -67,7 +68,7 @@ class Registered:
     """What came of a registration."""
 
     collection_id: str = ""
-    """Id of the collection, by which Sentinel Hub's APIs know it (`byoc-<id>`)."""
+    """Id of the collection, by which Sentinel Hub's APIs know it (`byoc-<id>`); empty where nothing was registered."""
     done: list[Composite] = field(default_factory=list)
     """Those that it has read in."""
     waiting: list[Composite] = field(default_factory=list)
@@ -93,21 +94,25 @@ def read_composites(root: str, area: str, months: Sequence[str], failed: list[Fa
     return found
 
 
-def register(orders: Orders, name: str, composites: Sequence[Composite]) -> Registered:
+def register(orders: Orders, name: str, composites: Sequence[Composite], bucket: str | None = None) -> Registered:
     """Register composites in the collection of a name, which is made where there is none; to be called until none is
-    `waiting`.
+    `waiting`. One that can't be read in is asked to be once more by the next call after that.
 
     All tiles of a collection have the same bands: those of the first composite, or of the collection that is there;
-    others are failures by name.
+    others are failures by name. `bucket` is what Sentinel Hub calls ours: its own name where None is given.
 
     Raises ConfigurationError where the account's plan has no BYOC API, ServiceError where it gives no answer.
     """
     hub, found = orders.hub, Registered()
+    if not composites:
+        return found
+    refused = set[str]()
     service = service_of(SentinelHubBYOC, hub)
     notes_path = storage.join(orders.root, NOTES, "byoc", f"{hub.ledger.account}_{name}.json")
     with storage.lock(storage.parent(notes_path)), granted(hub, TITLE):
         notes: dict[str, str] = storage.read_json(notes_path) if storage.exists(notes_path) else {}
-        collection = _collection(service, orders, name, composites[0].bands)
+        bucket = bucket or storage.inner_path(orders.root).split("/")[0]
+        collection = _collection(service, bucket, name, composites[0].bands)
         found.collection_id = str(collection["id"])
         bands = tuple(collection["additionalData"]["bands"])
         for one in composites:
@@ -122,16 +127,17 @@ def register(orders: Orders, name: str, composites: Sequence[Composite]) -> Regi
             elif status == FAILED:
                 told = (tile.get("additionalData") or {}).get("failedIngestionCause", "the service says no more")
                 found.failed.append(_failure(one.area, one.name, ServiceError(f"{hub.url}: {one.path}: {told}")))
-                notes.pop(one.path, None)  # asked to read it in again by the next run
+                refused.add(one.path)
             else:
                 found.waiting.append(one)
             storage.write_json(notes_path, notes)
+        if refused and not found.waiting:  # not before: two that fail in turn would be waited for without end
+            storage.write_json(notes_path, {path: checksum for path, checksum in notes.items() if path not in refused})
     return found
 
 
-def _collection(service: SentinelHubBYOC, orders: Orders, name: str, bands: Sequence[str]) -> dict[str, Any]:
+def _collection(service: SentinelHubBYOC, bucket: str, name: str, bands: Sequence[str]) -> dict[str, Any]:
     """The collection of a name and of our bucket."""
-    bucket = storage.inner_path(orders.root).split("/")[0]
     for found in service.iter_collections(search=name):
         if (
             found.get("name") == name

@@ -27,15 +27,8 @@ from plumewatch.catalogues.processing_units import predict_units
 from plumewatch.catalogues.sentinel_hub import SentinelHub
 from plumewatch.errors import InputError, ParameterError
 from plumewatch.http import MAX_MESSAGE
-from plumewatch.hub_orders.orders import (
-    AccessOf,
-    Order,
-    Orders,
-    RequestState,
-    require_delivered,
-    service_of,
-    state_of_batch,
-)
+from plumewatch.hub_orders.asking import RequestState, service_of, state_of_batch
+from plumewatch.hub_orders.orders import AccessOf, Order, require_delivered
 from plumewatch.models import Area, Grid
 from plumewatch.rasters.reading import read_raster
 from plumewatch.sentinel2.evalscript import BANDS, DATA_MASK, Evalscript, write_bands_script
@@ -120,7 +113,8 @@ class AsyncImage(_Image):
                 told = " ".join(storage.read_bytes(file).decode(errors="replace").split())
                 return RequestState(BatchRequestStatus.FAILED, told=told[:MAX_MESSAGE])
         if not any(file.endswith(f"/{BANDS}.tif") for file in files):
-            return RequestState(BatchRequestStatus.FAILED, told=f"forgotten, and nothing delivered to {path}")
+            told = f"forgotten, and nothing delivered to {path}"
+            return RequestState(BatchRequestStatus.PROCESSING, told=told, is_gone=True)
         return RequestState(BatchRequestStatus.DONE, 100.0)
 
 
@@ -197,13 +191,12 @@ def tiles_of(area: Area, first: str, last: str, tiling_grid: int, resolution_m: 
     )
 
 
-def delivered_rasters(orders: Orders, order: AsyncImage | BatchTiles) -> list[str]:
-    """Return the rasters of reflectance that were delivered, each looked at.
+def delivered_rasters(path: str, order: AsyncImage | BatchTiles) -> list[str]:
+    """Return the rasters of reflectance that were delivered to a folder, each looked at.
 
     Raises InputError where there are none, or one isn't what was asked for, ServiceError where the bucket doesn't give
     one.
     """
-    path = orders.path_of(order)
     files = [file for file in storage.list_files(path) if file.endswith(f"/{BANDS}.tif")]
     require_delivered(path, files, f"{BANDS}.tif of each tile")
     for file in files:

@@ -12,21 +12,18 @@ import hashlib
 import json
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
-from sentinelhub.api.base import SentinelHubService
-from sentinelhub.api.batch.base import BatchRequestStatus, StoppedStatusReason
+from sentinelhub.api.batch.base import BatchRequestStatus
 from sentinelhub.api.utils import AccessSpecification, s3_specification
 
 from plumewatch import storage
-from plumewatch.catalogues.hub_client import asking
 from plumewatch.catalogues.processing_units import Spending, next_month
 from plumewatch.catalogues.sentinel_hub import SentinelHub
 from plumewatch.errors import ConfigurationError, InputError, PlumewatchError, QuotaUsedUp, ServiceError, redact
+from plumewatch.hub_orders.asking import RequestState, granted
 from plumewatch.settings import Settings
 
 NOTES = ".hub_orders"
@@ -34,36 +31,49 @@ NOTES = ".hub_orders"
 DELIVERED = "sentinel_hub"
 """Folder below the storage root that all is delivered to."""
 LOST_S = 3600.0  # an image of 10,000 x 10,000 px takes minutes
-LONGEST_S = 7 * 86_400.0  # the service forgets a request that nothing happens to after 7 days
+LONGEST_S = 7 * 86_400.0  # since it was started; the service forgets a request that nothing happens to after 7 days
 TOKEN_DIGITS = 16
-FORBIDDEN, NOT_FOUND = 403, 404
-
-Service = TypeVar("Service", bound=SentinelHubService)
+ATTEMPT = "%Y%m%dT%H%M%S.%f"
+"""What the folder of an attempt is called by: when it was asked for."""
+NOT_FOUND = 404
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class RequestState:
-    """How far a request is."""
+@dataclass
+class _Note:
+    """What is remembered of an order, as JSON."""
 
-    status: BatchRequestStatus
-    """As the batch APIs call it."""
-    percent: float = 0.0
-    """Share that is done."""
+    api: str
+    area: str
+    what: str
+    begun_at_utc: str
+    """When it was asked for."""
+    delivered_to: str
+    """Of this attempt alone: what an earlier one has left is none of its."""
+    booked_units: float
+    """Units of the ledger's row that isn't settled."""
+    booked_at_utc: str | None
+    """By which the ledger knows that row; None where all are settled."""
+    settled_units: float = 0.0
+    """Of the rows that are: a request that stops and goes on has one in each month."""
+    request_id: str | None = None
+    """None as long as no answer has come."""
+    started_at_utc: str | None = None
+    """When it was started last."""
+    gone_at_utc: str | None = None
+    """Since when the service doesn't know it, and nothing is delivered."""
+    is_stopped: bool = False
+    """Whether it waits for units."""
+    is_done: bool = False
     spent_units: float | None = None
-    """Processing units; None where the service doesn't say."""
-    told: str = ""
-    """What the service says of it."""
-    is_out_of_units: bool = False
-    """Whether it was stopped as the account has none left."""
-    request_id: str = ""
-    """Id that the service gave it."""
+    """None where the service doesn't say."""
 
-    @property
-    def is_done(self) -> bool:
-        """Whether all is delivered."""
-        return self.status is BatchRequestStatus.DONE
+    def store(self, path: str) -> None:
+        storage.write_json(path, asdict(self))
+
+    def told(self, state: RequestState) -> RequestState:
+        return replace(state, request_id=self.request_id or "", delivered_to=self.delivered_to)
 
 
 class Order(ABC):
@@ -134,10 +144,6 @@ class Orders:
             raise ConfigurationError(f"Sentinel Hub has no way into {root}; allowed: {allowed}")
         self.root, self.hub = root, SentinelHub(settings, name)
 
-    def path_of(self, order: Order) -> str:
-        """Return the folder that an order is delivered to."""
-        return storage.join(self.root, DELIVERED, order.kind, self._token(order))
-
     def go_on(self, order: Order) -> RequestState:
         """Ask for what wasn't asked for, start what wasn't started, and return how far it is.
 
@@ -145,37 +151,36 @@ class Orders:
         call goes on), ConfigurationError where the account's plan lacks the API, ServiceError where the request has
         failed (the next call asks anew) or gets no answer.
         """
-        path, note_path = self.path_of(order), self._note_path(order)
+        note_path = self._note_path(order)
         with storage.lock(storage.parent(note_path)):
-            note: dict[str, Any] | None = storage.read_json(note_path) if storage.exists(note_path) else None
-            if note and note["is_done"]:
-                if storage.list_files(path):
-                    return RequestState(
-                        BatchRequestStatus.DONE, 100.0, note["spent_units"], request_id=note["request_id"]
-                    )
-                log.warning("%s: delivered, and removed since: it is asked for anew", path)
+            note = _Note(**storage.read_json(note_path)) if storage.exists(note_path) else None
+            if note and note.is_done:
+                if storage.list_files(note.delivered_to):
+                    return note.told(RequestState(BatchRequestStatus.DONE, 100.0, note.spent_units))
+                log.warning("%s: delivered, and removed since: it is asked for anew", note.delivered_to)
                 note = None
-            if note and note["request_id"] is None and self._is_lost(order, note, path):
+            if note and note.request_id is None and self._is_lost(order, note):
                 note = None
             if note is None:
-                note = self._ask(order, path, note_path)
-            if note["request_id"] is None:
-                return RequestState(BatchRequestStatus.PROCESSING, told="asked for; no answer so far")
+                note = self._ask(order, note_path)
+            if note.request_id is None:
+                return note.told(RequestState(BatchRequestStatus.PROCESSING, told="asked for; no answer so far"))
             try:
-                state = self._state(order, note, path)
+                state = self._state(order, note, note.request_id, note_path)
             except ServiceError as error:
                 if error.http_status == NOT_FOUND:  # the service forgets what nothing happens to for a month
                     self._settle(order, note, None)
                     storage.delete(note_path)
                 raise
             self._note_state(order, note, state, note_path)
-            return replace(state, request_id=note["request_id"])
+            return note.told(state)
 
-    def forget(self, order: Order) -> None:
+    def forget(self, *orders: Order) -> None:
         """Have whoever asks the same again be asking anew: what was delivered has been used."""
-        note_path = self._note_path(order)
-        with storage.lock(storage.parent(note_path)):
-            storage.delete(note_path)
+        for order in orders:
+            note_path = self._note_path(order)
+            with storage.lock(storage.parent(note_path)):
+                storage.delete(note_path)
 
     def _note_path(self, order: Order) -> str:
         return storage.join(self.root, NOTES, self._token(order), "order.json")
@@ -184,18 +189,17 @@ class Orders:
         asked = [self.hub.ledger.account, order.kind, order.area, order.asked()]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:TOKEN_DIGITS]
 
-    def _ask(self, order: Order, path: str, note_path: str) -> dict[str, Any]:
+    def _ask(self, order: Order, note_path: str) -> _Note:
         """Set the units aside, make the request, and return the note of it, which is stored before and after."""
         begun = self.hub.ledger.set_aside(order.area, order.what, order.units)
-        note = {
-            "request_id": None, "begun_at_utc": begun.isoformat(), "units": order.units, "spent_units": None,
-            "is_done": False, "is_stopped": False, "api": order.title, "area": order.area, "what": order.what,
-            "delivered_to": path,
-        }  # fmt: skip
-        storage.write_json(note_path, note)
+        folder = storage.join(self.root, DELIVERED, order.kind, self._token(order), f"{begun:{ATTEMPT}}")
+        note = _Note(
+            order.title, order.area, order.what, begun.isoformat(), folder, order.units, begun.isoformat()
+        )  # fmt: skip
+        note.store(note_path)
         try:
             with granted(self.hub, order.title):
-                note["request_id"] = order.create(self.hub, path, self._access)
+                note.request_id = order.create(self.hub, folder, self._access)
         except PlumewatchError as error:
             status = error.http_status  # behind a 5xx of a gateway the request may have arrived
             is_refused = isinstance(error, QuotaUsedUp | ConfigurationError) or (status is not None and status < 500)
@@ -203,92 +207,78 @@ class Orders:
                 self._settle(order, note, 0.0, isinstance(error, QuotaUsedUp))
                 storage.delete(note_path)
             raise
-        storage.write_json(note_path, note)
-        log.info("%s: %s of %s is request %s", order.title, order.what, order.area, note["request_id"])
+        note.started_at_utc = note.begun_at_utc if order.starts_at_once else None
+        note.store(note_path)
+        log.info("%s: %s of %s is request %s", order.title, order.what, order.area, note.request_id)
         return note
 
-    def _is_lost(self, order: Order, note: dict[str, Any], path: str) -> bool:
+    def _is_lost(self, order: Order, note: _Note) -> bool:
         """Whether a request that got no answer is given up. One that has delivered is known by the folder it made."""
-        for file in storage.list_files(path):
-            note["request_id"] = file.removeprefix(path).strip("/").split("/")[0]
+        for file in storage.list_files(note.delivered_to):
+            note.request_id = file.removeprefix(note.delivered_to).strip("/").split("/")[0]
             return False
-        if (datetime.now(UTC) - datetime.fromisoformat(note["begun_at_utc"])).total_seconds() < LOST_S:
+        if _seconds_since(note.begun_at_utc) < LOST_S:
             return False
         self._settle(order, note, 0.0)
         return True
 
-    def _state(self, order: Order, note: dict[str, Any], path: str) -> RequestState:
+    def _state(self, order: Order, note: _Note, request_id: str, note_path: str) -> RequestState:
         """How far the request is, started where it isn't."""
         with granted(self.hub, order.title):
-            state = order.state(self.hub, note["request_id"], path)
-            can_go_on = state.is_out_of_units and note["is_stopped"]
-            if can_go_on or state.status in (BatchRequestStatus.CREATED, BatchRequestStatus.ANALYSIS_DONE):
-                order.start(self.hub, note["request_id"])
-                note["is_stopped"] = False
+            state = order.state(self.hub, request_id, note.delivered_to)
+            goes_on = state.is_out_of_units and note.is_stopped
+            if goes_on and note.booked_at_utc is None:
+                note.booked_units = max(order.units - note.settled_units, 0.0)
+                note.booked_at_utc = self.hub.ledger.set_aside(order.area, order.what, note.booked_units).isoformat()
+                note.store(note_path)
+            if goes_on or state.status in (BatchRequestStatus.CREATED, BatchRequestStatus.ANALYSIS_DONE):
+                order.start(self.hub, request_id)
+                if goes_on or note.started_at_utc is None:
+                    note.started_at_utc = datetime.now(UTC).isoformat()
+                note.is_stopped = False
                 return replace(state, status=BatchRequestStatus.PROCESSING, is_out_of_units=False)
         return state
 
-    def _note_state(self, order: Order, note: dict[str, Any], state: RequestState, note_path: str) -> None:
+    def _note_state(self, order: Order, note: _Note, state: RequestState, note_path: str) -> None:
         """Note where a request is; raise where it has ended without what was asked for."""
-        told = f"{redact(self.hub.url)}: {order.title}: {order.what} of {order.area}, request {note['request_id']}"
-        waited_s = (datetime.now(UTC) - datetime.fromisoformat(note["begun_at_utc"])).total_seconds()
+        told = f"{redact(self.hub.url)}: {order.title}: {order.what} of {order.area}, request {note.request_id}"
+        note.gone_at_utc = (note.gone_at_utc or datetime.now(UTC).isoformat()) if state.is_gone else None
+        is_lost = note.gone_at_utc is not None and _seconds_since(note.gone_at_utc) >= LOST_S
+        waited_s = _seconds_since(note.started_at_utc or note.begun_at_utc)
         if state.is_out_of_units:
-            storage.write_json(note_path, {**note, "is_stopped": True})
+            if not note.is_stopped:
+                self._settle(order, note, state.spent_units, is_refused=True)
+            note.is_stopped = True
+            note.store(note_path)
             until = next_month(datetime.now(UTC))
             raise QuotaUsedUp(f"{told}, stopped at {state.percent:.0f} %: the account has no units left", until)
         if state.is_done:
             self._settle(order, note, state.spent_units)
-            storage.write_json(note_path, {**note, "is_done": True, "spent_units": state.spent_units})
-        elif state.status in (BatchRequestStatus.FAILED, BatchRequestStatus.STOPPED):
+            note.is_done, note.spent_units = True, state.spent_units
+            note.store(note_path)
+        elif is_lost or state.status in (BatchRequestStatus.FAILED, BatchRequestStatus.STOPPED):
             self._settle(order, note, state.spent_units)
             storage.delete(note_path)
-            raise ServiceError(f"{told}, {state.status.value}: {redact(state.told) or 'the service says no more'}")
+            ended = "LOST" if is_lost else state.status.value
+            raise ServiceError(f"{told}, {ended}: {redact(state.told) or 'the service says no more'}")
         elif waited_s > LONGEST_S:
             storage.delete(note_path)
             raise ServiceError(f"{told}, {state.status.value} after {waited_s / 86_400.0:.0f} days: given up")
         else:
-            storage.write_json(note_path, note)
+            note.store(note_path)
 
-    def _settle(self, order: Order, note: dict[str, Any], units: float | None, is_refused: bool = False) -> None:
-        spent = Spending(note["units"] if units is None else units, 1)
-        begun = datetime.fromisoformat(note["begun_at_utc"])
-        self.hub.ledger.settle(begun, order.area, order.what, note["units"], spent, is_refused)
-
-
-class PlanLacks(ConfigurationError):
-    """The account may not use an API: its plan, or a right in it, is missing."""
-
-    http_status = FORBIDDEN
+    def _settle(self, order: Order, note: _Note, total_units: float | None, is_refused: bool = False) -> None:
+        """Note in the ledger what the request did cost, less what is noted of earlier months."""
+        if note.booked_at_utc is None:
+            return
+        units = note.booked_units if total_units is None else max(total_units - note.settled_units, 0.0)
+        booked = datetime.fromisoformat(note.booked_at_utc)
+        self.hub.ledger.settle(booked, order.area, order.what, note.booked_units, Spending(units, 1), is_refused)
+        note.settled_units, note.booked_at_utc = note.settled_units + units, None
 
 
-@contextmanager
-def granted(hub: SentinelHub, title: str) -> Iterator[None]:
-    """Ask an API in the block, with the project's errors; PlanLacks where the account may not (403)."""
-    try:
-        with asking(hub.url, f"a {title}"):
-            yield
-    except ServiceError as refused:
-        if refused.http_status != FORBIDDEN:
-            raise
-        allowed = "an account whose plan has it (docs/sentinel_hub.md)"
-        raise PlanLacks(f"the account's plan has no {title}: {refused}; allowed: {allowed}") from refused
-
-
-def service_of(kind: type[Service], hub: SentinelHub) -> Service:
-    """Return sentinelhub-py's class of an API, asked by the client of the project."""
-    service = kind(config=hub.config)
-    service.client = hub.client
-    return service
-
-
-def state_of_batch(request: Any) -> RequestState:
-    """Return how far one of the batch APIs says that a request is (sentinelhub-py's dataclass of it)."""
-    reason = getattr(request, "stopped_status_reason", None) or request.other_data.get("stoppedStatusReason")
-    spent = getattr(request, "cost_PU", getattr(request, "cost_pu", None))
-    is_stopped = request.status is BatchRequestStatus.STOPPED
-    out_of_units = is_stopped and str(getattr(reason, "value", reason)) == StoppedStatusReason.OUT_OF_PU.value
-    told = "; ".join(str(one) for one in (request.error, getattr(reason, "value", reason)) if one)
-    return RequestState(request.status, request.completion_percentage or 0.0, spent, told, out_of_units)
+def _seconds_since(moment: str) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
 
 
 def require_delivered(path: str, files: list[str], wanted: str) -> None:

@@ -23,7 +23,8 @@ from sentinelhub.api.batch import SentinelHubBatchStatistical
 from plumewatch import storage
 from plumewatch.catalogues.sentinel_hub import SentinelHub
 from plumewatch.errors import InputError, PlumewatchError, QuotaUsedUp, ServiceError, is_of_content, reading
-from plumewatch.hub_orders.orders import DELIVERED, AccessOf, Order, Orders, RequestState, service_of, state_of_batch
+from plumewatch.hub_orders.asking import RequestState, service_of, state_of_batch
+from plumewatch.hub_orders.orders import DELIVERED, AccessOf, Order, Orders
 from plumewatch.progress import followed
 from plumewatch.settings import Settings
 from plumewatch.tables import ZONAL_STATISTICS
@@ -114,8 +115,8 @@ def count_by_batch(
 
     To be called again until nothing is `waiting`: the requests that are under way are found again, whoever asks. A zone
     that can't be asked for or has no answer is a failure and keeps its stored rows, a day that the service can't
-    compute a failure whose zone has its other days. Once the rows are published the requests are forgotten, so that a
-    later run counts anew.
+    compute a failure whose zone has its other days. Who has settled those calls `forget`, so that a later run counts
+    anew: until then the same answers are found again.
 
     Raises ParameterError, ConfigurationError (no account, no bucket, a plan without this API), InputError and
     ServiceError as `count_by_hub` does, and where a request fails as a whole.
@@ -143,13 +144,9 @@ def count_by_batch(
             f"{order.what} {state.percent:.0f} %" for order, state in zip(both, states, strict=True)
         )
         return found
-    answers = [
-        _read_results(storage.join(orders.path_of(order), state.request_id))
-        for order, state in zip(both, states, strict=True)
-    ]
+    answers = [_read_results(storage.join(state.delivered_to, state.request_id)) for state in states]
     _publish(asked, places, answers, counting, found, zones_path, orders.hub.url)
-    for order in both:
-        orders.forget(order)
+    found.forget = lambda: orders.forget(*both)
     return found
 
 

@@ -7,7 +7,7 @@ service takes the newest. What it can't do: the margin around cloud, which a pix
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -48,6 +48,10 @@ PUBLISHED_AT_ONCE = 50  # zones
 MOST_NAMED = 10
 
 
+def _nothing() -> None:
+    """What is to be forgotten where each answer is used at once."""
+
+
 @dataclass
 class CountedByHub:
     """What came of a month."""
@@ -66,6 +70,8 @@ class CountedByHub:
     """Whether a row of `failed_scenes` is of the file and of no zone that wasn't counted now."""
     waiting: str = ""
     """What the service has not delivered yet; nothing is counted until then."""
+    forget: Callable[[], None] = _nothing
+    """To be called once all of this is settled: has a later run count anew where the answers would else be kept."""
 
 
 @dataclass(frozen=True)
