@@ -66,7 +66,7 @@ class Sample:
     memory_mb: Mapping[str, float]
     """By server."""
     heap_mb: float | None
-    """What Spark's Java holds, after a collection; None without `jcmd` of a JDK."""
+    """What Spark's Java holds, after a collection; None without `jcmd`, which a JDK has and a JRE hasn't."""
     n_open: Mapping[str, int]
     """By server."""
     n_temporary: int
@@ -253,8 +253,10 @@ def table(samples: Sequence[Sample]) -> list[str]:
 
 
 def judge(samples: Sequence[Sample]) -> list[str]:
-    """Return what grows by more than its limit, and what is left."""
+    """Return what grows by more than its limit, what couldn't be measured, and what is left."""
     grown = [f"{one.name}: {one.growth:+.2f} a day; allowed: {one.limit:g}" for one in lines_of(samples) if one.is_over]
+    unmeasured = [one.name for one in lines_of(samples) if None in one.values]
+    grown += [f"{name}: not measured, as there is no jcmd beside java" for name in unmeasured]
     return grown + [f"left in the storage: {n} {kind}" for kind, n in samples[-1].left.items() if n]
 
 

@@ -93,8 +93,12 @@ def test_what_a_dead_writer_left_goes_after_an_hour(tmp_path: Path) -> None:
 def test_locks_what_lay_aside_and_what_was_never_published_go(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     storage.write_partition(SOUNDINGS, f"{root}/soundings", {"month": "2024-02"}, SOUNDINGS.empty())
     storage.write_part(f"{root}/soundings/month=2024-03", "part-1.parquet", b"of a writer that was killed")
-    left = ("soundings/month=2024-02/.lock", "maps/ch4/.2024-02-29.html.a1b2c3_d", "scenes/area=dune/.S2A.tif.4711")
-    kept = ("maps/ch4/2024-02-29.html", ".told/EARTHDATA_TOKEN.json", "scenes/area=dune/S2A.tif")
+    left = (
+        "soundings/month=2024-02/.lock",
+        "maps/ch4/.2024-02-29.html.a1b2c3_d.aside",
+        "scenes/area=dune/.S2A.tif.4711.aside",
+    )
+    kept = ("maps/ch4/2024-02-29.html", "areas/.env.template", ".told/EARTHDATA_TOKEN.json", "scenes/area=dune/S2A.tif")
     for path in (*left, *kept):
         storage.write_bytes(storage.join(root, path), b"x")
     assert "left by writers that died: 0 files" in run("--root", root, "clean")[1], "all are too young"

@@ -32,7 +32,9 @@ def test_what_grows_by_more_than_its_limit_a_day_is_named() -> None:
     assert judge(after(60, heap_mb=200.0)) == ["Java's heap after a collection, MB: +2.40 a day; allowed: 1"]
     assert judge(after(60, n_temporary=3))[0].startswith("temporary files: +0.02 a day")
     assert judge(after(60, left={**NOTHING, "locks": 1}))[-1] == "left in the storage: 1 locks"
-    assert judge(after(60, heap_mb=None)) == [] and "not measured" in "\n".join(table(after(60, heap_mb=None)))
+    unmeasured = after(60, heap_mb=None)
+    assert "not measured" in "\n".join(table(unmeasured))
+    assert judge(unmeasured) == ["Java's heap after a collection, MB: not measured, as there is no jcmd beside java"]
     assert judge(after(60, memory_mb={**EVEN.memory_mb, "spark": 900.0})) == [], "what isn't collected yet"
 
 
@@ -41,7 +43,7 @@ def test_what_nothing_lists_is_left_whatever_its_age(tmp_path: Path) -> None:
     folder = storage.write_partition(SOUNDINGS, f"{root}/soundings", {"month": "2025-08"}, SOUNDINGS.empty())
     storage.write_bytes(f"{root}/soundings/month=2025-08/_made_of", b"a mark of ours")
     assert left_in(root) == NOTHING
-    for path in ("part-1.parquet", ".lock", ".data.parquet.a1b2c3d4"):
+    for path in ("part-1.parquet", ".lock", ".data.parquet.a1b2c3d4.aside"):
         storage.write_bytes(f"{folder}/{path}", b"x")
     storage.write_bytes(f"{root}/.hand_offs/ch4/waiting/2025-08-21.x.json", b"{}")
     assert left_in(root) == {"locks": 1, "files of writers": 2, "hand-offs": 1}

@@ -14,7 +14,8 @@ import geopandas
 import pytest
 import shapely
 from map_rows import NASTY
-from plumewatch import storage
+from plumewatch import areas, storage
+from plumewatch.area_files import read_features
 from plumewatch.areas import read_areas
 from plumewatch.maps import new_areas
 
@@ -143,6 +144,31 @@ def test_what_is_no_area_is_refused_with_the_reason(
         assert answer.status_code == 422, answer.text
         assert reason in answer.json()["detail"] and "/tmp" not in answer.text and len(answer.text) < 1500
     assert kept(view_storage) == ["oman.geojson"] and asked == []
+
+
+def test_a_name_is_taken_by_an_area_that_cannot_be_used_too(client: Callable[..., Any], view_storage: str) -> None:
+    """Else both are refused, once the other is mended."""
+    storage.write_bytes(f"{view_storage}/areas/broken.geojson", b"{")
+    storage.write_bytes(f"{view_storage}/areas/bent.geojson", geojson(BOWTIE, name="crossed"))
+    for copy in ("first", "second"):
+        storage.write_bytes(f"{view_storage}/areas/{copy}.geojson", geojson(name="twice"))
+    for name in ("broken", "crossed", "twice"):
+        answer = client("user").post(ADD, json=body(geojson(name=name)))
+        assert answer.status_code == 422 and f"area '{name}' is there already" in answer.json()["detail"]
+
+
+def test_where_an_area_file_cannot_be_read_now_no_other_is_kept(
+    client: Callable[..., Any], view_storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(file: str) -> Any:
+        if file.endswith("oman.geojson"):
+            raise TimeoutError(f"{file} took too long")
+        return read_features(file)
+
+    monkeypatch.setattr(areas, "read_features", read)
+    answer = client("user").post(ADD, json=body(geojson()))
+    assert answer.status_code == 503 and "names are taken isn't known" in answer.json()["detail"]
+    assert kept(view_storage) == ["oman.geojson"]
 
 
 def test_no_file_makes_the_server_read_another(client: Callable[..., Any], view_storage: str, tmp_path: Path) -> None:

@@ -24,8 +24,6 @@ LEAST_AGE = timedelta(days=60)
 """References reach 30 days back, and the gap fill fetches what is missing of 30 days."""
 OF_KEY = re.compile(r"((?:[a-z_]+=[^/]+/)*(?:date=(?P<date>[^/]+)|month=(?P<month>[^/]+)))/.+")
 """A file of a day or month, by its path below the table's root: its folder, and the key."""
-ASIDE = re.compile(r"\..+\.([a-z0-9_]{8}|\d+)")
-"""What a file is called that isn't whole yet (`storage.written_aside`, `storage.upload`)."""
 LEFT_AFTER = timedelta(hours=1)
 """A file that is younger may belong to a writer at work."""
 
@@ -105,7 +103,7 @@ def find_left(root: str, after: timedelta | None = None) -> list[str]:
         folder, _, name = file.path.rpartition("/")
         if name in (storage.MANIFEST, storage.WRITING):
             (published if name == storage.MANIFEST else begun).add(folder)
-        elif _is_old(file, after) and (name == storage.LOCK or ASIDE.fullmatch(name)):
+        elif _is_old(file, after) and (name == storage.LOCK or name.endswith(storage.ASIDE)):
             left.add(file.path)
     for folder in begun - published:
         files = storage.stored_files(folder)

@@ -20,10 +20,10 @@ from plumewatch import storage
 from plumewatch.area_files import BESIDE_SHAPEFILE, JSON_SUFFIXES, NAME, PROPERTIES, name_of, read_features
 from plumewatch.areas import grid_of, read_areas
 from plumewatch.constants import METRES_PER_KM
-from plumewatch.errors import InputError, reading
+from plumewatch.errors import InputError, ServiceError, reading
 from plumewatch.keys import is_file_name
 from plumewatch.maps.geojson import collection, feature, mapping
-from plumewatch.models import Area
+from plumewatch.models import Area, FailedScene
 from plumewatch.sentinel2.scene_cost import bytes_of_scene, bytes_text, cost_lines, count_text
 from plumewatch.settings import Settings
 
@@ -186,6 +186,10 @@ def _feature(file: str, where: str, stated: Any) -> dict[str, Any]:
 
 
 def _refuse_known(names: Sequence[str], settings: Settings) -> None:
-    there = {area.name for area in read_areas(*settings.area_folders, on_failure=lambda failure: None)}
+    failures: list[FailedScene] = []
+    there = {area.name for area in read_areas(*settings.area_folders, on_failure=failures.append)}
+    if unread := next((one for one in failures if one.is_retryable), None):
+        raise ServiceError(f"whether the names are taken isn't known: {unread.message}")
+    there |= {one.area or Path(one.asset or "").stem for one in failures}  # areas too, once their files are mended
     if taken := [name for name in names if name in there]:
         raise InputError("areas", f"area {taken[0]!r} is there already", "a name of its own for each area")

@@ -5,6 +5,7 @@ Builds on: the floor. Start reading: partitions.py. Callers say `from plumewatch
 
 from plumewatch.storage.addresses import stated_path
 from plumewatch.storage.files import (
+    ASIDE,
     StoredFile,
     absolute,
     delete,
@@ -67,6 +68,7 @@ from plumewatch.storage.partitions import (
 )
 
 __all__ = [
+    "ASIDE",
     "LOCK", "MANIFEST", "PARQUET_SUFFIXES", "WRITING", "Partition", "StoredFile", "Where", "absolute", "change_rows",
     "delete", "each_stored_file", "exists", "filesystem", "folder_content", "folder_keys", "inner_path", "is_file",
     "is_link", "is_local", "is_parquet", "is_partition_value", "iter_partition", "join", "json_bytes", "keys_in_path",

@@ -6,6 +6,7 @@ import contextlib
 import json
 import mimetypes
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ import fsspec
 from plumewatch.errors import InputError
 from plumewatch.storage.addresses import S3_SCHEMES, split_scheme
 from plumewatch.storage.folders import walk_files
+
+ASIDE = ".aside"
+"""Ending of what isn't whole yet: nobody else's files have it."""
 
 
 def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -115,7 +119,7 @@ def write_bytes(path: str, data: bytes) -> None:
 def written_aside(target: Path) -> Iterator[Path]:
     """Yield a file beside a local `target`, which takes its place when the block ends, and goes where that raises."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=ASIDE, dir=target.parent)
     os.close(descriptor)
     aside = Path(name)
     try:
@@ -149,14 +153,12 @@ def upload(local: Path, path: str) -> None:
         fs.put_file(str(local), inner)
         local.unlink()
         return
-    Path(inner).parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(inner).with_name(f".{Path(inner).name}.{os.getpid()}")
-    try:
-        local.replace(aside)
-    except OSError:  # another disk
-        aside.write_bytes(local.read_bytes())
-        local.unlink()
-    aside.replace(inner)
+    with written_aside(Path(inner)) as aside:
+        try:
+            local.replace(aside)
+        except OSError:  # another disk
+            shutil.copyfile(local, aside)
+            local.unlink()
 
 
 def modified_at(path: str) -> datetime | None:

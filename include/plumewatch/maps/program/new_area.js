@@ -1,7 +1,8 @@
 "use strict";
 /* Another area: drawn on a map or uploaded, its cost first, then kept. What it may be the server says. */
 const COST_DAYS = 30;
-const drawn = { map: null, corners: [], isPriced: false };
+/* `changes` counts what was changed: the cost of another area is none of this. `unread`: typed lines that are no corner. */
+const drawn = { map: null, corners: [], unread: [], changes: 0 };
 
 function allowAreas(isAllowed) {
   element("new-area").hidden = !isAllowed;
@@ -10,7 +11,8 @@ function allowAreas(isAllowed) {
 }
 
 const cornersText = () => drawn.corners.map(([lon, lat]) => `${lon} ${lat}`).join("\n");
-const cornersOf = (text) => text.split("\n").map((line) => line.trim().split(/[\s,;]+/).map(Number)).filter((one) => one.length === 2 && one.every(Number.isFinite));
+const cornerOf = (line) => line.split(/[\s,;]+/).map(Number);
+const isCorner = (line) => cornerOf(line).length === 2 && cornerOf(line).every(Number.isFinite);
 const chosenFile = () => element("area-file").files[0] ?? null;
 
 /* The corners as they are drawn: points, the line, and from three on the area. */
@@ -23,19 +25,26 @@ function drawnShapes() {
 
 /* After every change what was priced is another area. */
 function showDrawn() {
-  drawn.isPriced = false;
-  const hasFile = chosenFile() !== null, n = drawn.corners.length;
+  drawn.changes += 1;
+  const hasFile = chosenFile() !== null, n = drawn.corners.length, unread = hasFile ? [] : drawn.unread;
   for (const id of ["corner-undo", "corner-none"]) element(id).disabled = !n || hasFile;
   element("corners").disabled = element("area-name").disabled = hasFile;
-  element("area-cost").disabled = !hasFile && (n < 3 || !element("area-name").value.trim());
+  element("area-cost").disabled = !hasFile && (n < 3 || unread.length > 0 || !element("area-name").value.trim());
   element("area-keep").disabled = true;
-  element("area-told").textContent = "";
+  element("area-told").textContent = unread.map((line) => `Not a corner: "${line}"; allowed: longitude latitude, in degrees with a point`).join("\n");
   drawn.map?.getSource?.("drawn")?.setData(hasFile ? empty : drawnShapes());
 }
 
-function setCorners(corners, { isTyped = false } = {}) {
-  drawn.corners = corners;
-  if (!isTyped) element("corners").value = cornersText();
+function setCorners(corners) {
+  Object.assign(drawn, { corners, unread: [] });
+  element("corners").value = cornersText();
+  showDrawn();
+}
+
+function readCorners() {
+  const lines = element("corners").value.split("\n").map((line) => line.trim()).filter(Boolean);
+  drawn.corners = lines.filter(isCorner).map(cornerOf);
+  drawn.unread = lines.filter((line) => !isCorner(line));
   showDrawn();
 }
 
@@ -114,19 +123,20 @@ async function sendArea(path, more = {}) {
 }
 
 async function showCost() {
-  const told = element("area-told");
+  const told = element("area-told"), asked = drawn.changes, isAnother = () => drawn.changes !== asked;
   element("area-cost").disabled = true;
   told.textContent = "Asking the catalogues ...";
   try {
     const { lines, outlines } = await sendArea("data/operations/area/cost", { first: element("cost-first").value, last: element("cost-last").value });
+    if (isAnother()) return;
     told.textContent = lines.join("\n");
-    drawn.isPriced = true;
+    element("area-keep").disabled = false;
     if (drawn.map?.getSource) { drawn.map.getSource("drawn").setData(outlines); fit(outlines); }
   } catch (error) {
+    if (isAnother()) return;
     told.textContent = "Not possible: " + error.message;
   }
   element("area-cost").disabled = false;
-  element("area-keep").disabled = !drawn.isPriced;
 }
 
 async function keepArea() {
@@ -150,7 +160,7 @@ function listenToNewArea() {
   element("new-area").addEventListener("toggle", showAreaMap);
   element("corner-undo").addEventListener("click", () => setCorners(drawn.corners.slice(0, -1)));
   element("corner-none").addEventListener("click", () => setCorners([]));
-  element("corners").addEventListener("input", () => setCorners(cornersOf(element("corners").value), { isTyped: true }));
+  element("corners").addEventListener("input", readCorners);
   for (const id of ["area-name", "area-file", "cost-first", "cost-last"]) element(id).addEventListener("input", showDrawn);
   element("area-cost").addEventListener("click", showCost);
   element("area-keep").addEventListener("click", keepArea);
