@@ -145,14 +145,17 @@ def _publish(
     arguments: argparse.Namespace, month: str, peaks: pa.Table, tasks: Sequence[OrbitTask], orbits: Sequence[Report]
 ) -> int:
     """Write the partition of a month and return its number of rows."""
-    searched = [r for r in orbits if any(row["observed_at_utc"].startswith(month) for row in r["observations"])]
+    of_month = [task for task in tasks if month in task.orbit.months]
+    keys = {task.orbit.key for task in of_month}
+    own = [report for report in orbits if (report["sensor"], report["orbit"]) in keys]
+    observations = [  # one that failed has no time
+        [row for row in report["observations"] if (row["observed_at_utc"] or month).startswith(month)] for report in own
+    ]
+    searched = [report for report, rows in zip(own, observations, strict=True) if rows]
     rows = _with_probability(PEAKS.conform(peaks.filter(pc.equal(peaks["month"], month))), arguments.method, searched)
     counts = Counter(rows["status"].to_pylist())
     if arguments.details_path:
         _remove_other_details(arguments, month, rows)
-    observations = [row for report in orbits for row in report["observations"]]
-    of_month = [task for task in tasks if month in task.orbit.months]
-    keys = {task.orbit.key for task in of_month}
     path = storage.write_partition(
         PEAKS,
         arguments.peaks_path,
@@ -162,8 +165,8 @@ def _publish(
         settings={"wind_path": arguments.wind_path, "calibration": calibration_version()},
         counts=dict(sorted(counts.items())),
         extra={
-            "observations": [row for row in observations if row["observed_at_utc"].startswith(month)],
-            "left_out": sum_left_out(report for report in orbits if (report["sensor"], report["orbit"]) in keys),
+            "observations": [row for rows in observations for row in rows],
+            "left_out": sum_left_out(own),
         },
     )
     log.info("%s: %s", path, dict(counts))

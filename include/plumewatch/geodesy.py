@@ -34,6 +34,7 @@ def wrap_longitude(longitude: ArrayLike) -> Floats:
     from_west = np.asarray(longitude, dtype=float) + 180.0
     if not (from_west.size and from_west.min() >= 0.0 and from_west.max() < 360.0):  # the remainder takes its time
         from_west %= 360.0
+        from_west = np.where(from_west == 360.0, 0.0, from_west)  # of what is less than a rounding below 0
     from_west -= 180.0
     return from_west
 

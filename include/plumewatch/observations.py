@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -39,9 +39,6 @@ def write_observations(
 
     Of the areas only what is said of these `scenes`, where they are given. `sensor` is whose orbits these are.
     """
-    if stage not in OBSERVATION_STAGES:
-        raise ConfigurationError(f"stage {stage!r}; allowed: {', '.join(OBSERVATION_STAGES)}")
-    table = OBSERVATIONS.from_pylist([{**row, "stage": stage} for row in rows])
 
     def owns(existing: pa.Table) -> pa.ChunkedArray:
         is_orbit = pc.is_in(existing["orbit"], value_set=pa.array(sorted(orbits), pa.int32()))
@@ -49,11 +46,31 @@ def write_observations(
         is_area = pc.is_in(existing["area"], value_set=pa.array(sorted(areas), pa.string()))
         if scenes is not None:
             is_area = pc.and_(is_area, pc.is_in(existing["scene_id"], value_set=pa.array(sorted(scenes), pa.string())))
-        whose = pc.or_kleene(is_area, is_orbit)
-        return pc.and_kleene(whose, pc.equal(existing["stage"], stage))
+        return pc.or_kleene(is_area, is_orbit)
 
+    _replace(storage_root, gas, key, stage, rows, owns)
+
+
+def _replace(
+    storage_root: str,
+    gas: str,
+    key: str,
+    stage: str,
+    rows: Sequence[Mapping[str, Any]],
+    owns: Callable[[pa.Table], pa.ChunkedArray],
+) -> None:
+    """Replace of the rows of a stage those that are owned."""
+    if stage not in OBSERVATION_STAGES:
+        raise ConfigurationError(f"stage {stage!r}; allowed: {', '.join(OBSERVATION_STAGES)}")
+    table = OBSERVATIONS.from_pylist([{**row, "stage": stage} for row in rows])
     root = storage.join(storage_root, OBSERVATIONS.name)
-    storage.replace_rows(OBSERVATIONS, root, {"gas": gas, "key": key}, table, owns)
+    storage.replace_rows(
+        OBSERVATIONS,
+        root,
+        {"gas": gas, "key": key},
+        table,
+        lambda existing: pc.and_kleene(owns(existing), pc.equal(existing["stage"], stage)),
+    )
 
 
 def read_observations(storage_root: str, gas: str, keys: Collection[str]) -> dict[str, list[dict[str, Any]]]:
@@ -114,15 +131,12 @@ def _is_unsearched(row: Mapping[str, Any]) -> bool:
 
 
 def write_detection_observations(storage_root: str, gas: str, key: str, partitions: Sequence[storage.Partition]) -> int:
-    """Write what the detection jobs left under `observations` in the manifests of a key; return the number of rows."""
+    """Write what the detection jobs left under `observations` in the manifests of a key; return the number of rows.
+
+    `partitions` are all of the key: what none of them states any more was said of soundings or scenes that are gone.
+    """
     rows = [row for partition in partitions for row in stated_observations(partition.path)]
-    by_sensor: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        by_sensor.setdefault(row.get("sensor") or OCO2, []).append(row)
-    for sensor, own in (by_sensor or {OCO2: []}).items():
-        areas = {row["area"] for row in own if row.get("area") is not None}
-        orbits = {row["orbit"] for row in own if row.get("orbit") is not None}
-        write_observations(storage_root, gas, key, DETECTION_STAGE, own, areas=areas, orbits=orbits, sensor=sensor)
+    _replace(storage_root, gas, key, DETECTION_STAGE, rows, lambda existing: pc.is_valid(existing["stage"]))
     return len(rows)
 
 

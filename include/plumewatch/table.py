@@ -49,13 +49,15 @@ class Table:
         return self.schema.empty_table()
 
     def from_pylist(self, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-        """Return the rows (dicts by column name) as a conformed table; a missing optional key is null."""
+        """Return the rows (dicts by column name) as a conformed table; a missing key is null."""
         unknown = {key for row in rows for key in row} - {*self.schema.names, *self.further}
         if unknown:
             raise InputError(self.name, f"unknown columns {sorted(unknown)}", ", ".join(self.schema.names))
         if not rows:
             return self.empty()
-        return self.conform(pa.Table.from_pylist([dict(row) for row in rows], schema=self.schema))
+        further = [(name, kind) for name, kind in self.further.items() if any(name in row for row in rows)]
+        schema = pa.schema([*self.schema, *further])
+        return self.conform(pa.Table.from_pylist([dict(row) for row in rows], schema=schema))
 
     def from_columns(self, columns: Mapping[str, Any], *, keep_dictionaries: bool = False) -> pa.Table:
         """Return the columns (arrays of equal length by name) as a conformed table."""
@@ -112,8 +114,9 @@ def _cast(column: pa.ChunkedArray, wanted: pa.Field, source: str) -> pa.ChunkedA
         return column
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    # Narrowing floats and time units drops digits on purpose; an integer or text that doesn't fit must be refused.
-    lossy = pa.types.is_floating(wanted.type) or pa.types.is_timestamp(wanted.type)
+    # Narrowing floats and nanoseconds drops digits on purpose; an integer, text or time that doesn't fit is refused.
+    is_finer_time = pa.types.is_timestamp(wanted.type) and getattr(column.type, "unit", "") == "ns"
+    lossy = pa.types.is_floating(wanted.type) or is_finer_time
     try:
         return column.cast(wanted.type, safe=not lossy)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

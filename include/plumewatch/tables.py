@@ -112,7 +112,7 @@ PLUMES = Table(
             "plume_id": S, "scene_id": S, "observed_at_utc": TIME, "reference_scene_ids": pa.list_(S), "longitude": F8,
             "latitude": F8, "area_m2": F8, "n_pixels": I4, "enhancement_mean_mol_m2": F8, "enhancement_max_mol_m2": F8,
             "ime_kg": F8, "wind_speed_10m_m_s": F8, "wind_from_deg": F8, "emission_kg_h": F8, "emission_kg_h_low": F8,
-            "emission_kg_h_high": F8, "emission_status": S, "probability": F8, "status": S, "geometry": pa.binary(),
+            "emission_kg_h_high": F8, "emission_status": S, "probability": F4, "status": S, "geometry": pa.binary(),
             "is_cut": B,  # by the end of the area or by pixels that weren't seen: mass and rate are lower bounds
         },
         _geoparquet("geometry", ["Polygon", "MultiPolygon"]),
@@ -144,7 +144,9 @@ OBSERVATIONS = Table(
         }
     ),
     sort_by=("area", "orbit", "scene_id", "source_id", "stage", "sensor"),
-    optional=frozenset({"scene_id", "source_id", "covered_fraction", "stage", "missing_setting", "sensor", "track"}),
+    optional=frozenset(
+        {"area", "orbit", "scene_id", "source_id", "covered_fraction", "stage", "missing_setting", "sensor", "track"}
+    ),
 )  # fmt: skip
 
 SOURCES = Table(

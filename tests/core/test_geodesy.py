@@ -15,6 +15,7 @@ from plumewatch.geodesy import (
     split_at_180,
     unit_vectors,
     utm_epsg,
+    wrap_longitude,
 )
 from pyproj.aoi import AreaOfInterest
 from pyproj.database import query_utm_crs_info
@@ -42,6 +43,13 @@ def test_zones_are_those_of_the_epsg_register(east: int, north: int) -> None:
     at = AreaOfInterest(longitude, latitude, longitude, latitude)
     known = {int(crs.code) for crs in query_utm_crs_info("WGS 84", at)}
     assert utm_epsg(longitude, latitude) in known
+
+
+@pytest.mark.parametrize("longitude", [-180.00000000000003, np.nextafter(-180.0, -200.0), 180.0, 540.0, -540.0])
+def test_a_longitude_is_below_180(longitude: float) -> None:
+    for longitudes in (longitude, [longitude, 12.0]):
+        wrapped = wrap_longitude(longitudes)
+        assert (wrapped >= -180.0).all() and (wrapped < 180.0).all()
 
 
 def test_a_stated_zone_counts_on_either_side_of_the_equator() -> None:

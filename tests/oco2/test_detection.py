@@ -144,6 +144,8 @@ def test_two_products_tell_how_well_the_wind_is_known() -> None:
     assert agree["wind_u_m_s"] == differ["wind_u_m_s"] == pytest.approx(8.0)  # the first by name
     assert differ["emission_kt_h"] == agree["emission_kt_h"]
     assert differ["emission_kt_h_high"] > agree["emission_kt_h_high"]
+    against = row(-8.0)  # the opposite direction is no agreement
+    assert against["emission_kt_h_high"] > differ["emission_kt_h_high"] and against["emission_kt_h_low"] == 0.0
 
 
 def test_observation_of_an_orbit() -> None:

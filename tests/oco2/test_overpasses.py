@@ -130,6 +130,14 @@ def test_nadir_before_and_after_keeps_its_own_peaks_to_the_last_bit() -> None:
     assert len(both.observations[0]["track"]) > len(alone.observations[0]["track"])
 
 
+def test_a_line_of_odd_values_takes_no_place_along() -> None:
+    line = nadir().slice(0, 16)
+    xco2 = line.column_names.index("xco2_ppm")
+    odd = line.set_column(xco2, "xco2_ppm", pa.array([190.0] * 16, line.schema.field(xco2).type))
+    both, alone = (detect_peaks(t) for t in (pa.concat_tables([sweeps(), odd]), sweeps()))
+    assert [p.row for p in both.peaks] == [p.row for p in alone.peaks] and len(accepted(both)) == 1
+
+
 def test_two_places_of_an_orbit_are_two_overpasses() -> None:
     places = [sweeps(), sweeps(site=(25.0, -10.0), start_s=START_S + 900, seed=2)]
     assert len(accepted(detect_peaks(pa.concat_tables(places)))) == 2

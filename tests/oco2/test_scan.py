@@ -128,6 +128,13 @@ def test_nothing_positive_is_no_fit() -> None:
     assert fit_at(track_of(planted_columns(None, 1000, [Planted(500, -5.0, 30.0)])), 500.0, 3.0) is None
 
 
+def test_slope_near_the_end_of_a_track_is_that_of_what_there_is() -> None:
+    columns = planted_columns(None, 1000, [Planted(965, 3.0, 6.0)])
+    columns["xco2"] = columns["xco2"] + 0.01 * along_km(columns)
+    fit = fit_at(track_of(columns), 965.0, 6.0)
+    assert fit is not None and fit.background_slope_ppm_km == pytest.approx(0.01, rel=0.06)
+
+
 def test_slope_and_curve_of_the_background_are_found() -> None:
     columns = planted_columns(None, 1000, [Planted(500, 3.0, 6.0)])
     x = along_km(columns) - 500

@@ -16,7 +16,9 @@ import rasterio
 import requests
 from plumewatch import storage
 from plumewatch.errors import InputError, ServiceError
+from plumewatch.public_hosts import PublicHosts
 from plumewatch.rasters import reading as rasters
+from plumewatch.rasters.access import Access
 from plumewatch.rasters.reading import open_raster, read_raster
 from plumewatch.storage.buckets import Buckets
 from rasterio.errors import RasterioError
@@ -255,6 +257,46 @@ def test_what_isnt_local_is_read_through_the_file_system(tmp_path: Path, monkeyp
     (tmp_path / "cut.tif").write_bytes(Path(path).read_bytes()[:9000])
     with pytest.raises(InputError, match=r"cut\.tif"):
         read(str(tmp_path / "cut.tif"))
+
+
+@pytest.fixture(scope="module")
+def jp2(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
+    """As a band of Sentinel-2 at 20 m: several blocks, which OpenJPEG would read in threads."""
+    numbers = np.add.outer(np.arange(1500), np.arange(1500)).astype(np.uint16) + 1
+    path = tmp_path_factory.mktemp("jp2") / "B11.jp2"
+    options = {"QUALITY": 100, "REVERSIBLE": "YES", "BLOCKXSIZE": 512, "BLOCKYSIZE": 512}
+    with rasterio.open(
+        path, "w", driver="JP2OpenJPEG", width=1500, height=1500, count=1, dtype="uint16", crs="EPSG:32640",
+        transform=rasterio.Affine(20, 0, 5e5, 0, -20, 27e5), **options,
+    ) as target:  # fmt: skip
+        target.write(numbers, 1)
+    return path, numbers
+
+
+@pytest.mark.parametrize("how", ["local", "file system", "http", "guarded"])
+def test_a_jpeg_2000_of_several_blocks_is_read_whole_or_refused(
+    href: str, jp2: tuple[Path, np.ndarray], tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In threads of its own OpenJPEG leaves blocks that it can't read as memory was, and says nothing."""
+    path, numbers = jp2
+    whole, cut = path.read_bytes(), tmp_path / "cut.jp2"
+    cut.write_bytes(whole[: len(whole) // 5])
+    if how == "file system":
+        monkeypatch.setattr(storage, "is_local", lambda _: False)
+    access = Access()
+    access.guard = PublicHosts(frozenset({"127.0.0.1"})) if how == "guarded" else None
+    is_remote = how in ("http", "guarded")
+    window = rasterio.windows.Window(100, 300, 1300, 1100)
+    for file, content in ((path, whole), (cut, cut.read_bytes())):
+        Files.content = content
+        address = href.replace("B11.tif", "B11.jp2") if is_remote else str(file)
+        if file == cut:
+            with pytest.raises(InputError, match=r"jp2"):
+                read_raster(address, lambda source: source.read(1), access)
+        else:
+            for _ in range(2):
+                found = read_raster(address, lambda source: source.read(1, window=window), access)
+                np.testing.assert_array_equal(found, numbers[300:1400, 100:1400])
 
 
 def test_what_gdal_says_of_a_retry_shows_no_signature(href: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -113,6 +113,18 @@ def test_a_raster_whose_pixels_have_no_area_or_no_place_is_refused(
         on_grid(path, Grid(EPSG, WEST, NORTH, SIZE_M, 30, 30))
 
 
+@pytest.mark.parametrize("nodata", [None, 0])
+@pytest.mark.parametrize("shift_m", [0.0, 5.0])
+def test_means_of_finer_pixels_leave_out_no_data_that_the_file_does_not_state(
+    tmp_path: Path, nodata: int | None, shift_m: float
+) -> None:
+    numbers = np.full((240, 240), 4000, np.uint16)
+    numbers[:, :119] = 0
+    path = write_raster(tmp_path / "a.tif", numbers, nodata=nodata, size_m=10.0)
+    found = on_grid(path, Grid(EPSG, WEST + shift_m, NORTH - shift_m, 60.0, 39, 39), Resampling.average)
+    assert set(np.unique(found)) == {0, 4000}
+
+
 @pytest.mark.parametrize("fill", [0, 255])
 @pytest.mark.parametrize("shift_m", [0.0, 5.0])
 @pytest.mark.parametrize("nodata", [None, 0])

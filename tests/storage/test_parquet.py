@@ -11,12 +11,26 @@ import pytest
 from plumewatch import storage
 from plumewatch.errors import InputError
 from plumewatch.storage.parquet import iter_parquet
-from plumewatch.tables import PLUMES, REVIEWS, SOUNDINGS, SOURCES, TABLES
+from plumewatch.tables import PIXELS, PLUMES, REVIEWS, SOUNDINGS, SOURCES, TABLES, WIND
 from stored_rows import sources
 
 
 def test_the_same_rows_give_the_same_bytes() -> None:
     assert storage.parquet_bytes(SOURCES, sources("a", "b")) == storage.parquet_bytes(SOURCES, sources("b", "a"))
+
+
+def test_a_time_beyond_the_table_is_refused_and_finer_ones_lose_digits() -> None:
+    def at(value: int, unit: str) -> pa.Table:
+        times = pa.array([value], pa.timestamp(unit, "UTC"))
+        return WIND.from_pylist([{"longitude": 1.0}]).set_column(0, "observed_at_utc", times)
+
+    assert WIND.conform(at(1_000_000_001, "ns"))["observed_at_utc"][0].value == 1_000_000
+    with pytest.raises(InputError, match="column observed_at_utc is timestamp"):
+        WIND.conform(at(10**13, "s"))
+
+
+def test_rows_keep_their_further_columns() -> None:
+    assert PIXELS.from_pylist([{"scene_id": "a", "b08": 0.5}])["b08"].to_pylist() == [0.5]
 
 
 def test_a_file_that_is_not_parquet_is_named(tmp_path: Path) -> None:

@@ -72,6 +72,12 @@ def test_rows_are_those_of_the_files_however_many_are_kept(wind: str, max_rows: 
             assert anew.num_rows > 1000 and asked(kept.read, place, hour).equals(anew)
 
 
+def test_no_place_has_no_wind(wind: str) -> None:
+    nowhere, noon = (np.empty(0), np.empty(0)), datetime(2025, 8, 20, 12, tzinfo=UTC)
+    for read in (KeptFiles(wind).read, lambda *a, **k: read_wind_files(wind, *a, **k)):
+        assert read(noon - READ_AROUND, noon + READ_AROUND, points=nowhere).num_rows == 0
+
+
 def test_a_file_is_read_once_for_all_places(wind: str, reads: list[str]) -> None:
     kept = KeptFiles(wind)
     for place in PLACES:

@@ -101,9 +101,10 @@ class PeakFit:
 
     @property
     def background_slope_ppm_km(self) -> float:
-        """Slope of the background at the centre, over `SLOPE_KM` on both sides."""
-        low, high = self.background_ppm(self.centre_km + np.array([-SLOPE_KM, SLOPE_KM]))
-        return float(high - low) / (2.0 * SLOPE_KM)
+        """Slope of the background at the centre, over `SLOPE_KM` on both sides, or as far as the track goes."""
+        around_km = self.centre_km + np.array([-SLOPE_KM, SLOPE_KM])
+        ends_km = np.clip(around_km, self.along_km.min(), self.along_km.max())
+        return float(np.diff(self.background_ppm(ends_km))[0] / np.diff(ends_km)[0])
 
     def enhancement_ppm(self, distance_km: Floats) -> Floats:
         """Enhancement at along-track distances."""

@@ -67,16 +67,25 @@ class PeakEmission:
     """Upper end."""
 
 
-def compute_wind_across_track(wind_u_m_s: ArrayLike, wind_v_m_s: ArrayLike, bearing_deg: ArrayLike) -> Floats:
-    """Return the size of the wind's component across a track that runs at `bearing_deg` clockwise from north, in m/s.
+def compute_wind_to_the_right(wind_u_m_s: ArrayLike, wind_v_m_s: ArrayLike, bearing_deg: ArrayLike) -> Floats:
+    """Return the wind's component to the right of a track that runs at `bearing_deg` clockwise from north, in m/s.
 
     Both are vectors in metres: a bearing, not a difference of degrees, which would be off by cos(latitude).
 
-    >>> float(compute_wind_across_track(3.0, 4.0, 0.0))
-    3.0
+    >>> float(compute_wind_to_the_right(-3.0, 4.0, 0.0))
+    -3.0
     """
     angle = np.radians(np.asarray(bearing_deg, dtype=float))
-    return np.abs(np.asarray(wind_u_m_s) * np.cos(angle) - np.asarray(wind_v_m_s) * np.sin(angle))
+    return np.asarray(np.asarray(wind_u_m_s) * np.cos(angle) - np.asarray(wind_v_m_s) * np.sin(angle))
+
+
+def compute_wind_across_track(wind_u_m_s: ArrayLike, wind_v_m_s: ArrayLike, bearing_deg: ArrayLike) -> Floats:
+    """Return the size of the wind's component across a track that runs at `bearing_deg` clockwise from north, in m/s.
+
+    >>> float(compute_wind_across_track(-3.0, 4.0, 0.0))
+    3.0
+    """
+    return np.abs(compute_wind_to_the_right(wind_u_m_s, wind_v_m_s, bearing_deg))
 
 
 def compute_dry_air_kg_m2(surface_pressure_hpa: ArrayLike, tcwv_kg_m2: ArrayLike) -> Floats:

@@ -18,7 +18,7 @@ from plumewatch.constants import EARTH_RADIUS_KM
 from plumewatch.geodesy import distance_to_chord, unit_vectors
 from plumewatch.oco2.plume_wind import surface_to_plume_height
 from plumewatch.oco2.thresholds import peak_thresholds
-from plumewatch.oco2.track import Floats, Track, compute_track, east_and_north, normalised
+from plumewatch.oco2.track import Floats, Track, compute_track, east_and_north, normalised, usable_soundings
 from plumewatch.table import floats
 
 MODE = "operation_mode"
@@ -33,6 +33,10 @@ def compute_overpasses(soundings: pa.Table) -> list[Track]:
     """
     if MODE not in soundings.column_names:
         return [compute_track(soundings)]
+    usable = usable_soundings(soundings)
+    if not usable.num_rows:
+        return [compute_track(soundings)]
+    soundings = usable  # a line of odd values takes no place along
     is_line = pc.or_(pc.is_in(soundings[MODE], pa.array(LINE_MODES, pa.int8())), pc.is_null(soundings[MODE]))
     if pc.all(is_line).as_py() is not False:
         return [compute_track(soundings)]

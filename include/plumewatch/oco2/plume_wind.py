@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from plumewatch.oco2.flux import compute_wind_across_track
+from plumewatch.oco2.flux import compute_wind_to_the_right
 from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track
 from plumewatch.wind.at_point import SURFACE_WIND_HEIGHT_M, WindAtPoint, wind_of_each_product
@@ -50,11 +50,11 @@ class PlumeWind:
         return f"{self.wind.product} at {self.wind.height_m:g} m"
 
     def spread_across_m_s(self, bearing_deg: float) -> float:
-        """Standard deviation of the products' components across a track; 0 for a single product."""
+        """Standard deviation of the products' components across a track, with their signs; 0 for a single product."""
         if not self.others:
             return 0.0
         u, v = np.array([(w.wind_u_m_s, w.wind_v_m_s) for w in (self.wind, *self.others)]).T
-        return float(np.std(compute_wind_across_track(u, v, bearing_deg), ddof=1))
+        return float(np.std(compute_wind_to_the_right(u, v, bearing_deg), ddof=1))
 
     def details(self) -> dict[str, Any]:
         """What the JSON of a peak says of its wind."""

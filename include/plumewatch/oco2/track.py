@@ -122,8 +122,7 @@ def compute_track(soundings: pa.Table, geometry: Geometry | None = None, *, is_a
     xco2 are left out; a wind, pressure or water vapour that can't be is unknown (`reference/oco2_peaks.yaml`). An
     uncertainty that is missing counts as the orbit's median.
     """
-    is_usable = ~np.any(list(reasons_against(soundings).values()), axis=0)
-    rows = soundings.filter(pa.array(is_usable)).sort_by("sounding_id")
+    rows = usable_soundings(soundings).sort_by("sounding_id")
     if soundings.num_rows and not rows.num_rows:
         raise _nothing_usable(soundings)
     value = {name: floats(rows[name]) for name in COLUMNS if name not in NOT_MEASURED}
@@ -172,6 +171,11 @@ def straight_track(distance_km: Floats, xco2_ppm: Floats, uncertainty_ppm: Float
         tcwv_kg_m2=nothing,
         is_water=nothing,
     )
+
+
+def usable_soundings(soundings: pa.Table) -> pa.Table:
+    """Return the soundings that nothing keeps out of a track."""
+    return soundings.filter(pa.array(~np.any(list(reasons_against(soundings).values()), axis=0)))
 
 
 def reasons_against(soundings: pa.Table) -> dict[str, NDArray[np.bool_]]:

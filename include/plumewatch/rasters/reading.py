@@ -50,7 +50,11 @@ OF_READING = (RasterioError, CRSError, CPLE_BaseError, UnicodeDecodeError)
 """What reading pixels, tags and texts of an open raster raises where the file is damaged."""
 PAGES = ("text/", "application/xml", "application/json", "application/xhtml")  # of maintenance, a proxy, a log-in
 
+ONE_THREAD = {"GDAL_NUM_THREADS": 1}
+"""OpenJPEG's others open the file anew by its name, where neither rasterio's opener nor these settings are known, and
+say nothing of what they couldn't read: the pixels of all blocks but the first would be whatever memory held."""
 REMOTE_ENVIRONMENT = {
+    **ONE_THREAD,
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no listing of the folder, no search for files beside it
     "GDAL_HTTP_CONNECTTIMEOUT": 10,
     "GDAL_HTTP_TIMEOUT": 120,
@@ -109,7 +113,8 @@ def _opened(address: str, access: Access) -> Iterator[DatasetReader]:
         except OF_READING as error:
             raise _classify(address, error, access, on_the_way) from error
         if on_the_way:  # a codec may make do with what it got
-            raise _classify(address, on_the_way[0], access, on_the_way) from on_the_way[0]
+            told = _classify(address, on_the_way[0], access, on_the_way)
+            raise told from (None if told is on_the_way[0] else on_the_way[0])
 
 
 def read_raster(href: str, read: Callable[[DatasetReader], T], access: Access = AS_IS) -> T:
@@ -142,7 +147,7 @@ def is_http(href: str) -> bool:
 
 def _environment(href: str) -> rasterio.Env:
     if storage.is_local(href):
-        return rasterio.Env()  # a local raster may have its position in a file beside it
+        return rasterio.Env(**ONE_THREAD)  # a local raster may have its position in a file beside it
     return rasterio.Env(**REMOTE_ENVIRONMENT)
 
 

@@ -49,7 +49,8 @@ def read_on_grid(
     if (cells := _cells_in_pixel(grid, source)) is not None:
         _copy_pixels(source, grid, cells, fill, target, band)
     elif (window := _window_of(source, grid)) is not None:
-        shrunk = _shrunk(source, window, grid) if resampling == Resampling.average else (window.height, window.width)
+        may_shrink = resampling == Resampling.average and _knows_no_data(source, fill, band)
+        shrunk = _shrunk(source, window, grid) if may_shrink else (window.height, window.width)
         scale = Affine.scale(window.width / shrunk[1], window.height / shrunk[0])
         reproject(
             _read_window(source, window, fill, band, shrunk),
@@ -99,6 +100,13 @@ def _shrunk(source: DatasetReader, window: Window, grid: Grid) -> tuple[int, int
     """
     finer = max(1, math.floor(grid.resolution_m / pixel_size_m(source, grid) / 2))
     return max(1, window.height // finer), max(1, window.width // finer)
+
+
+def _knows_no_data(source: DatasetReader, fill: float, band: int) -> bool:
+    """Whether the file itself says where it has none, so that means of it leave that out."""
+    tag = source.nodatavals[band - 1]
+    is_tagged = tag is not None and (tag == fill or (math.isnan(tag) and math.isnan(fill)))
+    return is_tagged or MaskFlags.per_dataset in source.mask_flag_enums[band - 1]
 
 
 def _copy_pixels(source: DatasetReader, grid: Grid, cells: int, fill: float, target: NDArray[Any], band: int) -> None:

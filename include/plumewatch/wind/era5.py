@@ -184,7 +184,7 @@ def _array(session: requests.Session, path: str, units: tuple[str, ...] | None) 
         raise InputError(path, f"not a Zarr array ({error})", "a Zarr 2 array") from error
     attributes = _json(session, path, ".zattrs", is_needed=False)
     fill = array.fill_value
-    stated = {**attributes, **({"missing_value": fill} if fill and "_FillValue" not in attributes else {})}
+    stated = {**({"_FillValue": fill} if fill else {}), **attributes}
     if units is None:
         stated.pop("units", None)
     return _Array(path, attributes, description, array, read_packing(stated, path, units or ()))

@@ -22,6 +22,7 @@ from plumewatch.tables import WIND
 from plumewatch.wind.grids import MARGIN_DEG, Bounds
 from plumewatch.wind.interpolation import MAX_AGE_HOURS
 from plumewatch.wind.layouts import UNNAMED_PRODUCT, WindFile, list_wind_files
+from plumewatch.wind.product import WindRequest
 from plumewatch.wind.rows import is_usable
 
 Points = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -166,6 +167,12 @@ def copy_wind(
                 )
             )
     return written
+
+
+def has_wind_around(rows: pa.Table, request: WindRequest) -> bool:
+    """Return whether any of some rows of the table `wind` is where and when a request needs it."""
+    when = request.start - READ_AROUND, request.end + READ_AROUND
+    return bool(pc.any(_is_between(rows, *when, [request.bounds])).as_py())
 
 
 def _report(error: InputError | OSError, asset: str, on_failure: OnFailure | None) -> None:

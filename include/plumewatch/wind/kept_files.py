@@ -52,7 +52,7 @@ class KeptFiles:
                 rows = usable_rows(file, condition)
                 return rows.filter(pa.array(np.isin(cells_of(*_places(rows)), wanted)))
             first, last = (np.searchsorted(held.cells, wanted, side) for side in ("left", "right"))
-            near = np.concatenate([held.order[a:b] for a, b in zip(first, last, strict=True)])
+            near = np.concatenate([held.order[:0], *(held.order[a:b] for a, b in zip(first, last, strict=True))])
             return held.rows.take(near).filter(condition)
 
         return gather_rows(self._path, start, end, rows_of, on_failure)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from itertools import groupby
 
 import numpy as np
@@ -52,19 +52,29 @@ def fetch_wind(settings: Settings, requests: Sequence[WindRequest], on_failure: 
     if not storage.exists(settings.wind):
         found, products = f"PLUMEWATCH_WIND: {settings.wind!r}", ", ".join(PRODUCTS)
         raise ConfigurationError(f"{found}; allowed: products ({products}) or a path that exists")
-    written: list[str] = []
+    written, missing = list[str](), list[WindRequest]()
+    root = settings.table_root(WIND.name)
     days = [(day, list(of_day)) for day, of_day in groupby(sorted(requests, key=_day), key=_day)]
     for day, of_day in followed(days, "wind files copied", "days"):
         bounds = sorted({request.bounds for request in of_day})
         written += files.copy_wind(settings.wind, settings.storage_root, day, bounds, on_failure)
-    if not written:
-        shown = "; ".join(str(request) for request in requests[:SHOWN]) + ("; ..." if len(requests) > SHOWN else "")
-        error = NoWindYet(f"{settings.wind}: no row within 1 degree and 6 hours of {len(requests)} requests: {shown}")
+        near = {str(day + timedelta(days=step)) for step in (-1, 0, 1)}
+        stored = storage.read_table(WIND, root, ["longitude", "latitude", "observed_at_utc"], where={"date": near})
+        missing += [request for request in of_day if not files.has_wind_around(stored, request)]
+    if missing:
+        error = NoWindYet(
+            f"{settings.wind}: no row within 1 degree and 6 hours of {len(missing)} of {len(requests)} requests: "
+            f"{_some(missing)}"
+        )
         log.warning("wind: %s", error)
         if on_failure is not None:
             name = settings.wind.rstrip("/").rsplit("/", 1)[-1]
             on_failure(FailedScene.from_exception(error, scene_id=name, stage=WIND_STAGE, asset=settings.wind))
     return sorted(set(written))
+
+
+def _some(requests: Sequence[WindRequest]) -> str:
+    return "; ".join(str(request) for request in requests[:SHOWN]) + ("; ..." if len(requests) > SHOWN else "")
 
 
 def _day(request: WindRequest) -> date:
@@ -112,7 +122,7 @@ def _report(
     on_failure: OnFailure | None,
 ) -> None:
     """Say what wind is missing and why."""
-    shown = "; ".join(str(request) for request in missing[:SHOWN]) + ("; ..." if len(missing) > SHOWN else "")
+    shown = _some(missing)
     names = ", ".join(product.name for product in products)
     answered = [p.name for p in products if p.name not in {product.name for product, _ in errors}]
     nothing = NoWindYet(f"{', '.join(answered)}: no wind, or not yet, of {len(missing)} places and times: {shown}")

@@ -12,6 +12,7 @@ from lite_granules import FILL, NAME, NAME_V10, northward_track, write_lite
 from planted import PATHS
 from plumewatch.errors import InputError
 from plumewatch.oco2.granules.granule import SoundingSelection, check_granule, read_granule
+from plumewatch.oco2.granules.sounding_times import compute_tenths
 from plumewatch.tables import SOUNDINGS
 
 FURTHER_PATHS = {
@@ -39,6 +40,13 @@ def test_times_are_right_to_the_tenth(tmp_path: Path) -> None:
     assert sorted(set(times)) == [
         datetime(2016, 8, 31, 11, 50, s, t, UTC) for s, t in ((0, 0), (0, 300_000), (0, 700_000), (1, 0))
     ]
+
+
+def test_a_leap_second_is_of_its_month_and_a_day_that_is_none_no_time() -> None:
+    ids = np.array([2016123123596001, 2016022912000001, 2017022912000001, 2016043112000001])
+    tenths = compute_tenths(ids, None, "file")
+    assert tenths[0] // 10 == datetime(2016, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
+    assert tenths[1] > 0 and (tenths[2:] < 0).all()
 
 
 def test_time_comes_from_the_id_where_the_variable_lacks_it(tmp_path: Path) -> None:

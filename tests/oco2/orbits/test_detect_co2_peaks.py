@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import subprocess
 import sys
@@ -12,11 +13,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from planted import Planted, planted_columns, soundings_of
 from plumewatch import jobs, storage
 from plumewatch.errors import InputError, PlumewatchError
 from plumewatch.failures import FailureBook
+from plumewatch.observations import read_observations, write_detection_observations, write_observations
 from plumewatch.oco2.granules.soundings import list_orbits, months_touched
 from plumewatch.tables import FAILED_SCENES, PEAKS, SOUNDINGS
 
@@ -219,6 +222,31 @@ def test_a_damaged_file_is_named_and_the_other_orbits_go_through(job: ModuleType
         FAILED_SCENES, storage.join(storage.parent(soundings), "failed_scenes"), where=where
     ).to_pylist()
     assert len(failed) == 1 and "not readable as Parquet" in failed[0]["message"] and failed[0]["stage"] == "detect"
+
+
+def test_what_was_said_of_an_orbit_that_failed_or_went_is_said_no_more(job: ModuleType, soundings: str) -> None:
+    root, key = storage.parent(soundings), {"method": "scan", "month": AUGUST}
+
+    def told() -> dict[int, str]:
+        run(job, soundings)
+        partitions = storage.list_partitions(PEAKS, storage.join(root, "peaks"), key)
+        write_detection_observations(root, "co2", AUGUST, partitions)
+        return {row["orbit"]: row["outcome"] for row in read_observations(root, "co2", [AUGUST])[AUGUST]}
+
+    searched = {"orbit": 0, "outcome": "no_input", "detected": False}  # another writer's
+    write_observations(root, "co2", AUGUST, "search", [searched])
+    assert told() == {0: "no_input", 11500: "searched", 11501: "searched", 11530: "searched"}
+    first, path = (storage.join(soundings, f"month={AUGUST}", f"{day}.parquet") for day in (30, 31))
+    rows = storage.read_parquet(SOUNDINGS, first)
+    storage.write_parquet(SOUNDINGS, first, rows.filter(pc.equal(rows["orbit"], 11500)))
+    content = bytearray(storage.read_bytes(path))
+    groups = pq.read_metadata(io.BytesIO(content)).row_group(0)
+    [xco2] = [c for c in map(groups.column, range(groups.num_columns)) if c.path_in_schema == "xco2_ppm"]
+    end = xco2.data_page_offset + xco2.total_compressed_size
+    content[xco2.data_page_offset : end] = bytes(xco2.total_compressed_size)
+    storage.write_bytes(path, bytes(content))
+    assert told() == {0: "no_input", 11500: "searched", 11530: "failed"}
+    assert observations(soundings, SEPTEMBER)[11530]["outcome"] == "failed"
 
 
 def test_nothing_there(job: ModuleType, soundings: str, tmp_path: Path) -> None:

@@ -80,8 +80,11 @@ def test_wind_files_are_copied_around_the_peaks(root: str, tmp_path: Path) -> No
 def test_what_fails_is_a_row_of_failed_scenes(root: str, tmp_path: Path) -> None:
     wind_of_the_world(tmp_path / "world", NOON.replace(hour=0))
     (tmp_path / "world" / "broken.parquet").write_bytes(b"PAR1")
-    assert fetch(Settings(root, wind=str(tmp_path / "world"))) == (1, 1)
-    assert failed(root) == [("broken.parquet", "wind", False)]
+    assert fetch(Settings(root, wind=str(tmp_path / "world"))) == (1, 2)
+    assert failed(root) == [
+        ("broken.parquet", "wind", False),
+        ("world", "wind", True),
+    ]
 
 
 def test_a_source_that_is_not_there_is_a_row_and_no_error(root: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,10 @@ def _tenths_of_id(sounding_id: NDArray[np.int64]) -> Tenths:
     hour, minute, second, tenth = rest // 10**6, rest // 10_000 % 100, rest // 100 % 100, rest // 10 % 10
     is_time = (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31) & (hour < 24) & (minute < 60) & (second <= 60)
     is_time &= (year >= 2000) & (year < 2100)
+    second = np.minimum(second, 59)  # a leap second is of its day, and its month
     months = np.where(is_time, (year - 1970) * 12 + month - 1, 0).astype(np.int64).astype("datetime64[M]")
-    days = months.astype("datetime64[D]").astype(np.int64) + day - 1
+    first, next_first = (m.astype("datetime64[D]").astype(np.int64) for m in (months, months + 1))
+    days = first + day - 1
+    is_time &= days < next_first
     seconds = days * 86_400 + (hour * 3_600 + minute * 60 + second)
     return np.where(is_time, seconds * TENTHS_PER_S + tenth, -1)

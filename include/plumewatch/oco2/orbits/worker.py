@@ -23,7 +23,7 @@ from plumewatch.oco2.granules.soundings import QUALITY, OrbitFiles, OrbitReader
 from plumewatch.oco2.peaks import PeakSearch
 from plumewatch.oco2.pictures import draw_peak
 from plumewatch.oco2.track import Track, count_left_out
-from plumewatch.statuses import PEAKS_STAGE, WIND_STAGE
+from plumewatch.statuses import FAILED, PEAKS_STAGE, WIND_STAGE
 from plumewatch.tables import PEAKS, WIND
 from plumewatch.wind.files import READ_AROUND, OnFailure, read_wind_files
 
@@ -104,6 +104,8 @@ def detect_orbit(task: OrbitTask, reader: OrbitReader) -> list[dict[str, Any]]:
             log.exception("%s", task.orbit.name)
         failure = FailedScene.from_exception(error, scene_id=task.orbit.name, stage=PEAKS_STAGE)
         report["failure"] = asdict(failure)
+        report["observations"] = [{"orbit": task.orbit.orbit, "sensor": task.orbit.sensor, "outcome": FAILED,
+                                   "detected": False, "observed_at_utc": None}]  # fmt: skip
     else:
         wanted = [peak for peak in found.peaks if peak.month in task.wanted_months]
         for peak in wanted:
