@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,6 +42,7 @@ from plumewatch.tables import OBSERVATIONS, PIXELS, TABLES
 from plumewatch.wind import era5, geos_fp
 from plumewatch.wind.files import read_wind_files
 from plumewatch.wind.grids import CutOut
+from raster_readers import RASTER_READERS
 from sentinel2_scenes import SCENE_ID, source_item, write_raster, write_stacked
 from trials import Reader
 from zone_readers import ZONE_READERS
@@ -48,6 +51,8 @@ DAY, MONTH = "2025-08-21", "2025-08"
 OBSERVED_AT = datetime(2025, 8, 21, 6, 48, tzinfo=UTC)
 SIZE = 12
 AREA = Area("dune", shapely.box(57.0004, 24.4104, 57.0016, 24.4115), crs="EPSG:32640")
+FILE = re.compile(r"\.[a-z]\w{1,7}$")
+LEAST_ID = 5  # characters: a shorter one stands in many a message
 ANSWERS = {pa.string(): "a", pa.bool_(): True, pa.binary(): b"x"}
 
 
@@ -158,9 +163,10 @@ def _read_source(path: Path) -> None:
 def _item_id(path: Path) -> str:
     """What messages call an item that says its id."""
     try:
-        return str(json.loads(path.read_bytes())["id"])
+        found = str(json.loads(path.read_bytes())["id"])
     except (ValueError, TypeError, LookupError):
         return str(path)
+    return found if len(found) >= LEAST_ID else str(path)
 
 
 def _named_in(path: Path) -> list[str]:
@@ -168,7 +174,7 @@ def _named_in(path: Path) -> list[str]:
     found: list[str] = []
 
     def walk(value: Any) -> None:
-        if isinstance(value, str) and len(value) > 1:
+        if isinstance(value, str) and ("/" in value or FILE.search(value)):
             found.append(value)
         for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
             walk(one)
@@ -219,13 +225,18 @@ def _dotenv() -> Reader:
     return Reader(write, read_dotenv)
 
 
-def _area() -> Reader:
-    feature = {"type": "Feature", "properties": {"name": "a", "bands": "B11,B12", "max_items": 2},
-               "geometry": shapely.geometry.mapping(shapely.box(54, 38, 54.1, 38.1))}  # fmt: skip
+def _area(ending: str) -> Reader:
+    shape, properties = shapely.box(54, 38, 54.1, 38.1), {"name": "a", "bands": "B11,B12", "max_items": 2}
+    feature = {"type": "Feature", "properties": properties,
+               "geometry": shapely.geometry.mapping(shape)}  # fmt: skip
 
     def write(folder: Path) -> Path:
-        (folder / "a.json").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
-        return folder / "a.json"
+        path = folder / f"a.{ending}"
+        if ending == "json":
+            path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+        else:
+            geopandas.GeoDataFrame([properties], geometry=[shape], crs=4326).to_file(path)
+        return path
 
     return Reader(write, lambda path: read_areas(str(path.parent)))
 
@@ -299,9 +310,10 @@ READERS = {
     "stored scl": _stored("_scl.tif"),
     "granule": Reader(lambda folder: write_lite(folder / NAME, northward_track(30)), _read_granule),
     **LIST_READERS,
-    "area": _area(),
+    **{f"area {ending}": _area(ending) for ending in ("json", "gpkg", "shp")},
     "settings": _dotenv(),
     **ZONE_READERS,
+    **RASTER_READERS,
     "static catalogue": _static_catalogue(),
     "GEOS-FP attributes": _service(geos_fp, wind_services.geos_fp(NOON), ".das", MIDDLE),
     "GEOS-FP values": _service(geos_fp, wind_services.geos_fp(NOON), "u10m[", MIDDLE),

@@ -28,9 +28,10 @@ READERS = (
     "manifest", "item", "source tif", "stored item", "stored tif", "stored scl", "granule",
     "CoCO2", "CoCO2 profiles", "GPPD", "own sources", "own GeoJSON", "Climate TRACE", "EU-ETS",
     "EU-ETS places", "cities", "places of cities", "EDGAR", "ODIAC", "IMEO MARS", "Carbon Mapper", "own plumes",
-    "reported_plumes.parquet", "area", "settings", "GEOS-FP attributes", "GEOS-FP values", "ERA5 attributes",
+    "reported_plumes.parquet", "area json", "area gpkg", "area shp", "settings",
+    "GEOS-FP attributes", "GEOS-FP values", "ERA5 attributes",
     "ERA5 array", "ERA5 chunk", "zones.geojson", "zones.gpkg", "zones.shp",
-    "statistics of zones", "delivered statistics", "static catalogue",
+    "statistics of zones", "delivered statistics", "static catalogue", "JPEG 2000", "angles of a granule",
 )  # fmt: skip
 
 
