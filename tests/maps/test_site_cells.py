@@ -7,7 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from affine import Affine
 from cell_rows import CELL, EDGAR_PLACE, MONTH, fill_cells, sounding
 from map_rows import DAY, observation
 from plumewatch import storage
@@ -16,6 +18,7 @@ from plumewatch.maps import site
 from plumewatch.maps.cells_shown import CellLayer
 from plumewatch.maps.columns import rows_of
 from plumewatch.maps.site import refresh_site, write_site
+from plumewatch.rasters.cog import cog_bytes
 from plumewatch.tables import OBSERVATIONS, SOUNDINGS
 
 EMPTY_MONTH = "2016-09"
@@ -76,3 +79,25 @@ def test_cells_are_read_again_only_where_what_they_are_made_of_is_newer(root: st
     assert read == ["co2 xco2", "co2 odiac"]
     [row] = rows_of(at(root, f"co2/{MONTH}.xco2.json")["cells"])
     assert (row["value"], row["soundings"]) == (410.0, 1)
+
+
+def test_the_methane_around_an_accepted_plume_is_a_file_too_and_what_cant_be_read_is_left_out(
+    plumes_stored: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    raster = f"{plumes_stored}/plume_details/method=multi_pass/area=oman/date={DAY}"
+    place = {"crs": "EPSG:32640", "transform": Affine(20.0, 0.0, 396_000.0, 0.0, -20.0, 2_433_600.0)}
+    values = np.linspace(0.0, 0.4, 3600, dtype=np.float32).reshape(60, 60)
+    for name, content in {
+        "a1": cog_bytes({"e": values}, **place, nodata=np.nan, overview_resampling="AVERAGE"),
+        "a3": b"no raster",
+    }.items():
+        storage.write_bytes(f"{raster}/{name}.tif", content)
+    write_site(plumes_stored)
+    told = at(plumes_stored, f"ch4/{DAY}.details.json")
+    assert told["a3"]["layers"] == told["b1"]["layers"] == told["a2 too_small"]["layers"] == []
+    [layer] = told["a1"]["layers"]
+    assert layer == {"label": "methane above the surroundings", "href": f"data/ch4/{DAY}/a1.enhancement.json"}
+    drawn = at(plumes_stored, f"ch4/{DAY}/a1.enhancement.json")
+    assert drawn["legend"]["high"] == "0.4 or more" and drawn["picture"].startswith("data:image/png;base64,")
+    assert drawn["corners"][0] == pytest.approx([55.99, 22.0], abs=0.02)
+    assert "a3.tif" in caplog.text and "not on the site" in caplog.text

@@ -110,3 +110,13 @@ def test_the_static_site_shows_cells_and_they_stay_when_the_time_moves(site: str
     assert told.startswith("EDGAR inventory, CH4, 202212.35 kt a year") and "licenceCC BY 4.0" in told and NASTY in told
     assert "EDGAR TOTALS (CC BY 4.0)" in tab.run("document.querySelector('#attribution').textContent")
     assert [one for one in tab.errors if "favicon.ico" not in one] == [] and hosts(tab) == {"127.0.0.1"}
+
+
+def test_the_static_site_lays_the_methane_under_a_plume(site: str, new_tab: Callable[[], Tab]) -> None:
+    tab = new_tab()
+    tab.resize(1300, 800)
+    tab.go(f"{site}/?gas=ch4&key={DAY}&id=a1")
+    tab.wait("document.querySelectorAll('.rasters input').length === 2 && page.map.loaded()")  # none, and the methane
+    tab.run("document.querySelectorAll('.rasters input')[1].click()")
+    tab.wait("page.map.getLayer('raster') && document.querySelector('.raster-legend .ramp')")
+    assert tab.run("document.querySelector('.raster-legend').textContent").startswith("methane above the surroundings")

@@ -14,11 +14,13 @@ from functools import lru_cache
 from typing import Any
 
 from plumewatch import storage
+from plumewatch.errors import InputError
 from plumewatch.gases import CH4, GASES, Gas
 from plumewatch.maps.by_hand import write_by_hand
 from plumewatch.maps.cells_shown import LAYERS, CellLayer, cell_layers, made_at, read_cells
 from plumewatch.maps.content import MapRows, detection_told, period_content
 from plumewatch.maps.map_page import ASSETS, read_asset, render_served_map
+from plumewatch.maps.plume_layers import ENHANCEMENT, draw_layer, plume_layers
 from plumewatch.maps.site_rows import read_rows_together
 from plumewatch.maps.stored_rows import read_map_rows, stored_keys, stored_picture
 from plumewatch.models import Area
@@ -133,9 +135,25 @@ def _details(gas: Gas, key: str, rows: MapRows, folder: str, storage_root: str) 
             "outline": details["geometry"],
             "sector": details["sector"],
             "picture": f"{DATA}/{gas.name}/{key}/{name}.png" if picture else None,
+            "layers": _enhancement(gas, key, row, storage_root) if is_accepted else [],
             "links": [],
         }
     return told
+
+
+def _enhancement(gas: Gas, key: str, row: Mapping[str, Any], storage_root: str) -> list[dict[str, str]]:
+    """What can be laid under a plume, beside its picture: the methane; its scenes are for who runs it."""
+    layers = plume_layers(gas, row, storage_root)
+    try:
+        drawn = draw_layer(layers, ENHANCEMENT)
+    except InputError as error:
+        log.warning("%s: not on the site", error)
+        return []
+    if drawn is None:
+        return []
+    href = f"{DATA}/{gas.name}/{key}/{row[gas.id_column]}.{ENHANCEMENT}.json"
+    _write(storage.join(storage_root, SITE, href), drawn)
+    return [{"label": layers[0].label, "href": href}]
 
 
 def _without_waiting(rows: MapRows) -> MapRows:
