@@ -19,8 +19,7 @@ from plumewatch import storage
 from plumewatch.gases import CH4, CO2, Gas
 from plumewatch.maps.geojson import PLACE_DIGITS, rounded
 from plumewatch.maps.map_style import STYLES
-from plumewatch.oco2.granules.granule import GOOD_QUALITY
-from plumewatch.oco2.granules.soundings import QUALITY
+from plumewatch.oco2.granules.soundings import QUALITY, good_soundings
 from plumewatch.oco2.month_cells import CELL_DEG, NEEDED, compute_month_cells
 from plumewatch.pages.wording import digits_text
 from plumewatch.tables import SOUNDINGS, SOURCES
@@ -85,7 +84,7 @@ def _partition(layer: CellLayer, key: str | None, storage_root: str) -> str:
 
 
 def _xco2(month: str, storage_root: str) -> dict[str, Any]:
-    cells = compute_month_cells(_good_soundings(month, storage_root))
+    cells = compute_month_cells(_soundings(month, storage_root))
     title, whose = f"XCO2 of {month}", STYLES[CO2.name].attribution
     if not cells.xco2_ppm.size:
         return _nothing(title, f"No good sounding is stored of {month}.")
@@ -112,11 +111,11 @@ def _xco2(month: str, storage_root: str) -> dict[str, Any]:
     }
 
 
-def _good_soundings(month: str, storage_root: str) -> Iterator[pa.Table]:
-    """Soundings that their makers recommend, piece by piece."""
+def _soundings(month: str, storage_root: str) -> Iterator[pa.Table]:
+    """The good soundings of a month, piece by piece."""
     for partition in storage.list_partitions(SOUNDINGS, storage.join(storage_root, SOUNDINGS.name), {"month": month}):
         for rows in storage.iter_partition(SOUNDINGS, partition, (*NEEDED, QUALITY)):
-            yield rows.filter(pc.fill_null(pc.equal(rows[QUALITY], GOOD_QUALITY), False))
+            yield good_soundings(rows)
 
 
 def _inventory(gas: Gas, layer: CellLayer, storage_root: str) -> dict[str, Any]:
