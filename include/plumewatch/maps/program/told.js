@@ -56,6 +56,16 @@ function tellArea({ name }) {
   openPanel(lookInfo({ title: name, outcome, state: is_searched ? "nothing_seen" : "not_searched", lines }));
 }
 
+/* A cell of those that lie under all else. */
+function tellCell(n) {
+  const { title, unit, size: [width, height], told, facts, cells } = page.cells, of = (name) => cells.columns[name].each[n];
+  const text = (value, letters) => `${Math.abs(value).toLocaleString("en")}°${letters[value < 0 ? 1 : 0]}`;
+  const place = `${width.toLocaleString("en")}° x ${height.toLocaleString("en")}° around ${text(of("lon"), "EW")} ${text(of("lat"), "NS")}`;
+  mark(null);
+  openPanel(make("div", { className: "info" }, make("h3", { textContent: title }), make("p", { className: "big", textContent: `${of("value").toLocaleString("en")} ${unit}` }),
+    factList([["cell", place], ...told.map(([label, name, its]) => [label, of(name).toLocaleString("en") + its]), ...facts])));
+}
+
 /* What came of looking, whether something was seen or not. */
 function lookInfo({ title, time, outcome, state, facts = [], lines = [] }) {
   const badge = make("span", { className: "badge", textContent: outcome });
