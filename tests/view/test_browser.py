@@ -225,6 +225,17 @@ def test_an_operator_draws_or_uploads_an_area_sees_its_cost_and_keeps_it(
     tab.wait("!document.querySelector('#area-keep').disabled")
     told = tab.run("document.querySelector('#area-told').textContent")
     assert told.startswith("drawn_here (stac): ") and "MB a scene" in told and "cannot be reached" in told
+    typed = "(text) => { const box = element('corners'); box.value = text; box.dispatchEvent(new Event('input')); }"
+    lines = "\\n".join(f"{lon} {lat}" for lon, lat in corners)
+    tab.run(f"({typed})('{lines}\\n56,1 22,0')")  # a comma as a point is told, and no corner is left out for it
+    assert tab.run("element('area-told').textContent").startswith('Not a corner: "56,1 22,0"; allowed: longitude')
+    assert tab.run("element('area-cost').disabled") and tab.run("element('area-keep').disabled")
+    tab.run(f"({typed})('{lines}')")
+    tab.run(f"asked = showCost(), ({typed})('{lines}'), asked.then(() => document.title = 'answered')")
+    tab.wait("document.title === 'answered'")  # to another change: it isn't this area's cost
+    assert tab.run("element('area-keep').disabled") and tab.run("element('area-told').textContent") == ""
+    tab.run("document.querySelector('#area-cost').click()")
+    tab.wait("!document.querySelector('#area-keep').disabled")
     tab.run("document.querySelector('#area-keep').click()")
     tab.wait("document.querySelector('#area-told').textContent.startsWith('Kept in areas/drawn_here.geojson')")
     [area] = [one for one in read_areas(f"{root}/areas") if one.name == "drawn_here"]

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from plumewatch.geodesy import wrap_longitude
-from plumewatch.oco2.track import reasons_against
+from plumewatch.oco2.track import usable_soundings
 from plumewatch.table import floats
 
 Floats = NDArray[np.float64]
@@ -60,7 +60,7 @@ def compute_month_cells(parts: Iterable[pa.Table]) -> MonthCells:
     n, total, squares = np.zeros(HIGH * WIDE, np.int64), np.zeros(HIGH * WIDE), np.zeros(HIGH * WIDE)
     is_seen = np.zeros((DAYS, HIGH * WIDE), bool)
     for part in parts:
-        rows = part.filter(pa.array(~np.any(list(reasons_against(part).values()), axis=0)))
+        rows = usable_soundings(part)
         cell = _cell_numbers(floats(rows["longitude"]), floats(rows["latitude"]))
         above = floats(rows["xco2_ppm"]) - ORIGIN_PPM
         n += np.bincount(cell, minlength=n.size)
