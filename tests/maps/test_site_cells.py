@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,7 +51,7 @@ def test_the_site_has_the_cells_of_each_month_and_of_each_inventory(root: str) -
 
 @pytest.fixture
 def read(root: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Which cells have been read since the site was written an hour ago."""
+    """Which cells have been read since the site was written."""
     told: list[str] = []
     real = site.read_cells
 
@@ -62,10 +60,6 @@ def read(root: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return real(gas, layer, *more)
 
     monkeypatch.setattr(site, "read_cells", noted)
-    for table in ("soundings", "sources"):
-        for file in storage.list_files(f"{root}/{table}"):
-            before = Path(storage.inner_path(file)).stat().st_mtime - 3600.0
-            os.utime(storage.inner_path(file), (before, before))
     return told
 
 
@@ -79,6 +73,27 @@ def test_cells_are_read_again_only_where_what_they_are_made_of_is_newer(root: st
     assert read == ["co2 xco2", "co2 odiac"]
     [row] = rows_of(at(root, f"co2/{MONTH}.xco2.json")["cells"])
     assert (row["value"], row["soundings"]) == (410.0, 1)
+
+
+def test_another_program_of_the_page_reads_no_month_again(root: str, read: list[str]) -> None:
+    storage.write_bytes(f"{root}/site/program.txt", b"another")
+    refresh_site(CH4, [DAY], root)
+    assert sorted(read) == ["co2 odiac", "co2 xco2"], "that of the month of which nothing is stored"
+
+
+def test_soundings_that_cannot_be_read_cost_their_cells_alone(root: str, caplog: pytest.LogCaptureFixture) -> None:
+    write = storage.write_partition
+    folder = write(SOUNDINGS, f"{root}/soundings", {"month": MONTH}, SOUNDINGS.from_pylist([ONE]))
+    whole = storage.read_bytes(f"{folder}/data.parquet")
+    storage.write_bytes(f"{folder}/data.parquet", whole[:-50])
+    storage.write_bytes(f"{root}/site/program.txt", b"another")
+    assert refresh_site(CO2, [MONTH], root) and refresh_site(CH4, [DAY], root)
+    told = at(root, f"co2/{MONTH}.xco2.json")
+    assert told["cells"]["n"] == 0 and told["text"] == "What it is made of can't be read."
+    assert "data.parquet" in caplog.text and "not on the site" in caplog.text
+    storage.write_bytes(f"{folder}/data.parquet", whole)
+    refresh_site(CO2, [MONTH], root)
+    assert at(root, f"co2/{MONTH}.xco2.json")["cells"]["n"] == 1
 
 
 def test_the_methane_around_an_accepted_plume_is_a_file_too_and_what_cant_be_read_is_left_out(

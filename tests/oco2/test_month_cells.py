@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from plumewatch.oco2.month_cells import HIGH, NEEDED, WIDE, compute_month_cells
+from plumewatch.geodesy import N_DEGREE_CELLS
+from plumewatch.oco2.month_cells import NEEDED, compute_month_cells
 from plumewatch.tables import SOUNDINGS
 
 
@@ -50,6 +51,6 @@ def test_the_globe_closes_and_poles_have_a_cell() -> None:
 def test_nothing_is_no_cell_and_a_whole_globe_all() -> None:
     assert len(compute_month_cells([]).n_days) == 0
     assert len(compute_month_cells([SOUNDINGS.empty().select(NEEDED)]).n_days) == 0
-    lon, lat = np.meshgrid(np.arange(WIDE) - 179.5, np.arange(HIGH) - 89.5)
-    rows = month(WIDE * HIGH).to_pydict() | {"longitude": lon.ravel(), "latitude": lat.ravel()}
+    lon, lat = np.meshgrid(np.arange(360) - 179.5, np.arange(180) - 89.5)
+    rows = month(N_DEGREE_CELLS).to_pydict() | {"longitude": lon.ravel(), "latitude": lat.ravel()}
     assert (compute_month_cells([pa.table(rows)]).n_soundings == 1).all()

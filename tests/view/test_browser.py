@@ -230,6 +230,8 @@ def test_an_operator_draws_or_uploads_an_area_sees_its_cost_and_keeps_it(
     tab.run(f"({typed})('{lines}\\n56,1 22,0')")  # a comma as a point is told, and no corner is left out for it
     assert tab.run("element('area-told').textContent").startswith('Not a corner: "56,1 22,0"; allowed: longitude')
     assert tab.run("element('area-cost').disabled") and tab.run("element('area-keep').disabled")
+    tab.run("setCorners(drawn.corners.slice(0, -1))")  # as Undo does: what isn't read stays, and is told
+    assert tab.run("[element('corners').value.endsWith('56,1 22,0'), element('area-cost').disabled]") == [True, True]
     tab.run(f"({typed})('{lines}')")
     tab.run(f"asked = showCost(), ({typed})('{lines}'), asked.then(() => document.title = 'answered')")
     tab.wait("document.title === 'answered'")  # to another change: it isn't this area's cost

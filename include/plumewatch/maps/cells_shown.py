@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -19,8 +21,8 @@ from plumewatch import storage
 from plumewatch.gases import CH4, CO2, Gas
 from plumewatch.maps.geojson import PLACE_DIGITS, rounded
 from plumewatch.maps.map_style import STYLES
-from plumewatch.oco2.granules.soundings import QUALITY, good_soundings
 from plumewatch.oco2.month_cells import CELL_DEG, NEEDED, compute_month_cells
+from plumewatch.orbits import QUALITY, good_soundings
 from plumewatch.pages.wording import digits_text
 from plumewatch.tables import SOUNDINGS, SOURCES
 
@@ -30,6 +32,9 @@ MAX_CELLS = 20_000  # of an inventory, the strongest: 0.5 MB; the globe has 64,8
 DIGITS = 2  # decimals of a value
 TONNES_A_KT = 1000.0
 USUAL_PERCENTILES = (2.0, 98.0)  # of XCO2: beyond them, cells of few soundings would take all colours
+FORM = 1
+"""Of what `read_cells` returns: another number has a site's files of cells written anew."""
+KEPT_MONTHS = 4  # whose XCO2 is kept, 2 MB each: a slider goes back and forth
 COLOURS = ("#440154", "#443983", "#31688e", "#21918c", "#35b779", "#90d743", "#fde725")
 """From low to high: viridis of matplotlib, which isn't loaded for seven colours."""
 
@@ -52,6 +57,7 @@ class CellLayer:
 
 XCO2 = CellLayer("xco2", "XCO2 of the month", is_monthly=True)
 EDGAR, ODIAC = CellLayer("edgar", "EDGAR inventory"), CellLayer("odiac", "ODIAC inventory")
+_READING = Lock()
 LAYERS = {CH4.name: (EDGAR,), CO2.name: (XCO2, EDGAR, ODIAC)}
 """By the name of the gas."""
 
@@ -69,7 +75,9 @@ def read_cells(gas: Gas, layer: CellLayer, key: str | None, storage_root: str) -
     what is shown, or that nothing is stored. `key` is the month, of a layer that is monthly.
     """
     if layer.is_monthly:
-        return _xco2(str(key), storage_root)
+        made = made_at(layer, key, storage_root)
+        with _READING:  # who asks for the same meanwhile has it then
+            return (_kept_xco2 if made else _xco2)(str(key), storage_root, made)
     return _inventory(gas, layer, storage_root)
 
 
@@ -83,7 +91,13 @@ def _partition(layer: CellLayer, key: str | None, storage_root: str) -> str:
     return storage.partition_path(storage.join(storage_root, table.name), keys)
 
 
-def _xco2(month: str, storage_root: str) -> dict[str, Any]:
+def unreadable(layer: CellLayer) -> dict[str, Any]:
+    """Return what stands in place of cells whose files can't be read."""
+    return _nothing(layer.label, "What it is made of can't be read.")
+
+
+def _xco2(month: str, storage_root: str, made: datetime | None) -> dict[str, Any]:
+    """The same as long as the month isn't written anew (`made`)."""
     cells = compute_month_cells(_soundings(month, storage_root))
     title, whose = f"XCO2 of {month}", STYLES[CO2.name].attribution
     if not cells.xco2_ppm.size:
@@ -111,6 +125,9 @@ def _xco2(month: str, storage_root: str) -> dict[str, Any]:
     }
 
 
+_kept_xco2 = lru_cache(maxsize=KEPT_MONTHS)(_xco2)
+
+
 def _soundings(month: str, storage_root: str) -> Iterator[pa.Table]:
     """The good soundings of a month, piece by piece."""
     for partition in storage.list_partitions(SOUNDINGS, storage.join(storage_root, SOUNDINGS.name), {"month": month}):
@@ -130,7 +147,7 @@ def _inventory(gas: Gas, layer: CellLayer, storage_root: str) -> dict[str, Any]:
     ).sort_by([("emission_t_y", "descending"), ("longitude", "ascending"), ("latitude", "ascending")])
     title = f"{layer.label}, {gas.name.upper()}"
     if not rows.num_rows:
-        return _nothing(title, f"Nothing is stored of it: no grid of {gas.name.upper()} was among the inventories.")
+        return _nothing(title, f"Nothing is stored of it: no grid of {gas.name.upper()} that states its cells' size.")
     shown = rows.slice(0, MAX_CELLS)
     lon, lat, emission = (shown[name].to_numpy() for name in ("longitude", "latitude", "emission_t_y"))
     value = emission / TONNES_A_KT
@@ -138,10 +155,11 @@ def _inventory(gas: Gas, layer: CellLayer, storage_root: str) -> dict[str, Any]:
     size = [rounded(first["cell_width_deg"]), rounded(first["cell_height_deg"])]
     most = f"the {MAX_CELLS:,} strongest of " if rows.num_rows > MAX_CELLS else ""
     low, high = (digits_text(float(end)) for end in (value[-1], value[0]))
-    said = f"{title}, {first['year']}"
+    said, whose = f"{title}, {first['year']}", first["provenance"] or layer.label
+    licence = [["licence", first["licence"]]] if first["licence"] else []
     return {
         "title": said,
-        "text": f"Emission of {first['year']} by {first['provenance']}: {most}{_cells_text(rows.num_rows, size[0])}, "
+        "text": f"Emission of {first['year']} by {whose}: {most}{_cells_text(rows.num_rows, size[0])}, "
         f"from {low} kt a year on; weaker ones are not shown.",
         "unit": "kt a year",
         "size": size,
@@ -150,8 +168,8 @@ def _inventory(gas: Gas, layer: CellLayer, storage_root: str) -> dict[str, Any]:
             {"lon": lon.round(PLACE_DIGITS), "lat": lat.round(PLACE_DIGITS), "value": value.round(DIGITS)}
         ),
         "told": [],
-        "facts": [["year", str(first["year"])], ["from", first["provenance"]], ["licence", first["licence"]]],
-        "attribution": [f"{first['provenance'].split(',')[0]} ({first['licence']})"],
+        "facts": [["year", str(first["year"])], ["from", whose], *licence],
+        "attribution": [whose.split(",")[0] + (f" ({first['licence']})" if licence else "")],
     }
 
 
@@ -166,9 +184,10 @@ def _cells_text(n: int, size_deg: float) -> str:
 
 def _colours(title: str, values: Floats, low: str, high: str) -> dict[str, Any]:
     """The colours of values that rise, for the map and for its legend; of one value that doesn't, one colour."""
-    rising = np.unique(values.round(PLACE_DIGITS)).tolist()
-    stops = [[value, colour] for value, colour in zip(rising, COLOURS, strict=False)]
-    return {"stops": stops, "legend": {"title": title, "low": low, "high": high, "colours": list(COLOURS)}}
+    rising, which = np.unique(values.round(PLACE_DIGITS)[::-1], return_index=True)  # of equal ones the highest colour
+    colours = [COLOURS[::-1][n] for n in which]
+    stops = [[value, colour] for value, colour in zip(rising.tolist(), colours, strict=True)]
+    return {"stops": stops, "legend": {"title": title, "low": low, "high": high, "colours": colours}}
 
 
 def _columns(columns: dict[str, NDArray[Any]]) -> dict[str, Any]:

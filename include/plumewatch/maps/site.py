@@ -14,10 +14,10 @@ from functools import lru_cache
 from typing import Any
 
 from plumewatch import storage
-from plumewatch.errors import InputError
+from plumewatch.errors import InputError, is_of_content
 from plumewatch.gases import CH4, GASES, Gas
 from plumewatch.maps.by_hand import write_by_hand
-from plumewatch.maps.cells_shown import LAYERS, CellLayer, cell_layers, made_at, read_cells
+from plumewatch.maps.cells_shown import FORM, LAYERS, cell_layers, made_at, read_cells, unreadable
 from plumewatch.maps.content import MapRows, detection_told, period_content
 from plumewatch.maps.map_page import ASSETS, read_asset, render_served_map
 from plumewatch.maps.plume_layers import ENHANCEMENT, draw_layer, plume_layers
@@ -45,8 +45,8 @@ def write_site(storage_root: str, areas: Sequence[Area] = ()) -> str:
     for gas in GASES.values():
         keys = stored_keys(gas, storage_root)
         own = _of(gas, areas)
-        _write_keys(gas, followed(keys, "keys of the site", "keys"), storage_root, own, is_anew=True)
-        _write_cells(gas, None, storage_root, is_anew=True)
+        _write_keys(gas, followed(keys, "keys of the site", "keys"), storage_root, own)
+        _write_cells(gas, None, storage_root)
         _write_together(gas, None, keys, storage_root, own)
     index = _write_index(storage_root)
     storage.write_bytes(storage.join(storage_root, SITE, PROGRAM), _program().encode())  # last: all is of it now
@@ -84,29 +84,34 @@ def _of(gas: Gas, areas: Sequence[Area]) -> Sequence[Area]:
     return areas if gas is CH4 else ()
 
 
-def _write_keys(
-    gas: Gas, keys: Iterable[str], storage_root: str, areas: Sequence[Area], *, is_anew: bool = False
-) -> None:
+def _write_keys(gas: Gas, keys: Iterable[str], storage_root: str, areas: Sequence[Area]) -> None:
     folder = storage.join(storage_root, SITE, DATA, gas.name)
     for key in keys:
         rows = read_map_rows(gas, [key], storage_root, areas)
         _write(storage.join(folder, f"{key}.json"), _public(period_content(gas, [key], _without_waiting(rows))))
         _write(storage.join(folder, f"{key}.details.json"), _details(gas, key, rows, folder, storage_root))
-        _write_cells(gas, key, storage_root, is_anew=is_anew)
+        _write_cells(gas, key, storage_root)
 
 
-def _write_cells(gas: Gas, key: str | None, storage_root: str, *, is_anew: bool = False) -> None:
-    """The cells of a key, or (None) those that are the same for all: anew, or where what they are made of is newer."""
+def _write_cells(gas: Gas, key: str | None, storage_root: str) -> None:
+    """The cells of a key, or (None) those that are the same for all, where what they are made of has changed."""
+    folder = storage.join(storage_root, SITE, DATA, gas.name)
     for layer in LAYERS[gas.name]:
-        if layer.is_monthly is (key is not None):
-            file = storage.join(storage_root, SITE, DATA, gas.name, layer.file_name(key))
-            if is_anew or _is_older(file, layer, key, storage_root):
-                _write(file, read_cells(gas, layer, key, storage_root))
-
-
-def _is_older(file: str, layer: CellLayer, key: str | None, storage_root: str) -> bool:
-    written, made = storage.modified_at(file), made_at(layer, key, storage_root)
-    return written is None or made is None or written <= made
+        if layer.is_monthly is not (key is not None):
+            continue
+        made = made_at(layer, key, storage_root)  # before it is read: what comes meanwhile is newer
+        file = storage.join(folder, layer.file_name(key))
+        noted, now = f"{file.removesuffix('.json')}.of.json", [FORM, made and made.isoformat()]
+        if made and storage.exists(file) and storage.exists(noted) and storage.read_json(noted) == now:
+            continue
+        try:
+            _write(file, read_cells(gas, layer, key, storage_root))
+            storage.write_json(noted, now)
+        except InputError as error:
+            if not is_of_content(error):
+                raise
+            log.warning("%s: not on the site", error)
+            _write(file, unreadable(layer))
 
 
 def _write_together(

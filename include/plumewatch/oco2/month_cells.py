@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from plumewatch.geodesy import wrap_longitude
+from plumewatch.geodesy import N_DEGREE_CELLS, degree_cells
 from plumewatch.oco2.track import usable_soundings
 from plumewatch.table import floats
 
@@ -18,7 +18,6 @@ Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 CELL_DEG = 1.0  # chosen: as gridded products of OCO-2 usually have; narrower ones are seen by an orbit or two a month
-WIDE, HIGH = round(360.0 / CELL_DEG), round(180.0 / CELL_DEG)  # cells around the globe, and from pole to pole
 ORIGIN_PPM = 400.0  # values less this are squared: else what they differ by is lost among their digits
 DAYS = 31  # of a month, at most
 NEEDED = ("sounding_id", "observed_at_utc", "longitude", "latitude", "xco2_ppm")
@@ -57,11 +56,11 @@ def compute_month_cells(parts: Iterable[pa.Table]) -> MonthCells:
     >>> cells.longitude.tolist(), cells.latitude.tolist(), cells.xco2_ppm.tolist(), cells.spread_ppm.tolist()
     ([10.5], [50.5], [412.0], [2.0])
     """
-    n, total, squares = np.zeros(HIGH * WIDE, np.int64), np.zeros(HIGH * WIDE), np.zeros(HIGH * WIDE)
-    is_seen = np.zeros((DAYS, HIGH * WIDE), bool)
+    n, total, squares = np.zeros(N_DEGREE_CELLS, np.int64), np.zeros(N_DEGREE_CELLS), np.zeros(N_DEGREE_CELLS)
+    is_seen = np.zeros((DAYS, N_DEGREE_CELLS), bool)
     for part in parts:
         rows = usable_soundings(part)
-        cell = _cell_numbers(floats(rows["longitude"]), floats(rows["latitude"]))
+        cell = degree_cells(floats(rows["longitude"]), floats(rows["latitude"]))
         above = floats(rows["xco2_ppm"]) - ORIGIN_PPM
         n += np.bincount(cell, minlength=n.size)
         total += np.bincount(cell, above, n.size)
@@ -69,7 +68,7 @@ def compute_month_cells(parts: Iterable[pa.Table]) -> MonthCells:
         is_seen[pc.day(rows["observed_at_utc"]).to_numpy() - 1, cell] = True
     there = np.flatnonzero(n)
     mean = total[there] / n[there]
-    row, column = np.divmod(there, WIDE)
+    row, column = np.divmod(there, 360)
     return MonthCells(
         longitude=(column + 0.5) * CELL_DEG - 180.0,
         latitude=(row + 0.5) * CELL_DEG - 90.0,
@@ -78,10 +77,3 @@ def compute_month_cells(parts: Iterable[pa.Table]) -> MonthCells:
         n_soundings=n[there],
         n_days=is_seen[:, there].sum(axis=0),
     )
-
-
-def _cell_numbers(longitude: Floats, latitude: Floats) -> NDArray[np.intp]:
-    """In which cell each place lies, counted from the south-west; the poles are in the outermost ones."""
-    column = np.minimum((wrap_longitude(longitude) + 180.0) // CELL_DEG, WIDE - 1)
-    row = np.minimum((latitude + 90.0) // CELL_DEG, HIGH - 1)
-    return (row * WIDE + column).astype(np.intp)

@@ -15,9 +15,9 @@ from plumewatch.matching.candidates import CELL, CITY, ListedSources
 from plumewatch.matching.rule import matching_rule
 from plumewatch.models import FailedScene
 from plumewatch.oco2.gaussian_plume import PlumeSource
-from plumewatch.oco2.granules.soundings import OrbitFiles, OrbitReader, good_soundings
+from plumewatch.oco2.granules.soundings import OrbitFiles, OrbitReader
 from plumewatch.oco2.plume_inversion import NO_ENHANCEMENT, estimate_source_emission
-from plumewatch.orbits import OCO2
+from plumewatch.orbits import OCO2, good_soundings
 from plumewatch.statuses import MATCHING_STAGE, RATED, UNKNOWN_SOURCE
 
 OrbitFilesByKey = Mapping[tuple[str, int], OrbitFiles]

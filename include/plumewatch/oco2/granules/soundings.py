@@ -20,14 +20,13 @@ from plumewatch.failures import orbit_name
 from plumewatch.keys import MONTH, is_key
 from plumewatch.models import FailedScene, OnFailure, tell_or_raise
 from plumewatch.oco2.archive.listing import day_in_name, sensor_in_name
-from plumewatch.oco2.granules.granule import GOOD_QUALITY, SoundingSelection, read_granule
+from plumewatch.oco2.granules.granule import SoundingSelection, read_granule
 from plumewatch.oco2.track import COLUMNS
-from plumewatch.orbits import OCO2, SENSOR_NAMES, sensors_of
+from plumewatch.orbits import OCO2, QUALITY, SENSOR_NAMES, sensors_of
 from plumewatch.statuses import EXTRACTION_STAGE, PEAKS_STAGE
 from plumewatch.tables import SOUNDINGS
 
 OTHER_MONTH = "other_month"
-QUALITY = "xco2_quality_flag"
 DIGEST_DIGITS = 12
 IDS_A_DAY, IDS_A_MONTH = 10**8, 10**10  # an id is YYYYMMDDhhmmssmf
 
@@ -322,8 +321,3 @@ class OrbitReader:
         return pa.concat_tables(
             t.filter(pc.and_(pc.equal(t["orbit"], orbit.orbit), _is_of(t, orbit.sensor))) for t in self._kept.values()
         )
-
-
-def good_soundings(soundings: pa.Table) -> pa.Table:
-    """Return those that their makers recommend; a quality that is null says nothing good either."""
-    return soundings.filter(pc.fill_null(pc.equal(soundings[QUALITY], GOOD_QUALITY), False))

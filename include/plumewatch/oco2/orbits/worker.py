@@ -18,10 +18,11 @@ from plumewatch.failures import Condition, Row
 from plumewatch.models import FailedScene
 from plumewatch.oco2.detection import DetectedPeak, detect_peaks
 from plumewatch.oco2.granules.granule import BAD_QUALITY
-from plumewatch.oco2.granules.soundings import OrbitFiles, OrbitReader, good_soundings
+from plumewatch.oco2.granules.soundings import OrbitFiles, OrbitReader
 from plumewatch.oco2.peaks import PeakSearch
 from plumewatch.oco2.pictures import draw_peak
 from plumewatch.oco2.track import Track, count_left_out
+from plumewatch.orbits import good_soundings
 from plumewatch.statuses import FAILED, PEAKS_STAGE, WIND_STAGE
 from plumewatch.tables import PEAKS, WIND
 from plumewatch.wind.files import READ_AROUND, OnFailure, read_wind_files
