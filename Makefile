@@ -47,10 +47,10 @@ soak: .venv/installed  ## many days of the simulated world: memory, open files, 
 fuzz: .venv/installed  ## broken and odd files for each reader [N=1000] [SEED=20] [ONLY=granule]
 	@$(TOOL).run python -m tools.fuzz --cases "$(or $(N),1000)" --seed "$(or $(SEED),20)" $(if $(ONLY),--only "$(ONLY)")
 
-evaluate: .venv/installed  ## quality in full size: recall, errors, calibration [ONLY=oco2|methane|learning]
+evaluate: .venv/installed  ## quality in full size: recall, errors, calibration [ONLY=oco2|methane|matching|learning]
 	@$(TOOL).run python -m tools.evaluate $(if $(ONLY),--only "$(ONLY)")
 
-bench: .venv/installed  ## speed against baselines of the same run, a JSON line each [ONLY=oco2|methane|learning]
+bench: .venv/installed  ## speed against baselines of the same run, a JSON line each [ONLY=oco2|methane|sentinel2 ...]
 	@$(TOOL).bench $(if $(ONLY),--only "$(ONLY)")
 
 containers: .venv/installed  ## image and compose files: lint, build, the demonstration inside, and down [ONLY=lint]

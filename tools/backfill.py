@@ -29,7 +29,7 @@ from plumewatch.sentinel2.scene_cost import bytes_text, cost_lines, count_text
 from plumewatch.settings import CMR, Settings
 
 from tools.airflow_client import AirflowError
-from tools.checkout import CHECKOUT, LOCAL_AIRFLOW
+from tools.checkout import CHECKOUT, DEMO, LOCAL_AIRFLOW
 from tools.checks.settings import say_unknown_names
 from tools.java import present_java
 from tools.local_airflow import LocalAirflow
@@ -248,6 +248,8 @@ def left_text(order: Order, told: str) -> list[str]:
 def ask_airflow(airflow: LocalAirflow, order: Order, dry: bool, is_running: bool) -> str:
     """Return what Airflow's command prints. Raises CannotBackfill with its reason."""
     if not is_running:  # nobody keeps the database up to date with the DAG files
+        if is_supervised(DEMO):
+            print("This is your own Airflow. In the demonstration, which is up: Trigger, Backfill.", flush=True)
         print("Airflow isn't running: reading the DAG files ...", flush=True)
         run_airflow(airflow, ["db", "migrate"])
         run_airflow(airflow, ["dags", "reserialize"])

@@ -14,6 +14,7 @@ The storage root is that of PLUMEWATCH_STORAGE_ROOT, unless --root says another.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -41,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         export_aws_settings()
         root = storage.absolute(storage.stated_path(asked.root)) if asked.root else Settings.load().storage_root
         return int(asked.do(asked, root))
+    except BrokenPipeError:  # of `| head`, which has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except Exception as error:
         if not (isinstance(error, OSError | PlumewatchError) or is_trouble(error)):  # a bucket may be out of reach
             raise
@@ -84,7 +88,7 @@ def _describe(asked: argparse.Namespace, root: str) -> int:
         return DONE
     described = describe_storage(root)
     if not described:
-        raise InputError(root, "no folders", "a storage root with tables: run `make demo`, or a DAG")
+        raise InputError(root, "no folders", "a root that a DAG has filled; the demonstration's: --root .demo/storage")
     _show(
         pd.DataFrame(
             {

@@ -111,4 +111,4 @@ def test_the_lines_at_a_prompt_run(folder: Path) -> None:
         ["bash", "-e", "-c", SHELL], cwd=here, env=settings, capture_output=True, text=True, check=True
     )
     assert f"{folder}/storage/maps/ch4/{DAY}.html" in ran.stdout and "5200" in ran.stdout
-    assert (here / f"here/ch4/{DAY}.html").exists() and (folder / "storage/areas/korpezhe.geojson").exists()
+    assert (here / f"here/ch4/{DAY}.html").exists() and (folder / f"storage/shared/{DAY}.html").exists()

@@ -143,7 +143,8 @@ def test_buttons_open_what_they_name(run: Callable[..., Any]) -> None:
         return [element("licences").open, texts("#licence-text")[0], texts("#attribution")[0]];
     """)
     assert opened[0] and "MapLibre contributors" in opened[1]
-    assert opened[2].startswith("Contains modified Copernicus Sentinel data (Sentinel-2) · Sources: a list (CC BY 4.0)")
+    assert opened[2].startswith("Contains modified Copernicus Sentinel data (Sentinel-2); of Landsat's scenes: U.S. ")
+    assert " · Sources: a list (CC BY 4.0)" in opened[2]
 
 
 def test_a_choice_in_the_list_goes_there_on_the_map(run: Callable[..., Any]) -> None:

@@ -337,6 +337,9 @@ def test_the_command_fails_only_on_what_is_needed(tmp_path: Path) -> None:
     bad = run_command(PLUMEWATCH_STORAGE_ROOT=root, PLUMEWATCH_WIND=f"{tmp_path}/none")
     assert bad.returncode == 1 and "\nproblem! wind " in bad.stdout
     assert bad.stdout.endswith("\n1 of the problems, marked !, to solve first. The other 2 may wait.\n")
+    gone = run_command(PLUMEWATCH_STORAGE_ROOT="s3://b/p", AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_ACCESS_KEY_ID="k")
+    assert gone.returncode == 1 and "Traceback" not in gone.stderr and "problem! storage" in gone.stdout
+    assert "to solve first" in gone.stdout
     misspelt = run_command(PLUMEWATCH_STORAGE_ROTT=root, PLUMEWATCH_GRANULES="cmr")
     assert misspelt.returncode == 1 and "PLUMEWATCH_STORAGE_ROOT meant?" in misspelt.stdout
     assert list(tmp_path.iterdir()) == []

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from plumewatch import spark_runtime, storage
-from plumewatch.errors import ConfigurationError, PlumewatchError, redact, some_of
+from plumewatch.errors import ConfigurationError, PlumewatchError, is_trouble, redact, some_of
 from plumewatch.gases import DETECTION, GASES
 from plumewatch.hand_offs import waiting_keys
 from plumewatch.settings import EMR_SERVERLESS, SPARK_MASTERS, Settings, environment_name
@@ -91,8 +91,10 @@ def check_waiting(settings: Settings) -> Iterator[Finding]:
     for gas in GASES.values():
         try:
             waiting = waiting_keys(settings.storage_root, gas)
-        except (PlumewatchError, OSError):  # `check_storage` says why it can't be listed
-            return
+        except Exception as error:
+            if not (isinstance(error, PlumewatchError | OSError) or is_trouble(error)):
+                raise
+            return  # `check_storage` says why it can't be listed
         dag_id = DETECTION[gas.name]
         if waiting:
             names, since = some_of(list(waiting), KEYS_SHOWN), f"{min(waiting.values()):%Y-%m-%d %H:%M} UTC"

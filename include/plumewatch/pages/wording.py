@@ -64,7 +64,7 @@ MATCH_TEXTS = {
 }
 
 ATTRIBUTIONS = {
-    CH4.name: "Contains modified Copernicus Sentinel data (Sentinel-2)",
+    CH4.name: "Contains modified Copernicus Sentinel data (Sentinel-2); of Landsat's scenes: U.S. Geological Survey",
     CO2.name: "OCO-2 and OCO-3 Lite data: NASA GES DISC",
 }
 """Whom a gas's satellite data is from."""

@@ -50,7 +50,8 @@ PAGE = {
 }
 MONTHS = 12  # of CO2 in the calendar
 
-Days = Annotated[int, Query(ge=1, le=MAX_GAP_DAYS)]
+MAX_FAILURE_DAYS = 3660
+Days = Annotated[int, Query(ge=1, le=MAX_FAILURE_DAYS)]
 Day = Annotated[str, Query(max_length=10)]
 
 

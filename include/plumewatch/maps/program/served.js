@@ -88,6 +88,7 @@ function fillPeriod() {
 /* --- what the page starts with: all, or the key of a run, or one detection that a link names */
 
 async function begin() {
+  if (location.protocol === "file:") throw new Error("From a disk browsers let no page read the files beside it: have a server give this folder (python3 -m http.server), or open the maps of single days and months.");
   if (!isSite) Object.assign(served, await read("data/start"));
   fillPeriod();
   let { gas, key } = Object.fromEntries(["gas", "key"].map((name) => [name, asked.get(name)]));
