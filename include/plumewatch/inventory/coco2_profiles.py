@@ -82,5 +82,5 @@ def _factors(path: str, of: str, on_failure: OnFailure | None) -> dict[str, tupl
     ]
     rules.append(Rule(of, (values.mean(axis=1) - 1.0).abs() <= MAX_OFF, "factors with a mean of 1"))
     rows = good_rows(rows, path, rules, on_failure)
-    rows = single_rows(rows, path, rows[of], on_failure)
+    rows = single_rows(rows, path, rows[of], (of,), on_failure)
     return dict(zip(rows[of], map(tuple, values.loc[rows.index].to_numpy().tolist()), strict=True))

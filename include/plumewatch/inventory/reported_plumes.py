@@ -27,6 +27,7 @@ KG_PER_TONNE = 1000.0
 QUANTITIES = ("emission_kg_h", "emission_sigma_kg_h")
 OPTIONAL = ("gas", *QUANTITIES, "platform", "sector", "licence")
 REQUIRED = ("report_id", "observed_at_utc", "longitude", "latitude")
+NAMES = ("report_id", "platform", "sector", "licence")
 FIRST_YEAR, LAST_YEAR = 1980, 2100
 
 
@@ -122,7 +123,7 @@ def _rows(path: str, form: _Form, on_failure: OnFailure | None) -> pd.DataFrame:
         ),
     ]
     rows = good_rows(rows.assign(gas=gas), path, rules, on_failure)
-    rows = single_rows(rows, path, rows["report_id"], on_failure)
+    rows = single_rows(rows, path, rows["report_id"], NAMES, on_failure)
     licence = rows["licence"] if form.licence is None else form.licence
     found = {name: rate[rows.index] for name, rate in rates.items()}
     found |= {name: numbers(rows[name]) for name in ("longitude", "latitude")}
