@@ -23,7 +23,9 @@ from plumewatch.models import FailedScene, OnFailure
 from plumewatch.statuses import INVENTORY_STAGE
 
 UNCLOSED = "a quote that isn't closed in its line"
-"""What stands in the first column of such a row, until `good_rows` refuses it."""
+NO_PROPERTIES = "a feature without properties"
+NOT_READ = {UNCLOSED: "a row in a line of its own", NO_PROPERTIES: "a GeoJSON feature with properties and a point"}
+"""What stands in the first column of what is no row, and what is allowed: `good_rows` refuses it."""
 ONE_MEANING = "tonnes without a mark that may stand between thousands, such as 123456 or 123456.0"
 PLACE = ("longitude", "latitude")
 MISSING = ("na", "n/a", "#n/a", "nan", "null", "none", "-", "--")
@@ -105,8 +107,8 @@ def good_rows(rows: pd.DataFrame, path: str, rules: Sequence[Rule], on_failure: 
 
     Raises InputError for the first bad row where `on_failure` is None, or where no row is good.
     """
-    unclosed = rows.index[rows.iloc[:, 0] == UNCLOSED]
-    failures = {line: InputError(f"{path}:{line}", UNCLOSED, "a row in a line of its own") for line in unclosed}
+    no_rows = rows.iloc[:, 0][rows.iloc[:, 0].isin(NOT_READ)]
+    failures = {line: InputError(f"{path}:{line}", found, NOT_READ[found]) for line, found in no_rows.items()}
     for rule in rules:
         for line, text in rows.loc[~np.asarray(rule.is_good, bool), rule.column].items():
             failures.setdefault(line, InputError(f"{path}:{line}", f"{rule.column} is {text!r}", rule.allowed))
