@@ -57,7 +57,7 @@ def profiles_in(path: str, on_failure: OnFailure) -> dict[str, PlantProfile]:
 
     Of several files of a kind the last by name counts. A file that can't be used is told, and there are none.
     """
-    there = storage.list_files(path)
+    there = storage.visible_files(path)
     found = [[file for file in there if kind.fullmatch(file_name(file))] for kind in FILES]
     if not all(found):
         return {}
