@@ -224,9 +224,8 @@ def test_a_comma_of_thousands_is_no_decimal_comma(tmp_path: Path, said: str, bes
     rows, failures, _ = told(read_eu_ets, paths)
     found = {row["source_id"]: row["emission_t_y"] for row in rows}
     assert found["eu_ets-AT-2"] == 250000 and found.get("eu_ets-AT-1") == (tonnes and pytest.approx(tonnes))
-    assert [f.split()[0] for f in failures if ":4" in f] == [] * (tonnes is not None) + [
-        "sandbag_export_emissions2019.csv:4"
-    ] * (tonnes is None)
+    refused = {failure.split()[0] for failure in failures}
+    assert ("sandbag_export_emissions2019.csv:4" in refused) == (tonnes is None)
 
 
 def test_swapped_places_of_a_country_are_none(tmp_path: Path) -> None:
