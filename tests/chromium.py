@@ -106,7 +106,7 @@ class Tab:
                 type=kind,
                 key=key,
                 code=key,
-                windowsVirtualKeyCode={"Escape": 27, "Enter": 13}[key],
+                windowsVirtualKeyCode={"Escape": 27, "Enter": 13, "ArrowDown": 40}[key],
             )
 
     def resize(self, width: int, height: int) -> None:

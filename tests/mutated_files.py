@@ -50,7 +50,7 @@ def mutated_json(content: bytes, rng: random.Random) -> bytes:
     document = json.loads(content)
     for _ in range(rng.choice([1, 1, 3])):
         places: list[tuple[Any, Any]] = []
-        _find_places(document, places)
+        find_places(document, places)
         if places:
             holder, key = rng.choice(places)
             if rng.random() < 0.15:
@@ -60,8 +60,9 @@ def mutated_json(content: bytes, rng: random.Random) -> bytes:
     return json.dumps(document).encode()
 
 
-def _find_places(holder: Any, places: list[tuple[Any, Any]]) -> None:
+def find_places(holder: Any, places: list[tuple[Any, Any]]) -> None:
+    """Put into `places` where values stand in a JSON: what holds each, and the key."""
     keys = list(holder) if isinstance(holder, dict) else range(len(holder)) if isinstance(holder, list) else ()
     for key in keys:
         places.append((holder, key))
-        _find_places(holder[key], places)
+        find_places(holder[key], places)

@@ -23,6 +23,7 @@ MAX_TURN_DEG = 7.5  # of a grid's north: half the step between the directions in
 TRUE_GRID = f"lengths true to {MAX_SCALE_ERROR:.0%} and a north true to {MAX_TURN_DEG:g} degrees"
 SEGMENTS = 4  # along each side of a grid, whose lengths are compared
 ELLIPSOID = Geod(ellps="WGS84")
+N_DEGREE_CELLS = 360 * 180
 
 
 def wrap_longitude(longitude: ArrayLike) -> Floats:
@@ -37,6 +38,19 @@ def wrap_longitude(longitude: ArrayLike) -> Floats:
         from_west = np.where(from_west == 360.0, 0.0, from_west)  # of what is less than a rounding below 0
     from_west -= 180.0
     return from_west
+
+
+def degree_cells(longitude: ArrayLike, latitude: ArrayLike) -> NDArray[np.intp]:
+    """Return the number of the 1-degree cell that each place lies in, row by row from 180 W and 90 S.
+
+    A pole is in the outermost row.
+
+    >>> degree_cells([-179.5, -179.5, 0.5], [-89.5, -88.5, 90.0]).tolist()
+    [0, 360, 64620]
+    """
+    column = np.floor(wrap_longitude(longitude) + 180.0)
+    row = np.clip(np.floor(np.asarray(latitude, dtype=float) + 90.0), 0, 179)
+    return np.asarray(row * 360 + column).astype(np.intp)
 
 
 def great_circle_distance_km(lon1: ArrayLike, lat1: ArrayLike, lon2: ArrayLike, lat2: ArrayLike) -> Floats:

@@ -1,4 +1,5 @@
-"""Orbits: whose they are, and which pass of a satellite a scene belongs to that doesn't state its relative orbit."""
+"""Orbits: whose they are, which soundings of them are good, and which pass of a satellite a scene belongs to that
+doesn't state its relative orbit."""
 
 from __future__ import annotations
 
@@ -16,11 +17,18 @@ OCO2, OCO3 = "oco2", "oco3"
 together with the sensor."""
 SENSOR_NAMES = {OCO2: "OCO-2", OCO3: "OCO-3"}
 """What a person reads; the keys are all sensors that there are."""
+QUALITY, GOOD_QUALITY = "xco2_quality_flag", 0
+"""Column of `soundings`, and what it says of those that are to be used."""
 
 
 def sensors_of(rows: pa.Table) -> pa.ChunkedArray:
     """Return whose each row is, by its column `sensor`: OCO-2's where it is null."""
     return pc.fill_null(rows["sensor"], OCO2)
+
+
+def good_soundings(soundings: pa.Table) -> pa.Table:
+    """Return those that their makers recommend; a quality that is null says nothing good either."""
+    return soundings.filter(pc.fill_null(pc.equal(soundings[QUALITY], GOOD_QUALITY), False))
 
 
 def orbit_of_pass(at: datetime | None, others: Iterable[tuple[int | None, datetime | None]]) -> int | None:

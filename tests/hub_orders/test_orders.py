@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from hub_order_service import ASYNC, BATCH, COST, KEY, OrderService, write_area
 from plumewatch import storage
 from plumewatch.areas import read_areas
 from plumewatch.errors import ConfigurationError, InputError, ParameterError, QuotaUsedUp, ServiceError
+from plumewatch.hub_orders import images
 from plumewatch.hub_orders.asking import PlanLacks
 from plumewatch.hub_orders.images import delivered_rasters, image_of, tiles_of
 from plumewatch.hub_orders.orders import LONGEST_S, LOST_S, NOTES, Orders
@@ -165,6 +167,75 @@ def test_one_that_stops_for_want_of_units_goes_on_by_a_later_run_each_month_payi
     assert second["begun_at_utc"] > first["begun_at_utc"] and not second["is_refused"]
 
 
+def stop(order_service: OrderService, orders: Orders, order: Any) -> None:
+    order_service.outcome = {"status": "STOPPED", "stoppedStatusReason": "OUT_OF_PU", "costPU": 4.0}
+    with pytest.raises(QuotaUsedUp):
+        until_done(orders, order)
+    order_service.outcome = {"status": "DONE"}
+
+
+def test_one_that_goes_on_though_no_answer_came_is_not_ordered_again(
+    order_service: OrderService, orders: Orders, area: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = ORDERS["tiles"](area, *DAYS)
+    stop(order_service, orders, order)
+    change_notes(orders, started_at_utc=ago(2 * LONGEST_S))
+    start = type(order).start
+
+    def start_and_die(*given: Any) -> None:
+        start(*given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(order), "start", start_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            orders.go_on(order)
+    until_done(orders, order)
+    assert len(order_service.requests) == 1
+
+
+def test_what_is_spent_while_nothing_is_booked_is_in_the_ledger(
+    order_service: OrderService, orders: Orders, area: Any
+) -> None:
+    order = ORDERS["tiles"](area, *DAYS)
+    stop(order_service, orders, order)
+    [name] = order_service.requests
+    order_service.requests[name] |= {"status": "PROCESSING", "ended": {}}  # somebody has started it in the dashboard
+    until_done(orders, order)
+    assert sorted(row["spent_units"] for row in ledger(orders)) == [4.0, COST - 4.0]
+
+
+def test_trouble_of_the_bucket_is_no_answer_of_the_service(
+    order_service: OrderService, orders: Orders, area: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = ORDERS["image"](area, *DAYS)
+    until_done(orders, order)
+    change_notes(orders, is_done=False)
+
+    def busy(*_: Any) -> None:
+        raise OSError(errno.EBUSY, "reduce your request rate")
+
+    monkeypatch.setattr(images.storage, "list_files", busy)
+    with pytest.raises(OSError, match="reduce"):
+        orders.go_on(order)
+
+
+def test_a_note_of_before_is_understood_and_another_form_named(
+    order_service: OrderService, orders: Orders, area: Any
+) -> None:
+    order = ORDERS["tiles"](area, *DAYS)
+    orders.go_on(order)
+    [path] = [file for file in storage.list_files(storage.join(orders.root, NOTES)) if file.endswith("order.json")]
+    note = storage.read_json(path)
+    kept = ("request_id", "begun_at_utc", "spent_units", "is_done", "is_stopped", "api", "area", "what", "delivered_to")
+    storage.write_json(path, {**{name: note[name] for name in kept}, "units": order.units})
+    until_done(orders, order)
+    assert len(order_service.requests) == len(ledger(orders)) == 1
+    storage.write_json(path, ["another"])
+    with pytest.raises(InputError, match=r"order\.json: not readable .*allowed: the note of an order"):
+        orders.go_on(order)
+
+
 def test_one_that_never_ends_is_given_up(order_service: OrderService, orders: Orders, area: Any) -> None:
     order, order_service.looks = ORDERS["tiles"](area, *DAYS), 99
     assert not orders.go_on(order).is_done
@@ -223,8 +294,15 @@ def test_a_request_that_the_service_has_forgotten_is_made_anew(
 ) -> None:
     order = ORDERS["tiles"](area, *DAYS)
     orders.go_on(order)
+    known = dict(order_service.requests)
     order_service.requests.clear()
-    with pytest.raises(ServiceError, match="HTTP 404"):
+    assert not orders.go_on(order).is_done  # which may be a proxy's answer
+    order_service.requests.update(known)
+    assert not orders.go_on(order).is_done and len(order_service.requests) == 1
+    order_service.requests.clear()
+    orders.go_on(order)
+    change_notes(orders, gone_at_utc=ago(LOST_S + 1))
+    with pytest.raises(ServiceError, match=r"LOST: .*HTTP 404"):
         orders.go_on(order)
     until_done(orders, order)
     assert len(order_service.requests) == 1

@@ -98,7 +98,7 @@ def test_vendored_files_are_those_of_the_manifest() -> None:
 
 PROGRAMS = [
     ("plumewatch.maps", f"program/{part}.js")
-    for part in (*PROGRAM, "embedded", "vendored", "rasters", "served", "map_worker", "new_area", "operations")
+    for part in (*PROGRAM, "embedded", "vendored", "rasters", "cells", "served", "map_worker", "new_area", "operations")
 ]
 
 

@@ -52,11 +52,12 @@ def test_each_orbit_is_told_with_its_outcome_and_limit() -> None:
     assert told["tracks_text"] == "" and content(rows[::-1])["orbits"] == told["orbits"]
 
 
-def test_very_many_orbits_are_counted_and_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_very_many_orbits_those_with_a_peak_and_the_newest_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracks_shown, "MAX_TRACKS", 2)
-    told = content([orbit(n) for n in (11522, 11523, 11524)])
-    assert told["tracks"]["features"] == told["orbits"] == []
-    assert told["tracks_text"] == "3 orbits: drawn where at most 2 are chosen"
+    told = content([orbit(11521), orbit(11522, detected=True), orbit(11523), orbit(11524)])
+    assert [one["title"] for one in told["orbits"]] == ["Orbit 11522", "Orbit 11524"]
+    assert [one["properties"]["state"] for one in told["tracks"]["features"]] == ["seen", "nothing_seen"]
+    assert told["tracks_text"] == "2 of 4 orbits aren't drawn: those with a peak, then the newest are"
 
 
 def test_areas_have_no_tracks() -> None:

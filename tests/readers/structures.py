@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 import shapely
 from hypothesis import reject
 from hypothesis import strategies as st
-from mutated_files import ODD_VALUES
+from mutated_files import ODD_VALUES, find_places
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
@@ -66,7 +66,7 @@ def _json(draw: Draw, content: bytes, suffix: str) -> bytes:
         return json.dumps(draw(JSON_VALUES)).encode()
     for _ in range(draw(st.integers(1, 3))):
         places: list[tuple[Any, Any]] = []
-        _find_places(document, places)
+        find_places(document, places)
         if not places:
             break
         holder, key = draw(st.sampled_from(range(len(places))).map(places.__getitem__))
@@ -80,12 +80,6 @@ def _json(draw: Draw, content: bytes, suffix: str) -> bytes:
         else:
             holder[key] = copy.deepcopy(draw(JSON_VALUES))  # drawn ones are given again
     return json.dumps(document).encode()
-
-
-def _find_places(holder: Any, places: list[tuple[Any, Any]]) -> None:
-    for key in list(holder) if isinstance(holder, dict) else range(len(holder)) if isinstance(holder, list) else ():
-        places.append((holder, key))
-        _find_places(holder[key], places)
 
 
 @st.composite

@@ -109,13 +109,16 @@ def test_a_partition_is_none_until_it_is_published(root: str) -> None:
 def test_what_a_dead_writer_left_goes_after_an_hour(tmp_path: Path) -> None:
     keys = {"area": "x", "date": "2025-01-01"}
     folder = tmp_path / "area=x" / "date=2025-01-01"
-    for name in ("whole.parquet", ".one.parquet.abc_12", ".two.parquet.abc_12", ".lock"):
+    with storage.written_aside(folder / "one.parquet") as one, storage.written_aside(folder / "two.parquet") as two:
+        pass
+    for name in ("whole.parquet", one.name, two.name, ".of_before.parquet.abc_12", ".lock"):
         storage.write_part(str(folder), name, b"")
-        if name != ".two.parquet.abc_12":
+        if name != two.name:
             os.utime(folder / name, (0, 0))
+    (folder / "two.parquet").unlink()
     storage.publish_partition(PIXELS, str(tmp_path), keys, [], 0)
     left = {file.name for file in folder.iterdir()}
-    assert left == {".two.parquet.abc_12", ".lock", "data.parquet", storage.MANIFEST}
+    assert left == {two.name, ".lock", "data.parquet", storage.MANIFEST, "one.parquet"}  # as old as the second
 
 
 def test_a_published_partition_without_rows_is_an_empty_file_with_the_schema(root: str) -> None:

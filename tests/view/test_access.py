@@ -153,6 +153,8 @@ def test_no_text_of_a_request_leads_to_a_path(client: Callable[..., Any], view_s
         (f"/data/ch4/{written}/picture", {"id": "a1"}),
         (f"/data/{written}/{DAY}/picture", {"id": "a1"}),
         ("/data/ch4/content", {"first": text[:10], "last": DAY}),
+        ("/data/ch4/cells", {"kind": text}),
+        ("/data/co2/cells", {"kind": "xco2", "key": text[:10]}),
         ("/data/ch4/history", {"source_id": text}),
         ("/data/ch4/source", {"source_id": text}),
         (f"/assets/{written}", {}),
@@ -188,6 +190,7 @@ def test_every_answer_says_what_it_may_do(client: Callable[..., Any], view_stora
             "dag_id": "x",
             "run_id": "x",
             "name": "enhancement",
+            "kind": "edgar",
         },
     )
     for method, path in routes():

@@ -3,98 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import geopandas
-import pytest
 import requests
 import shapely
-from airflow_fixtures import HOME, free_port
-from chromium import Tab, browser
+from chromium import Tab
 from map_rows import DAY, NASTY
-from operations_rows import days_ago, fill_operations
+from operations_rows import days_ago
 from plumewatch.areas import read_areas
 from plumewatch.reviews import read_reviews
-from view_rows import fill_storage
+from view_in_browser import ENTRY, FRAME, hosts, log_in
 
-BOOT_S = 240.0
 LAST = days_ago(2)  # day of which anything is on record
-FRAME = "document.querySelector('iframe').contentDocument"
-ENTRY = "document.querySelector('a[href=\"/plugin/emissions\"]')"
 OPERATIONS = ENTRY.replace("emissions", "operations")
-
-
-@pytest.fixture(scope="module")
-def airflow(chromium: str, dagbag: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """Airflow's API server with a viewer and an operator: its URL, and the storage that its view shows."""
-    folder = tmp_path_factory.mktemp("view")
-    root = f"file://{folder / 'storage'}"
-    fill_storage(root)
-    fill_operations(root)
-    (folder / "areas").mkdir()
-    (folder / "passwords.json").write_text(json.dumps({"operator": "operator pw", "viewer": "viewer pw"}))
-    url = f"http://127.0.0.1:{(port := free_port())}"
-    settings = {
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "operator:op,viewer:viewer",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(folder / "passwords.json"),
-        "AIRFLOW__API__BASE_URL": url,
-        "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests alone, " * 3,
-        "PLUMEWATCH_STORAGE_ROOT": root,
-        "PLUMEWATCH_AREAS": str(folder / "areas"),
-        "PLUMEWATCH_STAC_API": "http://127.0.0.1:9/stac",  # where nobody answers
-    }
-    command = [sys.executable, "-m", "airflow", "api-server", "--host", "127.0.0.1", "--port", str(port)]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, env={**os.environ, **settings}, cwd=HOME, stdout=log, stderr=log)
-    try:
-        deadline = time.monotonic() + BOOT_S
-        while not answers(url):
-            assert server.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()[-2000:]
-            time.sleep(0.2)
-        yield url, root
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-
-
-@pytest.fixture(scope="module")
-def new_tab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Tab]]:
-    """A function that opens a tab in which nobody is logged in."""
-    with browser(tmp_path_factory.mktemp("chromium")) as open_tab:
-        yield open_tab
-
-
-def answers(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/api/v2/version", timeout=5).ok
-    except requests.ConnectionError:
-        return False
-
-
-def log_in(tab: Tab, url: str, user: str) -> None:
-    """By the form that a person fills."""
-    tab.resize(1300, 800)
-    tab.go(url)
-    tab.wait("document.querySelector('input[type=password]')")
-    for name, text in (("username", user), ("password", f"{user} pw")):
-        tab.run(f"document.querySelector('input[name={name}]').focus()")
-        tab.type(text)
-    tab.wait("!document.querySelector('button[type=submit]').disabled")
-    tab.run("document.querySelector('button[type=submit]').click()")
-    tab.wait(ENTRY)
-    tab.errors.clear()  # before the login Airflow's own page asks what it may not know
-
-
-def hosts(tab: Tab) -> set[str | None]:
-    """Whom the page has asked for anything."""
-    return {urlsplit(one).hostname for one in tab.requested if one.startswith("http")}
 
 
 def open_view(tab: Tab) -> None:
@@ -211,7 +136,7 @@ def test_an_orbit_says_what_came_of_it_and_what_it_would_have_seen(
     log_in(tab, url, "viewer")
     tab.go(f"{url}/plumewatch/?gas=co2&key=2016-08")
     tab.wait("document.documentElement.dataset.world && page.map.loaded()")
-    layers = "[...document.querySelectorAll('#legend-body label')].map((one) => one.textContent)"
+    layers = "[...document.querySelectorAll('#legend-body > label')].map((one) => one.textContent)"
     assert tab.run(layers) == ["orbits with an accepted peak", "orbits searched, nothing seen"]
     tab.run("void page.map.jumpTo({ center: [12.5, 45], zoom: 5 })")
     tab.wait("page.map.loaded() && page.map.queryRenderedFeatures({ layers: ['tracks'] }).length > 0")
@@ -300,6 +225,19 @@ def test_an_operator_draws_or_uploads_an_area_sees_its_cost_and_keeps_it(
     tab.wait("!document.querySelector('#area-keep').disabled")
     told = tab.run("document.querySelector('#area-told').textContent")
     assert told.startswith("drawn_here (stac): ") and "MB a scene" in told and "cannot be reached" in told
+    typed = "(text) => { const box = element('corners'); box.value = text; box.dispatchEvent(new Event('input')); }"
+    lines = "\\n".join(f"{lon} {lat}" for lon, lat in corners)
+    tab.run(f"({typed})('{lines}\\n56,1 22,0')")  # a comma as a point is told, and no corner is left out for it
+    assert tab.run("element('area-told').textContent").startswith('Not a corner: "56,1 22,0"; allowed: longitude')
+    assert tab.run("element('area-cost').disabled") and tab.run("element('area-keep').disabled")
+    tab.run("setCorners(drawn.corners.slice(0, -1))")  # as Undo does: what isn't read stays, and is told
+    assert tab.run("[element('corners').value.endsWith('56,1 22,0'), element('area-cost').disabled]") == [True, True]
+    tab.run(f"({typed})('{lines}')")
+    tab.run(f"asked = showCost(), ({typed})('{lines}'), asked.then(() => document.title = 'answered')")
+    tab.wait("document.title === 'answered'")  # to another change: it isn't this area's cost
+    assert tab.run("element('area-keep').disabled") and tab.run("element('area-told').textContent") == ""
+    tab.run("document.querySelector('#area-cost').click()")
+    tab.wait("!document.querySelector('#area-keep').disabled")
     tab.run("document.querySelector('#area-keep').click()")
     tab.wait("document.querySelector('#area-told').textContent.startsWith('Kept in areas/drawn_here.geojson')")
     [area] = [one for one in read_areas(f"{root}/areas") if one.name == "drawn_here"]

@@ -146,17 +146,6 @@ def test_requests_of_several_days_are_copied_from_files(tmp_path: Path, storage_
     assert found.wind_u_m_s.tolist() == [1.0, 1.0]
 
 
-def test_what_the_files_lack_is_said_of_each_place_and_day(tmp_path: Path, storage_root: str) -> None:
-    write(tmp_path / "w.parquet", hourly(DAY, 24))
-    failures: list[FailedScene] = []
-    times = [DAY + timedelta(hours=12), DAY + timedelta(days=9), DAY + timedelta(hours=12)]
-    requests = requests_at([56.0, 56.0, 140.0], [22.0, 22.0, 35.0], times)
-    assert fetch_wind_of_setting(Settings(storage_root, wind=str(tmp_path)), requests, failures.append)
-    [failure] = failures
-    assert "of 2 of 3 requests: 2025-08-31 12:00" in failure.message and "140.00 35.00" in failure.message
-    assert "2025-09-09 00:00" in failure.message and failure.is_retryable
-
-
 def test_what_is_no_wind_folder_is_named_and_costs_no_other_rows(tmp_path: Path) -> None:
     write(tmp_path / "wind" / "product=a" / "date=2025-08-31" / "w.parquet", hourly(DAY, 1))
     write(tmp_path / "wind" / "product=b" / "date=2025-08-31" / "w.parquet", hourly(DAY, 1))

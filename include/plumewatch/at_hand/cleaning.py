@@ -103,12 +103,16 @@ def find_left(root: str, after: timedelta | None = None) -> list[str]:
         folder, _, name = file.path.rpartition("/")
         if name in (storage.MANIFEST, storage.WRITING):
             (published if name == storage.MANIFEST else begun).add(folder)
-        elif _is_old(file, after) and (name == storage.LOCK or name.endswith(storage.ASIDE)):
+        elif _is_old(file, after) and (name == storage.LOCK or _is_aside(name)):
             left.add(file.path)
     for folder in begun - published:
         files = storage.stored_files(folder)
         left.update(file.path for file in files if all(_is_old(each, after) for each in files))
     return sorted(left)
+
+
+def _is_aside(name: str) -> bool:
+    return name.startswith(".") and name.endswith(storage.ASIDE)
 
 
 def _is_old(file: StoredFile, after: timedelta) -> bool:

@@ -27,7 +27,7 @@ from sentinelhub.download.rate_limit import SentinelHubRateLimit
 from sentinelhub.exceptions import DownloadFailedException, OutOfRequestsException, SHRateLimitWarning
 
 from plumewatch.catalogues.processing_units import Spending, next_month
-from plumewatch.errors import InputError, PlumewatchError, QuotaUsedUp, ServiceError, redact
+from plumewatch.errors import InputError, PlumewatchError, QuotaUsedUp, ServiceError, is_trouble, redact
 from plumewatch.http import MAX_MESSAGE, Pace, Patience, PatientAdapter, may_have_arrived, no_answer
 
 TIMEOUT_S = (10.0, 120.0)  # to connect, between two pieces of an answer: a request of 2500 x 2500 px takes its time
@@ -235,6 +235,8 @@ def asking(url: str, allowed: str) -> Iterator[None]:
     except json.JSONDecodeError as error:  # a page of a proxy or of maintenance with status 200
         raise ServiceError(f"{redact(url)}: an answer that isn't JSON: {redact(str(error))[:200]}") from error
     except Exception as error:  # what the client makes of an answer of another form
+        if is_trouble(error):  # of a bucket, where the block reads or writes there too
+            raise
         raise InputError(
             redact(url), f"an answer of another form ({type(error).__name__}: {error})", allowed
         ) from error

@@ -25,7 +25,7 @@ from plumewatch import __version__, storage
 from plumewatch.evidence.rule import evidence_rule
 from plumewatch.evidence.sights import orbit_cells, sights_of_orbit, source_tree
 from plumewatch.gases import CO2
-from plumewatch.geodesy import distance_to_chord, unit_vectors
+from plumewatch.geodesy import N_DEGREE_CELLS, degree_cells, distance_to_chord, unit_vectors
 from plumewatch.observations import stated_observations
 from plumewatch.orbits import OCO2, sensors_of
 from plumewatch.progress import followed
@@ -36,7 +36,6 @@ from plumewatch.tables import OBSERVATIONS, SOUNDINGS, SOURCE_ESTIMATES, SOURCE_
 CELL_KM = 3.2  # the diagonal of a cell, so that what stands for one near a place is the same whatever is left out
 OF_SOUNDING = ("orbit", "sensor", "longitude", "latitude", "wind_u_m_s", "wind_v_m_s")
 LOOKS = "_looks"  # beside the estimates: what the stored months said of candidates
-N_COARSE = 360 * 180  # cells of 1 degree
 COARSE_KM = 79.0  # from the middle of a cell of 1 degree to its corner, at the equator
 DECIMALS = 5  # of a candidate's degrees, as its row states them: 1 m
 
@@ -157,19 +156,13 @@ def _read_month(
 
 def _cells_near(places: Sequence[Place]) -> NDArray[np.bool_]:
     """Which cells of 1 degree, by number, may hold soundings in reach of a place."""
-    number = np.arange(N_COARSE)
+    number = np.arange(N_DEGREE_CELLS)
     if not places:
         return np.zeros(len(number), bool)
     middles = unit_vectors(number % 360 - 179.5, number // 360 - 89.5)
     reach = distance_to_chord(evidence_rule().co2.reach_km + CELL_KM + COARSE_KM)
     tree = cKDTree(unit_vectors(*np.array(places).T))
     return np.asarray(np.isfinite(tree.query(middles, distance_upper_bound=reach)[0]))
-
-
-def _coarse(longitude: Floats, latitude: Floats) -> Indices:
-    """Numbers of the cells of 1 degree that places lie in, from the south, in each row from 180 W."""
-    row = np.clip(np.floor(latitude + 90.0), 0, 179)
-    return (row * 360 + np.floor((longitude + 180.0) % 360.0) % 360).astype(np.intp)
 
 
 def _cells_by_orbit(
@@ -182,14 +175,14 @@ def _cells_by_orbit(
     reach = distance_to_chord(evidence_rule().co2.reach_km + CELL_KM)
     kept: dict[tuple[str, int], list[np.ndarray]] = {}
     for file in files:
-        has_some = np.zeros(N_COARSE, bool)
+        has_some = np.zeros(N_DEGREE_CELLS, bool)
         for piece in iter_parquet(SOUNDINGS, file, OF_SOUNDING):
             sensor = np.array(sensors_of(piece).to_pylist(), dtype=str)
             orbit = piece["orbit"].to_numpy()
             values = np.stack([piece[name].cast(pa.float64()).to_numpy() for name in OF_SOUNDING[2:]])
             usable = np.isfinite(values).all(axis=0)
             at = np.flatnonzero(usable)
-            has_some[_coarse(*values[:2, at])] = True
+            has_some[degree_cells(*values[:2, at])] = True
             usable[at] = np.isfinite(tree.query(unit_vectors(*values[:2, at]), distance_upper_bound=reach)[0])
             for name in np.unique(sensor[usable]):
                 of_sensor = np.flatnonzero(usable & (sensor == name))

@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -22,7 +22,15 @@ from sentinelhub.api.utils import AccessSpecification, s3_specification
 from plumewatch import storage
 from plumewatch.catalogues.processing_units import Spending, next_month
 from plumewatch.catalogues.sentinel_hub import SentinelHub
-from plumewatch.errors import ConfigurationError, InputError, PlumewatchError, QuotaUsedUp, ServiceError, redact
+from plumewatch.errors import (
+    ConfigurationError,
+    InputError,
+    PlumewatchError,
+    QuotaUsedUp,
+    ServiceError,
+    reading,
+    redact,
+)
 from plumewatch.hub_orders.asking import RequestState, granted
 from plumewatch.settings import Settings
 
@@ -153,7 +161,7 @@ class Orders:
         """
         note_path = self._note_path(order)
         with storage.lock(storage.parent(note_path)):
-            note = _Note(**storage.read_json(note_path)) if storage.exists(note_path) else None
+            note = _read_note(note_path) if storage.exists(note_path) else None
             if note and note.is_done:
                 if storage.list_files(note.delivered_to):
                     return note.told(RequestState(BatchRequestStatus.DONE, 100.0, note.spent_units))
@@ -165,13 +173,7 @@ class Orders:
                 note = self._ask(order, note_path)
             if note.request_id is None:
                 return note.told(RequestState(BatchRequestStatus.PROCESSING, told="asked for; no answer so far"))
-            try:
-                state = self._state(order, note, note.request_id, note_path)
-            except ServiceError as error:
-                if error.http_status == NOT_FOUND:  # the service forgets what nothing happens to for a month
-                    self._settle(order, note, None)
-                    storage.delete(note_path)
-                raise
+            state = self._state(order, note, note.request_id, note_path)
             self._note_state(order, note, state, note_path)
             return note.told(state)
 
@@ -224,20 +226,26 @@ class Orders:
 
     def _state(self, order: Order, note: _Note, request_id: str, note_path: str) -> RequestState:
         """How far the request is, started where it isn't."""
+        try:
+            with granted(self.hub, order.title):
+                state = order.state(self.hub, request_id, note.delivered_to)
+        except ServiceError as error:
+            if error.http_status != NOT_FOUND:
+                raise
+            return RequestState(BatchRequestStatus.PROCESSING, told=str(error), is_gone=True)
+        goes_on = state.is_out_of_units and note.is_stopped
+        if not goes_on and state.status not in (BatchRequestStatus.CREATED, BatchRequestStatus.ANALYSIS_DONE):
+            return state
+        if goes_on and note.booked_at_utc is None:
+            note.booked_units = max(order.units - note.settled_units, 0.0)
+            note.booked_at_utc = self.hub.ledger.set_aside(order.area, order.what, note.booked_units).isoformat()
+        if goes_on or note.started_at_utc is None:
+            note.started_at_utc = datetime.now(UTC).isoformat()
+            note.store(note_path)  # before: it may be started though no answer comes
         with granted(self.hub, order.title):
-            state = order.state(self.hub, request_id, note.delivered_to)
-            goes_on = state.is_out_of_units and note.is_stopped
-            if goes_on and note.booked_at_utc is None:
-                note.booked_units = max(order.units - note.settled_units, 0.0)
-                note.booked_at_utc = self.hub.ledger.set_aside(order.area, order.what, note.booked_units).isoformat()
-                note.store(note_path)
-            if goes_on or state.status in (BatchRequestStatus.CREATED, BatchRequestStatus.ANALYSIS_DONE):
-                order.start(self.hub, request_id)
-                if goes_on or note.started_at_utc is None:
-                    note.started_at_utc = datetime.now(UTC).isoformat()
-                note.is_stopped = False
-                return replace(state, status=BatchRequestStatus.PROCESSING, is_out_of_units=False)
-        return state
+            order.start(self.hub, request_id)
+        note.is_stopped = False
+        return replace(state, status=BatchRequestStatus.PROCESSING, is_out_of_units=False)
 
     def _note_state(self, order: Order, note: _Note, state: RequestState, note_path: str) -> None:
         """Note where a request is; raise where it has ended without what was asked for."""
@@ -268,13 +276,25 @@ class Orders:
             note.store(note_path)
 
     def _settle(self, order: Order, note: _Note, total_units: float | None, is_refused: bool = False) -> None:
-        """Note in the ledger what the request did cost, less what is noted of earlier months."""
-        if note.booked_at_utc is None:
-            return
-        units = note.booked_units if total_units is None else max(total_units - note.settled_units, 0.0)
-        booked = datetime.fromisoformat(note.booked_at_utc)
-        self.hub.ledger.settle(booked, order.area, order.what, note.booked_units, Spending(units, 1), is_refused)
+        """Note in the ledger what the request did cost, less what is noted of it already."""
+        known = note.booked_units if note.booked_at_utc else 0.0
+        units = known if total_units is None else max(total_units - note.settled_units, 0.0)
+        if note.booked_at_utc:
+            booked = datetime.fromisoformat(note.booked_at_utc)
+            self.hub.ledger.settle(booked, order.area, order.what, note.booked_units, Spending(units, 1), is_refused)
+        elif units:  # it went on without us
+            self.hub.ledger.note(order.area, order.what, units, 1)
         note.settled_units, note.booked_at_utc = note.settled_units + units, None
+
+
+def _read_note(path: str) -> _Note:
+    """What is remembered at a path; InputError where it is something else."""
+    with reading(path, "the note of an order at Sentinel Hub (without it the order is made, and paid, anew)"):
+        stated = dict(storage.read_json(path))
+        if "units" in stated:  # of before 2026-12, when an order had one row of the ledger
+            at = None if stated["is_done"] else stated["begun_at_utc"]
+            stated |= {"booked_units": stated["units"], "booked_at_utc": at, "started_at_utc": stated["begun_at_utc"]}
+        return _Note(**{field.name: stated[field.name] for field in fields(_Note) if field.name in stated})
 
 
 def _seconds_since(moment: str) -> float:

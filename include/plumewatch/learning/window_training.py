@@ -42,10 +42,9 @@ from plumewatch.learning.windows import (
     windows_of,
     windows_to_json,
 )
-from plumewatch.oco2.granules.granule import GOOD_QUALITY
-from plumewatch.oco2.granules.soundings import QUALITY, OrbitFiles, OrbitReader, list_orbits
+from plumewatch.oco2.granules.soundings import OrbitFiles, OrbitReader, list_orbits
 from plumewatch.oco2.track import Track, compute_track
-from plumewatch.orbits import OCO2, sensors_of
+from plumewatch.orbits import OCO2, good_soundings, sensors_of
 from plumewatch.progress import followed
 from plumewatch.statuses import ACCEPTED, NOT_SIGNIFICANT
 from plumewatch.table import floats
@@ -253,9 +252,8 @@ def _tracks(orbits: Any) -> Iterator[tuple[OrbitFiles, Track]]:
     reader = OrbitReader()
     for orbit in orbits:
         rows = reader.read(orbit)
-        good = rows.filter(pc.fill_null(pc.equal(rows[QUALITY], GOOD_QUALITY), False))
         try:
-            track = compute_track(good)
+            track = compute_track(good_soundings(rows))
         except InputError as error:
             log.warning("%s: no windows: %s", orbit.name, error)
             continue

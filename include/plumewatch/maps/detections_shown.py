@@ -34,6 +34,7 @@ from plumewatch.statuses import ACCEPTED
 
 Row = Mapping[str, Any]
 
+F32_DIGITS = 6  # decimals of a probability of 32 bits, which has seven digits
 MAX_REFUSED = 500  # more circles hide the map and swell the file
 MAX_MATCHES_SHOWN = 6  # rows of a popup, beside that it is in no inventory
 MAX_FIRST_NAMED = 3  # sources that are as good, in a line of the list
@@ -178,7 +179,8 @@ def detection_probability(gas: Gas, row: Row, candidates: Sequence[Row]) -> floa
     """Return how probable it is that a source's plume is there: by its matches where they say so, else by its row."""
     weighs_sources = STYLES[gas.name].shown_from is not None
     is_false = candidates[0].get("false_detection_probability") if candidates and weighs_sources else None
-    return row.get("probability") if is_false is None else 1.0 - is_false
+    probability = row.get("probability") if is_false is None else 1.0 - is_false
+    return None if probability is None else round(probability, F32_DIGITS)
 
 
 def _is_less_probable(gas: Gas, probability: float | None) -> bool:

@@ -67,7 +67,7 @@ def render_served_map(content: Mapping[str, Any], tiles: str | None = None, attr
         origin = f"{parts.scheme}://{parts.netloc}"
         policy = policy.replace("img-src", f"img-src {origin}").replace("connect-src", f"connect-src {origin}")
         behind = {"tiles": {"url": tiles, "attribution": attribution or ""}}
-    programs = [f"program/{part}.js" for part in (*PROGRAM, "vendored", "rasters", "served")]
+    programs = [f"program/{part}.js" for part in (*PROGRAM, "vendored", "rasters", "cells", "served")]
     shown = {**content, **behind, "licences": _licences()}
     return render_page(PACKAGE, "map", policy, shown, parts=programs, packed="")
 

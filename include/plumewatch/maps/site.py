@@ -14,10 +14,13 @@ from functools import lru_cache
 from typing import Any
 
 from plumewatch import storage
+from plumewatch.errors import InputError, is_of_content
 from plumewatch.gases import CH4, GASES, Gas
 from plumewatch.maps.by_hand import write_by_hand
+from plumewatch.maps.cells_shown import FORM, LAYERS, cell_layers, made_at, read_cells, unreadable
 from plumewatch.maps.content import MapRows, detection_told, period_content
 from plumewatch.maps.map_page import ASSETS, read_asset, render_served_map
+from plumewatch.maps.plume_layers import ENHANCEMENT, draw_layer, plume_layers
 from plumewatch.maps.site_rows import read_rows_together
 from plumewatch.maps.stored_rows import read_map_rows, stored_keys, stored_picture
 from plumewatch.models import Area
@@ -43,6 +46,7 @@ def write_site(storage_root: str, areas: Sequence[Area] = ()) -> str:
         keys = stored_keys(gas, storage_root)
         own = _of(gas, areas)
         _write_keys(gas, followed(keys, "keys of the site", "keys"), storage_root, own)
+        _write_cells(gas, None, storage_root)
         _write_together(gas, None, keys, storage_root, own)
     index = _write_index(storage_root)
     storage.write_bytes(storage.join(storage_root, SITE, PROGRAM), _program().encode())  # last: all is of it now
@@ -63,6 +67,7 @@ def refresh_site(gas: Gas, keys: Sequence[str], storage_root: str, areas: Sequen
     listed = stored_keys(gas, storage_root)
     changed = [key for key in keys if key in listed]
     _write_keys(gas, changed, storage_root, _of(gas, areas))
+    _write_cells(gas, None, storage_root)
     _write_together(gas, changed, listed, storage_root, _of(gas, areas))
     _write_index(storage_root)
     return True
@@ -85,6 +90,28 @@ def _write_keys(gas: Gas, keys: Iterable[str], storage_root: str, areas: Sequenc
         rows = read_map_rows(gas, [key], storage_root, areas)
         _write(storage.join(folder, f"{key}.json"), _public(period_content(gas, [key], _without_waiting(rows))))
         _write(storage.join(folder, f"{key}.details.json"), _details(gas, key, rows, folder, storage_root))
+        _write_cells(gas, key, storage_root)
+
+
+def _write_cells(gas: Gas, key: str | None, storage_root: str) -> None:
+    """The cells of a key, or (None) those that are the same for all, where what they are made of has changed."""
+    folder = storage.join(storage_root, SITE, DATA, gas.name)
+    for layer in LAYERS[gas.name]:
+        if layer.is_monthly is not (key is not None):
+            continue
+        made = made_at(layer, key, storage_root)  # before it is read: what comes meanwhile is newer
+        file = storage.join(folder, layer.file_name(key))
+        noted, now = f"{file.removesuffix('.json')}.of.json", [FORM, made and made.isoformat()]
+        if made and storage.exists(file) and storage.exists(noted) and storage.read_json(noted) == now:
+            continue
+        try:
+            _write(file, read_cells(gas, layer, key, storage_root))
+            storage.write_json(noted, now)
+        except InputError as error:
+            if not is_of_content(error):
+                raise
+            log.warning("%s: not on the site", error)
+            _write(file, unreadable(layer))
 
 
 def _write_together(
@@ -113,9 +140,25 @@ def _details(gas: Gas, key: str, rows: MapRows, folder: str, storage_root: str) 
             "outline": details["geometry"],
             "sector": details["sector"],
             "picture": f"{DATA}/{gas.name}/{key}/{name}.png" if picture else None,
+            "layers": _enhancement(gas, key, row, storage_root) if is_accepted else [],
             "links": [],
         }
     return told
+
+
+def _enhancement(gas: Gas, key: str, row: Mapping[str, Any], storage_root: str) -> list[dict[str, str]]:
+    """What can be laid under a plume, beside its picture: the methane; its scenes are for who runs it."""
+    layers = plume_layers(gas, row, storage_root)
+    try:
+        drawn = draw_layer(layers, ENHANCEMENT)
+    except InputError as error:
+        log.warning("%s: not on the site", error)
+        return []
+    if drawn is None:
+        return []
+    href = f"{DATA}/{gas.name}/{key}/{row[gas.id_column]}.{ENHANCEMENT}.json"
+    _write(storage.join(storage_root, SITE, href), drawn)
+    return [{"label": layers[0].label, "href": href}]
 
 
 def _without_waiting(rows: MapRows) -> MapRows:
@@ -131,7 +174,10 @@ def _public(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_index(storage_root: str) -> str:
-    gases = [{"name": g.name, "title": g.title, "keys": stored_keys(g, storage_root)} for g in GASES.values()]
+    gases = [
+        {"name": g.name, "title": g.title, "keys": stored_keys(g, storage_root), "cells": cell_layers(g)}
+        for g in GASES.values()
+    ]
     content = {"feed": "site", "title": TITLE, "summary": "Reading ...", "gases": gases, "widths": [1], "max_keys": 0}
     path = storage.join(storage_root, SITE, INDEX)
     storage.write_bytes(path, render_served_map(content).encode())

@@ -31,11 +31,13 @@ STATE_TEXTS = {
 
 
 def tracks_shown(gas: Gas, observations: Sequence[Row]) -> dict[str, Any]:
-    """Return `tracks` (lines with `n` and `state`), `orbits` (by n: what the panel tells), `tracks_text` (why none)."""
+    """Return `tracks` (lines with `n` and `state`), `orbits` (by n: what the panel tells), `tracks_text` (what isn't
+    drawn): of more than MAX_TRACKS those with an accepted peak come first, then the newest."""
     found = [] if gas is CH4 else [row for row in observations if row.get("track")]
-    found.sort(key=lambda row: (str(row["observed_at_utc"]), row.get("sensor") or OCO2, row["orbit"], row["stage"]))
-    text = f"{len(found):,} orbits: drawn where at most {MAX_TRACKS:,} are chosen" if len(found) > MAX_TRACKS else ""
-    drawn = [] if text else found
+    found.sort(key=_order)
+    drawn = sorted(sorted(found, key=lambda row: bool(row["detected"]))[-MAX_TRACKS:], key=_order)
+    n_left = len(found) - len(drawn)
+    text = f"{n_left:,} of {len(found):,} orbits aren't drawn: those with a peak, then the newest are" if n_left else ""
     lines = shapely.from_wkb([row["track"] for row in drawn])
     lines = shapely.transform(lines, lambda places: np.round(places, DIGITS))
     return {
@@ -49,6 +51,10 @@ def tracks_shown(gas: Gas, observations: Sequence[Row]) -> dict[str, Any]:
         "track_states": [[state, text] for state, text in STATE_TEXTS.items()],
         "tracks_text": text,
     }
+
+
+def _order(row: Row) -> tuple[str, str, int, str]:
+    return str(row["observed_at_utc"]), row.get("sensor") or OCO2, row["orbit"], row["stage"]
 
 
 def _state(row: Row) -> str:

@@ -147,8 +147,13 @@ def relative_error_of_air(section: Section) -> float:
 
     A wind of 4 m/s across the track, known at its height, and 1000 hPa: hypot(1 / 4, 4 / 1000) = 0.25.
     """
-    settings = peak_thresholds().flux
-    speed, across = section.wind_speed_m_s, section.wind_across_track_m_s
-    wind_error = max(settings.wind_error_m_s, settings.wind_error_fraction * speed, section.wind_spread_m_s)
-    pressure_error = settings.pressure_error_hpa / section.surface_pressure_hpa
-    return float(np.linalg.norm([wind_error / across, section.height_factor_error, pressure_error]))
+    wind_error = max(usual_wind_error_m_s(section.wind_speed_m_s), section.wind_spread_m_s)
+    pressure_error = peak_thresholds().flux.pressure_error_hpa / section.surface_pressure_hpa
+    of_wind = wind_error / section.wind_across_track_m_s
+    return float(np.linalg.norm([of_wind, section.height_factor_error, pressure_error]))
+
+
+def usual_wind_error_m_s(wind_speed_m_s: float) -> float:
+    """Return the 68 % error of a wind speed of which nothing else is known: 1 m/s, a fifth where that is more."""
+    flux = peak_thresholds().flux
+    return max(float(flux.wind_error_m_s), flux.wind_error_fraction * wind_speed_m_s)

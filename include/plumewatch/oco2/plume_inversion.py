@@ -20,6 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from plumewatch.geodesy import great_circle_distance_km
+from plumewatch.oco2.flux import usual_wind_error_m_s
 from plumewatch.oco2.gaussian_plume import (
     PlumeSource,
     column_to_ppm,
@@ -115,12 +116,6 @@ def estimate_source_emission(
     speed = math.hypot(u, v)
     error = math.hypot(usual_wind_error_m_s(speed), carried.height_factor_error * speed)
     return invert_plume(track, source, (u, v), others, wind_error_m_s=error, stability=stability)
-
-
-def usual_wind_error_m_s(wind_speed_m_s: float) -> float:
-    """Return the 68 % error of a wind speed of which nothing else is known: 1 m/s, a fifth where that is more."""
-    flux = peak_thresholds().flux
-    return max(float(flux.wind_error_m_s), flux.wind_error_fraction * wind_speed_m_s)
 
 
 def invert_plume(

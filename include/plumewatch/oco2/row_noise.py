@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from plumewatch.oco2.rows import Rows
+from plumewatch.oco2.rows import MEDIANS, Rows
 from plumewatch.oco2.thresholds import peak_thresholds
 
 Floats = NDArray[np.float64]
 
 LAGS = (1, 2, 3, 5, 8, 12, 18, 27, 40)  # rows
-MEDIAN_OF_SQUARE = 0.4549  # of a standard normal variable
 LAGS_ALIKE = 0.7  # pairs of rows a lag apart count as so many fewer independent ones, as lags grow
 MIN_PAIRS = 20
 RELATIVE_ERROR = 1e-3  # ppm^2, of a variogram's value: keeps weights finite
@@ -49,7 +48,7 @@ def estimate_strengths(rows: Rows, starts: NDArray[np.intp], length: int) -> Flo
     pairs = []
     for lag in lags:
         at = np.flatnonzero(rows.is_seen[lag:] & rows.is_seen[:-lag])
-        half_square = 0.5 * (rows.value_ppm[at + lag] - rows.value_ppm[at]) ** 2 / MEDIAN_OF_SQUARE
+        half_square = 0.5 * (rows.value_ppm[at + lag] - rows.value_ppm[at]) ** 2 / MEDIANS[1]
         scale = rows.error_scale[at] * rows.error_scale[at + lag]
         pairs.append((at, half_square, 0.5 * (own[at] + own[at + lag]), scale))
     for k, start in enumerate(starts):

@@ -220,6 +220,7 @@ def chance_text(probability: float) -> str:
     >>> chance_text(0.734), chance_text(0.9999), chance_text(0.0001)
     ('0.73', 'above 0.99', 'below 0.01')
     """
+    probability = round(probability, 6)  # the tables' 32 bits hold seven digits
     if probability > 0.99:
         return "above 0.99"
     return "below 0.01" if probability < 0.01 else f"{probability:.2f}"

@@ -21,6 +21,7 @@ from plumewatch import __version__
 from plumewatch.errors import ConfigurationError, InputError, reading
 from plumewatch.keys import is_file_name
 from plumewatch.storage.files import (
+    ASIDE,
     StoredFile,
     delete,
     exists,
@@ -40,7 +41,8 @@ from plumewatch.table import Table
 
 MANIFEST_FORM = "the manifest that the writing job left: JSON with a list `files` of files in this folder"
 DATA_FILE = "data.parquet"
-LEFT_BEHIND = re.compile(r".+\.parquet|\..+\.parquet\.\w+")  # whole files, and what lay aside until it was one
+LEFT_BEHIND = re.compile(rf".+\.parquet|\..+\.parquet\.\w+({re.escape(ASIDE)})?")
+"""Whole files, and what lay aside until it was one, also by the names of before 2026-12."""
 STALE_FILE_AGE_S = 3600.0  # unlisted files younger than this may belong to a reader or to a writer at work
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from plumewatch.keys import is_file_name
 from plumewatch.models import OnFailure, tell_or_raise
 from plumewatch.statuses import WIND_STAGE
 from plumewatch.tables import WIND
-from plumewatch.wind.grids import MARGIN_DEG, Bounds
+from plumewatch.wind.grids import MARGIN_DEG, Bounds, width_deg
 from plumewatch.wind.interpolation import MAX_AGE_HOURS
 from plumewatch.wind.layouts import UNNAMED_PRODUCT, WindFile, list_wind_files
 from plumewatch.wind.product import WindRequest
@@ -193,7 +193,7 @@ def _is_near(rows: pa.Table, bounds: Sequence[Bounds], points: Points | None) ->
         return np.ones(len(lon), bool)
     near = np.zeros(len(lon), bool)
     for west, south, east, north in bounds:
-        width = (east - west) % 360.0 if east != west + 360.0 else 360.0
+        width = width_deg(west, east)
         offset = (wrap_longitude(lon) - (west - MARGIN_DEG)) % 360.0
         in_width = (offset <= width + 2 * MARGIN_DEG) | (width + 2 * MARGIN_DEG >= 360.0)
         near |= in_width & (lat >= south - MARGIN_DEG) & (lat <= north + MARGIN_DEG)

@@ -16,6 +16,15 @@ Bounds = tuple[float, float, float, float]
 MARGIN_DEG = 1.0  # more than a cell of any product (MERRA-2: 0.625 degrees), so that every place has its four corners
 
 
+def width_deg(west: float, east: float) -> float:
+    """Return how wide bounds are that may go over 180: 360 where both ends are one meridian, stated as 360 apart.
+
+    >>> width_deg(170.0, -170.0), width_deg(-180.0, 180.0), width_deg(5.0, 5.0)
+    (20.0, 360.0, 0.0)
+    """
+    return 360.0 if east == west + 360.0 else (east - west) % 360.0
+
+
 @dataclass(frozen=True, order=True)
 class CutOut:
     """A block of a grid; first and last are included."""
@@ -67,7 +76,7 @@ class GlobalGrid:
         west, south, east, north = bounds
         ends = [(lat - self.first_latitude) / self.step_latitude for lat in (south - MARGIN_DEG, north + MARGIN_DEG)]
         first_row, last_row = max(0, math.ceil(min(ends))), min(self.rows - 1, math.floor(max(ends)))
-        width = 360.0 if east == west + 360.0 else (east - west) % 360.0
+        width = width_deg(west, east)
         offset = (west - MARGIN_DEG - self.first_longitude) % 360.0 / self.step_longitude
         first, last = math.ceil(offset), math.floor(offset + (width + 2 * MARGIN_DEG) / self.step_longitude)
         if last - first + 1 >= self.columns:

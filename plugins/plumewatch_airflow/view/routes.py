@@ -20,6 +20,7 @@ from plumewatch.errors import ParameterError, PlumewatchError, is_trouble, redac
 from plumewatch.evidence.page_files import pages_there, source_page_path
 from plumewatch.evidence.source_page import POLICY as SOURCE_POLICY
 from plumewatch.gases import Gas
+from plumewatch.maps.cells_shown import LAYERS, cell_layers, read_cells
 from plumewatch.maps.content import period_content
 from plumewatch.maps.map_page import ASSETS, read_asset, render_served_map
 from plumewatch.maps.plume_layers import draw_layer, plume_layers
@@ -90,7 +91,10 @@ def asset(name: str) -> Response:
 
 def begin(gases: Annotated[list[Gas], Depends(readable_gases)], settings: View) -> Response:
     """Which keys there are, of the gases whose detections the user may see."""
-    listed = [{"name": g.name, "title": g.title, "keys": stored_keys(g, settings.storage_root)} for g in gases]
+    listed = [
+        {"name": g.name, "title": g.title, "keys": stored_keys(g, settings.storage_root), "cells": cell_layers(g)}
+        for g in gases
+    ]
     if not listed:
         raise HTTPException(403, "your role may read no detections")
     return json_answer({"gases": listed, "widths": WIDTHS, "max_keys": MAX_KEYS_AT_FIRST})
@@ -110,6 +114,15 @@ def content(gas: ReadableGas, first: Key, last: Key, settings: View) -> Response
     return json_answer(
         period_content(gas, keys, read_map_rows(gas, keys, settings.storage_root, areas_of(gas, settings)))
     )
+
+
+def cells(gas: ReadableGas, kind: Name, settings: View, key: Key = "") -> Response:
+    """The cells of a kind, to be laid under all else: of the month `key`, or the same for all."""
+    layer = next((one for one in LAYERS[gas.name] if one.name == kind), None)
+    if layer is None:
+        raise HTTPException(404, "no such cells")
+    month = listed_key(gas, key, settings) if layer.is_monthly else None
+    return json_answer(read_cells(gas, layer, month, settings.storage_root))
 
 
 def history(gas: ReadableGas, source_id: Name, settings: View) -> Response:
@@ -255,6 +268,7 @@ PAGES: dict[str, Callable[..., Response]] = {
 """For who may see Airflow's pages; what the last two tell is asked for gas by gas, and of the run's DAG."""
 DATA: dict[str, Callable[..., Response]] = {
     "/data/{gas}/content": content,
+    "/data/{gas}/cells": cells,
     "/data/{gas}/history": history,
     "/data/{gas}/source": source,
     "/data/{gas}/{key}/detection": detection,

@@ -85,6 +85,10 @@ def test_what_fails_is_a_row_of_failed_scenes(root: str, tmp_path: Path) -> None
         ("broken.parquet", "wind", False),
         ("world", "wind", True),
     ]
+    (tmp_path / "world" / "broken.parquet").unlink()
+    wind_of_the_world(tmp_path / "world", NOON.replace(hour=0) + timedelta(days=5))
+    assert fetch(Settings(root, wind=str(tmp_path / "world")))[1] == 0
+    assert FailureBook(root, DAG, "another").open_rows(MONTH) == []
 
 
 def test_a_source_that_is_not_there_is_a_row_and_no_error(root: str, monkeypatch: pytest.MonkeyPatch) -> None:

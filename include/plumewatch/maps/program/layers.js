@@ -39,6 +39,7 @@ function paints() {
     water: { "background-color": colour("sea") },
     land: { "fill-color": colour("land"), "fill-antialias": false },
     tiles: {},
+    cells: { "fill-color": page.cells?.stops.length ? ["interpolate", ["linear"], ["get", "value"], ...page.cells.stops.flat()] : "transparent", "fill-opacity": 0.75, "fill-antialias": false },
     graticule: { "line-color": colour("graticule"), "line-opacity": 0.35, "line-width": 0.7 },
     coast: { "line-color": colour("coast"), "line-width": 0.9 },
     borders: { "line-color": colour("border"), "line-width": 0.8, "line-opacity": 0.6 },
@@ -73,7 +74,7 @@ function layers() {
   const icons = { "icon-allow-overlap": true, "icon-ignore-placement": true };
   return [
     { id: "water", type: "background", paint: paint.water },
-    ofWorld("land", "fill"), layer("tiles", "raster"), layer("graticule", "line"), ofWorld("coast", "line"), ofWorld("borders", "line"),
+    ofWorld("land", "fill"), layer("tiles", "raster"), layer("cells", "fill"), layer("graticule", "line"), ofWorld("coast", "line"), ofWorld("borders", "line"),
     layer("tracks", "line", "tracks", { filter: ["!", isNotSearched], layout: { "line-cap": "round" } }),
     layer("tracks-not-searched", "line", "tracks", { filter: isNotSearched }),
     layer("tracks-touch", "line", "tracks"), layer("chosen-track", "line"),

@@ -134,6 +134,9 @@ function listen() {
   open("tracks-touch", (event) => {
     if (!isTaken(event, "sources", "detections", "refused", "reports", "plumes")) tellOrbit(event.features[0].properties.n);
   });
+  open("cells", (event) => {
+    if (!isTaken(event, "sources", "detections", "refused", "reports", "plumes", "tracks-touch")) tellCell(event.features[0].properties.n);
+  });
   const rest = () => { drawGraticule(); drawScale(); nameCountries(); moveNames(false); };
   let resting = null;
   map.on("movestart", () => { clearTimeout(resting); moveNames(true); });
@@ -181,6 +184,7 @@ function fillLegend(sourceNames, areaNames) {
     for (const [kind, text] of Object.entries(content.kinds)) if (SHAPES[kind]) key(sourceBeside(kind), text);
   }
   if (content.reports.length) layer("reported by others within 30 days", make("span", { className: "ring" }), true, show("reports"));
+  if (page.feed.cells) body.append(page.feed.cells());
   element("legend").hidden = !body.querySelectorAll("input").length;
 }
 
@@ -217,11 +221,17 @@ function nameAll() {
   fillLegend(nameSources(), nameAreas());
 }
 
+/* Whose data it is that is shown. */
+function showAttribution() {
+  const whose = [...page.content.attribution, ...(page.cells?.attribution ?? []), page.feed.tiles?.attribution];
+  element("attribution").textContent = [...new Set(whose.filter(Boolean))].join(" · ");
+}
+
 /* What stands beside the map, of the content at hand. */
 function fillPage() {
   const { content } = page;
   page.byId = new Map(content.detections.map((d) => [d.id, d]));
-  element("attribution").textContent = [...content.attribution, page.feed.tiles?.attribution].filter(Boolean).join(" · ");
+  showAttribution();
   element("less-probable-count").textContent = content.less_probable_text;
   element("less-probable-choice").hidden = !content.less_probable_text;
   element("refused-count").textContent = content.refused_text;

@@ -36,8 +36,9 @@ function showDrawn() {
 }
 
 function setCorners(corners) {
-  Object.assign(drawn, { corners, unread: [] });
-  element("corners").value = cornersText();
+  drawn.corners = corners;
+  if (!corners.length) drawn.unread = [];
+  element("corners").value = [cornersText(), ...drawn.unread].filter(Boolean).join("\n");
   showDrawn();
 }
 

@@ -22,6 +22,12 @@ function contentPath() {
   return `data/${part(gas)}/content?first=${part(keys[0])}&last=${part(keys.at(-1))}`;
 }
 
+function cellsPath({ name, is_monthly }, key) {
+  const { gas } = shownNow;
+  if (isSite) return `data/${part(gas)}/${is_monthly ? part(key) + "." : ""}${part(name)}.json`;
+  return `data/${part(gas)}/cells?kind=${part(name)}&key=${is_monthly ? part(key) : ""}`;
+}
+
 async function readContent() {
   if (!shownNow.keys.length) throw new Error("Nothing is stored yet: no day or month has been looked at.");
   const blob = await (await ask(contentPath())).blob(), content = JSON.parse(await blob.text());
@@ -122,6 +128,7 @@ start({
   told,
   history: isSite ? null : (s) => read(`data/${part(shownNow.gas)}/history?source_id=${part(s.id)}`),
   review: isSite ? null : review,
+  cells: () => cellChoice(served.gases.find(({ name }) => name === shownNow.gas).cells, chosenKeys(), cellsPath),
   rasters: rasterChoice, withoutRaster: () => layRaster(null),
   tiles: served.tiles,
   loadMapLibre, world,

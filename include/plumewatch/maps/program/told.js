@@ -44,16 +44,32 @@ function showTrack(n) {
   if (page.map) give("chosen-track", collection(n === null ? [] : [page.content.tracks.features[n]]));
 }
 
-function tellOrbit(n) {
+/* What is no detection takes the panel: an answer about one that comes late doesn't. */
+function unmark() {
+  page.chosen = null;
   mark(null);
+}
+
+function tellOrbit(n) {
+  unmark();
   openPanel(lookInfo(page.content.orbits[n]));
   showTrack(n);
 }
 
 function tellArea({ name }) {
   const { outcome, lines, is_searched } = page.content.looked_at.find((one) => one.name === name);
-  mark(null);
+  unmark();
   openPanel(lookInfo({ title: name, outcome, state: is_searched ? "nothing_seen" : "not_searched", lines }));
+}
+
+/* A cell of those that lie under all else. */
+function tellCell(n) {
+  const { title, unit, size: [width, height], told, facts, cells } = page.cells, of = (name) => cells.columns[name].each[n];
+  const text = (value, letters) => `${Math.abs(value).toLocaleString("en")}°${letters[value < 0 ? 1 : 0]}`;
+  const place = `${width.toLocaleString("en")}° x ${height.toLocaleString("en")}° around ${text(of("lon"), "EW")} ${text(of("lat"), "NS")}`;
+  unmark();
+  openPanel(make("div", { className: "info" }, make("h3", { textContent: title }), make("p", { className: "big", textContent: `${of("value").toLocaleString("en")} ${unit}` }),
+    factList([["cell", place], ...told.map(([label, name, its]) => [label, of(name).toLocaleString("en") + its]), ...facts])));
 }
 
 /* What came of looking, whether something was seen or not. */

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from plumewatch.errors import InputError
 from plumewatch.gases import CO2
@@ -16,10 +15,9 @@ from plumewatch.matching.candidates import CELL, CITY, ListedSources
 from plumewatch.matching.rule import matching_rule
 from plumewatch.models import FailedScene
 from plumewatch.oco2.gaussian_plume import PlumeSource
-from plumewatch.oco2.granules.granule import GOOD_QUALITY
-from plumewatch.oco2.granules.soundings import QUALITY, OrbitFiles, OrbitReader
+from plumewatch.oco2.granules.soundings import OrbitFiles, OrbitReader
 from plumewatch.oco2.plume_inversion import NO_ENHANCEMENT, estimate_source_emission
-from plumewatch.orbits import OCO2
+from plumewatch.orbits import OCO2, good_soundings
 from plumewatch.statuses import MATCHING_STAGE, RATED, UNKNOWN_SOURCE
 
 OrbitFilesByKey = Mapping[tuple[str, int], OrbitFiles]
@@ -91,7 +89,7 @@ class EmissionReader:
             self._failed.add(orbit.name)
             on_failure(FailedScene.from_exception(error, scene_id=orbit.name, stage=MATCHING_STAGE))
             return None
-        return soundings.filter(pc.fill_null(pc.equal(soundings[QUALITY], GOOD_QUALITY), False))
+        return good_soundings(soundings)
 
 
 def _plume_source(listed: ListedSources, at: int, match: Mapping[str, Any]) -> PlumeSource:

@@ -15,9 +15,15 @@ from plumewatch.geodesy import destination
 from plumewatch.oco2.evaluation.noise import TRACK_KM, USUAL_PPM, NoiseSource
 from plumewatch.oco2.evaluation.planted import EDGE_KM, PlantedPeak, fit_at, planted_tracks
 from plumewatch.oco2.fit import PeakFit
-from plumewatch.oco2.flux import PeakEmission, Section, compute_cross_sectional_flux_kt_h, estimate_peak_emission
+from plumewatch.oco2.flux import (
+    PeakEmission,
+    Section,
+    compute_cross_sectional_flux_kt_h,
+    estimate_peak_emission,
+    usual_wind_error_m_s,
+)
 from plumewatch.oco2.gaussian_plume import PlumeSource, compute_plume_ppm, plume_constants, wind_direction_deg
-from plumewatch.oco2.plume_inversion import PlumeInversion, estimate_source_emission, usual_wind_error_m_s
+from plumewatch.oco2.plume_inversion import PlumeInversion, estimate_source_emission
 from plumewatch.oco2.plume_wind import surface_to_plume_height
 from plumewatch.oco2.thresholds import peak_thresholds
 from plumewatch.oco2.track import Track

@@ -17,9 +17,9 @@ from plumewatch.oco2.archive.listing import sensor_in_name
 from plumewatch.oco2.granules.lite_file import find_variables, open_lite_file
 from plumewatch.oco2.granules.lite_values import LiteValues, lite_variables, read_values
 from plumewatch.oco2.granules.sounding_times import MICROSECONDS_PER_TENTH, compute_tenths
+from plumewatch.orbits import GOOD_QUALITY
 from plumewatch.tables import SOUNDINGS
 
-GOOD_QUALITY = 0
 FIRST_FEW = 1000  # soundings: where one of them is plausible, not all have to be looked at
 LAND, WATER = "land", "water"
 SURFACES: Mapping[str, tuple[int, ...]] = {LAND: (0, 3), WATER: (1, 2)}  # land_water_indicator: 2 inland water, 3 mixed

@@ -22,12 +22,11 @@ from plumewatch.models import FailedScene, OnFailure, tell_or_raise
 from plumewatch.oco2.archive.listing import day_in_name, sensor_in_name
 from plumewatch.oco2.granules.granule import SoundingSelection, read_granule
 from plumewatch.oco2.track import COLUMNS
-from plumewatch.orbits import OCO2, SENSOR_NAMES, sensors_of
+from plumewatch.orbits import OCO2, QUALITY, SENSOR_NAMES, sensors_of
 from plumewatch.statuses import EXTRACTION_STAGE, PEAKS_STAGE
 from plumewatch.tables import SOUNDINGS
 
 OTHER_MONTH = "other_month"
-QUALITY = "xco2_quality_flag"
 DIGEST_DIGITS = 12
 IDS_A_DAY, IDS_A_MONTH = 10**8, 10**10  # an id is YYYYMMDDhhmmssmf
 

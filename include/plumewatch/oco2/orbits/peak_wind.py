@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 from plumewatch import storage
 from plumewatch.errors import PlumewatchError, redact
-from plumewatch.failures import FailureBook
+from plumewatch.failures import FailureBook, Row
 from plumewatch.gases import SCAN
 from plumewatch.models import FailedScene
 from plumewatch.settings import Settings
 from plumewatch.statuses import ACCEPTED, WIND_STAGE
-from plumewatch.tables import PEAKS
+from plumewatch.tables import PEAKS, WIND
 from plumewatch.wind.product import WindRequest, requests_at
 from plumewatch.wind.providers import fetch_wind
 
@@ -50,7 +50,12 @@ def fetch_peak_wind(
         written = fetch_wind(settings, requests_of_peaks(peaks_path, months), note)
     except (PlumewatchError, OSError) as error:
         note(FailedScene.from_exception(error, scene_id=redact(str(settings.wind)), stage=WIND_STAGE))
-    book.settle(key, list(failures.values()))
+    stored = settings.table_root(WIND.name)
+
+    def is_over(row: Row) -> bool:  # of the sources alone: what is stored the search for peaks reads
+        return row["stage"] == WIND_STAGE and not (row["asset"] or "").startswith(stored)
+
+    book.settle(key, list(failures.values()), is_over)
     return len(written), len(failures)
 
 

@@ -11,18 +11,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from plumewatch import storage
 from plumewatch.errors import PlumewatchError, some_of
 from plumewatch.failures import Condition, Row
 from plumewatch.models import FailedScene
 from plumewatch.oco2.detection import DetectedPeak, detect_peaks
-from plumewatch.oco2.granules.granule import BAD_QUALITY, GOOD_QUALITY
-from plumewatch.oco2.granules.soundings import QUALITY, OrbitFiles, OrbitReader
+from plumewatch.oco2.granules.granule import BAD_QUALITY
+from plumewatch.oco2.granules.soundings import OrbitFiles, OrbitReader
 from plumewatch.oco2.peaks import PeakSearch
 from plumewatch.oco2.pictures import draw_peak
 from plumewatch.oco2.track import Track, count_left_out
+from plumewatch.orbits import good_soundings
 from plumewatch.statuses import FAILED, PEAKS_STAGE, WIND_STAGE
 from plumewatch.tables import PEAKS, WIND
 from plumewatch.wind.files import READ_AROUND, OnFailure, read_wind_files
@@ -95,8 +95,7 @@ def detect_orbit(task: OrbitTask, reader: OrbitReader) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     try:
         soundings = reader.read(task.orbit)
-        # Of the others their makers say that they are not to be used; a null says nothing good either.
-        good = soundings.filter(pc.fill_null(pc.equal(soundings[QUALITY], GOOD_QUALITY), False))
+        good = good_soundings(soundings)
         report["left_out"] = {BAD_QUALITY: soundings.num_rows - good.num_rows, **count_left_out(good)}
         found = detect_peaks(good, task.method, _wind_reader(task.wind_path, wind_failures.append))
     except Exception as error:  # what is odd in one orbit must not take the others along
