@@ -61,6 +61,13 @@ EXAMPLES = {
     INGEST: f"make backfill DAG={INGEST} FROM=2025-08-20 TO=2025-09-06 DRY=1",
     **{dag_id: f"make backfill DAG={dag_id} FROM=2025-07-01 TO=2025-08-01 DRY=1" for dag_id in BY_MONTH},
 }
+LANDSAT_8 = "Landsat 8 was launched on 2013-02-11 (USGS), Sentinel-2A on 2015-06-23 (ESA)"
+FIRST_DAYS = {
+    INGEST: (date(2013, 2, 11), LANDSAT_8),
+    ZONES: (date(2013, 2, 1), LANDSAT_8),
+    EXTRACTION: (date(2014, 9, 1), "the Lite granules of OCO-2 begin on 2014-09-06 (GES DISC, OCO2_L2_Lite_FP)"),
+}
+"""The first day, of months the first of one, of which a DAG's satellites have anything, and why."""
 DRY_RUN = "Runs to be attempted:"  # what Airflow's command says before the runs, one a line
 KEYS_SHOWN = 10
 
@@ -126,6 +133,9 @@ def read_order(dag_id: str, first: str, last: str, today: date, reprocess: str =
     order = Order(dag_id, _date("FROM", first, dag_id), _date("TO", last, dag_id), reprocess)
     if order.last < order.first:
         raise BadArguments(f"FROM={first} is after TO={last}; allowed: a first day that isn't after the last one")
+    begin, because = FIRST_DAYS[dag_id]
+    if order.first < begin:
+        raise BadArguments(f"FROM={first}: nothing is older; allowed: at least {begin}, as {because}")
     if order.last > today:
         raise BadArguments(f"TO={last} is in the future; allowed: at most today, {today} (UTC)")
     if dag_id in BY_MONTH and order.first.day != 1:

@@ -81,9 +81,9 @@ def name_of(file: str, properties: Mapping[str, Any]) -> str:
 
 def unread_files(path: str) -> Iterator[tuple[str, str]]:
     """Yield the files of a folder that are no area files, though they may be meant to be, and why they aren't read."""
-    for file in storage.list_files(path):
+    for file in storage.visible_files(path):
         name = file.lower().rsplit("/", 1)[-1]
-        if not name.startswith(".") and not name.endswith((*SUFFIXES, *BESIDE_AREAS)):
+        if not name.endswith((*SUFFIXES, *BESIDE_AREAS)):
             yield file, f"a file of another ending; read are {', '.join(SUFFIXES)}"
 
 

@@ -39,7 +39,7 @@ def read_area_names(*folders: str) -> AreaNames:
             unlisted.append(folder)
             continue
         try:
-            files = [file for file in storage.list_files(folder) if file.lower().endswith(SUFFIXES)]
+            files = [file for file in storage.visible_files(folder) if file.lower().endswith(SUFFIXES)]
         except Exception:  # noqa: BLE001 - whatever a disk says, a form is shown
             broken.append(folder)
             continue

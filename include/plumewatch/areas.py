@@ -57,7 +57,7 @@ def read_areas(*paths: str, on_failure: OnFailure | None = None) -> list[Area]:
     for path in paths:
         for file, reason in unread_files(path):
             log.warning("%s: %s", file, reason)
-        for file in storage.list_files(path):
+        for file in storage.visible_files(path):
             if file.lower().endswith(SUFFIXES):
                 for found in _areas_of(file):
                     if isinstance(found, Area):

@@ -38,7 +38,8 @@ def test_each_list_has_a_task_and_a_broken_one_is_red_until_it_is_mended(
     cells[640, 2090] = 1e7  # at -25.95, 29.05
     lon, lat = np.arange(3600) / 10 - 179.95, np.arange(1800) / 10 - 89.95
     edgar(folder / "EDGAR_2024_GHG_CO2_2023_TOTALS_emi.nc", cells, lon, lat)
-    write(folder, "own_plumes.csv", "report_id,gas,observed_at_utc,longitude,latitude", "a,ch4,2024-05-01,54.2,38.5")
+    plume = "a,ch4,2024-05-01T10:00:00Z,54.2,38.5"
+    write(folder, "own_plumes.csv", "report_id,gas,observed_at_utc,longitude,latitude", plume)
     own(folder, "A,landfill,waste,ch4,x,1,2025,10,10", "B,landfill,waste,ch4,5,1,2025,20,10")
 
     run = run_dag(DAG)

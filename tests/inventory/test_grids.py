@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from grid_files import edgar, odiac
+from grid_files import EMI, LAT, LON, edgar, odiac, told, world
 from inventory_files import own
 from plumewatch.errors import InputError
 from plumewatch.inventory.combine import combine_inventories
@@ -26,25 +26,7 @@ from rasterio.windows import Window
 
 from tools.checkout import CHECKOUT
 
-LON, LAT = np.arange(-179.5, 180), np.arange(-89.5, 90)
-EMI = "EDGAR_2024_GHG_CO2_2023_TOTALS_emi.nc"
 SECONDS_PER_YEAR = 365 * 86400
-
-
-def world(**cells: float) -> np.ndarray:
-    """Cells of a degree with some emissions, named `e10n20` by their south-western corner."""
-    values = np.zeros((180, 360))
-    for name, value in cells.items():
-        east, north = name[1:].split("n")
-        values[int(north) + 90, int(east) + 180] = value
-    return values
-
-
-def told(read: Any, paths: list[str]) -> tuple[list[dict[str, Any]], list[str], list[str]]:
-    failures: list[Any] = []
-    aside: list[str] = []
-    rows = read(paths, failures.append, aside.append).to_pylist()
-    return rows, [f"{f.scene_id} {f.message}" for f in failures], aside
 
 
 def test_cells_over_the_rate_are_sources(tmp_path: Path) -> None:
@@ -144,18 +126,6 @@ def test_variables_of_one_file_are_sectors(tmp_path: Path) -> None:
     assert read_edgar([str(path)])["emission_t_y"].to_pylist() == [7e5]
     edgar(path, world(e10n20=7e3), LON, LAT, "emi_ch4", mode="a")
     assert sorted(read_edgar([str(path)])["gas"].to_pylist()) == ["ch4", "co2"]
-
-
-def test_twelve_months_are_a_year(tmp_path: Path) -> None:
-    months = np.stack([world(e10n20=value) for value in range(100_000, 1_300_000, 100_000)])
-    [row] = read_edgar([edgar(tmp_path / EMI, months, LON, LAT)]).to_pylist()
-    assert row["emission_t_y"] == pytest.approx(7_800_000)
-    alike = np.stack([world(e10n20=1e-8)] * 12)
-    fluxes = edgar(tmp_path / EMI.replace("emi", "flx"), alike, LON, LAT, "fluxes", "kg m-2 s-1")
-    one = edgar(tmp_path / "a" / EMI, alike[0], LON, LAT, "fluxes", "kg m-2 s-1")
-    assert read_edgar([fluxes])["emission_t_y"][0].as_py() == pytest.approx(
-        read_edgar([one])["emission_t_y"][0].as_py()
-    )
 
 
 def test_negative_cells_are_counted_and_the_others_go_on(tmp_path: Path) -> None:
@@ -282,6 +252,39 @@ def test_without_a_whole_year_the_latest_month_is_taken_times_twelve(tmp_path: P
         odiac(tmp_path / f"odiac2024_1km_excl_intl_23{month:02d}.tif", np.full((1, 1), value), 10.0, 50.0, 1 / 120)
     [row] = read_odiac(list(map(str, tmp_path.glob("*.tif")))).to_pylist()
     assert row["emission_t_y"] == pytest.approx(12 * 2e5 * 44.0095 / 12.011) and "2023-11 times 12" in row["provenance"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale", "offset"), [("int32", 0.1, 0.0), ("uint16", 2.0, -40.0), ("float32", 1000.0, 0.0)]
+)
+def test_packed_pixels_are_unpacked_by_their_tags(tmp_path: Path, dtype: str, scale: float, offset: float) -> None:
+    values = np.zeros((240, 360))
+    values[0:12, 0:12] = 1000.0  # 144 pixels of a cell
+    packed = np.round((values - offset) / scale)
+    packed[200, 300] = nodata = 7
+    path = odiac(tmp_path / "odiac2023_1km_excl_intl_2201.tif", packed, 10.0, 50.0, 1 / 120, dtype=dtype, nodata=nodata)
+    with rasterio.open(path, "r+") as file:
+        file.scales, file.offsets = (scale,), (offset,)
+    rows, failures, _ = told(read_odiac, [path])
+    assert [r["emission_t_y"] for r in rows] == pytest.approx([12 * 144e3 * 44.0095 / 12.011]) and failures == []
+
+
+def test_no_data_that_is_no_number_is_no_failure(tmp_path: Path) -> None:
+    values = np.full((24, 24), np.nan)
+    values[3, 3] = 2e5
+    path = odiac(tmp_path / "odiac2023_1km_excl_intl_2201.tif", values, 10.0, 50.0, 1 / 120, nodata=np.nan)
+    rows, failures, _ = told(read_odiac, [path])
+    assert [r["emission_t_y"] for r in rows] == pytest.approx([12 * 2e5 * 44.0095 / 12.011]) and failures == []
+
+
+@pytest.mark.parametrize(("size", "is_read"), [(0.1, True), (0.1000001, True), (0.11, False), (1.0, False)])
+def test_pixels_wider_than_a_cell_are_refused(tmp_path: Path, size: float, is_read: bool) -> None:
+    path = odiac(tmp_path / "odiac2023_1km_excl_intl_2201.tif", np.full((2, 2), 2e5), 10.0, 50.0, size)
+    if is_read:
+        assert read_odiac([path]).num_rows == 4
+        return
+    with pytest.raises(InputError, match=rf"2201\.tif: pixels of {size:g} x {size:g} degrees; allowed: at most 0.1"):
+        read_odiac([path])
 
 
 @pytest.mark.parametrize(

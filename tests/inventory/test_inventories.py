@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import unicodedata
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +14,7 @@ from plumewatch.errors import InputError
 from plumewatch.inventory.coco2 import read_coco2
 from plumewatch.inventory.combine import combine_sources
 from plumewatch.inventory.gppd import read_gppd
-from plumewatch.inventory.own_sources import read_own_sources
+from plumewatch.inventory.own_sources import read_own_lists, read_own_sources
 from plumewatch.inventory.refresh import refresh_sources
 from plumewatch.inventory.rows.power_plants import cluster, power_plant_factors
 from plumewatch.tables import SOURCES
@@ -160,10 +162,33 @@ def test_a_bad_row_is_named_by_file_and_line_and_the_good_go_through(tmp_path: P
     assert re.search(says, failures[0].message)
 
 
-def test_lines_are_counted_as_an_editor_does_over_quoted_newlines(tmp_path: Path) -> None:
-    path = own_file(tmp_path, OWN_WELL.replace("Well 7", '"Well\n7"'), "A,oil_and_gas,gas,ch4,x,1,2025,56,22,")
-    with pytest.raises(InputError, match=r"csv:4: emission_t_y is 'x'"):
-        read_own_sources(path)
+@pytest.mark.parametrize(
+    ("typed", "again"),
+    [
+        ("Well 7,oil_and_gas,natural gas,ch4,4e4,2e4,2025,28.970,-26.090,", "28.97,-26.09"),
+        ("Well 7,oil_and_gas,natural gas,ch4,40000,20000,2025,29.0,-26,", "29,-26.00"),
+        ("Well 7,oil_and_gas,natural gas,ch4,40000,20000,2025,0.00001,0,", "1e-5,-0.0"),
+        ("Zéche,oil_and_gas,natural gas,ch4,40000,20000,2025,29,-26,", "29,-26"),
+    ],
+)
+def test_an_id_is_that_of_what_is_said_whatever_the_spelling(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, typed: str, again: str
+) -> None:
+    *said, _, _, owner = typed.split(",")
+    other = unicodedata.normalize("NFD", ",".join([*said, *again.split(","), owner]))
+    [row] = read_own_sources(own_file(tmp_path / "a", typed)).to_pylist()
+    [saved] = read_own_sources(own_file(tmp_path / "b", other)).to_pylist()
+    assert (saved["source_id"], saved["name"]) == (row["source_id"], row["name"])
+    assert read_own_sources(own_file(tmp_path / "c", typed, other)).num_rows == 1 and "there again" in caplog.text
+    assert read_own_lists([own_file(tmp_path / at, typed, name=f"own_sources_{at}.csv") for at in "de"]).num_rows == 1
+
+
+def test_a_plain_name_and_place_have_the_id_that_they_always_had(tmp_path: Path) -> None:
+    lines = [OWN_WELL, "Kendal A,power_plant,coal,co2,2e7,1e6,2020,28.97,-26.09,", "Ä B,landfill,,ch4,1,1,2020,28,-26,"]
+    said = ("Well 7|ch4|oil_and_gas|56|22", "Kendal A|co2|power_plant|28.97|-26.09", "Ä B|ch4|landfill|28|-26")
+    expected = {"own-" + hashlib.sha256(text.encode()).hexdigest()[:12] for text in said}
+    found = read_own_sources(own_file(tmp_path, lines[0].replace("56.0,22.0", "56,22"), *lines[1:]))
+    assert set(found["source_id"].to_pylist()) == expected
 
 
 @pytest.mark.parametrize("content", [b"", b"<html><body>Login</body></html>", b"\xff\xfe\x00", b"a,b\n1,2\n"])

@@ -180,7 +180,9 @@ def test_installations_get_their_places_and_what_has_none_is_counted(tmp_path: P
     ("line", "place", "says"),
     [
         (PLANT.replace("1000000", "-1"), AT, "tCO2e is '-1'"),
-        (PLANT.replace("1000000", "1.000.000,5"), AT, "tCO2e is '1.000.000,5'"),
+        (PLANT.replace("1000000", "1.000.000"), AT, "tCO2e is '1.000.000'"),
+        (PLANT.replace("1000000", "123,456"), AT, "tCO2e is '123,456'; allowed: tonnes without a mark"),
+        (PLANT.replace("1000000", "123.456"), AT, "tCO2e is '123.456'; allowed: tonnes without a mark"),
         (PLANT.replace("1000000", "1604243340"), AT, "tCO2e is '1604243340'"),
         (PLANT.replace("2019", "19"), AT, "Period is '19'"),
         (PLANT.replace("Power and heat", "Powr"), AT, "SandbagSector is 'Powr'"),
@@ -196,6 +198,34 @@ def test_a_bad_installation_is_named_and_the_good_go_through(tmp_path: Path, lin
         read_eu_ets(paths)
     rows, failures, _ = told(read_eu_ets, paths)
     assert [r["source_id"] for r in rows] == ["eu_ets-AT-2"] and len(failures) == 1 and says in failures[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "beside", "tonnes"),
+    [
+        ("12,5", "250000", 12.5),
+        ("1.234,5", "250000", 1234.5),
+        ("1.000.000,5", "250000", 1000000.5),
+        ("1234,567", "250000", 1234.567),
+        ("0,123", "250000", 0.123),
+        ("123,456", "12,5", 123.456),
+        ("123,456", "1.234,5", 123.456),
+        ("123.456", "12.5", 123.456),
+        ("123,456", "12.5", None),
+        ("123.456", "12,5", None),
+        ("999,000", "1,234,567", None),
+        ("-123,456", "250000", None),
+    ],
+)
+def test_a_comma_of_thousands_is_no_decimal_comma(tmp_path: Path, said: str, beside: str, tonnes: float | None) -> None:
+    good = "3;Zement;AT 2;Austria;Cement and Lime;250000;2019"
+    lines = [good, good.replace("AT 2", "AT 3").replace("250000", beside), PLANT.replace("1000000", said)]
+    paths = ets(tmp_path, lines, [AT, AT.replace("AT 1", "AT 2"), AT.replace("AT 1", "AT 3")])
+    rows, failures, _ = told(read_eu_ets, paths)
+    found = {row["source_id"]: row["emission_t_y"] for row in rows}
+    assert found["eu_ets-AT-2"] == 250000 and found.get("eu_ets-AT-1") == (tonnes and pytest.approx(tonnes))
+    refused = {failure.split()[0] for failure in failures}
+    assert ("sandbag_export_emissions2019.csv:4" in refused) == (tonnes is None)
 
 
 def test_swapped_places_of_a_country_are_none(tmp_path: Path) -> None:
@@ -259,6 +289,8 @@ def test_cities_by_their_own_place_or_that_of_the_list(tmp_path: Path) -> None:
     [
         (CITY.replace("16151019.0", "-1"), "is '-1'"),
         (CITY.replace("16151019.0", "many"), "is 'many'"),
+        (CITY.replace("16151019.0", "812,345"), "is '812,345'; allowed: tonnes without a mark"),
+        ("Toronto;Canada;2013;;tCO2;CDP;812,345;43.6,-79.3", "S1 mean (CDP) [tCO2] is '812,345'"),
         (CITY.replace("tCO2;", "kt;"), "Scope-1 GHG emissions units is 'kt'"),
         (CITY.replace("43.653226", "143.6"), "City location (CDP) [degrees] is '143.6,-79.383184'"),
         (CITY.replace("2013", "13"), "Year of emission is '13'"),

@@ -51,6 +51,21 @@ def test_what_is_said_again_counts_once_and_is_named(
     assert "2 rows are there again (line 3, 5); each counts once" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("one", "other"), [("1_1", "11"), ("1E2", "100"), ("007", "7"), ("nan", "inf"), ("5e400", "6e400"), ("1.0", "1")]
+)
+def test_names_that_look_like_numbers_are_names(tmp_path: Path, one: str, other: str) -> None:
+    well = "{name},oil_and_gas,,ch4,{rate},50,2020,54.2,38.5"
+    for rate in (100, 200):
+        lines = (well.format(name=one, rate=100), well.format(name=other, rate=rate))
+        rows = read_own_sources(own(tmp_path, *lines)).to_pylist()
+        assert {row["name"] for row in rows} == {one, other} and len({row["source_id"] for row in rows}) == 2
+    plants = (f"{name},,100,-26,29,Coal,1000,Eskom" for name in (one, other))
+    assert set(read_gppd(gppd(tmp_path, *plants))["name"].to_pylist()) == {one, other}
+    with pytest.raises(InputError, match=f"name is '{one}', but '{other}' in line 3"):
+        read_gppd(gppd(tmp_path, *(f"{name},WRI7,100,-26,29,Coal,1000,Eskom" for name in (one, other))))
+
+
 def test_what_only_the_second_row_says_isnt_lost(tmp_path: Path) -> None:
     lines = ["Kendal,WRI7,100,-26,29,Coal,,Eskom", "Kendal,WRI7,100,-26,29,Coal,1000,"]
     [row] = read_gppd(gppd(tmp_path, *lines)).to_pylist()

@@ -57,7 +57,7 @@ def test_mars(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("at", "hour"),
     [("2026-03-21T10:48:33+00", 10), ("2026-03-21T10:48:33.25-05", 15), ("2026-03-21 10:48:33+02:00", 8),
-     ("2026-03-21T10:48:33Z", 10), ("2026-03-21", 0)],
+     ("2026-03-21T10:48:33Z", 10), ("2026-3-21 10:48", 10), ("20260321T10", 10)],
 )  # fmt: skip
 def test_carbon_mapper_and_its_short_offsets(tmp_path: Path, at: str, hour: int) -> None:
     lines = [MAPPER.format(id=f"{gas}-1", at=at, gas=gas, rate=500, std=90) for gas in ("CH4", "CO2")]
@@ -79,7 +79,12 @@ def test_a_list_of_one_s_own_needs_little(tmp_path: Path) -> None:
         (plume(rate="9e9"), "emission_kg_h is '9e9'"),
         (plume(std="-1"), "emission_sigma_kg_h is '-1'"),
         (plume(at="yesterday"), "observed_at_utc is 'yesterday'"),
-        (plume(at="0001-01-01"), "observed_at_utc is '0001-01-01'"),
+        (plume(at="0001-01-01T10:00"), "observed_at_utc is '0001-01-01T10:00'"),
+        (plume(at="2026-02-30T10:00"), "observed_at_utc is '2026-02-30T10:00'"),
+        (plume(at="2026-03-21"), "observed_at_utc is '2026-03-21'; allowed: a day and time such as"),
+        (plume(at="20260321"), "observed_at_utc is '20260321'"),
+        (plume(at="2026-03"), "observed_at_utc is '2026-03'"),
+        (plume(at="2026"), "observed_at_utc is '2026'"),
         (plume().replace("38.5,54.2", "154.2,38.5"), "latitude is '154.2'"),
         (plume(""), "report_id is ''"),
         ("p1,torn", "as many fields as the header"),

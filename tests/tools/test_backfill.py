@@ -47,6 +47,8 @@ def test_an_order_is_read() -> None:
     assert read_order(ZONES, "2024-12-01", "2025-02-03", TODAY).months == ["2024-12", "2025-01", "2025-02"]
     assert read_order(EXTRACTION, "2024-12-01", "2025-02-03", TODAY).months == ["2024-12", "2025-01", "2025-02"]
     assert read_order(INGEST, "2025-10-15", "2025-10-15", TODAY).n_days == 1
+    for dag_id, (first, _) in backfill.FIRST_DAYS.items():
+        assert read_order(dag_id, str(first), "2025-10-15", TODAY).first == first
 
 
 @pytest.mark.parametrize(
@@ -63,6 +65,15 @@ def test_an_order_is_read() -> None:
         (INGEST, "2025-08-32", "2025-08-24", "FROM=2025-08-32"),
         (INGEST, "2025-08-24", "2025-08-20", "FROM=2025-08-24 is after TO=2025-08-20"),
         (INGEST, "2025-10-01", "2025-10-16", "in the future; allowed: at most today, 2025-10-15"),
+        (
+            INGEST,
+            "1025-08-20",
+            "2025-08-24",
+            "FROM=1025-08-20: nothing is older; allowed: at least 2013-02-11, .*Landsat 8",
+        ),
+        (INGEST, "2013-02-10", "2025-08-24", "allowed: at least 2013-02-11, as Landsat 8 was launched on 2013-02-11"),
+        (ZONES, "1900-01-01", "2025-08-24", "allowed: at least 2013-02-01, as Landsat 8 was launched on 2013-02-11"),
+        (EXTRACTION, "2014-08-01", "2025-08-24", "allowed: at least 2014-09-01, as the Lite granules .* 2014-09-06"),
         (EXTRACTION, "2025-08-15", "2025-09-01", "the first of one, such as 2025-08-01"),
     ],
 )
@@ -83,7 +94,7 @@ def test_what_is_run_again_is_said_in_airflows_words() -> None:
 
 def test_every_dag_is_served_or_refused_with_its_reason() -> None:
     dag_ids = {path.stem for path in (CHECKOUT / "dags").glob("*.py")}
-    assert {*backfill.EXAMPLES, *backfill.REFUSED} == dag_ids
+    assert {*backfill.EXAMPLES, *backfill.REFUSED} == dag_ids and backfill.EXAMPLES.keys() == backfill.FIRST_DAYS.keys()
 
 
 def found(n: int, skipped: int = 0) -> Any:

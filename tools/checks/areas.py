@@ -19,9 +19,9 @@ def check_areas(settings: Settings) -> tuple[list[Finding], list[Area]]:
     """Every file of areas, and the areas that can be used."""
     findings, areas = [], []
     try:
-        files = [f for folder in settings.area_folders for f in storage.list_files(folder)]
+        files = [f for folder in settings.area_folders for f in storage.visible_files(folder)]
     except Exception as error:  # noqa: BLE001 - a storage that cannot be listed has its own line, with the reason
-        files = storage.list_files(settings.area_folders[0])
+        files = storage.visible_files(settings.area_folders[0])
         findings.append(problem("areas", f"{settings.area_folders[1]} cannot be listed: {error}"))
     for file in files:
         if file.lower().endswith(SUFFIXES):

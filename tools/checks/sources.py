@@ -151,7 +151,7 @@ def files_of(setting: str, path: str, suffixes: tuple[str, ...], allowed: str) -
     try:
         if not storage.exists(path):
             raise ConfigurationError(f"{setting}={path} doesn't exist; allowed: {allowed}")
-        there = storage.list_files(path)
+        there = storage.visible_files(path)
     except (InputError, OSError) as error:
         raise ConfigurationError(f"{setting}={path} cannot be listed: {error}") from error
     files = [file for file in there if file.lower().endswith(suffixes)]

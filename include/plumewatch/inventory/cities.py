@@ -19,7 +19,17 @@ from plumewatch.errors import InputError, some_of
 from plumewatch.gases import CO2
 from plumewatch.geodesy import great_circle_distance_km, wrap_longitude
 from plumewatch.inventory.inventory import Inventory, OnSetAside, file_name, named, tell_set_aside
-from plumewatch.inventory.rows.csv_rows import CsvForm, Rule, digests, good_rows, numbers, read_csv_rows, with_points
+from plumewatch.inventory.rows.csv_rows import (
+    ONE_MEANING,
+    CsvForm,
+    Rule,
+    digests,
+    good_rows,
+    may_be_thousands,
+    numbers,
+    read_csv_rows,
+    with_points,
+)
 from plumewatch.inventory.rows.factors import inventory_factors
 from plumewatch.inventory.rows.repeated_rows import single_rows
 from plumewatch.models import OnFailure
@@ -141,6 +151,8 @@ def _emissions(path: str, on_failure: OnFailure | None) -> pd.DataFrame:
         Rule(NAME_COLUMN, rows[NAME_COLUMN] != "", "a name, and as many fields as the header"),
         Rule(COUNTRY, rows[COUNTRY] != "", "a country"),
         Rule(UNIT, rows[UNIT].str.casefold().isin(UNITS), "tCO2 or tCO2-eq"),
+        Rule(SCOPE_1, ~may_be_thousands(rows[SCOPE_1]), ONE_MEANING),
+        Rule(ESTIMATE, (rows[SCOPE_1] != "") | ~may_be_thousands(rows[ESTIMATE]), ONE_MEANING),
         Rule(SCOPE_1, (rows[SCOPE_1] == "") | ((stated >= 0) & np.isfinite(stated)), quantity),
         Rule(
             ESTIMATE,
@@ -151,7 +163,8 @@ def _emissions(path: str, on_failure: OnFailure | None) -> pd.DataFrame:
         Rule(PLACE, (rows[PLACE] == "") | is_place, "latitude,longitude in degrees, or nothing"),
     ]
     rows = good_rows(rows, path, rules, on_failure)
-    rows = single_rows(rows, path, rows[NAME_COLUMN].map(place_key) + ", " + rows[COUNTRY], on_failure)
+    identity = rows[NAME_COLUMN].map(place_key) + ", " + rows[COUNTRY]
+    rows = single_rows(rows, path, identity, (NAME_COLUMN, COUNTRY, DATASET), on_failure)
     stated, estimate = stated[rows.index], estimate[rows.index]
     return rows.assign(emission=stated.fillna(estimate), is_estimated=stated.isna())
 

@@ -130,7 +130,9 @@ def _years(number: int, path: str, on_failure: OnFailure | None, on_set_aside: O
     said = ["source_id", "source_name", "gas", "sector", "emissions_quantity", "longitude", "latitude", "source_type"]
     rows = rows.assign(**{"start_time": start[rows.index].astype(str), "end_time": end[rows.index].astype(str)})
     period = rows["source_id"] + ", " + rows["gas"] + ", " + rows["start_time"] + ", " + rows["end_time"]
-    rows = single_rows(rows[[*said, "start_time", "end_time"]], path, period, on_failure)
+    rows = single_rows(
+        rows[[*said, "start_time", "end_time"]], path, period, ("source_id", "source_name", "source_type"), on_failure
+    )
     rows = rows.assign(
         emission=emission[rows.index], days=days[rows.index], year=start[rows.index].dt.year, start=start[rows.index]
     )

@@ -61,7 +61,7 @@ def read_units(path: str, on_failure: OnFailure | None = None, optional: Sequenc
     rows = good_rows(rows, path, rules, on_failure)
     number = "CoCO2_" + rows["ID"].str.extract(UNIT_ID)[0]
     rows = rows.assign(ID=number, fuel=rows["fuel"].map(fuel_name))
-    rows = single_rows(rows, path, at_one_place(number, rows), on_failure)
+    rows = single_rows(rows, path, at_one_place(number, rows), ("ID", "ISO3"), on_failure)
     emitting = rows[numbers(rows["co2_emis_ty"]) > 0]
     log.info("%s: %d of %d units emit", path, len(emitting), len(rows))
     return _units(emitting, optional)

@@ -57,7 +57,7 @@ def profiles_in(path: str, on_failure: OnFailure) -> dict[str, PlantProfile]:
 
     Of several files of a kind the last by name counts. A file that can't be used is told, and there are none.
     """
-    there = storage.list_files(path)
+    there = storage.visible_files(path)
     found = [[file for file in there if kind.fullmatch(file_name(file))] for kind in FILES]
     if not all(found):
         return {}
@@ -82,5 +82,5 @@ def _factors(path: str, of: str, on_failure: OnFailure | None) -> dict[str, tupl
     ]
     rules.append(Rule(of, (values.mean(axis=1) - 1.0).abs() <= MAX_OFF, "factors with a mean of 1"))
     rows = good_rows(rows, path, rules, on_failure)
-    rows = single_rows(rows, path, rows[of], on_failure)
+    rows = single_rows(rows, path, rows[of], (of,), on_failure)
     return dict(zip(rows[of], map(tuple, values.loc[rows.index].to_numpy().tolist()), strict=True))

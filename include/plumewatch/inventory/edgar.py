@@ -34,10 +34,10 @@ def read_edgar(
     """Return the cells of grids that emit much as rows of the table `sources`, for each gas of its latest year.
 
     Where there is a file of all sectors (`TOTALS`) it counts alone, else the sum of the sectors that are there; of a
-    sector in both units that of tonnes. A flux becomes an emission by the area of its cell. What doesn't count is
-    told to `on_set_aside`. A file that cannot be used, and negative cells, raise InputError or are reported to
-    `on_failure`; of a gas whose sectors are to be added up, none may be missing. Raises InputError where no file can be
-    used.
+    sector in both units that of tonnes. A flux becomes an emission by the area of its cell. What doesn't count, and
+    how many cells lack months, is told to `on_set_aside`. A file that cannot be used, and negative cells, raise
+    InputError or are reported to `on_failure`; of a gas whose sectors are to be added up, none may be missing. Raises
+    InputError where no file can be used.
     """
     layers: list[Layer] = []
     unread: list[InputError] = []
@@ -57,7 +57,7 @@ def read_edgar(
             chosen = _chosen([layer for layer in layers if layer.gas == gas], on_set_aside)
             if chosen and unread and chosen[0].sector != TOTALS:
                 raise InputError(unread[0].file, "not readable, and it may be a sector", "all sectors, or TOTALS")
-            tables += [_cells(chosen, gas, on_failure)] if chosen else []
+            tables += [_cells(chosen, gas, on_failure, on_set_aside)] if chosen else []
         except InputError as error:
             if on_failure is None:
                 raise
@@ -89,18 +89,23 @@ def _chosen(layers: Sequence[Layer], on_set_aside: OnSetAside | None) -> list[La
     return chosen
 
 
-def _cells(layers: Sequence[Layer], gas: str, on_failure: OnFailure | None) -> pa.Table:
+def _cells(
+    layers: Sequence[Layer], gas: str, on_failure: OnFailure | None, on_set_aside: OnSetAside | None
+) -> pa.Table:
     total: Floats | None = None
     grid: Grid | None = None
     for layer in layers:
         with storage.local_copy(layer.path) as local, reading(layer.path, ALLOWED):
-            emission, its_grid = read_layer(local, layer)
-        emission, n_bad = believable_cells(emission, gas, layer.path)
+            cells = read_layer(local, layer)
+        if cells.n_gaps:
+            what = f"{cells.n_gaps} cells have no value in some months, and emit nothing in them"
+            tell_set_aside(f"{file_name(layer.path)}: {layer.title}: {what}", on_set_aside)
+        emission, n_bad = believable_cells(cells.emission_t_y, gas, layer.path)
         if n_bad:
             refuse_part(layer.path, "cells", f"{n_bad} cells negative or infinite", "0 or more", on_failure)
-        if grid is not None and not grid.is_like(its_grid):
+        if grid is not None and not grid.is_like(cells.grid):
             raise InputError(layer.path, "another grid than the other sectors", "one grid")
-        grid, emission = its_grid, np.nan_to_num(emission, copy=False)
+        grid, emission = cells.grid, np.nan_to_num(emission, copy=False)
         total = emission if total is None else total + emission
     assert grid is not None and total is not None
     names = ", ".join(sorted(layer.sector for layer in layers))

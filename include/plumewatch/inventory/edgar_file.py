@@ -16,14 +16,14 @@ import numpy as np
 from plumewatch.constants import HOURS_PER_YEAR, SECONDS_PER_HOUR
 from plumewatch.errors import InputError, reading
 from plumewatch.gases import CH4, CO2
+from plumewatch.inventory.edgar_months import N_MONTHS, month_weights, require_months
 from plumewatch.inventory.grid_cells import MOST_CELLS, Floats, Grid
-from plumewatch.inventory.rows.units import tonnes_a_year
+from plumewatch.inventory.rows.units import states_time, tonnes_a_year
 from plumewatch.netcdf.own_values import require_own_variables
 
 ALLOWED = "a NetCDF file of EDGAR: `emissions` (tonnes) or `fluxes`, `emi_co2`, `emi_ch4` (kg m-2 s-1) over lat and lon"
 KG_PER_TONNE = 1000.0
 SECONDS_PER_YEAR = HOURS_PER_YEAR * SECONDS_PER_HOUR
-DAYS_OF_MONTHS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], float)
 FIRST_YEAR, LAST_YEAR = 1970, 2100
 NAMES = {"longitude": ("lon", "longitude"), "latitude": ("lat", "latitude")}
 FLUX_UNITS = {"kg m-2 s-1", "kg/m2/s", "kg/(m2 s)", "kg/m2 s", "kg m**-2 s**-1", "kg m^-2 s^-1", "kg/m^2/s"}
@@ -40,6 +40,8 @@ GAS_WORDS = (
 NO_EMISSION = re.compile(r"area|uncert|sigma|std|error|mask|bnds|bounds", re.IGNORECASE)
 """Variables beside emissions."""
 BEFORE_SECTOR = re.compile(r"^(?:emissions?|emi|flx|fluxe?s?)?_?(?:co2|ch4)?_?", re.IGNORECASE)
+EQUIVALENTS = re.compile(r"co2[ _-]?e(?:q\w*|quiv\w*)?(?![a-z])|equivalent|(?<![a-z])gwp(?![a-z])", re.IGNORECASE)
+"""Words of all greenhouse gases in one, by what each warms: no mass of a gas."""
 SHORT_CYCLE = re.compile(r"co2_?bio|(?<!excl_)short-cycle", re.IGNORECASE)
 
 
@@ -58,10 +60,11 @@ class Layer:
     sector: str
     """Of what, in EDGAR's letters; TOTALS is of all."""
     is_flux: bool
-    """Whether it is a mass per area and time, not a mass per cell and year."""
+    """Whether it is a mass per area and time, not a mass per cell."""
+    is_rate: bool
+    """Whether it is a mass per time, a flux too: months of it are averaged, those of a mass added up."""
     tonnes: float
-    """Tonnes that 1 of an emission's unit is."""
-
+    """Tonnes a year that 1 of an emission's unit is."""
     licence: str
     """What the file says of its use."""
 
@@ -127,6 +130,8 @@ def _layer(path: str, variable: Any, said: re.Match[str] | None, attributes: Map
     texts = [variable.name, *(str(of.get(key, "")) for of in (own, attributes) for key in ("substance", "long_name"))]
     texts += [str(own.get("standard_name", "")), said["gas"] if said else "", str(attributes.get("title", ""))]
     texts.append(path.rsplit("/", 1)[-1])
+    if said_so := next((text for text in (*texts, str(own.get("units", ""))) if EQUIVALENTS.search(text)), None):
+        raise InputError(path, f"{variable.name} of CO2 equivalents ({said_so!r})", "CO2 or CH4, each for itself")
     gas = next((gas for text in texts for word, gas in GAS_WORDS if word.search(text)), None)
     if gas is None:
         raise InputError(path, f"no gas in the name of {variable.name} or of the file", "CO2 or CH4")
@@ -137,10 +142,10 @@ def _layer(path: str, variable: Any, said: re.Match[str] | None, attributes: Map
         raise InputError(path, found, "one year, as EDGAR writes it: ..._CO2_2023_TOTALS_emi.nc")
     unit = str(own.get("units", "")).strip()
     is_flux, tonnes = _unit(unit, variable.name, gas, path)
+    is_rate = is_flux or states_time(PER_CELL.sub("", unit))
     sector = said["sector"] if said and alone else None if alone else BEFORE_SECTOR.sub("", variable.name)
-    return Layer(
-        path, variable.name, gas, min(years), (sector or "TOTALS").upper(), is_flux, tonnes, _licence(attributes)
-    )
+    title, licence = (sector or "TOTALS").upper(), _licence(attributes)
+    return Layer(path, variable.name, gas, min(years), title, is_flux, is_rate, tonnes, licence)
 
 
 def _licence(attributes: Mapping[str, Any]) -> str:
@@ -162,31 +167,50 @@ def _unit(unit: str, variable: str, gas: str, path: str) -> tuple[bool, float]:
     return False, tonnes
 
 
-def read_layer(local: Path, layer: Layer) -> tuple[Floats, Grid]:
-    """Return the emission of each cell in tonnes a year, NaN where there is none, and the grid.
+@dataclass(frozen=True)
+class Cells:
+    """The emission of each cell of a layer."""
 
-    A file may have 12 months: fluxes are averaged by the days of each, emissions added up.
+    emission_t_y: Floats
+    """Tonnes a year, NaN where there is none; a row for each latitude and a column for each longitude."""
+    grid: Grid
+    """Where they are."""
+    n_gaps: int
+    """Cells that have no value in some of the months, and one in others."""
+
+
+def read_layer(local: Path, layer: Layer) -> Cells:
+    """Return the cells of a layer.
+
+    A file may have the 12 months of its year: those of a rate or a flux are averaged by the days of each, those of a
+    mass added up. A month without a value in a cell that has others emits nothing there. InputError where the steps
+    are something else.
     """
     with _open(local, layer.path) as dataset:
         lon, lat = (_axis(dataset, of, layer.path) for of in NAMES)
         variable = dataset.variables[layer.variable]
         n_times = int(np.prod(variable.shape[:-2]))
-        if n_times not in (1, len(DAYS_OF_MONTHS)) or np.prod(variable.shape[-2:]) > MOST_CELLS:
+        if n_times not in (1, N_MONTHS) or np.prod(variable.shape[-2:]) > MOST_CELLS:
             allowed = f"one year or 12 months of at most {MOST_CELLS} cells"
             raise InputError(layer.path, f"{layer.variable} of {list(variable.shape)}", allowed)
+        if n_times > 1:
+            require_months(dataset, variable, layer.year, layer.path)
         places = [np.ma.filled(axis[:].astype(float), np.nan) for axis in (lon, lat)]
         grid, rows, columns = Grid.of(places[0], places[1], layer.path)
         is_turned = variable.dimensions[-2:] == (*lon.dimensions, *lat.dimensions)
-        weights = (
-            DAYS_OF_MONTHS / DAYS_OF_MONTHS.mean() / n_times if n_times > 1 and layer.is_flux else np.ones(n_times)
-        )
         total = np.zeros((len(grid.latitude), len(grid.longitude)))
-        for time, weight in enumerate(weights):
+        n_values = np.zeros(total.shape, np.int8)
+        for time, weight in enumerate(month_weights(layer.is_rate) if n_times > 1 else (1.0,)):
             index = map(int, np.unravel_index(time, variable.shape[:-2]) if variable.ndim > 2 else ())
             values = np.ma.filled(np.ma.asarray(variable[(*index, slice(None), slice(None))]).astype(float), np.nan)
-            total += weight * (values.T if is_turned else values)[np.ix_(rows, columns)]
+            values = (values.T if is_turned else values)[np.ix_(rows, columns)]
+            has_value = ~np.isnan(values)
+            n_values += has_value
+            values[(values < 0) & has_value] = -np.inf  # what is no emission is none of the year either
+            np.add(total, weight * values, out=total, where=has_value)
+    total[n_values == 0] = np.nan
     if layer.is_flux:
         total *= grid.areas_m2()[:, None] * (SECONDS_PER_YEAR / KG_PER_TONNE)
     else:
         total *= layer.tonnes
-    return total, grid
+    return Cells(total, grid, int(((n_values > 0) & (n_values < n_times)).sum()))

@@ -21,9 +21,12 @@ from plumewatch.gases import CO2
 from plumewatch.geodesy import wrap_longitude
 from plumewatch.inventory.inventory import Inventory, OnSetAside, file_name, named, tell_set_aside
 from plumewatch.inventory.rows.csv_rows import (
+    ONE_MEANING,
+    UNCLOSED,
     CsvForm,
     Rule,
     good_rows,
+    may_be_thousands,
     numbers,
     place_rules,
     read_csv_rows,
@@ -40,6 +43,7 @@ FORM = CsvForm(delimiter=";", other_encoding="cp1252")
 EMISSIONS = ("Key", "InstallationName", "RegCtryName", "SandbagSector", "tCO2e", "Period")
 PLACES = ("Key", "RegCtryName", "latitude", "longitude")
 PLACES_FILE = re.compile(r".*locations?\.csv", re.IGNORECASE)
+NAMES = ("Key", "InstallationName", "RegCtryName")
 KINDS = {
     "power and heat": "power_plant",
     **dict.fromkeys(
@@ -118,22 +122,23 @@ def _emissions(path: str, on_failure: OnFailure | None, on_set_aside: OnSetAside
             rows["SandbagSector"].str.casefold().isin(KINDS),
             ", ".join((*filter(None, KINDS), AIRLINES)) + " or nothing",
         ),
+        Rule("tCO2e", ~may_be_thousands(rows["tCO2e"]), ONE_MEANING),
         emission_rule("tCO2e", emission, CO2.name),
         Rule("Period", (year >= FIRST_YEAR) & (year <= LAST_YEAR) & (year % 1 == 0), "a year from 2005"),
     ]
     rows = good_rows(rows, path, rules, on_failure)
-    rows = single_rows(rows, path, rows["Key"], on_failure)
+    rows = single_rows(rows, path, rows["Key"], NAMES, on_failure)
     return rows.assign(emission=emission[rows.index])
 
 
 def _places(path: str, on_failure: OnFailure | None, on_set_aside: OnSetAside | None) -> pd.DataFrame:
     """Longitude and latitude by id."""
     rows = read_csv_rows(path, PLACES, form=FORM)
-    rows = rows[(rows["Key"] == "") | (rows["latitude"] != "") | (rows["longitude"] != "")]
+    rows = rows[rows["Key"].isin(("", UNCLOSED)) | (rows["latitude"] != "") | (rows["longitude"] != "")]
     rows = rows.assign(**{name: with_points(rows[name]) for name in ("longitude", "latitude")})
     rules = [Rule("Key", rows["Key"] != "", "an id, and as many fields as the header"), *place_rules(rows)]
     rows = good_rows(rows, path, rules, on_failure) if len(rows) else rows
-    rows = single_rows(rows, path, rows["Key"], on_failure) if len(rows) else rows
+    rows = single_rows(rows, path, rows["Key"], NAMES, on_failure) if len(rows) else rows
     rows = rows.assign(longitude=numbers(rows["longitude"]), latitude=numbers(rows["latitude"]))
     is_outside = ~_in_country(rows)
     if n := int(is_outside.sum()):

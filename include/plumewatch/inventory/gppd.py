@@ -27,7 +27,7 @@ from plumewatch.inventory.rows.csv_rows import (
     without_missing,
 )
 from plumewatch.inventory.rows.power_plants import fuel_name, power_plant_factors
-from plumewatch.inventory.rows.repeated_rows import MAX_LINES, at_one_place, meaning, single_rows
+from plumewatch.inventory.rows.repeated_rows import MAX_LINES, at_one_place, meaning, single_rows, words
 from plumewatch.tables import SOURCES
 
 NAME = "gppd"
@@ -36,6 +36,7 @@ LICENCE = "CC BY 4.0"
 PROVENANCE = "WRI Global Power Plant Database v1.3.0"
 COLUMNS = ("name", "capacity_mw", "longitude", "latitude", "primary_fuel", "estimated_generation_gwh_2017")
 OPTIONAL = ("gppd_idnr", "owner", "generation_gwh_2017")
+NAMES = ("name", "gppd_idnr", "owner")
 QUANTITIES = ("capacity_mw", "estimated_generation_gwh_2017", "generation_gwh_2017")
 FOSSIL_FUELS = {
     "Coal": "coal",
@@ -77,7 +78,7 @@ def read_gppd(path: str, on_failure: OnFailure | None = None) -> pa.Table:
     rows = good_rows(rows, path, rules, on_failure)
     rows = rows.assign(primary_fuel=fuel[rows.index])
     rows = _largest_blocks(rows, path, _identity(rows))
-    return _plants(single_rows(rows, path, _identity(rows), on_failure), path)
+    return _plants(single_rows(rows, path, _identity(rows), NAMES, on_failure), path)
 
 
 def _largest_blocks(rows: pd.DataFrame, path: str, identity: pd.Series) -> pd.DataFrame:
@@ -106,7 +107,8 @@ def _quantity(rows: pd.DataFrame, column: str) -> Rule:
 def _identity(rows: pd.DataFrame) -> pd.Series:
     """What is one plant: an id and fuel at one place; without an id the name, fuel and exact place."""
     with_id = at_one_place(rows["gppd_idnr"] + ", " + rows["primary_fuel"], rows)
-    said = rows[["name", "primary_fuel", "longitude", "latitude"]].map(meaning).agg(", ".join, axis=1)
+    place = rows[["longitude", "latitude"]].map(meaning).agg(", ".join, axis=1)
+    said = rows["name"].map(words) + ", " + rows["primary_fuel"].map(words) + ", " + place
     return with_id.where(rows["gppd_idnr"] != "", said)
 
 

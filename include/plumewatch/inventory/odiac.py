@@ -11,10 +11,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import rasterio
+from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
@@ -34,6 +36,7 @@ CO2_OF_CARBON = MOLAR_MASS_CO2_KG_MOL / MOLAR_MASS_C_KG_MOL
 IN_WORDS = "a name such as odiac2023_1km_excl_intl_2212.tif, of December 2022"
 MONTHS = 12
 BLOCK_CACHE_BYTES = 64 << 20  # of GDAL, which else keeps a twentieth of the machine's memory
+MAX_WIDER = 1e-4  # of a cell: what a written pixel size may be off
 MOST_PIXELS_AT_ONCE = 4_000_000  # 16 MB of float32
 IN_NAME = re.compile(
     r"odiac(?P<release>[0-9]{4}[a-z]?)?.*_(?P<year>[0-9]{2})(?P<month>0[1-9]|1[0-2])\.tiff?$", re.IGNORECASE
@@ -56,9 +59,10 @@ def read_odiac(
     """Return cells of 0.1 degree that emit much as rows of the table `sources`, of the newest release.
 
     The emission is the sum of the 12 months of the latest year that has all; without one that of the latest month times
-    12, as the provenance says. Tonnes of carbon are taken times 44.01/12.01. A cell is the sum of the pixels whose
-    centre lies in it. Files that don't count are told to `on_set_aside`. A file that cannot be used, and negative
-    pixels, raise InputError or are reported to `on_failure`.
+    12, as the provenance says. Tonnes of carbon are taken times 44.01/12.01; packed ones are unpacked by the scale and
+    offset that the file states. A cell is the sum of the pixels whose centre lies in it: wider pixels are refused. What
+    is no data by the file's tag is none. Files that don't count are told to `on_set_aside`. A file that cannot be used,
+    and negative pixels, raise InputError or are reported to `on_failure`.
     """
     months = []
     for path in paths:
@@ -127,14 +131,14 @@ def _add(source: DatasetReader, path: str, cells: Floats) -> int:
     lat = turn.f + (np.arange(source.height) + 0.5) * turn.e
     if np.abs(lat).max() > 90 or np.abs(lon).max() > 360:
         raise InputError(path, f"from {lon[0]:g} to {lon[-1]:g} and {lat[0]:g} to {lat[-1]:g} degrees", ALLOWED)
+    if max(turn.a, -turn.e) > size * (1 + MAX_WIDER):
+        raise InputError(path, f"pixels of {turn.a:g} x {-turn.e:g} degrees", f"at most {size:g}, the side of a cell")
     column = np.floor(np.mod(lon + 180.0, 360.0) / size).astype(np.int64) % n_lon
     row = np.clip(np.floor((lat + 90.0) / size).astype(np.int64), 0, n_lat - 1)
     n_bad = 0
     added = np.zeros_like(cells)
     for window in _windows(source):
-        stored = source.read(1, window=window)
-        if source.nodata is not None:
-            stored[stored == source.nodata] = 0
+        stored = _unpacked(source, source.read(1, window=window))
         if not stored.any():
             continue
         is_bad = ~np.isfinite(stored) | (stored < 0)
@@ -150,6 +154,17 @@ def _add(source: DatasetReader, path: str, cells: Floats) -> int:
             added[of_row] += np.bincount(columns, weights=line, minlength=n_lon)
     cells += added
     return n_bad
+
+
+def _unpacked(source: DatasetReader, stored: NDArray[Any]) -> NDArray[Any]:
+    """Tonnes of pixels by the tags of their raster, 0 where there is no data."""
+    none = None if source.nodata is None else np.isnan(stored) if np.isnan(source.nodata) else stored == source.nodata
+    scale, offset = source.scales[0], source.offsets[0]
+    if (scale, offset) != (1.0, 0.0):
+        stored = stored * scale + offset
+    if none is not None:
+        stored[none] = 0
+    return stored
 
 
 def _windows(source: DatasetReader) -> Iterator[Window]:

@@ -15,6 +15,7 @@ from plumewatch.inventory.inventory import Inventory, named
 from plumewatch.inventory.rows.csv_rows import (
     OnFailure,
     Rule,
+    composed,
     digests,
     good_rows,
     numbers,
@@ -26,7 +27,7 @@ from plumewatch.inventory.rows.factors import inventory_factors
 from plumewatch.inventory.rows.geojson_rows import read_geojson_rows
 from plumewatch.inventory.rows.newest_rows import newest_rows
 from plumewatch.inventory.rows.power_plants import fuel_name
-from plumewatch.inventory.rows.repeated_rows import meaning, single_rows
+from plumewatch.inventory.rows.repeated_rows import meaning, single_rows, words
 from plumewatch.inventory.rows.units import ALLOWED, tonnes_a_year
 from plumewatch.tables import SOURCES
 
@@ -37,6 +38,8 @@ UNIT_COLUMNS = ("unit", "units", "emission_unit", "emission_units", "emissions_u
 """Optional too: the unit of both emission columns where it isn't t/yr."""
 QUANTITIES = ("emission_t_y", "emission_t_y_sigma")
 IDENTITY = ("name", "gas", "kind", "longitude", "latitude")
+NAMES = ("name", "kind", "gas", *OPTIONAL)
+"""Words, also where they look like numbers."""
 KINDS = ("power_plant", "industry", "oil_and_gas", "coal_mine", "landfill", "city", "grid_cell")
 FIRST_YEAR, LAST_YEAR = 1970, 2100  # EDGAR, the longest inventory, starts in 1970
 
@@ -51,9 +54,10 @@ def read_own_lists(
 ) -> pa.Table:
     """Return the good rows of lists as rows of the table `sources`, each emitter once.
 
-    A source's id comes from its name, gas, kind and place, so that a corrected emission keeps it. Emissions are
-    tonnes a year, or in the unit that the row states (`units.py`). A row that is there again in its file counts once
-    (`single_rows`); of entries of one emitter the newest counts, and `on_set_aside` is told of the others
+    A source's id comes from its name, gas, kind and place, so that a corrected emission keeps it, and so does another
+    spelling of the same: 28.970 for 28.97, an accent as a character of its own. Other capitals are another id.
+    Emissions are tonnes a year, or in the unit that the row states (`units.py`). A row that is there again in its file
+    counts once (`single_rows`); of entries of one emitter the newest counts, and `on_set_aside` is told of the others
     (`newest_rows`). Bad rows raise InputError, or are reported to `on_failure` by file and line, of GeoJSON by file and
     number of the feature.
     """
@@ -87,6 +91,7 @@ def _rows(path: str, on_failure: OnFailure | None) -> pd.DataFrame:
     rows = read_rows(path, COLUMNS, (*OPTIONAL, *UNIT_COLUMNS))
     if not len(rows):
         return rows
+    rows["name"] = [" ".join(composed(name).split()) for name in rows["name"]]
     rows["unit"] = [" and ".join(dict.fromkeys(filter(None, said))) for said in rows[list(UNIT_COLUMNS)].to_numpy()]
     year, emission, sigma = (numbers(rows[name]) for name in ("year", *QUANTITIES))
     gases = rows["gas"].where(rows["gas"].isin(GASES), "co2")
@@ -108,8 +113,9 @@ def _rows(path: str, on_failure: OnFailure | None) -> pd.DataFrame:
         converted = (numbers(rows[name]) * tonnes[rows.index]).map(repr)
         rows[name] = rows[name].where(rows["unit"] == "", converted)
     rows = rows.drop(columns=list(UNIT_COLUMNS)).assign(fuel=rows["fuel"].map(fuel_name))
-    identity = rows[list(IDENTITY)].map(meaning).agg(", ".join, axis=1)
-    rows = single_rows(rows, path, identity + ", " + rows["year"].map(meaning), on_failure)
+    says = {name: words if name in NAMES else meaning for name in IDENTITY}
+    identity = pd.DataFrame({name: rows[name].map(says[name]) for name in IDENTITY}).agg(", ".join, axis=1)
+    rows = single_rows(rows, path, identity + ", " + rows["year"].map(meaning), NAMES, on_failure)
     return rows.assign(
         source_id="own-" + digests(rows, IDENTITY),
         identity=identity[rows.index],

@@ -139,8 +139,11 @@ def refresh_combined(storage_root: str) -> int:
 
 
 def inventory_files(path: str) -> tuple[dict[Inventory, list[str]], list[str]]:
-    """Return the files of each inventory below a path, and the names below it of those that no inventory reads."""
-    files = storage.list_files(path)
+    """Return the files of each inventory below a path, and the names below it of those that no inventory reads.
+
+    Hidden files are none.
+    """
+    files = storage.visible_files(path)
     found = {i: [f for f in files if i.file_name.fullmatch(file_name(f))] for i in LISTS}
     read = {file for of_one in found.values() for file in of_one}
     above = storage.absolute(path).rstrip("/") + "/"

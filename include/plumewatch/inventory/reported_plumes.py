@@ -27,7 +27,9 @@ KG_PER_TONNE = 1000.0
 QUANTITIES = ("emission_kg_h", "emission_sigma_kg_h")
 OPTIONAL = ("gas", *QUANTITIES, "platform", "sector", "licence")
 REQUIRED = ("report_id", "observed_at_utc", "longitude", "latitude")
+NAMES = ("report_id", "platform", "sector", "licence")
 FIRST_YEAR, LAST_YEAR = 1980, 2100
+DAY_AND_HOUR = r"[0-9]{4}-?[0-9]{1,2}-?[0-9]{1,2}[T ][0-9]{1,2}.*"
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,9 @@ def read_reported_plumes(
 ) -> pa.Table:
     """Return the plumes of a provider's lists as rows of the table `reported_plumes`.
 
-    Rates are kg/h, null where none is stated. A time without a zone is UTC. A plume that is there again counts once; of
-    several lists that of the file that was written last, and `on_set_aside` is told. Bad rows raise InputError, or are
-    reported to `on_failure` by file and line.
+    Rates are kg/h, null where none is stated. A time without a zone is UTC; one without an hour is refused, as midnight
+    would be made up. A plume that is there again counts once; of several lists that of the file that was written last,
+    and `on_set_aside` is told. Bad rows raise InputError, or are reported to `on_failure` by file and line.
     """
     lists = [_rows(path, form, on_failure) for path in _oldest_first(paths)]
     rows = pd.concat([each for each in lists if len(each)] or lists[:1], ignore_index=True)
@@ -106,7 +108,8 @@ def _rows(path: str, form: _Form, on_failure: OnFailure | None) -> pd.DataFrame:
     gas = pd.Series(form.gas, rows.index, object) if form.gas else rows["gas"].str.casefold()
     if not len(rows):
         return rows
-    time = pd.to_datetime(rows["observed_at_utc"], utc=True, format="ISO8601", errors="coerce")
+    is_time = rows["observed_at_utc"].str.fullmatch(DAY_AND_HOUR)
+    time = pd.to_datetime(rows["observed_at_utc"].where(is_time), utc=True, format="ISO8601", errors="coerce")
     most = gas.map(
         {name: tonnes * KG_PER_TONNE / HOURS_PER_YEAR for name, tonnes in inventory_factors().most_t_y.items()}
     )
@@ -114,7 +117,11 @@ def _rows(path: str, form: _Form, on_failure: OnFailure | None) -> pd.DataFrame:
     rules = [
         Rule("report_id", rows["report_id"] != "", "an id, and as many fields as the header"),
         Rule("gas", gas.isin(GASES), ", ".join(GASES)),
-        Rule("observed_at_utc", time.dt.year.between(FIRST_YEAR, LAST_YEAR), "a time such as 2026-03-21T10:48:33+00"),
+        Rule(
+            "observed_at_utc",
+            time.dt.year.between(FIRST_YEAR, LAST_YEAR),
+            "a day and time such as 2026-03-21T10:48:33+00",
+        ),
         *place_rules(rows),
         *(
             Rule(name, (rows[name] == "") | ((rate >= 0) & (rate <= most)), "kg/h, at least 0, or nothing")
@@ -122,7 +129,7 @@ def _rows(path: str, form: _Form, on_failure: OnFailure | None) -> pd.DataFrame:
         ),
     ]
     rows = good_rows(rows.assign(gas=gas), path, rules, on_failure)
-    rows = single_rows(rows, path, rows["report_id"], on_failure)
+    rows = single_rows(rows, path, rows["report_id"], NAMES, on_failure)
     licence = rows["licence"] if form.licence is None else form.licence
     found = {name: rate[rows.index] for name, rate in rates.items()}
     found |= {name: numbers(rows[name]) for name in ("longitude", "latitude")}

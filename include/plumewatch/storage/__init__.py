@@ -28,6 +28,7 @@ from plumewatch.storage.files import (
     require_folder,
     stored_files,
     upload,
+    visible_files,
     write_bytes,
     write_json,
     written_aside,
@@ -76,6 +77,6 @@ __all__ = [
     "local_copy", "lock", "modified_at", "modified_times", "name_other_files", "name_unread", "parent", "parquet_bytes",
     "partition_files", "partition_path", "partition_ranges", "publish_partition", "read_bytes", "read_json",
     "read_manifest", "read_parquet", "read_table", "replace_rows", "require_folder", "stated_path", "stored_files",
-    "table_root", "upload", "write_bytes", "write_json", "write_parquet", "write_part", "write_partition",
-    "written_aside",
+    "table_root", "upload", "visible_files", "write_bytes", "write_json", "write_parquet", "write_part",
+    "write_partition", "written_aside",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ import fsspec
 
 from plumewatch.errors import InputError
 from plumewatch.storage.addresses import S3_SCHEMES, split_scheme
-from plumewatch.storage.folders import walk_files
+from plumewatch.storage.folders import is_hidden, walk_files
 
 ASIDE = ".aside"
 """Ending of what isn't whole yet: nobody else's files have it."""
@@ -170,6 +170,16 @@ def modified_at(path: str) -> datetime | None:
 def list_files(path: str, suffix: str = "") -> list[str]:
     """Return the files below `path` whose names end in `suffix`, sorted; a file itself is its own list."""
     return sorted(file for file, _ in _find(path) if file.endswith(suffix))
+
+
+def visible_files(path: str, suffix: str = "") -> list[str]:
+    """Return what `list_files` does but hidden files: what people put into a folder, and not what programs leave there.
+
+    Hidden is what begins with a dot, as files that are still being written do and what a Mac puts beside others
+    (`._name`, `.DS_Store`), and what lies below `path` in a folder that does, or in `__MACOSX` of a Mac's archives.
+    """
+    above = len(inner_path(path))
+    return [file for file in list_files(path, suffix) if not any(map(is_hidden, inner_path(file)[above:].split("/")))]
 
 
 @dataclass(frozen=True)

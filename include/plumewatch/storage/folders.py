@@ -26,6 +26,7 @@ COPY = re.compile(
     r".*(~|\.(bak|backup|old|orig|save|tmp)\d*| (- )?\(?copy\)?( ?\(?\d+\)?)?| \(\d+\))|copy of .*", re.IGNORECASE
 )
 """What people and programs call what they put aside; no area, product or inventory is called so."""
+OF_ARCHIVES = "__MACOSX"  # a folder in what a Mac has packed
 MARKERS = "_$folder$"  # EMR's end of the name of an empty object beside a folder
 MOST_NAMED = 5
 
@@ -57,6 +58,15 @@ class FolderContent:
     def others(self) -> list[str]:
         """Files that hold no rows, by their names, and aren't the manifest."""
         return [name for name in self.files if not is_parquet(name) and name not in (MANIFEST, WRITING)]
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is one that programs leave beside others, by its name.
+
+    >>> is_hidden("._own_sources.csv"), is_hidden("__MACOSX"), is_hidden("own_sources.csv")
+    (True, True, False)
+    """
+    return name.startswith(".") or name == OF_ARCHIVES
 
 
 def is_parquet(name: str) -> bool:

@@ -187,7 +187,7 @@ def _write_features(root: str, asked: AskedZones, places: Mapping[int, Place]) -
 def _read_results(path: str) -> dict[str, Any]:
     """What was delivered to a folder, by zone; a file that can't be read is named, and its zone has no result."""
     found = {}
-    for file in followed([file for file in storage.list_files(path) if file.endswith(".json")], "results", "zones"):
+    for file in followed(storage.visible_files(path, ".json"), "results", "zones"):
         try:
             zone_id, content = read_result(file)
         except InputError as error:

@@ -58,7 +58,7 @@ def require_own_name(file: str) -> None:
 def _zone_files(folder: str) -> list[str]:
     if not storage.exists(folder):
         return []
-    return [file for file in sorted(storage.list_files(folder)) if file.lower().endswith(SUFFIXES)]
+    return [file for file in storage.visible_files(folder) if file.lower().endswith(SUFFIXES)]
 
 
 def read_zones(file: str, layer: str | None, id_column: str | None, refused: Refused) -> Zones:

@@ -77,6 +77,16 @@ def tonnes_a_year(unit: str, gas: str) -> float | None:
     return mass * share * PER_YEAR[(found["time"] or "").casefold()]
 
 
+def states_time(unit: str) -> bool:
+    """Return whether a stated unit has a time, and so is a rate and not a mass.
+
+    >>> states_time("kg h-1"), states_time("t CO2/yr"), states_time("tonnes")
+    (True, True, False)
+    """
+    found = _UNIT.fullmatch(" ".join(unit.translate(_SPELLINGS).split()))
+    return bool(found and found["time"])
+
+
 def _tonnes(symbol: str | None, word: str | None) -> float | None:
     """Tonnes of a mass; capitals tell symbols apart only where they have to."""
     if word:

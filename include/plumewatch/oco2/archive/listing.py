@@ -135,7 +135,7 @@ def read_listing(path: str, month: str | None = None) -> GranuleListing:
         raise InputError(path, "no such folder or file", "a folder, an s3:// prefix or a file of Lite granules")
     found: list[GranuleRef] = []
     refused: list[RefusedGranule] = []
-    there = storage.list_files(path)
+    there = storage.visible_files(path)
     files = [file for file in there if file.endswith(SUFFIX)]
     if not files and storage.is_file(path):
         raise InputError(
@@ -144,8 +144,7 @@ def read_listing(path: str, month: str | None = None) -> GranuleListing:
     names = {_name(file) for file in files}
     files += [file for file in there if not file.endswith(SUFFIX) and _is_other_lite(_name(file), names)]
     for file in sorted(files):
-        if (name := _name(file)).startswith("."):
-            continue
+        name = _name(file)
         try:
             found.append(parse_granule(file))
         except InputError as error:
