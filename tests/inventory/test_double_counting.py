@@ -178,6 +178,12 @@ def test_cells_and_points_together_emit_the_larger_of_both(
     assert left == pytest.approx(expected)
 
 
+def test_the_command_tells_what_it_cannot_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "own_sources_mine.csv").write_text("name,kind\nA,oil\n")
+    assert main([str(tmp_path)]) == 1
+    assert "not used: " in (told := capsys.readouterr().err) and "own_sources_mine.csv" in told
+
+
 def test_the_command_prints_totals_before_and_after(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     coco2(tmp_path, unit(t_y=8e6))
     gppd(tmp_path, "Theirs,WRI1,100,-26,29,Coal,1000,", "Gas,WRI2,100,10,10,Gas,1000,")

@@ -279,6 +279,16 @@ def test_a_bad_file_leaves_its_inventory_as_it_was(tmp_path: Path, storage_root:
     assert [f.scene_id for f in done.failures] == ["coco2_ps_catalogue_v1.1.csv"]
 
 
+def test_a_bad_file_takes_no_good_one_along_where_nothing_is_stored_yet(tmp_path: Path, storage_root: str) -> None:
+    own_file(tmp_path, OWN_WELL)
+    own_file(tmp_path, "B,oil,,ch4,5,1,2025,10,10,", name="own_sources_more.csv")
+    for _ in range(2):
+        done = refresh_sources(str(tmp_path), storage_root)
+        assert done.rows["combined"] == 1 and "own_sources_more.csv" in done.failures[0].scene_id
+    rows = storage.read_table(SOURCES, storage.join(storage_root, "sources/inventory=own_sources"))
+    assert rows.num_rows == 1
+
+
 def test_two_releases_of_a_catalogue_are_refused(tmp_path: Path, storage_root: str) -> None:
     coco2_file(tmp_path, *KENDAL_UNITS)
     write(tmp_path / "coco2_ps_catalogue_v2.csv", COCO2_HEADER, *KENDAL_UNITS)

@@ -144,4 +144,4 @@ def test_a_broken_list_among_several_is_named_itself(tmp_path: Path, storage_roo
     (tmp_path / "i" / "own_sources_z.csv").write_text("<html>")
     [failure] = refresh_sources(str(tmp_path / "i"), storage_root).failures
     assert failure.scene_id == "own_sources_z.csv"
-    assert storage.read_table(SOURCES, f"{storage_root}/sources").num_rows == 0
+    assert storage.read_table(SOURCES, f"{storage_root}/sources/inventory=own_sources").num_rows == 1

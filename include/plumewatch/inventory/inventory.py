@@ -44,6 +44,8 @@ class Inventory:
     """How their names end."""
     table: Table = field(default=SOURCES, hash=False)
     """The table that it fills, whose partitions are called as it is."""
+    are_apart: bool = False
+    """Whether each file is a list of its own, which is one without the others too."""
 
     def is_meant(self, name: str) -> bool:
         """Return whether a file would be one of this inventory if it had the ending of those that are read."""

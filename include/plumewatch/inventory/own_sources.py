@@ -127,4 +127,4 @@ def _rows(path: str, on_failure: OnFailure | None) -> pd.DataFrame:
     )
 
 
-INVENTORY = Inventory(NAME, named(r"own_sources.*\.(?:csv|geojson)"), read_own_lists)
+INVENTORY = Inventory(NAME, named(r"own_sources.*\.(?:csv|geojson)"), read_own_lists, are_apart=True)

@@ -60,7 +60,8 @@ class RefreshedSources:
 def refresh_sources(inventories_path: str, storage_root: str) -> RefreshedSources:
     """Read all lists of a folder or prefix, and write `sources`, `combined` with them, and `reported_plumes`.
 
-    A file that cannot be used leaves its inventory's partition as it was, of a grid its gas; the others go through.
+    A file that cannot be used leaves its inventory's partition as it was, of a grid its gas; where nothing is stored of
+    it yet other lists of one's own go through. So do the other inventories.
     `combined` is made of what the partitions then hold. An inventory whose file is gone is emptied, so that its sources
     leave `combined`; where only its ending is one that isn't read, the file cannot be used. The log names all files
     that aren't read. Raises InputError where the folder has no inventory file at all.
@@ -113,10 +114,9 @@ def refresh_inventory(name: str, inventories_path: str, storage_root: str) -> Re
         if not files:
             asked = f"{name} as a file named {inventory.file_name.pattern}"
             raise InputError(storage.join(inventories_path, meant[0]), "an ending that isn't read", asked)
-        rows = inventory.read_told(files, told)
+        rows, files = _read(inventory, files, told, is_first=not _is_stored(inventory, storage_root))
     except InputError as error:
-        of_file = re.sub(r":[0-9]+$", "", file_name(error.file))
-        told.failures.append(FailedScene.from_exception(error, scene_id=of_file, stage=INVENTORY_STAGE))
+        told.failures.append(_failure(error))
         return RefreshedSources({}, tuple(told.failures), {}, tuple(told.set_aside))
     for said in told.set_aside:
         log.info("set aside: %s", said)
@@ -126,6 +126,27 @@ def refresh_inventory(name: str, inventories_path: str, storage_root: str) -> Re
         rows = table.conform(pa.concat_tables([rows, stored.filter(pc.invert(is_told))]))
     _write(root, table, name, rows, files)
     return RefreshedSources({name: rows.num_rows}, tuple(told.failures), {}, tuple(told.set_aside))
+
+
+def _read(inventory: Inventory, files: list[str], told: Told, *, is_first: bool) -> tuple[pa.Table, list[str]]:
+    """Read files, and return which: the first time, where each is a list of its own, without one that can't be used.
+
+    Its InputError is raised later, when what is stored of it would be lost, and where no other can be used.
+    """
+    try:
+        return inventory.read_told(files, told), files
+    except InputError as error:
+        failure = _failure(error)
+        others = [file for file in files if file_name(file) != failure.scene_id]
+        if not (is_first and inventory.are_apart and 0 < len(others) < len(files)):
+            raise
+    told.failures.append(failure)
+    return _read(inventory, others, told, is_first=is_first)
+
+
+def _failure(error: InputError) -> FailedScene:
+    of_file = re.sub(r":[0-9]+$", "", file_name(error.file))
+    return FailedScene.from_exception(error, scene_id=of_file, stage=INVENTORY_STAGE)
 
 
 def refresh_combined(storage_root: str) -> int:

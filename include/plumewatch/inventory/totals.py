@@ -17,18 +17,24 @@ import pyarrow.compute as pc
 from plumewatch import storage
 from plumewatch.inventory.combine import combine_inventories
 from plumewatch.inventory.refresh import INVENTORIES, refresh_sources
+from plumewatch.models import FailedScene, OnFailure
 from plumewatch.tables import COMBINED, SOURCES
 
 UNITS = {"co2": ("Mt", 1e-6), "ch4": ("kt", 1e-3)}
 HEADER = ("gas", "kind", "fuel", "before: sources", "a year", "after: sources", "a year")
 
 
-def read_lists(path: str) -> dict[str, pa.Table]:
-    """Return the rows of each inventory: of a folder of their files, or of the table `sources`."""
+def read_lists(path: str, on_failure: OnFailure | None = None) -> dict[str, pa.Table]:
+    """Return the rows of each inventory: of a folder of their files, or of the table `sources`.
+
+    `on_failure` takes the files and rows that can't be used.
+    """
     if any(p.keys["inventory"] != COMBINED for p in storage.list_partitions(SOURCES, path)):
         return _stored(path)
     with tempfile.TemporaryDirectory(prefix="plumewatch-") as root:
-        refresh_sources(path, root)
+        for failure in refresh_sources(path, root).failures:
+            if on_failure is not None:
+                on_failure(failure)
         return _stored(storage.join(root, SOURCES.name))
 
 
@@ -66,19 +72,21 @@ def _said(total: Sequence[float] | None, gas: str) -> tuple[str, str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the totals of a folder; 0 where they could be made."""
+    """Print the totals of a folder, and what of it can't be used; 0 where all could be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", help="folder or prefix of inventory files, or the table `sources`")
     path = storage.absolute(parser.parse_args(arguments).path)
     logging.basicConfig(level=logging.ERROR)
-    lists = read_lists(path)
+    failures: list[FailedScene] = []
+    lists = read_lists(path, failures.append)
     sys.stdout.write("".join(f"{name}: {rows.num_rows} sources\n" for name, rows in lists.items()) + "\n")
     rows = [HEADER, *compute_totals(lists)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [text.ljust(w) if n < 3 else text.rjust(w) for n, (text, w) in enumerate(zip(row, widths, strict=True))]
         sys.stdout.write("  ".join(cells).rstrip() + "\n")
-    return 0
+    sys.stderr.write("".join(f"not used: {failure.message}\n" for failure in failures))
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":
