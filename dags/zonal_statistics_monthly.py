@@ -9,8 +9,8 @@ Stacked scenes of the month become one picture an area, and statistics of bands 
 * **Writes**: `composites`, `zonal_statistics`, `failed_scenes`.
 * **A month**: trigger with the key YYYY-MM (form: Advanced Options), or a logical date in it. **A range**: backfill.
 
-A zone's id is its column `zone_id`, `id` or `name`, the first that tells all apart, else the feature's number. A scene
-or zone that cannot be used is a row of `failed_scenes` and turns the run red; the rest goes on.
+A zone's id is its column `zone_id`, `id` or `name`, the first that there is, else the feature's number. A scene or
+zone that cannot be used is a row of `failed_scenes` and turns the run red; the rest goes on.
 """
 
 from __future__ import annotations
