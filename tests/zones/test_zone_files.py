@@ -19,7 +19,7 @@ from known_zones import write_zones
 from plumewatch.errors import InputError, ParameterError
 from plumewatch.zones.hexagons import hexagons_over
 from plumewatch.zones.zone import sort_key
-from plumewatch.zones.zone_files import list_zone_files, read_zones, require_own_name, those_from
+from plumewatch.zones.zone_files import list_zone_files, read_zones, require_own_name, those_from, with_options
 
 BOW_TIE = shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
 
@@ -117,12 +117,13 @@ def test_zones_keep_their_ids_where_one_is_missing_or_doubled(tmp_path: Path, ca
     found = read_geojson(path, *(feature(west, {"zone_id": name}) for west, name in enumerate((3, 2, 2, None))))
     assert found[0] == {"3": 0.0, "2": 1.0} and list(found[1]) == ["zone 2", "feature 4"]
     assert (
-        "feature 3 has the id of feature 2" in found[1]["zone 2"] and "in the column zone_id" in found[1]["feature 4"]
+        "feature 3 has the id of feature 2" in found[1]["zone 2"]
+        and "in the column zone_id of" in found[1]["feature 4"]
     )
     found = read_geojson(path, feature(0, {"zone_id": "good"}), feature(1, None), None, "x", feature(4, {"zone_id": 7}))
     assert found[0] == {"good": 0.0, "7": 4.0}
     assert {where: error.split(": ")[-1] for where, error in found[1].items()} == {
-        "feature 2": "an id in the column zone_id of each feature",
+        "feature 2": "an id in the column zone_id of each feature, or another column as zone_id_column",
         "feature 3": "a Feature", "feature 4": "a Feature",
     }  # fmt: skip
     caplog.clear()
@@ -217,7 +218,7 @@ def test_files_that_cannot_be_used_are_refused_by_name(tmp_path: Path) -> None:
     pyogrio.write_dataframe(pd.DataFrame({"zone": [1]}), table, layer="rows")
     cases = {
         (no_crs, None, None): "no coordinate reference system",
-        (two, None, None): "2 layers.*one of them as layer .of the job --layer.: one, other",
+        (two, None, None): "2 layers.*one of them as layer .param of the DAG, of the job --layer.: one, other",
         (two, "third", None): "no layer third.*one, other",
         (two, "one", "name"): "no column name.*zone",
         (tmp_path / "broken.gpkg", None, None): "GeoPackage",
@@ -252,6 +253,17 @@ def test_hexagons_over_180_degrees_are_in_one_piece_and_too_small_or_many_are_re
         hexagons_over(sides, 13, 20.0)
     with pytest.raises(InputError, match="at most 1000000"):
         hexagons_over([shapely.box(0, 0, 40, 40)], 9, 20.0)
+
+
+def test_options_are_of_all_files_or_of_one(tmp_path: Path) -> None:
+    asked: list[dict[str, Any]] = [{"zones_path": "z/a.gpkg"}, {"zones_path": "z/b.shp"}, {"h3_resolution": 8}]
+    assert with_options(asked, {"layer": None, "zone_id_column": ""}) == asked
+    found = with_options(asked, {"layer": "a:x:y", "zone_id_column": "c:d", "engine": "spark"})
+    assert found == [
+        asked[0] | {"layer": "x:y", "zone_id_column": "c:d"},
+        asked[1] | {"zone_id_column": "c:d"},
+        asked[2],
+    ]
 
 
 @pytest.mark.parametrize(

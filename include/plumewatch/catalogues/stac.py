@@ -48,7 +48,7 @@ class StacApi:
     """A STAC API as several threads ask it: by one session, its landing page once, and at a pace."""
 
     def __init__(self, url: str, requests_per_s: float = REQUESTS_PER_S) -> None:
-        """`url` is that of the landing page; ConfigurationError where it can't be one: a path would be read as a file."""
+        """`url` is that of the landing page; no path of a file (ConfigurationError), which would be opened."""
         if flaw := address_flaw(url):
             raise ConfigurationError(f"STAC API {redact(url)!r}: {flaw}; allowed: an address such as https://host/v1")
         self.url, self.requests_per_s = url, requests_per_s

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ ZONE_FILE = "a GeoPackage, Shapefile or GeoJSON of polygons or points"
 SHAPES = ("Polygon", "MultiPolygon", "Point", "MultiPoint")
 MOST_NAMED = 10
 TURN_DEG = 360.0
+OPTIONS = ("layer", "zone_id_column")
+"""Arguments of the job that say how a file is read."""
 
 _Feature = tuple[int, Any, Any, bool, bool]
 """Its number, what its id is said to be, its shape, whether that is on the earth, and not within half the globe."""
@@ -31,6 +33,23 @@ _Feature = tuple[int, Any, Any, bool, bool]
 def list_zone_files(folder: str) -> list[dict[str, str]]:
     """Return the zone files of a folder as arguments of the job: `zones_path`; no such folder has none."""
     return [{"zones_path": file} for file in _zone_files(folder)]
+
+
+def with_options(asked: Sequence[dict[str, Any]], options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the arguments of the job for what is `asked`, with the OPTIONS for its files of zones.
+
+    An option holds for all of the files, but one of the form file:value, the file's name without its ending, for that
+    file alone.
+    """
+    found = [dict(one) for one in asked]
+    files = {Path(one["zones_path"]).stem: one for one in found if "zones_path" in one}
+    for name in OPTIONS:
+        if stated := options.get(name):
+            stem, separator, value = str(stated).partition(":")
+            is_of_one = bool(separator) and stem in files
+            for one in [files[stem]] if is_of_one else files.values():
+                one[name] = value if is_of_one else stated
+    return found
 
 
 def those_from(asked: Sequence[dict[str, Any]], start_from: str | None) -> list[dict[str, Any]]:
@@ -97,7 +116,7 @@ def read_zones(file: str, layer: str | None, id_column: str | None, refused: Ref
         if layer is not None and layer not in layers:
             raise InputError(file, f"no layer {layer}", some_of(layers, MOST_NAMED))
         if layer is None and len(layers) != 1:
-            allowed = f"one of them as layer (of the job --layer): {some_of(layers, MOST_NAMED)}"
+            allowed = f"one of them as layer (param of the DAG, of the job --layer): {some_of(layers, MOST_NAMED)}"
             raise InputError(file, f"{len(layers)} layers", allowed)
         name = _name(file, None if len(layers) == 1 else layer)
         layer = layer or layers[0]
