@@ -74,6 +74,16 @@ def test_a_zone_over_180_degrees_that_crosses_itself_in_a_plane_is_whole(tmp_pat
     assert outline.area == pytest.approx(true.area) and zones.mended == () and outline.is_valid
 
 
+@pytest.mark.parametrize("west", [-180, 0])
+def test_a_zone_around_the_globe_is_so_in_another_datum_too(tmp_path: Path, west: int) -> None:
+    path = tmp_path / "band.gpkg"  # in DHDN, whose 180 degrees are -179.9995 of WGS 84
+    frame = geopandas.GeoDataFrame({"id": ["band"]}, geometry=[shapely.box(west, 20, west + 360, 30)], crs=4314)
+    frame.to_file(path)
+    zones = read_zones(str(path), None, None, never)
+    [outline] = lonlat_shapes(zones.zones, zones.crs)
+    assert outline.area == pytest.approx(3600, rel=1e-3) and n_cells(GRIDS["gulf"], zones.zones[0].shape, 4314) == 1600
+
+
 def test_a_ring_around_a_pole_keeps_its_holes() -> None:
     ring = [(0, 70), (90, 70), (180, 70), (-90, 70)]
     hole = [(20, 75), (30, 75), (30, 80), (20, 80)]

@@ -157,6 +157,8 @@ def test_ids_of_a_geojson_are_those_that_stand_there(tmp_path: Path) -> None:
     assert read_geojson(path, feature(0, {}, id=80), feature(1, {}, id=70))[0] == {"80": 0.0, "70": 1.0}
     found, refused = read_geojson(path, feature(0, {"id": 12345678901234567.0}), feature(1, {"id": 1}))
     assert found == {"1": 1.0} and "last digits aren't known" in refused["zone 12345678901234568"]
+    found, refused = read_geojson(path, feature(0, {"id": [1]}), feature(1, {"id": 1}))
+    assert found == {"1": 1.0} and "an id that is a list" in refused["zone [1]"]
     esri = {
         "geometryType": "esriGeometryPoint", "spatialReference": {"wkid": 4326},
         "fields": [{"name": "ID", "type": "esriFieldTypeInteger"}],

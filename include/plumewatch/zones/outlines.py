@@ -26,13 +26,20 @@ def lonlat_shapes(zones: Sequence[Zone], crs: CRS) -> list[Any]:
     A side of more than half a turn runs over 180 degrees instead, but one of a whole turn around the globe. Raises
     ValueError where one of the shapes holds nothing, read so.
     """
+    is_shifted = is_in_degrees(crs) and not crs.equals(WGS84, ignore_axis_order=True)
+    own = [within_180(zone.shape) if is_shifted else zone.shape for zone in zones]
     found = []
-    for zone, shape in zip(zones, shapes_in([zone.shape for zone in zones], crs, WGS84), strict=True):
-        west, _, east, _ = shape.bounds
-        if crs.is_projected and east - west > HALF_TURN_DEG:  # by small steps it is told on which side it is
-            [shape] = shapes_in([_by_small_steps(zone.shape)], crs, WGS84)
+    for one, shape in zip(own, shapes_in(own, crs, WGS84), strict=True):
+        west, _, east, _ = (one if is_shifted else shape).bounds  # 180 degrees of another datum may be -179.999 here
+        if (is_shifted or crs.is_projected) and east - west > HALF_TURN_DEG:
+            [shape] = shapes_in([_by_small_steps(one)], crs, WGS84)  # so it is told on which side it is
         found.append(within_180(shape))
     return found
+
+
+def is_in_degrees(crs: CRS) -> bool:
+    """Whether a system is of longitude and latitude in degrees."""
+    return bool(crs.is_geographic and crs.axis_info[0].unit_name == "degree")
 
 
 def shapes_on(grid: Grid, zones: Sequence[Zone], crs: CRS, outlines: Sequence[Any]) -> list[Any]:

@@ -14,7 +14,7 @@ from plumewatch import storage
 from plumewatch.area_files import BESIDE_SHAPEFILE, JSON_SUFFIXES, check_kind
 from plumewatch.errors import InputError, ParameterError, reading, some_of
 from plumewatch.keys import is_file_name
-from plumewatch.zones.outlines import lonlat_shapes, within_180
+from plumewatch.zones.outlines import is_in_degrees, lonlat_shapes, within_180
 from plumewatch.zones.zone import Zone, Zones, sort_key
 from plumewatch.zones.zone_ids import OPEN_OPTIONS, Refused, flaw_of_id, id_of, is_missing, read_ids, read_rows
 
@@ -164,7 +164,7 @@ def _usable(
             continue
         seen[zone_id] = number
         shape = shapely.force_2d(shape)
-        is_valid = shape.is_valid or (is_wide and crs.is_geographic)  # as corners in a plane it may cross itself
+        is_valid = shape.is_valid or (is_wide and is_in_degrees(crs))  # as corners in a plane it may cross itself
         shape = shape if is_valid else shapely.make_valid(shape, method="structure", keep_collapsed=False)
         if is_wide and not shape.is_empty:
             shape = _on_globe(shape, crs)
@@ -190,7 +190,7 @@ def _on_globe(shape: Any, crs: CRS) -> Any:
     What goes to and fro over 180 degrees holds nothing. What crosses itself only as corners in a plane is valid.
     """
     try:
-        if crs.is_geographic:
+        if is_in_degrees(crs):
             return within_180(shape)
         lonlat_shapes([Zone("", shape)], crs)
     except ValueError:

@@ -100,6 +100,8 @@ def flaw_of_id(value: Any, column: str | None) -> tuple[str, str] | None:
     """Return what was found and what is allowed where a value can't be an id, None where it can."""
     if is_missing(value):
         return "no id", f"an id in the column {column} of each feature, or another column as zone_id_column"
+    if isinstance(value, list | dict):
+        return f"an id that is a {type(value).__name__}", "a text or a whole number"
     if isinstance(value, float) and abs(value) >= INEXACT:
         return f"id {value:.17g}, a number whose last digits aren't known", "text, or whole numbers up to 18 digits"
     return None
