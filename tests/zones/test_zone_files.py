@@ -61,7 +61,7 @@ def test_odd_zones_are_named_and_the_others_go_on(tmp_path: Path) -> None:
     words = {"zone empty": "empty", "zone line": "LineString", "zone flat": "without area", "feature 8": "no id"}
     for where, word in words.items():
         assert str(path) in refused[where] and word in refused[where]
-    assert "feature 10 has the id of feature 5" in refused["zone many"]
+    assert "feature 10 has the id of feature 5; allowed: an id of its own for each feature in" in refused["zone many"]
 
 
 def test_a_polygon_without_area_is_refused_and_a_part_without_any_holds_no_cell(tmp_path: Path) -> None:

@@ -158,7 +158,8 @@ def _usable(
         where = f"feature {number}" if is_missing(value) else f"zone {zone_id}"
         fault = flaw_of_id(value, column) or _fault(shape, is_on_earth)
         if zone_id in seen:
-            fault = (f"feature {number} has the id of feature {seen[zone_id]}", "an id of its own for each feature")
+            allowed = f"an id of its own for each feature in the column {column}, or another column as zone_id_column"
+            fault = f"feature {number} has the id of feature {seen[zone_id]}", allowed
         if fault:
             refused(where, InputError(f"{file}, {where}", *fault))
             continue
