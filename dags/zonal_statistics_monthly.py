@@ -4,13 +4,14 @@ Stacked scenes of the month become one picture an area, and statistics of bands 
 
 * **Schedule**: the first of each month, midnight UTC, for the month just ended; for late scenes run its key again.
 * **Reads**: `scenes`, or with `engine` `sentinel_hub` that service's Statistical API (`sentinel_hub_batch`: its batch);
-  zones: each GeoPackage, Shapefile or GeoJSON in `<storage root>/zones/`, one layer a file, each of a name of its own;
+  zones: each GeoPackage, Shapefile or GeoJSON in `<storage root>/zones/`, each of a name of its own (params `layer`,
+  `zone_id_column`);
   areas, for what counts as clear.
 * **Writes**: `composites`, `zonal_statistics`, `failed_scenes`.
 * **A month**: trigger with the key YYYY-MM (form: Advanced Options), or a logical date in it. **A range**: backfill.
 
-A zone's id is its column `zone_id`, `id` or `name`, the first that tells all apart, else the feature's number. A scene
-or zone that cannot be used is a row of `failed_scenes` and turns the run red; the rest goes on.
+A zone's id is its column `zone_id`, `id` or `name`, the first that there is, else the feature's number. A scene or
+zone that cannot be used is a row of `failed_scenes` and turns the run red; the rest goes on.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def compose() -> None:
 @task
 def list_zones() -> list[dict[str, Any]]:
     """List what is counted: each file of zones, and the hexagons that are asked for, as arguments of the job."""
-    from plumewatch.zones.zone_files import list_zone_files, those_from
+    from plumewatch.zones.zone_files import list_zone_files, those_from, with_options
 
     settings, params = load_settings(), get_current_context()["params"]
     with summarised() as summary:
@@ -73,7 +74,7 @@ def list_zones() -> list[dict[str, Any]]:
             found.append({"h3_resolution": params["h3_resolution"]})
         if not found:
             raise AirflowSkipException(f"no zones: no files in {summary.path}, and no h3_resolution")
-        asked = those_from(found, params["start_from"])
+        asked = those_from(with_options(found, params), params["start_from"])
         summary.read, summary.written, summary.skipped = len(found), len(asked), len(found) - len(asked)
     return asked
 

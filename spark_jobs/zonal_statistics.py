@@ -59,7 +59,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     resolution = jobs.number(int, lambda n: n in RESOLUTIONS, f"a whole number from 0 to {RESOLUTIONS[-1]}")
     zones.add_argument("--h3-resolution", type=resolution, help="hexagons of H3 over the scenes")
     parser.add_argument("--layer", help="layer of the file, where it has several")
-    parser.add_argument("--zone-id-column", help="default: zone_id, id or name where it tells all apart, else 1, 2")
+    parser.add_argument("--zone-id-column", help="default: the first of zone_id, id, name, else 1, 2")
     parser.add_argument(
         "--zone-id", nargs="+", action="extend", help="only these zones; the stored rows of others are kept"
     )

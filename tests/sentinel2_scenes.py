@@ -27,7 +27,7 @@ KEYS = {
 def write_raster(
     path: Path, *bands: NDArray[Any], west: float = WEST, north: float = NORTH, size_m: float = SIZE_M,
     epsg: int = EPSG, nodata: float | None = 0, names: tuple[str, ...] = (), scale: float | None = None,
-    offset: float = 0.0,
+    offset: float = 0.0, mask: NDArray[np.bool_] | None = None,
 ) -> str:  # fmt: skip
     """Write a tiled GeoTIFF without any help of the code under test."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,6 +41,8 @@ def write_raster(
         target.descriptions = names or (None,) * len(bands)
         if scale is not None:
             target.scales, target.offsets = (scale,) * len(bands), (offset,) * len(bands)
+        if mask is not None:
+            target.write_mask(mask)
     return str(path)
 
 

@@ -16,6 +16,7 @@ SUFFIXES = (*JSON_SUFFIXES, ".gpkg", ".shp")
 BEGINNINGS = {".geojson": b"{", ".json": b"{", ".gpkg": b"SQLite format 3\0", ".shp": b"\0\0\x27\x0a"}
 """How files begin (RFC 7946; SQLite's file format 1.3; ESRI Shapefile Technical Description 1998, file code 9994)."""
 HEAD_BYTES = 256
+DBASE_HEAD_BYTES = 32  # before the columns
 SHAPEFILE_NAME_LENGTH = 10  # characters of a property's name, dBase III
 BESIDE_SHAPEFILE = (".dbf", ".shx", ".prj", ".cpg")  # without which it has no properties, no order and no CRS
 BESIDE_AREAS = (
@@ -57,7 +58,8 @@ def read_features(file: str) -> list[tuple[str, Any]]:
 
 
 def check_kind(file: str, local: Path) -> None:
-    """Raise InputError where a vector file (`local` is its content) isn't of the kind that its name says.
+    """Raise InputError where a vector file (`local` is its content) isn't of the kind that its name says, or a
+    Shapefile's table isn't that of its shapes.
 
     GDAL goes by the content, and some of its kinds (VRT, WFS ...) name other files and addresses, which it would read.
     """
@@ -68,6 +70,34 @@ def check_kind(file: str, local: Path) -> None:
         beginning = beginning.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not beginning.startswith(BEGINNINGS[suffix]):
         raise InputError(file, f"not readable as {suffix}, as it begins with {beginning[:16]!r}", AREA_FILE)
+    if suffix == ".shp":
+        _check_table(file, local)
+
+
+def _check_table(file: str, local: Path) -> None:
+    """Refuse a Shapefile whose table has other rows than there are shapes: GDAL reads as many as both have.
+
+    Numbers of both are in the heads (ESRI Shapefile Technical Description 1998: of .shx the length in words of 2 bytes,
+    100 bytes of head, 8 bytes a shape; dBase III: bytes 4 to 7). A Shapefile without a table has no properties.
+    """
+    stem, names = local.name[: -len(local.suffix)], {one.name for one in local.parent.glob("*")}
+    table, index = (
+        next((local.with_name(stem + end) for end in ends if stem + end in names), None)
+        for ends in ((".dbf", ".DBF"), (".shx", ".SHX"))
+    )
+    if table is None or index is None:  # without .shx nothing is read, and GDAL says so
+        return
+    of_index, of_table = (_head(file) for file in (index, table))
+    n_shapes = (2 * int.from_bytes(of_index[24:28], "big") - 100) // 8
+    if len(of_table) < DBASE_HEAD_BYTES:
+        raise InputError(file, f"{table.name} of {len(of_table)} bytes", "a whole table beside the .shp, or none")
+    if (n_rows := int.from_bytes(of_table[4:8], "little")) != n_shapes:
+        raise InputError(file, f"{n_shapes} shapes, and {table.name} with {n_rows} rows", "a table with a row a shape")
+
+
+def _head(file: Path) -> bytes:
+    with file.open("rb") as content:
+        return content.read(HEAD_BYTES)
 
 
 def name_of(file: str, properties: Mapping[str, Any]) -> str:
@@ -136,7 +166,7 @@ def _layer_features(file: str, local: Path, layer: str) -> list[dict[str, Any]]:
     if not isinstance(frame, geopandas.GeoDataFrame) or frame.crs is None:
         raise InputError(file, f"layer {layer}: no coordinate reference system", "a file that states its CRS")
     shapes = frame.geometry.to_crs(4326)
-    rows = frame.drop(columns=frame.geometry.name).to_dict("records")
+    rows = frame.drop(columns=frame.geometry.name).to_dict("records") or [{} for _ in shapes]  # without columns: none
     return [
         {
             "geometry": None if shape is None else mapping(shape),

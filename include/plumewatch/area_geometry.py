@@ -63,6 +63,13 @@ def read_geometry(feature: dict[str, Any], properties: dict[str, Any], refuse: R
         )
     if not np.isfinite(shapely.get_coordinates(geometry)).all():
         raise refuse("geometry with a coordinate that is no number", "longitude and latitude in degrees")
+    west, south, east, north = geometry.bounds
+    if not (west >= -360 and east <= 360 and south >= -90 and north <= 90):
+        raise refuse(
+            f"bounds {geometry.bounds}", "longitude from -180 to 180 and latitude from -90 to 90 degrees (WGS 84)"
+        )
+    if not geometry.length:
+        raise refuse("geometry that is not valid (all corners in one place)", "a polygon with an area")
     geometry = shapely.remove_repeated_points(shapely.force_2d(geometry))
     return _on_one_side(geometry, refuse)
 
@@ -71,19 +78,15 @@ def _on_one_side(geometry: Any, refuse: Refuse) -> Any:
     """The geometry within -180 to 180 degrees; what lies over 180 is refused, however it is written."""
     import shapely
 
-    west, south, east, north = geometry.bounds
+    west, _, east, _ = geometry.bounds
     turns = 1 if west >= 180 and east <= 360 else -1 if west >= -360 and east <= -180 else 0
     if turns:  # longitudes from 0 to 360 degrees
         geometry = shapely.transform(geometry, lambda places: places - [360.0 * turns, 0.0])
-        west, south, east, north = geometry.bounds
+        west, _, east, _ = geometry.bounds
     if east - west > 180 and west >= -180 and east <= 180:
-        with contextlib.suppress(ValueError):  # what runs around a pole is wide
+        with contextlib.suppress(ValueError):  # what runs around a pole, or has no area, is wide
             geometry = split_at_180(geometry)  # one whose corners at 180 degrees are written as -180 is on one side
-            west, south, east, north = geometry.bounds
-    if not (west >= -360 and east <= 360 and south >= -90 and north <= 90):
-        raise refuse(
-            f"bounds {geometry.bounds}", "longitude from -180 to 180 and latitude from -90 to 90 degrees (WGS 84)"
-        )
+            west, _, east, _ = geometry.bounds
     if west < -180 or east > 180 or east - west > 180:
         raise refuse(f"an area over 180 degrees (longitudes from {west:g} to {east:g})", OVER_180)
     if not geometry.is_valid:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from plumewatch import storage
-from plumewatch.area_files import NAME, PROPERTIES, SUFFIXES, name_of, read_features, unread_files
+from plumewatch.area_files import AREA_FILE, NAME, PROPERTIES, SUFFIXES, name_of, read_features, unread_files
 from plumewatch.area_geometry import number_of, read_geometry
-from plumewatch.errors import InputError, ParameterError, PlumewatchError, redact
+from plumewatch.errors import InputError, ParameterError, PlumewatchError, reading, redact
 from plumewatch.geodesy import TRUE_GRID
 from plumewatch.models import DEFAULT_COLLECTION, SENTINEL_HUB, STAC, Area, FailedScene, Grid, OnFailure
 from plumewatch.reference.loading import read_reference
@@ -88,9 +88,12 @@ def _areas_of(file: str) -> Iterator[Area | tuple[Exception, str, str, str | Non
         properties = feature.get("properties") if isinstance(feature, dict) else None
         stated = properties.get("name") if isinstance(properties, dict) else None
         try:
-            yield _area(file, where, feature)
+            with reading(f"{file}, {where}", AREA_FILE):  # GEOS's errors too, of shapes that nobody thought of
+                area = _area(file, where, feature)
         except PlumewatchError as error:
             yield error, file, where, stated if isinstance(stated, str) and NAME.fullmatch(stated) else None
+        else:
+            yield area
 
 
 def select_areas(areas: list[Area], names: list[str] | None) -> list[Area]:

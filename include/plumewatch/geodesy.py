@@ -165,37 +165,49 @@ def degrees_of(crs: str) -> Transformer:
     return Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
 
 
+class AroundPoleError(ValueError):
+    """A ring runs around a pole: what it holds isn't said by its corners alone."""
+
+
 def split_at_180(outline: shapely.Geometry) -> shapely.Geometry:
     """Return polygons as RFC 7946 (3.1.9, 3.1.6) writes them: within -180 to 180 degrees, cut at the antimeridian.
 
     Two-dimensional, valid, without repeated points, outer rings counterclockwise. A ring that steps over more than half
     the globe from one corner to the next runs over the antimeridian instead; longitudes may be any number of turns off.
-    Raises ValueError where a ring runs around a pole, or there is no polygon.
+    A step of whole turns is one of no length, but goes around the globe where the ring would hold nothing else.
+    Raises ValueError where there is no polygon, or none with an area, and AroundPoleError where a ring runs around a
+    pole.
 
     >>> split_at_180(shapely.box(179.0, 0.0, 181.0, 1.0)).bounds
     (-180.0, 0.0, 180.0, 1.0)
     >>> [part.bounds for part in split_at_180(shapely.box(-179.5, 0.0, 179.5, 1.0)).geoms]
     [(-180.0, 0.0, -179.5, 1.0), (179.5, 0.0, 180.0, 1.0)]
+    >>> split_at_180(shapely.box(0.0, 20.0, 360.0, 30.0)).bounds
+    (-180.0, 20.0, 180.0, 30.0)
     """
-    pieces = [
-        part
-        for part in shapely.get_parts(shapely.force_2d(outline))
-        if part.geom_type == "Polygon" and not part.is_empty
-    ]
+    pieces = polygons_of(shapely.force_2d(outline))
     if not pieces:
         raise ValueError(f"a {outline.geom_type} without a polygon")
     parts = [part for polygon in pieces for part in _within_180(polygon)]
     whole = parts[0] if len(parts) == 1 else shapely.union_all(parts)
-    polygons = [part for part in shapely.get_parts(shapely.make_valid(whole)) if part.geom_type == "Polygon"]
+    polygons = polygons_of(shapely.make_valid(whole))
+    if not polygons:
+        raise ValueError(f"a {outline.geom_type} without an area")
     tidy = shapely.remove_repeated_points(shapely.MultiPolygon(polygons) if len(polygons) > 1 else polygons[0])
     return shapely.orient_polygons(tidy)
 
 
+def polygons_of(shape: shapely.Geometry) -> list[shapely.Polygon]:
+    """Return the polygons of a geometry; what is made valid may hold a multipolygon beside lines."""
+    parts = shapely.get_parts(shapely.get_parts(shape))
+    return [part for part in parts if part.geom_type == "Polygon" and not part.is_empty]
+
+
 def _within_180(polygon: shapely.Polygon) -> list[shapely.Geometry]:
     rings = [_continuous(shapely.get_coordinates(ring)) for ring in (polygon.exterior, *polygon.interiors)]
-    middle = rings[0][:, 0].mean()
+    middle = _middle(rings[0])
     for ring in rings[1:]:  # holes on the same turn as what is around them
-        ring[:, 0] += 360.0 * np.round((middle - ring[:, 0].mean()) / 360.0)
+        ring[:, 0] += 360.0 * np.round((middle - _middle(ring)) / 360.0)
     outline = shapely.make_valid(shapely.Polygon(rings[0], rings[1:]))
     west, south, east, north = outline.bounds
     first, last = (int((end + 180.0) // 360.0) for end in (west, np.nextafter(east, west)))
@@ -207,15 +219,34 @@ def _within_180(polygon: shapely.Polygon) -> list[shapely.Geometry]:
     return pieces
 
 
+def _middle(ring: Floats) -> float:
+    """Longitude in the middle of a ring, wherever most of its corners are."""
+    return float(ring[:, 0].min() + ring[:, 0].max()) / 2.0
+
+
 def _continuous(ring: Floats) -> Floats:
-    """A ring whose longitudes don't jump by a turn of the globe."""
-    steps = np.diff(ring[:, 0])
-    jumps = np.where(np.abs(steps) > 180.0, -360.0 * np.round(steps / 360.0), 0.0)
-    ring = ring.copy()
-    ring[1:, 0] += np.cumsum(jumps)
-    if abs(ring[-1, 0] - ring[0, 0]) > 180.0:
-        raise ValueError("a ring around a pole")
-    return ring
+    """A ring whose longitudes don't jump by a turn of the globe.
+
+    -180 and 180 on a parallel are one place, as after a cut at the antimeridian, or the ends of a side all around the
+    globe: that where the ring would run around a pole else, or hold nothing.
+    """
+    steps = np.diff(ring, axis=0)
+    jumps = np.where(np.abs(steps[:, 0]) > 180.0, np.round(steps[:, 0] / 360.0), 0.0)
+    is_around = (jumps != 0.0) & (steps[:, 0] == 360.0 * jumps) & (steps[:, 1] == 0.0)
+    readings = [_without_jumps(ring, jumps)]
+    if is_around.any():
+        readings.append(_without_jumps(ring, np.where(is_around, 0.0, jumps)))
+    closed = [found for found in readings if abs(found[-1, 0] - found[0, 0]) <= 180.0]
+    if not closed:
+        raise AroundPoleError("a ring around a pole")
+    return next((found for found in closed[:-1] if polygons_of(shapely.make_valid(shapely.Polygon(found)))), closed[-1])
+
+
+def _without_jumps(ring: Floats, jumps: Floats) -> Floats:
+    """The ring, after each step so many turns of the globe further west."""
+    found = ring.copy()
+    found[1:, 0] -= 360.0 * np.cumsum(jumps)
+    return found
 
 
 @dataclass(frozen=True)

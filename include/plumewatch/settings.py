@@ -52,6 +52,11 @@ TILES = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?/[^\s\"'<>;]*")
 """Address of map tiles: its origin goes into a page's policy."""
 NUMBERS = ("sh_monthly_units", "news_ch4_kg_h", "news_co2_kt_h", "news_days", "silent_days")
 """Settings that are a number above 0."""
+ADDRESSES = (
+    "stac_api", "pc_stac_api", "maxar_catalogue", "sh_base_url", "sh_token_url", "pc_sas_url", "cdse_s3_endpoint",
+    "cmr_url", "geos_fp_url", "era5_url",
+)  # fmt: skip
+"""Settings that are the address of a service."""
 EMR_SERVERLESS = "emr_serverless"
 """Stands for jobs of an EMR Serverless application in PLUMEWATCH_SPARK."""
 SPARK_MASTERS = f"local[N], spark://host:7077, sc://host:15002, {EMR_SERVERLESS}"
@@ -218,6 +223,9 @@ def _value(field: str, text: str) -> object:
         return _check_news(_parts(text))
     if field in NUMBERS:
         return _positive(environment_name(field), text)
+    if field in ADDRESSES and (flaw := address_flaw(text)):
+        found = f"{environment_name(field)}: {redact(text)!r}: {flaw}"
+        raise ConfigurationError(f"{found}; allowed: an address such as https://host/v1, without quotes")
     return text
 
 

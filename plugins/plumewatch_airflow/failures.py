@@ -96,7 +96,7 @@ def report_failures(
     `<mapped_task>_again`, for those that were found later. `detected` is the gas that the run detects: what its key was
     handed on for is forgotten where all went well. `is_of_range`: the run looks at some scenes alone, such as those of
     the days that its params ask for, so that what it didn't find isn't over. `stages`: of a task, by its name, those
-    whose earlier failures are over only where all of it was done: nothing skipped, and no `start_from` asked for.
+    whose earlier failures are over only where all of it was done: nothing skipped, neither `start_from` nor `layer`.
     """
     context, book = get_current_context(), failure_book()
     ti, dag_id = context["ti"], context["dag"].dag_id
@@ -117,7 +117,8 @@ def report_failures(
             alone = [mapped_task] if mapped_task else []
             for name, of_stages in (stages or {}).items():
                 instances = {each for each in states if each == name or _map_index(each, name) is not None}
-                if context["params"].get("start_from") or any(states[each] != "success" for each in instances):
+                is_part = any(context["params"].get(name) for name in ("start_from", "layer"))
+                if is_part or any(states[each] != "success" for each in instances):
                     alone += of_stages
             for key in keys:
                 book.settle(key, is_over=not_seen_again(book.run_id, areas, but_stages=alone))

@@ -58,6 +58,8 @@ def count_by_service(key: str, zones: Mapping[str, Any], params: Mapping[str, An
         params["index"] or (),
         params["statistics"],
         start_from=zones.get("start_from"),
+        layer=zones.get("layer"),
+        zone_id_column=zones.get("zone_id_column"),
     )
     if found.waiting:
         wait_for_service(found.waiting)

@@ -239,6 +239,18 @@ def zone_params() -> dict[str, Param]:
             description_md="`file:zone_id`, the file without its ending; zones and files before it are left as they "
             "are. Where there is one file, the id alone will do.",
         ),
+        "layer": Param(
+            None,
+            type=["string", "null"],
+            title="Layer",
+            description_md="Of files that have several, `file:layer` of one alone.",
+        ),
+        "zone_id_column": Param(
+            None,
+            type=["string", "null"],
+            title="Column of ids",
+            description_md="Empty: the first of `zone_id`, `id`, `name`; `file:column` of one file alone.",
+        ),
         "h3_resolution": Param(
             None,
             type=["integer", "null"],

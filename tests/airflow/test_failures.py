@@ -265,14 +265,18 @@ def test_zones_that_failed_are_recorded_where_the_quota_is_used_up(
 
 
 @pytest.mark.parametrize(
-    "state, start_from, left", [("success", None, []), ("skipped", None, ["z"]), ("success", "fields:2", ["z"])]
-)
+    "state, params, left",
+    [
+        ("success", {"start_from": None, "layer": None}, []), ("skipped", {"start_from": None}, ["z"]),
+        ("success", {"start_from": "fields:2"}, ["z"]), ("success", {"layer": "north"}, ["z"]),
+    ],
+)  # fmt: skip
 def test_what_earlier_runs_left_of_zones_is_over_only_where_all_were_counted(
     context: dict[str, Any],
     storage_root: str,
     monkeypatch: pytest.MonkeyPatch,
     state: str,
-    start_from: str | None,
+    params: dict[str, str | None],
     left: list[str],
 ) -> None:
     from plumewatch_airflow import failures
@@ -288,7 +292,7 @@ def test_what_earlier_runs_left_of_zones_is_over_only_where_all_were_counted(
         def get_task_states(**_: Any) -> dict[str, dict[str, str]]:
             return {"run2": states}
 
-    context |= {"ti": Reporting, "params": {"start_from": start_from}}
+    context |= {"ti": Reporting, "params": params}
     monkeypatch.setattr(failures, "partition_key", lambda *_: KEY)
     monkeypatch.setattr(failures, "run_link", lambda _: "")
     failures.report_failures.function("%Y-%m", stages={"count_zones": ["count_zones", "statistics"]})

@@ -33,6 +33,10 @@ def test_a_month_of_scenes_is_composed_and_counted(
     assert run.state == "success" and {s for of_task in states_of(run).values() for s in of_task} == {"success"}
     of_service = run_dag(DAG, "2019-01", engine="sentinel_hub", index=["ndvi"])
     assert of_service.state == "success" and states_of(of_service)["count_zones"] == ["skipped"]  # there is no account
+    other = geopandas.GeoDataFrame({"own": ["second"]}, geometry=[box], crs=EPSG)
+    other.to_file(root / "zones" / "fields.gpkg", layer="other")
+    of_layer = run_dag(DAG, "2019-01", layer="fields:other", zone_id_column="fields:own", statistics=["count"])
+    assert of_layer.state == "success"
     rows = storage.read_table(ZONAL_STATISTICS, str(root / "zonal_statistics")).to_pylist()
     [mean] = [
         r for r in rows
@@ -40,5 +44,6 @@ def test_a_month_of_scenes_is_composed_and_counted(
         == ("fields", "north", None, "mean", "b11")
     ]  # fmt: skip
     assert mean["value"] == pytest.approx(0.25) and mean["count_clear"] == mean["count_total"] == 100
-    assert {r["zones"] for r in rows} == {"fields", "h3_9"}
+    assert {r["zones"] for r in rows} == {"fields", "fields_other", "h3_9"}
+    assert {r["zone_id"] for r in rows if r["zones"] == "fields_other"} == {"second"}
     assert (root / "composites" / "area=fields" / "month=2019-01" / "median.tif").exists()

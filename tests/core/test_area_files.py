@@ -23,6 +23,7 @@ from plumewatch.areas import read_areas
 from plumewatch.errors import InputError
 from plumewatch.models import FailedScene
 from plumewatch.settings import Settings
+from plumewatch.zones.zone_files import read_zones
 from shapely.geometry import GeometryCollection, Point, box, mapping
 
 SQUARE = box(54, 38, 54.1, 38.1)
@@ -254,3 +255,30 @@ def test_area_files_in_a_bucket_are_read_with_what_belongs_to_them(tmp_path: Pat
     [area] = read_areas(s3_root)
     assert (area.name, area.max_items) == ("a", 2)
     assert area.geometry.bounds == pytest.approx(SQUARE.bounds, abs=0.01)
+
+
+def cut_table(folder: Path, names: int) -> Path:
+    """A Shapefile of three areas whose table has other rows."""
+    frame("a", "b", "c").to_file(folder / "wells.shp")
+    frame(*"abcde"[:names]).to_file(folder / "other.shp")
+    (folder / "other.dbf").replace(folder / "wells.dbf")
+    for left in folder.glob("other.*"):
+        left.unlink()
+    return folder / "wells.shp"
+
+
+@pytest.mark.parametrize("n_rows", [1, 5])
+def test_a_shapefile_whose_table_has_other_rows_is_refused_by_name(tmp_path: Path, n_rows: int) -> None:
+    path = cut_table(tmp_path, n_rows)
+    names, failures = read(tmp_path)
+    assert names == [] and f"wells.shp: 3 shapes, and wells.dbf with {n_rows} rows" in failures[0].message
+    with pytest.raises(InputError, match=f"3 shapes, and wells.dbf with {n_rows} rows"):
+        read_zones(str(path), None, None, lambda where, error: None)
+    path.with_suffix(".dbf").write_bytes(b"cut")
+    assert "wells.dbf of 3 bytes" in read(tmp_path)[1][0].message
+
+
+def test_a_shapefile_without_a_table_is_read_without_properties(tmp_path: Path) -> None:
+    frame("a").to_file(tmp_path / "wells.shp")
+    (tmp_path / "wells.dbf").unlink()
+    assert read(tmp_path) == (["wells"], [])

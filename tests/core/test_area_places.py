@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import shapely
+from plumewatch import areas
 from plumewatch.areas import grid_of, read_areas
 from plumewatch.errors import InputError
-from plumewatch.models import Area
+from plumewatch.models import Area, FailedScene
 from pyproj import Geod, Transformer
 
 
@@ -174,3 +176,38 @@ def test_an_area_without_the_centre_of_a_cell_is_refused(
         read(tmp_path, bbox=square(east, south), resolution_m=resolution)
     wide = (east[0], east[1] + resolution), (south[0], south[1] + resolution)
     assert read(tmp_path, bbox=square(*wide), resolution_m=resolution)
+
+
+@pytest.mark.parametrize(
+    "geometry, found",
+    [
+        ({"type": "Polygon", "coordinates": [[[-180, -6], [180, -6], [180, 75], [-180, 75], [-180, -6]]]}, "over 180"),
+        ({"type": "Polygon", "coordinates": [[[-180, 60], [180, 60], [180, 90], [-180, 90], [-180, 60]]]}, "over 180"),
+        ({"type": "Polygon", "coordinates": [[[0, 38], [-179, 84], [180, 38], [-179, 84], [0, 38]]]}, "over 180"),
+        ([-180, -90, 180, 90], "over 180"), ([1e308, 1e308, 1e308, 1e308], r"bounds \(1e\+308"),
+        ([-1e308, -1e308, 1e308, 1e308], r"bounds \(-1e\+308"),
+        ({"type": "Polygon", "coordinates": [[[1, 1], [1, 1], [1, 1], [1, 1]]]}, "not valid"),
+    ],
+)  # fmt: skip
+def test_an_area_of_the_world_or_of_nothing_is_named_and_the_others_go_on(
+    tmp_path: Path, geometry: Any, found: str
+) -> None:
+    write(tmp_path, geometry) if isinstance(geometry, dict) else write(tmp_path, bbox=geometry)
+    (tmp_path / "good.geojson").write_text(json.dumps(shapely.geometry.mapping(shapely.box(54.1, 38.4, 54.2, 38.5))))
+    failures: list[FailedScene] = []
+    assert [area.name for area in read_areas(str(tmp_path), on_failure=failures.append)] == ["good"]
+    [failure] = failures
+    assert failure.area == "a" and re.search(rf"x\.geojson: feature 1: .*{found}", failure.message)
+
+
+def test_what_a_library_makes_of_one_shape_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(*_: object) -> None:
+        raise shapely.errors.GEOSException("TopologyException: of a shape that nobody thought of")
+
+    write(tmp_path, bbox=[54.1, 38.4, 54.2, 38.5])
+    monkeypatch.setattr(areas, "read_geometry", odd)
+    failures: list[FailedScene] = []
+    assert read_areas(str(tmp_path), on_failure=failures.append) == []
+    assert "x.geojson, feature 1: not readable (GEOSException: TopologyException" in failures[0].message

@@ -110,12 +110,45 @@ def test_an_outline_elsewhere_stays_as_it_is_and_holes_too() -> None:
     assert len(split_at_180(twice).exterior.coords) == 4
 
 
+WORLD = shapely.box(-180, -90, 180, 90)
+
+
+@pytest.mark.parametrize(
+    "outline, area",
+    [
+        (WORLD, 64_800), (shapely.box(0, -90, 360, 90), 64_800), (shapely.box(0, 20, 360, 30), 3_600),
+        (shapely.box(-360, 20, 360, 30), 3_600), (shapely.box(-180, 60, 180, 90), 10_800),
+        (shapely.box(0, 20, 360, 30).difference(shapely.box(10, 22, 20, 24)), 3_580),
+        (WORLD.difference(shapely.box(-180, 20, 180, 30)), 61_200),
+        (shapely.Polygon([(-180, 20), (180, 20), (180, 30), (90, 40), (0, 30), (-90, 40), (-180, 30)]), 5_400),
+        (shapely.Polygon([(-180, -80), (0, -70), (180, -80), (180, -90), (-180, -90)]), 5_400),
+        (shapely.Polygon([(179, 0), (180, 0), (-180, 0), (-179, 0), (-179, 1), (-180, 1), (180, 1), (179, 1)]), 2),
+    ],
+)  # fmt: skip
+def test_a_side_all_around_the_globe_is_told_from_one_place_in_two_notations(
+    outline: shapely.Geometry, area: float
+) -> None:
+    cut = split_at_180(outline)
+    assert cut.area == pytest.approx(area) and cut.is_valid and cut.bounds[0] == -180.0 and cut.bounds[2] == 180.0
+
+
+def test_a_hole_stays_where_it_is_however_unevenly_the_corners_lie() -> None:
+    outer = shapely.Polygon([*((x, 0) for x in range(90)), (170, 0), (260, 0), (260, 9), (170, 9), (90, 9), (0, 9)])
+    hole = shapely.Polygon([(250, 4), *((251 + n / 99, 5) for n in range(99)), (252, 4)])
+    assert split_at_180(shapely.Polygon(outer.exterior, [hole.exterior])).area == pytest.approx(outer.area - hole.area)
+
+
 POLE = shapely.Polygon([(0, 80), (90, 80), (180, 80), (-90, 80), (0, 80)])
 
 
 @pytest.mark.parametrize(
-    "outline", [POLE, shapely.Point(1, 2), shapely.Polygon(), shapely.LineString([(0, 0), (1, 1)])]
-)
-def test_outlines_around_a_pole_or_without_a_polygon_are_refused(outline: shapely.Geometry) -> None:
-    with pytest.raises(ValueError, match=r"a ring around a pole|without a polygon"):
+    "outline",
+    [
+        POLE, shapely.Point(1, 2), shapely.Polygon(), shapely.LineString([(0, 0), (1, 1)]),
+        shapely.Polygon([(0, 38), (-180, 84), (180, 84), (-180, 84)]),
+        shapely.Polygon([(180, 0), (-180, 1), (-180, 2)]),
+    ],
+)  # fmt: skip
+def test_outlines_around_a_pole_or_without_a_polygon_or_area_are_refused(outline: shapely.Geometry) -> None:
+    with pytest.raises(ValueError, match=r"a ring around a pole|without a polygon|without an area"):
         split_at_180(outline)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from plumewatch import settings, storage
+from plumewatch.catalogues.stac import StacApi
 from plumewatch.errors import ConfigurationError
 from plumewatch.settings import Settings, read_dotenv
 
@@ -122,3 +123,23 @@ def test_an_address_of_tiles_that_is_none_is_refused_and_not_repeated(address: s
         Settings(storage_root="storage", map_tiles=address)
     assert address not in str(refused.value)
     assert Settings(storage_root="storage", map_tiles="https://host:8080/{z}/{x}/{y}.png?key=1").map_tiles
+
+
+def test_all_addresses_of_services_are_known_as_such() -> None:
+    stated = {field.name for field in fields(Settings) if str(field.default).startswith("http")}
+    assert stated <= set(settings.ADDRESSES) and set(settings.ADDRESSES) - stated == {"sh_token_url"}
+
+
+@pytest.mark.parametrize("field", settings.ADDRESSES)
+@pytest.mark.parametrize(
+    "address", ["'https://host/v1'", "host/v1", "/tmp/catalog.json", "https://a host", "ftp://host"]
+)
+def test_an_address_that_is_none_is_refused_by_its_setting_and_never_opened_as_a_file(
+    monkeypatch: pytest.MonkeyPatch, field: str, address: str
+) -> None:
+    monkeypatch.setenv(settings.environment_name(field), address)
+    refused = rf"{settings.environment_name(field)}: .*(no http:// or https://|a blank).*; allowed: an address such as"
+    with pytest.raises(ConfigurationError, match=refused):
+        Settings.load()
+    with pytest.raises(ConfigurationError, match=r"STAC API .*; allowed: an address such as"):
+        StacApi(address)

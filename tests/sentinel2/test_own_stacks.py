@@ -142,6 +142,28 @@ def test_classes_of_any_kind_with_a_stated_no_data_value_are_served(scenes: Path
     assert table["cloud_probability_percent"].to_pylist() == [None] * 500 + [5] * 1500
 
 
+@pytest.mark.parametrize("kind", [None, "scl", "cloud"])
+def test_what_a_mask_band_leaves_out_is_no_data_whatever_stands_below_it(scenes: Path, kind: str | None) -> None:
+    mask = np.arange(REFLECTANCE.size).reshape(SHAPE) >= 500
+    numbers = np.where(mask, 4000, 65000).astype("u2")  # 6.5, which most of a scene can't have
+    folder = write_stacked(scenes, np.full(SHAPE, 4000, "u2"), np.full(SHAPE, 4000, "u2"), classes(*SHAPE))
+    write_raster(folder / f"{SCENE_ID}_cloud.tif", np.full(SHAPE, 5, "u1"), nodata=255)
+    if kind is None:
+        names, path = ("B11", "B12"), folder / f"{SCENE_ID}.tif"
+        write_raster(path, numbers, numbers, nodata=None, names=names, scale=1e-4, mask=mask)
+    else:
+        write_raster(folder / f"{SCENE_ID}_{kind}.tif", np.where(mask, 5, 200).astype("u1"), nodata=None, mask=mask)
+    [table], failures = written(scenes)
+    is_kept = mask.ravel().tolist()
+    assert not failures and table["is_clear"].to_pylist() == ([True] * mask.size if kind == "cloud" else is_kept)
+    if kind is None:
+        assert np.isfinite(table["b11"].to_numpy()).tolist() == np.isfinite(table["b12"].to_numpy()).tolist() == is_kept
+    elif kind == "scl":
+        assert table["scl"].to_pylist() == [0] * 500 + [5] * 1500
+    else:
+        assert table["cloud_probability_percent"].to_pylist() == [None] * 500 + [5] * 1500
+
+
 def write_twice(scenes: Path, *stated: tuple[int | None, str | None], tile: str | None = "MGRS-40RDN") -> None:
     """One acquisition in two products, of which each says its orbit and time, or doesn't."""
     for number, (scene_id, (orbit, time)) in enumerate(zip((SCENE_ID, OTHER_ID), stated, strict=True)):

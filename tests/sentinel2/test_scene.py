@@ -106,6 +106,15 @@ def test_a_footprint_that_crosses_itself_stops_nothing() -> None:
     assert (len(used), len(replaced)) == (1, 1)
 
 
+def test_a_footprint_of_the_whole_world_meets_everything_and_one_of_no_area_is_told_so() -> None:
+    item = source_item({})
+    world = scene_ref({**item, "geometry": shapely.geometry.mapping(shapely.box(-180, -90, 180, 90))}, "href")
+    assert world.footprint.contains(TILE)
+    flat = {"type": "Polygon", "coordinates": [[[57, 24], [57.5, 24], [57, 24], [57, 24]]]}
+    with pytest.raises(InputError, match=f"{item['id']}: not readable .*a Polygon without an area"):
+        scene_ref({**item, "geometry": flat}, "href")
+
+
 CHANGES = st.fixed_dictionaries(
     {
         "tile": st.sampled_from(["40RDN", "40RCN"]),

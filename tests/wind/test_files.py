@@ -341,3 +341,9 @@ def test_files_that_tell_the_same_twice_are_one_wind_and_no_warning(
         write(tmp_path / name, hourly(DAY, 1, u=3.0))
     once = hourly(DAY, 1)
     assert read_wind_files(str(tmp_path), DAY, DAY).num_rows == once.num_rows and caplog.text == ""
+
+
+def test_rows_of_one_file_that_contradict_each_other_are_told_of_that_file(tmp_path: Path, caplog: Any) -> None:
+    write(tmp_path / "a.parquet", pa.concat_tables([hourly(DAY, 1), hourly(DAY, 1, u=30.0)]))
+    assert set(read_wind_files(str(tmp_path), DAY, DAY)["wind_u_m_s"].to_pylist()) == {30.0}
+    assert "a.parquet: " in caplog.text and "by later rows of this file" in caplog.text and "newer" not in caplog.text

@@ -308,6 +308,10 @@ def test_zones_that_it_cannot_count_are_failures_by_name(
     assert found.zones == 1 and {row["zone_id"] for row in rows(settings)} == {"good"}
     assert [f.scene_id for f in found.failed] == ["zones=odd/point", "zones=odd/wide"]
     assert "polygons" in found.failed[0].message and "at most 2500 a side" in found.failed[1].message
+    geopandas.GeoDataFrame({"own": ["a"]}, geometry=shapes[:1], crs=EPSG).to_file(path, layer="second")
+    count_by_hub(settings, path, MONTH, ["ndvi"], ["mean"], layer="second", zone_id_column="own")
+    of_layer = storage.partition_path(settings.table_root("zonal_statistics"), {"zones": "odd_second", "month": MONTH})
+    assert set(storage.read_table(ZONAL_STATISTICS, of_layer)["zone_id"].to_pylist()) == {"a"}
     assert found.is_over({"area": None, "scene_id": "zones=odd/x"}) and not found.is_over(
         {"area": "a", "scene_id": "x"}
     )

@@ -27,6 +27,10 @@ GRIDS = {
 }
 
 
+def never(where: str, error: InputError) -> None:
+    raise AssertionError(f"{where}: {error}")
+
+
 def n_cells(grid: Grid, shape: Any, crs: int) -> int:
     """Number of the grid's cells in a zone."""
     zones, system = [Zone("a", shape)], CRS.from_epsg(crs)
@@ -39,7 +43,8 @@ def n_cells(grid: Grid, shape: Any, crs: int) -> int:
 @pytest.mark.parametrize("name", GRIDS)
 def test_zones_that_reach_far_hold_the_whole_grid(name: str) -> None:
     grid = GRIDS[name]
-    assert n_cells(grid, shapely.box(-180, -90, 180, 90), 4326) == 1600
+    for west in (-180, 0, -360):  # however its longitudes are counted
+        assert n_cells(grid, shapely.box(west, -90, west + 360, 90), 4326) == 1600
     assert n_cells(grid, shapely.box(-2e7, -2e7, 2e7, 2e7), 3857) == (0 if name == "over 180 degrees" else 1600)
     (x, y), *_ = shapely.get_coordinates(outline_of(grid).centroid)
     if name == "gulf":
@@ -56,6 +61,44 @@ def test_a_cell_is_in_one_hexagon_of_any_size(name: str, resolution: int) -> Non
     cells = find_zone_cells(shapes, grid.transform, (grid.height, grid.width))
     assert sorted(cells.cell.tolist()) == list(range(1600))
     assert all(shapely.intersects(outlines[i], outline_of(grid)) for i in np.flatnonzero(cells.sizes))
+
+
+@pytest.mark.parametrize("crs", [4326, 4269])
+def test_a_zone_over_180_degrees_that_crosses_itself_in_a_plane_is_whole(tmp_path: Path, crs: int) -> None:
+    corners = [(175, 0), (178, 0.5), (-178, 1), (-178, 3), (178, 3), (175, 4)]
+    path = tmp_path / "over.gpkg"
+    geopandas.GeoDataFrame({"id": ["over"]}, geometry=[shapely.Polygon(corners)], crs=crs).to_file(path)
+    zones = read_zones(str(path), None, None, never)
+    true = shapely.Polygon([(x % 360, y) for x, y in corners])
+    [outline] = lonlat_shapes(zones.zones, zones.crs)
+    assert outline.area == pytest.approx(true.area) and zones.mended == () and outline.is_valid
+
+
+@pytest.mark.parametrize("west", [-180, 0])
+def test_a_zone_around_the_globe_is_so_in_another_datum_too(tmp_path: Path, west: int) -> None:
+    path = tmp_path / "band.gpkg"  # in DHDN, whose 180 degrees are -179.9995 of WGS 84
+    frame = geopandas.GeoDataFrame({"id": ["band"]}, geometry=[shapely.box(west, 20, west + 360, 30)], crs=4314)
+    frame.to_file(path)
+    zones = read_zones(str(path), None, None, never)
+    [outline] = lonlat_shapes(zones.zones, zones.crs)
+    assert outline.area == pytest.approx(3600, rel=1e-3) and n_cells(GRIDS["gulf"], zones.zones[0].shape, 4314) == 1600
+
+
+def test_a_ring_around_a_pole_keeps_its_holes() -> None:
+    ring = [(0, 70), (90, 70), (180, 70), (-90, 70)]
+    hole = [(20, 75), (30, 75), (30, 80), (20, 80)]
+    [outline] = lonlat_shapes([Zone("a", shapely.Polygon(ring, [hole]))], CRS.from_epsg(4326))
+    assert outline.area == pytest.approx(360 * 20 - 50) and not outline.contains(shapely.Point(25, 77))
+
+
+def test_a_ring_to_and_fro_over_180_degrees_is_refused_by_name(tmp_path: Path) -> None:
+    flat, good = shapely.Polygon([(180, 0), (-180, 1), (-180, 2)]), shapely.box(1, 1, 2, 2)
+    path = tmp_path / "flat.gpkg"
+    geopandas.GeoDataFrame({"id": ["flat", "good"]}, geometry=[flat, good], crs=4326).to_file(path)
+    refused: dict[str, str] = {}
+    zones = read_zones(str(path), None, None, lambda where, error: refused.update({where: str(error)}))
+    assert [zone.zone_id for zone in zones.zones] == ["good"]
+    assert list(refused) == ["zone flat"] and "without area" in refused["zone flat"]
 
 
 def test_a_point_beyond_180_degrees_is_where_it_is() -> None:

@@ -20,7 +20,7 @@ from shapely.geometry import mapping
 
 from plumewatch import storage
 from plumewatch.catalogues.catalogue import without_endless_pages
-from plumewatch.errors import InputError, PlumewatchError, ServiceError, reading, redact
+from plumewatch.errors import ConfigurationError, InputError, PlumewatchError, ServiceError, reading, redact
 from plumewatch.geodesy import split_at_180
 from plumewatch.http import (
     MAX_MESSAGE,
@@ -34,6 +34,7 @@ from plumewatch.http import (
 from plumewatch.keys import is_file_name
 from plumewatch.public_hosts import PublicHosts
 from plumewatch.rasters.access import AS_IS, Access
+from plumewatch.settings import address_flaw
 
 ITEM = "a STAC item as JSON"
 VERSION = "1."  # its drafts (1.0.0-beta.2) too, which the first Earth Search writes
@@ -47,7 +48,9 @@ class StacApi:
     """A STAC API as several threads ask it: by one session, its landing page once, and at a pace."""
 
     def __init__(self, url: str, requests_per_s: float = REQUESTS_PER_S) -> None:
-        """`url` is that of the landing page."""
+        """`url` is that of the landing page; no path of a file (ConfigurationError), which would be opened."""
+        if flaw := address_flaw(url):
+            raise ConfigurationError(f"STAC API {redact(url)!r}: {flaw}; allowed: an address such as https://host/v1")
         self.url, self.requests_per_s = url, requests_per_s
         self._stac_io = StacApiIO(max_retries=None, timeout=SEARCH_TIMEOUT_S)
         make_patient(self._stac_io.session, pace=Pace(requests_per_s))

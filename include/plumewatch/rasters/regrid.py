@@ -106,7 +106,21 @@ def _knows_no_data(source: DatasetReader, fill: float, band: int) -> bool:
     """Whether the file itself says where it has none, so that means of it leave that out."""
     tag = source.nodatavals[band - 1]
     is_tagged = tag is not None and (tag == fill or (math.isnan(tag) and math.isnan(fill)))
-    return is_tagged or MaskFlags.per_dataset in source.mask_flag_enums[band - 1]
+    return is_tagged or _has_mask(source, band)
+
+
+def _has_mask(source: DatasetReader, band: int) -> bool:
+    """Whether a file has a mask (GDAL's RFC 15) of all bands or, as no flag says, of this one."""
+    flags = source.mask_flag_enums[band - 1]
+    return MaskFlags.per_dataset in flags or not flags
+
+
+def read_masked_out(source: DatasetReader, band: int, **asked: Any) -> NDArray[np.bool_] | None:
+    """Return where a mask of the file (GDAL's mask or alpha band) says that a band has no data, None without a mask.
+
+    `asked` is what a read of the band's numbers is asked: window, out_shape.
+    """
+    return source.read_masks(band, **asked) == 0 if _has_mask(source, band) else None
 
 
 def _copy_pixels(source: DatasetReader, grid: Grid, cells: int, fill: float, target: NDArray[Any], band: int) -> None:
@@ -144,8 +158,8 @@ def _read_window(
     """The pixels of a window, or their means in a smaller `shape`."""
     asked: dict[str, Any] = {"window": window, "out_shape": shape}
     numbers: NDArray[Any] = source.read(band, **asked, resampling=Resampling.average)
-    if MaskFlags.per_dataset in source.mask_flag_enums[band - 1]:
-        numbers[source.read_masks(band, **asked) == 0] = fill
+    if (is_out := read_masked_out(source, band, **asked)) is not None:
+        numbers[is_out] = fill
     return numbers
 
 

@@ -17,6 +17,7 @@ from plumewatch.errors import InputError
 from plumewatch.models import Grid
 from plumewatch.rasters.plain_numbers import checked_plain
 from plumewatch.rasters.reading import open_raster
+from plumewatch.rasters.regrid import read_masked_out
 from plumewatch.rasters.scene_store import AROUND, RASTERS
 from plumewatch.sensors.sensor import METHANE_BANDS
 from plumewatch.sentinel2.bands import LAST_CLASS, MOST_PERCENT, NO_CLOUD_DATA, NO_DATA_CLASS
@@ -179,6 +180,8 @@ def _read_reflectance(
     for i, values in zip(wanted, numbers, strict=True):
         band, scale, offset = str(scene.bands[i]), scene.scales[i], scene.offsets[i]
         reflectance[band] = _scaled(values, scale, offset, scene.nodata)
+        if (is_out := read_masked_out(source, i + 1, window=window)) is not None:
+            reflectance[band][is_out] = np.nan
         packing = f"number x {scale:g} + {offset:g}"
         check_reflectance(f"{scene.paths.raster('data')}, {band}", reflectance[band], packing)
     return reflectance
@@ -207,4 +210,10 @@ def _read_plain(
     tags = source.scales[0], source.offsets[0]
     # 0 percent is a probability, whatever the raster declares as no data.
     nodata = source.nodata if source.nodata or fill == NO_DATA_CLASS else None
-    return checked_plain(name, source.read(1, window=window), last, fill=fill, nodata=nodata, tags=tags)
+    numbers = source.read(1, window=window)
+    if (is_out := read_masked_out(source, 1, window=window)) is None:
+        return checked_plain(name, numbers, last, fill=fill, nodata=nodata, tags=tags)
+    numbers[is_out] = 0  # whatever stands below a mask
+    plain = checked_plain(name, numbers, last, fill=fill, nodata=nodata, tags=tags)
+    plain[is_out] = fill
+    return plain

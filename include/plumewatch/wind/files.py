@@ -80,7 +80,7 @@ def gather_rows(
 def _once_each(path: str, tables: Sequence[tuple[str, pa.Table]]) -> pa.Table:
     """Return one row of each product, hour, place and height, of files that hold several the newest file's.
 
-    Where the others tell another wind, the log says so.
+    Where the others tell another wind, the log says so; so it does of rows of one file, of which the last count.
     """
     rows = pa.concat_tables([table for _, table in tables])
     told = rows.to_pandas()
@@ -88,10 +88,15 @@ def _once_each(path: str, tables: Sequence[tuple[str, pa.Table]]) -> pa.Table:
     if not told.duplicated(keys).any():
         return rows
     written_s = [at.timestamp() if (at := storage.modified_at(file)) else 0.0 for file, _ in tables]
-    told["written_s"] = np.repeat(written_s, [table.num_rows for _, table in tables])
+    told["file"] = np.repeat(np.arange(len(tables)), [table.num_rows for _, table in tables])
+    told["written_s"] = np.array(written_s)[told["file"]]
     told = told.sort_values("written_s", kind="stable")
     is_last = ~told.duplicated(keys, keep="last")
-    if n_other := int((~told.duplicated([*keys, "wind_u_m_s", "wind_v_m_s"], keep="last") & ~is_last).sum()):
+    is_other = ~told.duplicated([*keys, "wind_u_m_s", "wind_v_m_s"], keep="last") & ~is_last
+    is_within = is_other & told.duplicated([*keys, "file"], keep="last")  # a later row of the same file is another
+    for number, n in told.loc[is_within, "file"].value_counts(sort=False).items():
+        log.warning("wind: %s: %d rows are contradicted by later rows of this file, which count", tables[number][0], n)
+    if n_other := int((is_other & ~is_within).sum()):
         log.warning("wind: %s: %d rows are contradicted by those of a newer file, which count", path, n_other)
     return rows.take(pa.array(told.index[is_last].to_numpy()))
 

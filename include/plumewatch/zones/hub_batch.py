@@ -110,6 +110,8 @@ def count_by_batch(
     *,
     resolution_m: float = 20.0,
     start_from: str | None = None,
+    layer: str | None = None,
+    zone_id_column: str | None = None,
 ) -> CountedByHub:
     """Have bands and indices counted over the zones of a file in a month (YYYY-MM), into zonal_statistics.
 
@@ -122,7 +124,7 @@ def count_by_batch(
     ServiceError as `count_by_hub` does, and where a request fails as a whole.
     """
     counting = Counting(tuple(names), tuple(statistics), (f"engine={ENGINE}", f"resolution_m={resolution_m:g}"))
-    asked = read_asked(settings, zones_path, month, counting, start_from)
+    asked = read_asked(settings, zones_path, month, counting, start_from, layer, zone_id_column)
     orders = Orders(settings, asked.zones.name)
     found = CountedByHub(failed=asked.refused, path=asked.partition.path)
     places = _places(asked, resolution_m, found)

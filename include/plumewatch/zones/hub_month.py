@@ -94,13 +94,19 @@ class AskedZones:
 
 
 def read_asked(
-    settings: Settings, zones_path: str, month: str, counting: Counting, start_from: str | None
+    settings: Settings,
+    zones_path: str,
+    month: str,
+    counting: Counting,
+    start_from: str | None,
+    layer: str | None,
+    zone_id_column: str | None,
 ) -> AskedZones:
     """Return what is to be counted; raises as `count_by_hub` does, before units are spent."""
     if not counting.names:
         raise ParameterError(f"nothing to count; allowed: {', '.join(INDEX_BANDS)}, or bands as b04")
     refused = dict[str, InputError]()
-    zones = read_zones(zones_path, None, None, refused.__setitem__)
+    zones = read_zones(zones_path, layer, zone_id_column, refused.__setitem__)
     ids = [zone.zone_id for zone in zones.zones]
     if start_from is not None and start_from not in ids:
         raise ParameterError(f"start_from {start_from}: no such zone; allowed: {some_of(ids, MOST_NAMED)}")
@@ -121,6 +127,8 @@ def count_by_hub(
     *,
     resolution_m: float = 20.0,
     start_from: str | None = None,
+    layer: str | None = None,
+    zone_id_column: str | None = None,
 ) -> CountedByHub:
     """Count bands and indices over the zones of a file in a month (YYYY-MM) by Sentinel Hub, into zonal_statistics.
 
@@ -134,7 +142,7 @@ def count_by_hub(
     InputError and ServiceError where the file of zones cannot be had.
     """
     counting = Counting(tuple(names), tuple(statistics), (f"engine={BY_SERVICE}", f"resolution_m={resolution_m:g}"))
-    asked = read_asked(settings, zones_path, month, counting, start_from)
+    asked = read_asked(settings, zones_path, month, counting, start_from, layer, zone_id_column)
     zones, ids, wanted, partition = asked.zones, asked.ids, asked.wanted, asked.partition
     found, not_counted = CountedByHub(failed=asked.refused, path=partition.path), set(ids)
     hub, tables = SentinelHub(settings, zones.name), [ZONAL_STATISTICS.empty()]

@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 from pyproj import CRS
 
-from plumewatch.geodesy import split_at_180, wrap_longitude
+from plumewatch.geodesy import AroundPoleError, polygons_of, split_at_180, wrap_longitude
 from plumewatch.models import Grid
 from plumewatch.zones.zone import Zone
 
@@ -23,15 +23,23 @@ PIECES = 20  # of a side whose ends are far apart
 def lonlat_shapes(zones: Sequence[Zone], crs: CRS) -> list[Any]:
     """Return the shapes (shapely) in degrees, within -180 to 180, in two pieces where they lie over 180 degrees.
 
-    A side of more than half a turn runs over 180 degrees instead, but one of a whole turn around the globe.
+    A side of more than half a turn runs over 180 degrees instead, but one of a whole turn around the globe. Raises
+    ValueError where one of the shapes holds nothing, read so.
     """
+    is_shifted = is_in_degrees(crs) and not crs.equals(WGS84, ignore_axis_order=True)
+    own = [within_180(zone.shape) if is_shifted else zone.shape for zone in zones]
     found = []
-    for zone, shape in zip(zones, shapes_in([zone.shape for zone in zones], crs, WGS84), strict=True):
-        west, _, east, _ = shape.bounds
-        if crs.is_projected and east - west > HALF_TURN_DEG:  # by small steps it is told on which side it is
-            [shape] = shapes_in([_by_small_steps(zone.shape)], crs, WGS84)
-        found.append(_within_180(shape))
+    for one, shape in zip(own, shapes_in(own, crs, WGS84), strict=True):
+        west, _, east, _ = (one if is_shifted else shape).bounds  # 180 degrees of another datum may be -179.999 here
+        if (is_shifted or crs.is_projected) and east - west > HALF_TURN_DEG:
+            [shape] = shapes_in([_by_small_steps(one)], crs, WGS84)  # so it is told on which side it is
+        found.append(within_180(shape))
     return found
+
+
+def is_in_degrees(crs: CRS) -> bool:
+    """Whether a system is of longitude and latitude in degrees."""
+    return bool(crs.is_geographic and crs.axis_info[0].unit_name == "degree")
 
 
 def shapes_on(grid: Grid, zones: Sequence[Zone], crs: CRS, outlines: Sequence[Any]) -> list[Any]:
@@ -72,29 +80,32 @@ def _by_small_steps(shape: Any) -> Any:
     return shapely.segmentize(shape, max(east - west, north - south) / PIECES)
 
 
-def _within_180(shape: Any) -> Any:
+def within_180(shape: Any) -> Any:
+    """Return a shape of a system in degrees as `lonlat_shapes` does, valid where it is over 180 degrees.
+
+    ValueError where it holds nothing.
+    """
     west, _, east, _ = shape.bounds
-    if not shape.area:
+    if not shapely.get_dimensions(shape):  # points
         return shapely.transform(shape, lambda places: np.column_stack([wrap_longitude(places[:, 0]), places[:, 1]]))
-    if (west >= -HALF_TURN_DEG and east <= HALF_TURN_DEG and east - west <= HALF_TURN_DEG) or _has_whole_turn(shape):
+    if west >= -HALF_TURN_DEG and east <= HALF_TURN_DEG and east - west <= HALF_TURN_DEG:
         return shape
-    parts = []
-    for part in shapely.get_parts(shape):
-        try:
-            parts.append(split_at_180(part))
-        except ValueError:
-            parts.append(_around_pole(part))
-    return shapely.union_all(parts)
+    polygons = polygons_of(shapely.union_all([_polygon_within_180(part) for part in shapely.get_parts(shape)]))
+    if not polygons:
+        raise ValueError("a polygon without an area")
+    return polygons[0] if len(polygons) == 1 else shapely.MultiPolygon(polygons)
 
 
-def _has_whole_turn(shape: Any) -> bool:
-    """Whether a side goes along a parallel all around the globe, from -180 to 180 degrees."""
-    places, ring = shapely.get_coordinates(shapely.get_rings(shapely.get_parts(shape)), return_index=True)
-    return bool((np.abs(np.diff(places[:, 0])[np.diff(ring) == 0]) == 2 * HALF_TURN_DEG).any())
+def _polygon_within_180(polygon: Any) -> Any:
+    try:
+        return split_at_180(polygon)
+    except AroundPoleError:
+        holes = [_polygon_within_180(shapely.Polygon(hole)) for hole in polygon.interiors]
+        return shapely.difference(_around_pole(polygon), shapely.union_all(holes))
 
 
 def _around_pole(polygon: Any) -> Any:
-    """What lies between a ring around a pole and the pole."""
+    """What lies between the outer ring of a polygon, around a pole, and the pole."""
     longitude, latitude = shapely.get_coordinates(polygon.exterior).T
     longitude = np.unwrap(longitude, period=2 * HALF_TURN_DEG)
     pole = np.copysign(POLE_DEG, latitude.mean())

@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shapely
+from pyproj import CRS
 
 from plumewatch import storage
 from plumewatch.area_files import BESIDE_SHAPEFILE, JSON_SUFFIXES, check_kind
 from plumewatch.errors import InputError, ParameterError, reading, some_of
+from plumewatch.keys import is_file_name
+from plumewatch.zones.outlines import is_in_degrees, lonlat_shapes, within_180
 from plumewatch.zones.zone import Zone, Zones, sort_key
+from plumewatch.zones.zone_ids import OPEN_OPTIONS, Refused, flaw_of_id, id_of, is_missing, read_ids, read_rows
 
 SUFFIXES = (*JSON_SUFFIXES, ".gpkg", ".shp")
 ZONE_FILE = "a GeoPackage, Shapefile or GeoJSON of polygons or points"
-ID_COLUMNS = ("zone_id", "id", "name")
 SHAPES = ("Polygon", "MultiPolygon", "Point", "MultiPoint")
 MOST_NAMED = 10
+TURN_DEG = 360.0
+OPTIONS = ("layer", "zone_id_column")
+"""Arguments of the job that say how a file is read."""
 
-Refused = Callable[[str, InputError], None]
-"""Is told the name of a zone that can't be used, and why."""
+_Feature = tuple[int, Any, Any, bool, bool]
+"""Its number, what its id is said to be, its shape, whether that is on the earth, and not within half the globe."""
 
 
 def list_zone_files(folder: str) -> list[dict[str, str]]:
     """Return the zone files of a folder as arguments of the job: `zones_path`; no such folder has none."""
     return [{"zones_path": file} for file in _zone_files(folder)]
+
+
+def with_options(asked: Sequence[dict[str, Any]], options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the arguments of the job for what is `asked`, with the OPTIONS for its files of zones.
+
+    An option holds for all of the files, but one of the form file:value, the file's name without its ending, for that
+    file alone.
+    """
+    found = [dict(one) for one in asked]
+    files = {Path(one["zones_path"]).stem: one for one in found if "zones_path" in one}
+    for name in OPTIONS:
+        if stated := options.get(name):
+            stem, separator, value = str(stated).partition(":")
+            is_of_one = bool(separator) and stem in files
+            for one in [files[stem]] if is_of_one else files.values():
+                one[name] = value if is_of_one else stated
+    return found
 
 
 def those_from(asked: Sequence[dict[str, Any]], start_from: str | None) -> list[dict[str, Any]]:
@@ -63,20 +86,28 @@ def _zone_files(folder: str) -> list[str]:
 
 def read_zones(file: str, layer: str | None, id_column: str | None, refused: Refused) -> Zones:
     """Return the zones of a file. Without `id_column` ids are in the first of the columns zone_id, id and name that
-    tells all features apart, else they are the features' numbers, from 1.
+    there is (`zone_ids.read_ids`), and where there is none they are the features' numbers, from 1.
 
-    A polygon that crosses itself is made valid. Empty and missing geometries, lines, and features without an id or with
-    that of another one are told to `refused`, and the others go on.
+    A polygon that crosses itself is made valid. Empty and missing geometries, lines, what holds nothing where it is on
+    the globe, and features without an id or with that of another one are told to `refused`, and the others go on.
 
-    Raises InputError where the file can't be read, has no coordinate system, several layers and no `layer`, no such
-    layer or column, or no zone that can be used; ServiceError where a bucket doesn't deliver it.
+    Raises InputError where the file can't be read, has a name that no partition can have, no coordinate system, several
+    layers and no `layer`, no such layer or column, or no zone that can be used; ServiceError where a bucket doesn't
+    deliver it.
     """
     import geopandas
     import pyogrio
 
-    if not file.lower().endswith(SUFFIXES):
+    suffix = Path(file).suffix.lower()
+    if suffix not in SUFFIXES:
         raise InputError(file, "a file of another ending", ", ".join(SUFFIXES))
-    beside = BESIDE_SHAPEFILE if file.lower().endswith(".shp") else ()
+    told: list[InputError] = []
+
+    def tell(where: str, error: InputError) -> None:
+        told.append(error)
+        refused(where, error)
+
+    beside = BESIDE_SHAPEFILE if suffix == ".shp" else ()
     with reading(file, ZONE_FILE), storage.local_copy(file, beside=beside) as local:
         check_kind(file, local)
         layers = [str(name) for name, kind in pyogrio.list_layers(local) if kind is not None]
@@ -85,85 +116,87 @@ def read_zones(file: str, layer: str | None, id_column: str | None, refused: Ref
         if layer is not None and layer not in layers:
             raise InputError(file, f"no layer {layer}", some_of(layers, MOST_NAMED))
         if layer is None and len(layers) != 1:
-            raise InputError(file, f"{len(layers)} layers", f"--layer, one of {some_of(layers, MOST_NAMED)}")
-        frame = geopandas.read_file(local, layer=layer or layers[0])
+            allowed = f"one of them as layer (param of the DAG, of the job --layer): {some_of(layers, MOST_NAMED)}"
+            raise InputError(file, f"{len(layers)} layers", allowed)
+        name = _name(file, None if len(layers) == 1 else layer)
+        layer = layer or layers[0]
+        frame = geopandas.read_file(local, layer=layer, **OPEN_OPTIONS.get(suffix, {}))
         if not isinstance(frame, geopandas.GeoDataFrame) or frame.crs is None:
             raise InputError(file, "no coordinate reference system", "a file that states its CRS")
-        column = _id_column(file, frame, id_column)
-        values = range(1, len(frame) + 1) if column is None else frame[column].tolist()
-        if column is not None and frame[column].dtype.kind == "f":  # whole numbers with a gap, rounded to 53 bits
-            _, rows = pyogrio.read_arrow(local, layer=layer or layers[0], columns=[column], read_geometry=False)
-            values = rows[column].to_pylist()
-        ids = [_id(value) for value in values]
-        is_on_earth = _is_on_earth(frame.geometry)
-    stem = Path(file).stem
-    told: list[InputError] = []
-
-    def tell(where: str, error: InputError) -> None:
-        told.append(error)
-        refused(where, error)
-
-    zones, mended = _usable(file, ids, list(frame.geometry), is_on_earth, tell)
+        rows = read_rows(file, local, layer, frame, tell)
+        column, ids = read_ids(file, rows, id_column)
+        are_on_earth, are_wide = _places(frame.geometry)
+    features = zip(rows.numbers, ids, frame.geometry, are_on_earth, are_wide, strict=True)
+    zones, mended = _usable(file, features, column, frame.crs, tell)
     if not zones:
         found = f"; the first has {told[0].found}" if told else ""
         raise InputError(file, f"no usable zone among {len(ids)}{found}", "polygons or points")
     order = sort_key([zone.zone_id for zone in zones])
-    name = stem if len(layers) == 1 or layer is None or layer == stem else f"{stem}_{layer}"
     return Zones(name, frame.crs, tuple(sorted(zones, key=lambda zone: order(zone.zone_id))), tuple(mended))
 
 
-def _id_column(file: str, frame: Any, column: str | None) -> str | None:
-    columns = [str(name) for name in frame.columns if name != frame.geometry.name]
-    if column is None:
-        return next((name for name in ID_COLUMNS if name in columns and _tells_apart(frame[name])), None)
-    if column not in columns:
-        raise InputError(file, f"no column {column}", some_of(columns, MOST_NAMED) if columns else "no id column")
-    return column
-
-
-def _tells_apart(values: Any) -> bool:
-    return bool(values.notna().all() and values.is_unique)
-
-
-def _id(value: Any) -> str | None:
-    """An id as text: 7.0, which a column of numbers with a gap holds, is 7."""
-    if value is None or value != value or not str(value).strip():
-        return None
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+def _name(file: str, layer: str | None) -> str:
+    """What the partition of a file's zones is called, of one of several layers with the layer's name."""
+    stem = Path(file).stem
+    name = stem if layer is None or layer == stem else f"{stem}_{layer}"
+    if is_file_name(name) and storage.is_partition_value("zones", name):
+        return name
+    what = "a file" if layer is None else f"a file and a layer ({layer})"
+    allowed = f"{what} whose name has no / or \\ and isn't that of something hidden or put aside (.x, x~, x.bak, x (1))"
+    raise InputError(file, f"zones that would be called {name!r}", allowed)
 
 
 def _usable(
-    file: str, ids: Sequence[str | None], shapes: Sequence[Any], is_on_earth: Sequence[bool], refused: Refused
+    file: str, features: Iterable[_Feature], column: str | None, crs: CRS, refused: Refused
 ) -> tuple[list[Zone], list[str]]:
+    """The zones of features, and the ids of those that were made valid."""
     zones: list[Zone] = []
     seen: dict[str, int] = {}
     mended = []
-    for number, (zone_id, shape, is_there) in enumerate(zip(ids, shapes, is_on_earth, strict=True), 1):
-        where = f"feature {number}" if zone_id is None else f"zone {zone_id}"
-        fault = _fault(shape, is_there) if zone_id is not None else ("no id", "an id in each feature")
+    for number, value, shape, is_on_earth, is_wide in features:
+        zone_id = id_of(value)
+        where = f"feature {number}" if is_missing(value) else f"zone {zone_id}"
+        fault = flaw_of_id(value, column) or _fault(shape, is_on_earth)
         if zone_id in seen:
-            fault = (f"feature {number} has the id of feature {seen[zone_id]}", "an id of its own for each feature")
-        if fault or zone_id is None:
-            assert fault is not None
+            allowed = f"an id of its own for each feature in the column {column}, or another column as zone_id_column"
+            fault = f"feature {number} has the id of feature {seen[zone_id]}", allowed
+        if fault:
             refused(where, InputError(f"{file}, {where}", *fault))
             continue
         seen[zone_id] = number
         shape = shapely.force_2d(shape)
-        if not shape.is_valid:
-            shape = shapely.make_valid(shape, method="structure", keep_collapsed=False)
-            if shape.is_empty:
-                refused(where, InputError(f"{file}, {where}", "a polygon without area", "a polygon or a point"))
-                continue
-            mended.append(zone_id)
+        is_valid = shape.is_valid or (is_wide and is_in_degrees(crs))  # as corners in a plane it may cross itself
+        shape = shape if is_valid else shapely.make_valid(shape, method="structure", keep_collapsed=False)
+        if is_wide and not shape.is_empty:
+            shape = _on_globe(shape, crs)
+        if shape.is_empty:
+            refused(where, InputError(f"{file}, {where}", "a polygon without area", "a polygon or a point"))
+            continue
         zones.append(Zone(zone_id, shape))
+        mended += [] if is_valid else [zone_id]
     return zones, mended
 
 
-def _is_on_earth(shapes: Any) -> list[bool]:
-    """Whether all corners of each shape have a longitude and a latitude."""
+def _places(shapes: Any) -> tuple[list[bool], list[bool]]:
+    """Whether all corners of each shape have a longitude and a latitude, and whether it isn't within half the globe."""
     west, south, east, north = shapes.to_crs(4326).bounds.to_numpy().T
-    is_there: list[bool] = ((west >= -360.0) & (east <= 360.0) & (south >= -90.0) & (north <= 90.0)).tolist()
-    return is_there
+    is_there = (west >= -TURN_DEG) & (east <= TURN_DEG) & (south >= -90.0) & (north <= 90.0)
+    is_wide = is_there & ((west < -TURN_DEG / 2) | (east > TURN_DEG / 2) | (east - west > TURN_DEG / 2))
+    return is_there.tolist(), is_wide.tolist()
+
+
+def _on_globe(shape: Any, crs: CRS) -> Any:
+    """A wide shape as it lies on the globe, in its system; empty where it holds nothing, read so.
+
+    What goes to and fro over 180 degrees holds nothing. What crosses itself only as corners in a plane is valid.
+    """
+    try:
+        if is_in_degrees(crs):
+            return within_180(shape)
+        lonlat_shapes([Zone("", shape)], crs)
+    except ValueError:
+        return shapely.Polygon()
+    return shape
 
 
 def _fault(shape: Any, is_on_earth: bool) -> tuple[str, str] | None:
