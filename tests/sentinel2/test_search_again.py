@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
+from plumewatch import http
 from plumewatch.errors import InputError, ServiceError
 from plumewatch.failures import FailureBook, NothingDone
 from plumewatch.models import FailedScene
 from plumewatch.sentinel2 import day_search
 from plumewatch.sentinel2.day_search import DaySearch, FoundScene
+from plumewatch.settings import Settings
+from shapely.geometry import box, mapping
 
 DAY = "2025-08-21"
 BUSY, REFUSED = ServiceError("busy", 503), ServiceError("refused", 404)
@@ -56,6 +61,24 @@ def test_each_is_asked_until_it_answers_or_refuses_and_at_most_twice(pauses: lis
 
 def test_nobody_waits_where_all_have_answered(pauses: list[float]) -> None:
     assert day_search.search_until_answered(catalogue([]), []) == DaySearch() and pauses == []
+
+
+def test_the_failed_search_of_an_area_that_was_removed_is_over(
+    storage_root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "BACKOFF_S", 0.0)
+    book = FailureBook(storage_root, "dag", "run1")
+    DaySearch(failed=[failed("gone", REFUSED), failed("there", REFUSED)]).record(book)
+    area = {"type": "Feature", "properties": {"name": "there"}, "geometry": mapping(box(5.0, 31.0, 5.1, 31.1))}
+    folder = tmp_path / "areas"
+    folder.mkdir()
+    (folder / "there.geojson").write_text(json.dumps(area))
+    settings = Settings(storage_root, areas=str(folder), stac_api="http://127.0.0.1:9/stac")
+    for names, left in ((["there"], ["gone", "there"]), ([], ["there"])):
+        day_search.search_day(settings, DAY, names).record(book)
+        assert sorted(row["area"] for row in book.open_rows(DAY)) == left
+    (folder / "odd.geojson").write_text("{")  # whose areas nobody knows
+    assert day_search.search_day(settings, DAY, []).all_areas is None
 
 
 def test_what_is_open_of_this_run_and_may_heal_is_asked_again(storage_root: str) -> None:

@@ -13,7 +13,7 @@ from plumewatch.areas import WHOLE_SEARCH, read_areas, select_areas
 from plumewatch.catalogues.services import catalogue_of
 from plumewatch.catalogues.stac import StacApi
 from plumewatch.errors import ConfigurationError, PlumewatchError, QuotaUsedUp, some_of
-from plumewatch.failures import FailureBook, NothingDone, went_through
+from plumewatch.failures import FailureBook, NothingDone, Row, went_through
 from plumewatch.gases import CH4
 from plumewatch.http import one_patience_per_host, side_by_side
 from plumewatch.keys import days_between
@@ -65,6 +65,8 @@ class DaySearch:
     """Keys and areas whose search was answered for that whole day."""
     unasked: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
     """Key and area whose catalogue wasn't asked, or refused for this month, and what its observation says of it."""
+    all_areas: set[str] | None = None
+    """All areas that there are, where all were to be searched and each is known by its name."""
     no_areas: str | None = None
     """Where no area is given: that, and what to do."""
 
@@ -133,7 +135,13 @@ class DaySearch:
             rows += [{**observation_of(area, FAILED), **told[area]} for area in sorted(unsearched)]
             write_observations(book.storage_root, CH4.name, key, SEARCH_STAGE, rows, areas=areas | unsearched)
             over = went_through(SEARCH_STAGE, [(area, WHOLE_SEARCH) for area in areas])
-            book.settle(key, failures, over)
+            book.settle(key, failures, lambda row, over=over: over(row) or self._is_of_none(row))  # type: ignore[misc]
+
+    def _is_of_none(self, row: Row) -> bool:
+        """Whether a failed search was of an area that has been removed since."""
+        if self.all_areas is None or (row["stage"], row["scene_id"]) != (SEARCH_STAGE, WHOLE_SEARCH):
+            return False
+        return row["area"] is not None and row["area"] not in self.all_areas
 
     def observations(self, key: str, areas: set[str]) -> list[dict[str, Any]]:
         """Return the rows of `observations` of a day's search in these areas: skipped, failed, nothing there."""
@@ -285,6 +293,8 @@ def search_areas(
     failures: list[FailedScene] = []
     areas = named_areas(settings, list(names), failures)
     found.failed += [(key, failure) for failure in failures]
+    if not names and all(failure.area for failure in failures):
+        found.all_areas = {area.name for area in areas} | {str(failure.area) for failure in failures}
     if not areas and not failures:
         folders = " or ".join(settings.area_folders)
         found.no_areas = f"there is no area of interest, so nothing is searched: put one into {folders}"
