@@ -91,7 +91,7 @@ def count_zones(zones: dict[str, Any]) -> None:
     with summarised() as summary, failure_recorded(key, label, "count_zones"):
         summary.path = settings.table_root("zonal_statistics")
         if "zones_path" in zones:
-            require_own_name(zones["zones_path"])
+            require_own_name(zones["zones_path"], zones.get("layer"))
         if params["engine"] != "spark":
             return count_by_service(key, zones, params, summary)
         summary.add(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import numpy as np
 import pytest
 from grid_files import EMI, LAT, LON, edgar, told, world
@@ -97,6 +98,21 @@ def test_twelve_steps_are_the_months_of_the_year_by_their_axis(
         return
     with pytest.raises(InputError, match=rf"{EMI}: 12 steps of emissions.* time.*; allowed: 12 months of 2023"):
         read_edgar([path])
+
+
+def test_numbers_of_months_need_no_unit_where_their_axis_is_called_so(tmp_path: Path) -> None:
+    path = edgar(tmp_path / EMI, np.stack([world(e10n20=1e6)] * 12), LON, LAT)
+    with netCDF4.Dataset(path, "a") as file:
+        file.renameDimension("time", "month")
+        file.renameVariable("time", "month")
+        file["month"].delncattr("units")
+        file["month"][:] = range(1, 13)
+    assert read_edgar([path])["emission_t_y"].to_pylist() == [12e6]
+
+
+def test_a_title_of_the_whole_release_is_none_of_its_gas(tmp_path: Path) -> None:
+    title = "EDGAR GHG emissions (CO2, CH4, N2O; GWP-100)"
+    assert read_edgar([edgar(tmp_path / EMI, world(e10n20=5e6), LON, LAT, title=title)]).num_rows == 1
 
 
 @pytest.mark.parametrize(

@@ -289,6 +289,16 @@ def test_a_bad_file_takes_no_good_one_along_where_nothing_is_stored_yet(tmp_path
     assert rows.num_rows == 1
 
 
+def test_each_failure_of_lists_that_are_read_again_is_told_once(tmp_path: Path, storage_root: str) -> None:
+    own_file(tmp_path, OWN_WELL, "B,oil,,ch4,5,1,2025,10,10,")
+    own_file(tmp_path / "b", "C,landfill,waste,ch4,5,1,2025,10,10,", name="own_sources_z.csv")
+    for path in ("a/own_sources_z.csv", "b/own_sources_y.csv"):
+        write(tmp_path / path, "<html>")
+    done = refresh_sources(str(tmp_path), storage_root)
+    told = sorted(failure.scene_id for failure in done.failures)
+    assert len(told) == len(set(told)) == 3 and done.rows["own_sources"] == 2
+
+
 def test_two_releases_of_a_catalogue_are_refused(tmp_path: Path, storage_root: str) -> None:
     coco2_file(tmp_path, *KENDAL_UNITS)
     write(tmp_path / "coco2_ps_catalogue_v2.csv", COCO2_HEADER, *KENDAL_UNITS)

@@ -62,6 +62,19 @@ def test_what_is_longer_than_any_field_is_read_too(tmp_path: Path) -> None:
     assert len(names) == 4999 and refused == [11]
 
 
+def test_many_quotes_that_are_never_closed_take_each_its_own_row(tmp_path: Path) -> None:
+    lines = plants(header=OWN_HEADER + ",size,note", more=',pipe 12" 1,"note', n=5000)
+    names, refused, _ = told(tmp_path, lines)
+    assert names == ["P5001"] and len(refused) == 4999  # of the last one the quote takes no other row along
+
+
+def test_a_field_that_ends_in_a_break_is_read(tmp_path: Path) -> None:
+    lines = plants(n=3)
+    lines[2] = lines[2].replace("P3", '"P3\n"')
+    names, refused, _ = told(tmp_path, lines)
+    assert sorted(names) == ["P2", "P3", "P4"] and refused == []
+
+
 def test_a_slip_in_a_column_that_nobody_asks_for_mixes_no_two_rows(tmp_path: Path) -> None:
     """A begins a note that B ends: by the letter of CSV one row, with A's name and B's emission."""
     header = "name,note,kind,fuel,gas,emission_t_y,emission_t_y_sigma,year,longitude,latitude"

@@ -159,6 +159,22 @@ def test_ids_of_a_geojson_are_those_that_stand_there(tmp_path: Path) -> None:
     assert found == {"1": 1.0} and "last digits aren't known" in refused["zone 12345678901234568"]
     found, refused = read_geojson(path, feature(0, {"id": [1]}), feature(1, {"id": 1}))
     assert found == {"1": 1.0} and "an id that is a list" in refused["zone [1]"]
+    odd = {"type": "Point", "coordinates": "5,6"}  # of the properties: no geometry
+    assert read_geojson(path, feature(0, {"zone_id": "b", **odd}), feature(1, {"zone_id": "a", **odd}))[0] == {
+        "b": 0.0,
+        "a": 1.0,
+    }
+    assert read_geojson(path, feature(0, {"id": None, "name": "n"}, id="u1"), feature(1, {"name": "m"}, id="u2"))[
+        0
+    ] == {"u1": 0.0, "u2": 1.0}
+
+
+def test_a_column_that_says_the_same_of_all_zones_is_no_id(tmp_path: Path, caplog: Any) -> None:
+    path = tmp_path / "fields.geojson"
+    same = [feature(west, {"Id": 0, "NAME": name}) for west, name in enumerate(("b", "a"))]
+    assert read_geojson(path, *same)[0] == {"b": 0.0, "a": 1.0}
+    assert "its column Id says 0 of all zones, and is left out" in caplog.text
+    assert read_geojson(path, feature(3, {"Id": 0}))[0] == {"0": 3.0}
     esri = {
         "geometryType": "esriGeometryPoint", "spatialReference": {"wkid": 4326},
         "fields": [{"name": "ID", "type": "esriFieldTypeInteger"}],
@@ -206,6 +222,9 @@ def test_files_of_one_name_are_told_as_their_rows_would_replace_each_other(tmp_p
         except InputError as error:
             told[Path(file).name] = str(error)
     assert set(told) == {"fields.gpkg", "fields.geojson"}
+    write_zones(tmp_path / "parcels_north.gpkg", {"a": shapely.box(0, 0, 1, 1)}, crs=4326)
+    with pytest.raises(InputError, match=r"parcels\.gpkg: the same name as .*parcels_north\.gpkg"):
+        require_own_name(str(tmp_path / "parcels.gpkg"), "north")
     assert str(tmp_path / "fields.geojson") in told["fields.gpkg"] and "a name of its own" in told["fields.gpkg"]
 
 

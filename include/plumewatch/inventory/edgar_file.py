@@ -128,8 +128,9 @@ def _axis(dataset: netCDF4.Dataset, of: str, path: str) -> Any:
 def _layer(path: str, variable: Any, said: re.Match[str] | None, attributes: Mapping[str, Any], alone: bool) -> Layer:
     own = {key: variable.getncattr(key) for key in variable.ncattrs()}
     texts = [variable.name, *(str(of.get(key, "")) for of in (own, attributes) for key in ("substance", "long_name"))]
-    texts += [str(own.get("standard_name", "")), said["gas"] if said else "", str(attributes.get("title", ""))]
-    texts.append(path.rsplit("/", 1)[-1])
+    texts += [str(own.get("standard_name", "")), said["gas"] if said else "", path.rsplit("/", 1)[-1]]
+    if not any(word.search(text) for text in texts for word, _ in GAS_WORDS):
+        texts.append(str(attributes.get("title", "")))  # it may tell of all that was released with the file
     if said_so := next((text for text in (*texts, str(own.get("units", ""))) if EQUIVALENTS.search(text)), None):
         raise InputError(path, f"{variable.name} of CO2 equivalents ({said_so!r})", "CO2 or CH4, each for itself")
     gas = next((gas for text in texts for word, gas in GAS_WORDS if word.search(text)), None)

@@ -42,7 +42,7 @@ def require_months(dataset: netCDF4.Dataset, variable: Any, year: int, path: str
     if axis is None or axis.dimensions != (name,):
         raise InputError(path, f"{N_MONTHS} steps of {variable.name} along {name}, which has no variable", allowed)
     values = np.ma.filled(np.ma.asarray(axis[:]).astype(float), np.nan)
-    units = str(getattr(axis, "units", "")).strip()
+    units = str(getattr(axis, "units", "")).strip() or (name if BY_MONTHS.fullmatch(name) else "")
     if _months(axis, values, units, year) != [(year, month) for month in range(1, N_MONTHS + 1)]:
         found = f"{name} from {values[0]:g} to {values[-1]:g} in {units!r}"
         raise InputError(path, f"{N_MONTHS} steps of {variable.name}, {found}", allowed)

@@ -32,6 +32,9 @@ INVENTORIES = tuple(
     module.INVENTORY for module in (coco2, gppd, climate_trace, eu_ets, cities, edgar, odiac, own_sources)
 )
 
+LINE = re.compile(r":[0-9]+$")
+"""What stands behind a file's name where a row of it is meant."""
+
 log = logging.getLogger(__name__)
 
 
@@ -129,24 +132,28 @@ def refresh_inventory(name: str, inventories_path: str, storage_root: str) -> Re
 
 
 def _read(inventory: Inventory, files: list[str], told: Told, *, is_first: bool) -> tuple[pa.Table, list[str]]:
-    """Read files, and return which: the first time, where each is a list of its own, without one that can't be used.
+    """Read files, and return which: the first time, where each is a list of its own, without those that can't be used.
 
-    Its InputError is raised later, when what is stored of it would be lost, and where no other can be used.
+    Their InputError is raised later, when what is stored of them would be lost, and where no other can be used.
     """
-    try:
-        return inventory.read_told(files, told), files
-    except InputError as error:
-        failure = _failure(error)
-        others = [file for file in files if file_name(file) != failure.scene_id]
-        if not (is_first and inventory.are_apart and 0 < len(others) < len(files)):
-            raise
-    told.failures.append(failure)
-    return _read(inventory, others, told, is_first=is_first)
+    while True:
+        of_these = Told()
+        try:
+            rows = inventory.read_told(files, of_these)
+        except InputError as error:
+            others = [file for file in files if file != LINE.sub("", error.file)]
+            if not (is_first and inventory.are_apart and 0 < len(others) < len(files)):
+                raise
+            told.failures.append(_failure(error))
+            files = others
+        else:
+            told.failures += of_these.failures
+            told.set_aside += of_these.set_aside
+            return rows, files
 
 
 def _failure(error: InputError) -> FailedScene:
-    of_file = re.sub(r":[0-9]+$", "", file_name(error.file))
-    return FailedScene.from_exception(error, scene_id=of_file, stage=INVENTORY_STAGE)
+    return FailedScene.from_exception(error, scene_id=LINE.sub("", file_name(error.file)), stage=INVENTORY_STAGE)
 
 
 def refresh_combined(storage_root: str) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -159,7 +160,7 @@ def count_by_hub(
                 not_counted.remove(ids[number])
                 del left[number]
             except QuotaUsedUp as error:
-                start = f"{zones.name}:{ids[number]}"
+                start = f"{Path(zones_path).stem}:{ids[number]}"
                 found.used_up = QuotaUsedUp(f"{error}; go on then with start_from {start}", error.until)
                 break
             except PlumewatchError as error:

@@ -70,10 +70,12 @@ def those_from(asked: Sequence[dict[str, Any]], start_from: str | None) -> list[
     return [{**asked[0], "start_from": start_from}]
 
 
-def require_own_name(file: str) -> None:
-    """Raise InputError where another zone file of its folder has the same name: both would be one partition."""
+def require_own_name(file: str, layer: str | None = None) -> None:
+    """Raise InputError where another zone file of its folder has the same name, or that which the zones of a layer
+    have: both would be one partition."""
+    own = {Path(file).stem, _name(file, layer)} if layer else {Path(file).stem}
     for other in _zone_files(file.rpartition("/")[0]):
-        if other != file and Path(other).stem == Path(file).stem:
+        if other != file and Path(other).stem in own:
             raise InputError(file, f"the same name as {other}, so that one's rows would replace the other's",
                              "a name of its own for each file of zones")  # fmt: skip
 

@@ -50,8 +50,9 @@ def read_rows(file: str, local: Path, layer: str, frame: Any, refused: Refused) 
     for number, feature in enumerate(features, 1):
         if isinstance(feature, dict) and feature.get("type") == "Feature":
             stated = feature.get("properties")
-            own = {} if feature.get("id") is None else {"id": feature["id"]}
-            rows.append((number, own | (stated if isinstance(stated, dict) else {})))
+            stated = stated if isinstance(stated, dict) else {}
+            own = {} if feature.get("id") is None or stated.get("id") is not None else {"id": feature["id"]}
+            rows.append((number, {**own, **stated, **own}))
         else:
             where = f"feature {number}"
             found = "null" if feature is None else f"a {type(feature).__name__} that is no Feature"
@@ -65,8 +66,8 @@ def read_rows(file: str, local: Path, layer: str, frame: Any, refused: Refused) 
 def read_ids(file: str, rows: Rows, column: str | None) -> tuple[str | None, list[Any]]:
     """Return the column that the ids of a file are in, and its values.
 
-    Without `column` it is the first of ID_COLUMNS that the file has and that isn't empty throughout, in capitals too;
-    without any the ids are the features' numbers, and the column None. Which it is, is logged.
+    Without `column` it is the first of ID_COLUMNS that the file has, in capitals too, and that isn't empty or the same
+    throughout; without any the ids are the features' numbers, and the column None. Which it is, is logged.
 
     Raises InputError where there is no such column.
     """
@@ -78,10 +79,13 @@ def read_ids(file: str, rows: Rows, column: str | None) -> tuple[str | None, lis
     for wanted in ID_COLUMNS:
         if (found := _written(rows.columns, wanted)) is not None:
             values = rows.values(found)
-            if any(not is_missing(value) for value in values):
+            if len(values) > 1 and len({str(value) for value in values}) == 1 and not is_missing(values[0]):
+                log.warning("%s: its column %s says %s of all zones, and is left out", file, found, values[0])
+            elif any(not is_missing(value) for value in values):
                 log.info("%s: the ids of zones are those of its column %s", file, found)
                 return found, values
-            log.warning("%s: its column %s is empty throughout, and left out", file, found)
+            else:
+                log.warning("%s: its column %s is empty throughout, and left out", file, found)
     log.warning("%s: without a column %s: zones are called by their number", file, " or ".join(ID_COLUMNS))
     return None, list(rows.numbers)
 
@@ -140,4 +144,5 @@ def _geojson_features(local: Path) -> list[Any] | None:
 
 
 def _without_coordinates(content: dict[str, Any]) -> dict[str, Any]:
-    return {} if content.get("type") in GEOMETRIES and "coordinates" in content else content
+    is_geometry = content.get("type") in GEOMETRIES and isinstance(content.get("coordinates"), list)
+    return {} if is_geometry else content

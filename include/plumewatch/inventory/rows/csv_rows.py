@@ -216,6 +216,9 @@ def _rows(lines: TextIO, path: str, required: Sequence[str], optional: Sequence[
     return pd.DataFrame(whole, numbered, names, dtype=object)
 
 
+MOST_LINES = 200  # of a row: no list has a text so long; else each quote that isn't closed has all the rest read
+
+
 class _Lines:
     """Lines of a file, of which the last ones can be read again."""
 
@@ -232,6 +235,8 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
+        if len(self.of_row) == MOST_LINES:
+            raise csv.Error(f"a field over more than {MOST_LINES} lines")
         line = self._again.popleft() if self._again else next(self._lines)
         self.number += 1
         self.of_row.append(line)
@@ -276,7 +281,7 @@ def _each_row(
 
 def _may_hold_rows(lines: list[str], row: list[str], n_fields: int, asked: Sequence[int], delimiter: str) -> bool:
     """Whether a row over several lines isn't surely one: by its width, an asked field, its quotes, or its lines."""
-    if len(row) != n_fields or any("\n" in row[n] or "\r" in row[n] for n in asked if n < n_fields):
+    if len(row) != n_fields or any(len(row[n].strip().splitlines()) > 1 for n in asked if n < n_fields):
         return True
     try:
         list(csv.reader(lines, delimiter=delimiter, strict=True))
