@@ -16,7 +16,7 @@ from plumewatch.evidence import looks
 from plumewatch.evidence.looks import looks_of_orbits
 from plumewatch.evidence.update import update_evidence
 from plumewatch.gases import CO2
-from plumewatch.geodesy import destination
+from plumewatch.geodesy import degree_cells, destination
 from plumewatch.tables import MATCHES, PEAKS, SOUNDINGS, SOURCE_CANDIDATES
 
 MONTHS = [f"2025-{month:02}" for month in range(1, 6)]
@@ -151,4 +151,4 @@ def test_cells_reach_every_place_that_a_sounding_does() -> None:
         bearing = rng.uniform(0, 360, 200)
         around = destination(np.full(200, x), np.full(200, y), bearing, np.full(200, 50.0))
         is_near = looks._cells_near([(float(x), float(y))])
-        assert is_near[looks._coarse(*around)].all() and is_near.sum() < 0.01 * is_near.size + 1800 * (abs(y) > 80)
+        assert is_near[degree_cells(*around)].all() and is_near.sum() < 0.01 * is_near.size + 1800 * (abs(y) > 80)

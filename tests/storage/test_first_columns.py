@@ -23,11 +23,14 @@ FIRST: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("first_co
 KEYS = {"date": "2025-08-21", "month": "2025-08", "key": "2025-08-21", "period": "2025-08-21"}
 VALUES: dict[str, Any] = {"string": "a", "bool": True, "binary": b"x", "list<item: string>": ["a"]}
 N = 3
+WIDER = {("plumes", "probability"): pa.float64()}
+"""What the first version had of columns that have less digits now, as others rely on it."""
 
 
 def _first_file(table: Table, folder: Path) -> pa.Table:
     """Write a partition as the first version left it: these columns, and a manifest that says as little."""
-    columns = {name: _values(kind, table.schema.field(name).type) for name, kind in FIRST[table.name].items()}
+    types = {name: WIDER.get((table.name, name), table.schema.field(name).type) for name in FIRST[table.name]}
+    columns = {name: _values(stated, types[name]) for name, stated in FIRST[table.name].items()}
     folder.mkdir(parents=True)
     rows = pa.table(columns)
     pq.write_table(rows, folder / "data.parquet", compression="zstd")
@@ -55,7 +58,7 @@ def test_a_partition_of_the_first_version_is_read_filtered_and_replaced(table: T
     gained = [name for name in table.schema.names if name not in FIRST[table.name]]
     rows = storage.read_table(table, root)
     assert rows.num_rows == N and all(rows[name].null_count == N for name in gained)
-    assert all(rows[name].equals(first[name]) for name in first.column_names)
+    assert all(rows[name].equals(first[name].cast(rows[name].type)) for name in first.column_names)
     number = next(f.name for f in table.schema if f.name in first.column_names)
     some = storage.read_table(table, root, [*gained, number], filter=pc.field(number) == first[number][0])
     assert some.column_names == [*gained, number] and 1 <= some.num_rows <= N
