@@ -52,7 +52,7 @@ OBSERVED_AT = datetime(2025, 8, 21, 6, 48, tzinfo=UTC)
 SIZE = 12
 AREA = Area("dune", shapely.box(57.0004, 24.4104, 57.0016, 24.4115), crs="EPSG:32640")
 FILE = re.compile(r"\.[a-z]\w{1,7}$")
-LEAST_ID = 5  # characters: a shorter one stands in many a message
+LEAST_ID = 5  # characters: a shorter one stands in many a message, and counts with the colon behind it
 ANSWERS = {pa.string(): "a", pa.bool_(): True, pa.binary(): b"x"}
 
 
@@ -166,7 +166,7 @@ def _item_id(path: Path) -> str:
         found = str(json.loads(path.read_bytes())["id"])
     except (ValueError, TypeError, LookupError):
         return str(path)
-    return found if len(found) >= LEAST_ID else str(path)
+    return found if len(found) >= LEAST_ID else f"{found}: " if found else str(path)
 
 
 def _named_in(path: Path) -> list[str]:
