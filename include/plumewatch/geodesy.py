@@ -165,6 +165,16 @@ def degrees_of(crs: str) -> Transformer:
     return Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
 
 
+def degree_cell_middles(number: ArrayLike) -> tuple[Floats, Floats]:
+    """Return longitude and latitude of the middles of the cells that `degree_cells` numbers.
+
+    >>> [float(place) for place in degree_cell_middles(360)]
+    [-179.5, -88.5]
+    """
+    row, column = np.divmod(np.asarray(number), 360)
+    return column - 179.5, row - 89.5
+
+
 class AroundPoleError(ValueError):
     """A ring runs around a pole: what it holds isn't said by its corners alone."""
 

@@ -24,7 +24,7 @@ import pyarrow as pa
 from chromium import Tab, browser
 from figures import Figure
 from plumewatch.gases import CH4
-from plumewatch.maps.cells_shown import cell_layers
+from plumewatch.maps.cells_shown import gas_offered
 from plumewatch.maps.columns import rows_of
 from plumewatch.maps.content import MapRows, period_content
 from plumewatch.maps.map_page import ASSETS, read_asset, render_served_map
@@ -95,7 +95,7 @@ class _served:
 
     def __init__(self, folder: Path, n: int) -> None:
         content = period_content(CH4, [DAY], MapRows(_plumes(n), MATCHES.empty(), SOURCES.empty()))
-        gases = [{"name": CH4.name, "title": CH4.title, "keys": [DAY], "cells": cell_layers(CH4)}]
+        gases = [gas_offered(CH4, [DAY])]
         page = {"feed": "site", "title": "", "summary": "", "gases": gases, "widths": [1], "max_keys": 1}
         points = [
             {"type": "Feature", "geometry": {"type": "Point", "coordinates": [d["lon"], d["lat"]]},

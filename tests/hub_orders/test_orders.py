@@ -52,6 +52,13 @@ def change_notes(orders: Orders, **changed: Any) -> None:
     storage.write_json(note, {**storage.read_json(note), **changed})
 
 
+def forget_for_long(order_service: OrderService, orders: Orders, order: Any) -> None:
+    """Have the service know nothing of a request for longer than that is waited out."""
+    order_service.requests.clear()
+    orders.go_on(order)
+    change_notes(orders, gone_at_utc=ago(LOST_S + 1))
+
+
 def ago(seconds: float) -> str:
     return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
 
@@ -281,9 +288,7 @@ def test_an_image_that_the_service_does_not_know_is_waited_for(
 def test_an_image_that_is_never_delivered_is_lost(order_service: OrderService, orders: Orders, area: Any) -> None:
     order = ORDERS["image"](area, *DAYS)
     orders.go_on(order)
-    order_service.requests.clear()
-    orders.go_on(order)
-    change_notes(orders, gone_at_utc=ago(LOST_S + 1))
+    forget_for_long(order_service, orders, order)
     with pytest.raises(ServiceError, match=r"LOST: forgotten, and nothing delivered to s3:"):
         orders.go_on(order)
     until_done(orders, order)
@@ -299,9 +304,7 @@ def test_a_request_that_the_service_has_forgotten_is_made_anew(
     assert not orders.go_on(order).is_done  # which may be a proxy's answer
     order_service.requests.update(known)
     assert not orders.go_on(order).is_done and len(order_service.requests) == 1
-    order_service.requests.clear()
-    orders.go_on(order)
-    change_notes(orders, gone_at_utc=ago(LOST_S + 1))
+    forget_for_long(order_service, orders, order)
     with pytest.raises(ServiceError, match=r"LOST: .*HTTP 404"):
         orders.go_on(order)
     until_done(orders, order)

@@ -25,7 +25,7 @@ from plumewatch import __version__, storage
 from plumewatch.evidence.rule import evidence_rule
 from plumewatch.evidence.sights import orbit_cells, sights_of_orbit, source_tree
 from plumewatch.gases import CO2
-from plumewatch.geodesy import N_DEGREE_CELLS, degree_cells, distance_to_chord, unit_vectors
+from plumewatch.geodesy import N_DEGREE_CELLS, degree_cell_middles, degree_cells, distance_to_chord, unit_vectors
 from plumewatch.observations import stated_observations
 from plumewatch.orbits import OCO2, sensors_of
 from plumewatch.progress import followed
@@ -159,7 +159,7 @@ def _cells_near(places: Sequence[Place]) -> NDArray[np.bool_]:
     number = np.arange(N_DEGREE_CELLS)
     if not places:
         return np.zeros(len(number), bool)
-    middles = unit_vectors(number % 360 - 179.5, number // 360 - 89.5)
+    middles = unit_vectors(*degree_cell_middles(number))
     reach = distance_to_chord(evidence_rule().co2.reach_km + CELL_KM + COARSE_KM)
     tree = cKDTree(unit_vectors(*np.array(places).T))
     return np.asarray(np.isfinite(tree.query(middles, distance_upper_bound=reach)[0]))

@@ -5,7 +5,7 @@ Of both what is stored: `soundings` of a month, `sources` of an inventory. How m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -62,9 +62,11 @@ LAYERS = {CH4.name: (EDGAR,), CO2.name: (XCO2, EDGAR, ODIAC)}
 """By the name of the gas."""
 
 
-def cell_layers(gas: Gas) -> list[dict[str, Any]]:
-    """Return what a map offers of a gas, whether or not something is stored of it: it says so if asked for."""
-    return [asdict(layer) for layer in LAYERS[gas.name]]
+def gas_offered(gas: Gas, keys: Sequence[str]) -> dict[str, Any]:
+    """Return what a map of many keys offers of a gas: its keys, and its cells, whether or not something is stored of
+    them: it says so if asked for."""
+    cells = [asdict(layer) for layer in LAYERS[gas.name]]
+    return {"name": gas.name, "title": gas.title, "keys": keys, "cells": cells}
 
 
 def read_cells(gas: Gas, layer: CellLayer, key: str | None, storage_root: str) -> dict[str, Any]:

@@ -70,16 +70,22 @@ class Grid:
     """Rows."""
 
 
+def enhancement_layer(gas: Gas, row: Mapping[str, Any], storage_root: str) -> PlumeLayer | None:
+    """Return the methane above the surroundings of a plume (a row with its partitions), None where it isn't stored."""
+    if gas is not CH4 or not is_file_name(str(row[gas.id_column])):
+        return None
+    path = storage.join(storage_root, gas.picture_of(row).removesuffix(".png") + ".tif")
+    return PlumeLayer(ENHANCEMENT, "methane above the surroundings", path) if storage.is_file(path) else None
+
+
 def plume_layers(gas: Gas, row: Mapping[str, Any], storage_root: str) -> list[PlumeLayer]:
     """Return the rasters that are stored of a plume (a row with its partitions); none without its enhancement."""
-    if gas is not CH4:
-        return []
-    enhancement = storage.join(storage_root, gas.picture_of(row).removesuffix(".png") + ".tif")
-    if not is_file_name(str(row[gas.id_column])) or not storage.is_file(enhancement):
+    enhancement = enhancement_layer(gas, row, storage_root)
+    if enhancement is None:
         return []
     earlier = [scene_id for scene_id in row.get("reference_scene_ids") or [] if _date(scene_id) < row["date"]]
     before = max(earlier, key=lambda scene_id: (_date(scene_id), scene_id), default=None)
-    found = [PlumeLayer(ENHANCEMENT, "methane above the surroundings", enhancement)]
+    found = [enhancement]
     for name, label, scene_id in ((SCENE, "the scene", row.get("scene_id")), (BEFORE, "before", before)):
         if scene_id and is_file_name(scene_id) and (date := _date(scene_id)):
             keys = {"area": row["area"], "date": date}

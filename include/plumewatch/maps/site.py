@@ -17,10 +17,10 @@ from plumewatch import storage
 from plumewatch.errors import InputError, is_of_content
 from plumewatch.gases import CH4, GASES, Gas
 from plumewatch.maps.by_hand import write_by_hand
-from plumewatch.maps.cells_shown import FORM, LAYERS, cell_layers, made_at, read_cells, unreadable
+from plumewatch.maps.cells_shown import FORM, LAYERS, gas_offered, made_at, read_cells, unreadable
 from plumewatch.maps.content import MapRows, detection_told, period_content
 from plumewatch.maps.map_page import ASSETS, read_asset, render_served_map
-from plumewatch.maps.plume_layers import ENHANCEMENT, draw_layer, plume_layers
+from plumewatch.maps.plume_layers import ENHANCEMENT, draw_layer, enhancement_layer
 from plumewatch.maps.site_rows import read_rows_together
 from plumewatch.maps.stored_rows import read_map_rows, stored_keys, stored_picture
 from plumewatch.models import Area
@@ -148,17 +148,18 @@ def _details(gas: Gas, key: str, rows: MapRows, folder: str, storage_root: str) 
 
 def _enhancement(gas: Gas, key: str, row: Mapping[str, Any], storage_root: str) -> list[dict[str, str]]:
     """What can be laid under a plume, beside its picture: the methane; its scenes are for who runs it."""
-    layers = plume_layers(gas, row, storage_root)
+    layer = enhancement_layer(gas, row, storage_root)
+    if layer is None:
+        return []
     try:
-        drawn = draw_layer(layers, ENHANCEMENT)
+        drawn = draw_layer([layer], ENHANCEMENT)
     except InputError as error:
         log.warning("%s: not on the site", error)
         return []
-    if drawn is None:
-        return []
+    assert drawn is not None, "a layer of that name is given"
     href = f"{DATA}/{gas.name}/{key}/{row[gas.id_column]}.{ENHANCEMENT}.json"
     _write(storage.join(storage_root, SITE, href), drawn)
-    return [{"label": layers[0].label, "href": href}]
+    return [{"label": layer.label, "href": href}]
 
 
 def _without_waiting(rows: MapRows) -> MapRows:
@@ -174,10 +175,7 @@ def _public(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_index(storage_root: str) -> str:
-    gases = [
-        {"name": g.name, "title": g.title, "keys": stored_keys(g, storage_root), "cells": cell_layers(g)}
-        for g in GASES.values()
-    ]
+    gases = [gas_offered(gas, stored_keys(gas, storage_root)) for gas in GASES.values()]
     content = {"feed": "site", "title": TITLE, "summary": "Reading ...", "gases": gases, "widths": [1], "max_keys": 0}
     path = storage.join(storage_root, SITE, INDEX)
     storage.write_bytes(path, render_served_map(content).encode())

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from plumewatch.geodesy import N_DEGREE_CELLS, degree_cells
+from plumewatch.geodesy import N_DEGREE_CELLS, degree_cell_middles, degree_cells
 from plumewatch.oco2.track import usable_soundings
 from plumewatch.table import floats
 
@@ -68,10 +68,10 @@ def compute_month_cells(parts: Iterable[pa.Table]) -> MonthCells:
         is_seen[pc.day(rows["observed_at_utc"]).to_numpy() - 1, cell] = True
     there = np.flatnonzero(n)
     mean = total[there] / n[there]
-    row, column = np.divmod(there, 360)
+    longitude, latitude = degree_cell_middles(there)
     return MonthCells(
-        longitude=(column + 0.5) * CELL_DEG - 180.0,
-        latitude=(row + 0.5) * CELL_DEG - 90.0,
+        longitude=longitude,
+        latitude=latitude,
         xco2_ppm=ORIGIN_PPM + mean,
         spread_ppm=np.sqrt(np.maximum(squares[there] / n[there] - mean**2, 0.0)),
         n_soundings=n[there],

@@ -52,7 +52,7 @@ def read_rows(file: str, local: Path, layer: str, frame: Any, refused: Refused) 
             stated = feature.get("properties")
             stated = stated if isinstance(stated, dict) else {}
             own = {} if feature.get("id") is None or stated.get("id") is not None else {"id": feature["id"]}
-            rows.append((number, {**own, **stated, **own}))
+            rows.append((number, {**stated, **own}))
         else:
             where = f"feature {number}"
             found = "null" if feature is None else f"a {type(feature).__name__} that is no Feature"

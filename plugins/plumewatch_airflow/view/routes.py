@@ -20,7 +20,7 @@ from plumewatch.errors import ParameterError, PlumewatchError, is_trouble, redac
 from plumewatch.evidence.page_files import pages_there, source_page_path
 from plumewatch.evidence.source_page import POLICY as SOURCE_POLICY
 from plumewatch.gases import Gas
-from plumewatch.maps.cells_shown import LAYERS, cell_layers, read_cells
+from plumewatch.maps.cells_shown import LAYERS, gas_offered, read_cells
 from plumewatch.maps.content import period_content
 from plumewatch.maps.map_page import ASSETS, read_asset, render_served_map
 from plumewatch.maps.plume_layers import draw_layer, plume_layers
@@ -91,10 +91,7 @@ def asset(name: str) -> Response:
 
 def begin(gases: Annotated[list[Gas], Depends(readable_gases)], settings: View) -> Response:
     """Which keys there are, of the gases whose detections the user may see."""
-    listed = [
-        {"name": g.name, "title": g.title, "keys": stored_keys(g, settings.storage_root), "cells": cell_layers(g)}
-        for g in gases
-    ]
+    listed = [gas_offered(gas, stored_keys(gas, settings.storage_root)) for gas in gases]
     if not listed:
         raise HTTPException(403, "your role may read no detections")
     return json_answer({"gases": listed, "widths": WIDTHS, "max_keys": MAX_KEYS_AT_FIRST})
