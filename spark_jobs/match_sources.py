@@ -16,16 +16,14 @@ import argparse
 import json
 import logging
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from plumewatch import jobs, storage
 from plumewatch.errors import InputError
 from plumewatch.failures import NothingDone
@@ -42,14 +40,22 @@ from plumewatch.matching.periods.inputs import (
     refuse_sources_twice,
     with_wind_files,
 )
-from plumewatch.matching.periods.worker import DONE, SEEN, MatchTask, PeriodMatcher, join_parts, join_task, slice_bytes
+from plumewatch.matching.periods.worker import (
+    DONE,
+    SEEN,
+    MatchTask,
+    PeriodMatcher,
+    join_parts,
+    join_task,
+    matches_origin,
+    slice_bytes,
+)
 from plumewatch.matching.rule import matching_rule
 from plumewatch.models import FailedScene
 from plumewatch.oco2.granules.soundings import list_orbits
 from plumewatch.progress import followed
 from plumewatch.reviews import read_reviews_at
 from plumewatch.spark_session import get_spark, progress_logged
-from plumewatch.storage.partitions import DATA_FILE
 from plumewatch.tables import MATCHES, REVIEWS
 
 if TYPE_CHECKING:
@@ -143,37 +149,55 @@ def _match(
     failures_of: Failures,
 ) -> int:
     """Match the periods, publish their partitions, and return the number of rows."""
-    folders = {period.key: _folder(arguments, gas, period) for period in periods}
-    work = {key: storage.join(folder, f".work-{uuid4().hex}") for key, folder in folders.items()}
+    work = {
+        period.key: storage.join(_partition(arguments.matches_path, gas.name, period.key), f".work-{uuid4().hex}")
+        for period in periods
+    }
     try:
         tasks = [
             task
             for period in followed(periods, "detections with their wind", "days or months")
-            for task in _slices(arguments, period, work[period.key], folders[period.key], failures_of[period.key])
+            for task in _slices(arguments, period, work[period.key], failures_of[period.key])
         ]
-        done = pa.Table.from_pylist([], schema=DONE)
+        done: dict[str, _Written] = {}
         if tasks and sources is not None:
             matcher = _matcher(arguments, gas, sources, max_distance_km, periods, failures_of)
-            done = _done_by_workers(tasks, matcher, folders)
-        return sum(_publish(arguments, gas, period, done, max_distance_km, failures_of) for period in periods)
+            done = _done_by_workers(tasks, matcher)
     finally:
         for folder in work.values():
             for file in storage.list_files(folder):
                 storage.delete(file)
+    for period in periods:
+        if period.key in done:
+            failures_of[period.key].extend(done[period.key].failures)
+        else:
+            origin = matches_origin(gas.name, max_distance_km, _inputs(arguments, period), {})
+            keys = {"gas": gas.name, "period": period.key}
+            storage.write_partition(MATCHES, arguments.matches_path, keys, MATCHES.empty(), **origin)
+        counts = done[period.key].counts if period.key in done else Counter()
+        log.info("%s %s: %d detections, %s", gas.name, period.key, counts.total(), dict(counts) or "nothing accepted")
+    return sum(written.rows for written in done.values())
 
 
-def _slices(
-    arguments: argparse.Namespace, period: Period, work: str, folder: str, failures: list[FailedScene]
-) -> list[MatchTask]:
+def _partition(matches_path: str, gas: str, key: str) -> str:
+    return storage.partition_path(matches_path, {"gas": gas, "period": key})
+
+
+def _inputs(arguments: argparse.Namespace, period: Period) -> list[str]:
+    paths = (arguments.sources_path, arguments.wind_path, arguments.profiles_path, arguments.soundings_path)
+    return [*(partition.path for partition in period.partitions), *filter(None, paths)]
+
+
+def _slices(arguments: argparse.Namespace, period: Period, work: str, failures: list[FailedScene]) -> list[MatchTask]:
     """Write the detections of a period in slices for the workers."""
     seen = with_wind_files(GASES[arguments.gas], period.detections, arguments.wind_path, failures)
     rows = SLICE_WITH_SOUNDINGS if arguments.soundings_path else SLICE
     tasks = []
     for number, start in enumerate(range(0, len(seen), rows)):
-        of_slice, is_whole = storage.join(work, f"detections-{number:05d}.parquet"), len(seen) <= rows
+        of_slice = storage.join(work, f"detections-{number:05d}.parquet")
         storage.write_bytes(of_slice, slice_bytes(seen.slice(start, rows)))
-        part = storage.join(folder, DATA_FILE) if is_whole else storage.join(work, f"matches-{number:05d}.parquet")
-        tasks.append(MatchTask(period.key, of_slice, part, is_whole))
+        part = None if len(seen) <= rows else storage.join(work, f"matches-{number:05d}.parquet")
+        tasks.append(MatchTask(period.key, of_slice, part, _inputs(arguments, period)))
     return tasks
 
 
@@ -194,15 +218,27 @@ def _matcher(
         orbits = orbit_files(list_orbits(arguments.soundings_path, keys, failures.append))
     for of_period in failures_of.values():
         of_period += failures
-    return PeriodMatcher(gas.name, ListedSources.of(sources), max_distance_km, hourly, orbits=orbits)
+    listed = ListedSources.of(sources)
+    return PeriodMatcher(gas.name, listed, max_distance_km, hourly, orbits=orbits, matches_path=arguments.matches_path)
 
 
-def _done_by_workers(tasks: Sequence[MatchTask], matcher: PeriodMatcher, folders: Mapping[str, str]) -> pa.Table:
-    """Have the tasks done, and the parts of keys of several slices joined; return DONE."""
+@dataclass
+class _Written:
+    """What was written of a key."""
+
+    rows: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    """Detections by status."""
+    failures: dict[FailedScene, None] = field(default_factory=dict)
+
+
+def _done_by_workers(tasks: Sequence[MatchTask], matcher: PeriodMatcher) -> dict[str, _Written]:
+    """Have the partitions of the tasks' keys written."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
     spark = get_spark("match_sources")
-    in_slices = [task for task in tasks if not task.is_whole]
+    in_slices = [task for task in tasks if task.part is not None]
+    written: dict[str, _Written] = defaultdict(_Written)
     with progress_logged(spark, "detections to matches"):
         if in_slices:
             seen = _frame(spark, [task.to_json() for task in in_slices]).mapInArrow(
@@ -210,13 +246,26 @@ def _done_by_workers(tasks: Sequence[MatchTask], matcher: PeriodMatcher, folders
             )
             matcher = replace(matcher, seen=_sums(seen, len(matcher.listed)))
         done = transform(_frame(spark, [task.to_json() for task in tasks]), matcher).toArrow()
-        parts: dict[str, list[str]] = {}
+        for row in done.to_pylist():
+            of_key = written[row["key"]]
+            of_key.rows += row["rows"]
+            of_key.counts.update(json.loads(row["counts"]))
+            of_key.failures.update(dict.fromkeys(FailedScene(**values) for values in json.loads(row["failures"])))
+        by_key: dict[str, list[MatchTask]] = defaultdict(list)
         for task in in_slices:
-            parts.setdefault(task.key, []).append(task.matches)
-        joins = [join_task(key, files, storage.join(folders[key], DATA_FILE)) for key, files in parts.items()]
-        if joins:
+            by_key[task.key].append(task)
+        if joins := [
+            join_task(
+                key,
+                [task.part for task in of_key if task.part],
+                _partition(matcher.matches_path, matcher.gas, key),
+                written[key].rows,
+                **matches_origin(matcher.gas, matcher.max_distance_km, of_key[0].inputs, written[key].counts),
+            )
+            for key, of_key in by_key.items()
+        ]:
             _frame(spark, joins).mapInArrow(join_parts, from_arrow_schema(DONE)).toArrow()
-    return done
+    return written
 
 
 def _frame(spark: SparkSession, tasks: Sequence[str]) -> DataFrame:
@@ -234,42 +283,6 @@ def _sums(seen: DataFrame, n_sources: int) -> dict[str, np.ndarray]:
         total[sums["source"].to_numpy()[is_of]] = sums["sum(seen)"].to_numpy()[is_of]
         found[key] = total
     return found
-
-
-def _folder(arguments: argparse.Namespace, gas: Gas, period: Period) -> str:
-    return storage.partition_path(arguments.matches_path, {"gas": gas.name, "period": period.key})
-
-
-def _publish(
-    arguments: argparse.Namespace,
-    gas: Gas,
-    period: Period,
-    done: pa.Table,
-    max_distance_km: float,
-    failures_of: Failures,
-) -> int:
-    """Publish the partition of a period, whose file the workers have written, and return its number of rows."""
-    told = done.filter(pc.equal(done["key"], period.key)).to_pylist()
-    counts: Counter[str] = sum((Counter(json.loads(row["counts"])) for row in told), Counter())
-    failures = [FailedScene(**values) for row in told for values in json.loads(row["failures"])]
-    failures_of[period.key].extend(dict.fromkeys(failures))
-    rows = sum(row["rows"] for row in told)
-    paths = (arguments.sources_path, arguments.wind_path, arguments.profiles_path, arguments.soundings_path)
-    publish = (
-        partial(storage.publish_partition, files=[DATA_FILE], rows=rows)
-        if told
-        else partial(storage.write_partition, rows=MATCHES.empty())
-    )
-    publish(
-        MATCHES,
-        arguments.matches_path,
-        {"gas": gas.name, "period": period.key},
-        inputs=[*(p.path for p in period.partitions), *filter(None, paths)],
-        settings={"max_distance_km": max_distance_km, "calibration": matching_rule(gas.name).version},
-        counts=dict(sorted(counts.items())),
-    )
-    log.info("%s %s: %d detections, %s", gas.name, period.key, counts.total(), dict(counts) or "nothing accepted")
-    return rows
 
 
 if __name__ == "__main__":

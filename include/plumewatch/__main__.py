@@ -23,7 +23,7 @@ from pathlib import Path
 import pandas as pd
 
 from plumewatch import progress, storage
-from plumewatch.at_hand.cleaning import LARGE, find_left, find_old, remove_left, remove_old
+from plumewatch.at_hand.cleaning import LARGE, find_left, find_old, find_overdue, remove_left, remove_old
 from plumewatch.at_hand.described import describe_storage, find_table, preview_rows
 from plumewatch.at_hand.listing import list_stored, place, web_address
 from plumewatch.at_hand.transfer import Transferred, get_files, put_files
@@ -115,9 +115,13 @@ def _clean(asked: argparse.Namespace, root: str) -> int:
         first, last = (folder.path.rsplit("=", 1)[-1] for folder in (of_name[0], of_name[-1]))
         print(f"{name}: {len(of_name)} days or months, {_size(size)}, {min(first, last)} to {max(first, last)}")
     print(f"left by writers that died: {len(left)} files")
+    if overdue := find_overdue(root):
+        print(f"manifests that writers that died didn't come to write: {len(overdue)}; their data files tell them")
     if not asked.yes:
-        print("Nothing was removed; --yes removes it.")
+        print("Nothing was removed; --yes removes it" + (" and writes the manifests." if overdue else "."))
         return DONE
+    for path in overdue:
+        storage.settle_manifest(path)
     remove_left(left)  # first: a writer may publish one of them meanwhile
     remove_old(root, old)
     print("Removed.")

@@ -145,3 +145,19 @@ def test_of_a_link_to_a_day_the_link_goes(tmp_path: Path) -> None:
     (area / "date=2024-02-29").symlink_to(elsewhere)
     assert run("--root", str(tmp_path / "root"), "clean", "--before", "2024-03-01", "--yes")[0] == 0
     assert not (area / "date=2024-02-29").is_symlink() and (elsewhere / "S2A.tif").exists()
+
+
+def test_a_manifest_that_never_came_is_written_from_the_file(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = (OBSERVATIONS, f"{root}/observations", {"gas": "ch4", "key": "2025-08-01"})
+    path = storage.write_partition(*place, OBSERVATIONS.empty(), inputs=["old"])
+    manifest = storage.read_bytes(f"{path}/{storage.MANIFEST}")
+    storage.write_partition(*place, OBSERVATIONS.empty(), inputs=["new"])
+    storage.write_bytes(f"{path}/{storage.MANIFEST}", manifest)
+    assert "manifests" not in run("--root", root, "clean")[1], "it may still come"
+    monkeypatch.setattr(cleaning, "LEFT_AFTER", timedelta(seconds=-60))
+    code, out = run("--root", root, "clean")
+    assert code == 0 and "didn't come to write: 1;" in out and "--yes removes it and writes the manifests." in out
+    assert storage.read_bytes(f"{path}/{storage.MANIFEST}") == manifest
+    assert run("--root", root, "clean", "--yes")[0] == 0
+    assert (storage.read_manifest(path) or {})["inputs"] == ["new"]
+    assert "manifests" not in run("--root", root, "clean")[1]

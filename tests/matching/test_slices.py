@@ -56,6 +56,7 @@ def test_a_key_of_several_slices_is_matched_as_one(small_slices, world, spark) -
         assert manifest["rows"] == len(found[-1]) and sum(manifest["counts"].values()) == 45
         folder = Path(storage.inner_path(world.path("matches", "gas=co2", "period=2025-08")))
         assert {file.name for file in folder.rglob("*") if file.is_file()} == {"data.parquet", "_manifest.json"}
+        assert storage.manifest_within(str(folder / "data.parquet")) == (folder / "_manifest.json").read_bytes()
     assert found[0] == found[1] == found[2] and len({row["detection_id"] for row in found[0]}) == 45
 
 

@@ -12,6 +12,7 @@ import pytest
 from plumewatch import storage
 from plumewatch.errors import ConfigurationError, InputError
 from plumewatch.observations import stated_observations
+from plumewatch.storage import partitions
 from plumewatch.tables import PIXELS, SOURCES, WIND
 from stored_rows import sources
 
@@ -215,3 +216,34 @@ def test_observations_of_another_form_are_refused_by_name(tmp_path: Path, row: d
         stated_observations(str(tmp_path))
     (tmp_path / storage.MANIFEST).write_text(json.dumps({**manifest, "observations": [good]}))
     assert [o["outcome"] for o in stated_observations(str(tmp_path))] == ["searched"]
+
+
+def test_rows_whose_writer_died_before_the_manifest_tell_it(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {"inventory": "coco2"}
+    path = storage.write_partition(SOURCES, f"{root}/sources", keys, sources("a"), inputs=["old.csv"])
+    assert storage.overdue_manifest(path) is None
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(partitions, "_write_manifest", die)
+        storage.write_partition(SOURCES, f"{root}/sources", keys, sources("b", "c"), inputs=["new.csv"])
+    assert storage.read_table(SOURCES, path)["source_id"].to_pylist() == ["b", "c"]
+    assert storage.read_manifest(path)["rows"] == 1
+    assert json.loads(storage.overdue_manifest(path))["inputs"] == ["new.csv"]
+    storage.settle_manifest(path)
+    assert storage.overdue_manifest(path) is None
+    assert storage.read_manifest(path)["rows"] == 2 and storage.read_manifest(path)["inputs"] == ["new.csv"]
+
+
+def test_files_without_a_manifest_within_have_none_overdue(root: str) -> None:
+    path = storage.partition_path(f"{root}/sources", {"inventory": "own"})
+    assert storage.overdue_manifest(path) is None
+    storage.write_parquet(SOURCES, f"{path}/data.parquet", sources("a"))
+    assert storage.overdue_manifest(path) is None
+    storage.settle_manifest(path)
+    assert storage.read_manifest(path) is None

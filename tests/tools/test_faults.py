@@ -21,7 +21,7 @@ from plumewatch.tables import FAILED_SCENES
 from tools.checkout import CHECKOUT
 from tools.faults.__main__ import A_ROUND, FEW, FULL, draw
 from tools.faults.left_secrets import find_secrets, secrets_in
-from tools.faults.reading import read_all
+from tools.faults.reading import overdue, read_all
 from tools.faults.spoiled_s3 import ANSWERS, Trouble
 from tools.faults.strikes import strikes
 from tools.ports import choose_ports
@@ -106,6 +106,22 @@ def test_readers_name_what_is_not_whole(tmp_path: Path) -> None:
     [file] = Path(partition.path).glob("*.parquet")
     file.write_bytes(file.read_bytes()[:-100])
     assert any(str(file) in problem for problem in read_all(root)[1])
+
+
+def test_rows_are_held_against_the_manifest_of_their_own_write(tmp_path: Path) -> None:
+    root = str(tmp_path)
+    book = FailureBook(root, "sentinel2_daily_ingest", "r")
+    book.settle("2025-08-01", [FailedScene("s", "search", "E", "m", "a")])
+    [partition] = storage.list_partitions(FAILED_SCENES, storage.join(root, FAILED_SCENES.name))
+    manifest, file = Path(partition.path, storage.MANIFEST), Path(partition.path, storage.DATA_FILE)
+    before = manifest.read_bytes()
+    book.settle("2025-08-01", [FailedScene(name, "search", "E", "m", "a") for name in ("s", "t")])
+    assert not overdue(root)
+    manifest.write_bytes(before)  # a reader between the two, or a writer that died there
+    assert read_all(root) == (1, []) and ["DIFFERENT failed_scenes/" in line for line in overdue(root)] == [True]
+    rows = storage.read_parquet(FAILED_SCENES, str(file))
+    file.write_bytes(storage.parquet_bytes(FAILED_SCENES, rows.slice(0, 1), storage.manifest_within(str(file))))
+    assert [problem.endswith("1 rows where its manifest says 2") for problem in read_all(root)[1]] == [True]
 
 
 def test_a_secret_is_found_wherever_it_stands(tmp_path: Path) -> None:

@@ -1,20 +1,25 @@
 """Reads every table again and again: `python -m tools.faults.reading ROOT FILE WIPES` until it is ended.
 
-What a reader mustn't see is a line of FILE: an error, rows that aren't as many as the partition's manifest says, a key
-that stands twice. The last line counts what was read. Nothing is said of what was read while the whole storage was
-emptied for the next round (`emptied`, by which WIPES grows).
+What a reader mustn't see is a line of FILE: an error, rows that aren't as many as the manifest says of the write that
+they are of, a key that stands twice. The manifest of a table with one file a partition is that within the file, which
+is one write; the one beside it comes after it, and is to be the same in the end (`overdue`). The last line counts what
+was read. Nothing is said of what was read while the whole storage was emptied for the next round (`emptied`, by which
+WIPES grows).
 """
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from plumewatch import storage
+from plumewatch.at_hand.cleaning import find_overdue
 from plumewatch.table import Table
 from plumewatch.tables import TABLES
 
@@ -35,14 +40,27 @@ def read_all(root: str) -> tuple[int, list[str]]:
     return n_read, problems
 
 
+def overdue(root: str) -> list[str]:
+    """Return what differs where no writer is at work any more: manifests of another write than the file beside them."""
+    return [
+        f"DIFFERENT {path.removeprefix(f'{root}/')}: the manifest is of another write than the file"
+        for path in find_overdue(root, timedelta(0))
+    ]
+
+
 def _read(table: Table, path: str) -> list[str]:
+    file = storage.join(path, storage.DATA_FILE)
     before = storage.read_manifest(path)
+    told = storage.manifest_within(file) if table.is_small else None
     rows = storage.read_table(table, path)
     if before is None or storage.read_manifest(path) != before:
         return []  # written meanwhile: which of the two was read can't be told
+    if told is not None and storage.manifest_within(file) != told:
+        return []
     problems = []
-    if rows.num_rows != before["rows"]:
-        problems.append(f"{path}: {rows.num_rows} rows where its manifest says {before['rows']}")
+    expected = before["rows"] if told is None else json.loads(told)["rows"]
+    if rows.num_rows != expected:
+        problems.append(f"{path}: {rows.num_rows} rows where its manifest says {expected}")
     if table.is_small and rows.group_by(list(table.sort_by)).aggregate([]).num_rows != rows.num_rows:
         problems.append(f"{path}: a row stands twice")
     return problems

@@ -18,7 +18,7 @@ from plumewatch.tables import FAILED_SCENES, PROCESSING_UNITS
 from tools.airflow_client import AirflowClient
 from tools.demo import Clock, DemoFailed, process
 from tools.equality import Contents, differences, read_contents
-from tools.faults.reading import emptied
+from tools.faults.reading import emptied, overdue
 from tools.faults.strikes import TROUBLE_S, Field, Strike
 
 EARLIEST, LATEST = 0.05, 0.8
@@ -35,6 +35,8 @@ class Outcome:
     """What the pipeline left."""
 
     contents: Contents
+    overdue: Sequence[str]
+    """Manifests of another write than the file beside them, as lines."""
     open_failures: OpenFailures
     red: Red
     """Keys of red runs by DAG."""
@@ -99,7 +101,7 @@ class Rounds:
         seconds = time.monotonic() - started
         contents = read_contents(self._root, max(self._truth["dates"]))
         compared = {name: rows for name, rows in contents.items() if name not in NOT_COMPARED}
-        return Outcome(compared, self._open_failures(), red, seconds)
+        return Outcome(compared, overdue(self._root), self._open_failures(), red, seconds)
 
     def _open_failures(self) -> OpenFailures:
         rows = storage.read_table(FAILED_SCENES, storage.join(self._root, FAILED_SCENES.name))
@@ -124,7 +126,7 @@ class Rounds:
 def _differences(undisturbed: Outcome, outcome: Outcome) -> list[str]:
     lines = [line for line in differences(undisturbed.contents, outcome.contents) if line.startswith("DIFFERENT")]
     more = sorted(outcome.open_failures - undisturbed.open_failures)
-    return lines + [f"DIFFERENT failed_scenes: open: {' '.join(row)}" for row in more]
+    return [*lines, *outcome.overdue] + [f"DIFFERENT failed_scenes: open: {' '.join(row)}" for row in more]
 
 
 class _Volley:

@@ -111,6 +111,29 @@ def find_left(root: str, after: timedelta | None = None) -> list[str]:
     return sorted(left)
 
 
+def find_overdue(root: str, after: timedelta | None = None) -> list[str]:
+    """Return partitions of one file whose manifest is of another write than the file, as its writer died so long ago
+    or longer (LEFT_AFTER where None) between the two; sorted.
+    """
+    after = LEFT_AFTER if after is None else after
+    small = [table for table in TABLES.values() if table.is_small]
+    return sorted(
+        partition.path
+        for table in small
+        for partition in storage.list_partitions(table, storage.join(root, table.name), on_stray=lambda error: None)
+        if _is_overdue(partition.path, after)
+    )
+
+
+def _is_overdue(path: str, after: timedelta) -> bool:
+    try:
+        return storage.overdue_manifest(path) is not None and all(
+            _is_old(file, after) for file in storage.stored_files(path) if file.path.endswith(storage.DATA_FILE)
+        )
+    except InputError:  # said by who reads it: `show`
+        return False
+
+
 def _is_aside(name: str) -> bool:
     return name.startswith(".") and name.endswith(storage.ASIDE)
 

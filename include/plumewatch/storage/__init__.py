@@ -53,30 +53,34 @@ from plumewatch.storage.listing import (
     table_root,
 )
 from plumewatch.storage.locks import LOCK, lock
-from plumewatch.storage.parquet import parquet_bytes, read_parquet, write_parquet
+from plumewatch.storage.parquet import MANIFEST_WITHIN, manifest_within, parquet_bytes, read_parquet, write_parquet
 from plumewatch.storage.partitions import (
+    DATA_FILE,
     change_rows,
     iter_partition,
     left_behind,
+    manifest_bytes,
+    overdue_manifest,
     partition_files,
     partition_ranges,
     publish_partition,
     read_manifest,
     read_table,
     replace_rows,
+    settle_manifest,
     write_part,
     write_partition,
 )
 
 __all__ = [
-    "ASIDE",
-    "LOCK", "MANIFEST", "PARQUET_SUFFIXES", "WRITING", "Partition", "StoredFile", "Where", "absolute", "change_rows",
-    "delete", "each_stored_file", "exists", "filesystem", "folder_content", "folder_keys", "inner_path", "is_file",
-    "is_link", "is_local", "is_parquet", "is_partition_value", "iter_partition", "join", "json_bytes", "keys_in_path",
-    "left_behind", "list_files", "list_partitions",
-    "local_copy", "lock", "modified_at", "modified_times", "name_other_files", "name_unread", "parent", "parquet_bytes",
-    "partition_files", "partition_path", "partition_ranges", "publish_partition", "read_bytes", "read_json",
-    "read_manifest", "read_parquet", "read_table", "replace_rows", "require_folder", "stated_path", "stored_files",
+    "ASIDE", "DATA_FILE", "LOCK", "MANIFEST", "MANIFEST_WITHIN", "PARQUET_SUFFIXES", "WRITING", "Partition",
+    "StoredFile", "Where", "absolute", "change_rows", "delete", "each_stored_file", "exists", "filesystem",
+    "folder_content", "folder_keys", "inner_path", "is_file", "is_link", "is_local", "is_parquet",
+    "is_partition_value", "iter_partition", "join", "json_bytes", "keys_in_path", "left_behind", "list_files",
+    "list_partitions", "local_copy", "lock", "manifest_bytes", "manifest_within", "modified_at", "modified_times",
+    "name_other_files", "name_unread", "overdue_manifest", "parent", "parquet_bytes", "partition_files",
+    "partition_path", "partition_ranges", "publish_partition", "read_bytes", "read_json", "read_manifest",
+    "read_parquet", "read_table", "replace_rows", "require_folder", "settle_manifest", "stated_path", "stored_files",
     "table_root", "upload", "visible_files", "write_bytes", "write_json", "write_parquet", "write_part",
     "write_partition", "written_aside",
 ]  # fmt: skip

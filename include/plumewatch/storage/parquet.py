@@ -27,6 +27,8 @@ MOST_PAGE_BYTES = 2**30  # of users' files too, whose pages have 1 MB by Parquet
 ASKED = re.compile(r"of size (\d+) failed")
 """How pyarrow says what it asked for."""
 UNREADABLE = "not readable as Parquet"
+MANIFEST_WITHIN = "plumewatch:manifest"
+"""Key of a file's metadata: rows and what is said of them are one write, whatever becomes of the manifest beside."""
 
 
 def read_parquet(
@@ -174,17 +176,29 @@ def _projection(table: Table, columns: Sequence[str]) -> Table:
     return Table(table.name, (), pa.schema(fields), (), False, table.optional, further)
 
 
-def parquet_bytes(table: Table, rows: pa.Table) -> bytes:
+def parquet_bytes(table: Table, rows: pa.Table, manifest: bytes | None = None) -> bytes:
     """Return rows as the bytes of a Parquet file in the table's encoding; the same rows give the same bytes.
 
-    A column of a big table may be a dictionary of its values; what is read has the values all the same.
+    A column of a big table may be a dictionary of its values; what is read has the values all the same. The file tells
+    `manifest`, that of a partition which consists of it, to `manifest_within`.
     """
     rows = table.conform(rows, keep_dictionaries=not table.is_small).unify_dictionaries()
     buffer = io.BytesIO()
     # Without Arrow's own schema in the file a dictionary is read as what Parquet says its values are.
     is_plain = not any(pa.types.is_dictionary(f.type) for f in rows.schema)
-    pq.write_table(rows, buffer, row_group_size=ROW_GROUP_ROWS, store_schema=is_plain, **encoding(table, rows.schema))
+    with pq.ParquetWriter(buffer, rows.schema, store_schema=is_plain, **encoding(table, rows.schema)) as writer:
+        writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
+        if manifest is not None:
+            writer.add_key_value_metadata({MANIFEST_WITHIN: manifest})
     return buffer.getvalue()
+
+
+def manifest_within(path: str) -> bytes | None:
+    """Return the manifest that a file was written with; None where it tells none, as those of before 2026-12."""
+    fs, inner = filesystem(path)
+    with reading(path, "a Parquet file", UNREADABLE), fs.open(inner, "rb") as file:
+        content: bytes | None = (pq.read_metadata(file).metadata or {}).get(MANIFEST_WITHIN.encode())
+    return content
 
 
 def encoding(table: Table, schema: pa.Schema) -> dict[str, Any]:

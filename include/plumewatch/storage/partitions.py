@@ -1,8 +1,10 @@
 """Partitions of tables: listed, read, replaced whole, or, where several write, their own rows of it.
 
 A partition is a folder of `key=value` components. One-file tables are replaced by one rename (folder) or one PUT (S3);
-big tables consist of the files that their `_manifest.json` lists, which is written last. Nothing else is a commit: a
-writer that dies before the manifest has changed nothing that a reader sees.
+big tables consist of the files that their `_manifest.json` lists, which is written last. Nothing else is a commit.
+
+Beside the one file the manifest comes last too, so that it may be of the write before for a moment, or for good where a
+writer died in between. The file holds its own, by which `overdue_manifest` tells, and `settle_manifest` mends it.
 """
 
 from __future__ import annotations
@@ -36,7 +38,15 @@ from plumewatch.storage.files import (
 from plumewatch.storage.folders import MANIFEST, WRITING, folder_content, is_partition_value
 from plumewatch.storage.listing import Partition, Where, list_partitions, partition_path, values_of
 from plumewatch.storage.locks import lock
-from plumewatch.storage.parquet import Ranges, iter_parquet, parquet_bytes, read_parquet, read_ranges, write_parquet
+from plumewatch.storage.parquet import (
+    Ranges,
+    iter_parquet,
+    manifest_within,
+    parquet_bytes,
+    read_parquet,
+    read_ranges,
+    write_parquet,
+)
 from plumewatch.table import Table
 
 MANIFEST_FORM = "the manifest that the writing job left: JSON with a list `files` of files in this folder"
@@ -171,9 +181,28 @@ def write_partition(
     _check_keys(table, keys)
     rows = table.conform(rows)
     path = partition_path(root, keys)
-    write_bytes(join(path, DATA_FILE), parquet_bytes(table, rows))
-    _write_manifest(path, [DATA_FILE], rows.num_rows, origin)
+    manifest = manifest_bytes([DATA_FILE], rows.num_rows, **origin)
+    write_bytes(join(path, DATA_FILE), parquet_bytes(table, rows, manifest))
+    _write_manifest(path, manifest)
     return path
+
+
+def overdue_manifest(path: str) -> bytes | None:
+    """Return the manifest that a partition of one file should have by that file; None where it has it, or none is told.
+
+    What it has is then of another write: one is at work, or died before the manifest.
+    """
+    file = join(path, DATA_FILE)
+    if not exists(file) or (told := manifest_within(file)) is None:
+        return None
+    target = join(path, MANIFEST)
+    return told if not exists(target) or read_bytes(target) != told else None
+
+
+def settle_manifest(path: str) -> None:
+    """Give a partition of one file the manifest of that file; a writer at work meanwhile has the last word."""
+    while (told := overdue_manifest(path)) is not None:
+        write_bytes(join(path, MANIFEST), told)
 
 
 def write_part(folder: str, name: str, content: bytes) -> None:
@@ -208,7 +237,7 @@ def publish_partition(
     if not files:
         write_parquet(table, join(path, DATA_FILE), table.empty())
         files = [DATA_FILE]
-    _write_manifest(path, sorted(files), rows, origin)
+    _write_manifest(path, manifest_bytes(sorted(files), rows, **origin))
     for file in left_behind(path, {*files, *(former["files"] if former else ())}):
         delete(file)
     return path
@@ -234,20 +263,25 @@ def _check_keys(table: Table, keys: Mapping[str, str]) -> None:
             raise ConfigurationError(f"{table.name}: {name}={value!r}; allowed: {values_of(name)}, without '/'")
 
 
-def _write_manifest(path: str, files: Sequence[str], rows: int, origin: Origin) -> None:
+def manifest_bytes(files: Sequence[str], rows: int, **origin: Unpack[Origin]) -> bytes:
+    """Return the manifest of a partition of `files` with that many rows."""
     settings = dict(origin.get("settings", {}))
     versions = {"software": __version__, "calibration": settings.pop("calibration", None)}
-    manifest = {
-        "files": list(files),
-        "rows": rows,
-        "inputs": sorted(origin.get("inputs", ())),
-        "settings": settings,
-        "versions": versions,
-        "counts": dict(origin.get("counts", {})),
-        **origin.get("extra", {}),
-    }
+    return json_bytes(
+        {
+            "files": list(files),
+            "rows": rows,
+            "inputs": sorted(origin.get("inputs", ())),
+            "settings": settings,
+            "versions": versions,
+            "counts": dict(origin.get("counts", {})),
+            **origin.get("extra", {}),
+        }
+    )
+
+
+def _write_manifest(path: str, content: bytes) -> None:
     target = join(path, MANIFEST)
-    content = json_bytes(manifest)
     # One that says the same is left alone: its age tells since when the partition has been what it is.
     if not exists(target) or read_bytes(target) != content:
         write_bytes(target, content)

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -27,8 +27,10 @@ from plumewatch.matching.candidates import Candidates, ListedSources, find_candi
 from plumewatch.matching.hourly import HourlyRates
 from plumewatch.matching.match import match_candidates, seen_of_sources
 from plumewatch.matching.periods.emissions import EmissionReader, OrbitFilesByKey
+from plumewatch.matching.rule import matching_rule
 from plumewatch.models import FailedScene
-from plumewatch.storage.parquet import ROW_GROUP_ROWS, encoding
+from plumewatch.storage.parquet import MANIFEST_WITHIN, ROW_GROUP_ROWS, encoding
+from plumewatch.storage.partitions import DATA_FILE, Origin
 from plumewatch.table import floats
 from plumewatch.tables import MATCHES
 
@@ -47,10 +49,10 @@ class MatchTask:
     key: str
     detections: str
     """File with rows of DETECTIONS, by id."""
-    matches: str
-    """File to be written."""
-    is_whole: bool
-    """Whether the key has no others."""
+    part: str | None
+    """File to be written; None where the key has no others, and its partition is written."""
+    inputs: Sequence[str]
+    """The paths that the matches are made from."""
 
     def to_json(self) -> str:
         """As text, the form in which tasks go to the workers."""
@@ -70,6 +72,8 @@ class PeriodMatcher:
     """Of each key of several slices how many of its detections are from each source."""
     orbits: OrbitFilesByKey | None = None
     """Where the soundings of peaks are, for the inversion of their sources' plumes; none where None."""
+    matches_path: str = ""
+    """The table's root."""
 
     def count_seen(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Do the first round of the tasks in the column `task` of each batch: a mapInArrow to SEEN."""
@@ -84,16 +88,21 @@ class PeriodMatcher:
         emissions = None if self.orbits is None else EmissionReader(self.orbits)
         for task in _tasks(batches):
             detections = _read(task.detections)
-            seen = self._seen(detections) if task.is_whole else self.seen.get(task.key)
+            seen = self._seen(detections) if task.part is None else self.seen.get(task.key)
             parts, failures = [MATCHES.empty()], list[FailedScene]()
             for rows, pairs, factor in self._slices(detections):
                 found = match_candidates(rows, pairs, self.gas, factor, seen)
                 parts.append(found if emissions is None else emissions.added(found, rows, self.listed, failures.append))
             matches = pa.concat_tables(parts)
-            storage.write_bytes(task.matches, storage.parquet_bytes(MATCHES, matches))
-            first = matches.filter(pc.equal(matches["rank"], 1))["status"].to_pylist()
+            counts = Counter(matches.filter(pc.equal(matches["rank"], 1))["status"].to_pylist())
+            if task.part is None:
+                origin = matches_origin(self.gas, self.max_distance_km, task.inputs, counts)
+                keys = {"gas": self.gas, "period": task.key}
+                storage.write_partition(MATCHES, self.matches_path, keys, matches, **origin)
+            else:
+                storage.write_bytes(task.part, storage.parquet_bytes(MATCHES, matches))
             told = json.dumps([asdict(failure) for failure in failures])
-            row = {"key": task.key, "rows": len(matches), "counts": json.dumps(Counter(first)), "failures": told}
+            row = {"key": task.key, "rows": len(matches), "counts": json.dumps(counts), "failures": told}
             yield pa.RecordBatch.from_pylist([row], schema=DONE)
 
     def pairs(self, detections: pa.Table) -> Candidates:
@@ -118,6 +127,12 @@ class PeriodMatcher:
             yield rows, pairs, factor
 
 
+def matches_origin(gas: str, max_distance_km: float, inputs: Sequence[str], counts: Mapping[str, int]) -> Origin:
+    """Return what the manifest of a key says, beside its rows."""
+    settings = {"max_distance_km": max_distance_km, "calibration": matching_rule(gas).version}
+    return {"inputs": inputs, "settings": settings, "counts": dict(sorted(counts.items()))}
+
+
 def slice_bytes(detections: pa.Table) -> bytes:
     """Return rows of DETECTIONS as the file of a task."""
     buffer = io.BytesIO()
@@ -126,23 +141,26 @@ def slice_bytes(detections: pa.Table) -> bytes:
 
 
 def join_parts(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Join files of matches into one, as the column `task` of each batch says (JSON of `join_task`): a mapInArrow."""
+    """Join files of matches into a partition, as the column `task` of each batch says (`join_task`): a mapInArrow."""
     for batch in batches:
         for text in batch.column("task").to_pylist():
             task = json.loads(text)
             with tempfile.TemporaryDirectory() as folder:
-                whole = Path(folder, "matches.parquet")
+                whole = Path(folder, DATA_FILE)
                 packed = encoding(MATCHES, MATCHES.schema)
                 with pq.ParquetWriter(whole, MATCHES.schema, **packed) as writer:
                     for path in task["parts"]:
                         writer.write_table(_read(path), row_group_size=ROW_GROUP_ROWS)
-                storage.upload(whole, task["whole"])
+                    writer.add_key_value_metadata({MANIFEST_WITHIN: task["manifest"]})
+                storage.upload(whole, storage.join(task["partition"], DATA_FILE))
+            storage.settle_manifest(task["partition"])
             yield pa.RecordBatch.from_pylist([{"key": task["key"], "rows": 0, "counts": "{}", "failures": "[]"}], DONE)
 
 
-def join_task(key: str, parts: Sequence[str], whole: str) -> str:
-    """Return a task of `join_parts`."""
-    return json.dumps({"key": key, "parts": list(parts), "whole": whole})
+def join_task(key: str, parts: Sequence[str], partition: str, rows: int, **origin: Unpack[Origin]) -> str:
+    """Return a task of `join_parts`, as JSON."""
+    manifest = storage.manifest_bytes([DATA_FILE], rows, **origin).decode()
+    return json.dumps({"key": key, "parts": list(parts), "partition": partition, "manifest": manifest})
 
 
 def _tasks(batches: Iterable[pa.RecordBatch]) -> Iterator[MatchTask]:
