@@ -39,7 +39,7 @@ from tools.checkout import CHECKOUT, DEMO
 from tools.comparison import Comparison, Found, Row, compare_peaks, compare_plumes, compare_red_runs
 from tools.java import JavaNotFound, find_java
 from tools.local_airflow import LocalAirflow, wait_for_dags
-from tools.places import Place, demo_place, remember_demo
+from tools.places import PORTS, Place, demo_place, remember_demo
 from tools.ports import choose_ports
 from tools.s3_server import BUCKET, S3ServerMissing, find_versitygw
 from tools.supervisor import AlreadyRunning, Service, ServiceFailed, Supervisor
@@ -99,7 +99,7 @@ def run_demo(seed: int, storage_kind: str) -> int:
         wipe(DEMO)
         place, airflow = prepare_place(storage_kind)
         truth = boot(place, airflow, supervisor, seed, clock)
-        remember_demo(storage_kind, seed)
+        remember_demo(storage_kind, seed, place.ports)
         red, tasks, runs = process(airflow.client, supervisor.check, truth, clock)
         problems = report(truth, place.environment["PLUMEWATCH_STORAGE_ROOT"], red)
         clock.lap("comparison")
@@ -116,9 +116,9 @@ def run_demo(seed: int, storage_kind: str) -> int:
     return 0
 
 
-def prepare_place(storage_kind: str) -> tuple[Place, LocalAirflow]:
+def prepare_place(storage_kind: str, ports: Sequence[int] = PORTS) -> tuple[Place, LocalAirflow]:
     """Return what is to run in the demonstration's folder; its settings become this process's own."""
-    place = demo_place(find_java(), storage_kind)
+    place = demo_place(find_java(), storage_kind, ports=ports)
     os.environ.update({k: v for k, v in place.environment.items() if k.startswith(("PLUMEWATCH_", "AWS_"))})
     return place, place.airflow(choose_ports(PORT)[0])
 

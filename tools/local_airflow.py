@@ -23,6 +23,7 @@ PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 BOOT_TIMEOUT_S = 300.0
 DAGS_TIMEOUT_S = 120.0
 POLL_S = 0.5
+NAME = "Plumewatch"
 
 
 def secrets_of(home: Path) -> dict[str, str]:
@@ -40,14 +41,21 @@ class LocalAirflow:
     """Airflow in the folder `home`, on one port of 127.0.0.1."""
 
     def __init__(
-        self, home: Path, port: int, environment: Mapping[str, str], *, reparse_s: int, dags: Path = CHECKOUT / "dags"
+        self,
+        home: Path,
+        port: int,
+        environment: Mapping[str, str],
+        *,
+        reparse_s: int,
+        name: str = NAME,
+        dags: Path = CHECKOUT / "dags",
     ) -> None:
-        """`environment` is what DAGs and tasks see; `reparse_s`: how often DAG files are read anew."""
+        """`environment` is what DAGs and tasks see; `reparse_s`: how often DAG files are read anew; `name` is shown."""
         self.home, self.port = home, port
         self.url = f"http://127.0.0.1:{port}"
         self.password = secrets_of(home)["password"]
         self.client = AirflowClient(self.url, USER, self.password)
-        self.environment = {**environment, **self._settings(port, reparse_s, dags)}
+        self.environment = {**environment, **self._settings(port, reparse_s, dags), "AIRFLOW__API__INSTANCE_NAME": name}
 
     def _settings(self, port: int, reparse_s: int, dags: Path) -> dict[str, str]:
         generated = secrets_of(self.home)
@@ -73,7 +81,6 @@ class LocalAirflow:
             "API__PORT": str(port),
             "API__BASE_URL": self.url,
             "API__SECRET_KEY": generated["session"],
-            "API__INSTANCE_NAME": "Plumewatch",
             "API_AUTH__JWT_SECRET": generated["jwt"],
             "LOGGING__BASE_LOG_FOLDER": str(self.home / "logs"),
             "DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(self.home / "bundles"),

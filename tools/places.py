@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
@@ -14,16 +14,18 @@ from subprocess import Popen
 from plumewatch.settings import OnProblem, read_dotenv
 
 from tools.checkout import CHECKOUT, DEMO, LOCAL_AIRFLOW, project_environment
-from tools.local_airflow import LocalAirflow, wait_until_healthy
+from tools.local_airflow import NAME, LocalAirflow, wait_until_healthy
 from tools.ports import choose_ports, wait_for_answer
 from tools.s3_server import BUCKET, S3_PORT, S3Server
 from tools.supervisor import Service, Supervisor
 
 SPARK_PORT, CATALOGUE_PORT = 15002, 7911  # Spark Connect's own; else whatever is free
+PORTS = CATALOGUE_PORT, S3_PORT
 SETTINGS_PREFIXES = ("PLUMEWATCH_", "AWS_", "AIRFLOW", "SH_", "SENTINEL_", "EARTHDATA_")
 REPARSE_S = 30
 """How often DAG files are read anew while a person works with them."""
 NEVER_S = 24 * 3600
+SIMULATED = f"{NAME}, a simulated world"
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,14 @@ class Place:
     """URL at which a server answers once it is up, by its name."""
     reparse_s: int = REPARSE_S
     """How often DAG files are read anew."""
+    name: str = NAME
+    """What pages say whose they are."""
+    ports: tuple[int, ...] = ()
+    """Those of a simulated world, whose addresses are stored with what came from it."""
 
     def airflow(self, port: int) -> LocalAirflow:
         """Return the Airflow of this place."""
-        return LocalAirflow(self.folder / "airflow", port, self.environment, reparse_s=self.reparse_s)
+        return LocalAirflow(self.folder / "airflow", port, self.environment, reparse_s=self.reparse_s, name=self.name)
 
     def start(
         self, airflow: LocalAirflow, migrating: Popen[bytes], supervisor: Supervisor, say: Callable[[str], None]
@@ -77,13 +83,16 @@ def user_place(java_home: Path | None) -> Place:
     return Place(LOCAL_AIRFLOW, environment, services)
 
 
-def demo_place(java_home: Path, storage: str, reparse_s: int = NEVER_S) -> Place:
-    """Return the place of the demonstration: its own world and storage (file or s3), none of the user's settings."""
+def demo_place(java_home: Path, storage: str, ports: Sequence[int] = PORTS, *, reparse_s: int = NEVER_S) -> Place:
+    """Return the place of the demonstration: its own world and storage (file or s3), none of the user's settings.
+
+    `ports` are taken where they are free.
+    """
     from plumewatch.simulation.sentinel_hub import CLIENT_ID, CLIENT_SECRET, HUB_PATH, TOKEN  # some seconds
 
     own = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS_PREFIXES)}
     world = DEMO / "world"
-    port, s3_port = choose_ports(CATALOGUE_PORT, S3_PORT)
+    port, s3_port = choose_ports(*ports)
     environment = {
         **project_environment(java_home, own),
         "PLUMEWATCH_STORAGE_ROOT": f"file://{DEMO / 'storage'}",
@@ -112,7 +121,7 @@ def demo_place(java_home: Path, storage: str, reparse_s: int = NEVER_S) -> Place
     spark = spark_service(environment)
     environment["PLUMEWATCH_SPARK"] = _spark_url(spark)
     services += [Service("catalogue", serve, environment), spark]
-    return Place(DEMO, environment, tuple(services), answers, reparse_s)
+    return Place(DEMO, environment, tuple(services), answers, reparse_s, SIMULATED, (port, s3_port))
 
 
 def spark_service(environment: Mapping[str, str]) -> Service:
@@ -130,12 +139,15 @@ def _spark_url(service: Service) -> str:
     return f"sc://127.0.0.1:{service.command[-1]}/;session_id={uuid.uuid4()};user_id=plumewatch"
 
 
-def remember_demo(storage: str, seed: int) -> None:
+def remember_demo(storage: str, seed: int, ports: Sequence[int]) -> None:
     """Note what the demonstration ran on, for `make up DEMO=1`."""
-    (DEMO / "demo.json").write_text(json.dumps({"storage": storage, "seed": seed}))
+    (DEMO / "demo.json").write_text(json.dumps({"storage": storage, "seed": seed, "ports": list(ports)}))
 
 
-def remembered_storage() -> str | None:
-    """Return on which storage the last demonstration ran: file or s3; None if there was none."""
+def remembered_demo() -> tuple[str, Sequence[int]] | None:
+    """Return on which storage (file or s3) and ports the last demonstration ran; None if there was none."""
     path = DEMO / "demo.json"
-    return str(json.loads(path.read_text())["storage"]) if path.exists() else None
+    if not path.exists():
+        return None
+    noted = json.loads(path.read_text())
+    return noted["storage"], noted.get("ports", PORTS)

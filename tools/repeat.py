@@ -13,7 +13,7 @@ from plumewatch import storage
 from tools.checkout import DEMO
 from tools.demo import Clock, end_with, prepare_place, process
 from tools.equality import differences, read_contents
-from tools.places import remembered_storage
+from tools.places import remembered_demo
 from tools.supervisor import Supervisor
 from tools.up import CannotStart
 
@@ -21,11 +21,10 @@ from tools.up import CannotStart
 def run_repeat() -> int:
     """Repeat the demonstration twice and return the exit code."""
     clock = Clock()
-    storage_kind = remembered_storage()
-    if storage_kind is None:
+    if (remembered := remembered_demo()) is None:
         raise CannotStart("There is no demonstration to repeat yet: run `make demo` first.")
     with Supervisor(DEMO, say=clock.say) as supervisor:
-        place, airflow = prepare_place(storage_kind)
+        place, airflow = prepare_place(*remembered)
         place.start(airflow, supervisor.run(airflow.migration()), supervisor, clock.say)
         truth = json.loads((DEMO / "world" / "truth.json").read_text())
         root = place.environment["PLUMEWATCH_STORAGE_ROOT"]

@@ -21,7 +21,7 @@ from tools.checkout import CHECKOUT, DEMO, LOCAL_AIRFLOW
 from tools.checks.settings import say_unknown_names
 from tools.java import JavaNotFound, find_java
 from tools.local_airflow import USER, secrets_of
-from tools.places import REPARSE_S, Place, demo_place, remembered_storage, user_place
+from tools.places import REPARSE_S, Place, demo_place, remembered_demo, user_place
 from tools.ports import choose_ports, is_free
 from tools.processes import GRACE_S, end_marked, signal_quietly
 from tools.s3_server import S3ServerMissing
@@ -45,7 +45,7 @@ def start(port: int | None, demo: bool) -> None:
         print("Running already.")
         print_address(folder)
         return
-    if demo and remembered_storage() is None:
+    if demo and remembered_demo() is None:
         raise CannotStart("There is no demonstration to show yet: run `make demo` first.")
     port = port or PORT
     if not is_free(port):
@@ -134,7 +134,9 @@ def _write_state(folder: Path, url: str, is_ready: bool) -> None:
 def serve(port: int, demo: bool) -> None:
     """Run Airflow until a signal ends it."""
     java_home = find_java()
-    place = demo_place(java_home, remembered_storage() or "file", REPARSE_S) if demo else user_place(java_home)
+    place = (
+        demo_place(java_home, *(remembered_demo() or ("file",)), reparse_s=REPARSE_S) if demo else user_place(java_home)
+    )
     try:
         with Supervisor(place.folder) as supervisor:
             try:

@@ -86,7 +86,7 @@ def test_names_of_sources_appear_from_their_zoom_on_and_areas_are_gone_to(run: C
           return own.map((one) => one.element.style.display);
         };
         const zooms = [shown(9.9), shown(10), shown(1)];
-        const zoomOf = (name) => page.names.find((one) => one.name === name).zoom;
+        const zoomOf = (name) => page.ground.names.find((one) => one.name === name).zoom;
         const countries = ["Oman", "Russia"].map(zoomOf);
         const area = theMap.markers.find((one) => one.element.textContent === "oman: searched");
         click(area.element);

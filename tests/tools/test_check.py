@@ -236,7 +236,7 @@ def test_make_up_says_it_too_but_not_for_the_demonstration(
 
     for name, value in (("LOCAL_AIRFLOW", tmp_path), ("DEMO", tmp_path), ("prepare_spark", stop)):
         monkeypatch.setattr(up, name, value)
-    monkeypatch.setattr(up, "remembered_storage", lambda: "file")
+    monkeypatch.setattr(up, "remembered_demo", lambda: ("file", ()))
     monkeypatch.setenv("PLUMEWATCH_STORAGE_ROTT", "x")
     with pytest.raises(up.CannotStart):
         up.start(choose_ports(20003)[0], demo)

@@ -37,7 +37,7 @@ def test_a_port_that_is_taken_is_answered_with_one_that_is_free(
 ) -> None:
     for name in ("LOCAL_AIRFLOW", "DEMO"):
         monkeypatch.setattr(up, name, tmp_path)
-    monkeypatch.setattr(up, "remembered_storage", lambda: "file")
+    monkeypatch.setattr(up, "remembered_demo", lambda: ("file", ()))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -84,6 +84,7 @@ def airflow(chromium: str, dagbag: Any, tmp_path_factory: pytest.TempPathFactory
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "operator:op,viewer:viewer",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(folder / "passwords.json"),
         "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__INSTANCE_NAME": "a test",
         "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests alone, " * 3,
         "PLUMEWATCH_STORAGE_ROOT": root,
         "PLUMEWATCH_AREAS": str(folder / "areas"),

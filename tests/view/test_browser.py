@@ -73,6 +73,7 @@ def test_an_operator_sees_filters_opens_exports_and_reviews(
     assert tab.run(f"{FRAME}.querySelectorAll('#told img[src=x], script[src=x]').length") == 0
 
     tab.go(f"{url}/plumewatch/?gas=ch4&key={DAY}")  # as a link does
+    assert tab.run("document.querySelector('h1').textContent") == "Emissions · a test"
     tab.wait("document.documentElement.dataset.world && page.map.loaded()")
     assert tab.run("document.querySelector('#period-text').textContent") == DAY
     top = tab.run("document.querySelector('#map').getBoundingClientRect().y")
@@ -211,6 +212,7 @@ def test_an_operator_draws_or_uploads_an_area_sees_its_cost_and_keeps_it(
     log_in(tab, url, "operator")
     tab.go(f"{url}/plumewatch/operations")
     tab.wait("document.documentElement.dataset.content === 'ready'")
+    assert tab.run("document.querySelector('h1').textContent") == "Operations · a test"
     tab.run("document.querySelector('#new-area').open = true")
     tab.wait("document.querySelector('#area-map').dataset.map === 'ready' && drawn.map.loaded()")
     tab.run("document.querySelector('#area-name').focus(), document.querySelector('#area-map').scrollIntoView()")
@@ -220,6 +222,9 @@ def test_an_operator_draws_or_uploads_an_area_sees_its_cost_and_keeps_it(
     for lon, lat in corners:  # around where the areas that there are lie, which the map begins with
         x, y = tab.run(f"(({{ x, y }}) => [x, y])(drawn.map.project([{lon}, {lat}]))")
         tab.click(left + x, top + y)
+    tab.call("Input.dispatchMouseEvent", type="mouseMoved", x=left + x, y=top + y - 9)
+    tab.wait("/^55[.]9[67].* 22[.]0[34].* · oman$/.test(element('area-under').value)")
+    assert "22.0°N" in tab.run("[...document.querySelectorAll('#area-degrees span')].map((one) => one.textContent)")
     assert tab.run("document.querySelector('#area-keep').disabled")  # its cost comes first
     tab.run("document.querySelector('#area-cost').click()")
     tab.wait("!document.querySelector('#area-keep').disabled")
@@ -251,6 +256,8 @@ def test_an_operator_draws_or_uploads_an_area_sees_its_cost_and_keeps_it(
     tab.wait("!document.querySelector('#area-cost').disabled")
     tab.run("document.querySelector('#area-cost').click()")
     assert tab.wait("document.querySelector('#area-told').textContent.startsWith('up (stac): ')")
+    tab.run("drawn.map.jumpTo({ center: [56, 21], zoom: 4 })")
+    tab.wait("[...document.querySelectorAll('#area-countries span')].some((one) => one.textContent === 'Oman')")
     assert tab.errors == [] and hosts(tab) == {"127.0.0.1"}
 
 

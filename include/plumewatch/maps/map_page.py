@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from plumewatch.pages.page import read_resource, render_page
 
 PACKAGE = "plumewatch.maps"
-PROGRAM = ("world", "elements", "icons", "layers", "measure", "told", "list", "map")
+PROGRAM = ("world", "elements", "icons", "layers", "ground", "measure", "told", "list", "map")
 """Parts of the program, in `program/`, that all maps have."""
 PACKED = {
     "maplibre_css": "maplibre-gl.css",
@@ -74,7 +74,7 @@ def render_served_map(content: Mapping[str, Any], tiles: str | None = None, attr
 
 def render_operations(content: Mapping[str, Any]) -> str:
     """Return the HTML of the operations page, which reads what it shows from where it lies."""
-    parts = [f"program/{part}.js" for part in ("elements", "vendored", "new_area", "operations")]
+    parts = [f"program/{part}.js" for part in ("elements", "vendored", "ground", "new_area", "operations")]
     return render_page(PACKAGE, "operations", SERVED_POLICY, content, parts=parts)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from airflow.configuration import conf
 from fastapi import Response
 
 CSP = "Content-Security-Policy"
@@ -26,6 +27,12 @@ def json_answer(content: Any) -> Response:
 def html_page(text: str) -> Response:
     """Return a page. It states its own policy, by which its program runs; who may frame it only a header can say."""
     return Response(text, media_type="text/html", headers={CSP: f"{policy_of(text)}; frame-ancestors 'self'"})
+
+
+def of_installation(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a page's content with the name of the installation in its title, as Airflow's own pages have it."""
+    name = conf.get("api", "instance_name", fallback="")
+    return {**content, "title": f"{content['title']} · {name}" if name else content["title"]}
 
 
 def policy_of(page_text: str) -> str:

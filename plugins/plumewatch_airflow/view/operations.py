@@ -39,7 +39,7 @@ from sqlalchemy import select
 from plumewatch_airflow.detection import areas_of
 from plumewatch_airflow.params import MAX_GAP_DAYS
 from plumewatch_airflow.view.access import INGEST, ReadableGas, User, View, may, readable_gases
-from plumewatch_airflow.view.answers import html_page, json_answer
+from plumewatch_airflow.view.answers import html_page, json_answer, of_installation
 from plumewatch_airflow.view.runs import base_path
 
 GAP_FILL = "sentinel2_gap_fill"
@@ -57,7 +57,7 @@ Day = Annotated[str, Query(max_length=10)]
 
 def page() -> Response:
     """The page itself; all that it shows it reads from the other routes."""
-    return html_page(render_operations(PAGE))
+    return html_page(render_operations(of_installation(PAGE)))
 
 
 def begin(settings: View, request: Request, user: User) -> Response:

@@ -44,7 +44,7 @@ from plumewatch_airflow.view.access import (
     readable_gases,
     reviewed_gas,
 )
-from plumewatch_airflow.view.answers import CSP, HEADERS, html_page, json_answer
+from plumewatch_airflow.view.answers import CSP, HEADERS, html_page, json_answer, of_installation
 from plumewatch_airflow.view.runs import key_of_run, run_links
 
 WIDTHS = (1, 7, 30)  # keys that are shown at a time, if asked for
@@ -79,7 +79,7 @@ def make_app() -> FastAPI:
 
 def page(settings: View) -> Response:
     """The page itself; all that it shows it reads from the other routes, and tiles where the settings say."""
-    return html_page(render_served_map(PAGE, settings.map_tiles, settings.map_tiles_attribution))
+    return html_page(render_served_map(of_installation(PAGE), settings.map_tiles, settings.map_tiles_attribution))
 
 
 def asset(name: str) -> Response:

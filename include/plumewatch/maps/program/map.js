@@ -1,42 +1,7 @@
 "use strict";
 /* The map, its names and its legend; and how the page begins. */
 
-const REST_MS = 100; // without a movement: then all that stands over the map is placed anew
 const LEGEND_PX = 520; // height of a map that an open legend leaves free
-
-/* Texts over the map, each at its place. One that only moves is the same piece of the page: it isn't set anew. */
-function placeTexts(id, texts) {
-  const node = element(id), before = [...node.children];
-  for (const [textContent, transform] of texts) {
-    const at = before.findIndex((one) => one.textContent === textContent), span = at < 0 ? make("span", { textContent }) : before.splice(at, 1)[0];
-    span.style.transform = transform;
-    if (at < 0) node.append(span);
-  }
-  for (const one of before) one.remove();
-}
-
-/* Lines of longitude and latitude with their degrees at the edges: near the ground there is nothing else to hold on to.
-   They are drawn a view farther than is seen, and anew when one comes to where there are none. */
-function drawGraticule() {
-  const { map } = page;
-  const bounds = map.getBounds(), west = bounds.getWest(), east = bounds.getEast(), south = bounds.getSouth(), north = bounds.getNorth();
-  const wanted = (east - west) / 6;
-  const step = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30].find((s) => s >= wanted) ?? 45;
-  const digits = Math.max(0, -Math.floor(Math.log10(step)));
-  const text = (value, letters) => Math.abs(value).toFixed(digits) + "°" + (Number(value.toFixed(digits)) === 0 ? "" : letters[value < 0 ? 1 : 0]);
-  const labels = [], label = (content, x, y) => labels.push([content, `translate(${x}px, ${y}px)`]);
-  const multiples = (from, to) => Array.from({ length: Math.max(0, Math.floor(to / step) - Math.ceil(from / step) + 1) }, (_, n) => (Math.ceil(from / step) + n) * step);
-  for (const lon of multiples(west, east)) label(text(((lon + 540) % 360) - 180, "EW"), map.project([lon, south]).x + 3, 4);
-  for (const lat of multiples(Math.max(-85, south), Math.min(85, north))) label(text(lat, "NS"), 4, map.project([west, lat]).y + 3);
-  placeTexts("edge-labels", labels);
-  const drawn = page.graticule;
-  if (drawn && drawn.step === step && west >= drawn.west && east <= drawn.east && south >= drawn.south && north <= drawn.north) return;
-  const wide = east - west, high = north - south;
-  const all = { step, west: west - wide, east: east + wide, south: Math.max(-85, south - high), north: Math.min(85, north + high) };
-  page.graticule = { ...all, south: all.south === -85 ? -90 : all.south, north: all.north === 85 ? 90 : all.north };
-  const lines = [...multiples(all.west, all.east).map((lon) => [[lon, all.south], [lon, all.north]]), ...multiples(all.south, all.north).map((lat) => [[all.west, lat], [all.east, lat]])];
-  give("graticule", collection([feature({ type: "MultiLineString", coordinates: lines }, {})]));
-}
 
 /* How long a hundred pixels or so are in the middle of the map. */
 function drawScale() {
@@ -46,25 +11,6 @@ function drawScale() {
   const scale = element("scale");
   if (scale.textContent !== textContent) scale.textContent = textContent;
   if (scale.style.width !== width) scale.style.width = width;
-}
-
-/* Countries have their names where there is room, the widest first. They are pieces of the page: letters on the map
-   would need a font of their own. While the map moves they are hidden, and placed anew when it rests. */
-function nameCountries() {
-  const { map, names } = page, { lng, lat } = map.getCenter(), zoom = map.getZoom(), { clientWidth: width, clientHeight: height } = map.getContainer();
-  const placed = [];
-  for (const { name, lon, lat: at, zoom: from } of names ?? []) {
-    if (from > zoom) continue;
-    const { x, y } = map.project([lon + 360 * Math.round((lng - lon) / 360), at]), half = name.length * 4.25 + 3;
-    if (x < -half || x > width + half || y < 0 || y > height) continue;
-    if (!placed.some((other) => Math.abs(other.x - x) < other.half + half && Math.abs(other.y - y) < 16)) placed.push({ name, x, y, half });
-  }
-  placeTexts("country-names", placed.map(({ name, x, y }) => [name, `translate(${x}px, ${y}px) translate(-50%, -50%)`]));
-}
-
-function moveNames(isMoving) {
-  if (page.areNamesHidden !== isMoving) element("country-names").style.opacity = isMoving ? 0 : 1;
-  page.areNamesHidden = isMoving;
 }
 
 /* Icons at one place hide each other: what is told of one is told of all. */
@@ -137,11 +83,7 @@ function listen() {
   open("cells", (event) => {
     if (!isTaken(event, "sources", "detections", "refused", "reports", "plumes", "tracks-touch")) tellCell(event.features[0].properties.n);
   });
-  const rest = () => { drawGraticule(); drawScale(); nameCountries(); moveNames(false); };
-  let resting = null;
-  map.on("movestart", () => { clearTimeout(resting); moveNames(true); });
-  map.on("moveend", () => { clearTimeout(resting); resting = setTimeout(rest, REST_MS); if (page.filter.in_view) fillList(); });
-  map.on("resize", rest);
+  map.on("moveend", () => { if (page.filter.in_view) fillList(); });
   map.on("zoom", () => page.showNames());
 }
 
@@ -195,7 +137,6 @@ async function showMap() {
   if (!document.createElement("canvas").getContext("webgl2")) throw new Error("this browser has no WebGL 2");
   await page.feed.loadMapLibre();
   const world = await page.feed.world();
-  page.graticule = null;
   const style = mapStyle(world.world);
   const map = new maplibregl.Map({ container: "map", style, ...viewOf(page.content), attributionControl: false, fadeDuration: 0, maxZoom: 17, dragRotate: false, pitchWithRotate: false, locale: { "Map.Title": "Map of the detections" } });
   page.map = map;
@@ -205,13 +146,12 @@ async function showMap() {
   map.addControl(new maplibregl.FullscreenControl(), "top-right");
   map.addControl(new MeasureControl(), "top-right");
   await new Promise((resolve, reject) => { map.once("load", resolve); map.once("error", (event) => reject(event.error)); });
-  drawGraticule();
-  drawScale();
+  page.ground = new Ground(map, element("edge-labels"), element("country-names"), (lines) => give("graticule", lines), drawScale);
   listen();
   if (isNarrow() || map.getContainer().clientHeight < LEGEND_PX) element("legend").open = false;
   nameAll();
   fillLookedAt();
-  world.names.then((names) => { page.names = names; nameCountries(); document.documentElement.dataset.world = "ready"; });
+  world.names.then((names) => { page.ground.name(names); document.documentElement.dataset.world = "ready"; });
   document.documentElement.dataset.map = "ready";
 }
 

@@ -55,10 +55,12 @@ function areaStyle(world) {
   const of = (kind) => ["==", ["geometry-type"], kind];
   return {
     version: 8,
-    sources: { world: { type: "geojson", data: world }, areas: { type: "geojson", data: empty }, drawn: { type: "geojson", data: empty } },
+    sources: { world: { type: "geojson", data: world }, areas: { type: "geojson", data: empty }, drawn: { type: "geojson", data: empty }, graticule: { type: "geojson", data: empty } },
     layers: [
       { id: "water", type: "background", paint: paint("background", "sea") },
       ofWorld("land", "fill", "land"), ofWorld("coast", "line", "coast"), ofWorld("borders", "line", "border"),
+      { id: "graticule", type: "line", source: "graticule", paint: paint("line", "graticule", { "line-width": 0.6, "line-opacity": 0.5 }) },
+      { id: "areas-inside", type: "fill", source: "areas", paint: paint("fill", "area", { "fill-opacity": 0.06 }) },
       { id: "areas", type: "line", source: "areas", paint: paint("line", "area", { "line-width": 1.6 }) },
       { id: "drawn", type: "fill", source: "drawn", paint: paint("fill", "drawn", { "fill-opacity": 0.2 }) },
       { id: "drawn-edge", type: "line", source: "drawn", paint: paint("line", "drawn", { "line-width": 2 }) },
@@ -81,11 +83,16 @@ async function showAreaMap() {
   drawn.map = "on its way";
   try {
     await loadMapLibre();
-    const style = areaStyle(world().world);
+    const { world: ground, names } = world();
+    const style = areaStyle(ground);
     drawn.map = new maplibregl.Map({ container: "area-map", style, center: [10, 20], zoom: 1, attributionControl: false, dragRotate: false, pitchWithRotate: false, doubleClickZoom: false, maxZoom: 17 });
     drawn.map.addControl(new maplibregl.NavigationControl({ showCompass: false }), "top-right");
     drawn.map.addControl(new maplibregl.ScaleControl(), "bottom-left");
     await new Promise((resolve) => drawn.map.once("load", resolve));
+    const over = new Ground(drawn.map, element("area-degrees"), element("area-countries"), (lines) => drawn.map.getSource("graticule").setData(lines));
+    names.then((known) => over.name(known));
+    drawn.map.on("mousemove", tellUnder);
+    drawn.map.on("mouseout", () => { element("area-under").value = ""; });
     drawn.map.on("click", ({ lngLat }) => {
       const { lng, lat } = lngLat.wrap();
       if (!chosenFile()) setCorners([...drawn.corners, [Number(lng.toFixed(5)), Number(lat.toFixed(5))]]);
@@ -97,6 +104,12 @@ async function showAreaMap() {
     element("area-map").textContent = `The map cannot be drawn (${error.message}); corners can be typed.`;
     drawn.map = null;
   }
+}
+
+/* Where the pointer is, and the names of the areas that lie there. */
+function tellUnder({ point, lngLat }) {
+  const { lng, lat } = lngLat.wrap(), names = drawn.map.queryRenderedFeatures(point, { layers: ["areas-inside"] }).map(({ properties }) => properties.name);
+  element("area-under").value = [`${lng.toFixed(4)} ${lat.toFixed(4)}`, ...new Set(names)].join(" · ");
 }
 
 async function showAreas() {
