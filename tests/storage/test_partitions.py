@@ -10,10 +10,12 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pytest
 from plumewatch import storage
-from plumewatch.errors import ConfigurationError, InputError
+from plumewatch.errors import ConfigurationError, InputError, ServiceError
 from plumewatch.observations import stated_observations
 from plumewatch.storage import partitions
 from plumewatch.tables import PIXELS, SOURCES, WIND
+from s3fs import S3File
+from s3fs.utils import FileExpired
 from stored_rows import sources
 
 
@@ -247,3 +249,44 @@ def test_files_without_a_manifest_within_have_none_overdue(root: str) -> None:
     assert storage.overdue_manifest(path) is None
     storage.settle_manifest(path)
     assert storage.read_manifest(path) is None
+
+
+READS = {
+    "its rows": lambda file: storage.read_parquet(SOURCES, file)["source_id"].to_pylist() == ["b", "c"],
+    "one column": lambda file: (
+        storage.read_parquet(SOURCES, file, ["source_id"])["source_id"].to_pylist() == ["b", "c"]
+    ),
+    "some rows": lambda file: storage.read_parquet(SOURCES, file, filter=pc.field("source_id") == "c").num_rows == 1,
+    "its manifest": lambda file: json.loads(storage.manifest_within(file))["rows"] == 2,
+    "the number of rows": lambda file: storage.read_metadata(file).num_rows == 2,
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_what_is_replaced_while_it_is_opened_is_read_as_it_is_now(
+    s3_root: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    keys = {"inventory": "coco2"}
+    path = storage.write_partition(SOURCES, f"{s3_root}/sources", keys, sources("a"))
+    replacements = [sources("b"), sources("b", "c")]
+    fetch = S3File._fetch_range
+
+    def fetch_late(self: S3File, start: int, end: int) -> bytes:
+        if replacements:
+            storage.write_partition(SOURCES, f"{s3_root}/sources", keys, replacements.pop(0))
+        return fetch(self, start, end)
+
+    monkeypatch.setattr(S3File, "_fetch_range", fetch_late)
+    assert READS[name](storage.join(path, storage.DATA_FILE)) and not replacements
+
+
+def test_what_is_replaced_all_the_time_is_named_and_tried_again(s3_root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = storage.write_partition(SOURCES, f"{s3_root}/sources", {"inventory": "coco2"}, sources("a"))
+
+    def expire(self: S3File, start: int, end: int) -> bytes:
+        raise FileExpired("sources", "an ETag")
+
+    monkeypatch.setattr(S3File, "_fetch_range", expire)
+    with pytest.raises(ServiceError, match=r"coco2/data\.parquet.*no longer exists") as found:
+        storage.read_table(SOURCES, path)
+    assert found.value.is_retryable

@@ -53,7 +53,14 @@ from plumewatch.storage.listing import (
     table_root,
 )
 from plumewatch.storage.locks import LOCK, lock
-from plumewatch.storage.parquet import MANIFEST_WITHIN, manifest_within, parquet_bytes, read_parquet, write_parquet
+from plumewatch.storage.parquet import (
+    MANIFEST_WITHIN,
+    manifest_within,
+    parquet_bytes,
+    read_metadata,
+    read_parquet,
+    write_parquet,
+)
 from plumewatch.storage.partitions import (
     DATA_FILE,
     change_rows,
@@ -80,7 +87,7 @@ __all__ = [
     "list_partitions", "local_copy", "lock", "manifest_bytes", "manifest_within", "modified_at", "modified_times",
     "name_other_files", "name_unread", "overdue_manifest", "parent", "parquet_bytes", "partition_files",
     "partition_path", "partition_ranges", "publish_partition", "read_bytes", "read_json", "read_manifest",
-    "read_parquet", "read_table", "replace_rows", "require_folder", "settle_manifest", "stated_path", "stored_files",
-    "table_root", "upload", "visible_files", "write_bytes", "write_json", "write_parquet", "write_part",
+    "read_metadata", "read_parquet", "read_table", "replace_rows", "require_folder", "settle_manifest", "stated_path",
+    "stored_files", "table_root", "upload", "visible_files", "write_bytes", "write_json", "write_parquet", "write_part",
     "write_partition", "written_aside",
 ]  # fmt: skip

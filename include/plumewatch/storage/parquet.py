@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,8 +28,13 @@ MOST_PAGE_BYTES = 2**30  # of users' files too, whose pages have 1 MB by Parquet
 ASKED = re.compile(r"of size (\d+) failed")
 """How pyarrow says what it asked for."""
 UNREADABLE = "not readable as Parquet"
+REPLACED = errno.EBUSY
+"""How s3fs numbers that an object isn't the one that was opened (`s3fs.utils.FileExpired`)."""
+MOST_TRIES = 5  # of a file that is replaced between the pieces; writers come once a task
 MANIFEST_WITHIN = "plumewatch:manifest"
 """Key of a file's metadata: rows and what is said of them are one write, whatever becomes of the manifest beside."""
+
+Made = TypeVar("Made")
 
 
 def read_parquet(
@@ -36,19 +42,20 @@ def read_parquet(
 ) -> pa.Table:
     """Return one file's rows as the table's columns (or `columns`); optional ones that it lacks are null."""
     allowed = f"a Parquet file of {table.name}"
-    fs, inner = filesystem(path)
+
+    def read(file: BinaryIO) -> tuple[pa.Table, bool]:
+        parquet = pq.ParquetFile(file)
+        names = parquet.schema_arrow.names
+        _refuse_numbers_as_times(table, parquet.schema_arrow, path)
+        # A number of rows that no column has isn't believed: as many would be made, of nothing.
+        wanted = names if columns is None else [n for n in columns if n in names] or names[:1]
+        if filter is not None and _is_stored_as(table, parquet.schema_arrow):
+            return pq.read_table(file, columns=wanted, filters=filter), True
+        return parquet.read(columns=wanted if filter is None else None), False
+
     try:
-        with reading(path, allowed, UNREADABLE), _in_memory(path, allowed), fs.open(inner, "rb") as file:
-            parquet = pq.ParquetFile(file)
-            names = parquet.schema_arrow.names
-            _refuse_numbers_as_times(table, parquet.schema_arrow, path)
-            # A number of rows that no column has isn't believed: as many would be made, of nothing.
-            wanted = names if columns is None else [n for n in columns if n in names] or names[:1]
-            is_filtered = filter is not None and _is_stored_as(table, parquet.schema_arrow)
-            if is_filtered:
-                rows = pq.read_table(file, columns=wanted, filters=filter)
-            else:
-                rows = parquet.read(columns=wanted if filter is None else None)
+        with reading(path, allowed, UNREADABLE), _in_memory(path, allowed):
+            rows, is_filtered = _of_one_write(path, read)
             _check_columns(rows)
     except InputError as error:
         if isinstance(error.__cause__, FileNotFoundError):
@@ -75,39 +82,43 @@ def iter_parquet(table: Table, path: str, columns: Sequence[str], within: Sequen
         names = parquet.schema_arrow.names
         _refuse_numbers_as_times(table, parquet.schema_arrow, path)
         wanted = [name for name in columns if name in names] or names[:1]
-        groups = [
-            i for i in range(parquet.num_row_groups) if not within or any(_may_hold(parquet, i, r) for r in within)
-        ]
+        known = parquet.metadata
+        groups = [i for i in range(known.num_row_groups) if not within or any(_may_hold(known, i, r) for r in within)]
         for batch in parquet.iter_batches(ROW_GROUP_ROWS, row_groups=groups, columns=wanted) if groups else ():
             rows = pa.Table.from_batches([batch])
             _check_columns(rows)
             yield _with_times_that_are(_projection(table, columns).conform(rows, source=path), path)
 
 
-def _may_hold(parquet: pq.ParquetFile, group: int, ranges: Ranges) -> bool:
-    known = _group_ranges(parquet, group, tuple(ranges))
+def _may_hold(metadata: pq.FileMetaData, group: int, ranges: Ranges) -> bool:
+    known = _group_ranges(metadata, group, tuple(ranges))
     return all(
         name not in known or (known[name][0] < end and known[name][1] > start) for name, (start, end) in ranges.items()
     )
 
 
-def _group_ranges(parquet: pq.ParquetFile, group: int, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+def _group_ranges(metadata: pq.FileMetaData, group: int, names: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Return the ranges of columns in a row group, of those whose statistics tell."""
     found = {}
-    for index in range(parquet.metadata.num_columns):
-        column = parquet.metadata.row_group(group).column(index)
+    for index in range(metadata.num_columns):
+        column = metadata.row_group(group).column(index)
         if column.path_in_schema in names and column.is_stats_set and column.statistics.has_min_max:
             found[column.path_in_schema] = int(column.statistics.min), int(column.statistics.max) + 1
     return found
 
 
+def read_metadata(path: str, allowed: str = "a Parquet file") -> pq.FileMetaData:
+    """Return what a Parquet file says of itself; InputError where it cannot be read."""
+    with reading(path, allowed, UNREADABLE), _in_memory(path, allowed):
+        return _of_one_write(path, pq.read_metadata)
+
+
 def read_ranges(table: Table, path: str, names: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Return the ranges of columns of whole numbers over a file, by its statistics; none of a file without rows."""
     allowed = f"a Parquet file of {table.name}"
-    fs, inner = filesystem(path)
-    with reading(path, allowed, UNREADABLE), _in_memory(path, allowed), fs.open(inner, "rb") as file:
-        parquet = pq.ParquetFile(file)
-        groups = [_group_ranges(parquet, i, names) for i in range(parquet.num_row_groups)]
+    metadata = read_metadata(path, allowed)
+    with reading(path, allowed, UNREADABLE):
+        groups = [_group_ranges(metadata, i, names) for i in range(metadata.num_row_groups)]
     if not all(name in group for name in names for group in groups):  # a writer that leaves statistics out
         groups = [
             {
@@ -122,6 +133,22 @@ def read_ranges(table: Table, path: str, names: Sequence[str]) -> dict[str, tupl
         for name in names
         if groups and all(name in group for group in groups)
     }
+
+
+def _of_one_write(path: str, read: Callable[[BinaryIO], Made], tries: int = MOST_TRIES) -> Made:
+    """Return what `read` makes of a file, all of one write.
+
+    The pieces of an object are asked for one by one; s3fs refuses those of another write than the first, and the file
+    is then opened again.
+    """
+    fs, inner = filesystem(path)
+    try:
+        with fs.open(inner, "rb") as file:
+            return read(file)
+    except OSError as error:
+        if error.errno != REPLACED or tries == 1:
+            raise
+    return _of_one_write(path, read, tries - 1)
 
 
 @contextmanager
@@ -195,9 +222,7 @@ def parquet_bytes(table: Table, rows: pa.Table, manifest: bytes | None = None) -
 
 def manifest_within(path: str) -> bytes | None:
     """Return the manifest that a file was written with; None where it tells none, as those of before 2026-12."""
-    fs, inner = filesystem(path)
-    with reading(path, "a Parquet file", UNREADABLE), fs.open(inner, "rb") as file:
-        content: bytes | None = (pq.read_metadata(file).metadata or {}).get(MANIFEST_WITHIN.encode())
+    content: bytes | None = (read_metadata(path).metadata or {}).get(MANIFEST_WITHIN.encode())
     return content
 
 

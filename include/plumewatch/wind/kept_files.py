@@ -7,11 +7,10 @@ from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from plumewatch import storage
-from plumewatch.errors import PlumewatchError, reading
+from plumewatch.errors import PlumewatchError
 from plumewatch.wind.files import OnFailure, Points, cells_around, cells_of, gather_rows, in_time, usable_rows
 
 MAX_KEPT_ROWS = 8_000_000  # 400 MB; a day around 1,000 areas, hourly on a grid of 0.25 degrees, has 2 million
@@ -79,9 +78,7 @@ def _places(rows: pa.Table) -> Points:
 
 def _row_count(file: str) -> int:
     """Return the number of rows of a Parquet file; 0 where it isn't one, which its reader says in its own words."""
-    fs, inner = storage.filesystem(file)
     try:
-        with reading(file, "a Parquet file"), fs.open(inner, "rb") as content:
-            return int(pq.read_metadata(content).num_rows)
+        return int(storage.read_metadata(file).num_rows)
     except PlumewatchError:
         return 0
