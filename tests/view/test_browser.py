@@ -73,8 +73,8 @@ def test_an_operator_sees_filters_opens_exports_and_reviews(
     assert tab.run(f"{FRAME}.querySelectorAll('#told img[src=x], script[src=x]').length") == 0
 
     tab.go(f"{url}/plumewatch/?gas=ch4&key={DAY}")  # as a link does
-    assert tab.run("document.querySelector('h1').textContent") == "Emissions · a test"
     tab.wait("document.documentElement.dataset.world && page.map.loaded()")
+    assert tab.run("document.querySelector('h1').textContent") == "Emissions · a test"
     assert tab.run("document.querySelector('#period-text').textContent") == DAY
     top = tab.run("document.querySelector('#map').getBoundingClientRect().y")
     x, y = tab.run("(({ x, y }) => [x, y])(page.map.project([56.03, 21.96]))")
