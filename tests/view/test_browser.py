@@ -40,6 +40,8 @@ def test_an_operator_sees_filters_opens_exports_and_reviews(
     url, root = airflow
     tab = new_tab()
     log_in(tab, url, "operator")
+    for entry in (ENTRY, OPERATIONS):
+        assert tab.wait(f"{entry}.querySelector('img').naturalWidth")
     open_view(tab)
     assert tab.run(f"{FRAME}.querySelector('#period-text').textContent") == f"{DAY} to {LAST}"
     tab.listen(1.0)
