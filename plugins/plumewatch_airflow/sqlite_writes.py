@@ -27,7 +27,7 @@ class OneWriteAtATime:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass a request on, one that may write after those that came before it."""
-        if scope["type"] != "http" or scope["method"] in READING or scope["path"].startswith(f"{PREFIX}/"):
+        if scope["type"] != "http" or scope["method"] in READING or _route(scope).startswith(f"{PREFIX}/"):
             await self._app(scope, receive, send)
             return
         messages = [await receive()]  # to the end of its body: whoever sends slowly keeps nobody waiting
@@ -39,6 +39,11 @@ class OneWriteAtATime:
 
         async with self._write:
             await self._app(scope, received, send)
+
+
+def _route(scope: Any) -> str:
+    """The path of a request below that under which Airflow is served."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
 
 
 class PlumewatchSqliteWrites(AirflowPlugin):
