@@ -1,12 +1,13 @@
-"""# Sentinel-2: scenes that come late
+"""# Sentinel-2: scenes and wind that come late
 
 Looks for scenes that an area's catalogue got, or changed, after their day was ingested, and has those days ingested
-again for those areas: each scene lands in its own day, and every day that it changes is detected again.
+again for those areas: each scene lands in its own day, and every day that it changes is detected again. So it does with
+days whose wind wasn't there: once its product has it, their plumes get their rates.
 
 * **Schedule**: 03:00, 09:00, 15:00 and 21:00 UTC, one run at a time. Start it when the daily ingest is unpaused.
-* **Reads**: areas, their catalogues (the days of the param `look_back_days`), `scenes` and `observations` that are
-  stored, and what it saw at the last look (`.late_scenes/`).
-* **Writes**: `failed_scenes`. Runs `sentinel2_daily_ingest` for each day with something late.
+* **Reads**: areas, their catalogues (the days of the param `look_back_days`), `scenes`, `observations` and `wind` that
+  are stored, and what it saw at the last look (`.late_scenes/`).
+* **Writes**: `wind`, `failed_scenes`. Runs `sentinel2_daily_ingest` for each day with something late.
 
 It looks at days that the ingest has looked at: a fresh install fetches nothing old by it. What it saw is remembered
 when the runs are there, so that what a failing run has found is found again. A fetch that fails is a failure of the
@@ -26,7 +27,7 @@ from plumewatch_airflow.assets import SIX_HOURLY, partition_key
 from plumewatch_airflow.connections import load_settings
 from plumewatch_airflow.failures import failure_book, failure_recorded, report_failures
 from plumewatch_airflow.params import DEFAULT_ARGS, REFERENCE_DAYS, TAGS, areas_param, doc, look_back_param, typed
-from plumewatch_airflow.summary import summarised
+from plumewatch_airflow.summary import note, summarised
 
 INGEST = "sentinel2_daily_ingest"
 
@@ -40,11 +41,15 @@ PARAMS = {
 def search_late() -> list[dict[str, Any]]:
     """Ask the catalogues what they have of days that were ingested, and compare it with what they had."""
     from plumewatch.sentinel2.completeness.late_scenes import keep_found, runs_of, search_late_scenes
+    from plumewatch.sentinel2.completeness.late_wind import find_late_wind
 
     context, settings = get_current_context(), load_settings()
     params, key = context["params"], partition_key(context, DAY)
     with summarised() as summary, failure_recorded(key, "search", "search_late"):
-        late = search_late_scenes(settings, key, typed(params["areas"]), params["look_back_days"])
+        asked = key, typed(params["areas"]), params["look_back_days"]
+        late = search_late_scenes(settings, *asked)
+        if came := find_late_wind(settings, *asked, late):
+            note(f"wind has come of {', '.join(came)}")
         late.record(failure_book(), key)
         keep_found(settings, late)
         if late.search.no_areas:

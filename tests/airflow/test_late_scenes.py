@@ -1,4 +1,4 @@
-"""Scenes that come late: the DAG has their days ingested again, and remembers what it saw once it has."""
+"""Scenes and wind that come late: the DAG has their days ingested again, and remembers what it saw once it has."""
 
 from __future__ import annotations
 
@@ -78,6 +78,27 @@ def test_days_with_something_late_are_ingested_again_and_once(
     assert states_of(run)["ingest_again"] == ["success"] * len(days)
     assert set(remembered(tmp_path)) == {f"{area['name']}.json" for area in truth["areas"]}
     assert look().state == "success" and len(triggered()) == len(days)
+
+
+def test_a_day_whose_wind_has_come_is_ingested_again_and_once(
+    look: Callable[[], Any],
+    served_world: tuple[Path, dict[str, Any], str],
+    triggered: Callable[[], list[Any]],
+    states_of: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, truth, _ = served_world
+    day, area = truth["scenes"][0]["date"], truth["scenes"][0]["area"]
+    ids = [scene["scene_id"] for scene in truth["scenes"] if (scene["date"], scene["area"]) == (day, area)]
+    rows = [{"area": area, "scene_id": i, "outcome": "searched", "detected": True} for i in ids]
+    write_observations(str(tmp_path), "ch4", day, "detection", rows, areas=[area])
+    assert look().state == "success" and triggered() == []  # no source of wind is set
+    monkeypatch.setenv("PLUMEWATCH_WIND", str(folder / "wind"))
+    run = look()
+    assert run.state == "success", states_of(run)
+    assert triggered() == [(INGEST, day, [area])] and storage.list_files(f"{tmp_path}/wind", ".parquet")
+    assert look().state == "success" and len(triggered()) == 1
 
 
 def test_a_catalogue_that_is_not_there_turns_the_run_red_and_forgets_nothing(

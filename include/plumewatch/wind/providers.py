@@ -46,21 +46,17 @@ def fetch_wind(settings: Settings, requests: Sequence[WindRequest], on_failure: 
     """
     if not settings.wind or not requests:
         return []
-    names = [name.strip() for name in settings.wind.split(",")]
-    if all(name in PRODUCTS for name in names):
-        return _fetch_from_products([PRODUCTS[name] for name in names], settings, requests, on_failure)
+    if products := _products(settings.wind):
+        return _fetch_from_products(products, settings, requests, on_failure)
     if not storage.exists(settings.wind):
-        found, products = f"PLUMEWATCH_WIND: {settings.wind!r}", ", ".join(PRODUCTS)
-        raise ConfigurationError(f"{found}; allowed: products ({products}) or a path that exists")
+        found, known = f"PLUMEWATCH_WIND: {settings.wind!r}", ", ".join(PRODUCTS)
+        raise ConfigurationError(f"{found}; allowed: products ({known}) or a path that exists")
     written, missing = list[str](), list[WindRequest]()
     root = settings.table_root(WIND.name)
-    days = [(day, list(of_day)) for day, of_day in groupby(sorted(requests, key=_day), key=_day)]
-    for day, of_day in followed(days, "wind files copied", "days"):
+    for day, of_day in followed(_by_day(requests), "wind files copied", "days"):
         bounds = sorted({request.bounds for request in of_day})
         written += files.copy_wind(settings.wind, settings.storage_root, day, bounds, on_failure)
-        near = {str(day + timedelta(days=step)) for step in (-1, 0, 1)}
-        stored = storage.read_table(WIND, root, ["longitude", "latitude", "observed_at_utc"], where={"date": near})
-        missing += [request for request in of_day if not files.has_wind_around(stored, request)]
+        missing += _not_copied(root, day, of_day)
     if missing:
         error = NoWindYet(
             f"{settings.wind}: no row within 1 degree and 6 hours of {len(missing)} of {len(requests)} requests: "
@@ -71,6 +67,29 @@ def fetch_wind(settings: Settings, requests: Sequence[WindRequest], on_failure: 
             name = settings.wind.rstrip("/").rsplit("/", 1)[-1]
             on_failure(FailedScene.from_exception(error, scene_id=name, stage=WIND_STAGE, asset=settings.wind))
     return sorted(set(written))
+
+
+def missing_wind(settings: Settings, requests: Sequence[WindRequest]) -> list[WindRequest]:
+    """Return the requests whose wind the storage lacks, of what is set: all products, or files; nothing set lacks none.
+
+    Raises what reading the table `wind` raises.
+    """
+    if not settings.wind:
+        return []
+    root = settings.table_root(WIND.name)
+    if products := _products(settings.wind):
+        return _not_stored(root, products, requests)
+    return [request for day, of_day in _by_day(requests) for request in _not_copied(root, day, of_day)]
+
+
+def _products(setting: str) -> list[Product]:
+    """The products that are set; none where it is a path of files."""
+    names = [name.strip() for name in setting.split(",")]
+    return [PRODUCTS[name] for name in names] if all(name in PRODUCTS for name in names) else []
+
+
+def _by_day(requests: Sequence[WindRequest]) -> list[tuple[date, list[WindRequest]]]:
+    return [(day, list(of_day)) for day, of_day in groupby(sorted(requests, key=_day), key=_day)]
 
 
 def _some(requests: Sequence[WindRequest]) -> str:
@@ -85,9 +104,7 @@ def _fetch_from_products(
     products: Sequence[Product], settings: Settings, requests: Sequence[WindRequest], on_failure: OnFailure | None
 ) -> list[str]:
     root = settings.table_root(WIND.name)
-    missing = list(requests)
-    for product in products:
-        missing = _not_stored(root, product, missing)
+    missing = _not_stored(root, products, requests)
     log.info("wind: %d of %d requests are stored already", len(requests) - len(missing), len(requests))
     written: list[str] = []
     errors: list[tuple[Product, PlumewatchError]] = []
@@ -106,7 +123,7 @@ def _fetch_from_products(
             errors.append((product, ServiceError(message)))
             continue
         written += _store(root, product, rows)
-        n_asked, missing = len(missing), _not_stored(root, product, missing)
+        n_asked, missing = len(missing), _not_stored(root, [product], missing)
         log.info(
             "wind: %s has %d of %d requests, %d rows", product.name, n_asked - len(missing), n_asked, rows.num_rows
         )
@@ -136,13 +153,23 @@ def _report(
         on_failure(FailedScene.from_exception(error, scene_id=f"{name} {first:%Y-%m-%d}", stage=WIND_STAGE))
 
 
-def _not_stored(root: str, product: Product, requests: Sequence[WindRequest]) -> list[WindRequest]:
-    """The requests of which the storage lacks a value of the product."""
-    days = {str(at.date()) for request in requests for at in product.times(request)}
-    where = {"product": product.name, "date": days}
-    stored = storage.read_table(WIND, root, WIND.schema.names, where=where)
-    known = np.unique(product.codes_in(stored))
-    return [request for request in requests if not np.isin(product.codes_of(request), known).all()]
+def _not_stored(root: str, products: Sequence[Product], requests: Sequence[WindRequest]) -> list[WindRequest]:
+    """The requests of which the storage lacks a value of each product."""
+    missing = list(requests)
+    for product in products:
+        days = {str(at.date()) for request in missing for at in product.times(request)}
+        where = {"product": product.name, "date": days}
+        stored = storage.read_table(WIND, root, WIND.schema.names, where=where)
+        known = np.unique(product.codes_in(stored))
+        missing = [request for request in missing if not np.isin(product.codes_of(request), known).all()]
+    return missing
+
+
+def _not_copied(root: str, day: date, requests: Sequence[WindRequest]) -> list[WindRequest]:
+    """The requests of a day of which the storage has no row near."""
+    near = {str(day + timedelta(days=step)) for step in (-1, 0, 1)}
+    stored = storage.read_table(WIND, root, ["longitude", "latitude", "observed_at_utc"], where={"date": near})
+    return [request for request in requests if not files.has_wind_around(stored, request)]
 
 
 def _store(root: str, product: Product, rows: pa.Table) -> list[str]:
