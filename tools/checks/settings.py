@@ -16,8 +16,8 @@ from tools.processes import MARK
 
 OURS = "PLUMEWATCH_"
 KNOWN = [*(environment_name(field.name) for field in fields(Settings)), *OTHER_NAMES.values()]
-NO_SETTINGS = ("PLUMEWATCH_TEST_DATA", MARK)
-"""What the tests and the supervisor use."""
+NO_SETTINGS = ("PLUMEWATCH_TEST_DATA", "PLUMEWATCH_UI_PASSWORD", "PLUMEWATCH_IMAGE", MARK)
+"""What the tests, the compose files and the supervisor use."""
 LIKE_OURS, LIKE_ANOTHER = 0.6, 0.85
 """How alike (difflib's ratio) a name behind the prefix, or a name without it, is to the setting that is meant."""
 CHANNEL_CONNECTIONS = {"smtp": "smtp_default", "sns": "aws_default", "slack": "slack_default"}
