@@ -157,11 +157,16 @@ def _not_stored(root: str, products: Sequence[Product], requests: Sequence[WindR
     """The requests of which the storage lacks a value of each product."""
     missing = list(requests)
     for product in products:
+        if not missing:
+            break
         days = {str(at.date()) for request in missing for at in product.times(request)}
         where = {"product": product.name, "date": days}
         stored = storage.read_table(WIND, root, WIND.schema.names, where=where)
-        known = np.unique(product.codes_in(stored))
-        missing = [request for request in missing if not np.isin(product.codes_of(request), known).all()]
+        codes = [product.codes_of(request) for request in missing]
+        begins = np.cumsum([0, *map(len, codes[:-1])])
+        is_stored = np.isin(np.concatenate(codes), product.codes_in(stored))  # of all at once: each call sorts
+        is_whole = np.logical_and.reduceat(is_stored, begins)
+        missing = [request for request, whole in zip(missing, is_whole, strict=True) if not whole]
     return missing
 
 

@@ -57,6 +57,8 @@ class LateScenes:
     """Areas to ingest again, by day."""
     seen: dict[str, Seen] = field(default_factory=dict)
     """What is to be remembered, by the path of its file."""
+    wind: dict[str, Seen] = field(default_factory=dict)
+    """The same, of the wind of each day: by day it and what is stored of its wind."""
     n_late: int = 0
     """Items that are late."""
     search: DaySearch = field(default_factory=DaySearch)
@@ -104,7 +106,7 @@ def search_late_scenes(settings: Settings, key: str, names: Sequence[str], look_
     for area, result in followed(found, "what was found compared with what was seen", "areas"):
         late.search.searched.add((key, area.name))
         path = _path(settings, area)
-        before = _remembered(path)
+        before = remembered(path)
         seen = {i: entry for i, entry in before.items() if not str(first) <= entry[0] <= str(last)}
         oldest = str(last - timedelta(days=LONGEST_LOOK_BACK_DAYS))
         seen = {i: entry for i, entry in seen.items() if entry[0] >= oldest}
@@ -142,7 +144,7 @@ def runs_of(late: LateScenes, now: datetime) -> list[dict[str, Any]]:
 
 def keep_found(settings: Settings, late: LateScenes) -> None:
     """Write down what is to be remembered once the runs are there."""
-    storage.write_json(_found(settings), late.seen)
+    storage.write_json(_found(settings), {**late.seen, **late.wind})
 
 
 def remember_found(settings: Settings) -> int:
@@ -185,7 +187,7 @@ def _shown(result: FoundScenes) -> list[SceneRef]:
     return [*result.scenes, *(skipped.scene for skipped in result.skipped), *result.beyond_max_items]
 
 
-def _remembered(path: str) -> Seen:
+def remembered(path: str) -> Seen:
     """Return what was seen at the last look; nothing where that isn't to be read: the observations tell most of it."""
     try:
         return _seen(storage.read_json(path))
