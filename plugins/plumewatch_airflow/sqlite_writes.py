@@ -27,7 +27,7 @@ class OneWriteAtATime:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass a request on, one that may write after those that came before it."""
-        if scope["type"] != "http" or scope["method"] in READING or _route(scope).startswith(f"{PREFIX}/"):
+        if scope["type"] != "http" or _only_reads(scope):
             await self._app(scope, receive, send)
             return
         messages = [await receive()]  # to the end of its body: whoever sends slowly keeps nobody waiting
@@ -41,9 +41,10 @@ class OneWriteAtATime:
             await self._app(scope, received, send)
 
 
-def _route(scope: Any) -> str:
-    """The path of a request below that under which Airflow is served."""
-    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
+def _only_reads(scope: Any) -> bool:
+    """Whether a request writes nothing into Airflow's database: one of our pages, or too long for an address."""
+    route = str(scope["path"]).removeprefix(scope.get("root_path", ""))
+    return scope["method"] in READING or route.startswith(f"{PREFIX}/") or route.endswith("/list")
 
 
 class PlumewatchSqliteWrites(AirflowPlugin):

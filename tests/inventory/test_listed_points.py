@@ -85,6 +85,21 @@ def test_an_asset_without_a_whole_year_is_scaled_by_its_days(tmp_path: Path) -> 
     assert row["emission_t_y"] == pytest.approx(2 * 59 * 365 / 59) and "59 days, taken to 365" in row["provenance"]
 
 
+@pytest.mark.parametrize(("n_quarters", "n_months", "days"), [(4, 12, 365), (4, 3, 365), (2, 6, 181), (1, 12, 365)])
+def test_months_beside_their_quarters_count_once(tmp_path: Path, n_quarters: int, n_months: int, days: int) -> None:
+    each = months(2023, 100.0)
+    quarters = [
+        each[3 * n].replace(each[3 * n].split(",")[6], each[3 * n + 2].split(",")[6]).replace(",100.0,", ",300.0,")
+        for n in range(n_quarters)
+    ]
+    [row] = read_climate_trace([trace(tmp_path, *each[:n_months], *quarters)]).to_pylist()
+    n_kept = n_quarters + max(n_months - 3 * n_quarters, 0)
+    assert row["emission_t_y"] == pytest.approx(
+        100.0 * (3 * n_quarters + max(n_months - 3 * n_quarters, 0)) * 365 / days
+    )
+    assert f"{n_kept} periods of 2023" in row["provenance"]
+
+
 @pytest.mark.parametrize(
     ("subsector", "type_", "kind", "fuel"),
     [

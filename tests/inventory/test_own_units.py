@@ -56,6 +56,7 @@ def test_the_column_is_known_by_several_names(tmp_path: Path, column: str) -> No
         ("tons", "co2"), ("lb/h", "ch4"), ("mt", "co2"), ("MT", "co2"), ("mg/s", "ch4"), ("m3/h", "ch4"),
         ("t CO2e", "ch4"), ("tCO2eq/yr", "co2"), ("t CO2", "ch4"), ("kt CH4", "co2"), ("t/month", "co2"),
         ("ppm", "co2"), ("GWh", "co2"), ("t/yr/MW", "co2"), ("1000 t", "co2"), ("?", "co2"), ("per year", "co2"),
+        ("tt", "co2"),
     ],
 )  # fmt: skip
 def test_a_unit_that_isnt_known_is_refused_by_name(tmp_path: Path, text: str, gas: str) -> None:

@@ -196,3 +196,13 @@ def test_a_pass_without_a_time_was_in_the_morning(calm: SimulatedArea) -> None:
     assert time_of(target, "2030-01-01") == target.observed_at_utc
     solar = time_of(replace(target, observed_at_utc=None), "2025-08-20")
     assert solar == pytest.approx(datetime(2025, 8, 20, 6, 53, tzinfo=UTC), abs=np.timedelta64(60, "s").item())
+
+
+@pytest.mark.parametrize(
+    ("longitude", "hour"), [(178.0, 22.63), (-178.0, 22.37), (54.0, 6.9), (0.0, 10.5), (160.0, 23.83)]
+)
+def test_a_pass_without_a_time_was_on_its_own_day(calm: SimulatedArea, longitude: float, hour: float) -> None:
+    target = calm.passes[-1]
+    place = replace(target.place, longitude0=longitude)
+    at = time_of(replace(target, observed_at_utc=None, place=place), "2025-08-20")
+    assert at.date().isoformat() == "2025-08-20" and at.hour + at.minute / 60 == pytest.approx(hour, abs=0.02)

@@ -251,6 +251,15 @@ def test_files_without_a_manifest_within_have_none_overdue(root: str) -> None:
     assert storage.read_manifest(path) is None
 
 
+def test_rows_of_a_first_writer_that_died_before_its_manifest_are_kept(root: str) -> None:
+    keys = {"inventory": "coco2"}
+    path = storage.write_partition(SOURCES, f"{root}/sources", keys, sources("a"))
+    storage.delete(storage.join(path, storage.MANIFEST))
+    storage.replace_rows(SOURCES, f"{root}/sources", keys, sources("b"), lambda rows: pc.equal(rows["source_id"], "b"))
+    assert storage.read_table(SOURCES, path)["source_id"].to_pylist() == ["a", "b"]
+    assert (storage.read_manifest(path) or {})["rows"] == 2
+
+
 READS = {
     "its rows": lambda file: storage.read_parquet(SOURCES, file)["source_id"].to_pylist() == ["b", "c"],
     "one column": lambda file: (

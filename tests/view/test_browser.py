@@ -225,7 +225,7 @@ def test_an_operator_draws_or_uploads_an_area_sees_its_cost_and_keeps_it(
         x, y = tab.run(f"(({{ x, y }}) => [x, y])(drawn.map.project([{lon}, {lat}]))")
         tab.click(left + x, top + y)
     tab.call("Input.dispatchMouseEvent", type="mouseMoved", x=left + x, y=top + y - 9)
-    tab.wait("/^55[.]9[67].* 22[.]0[34].* · oman$/.test(element('area-under').value)")
+    tab.wait("/^55[.]9[67].* 22[.]0[34].* · oman$/.test(element('area-under').textContent)")
     assert "22.0°N" in tab.run("[...document.querySelectorAll('#area-degrees span')].map((one) => one.textContent)")
     assert tab.run("document.querySelector('#area-keep').disabled")  # its cost comes first
     tab.run("document.querySelector('#area-cost').click()")

@@ -96,13 +96,14 @@ def find_candidates(
     numbers = numbers_of(rows, [])
     found: list[_Found] = []
     for chosen, members in _clusters(pairs, weights, names, len(place_lon)):
-        n_passes = len(np.unique(names[members]))
-        probability = _probability(gas, rule, tree, (place_lon[chosen], place_lat[chosen]), weights, members, n_passes)
+        speaking = _one_of_each_pass(members, names, weights)
+        at_place = place_lon[chosen], place_lat[chosen]
+        probability = _probability(gas, rule, tree, at_place, weights, members, len(speaking))
         if probability < rules.candidates.least_probability:
             continue
         own = (pairs.place == chosen) & np.isin(pairs.detection, members)
-        at = _centre(gas, rule, pairs.detection[own], (lon, lat), (place_lon[chosen], place_lat[chosen]), weights)
-        found.append(_Found(_name(gas, rows, members), at, members, n_passes, probability))
+        at = _centre(gas, rule, pairs.detection[own], (lon, lat), at_place, weights)
+        found.append(_Found(_name(gas, rows, members), at, members, speaking, probability))
     looks = _looks(gas, passes, rows, found, looks_at)
     return SOURCE_CANDIDATES.from_pylist([_row(gas, rows, one, numbers, looks) for one in found])
 
@@ -117,8 +118,16 @@ class _Found:
     name: str
     at: tuple[float, float]
     members: Indices
-    n_passes: int
+    speaking: Indices
+    """One of them for each pass, by which it emits."""
     probability: float
+
+
+def _one_of_each_pass(members: Indices, names: Indices, weights: Floats) -> Indices:
+    """The most probable detection of each pass, as of a listed source; of equal ones the first."""
+    order = members[np.argsort(-weights[members], kind="stable")]
+    _, first = np.unique(names[order], return_index=True)
+    return np.sort(order[first])
 
 
 def _name(gas: Gas, rows: pa.Table, members: Indices) -> str:
@@ -151,9 +160,9 @@ def _unseen(gas: Gas, looked: pa.Table, seen: pa.Table) -> pa.Table:
     if gas is CH4:  # tiles of one pass are some seconds apart
         times, others = (t["observed_at_utc"].cast(pa.int64()).to_numpy(zero_copy_only=False) for t in (looked, seen))
         apart = np.abs(times[:, None].astype(float) - others[None].astype(float)) / MICROSECONDS
-        areas, of_seen = (np.array(t["area"].to_pylist(), dtype=str) for t in (looked, seen))
-        is_seen = ((apart <= SAME_PASS_S) & (areas[:, None] == of_seen[None])).any(axis=1)
-        return looked.filter(pa.array(~is_seen))
+        unseen = looked.filter(pa.array(~(apart <= SAME_PASS_S).any(axis=1)))
+        _, first = np.unique(_pass_numbers(gas, unseen), return_index=True)  # areas may overlap
+        return unseen.take(pa.array(first))
     sensor, orbit = (seen[name].to_pylist() for name in ("sensor", "orbit"))
     own = set(zip(sensor, orbit, strict=True))
     names = zip(looked["sensor"].to_pylist(), looked["orbit"].to_pylist(), strict=True)
@@ -199,9 +208,11 @@ def _pairs(
 
 
 def _pass_numbers(gas: Gas, rows: pa.Table) -> Indices:
-    """A number for each pass; several detections of one pass speak once."""
-    columns = ("area", "observed_at_utc") if gas is CH4 else ("sensor", "orbit")
+    """A number for each pass; several detections of one pass speak once, also those of areas that overlap."""
+    columns = ("observed_at_utc", "scene_id") if gas is CH4 else ("sensor", "orbit")
     names = list(zip(*(rows[name].to_pylist() for name in columns), strict=True))
+    if gas is CH4:  # the scenes of one moment are tiles of one pass
+        names = [(time, None if time else scene) for time, scene in names]
     number: dict[Any, int] = {}
     return np.array([number.setdefault(name, len(number)) for name in names], dtype=np.intp)
 
@@ -288,19 +299,19 @@ def _row(gas: Gas, rows: pa.Table, found: _Found, numbers: Passes, looks: Mappin
     times: list[datetime] = [t for one in members if (t := rows["observed_at_utc"][int(one)].as_py()) is not None]
     unseen = looks.get(found.name, SOURCE_PASSES.empty())
     both = [
-        np.concatenate([own[members], others])
+        np.concatenate([own[found.speaking], others])
         for own, others in zip(_values(numbers), _values(numbers_of(unseen, [])), strict=True)
     ]
     passes = Passes(np.zeros(len(both[0]), np.intp), *both)
-    has_rate = np.isfinite(numbers.rate[members]).any()
+    has_rate = np.isfinite(numbers.rate[found.speaking]).any()
     unlisted = prior_of(gas.name, np.array([np.nan]), np.array([np.nan]))
     posterior = compute_posterior(gas.name, unlisted, passes)
     return {
         "candidate_id": found.name,
         "longitude": round(found.at[0], 5),
         "latitude": round(found.at[1], 5),
-        "times_observed": found.n_passes + unseen.num_rows,
-        "times_seen": found.n_passes,
+        "times_observed": len(found.speaking) + unseen.num_rows,
+        "times_seen": len(found.speaking),
         "emission": float(posterior.median[0]) if has_rate else None,
         "emission_low": float(posterior.low[0]) if has_rate else None,
         "emission_high": float(posterior.high[0]) if has_rate else None,

@@ -17,7 +17,7 @@ from plumewatch.table import floats
 from plumewatch.tables import SOURCE_PASSES
 
 LEAST_PROBABILITY = 0.01  # of coming from a source; below, the detection says nothing of it
-SAME_PASS_S = 120.0  # tiles of one pass are some seconds apart, satellites of one orbit and area days or half an orbit
+SAME_PASS_S = 120.0  # tiles of one pass are some seconds apart; satellites in tandem are told apart by their scenes
 RATE_SIGMA = 0.5  # natural log: of a rate without an interval
 LEAST_RATE_SIGMA = 0.1
 WIND = {CH4.name: ("wind_speed_10m_m_s", "wind_from_deg"), CO2.name: ("wind_u_m_s", "wind_v_m_s")}
@@ -43,16 +43,20 @@ def passes_of_key(
     seen["pass"] = _pass_names(gas, seen)
     if gas is CH4:
         seen["pass"] = _nearest_pass(seen, observations.to_pandas())
-    seen = seen.sort_values(["source_id", "pass", "probability", "detection_id"], ascending=[True, True, False, True])
-    seen = seen.drop_duplicates(["source_id", "pass"])
-    both = seen.merge(
-        looked[["source_id", "pass", "visible_fraction", "detection_limit"]], on=["source_id", "pass"], how="left"
-    )
-    stated = _searched(gas, observations).drop_duplicates("pass").set_index("pass")["detection_limit"]
-    limit = both["detection_limit"].where(both["detection_limit"].notna(), both["pass"].map(stated))
+    looked["look"] = _look_names(gas, looked)
+    of_pass = _searched(gas, observations).drop_duplicates("pass").set_index("pass")
+    seen["look"] = seen["pass"].map(_look_names(gas, of_pass)).fillna(_look_names(gas, seen)).astype(str)
+    seen = seen.sort_values(["source_id", "look", "probability", "detection_id"], ascending=[True, True, False, True])
+    seen = seen.drop_duplicates(["source_id", "look"])
+    best = looked.sort_values("visible_fraction", ascending=False, kind="stable")
+    looked = looked[looked["source_id"].isna() | ~best.duplicated(["source_id", "look"])[looked.index]]
+    of_look = looked.loc[looked["source_id"].notna(), ["source_id", "look", "visible_fraction", "detection_limit"]]
+    both = seen.merge(of_look, on=["source_id", "look"], how="left")
+    stated = both["pass"].map(of_pass["detection_limit"])
+    limit = both["detection_limit"].where(both["detection_limit"].notna(), stated)
     both["detection_limit"] = limit.astype(float)
-    is_seen = pd.MultiIndex.from_frame(looked[["source_id", "pass"]]).isin(
-        pd.MultiIndex.from_frame(seen[["source_id", "pass"]])
+    is_seen = pd.MultiIndex.from_frame(looked[["source_id", "look"]]).isin(
+        pd.MultiIndex.from_frame(seen[["source_id", "look"]])
     )
     columns = SOURCE_PASSES.schema.names
     tables = [_arrow(part.reindex(columns=columns)) for part in (looked[~is_seen], both, unexplained)]
@@ -128,6 +132,11 @@ def _pass_names(gas: Gas, rows: pd.DataFrame) -> pd.Series:
     return rows["sensor"].fillna(OCO2).astype(str) + " " + rows["orbit"].astype("Int64").astype(str)
 
 
+def _look_names(gas: Gas, rows: pd.DataFrame) -> pd.Series:
+    """What tells looks at a place apart: areas that overlap see it by one pass."""
+    return rows["observed_at_utc"].astype(str) + _scene_without_time(rows) if gas is CH4 else _pass_names(gas, rows)
+
+
 def _scene_without_time(rows: pd.DataFrame) -> pd.Series:
     return (" " + rows["scene_id"].astype(str)).where(rows["observed_at_utc"].isna(), "")
 
@@ -138,16 +147,17 @@ def _searched(gas: Gas, observations: pa.Table) -> pd.DataFrame:
 
 
 def _nearest_pass(seen: pd.DataFrame, observations: pd.DataFrame) -> pd.Series:
-    """The name of the observed pass of the plume's area and scene, or at most two minutes from it."""
+    """The name of the observed pass of the plume's area and scene, or of the nearest, at most two minutes from it."""
     names = seen["pass"].copy()
     observations = observations[observations["outcome"] == SEARCHED]
     observations = observations.assign(**{"pass": _pass_names(CH4, observations)})
     for at, row in zip(seen.index, seen.to_dict("records"), strict=True):
         own = observations[observations["area"] == row["area"]]
         apart = (own["observed_at_utc"] - row["observed_at_utc"]).abs().dt.total_seconds()
-        near = own[(apart <= SAME_PASS_S) | (own["scene_id"] == row["scene_id"])]
+        near = own[own["scene_id"] == row["scene_id"]]  # an observation has the scene of one of its tiles
+        near = near if len(near) else own[apart <= SAME_PASS_S]
         if len(near):
-            names[at] = near["pass"].iloc[0]
+            names[at] = near.loc[apart[near.index].fillna(SAME_PASS_S).idxmin(), "pass"]
     return names
 
 

@@ -33,7 +33,7 @@ from plumewatch.gases import CO2, Gas
 from plumewatch.models import Area
 from plumewatch.tables import SOURCE_CANDIDATES, SOURCE_ESTIMATES, SOURCE_PASSES, SOURCES
 
-OF_CANDIDATE = (*OF_PASS, "area", "orbit", "sensor", "longitude", "latitude", "wind_from_deg")
+OF_CANDIDATE = (*OF_PASS, "area", "orbit", "sensor", "scene_id", "longitude", "latitude", "wind_from_deg")
 MADE_OF = "_made_of"  # beside the estimates: a hash of what they were made of
 STATED = ("source_id", "emission_t_y", "emission_t_y_sigma")  # of a source, what its estimate is made of
 

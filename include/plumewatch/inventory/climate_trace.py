@@ -148,11 +148,20 @@ def _days(texts: pd.Series) -> pd.Series:
 
 
 def _summed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Each asset, gas and year: what its periods emit together; a row of a whole year counts alone."""
+    """Each asset, gas and year: what its periods emit together; a row of a whole year counts alone.
+
+    Of periods that overlap, as months beside their quarters, the one that begins first counts, of such the longest.
+    """
     asset_year = ["source_id", "gas", "year"]
     is_whole = rows["days"] >= WHOLE_YEAR
     has_whole = is_whole.groupby([rows[c] for c in asset_year]).transform("any")
-    rows = rows[is_whole | ~has_whole].sort_values([*asset_year, "start"])
+    rows = rows[is_whole | ~has_whole].sort_values([*asset_year, "start", "days"], ascending=[True] * 4 + [False])
+    end = rows["start"] + pd.to_timedelta(rows["days"], unit="D")
+    groups = [rows[c] for c in asset_year]
+    is_told = rows["start"] < end.groupby(groups).cummax().groupby(groups).shift()
+    if is_told.any():
+        log.info("%d periods lie within others of their asset, which count", is_told.sum())
+    rows = rows[~is_told]
     of_year = rows.groupby(asset_year, sort=True)
     last = of_year[["source_name", "sector", "source_type", "longitude", "latitude"]].last()
     return last.assign(

@@ -213,7 +213,7 @@ def time_of(target: Pass | PassFacts, day: str) -> datetime:
     if target.observed_at_utc is not None:
         return target.observed_at_utc
     midnight = datetime.combine(date.fromisoformat(day), time(), UTC)
-    return midnight + timedelta(hours=OVERPASS_SOLAR_HOURS - target.place.longitude0 / DEGREES_PER_HOUR)
+    return midnight + timedelta(hours=(OVERPASS_SOLAR_HOURS - target.place.longitude0 / DEGREES_PER_HOUR) % 24.0)
 
 
 def anomaly_columns(target: Pass, anomalies: Anomalies) -> dict[str, Any]:

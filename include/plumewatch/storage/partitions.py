@@ -292,7 +292,8 @@ def change_rows(table: Table, root: str, keys: Mapping[str, str], change: Callab
     _check_keys(table, keys)
     path = partition_path(root, keys)
     with lock(path):
-        existing = read_table(table, path).select(table.schema.names) if exists(join(path, MANIFEST)) else table.empty()
+        is_there = exists(join(path, DATA_FILE))  # its first writer may have died before the manifest
+        existing = read_table(table, path).select(table.schema.names) if is_there else table.empty()
         return write_partition(table, root, keys, change(existing))
 
 

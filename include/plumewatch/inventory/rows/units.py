@@ -94,4 +94,4 @@ def _tonnes(symbol: str | None, word: str | None) -> float | None:
     if symbol in TONNES:
         return TONNES[symbol]
     small = str(symbol).casefold()
-    return None if small in UNSURE else {name.casefold(): tonnes for name, tonnes in TONNES.items()}[small]
+    return None if small in UNSURE else {name.casefold(): tonnes for name, tonnes in TONNES.items()}.get(small)

@@ -92,7 +92,7 @@ async function showAreaMap() {
     const over = new Ground(drawn.map, element("area-degrees"), element("area-countries"), (lines) => drawn.map.getSource("graticule").setData(lines));
     names.then((known) => over.name(known));
     drawn.map.on("mousemove", tellUnder);
-    drawn.map.on("mouseout", () => { element("area-under").value = ""; });
+    drawn.map.on("mouseout", () => { element("area-under").textContent = ""; });
     drawn.map.on("click", ({ lngLat }) => {
       const { lng, lat } = lngLat.wrap();
       if (!chosenFile()) setCorners([...drawn.corners, [Number(lng.toFixed(5)), Number(lat.toFixed(5))]]);
@@ -109,7 +109,7 @@ async function showAreaMap() {
 /* Where the pointer is, and the names of the areas that lie there. */
 function tellUnder({ point, lngLat }) {
   const { lng, lat } = lngLat.wrap(), names = drawn.map.queryRenderedFeatures(point, { layers: ["areas-inside"] }).map(({ properties }) => properties.name);
-  element("area-under").value = [`${lng.toFixed(4)} ${lat.toFixed(4)}`, ...new Set(names)].join(" · ");
+  element("area-under").textContent = [`${lng.toFixed(4)} ${lat.toFixed(4)}`, ...new Set(names)].join(" · ");
 }
 
 async function showAreas() {
