@@ -27,13 +27,14 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.special import pdtrc
 
-from plumewatch.evidence.passes import SAME_PASS_S, numbers_of
+from plumewatch.evidence.passes import SAME_PASS_S, look_names, numbers_of
 from plumewatch.evidence.posterior import Passes, compute_posterior, prior_of
 from plumewatch.evidence.rule import GasRule, evidence_rule
 from plumewatch.gases import CH4, Gas
@@ -209,12 +210,8 @@ def _pairs(
 
 def _pass_numbers(gas: Gas, rows: pa.Table) -> Indices:
     """A number for each pass; several detections of one pass speak once, also those of areas that overlap."""
-    columns = ("observed_at_utc", "scene_id") if gas is CH4 else ("sensor", "orbit")
-    names = list(zip(*(rows[name].to_pylist() for name in columns), strict=True))
-    if gas is CH4:  # the scenes of one moment are tiles of one pass
-        names = [(time, None if time else scene) for time, scene in names]
-    number: dict[Any, int] = {}
-    return np.array([number.setdefault(name, len(number)) for name in names], dtype=np.intp)
+    columns = ["observed_at_utc", "scene_id"] if gas is CH4 else ["sensor", "orbit"]
+    return pd.factorize(look_names(gas, rows.select(columns).to_pandas()))[0].astype(np.intp)
 
 
 def _clusters(pairs: _Pairs, weights: Floats, names: Indices, n: int) -> list[tuple[int, Indices]]:

@@ -43,9 +43,9 @@ def passes_of_key(
     seen["pass"] = _pass_names(gas, seen)
     if gas is CH4:
         seen["pass"] = _nearest_pass(seen, observations.to_pandas())
-    looked["look"] = _look_names(gas, looked)
+    looked["look"] = look_names(gas, looked)
     of_pass = _searched(gas, observations).drop_duplicates("pass").set_index("pass")
-    seen["look"] = seen["pass"].map(_look_names(gas, of_pass)).fillna(_look_names(gas, seen)).astype(str)
+    seen["look"] = seen["pass"].map(look_names(gas, of_pass)).fillna(look_names(gas, seen)).astype(str)
     seen = seen.sort_values(["source_id", "look", "probability", "detection_id"], ascending=[True, True, False, True])
     seen = seen.drop_duplicates(["source_id", "look"])
     best = looked.sort_values("visible_fraction", ascending=False, kind="stable")
@@ -132,7 +132,7 @@ def _pass_names(gas: Gas, rows: pd.DataFrame) -> pd.Series:
     return rows["sensor"].fillna(OCO2).astype(str) + " " + rows["orbit"].astype("Int64").astype(str)
 
 
-def _look_names(gas: Gas, rows: pd.DataFrame) -> pd.Series:
+def look_names(gas: Gas, rows: pd.DataFrame) -> pd.Series:
     """What tells looks at a place apart: areas that overlap see it by one pass."""
     return rows["observed_at_utc"].astype(str) + _scene_without_time(rows) if gas is CH4 else _pass_names(gas, rows)
 

@@ -16,8 +16,9 @@ from plumewatch.inventory.same_emitters import points
 from plumewatch.tables import SOURCES
 
 CITY = "city"
-ON_EDGE = 1e-3  # of a cell: a place on an edge, as of whole degrees, is in the cell east or north of it, though centres
-# are off by what float32 adds (7.6e-6 degrees, of 0.1)
+ON_EDGE = 1e-3
+"""Of a cell: a place on an edge, as of whole degrees, is in the cell east or north of it, though centres are off by
+what float32 adds (7.6e-6 degrees, of 0.1)."""
 OWN = "own-"
 """How the ids of users' own sources begin, which stay as they are."""
 
